@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# One non-recursive Makefile. `make help` lists the targets. V=1 shows commands, SAN=1 builds userspace
+# with ASan and UBSan into its own folder, WERROR=1 makes warnings errors.
+
+CC = gcc
+CLANG ?= clang-14
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PREFIX ?= /usr
+DESTDIR ?=
+SAN ?= 0
+V ?= 0
+
+VERSION := 0.1.0
+BUILD := $(if $(filter 1,$(SAN)),build/san,build/std)
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
+
+# ---- flags -----------------------------------------------------------------------------------------
+LIBS_PC := libbpf libnl-3.0 libnl-route-3.0 libmnl yaml-0.1 libuv libxxhash libcap libcurl libmicrohttpd smartcols
+PC_CFLAGS := $(shell pkg-config --cflags $(LIBS_PC) 2>/dev/null)
+PC_LIBS := $(shell pkg-config --libs $(LIBS_PC) 2>/dev/null) -lm
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \
+	$(if $(filter 1,$(WERROR)),-Werror)
+SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(SANFLAGS) -D_GNU_SOURCE -DFL_VERSION='"$(VERSION)"' -I. $(PC_CFLAGS) \
+	-fstack-protector-strong -MMD -MP
+LDLIBS = $(PC_LIBS)
+BPF_TRIPLE := $(shell gcc -print-multiarch 2>/dev/null)
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Wno-unused-function \
+	$(if $(filter 1,$(WERROR)),-Werror) -I. -I/usr/include/$(BPF_TRIPLE) -MMD -MP
+
+# ---- what is built ---------------------------------------------------------------------------------
+LIB_SRC := $(sort $(wildcard lb/base/*.c lb/model/*.c lb/maglev/*.c lb/k8s/*.c lb/source/*.c lb/dp/*.c lb/sync/*.c \
+	lb/api/*.c conntrack/*.c nodeport/*.c))
+CLI_SRC := $(sort $(wildcard tools/*.c))
+AGENT_SRC := $(sort $(wildcard lb/*.c))
+BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
+PACKET_SRC := $(sort $(wildcard tests/packet/*.c))
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+BENCH_BPF_SRC := $(sort $(wildcard bench/*.bpf.c))
+
+LIB := $(BUILD)/libfairlead.a
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+BPF_OBJ := $(BPF_SRC:%.bpf.c=$(BUILD)/%.bpf.o)
+SKEL := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/skel/%.skel.h)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+PACKET_BIN := $(if $(PACKET_SRC),$(BUILD)/tests/packet/packet)
+BENCH_C := $(filter-out %.bpf.c,$(BENCH_SRC))
+BENCH_SKEL := $(BENCH_BPF_SRC:bench/%.bpf.c=$(BUILD)/bench/%.skel.h)
+BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
+
+.PHONY: all help deps demo lab lab-down test check lint format bench install clean
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+all: $(BUILD)/fairleadd $(BUILD)/fairlead ## build the agent and the CLI
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building and testing needs (Debian packages)
+	$(Q)tools/install-deps
+
+# ---- rules -----------------------------------------------------------------------------------------
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name fl_$* > $@
+
+$(BUILD)/bench/%.bpf.o: bench/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/bench/%.skel.h: $(BUILD)/bench/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
+
+# only lb/dp knows the skeletons
+$(BUILD)/lb/dp/%.o: lb/dp/%.c $(SKEL)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/skel -c $< -o $@
+
+$(BUILD)/bench/%.o: bench/%.c $(BENCH_SKEL)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/bench -c $< -o $@
+
+$(BUILD)/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(LIB): $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/fairleadd: $(AGENT_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+
+$(BUILD)/fairlead: $(CLI_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+
+$(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
+
+$(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
+
+$(BENCH_BIN): $(BENCH_C:%.c=$(BUILD)/%.o) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+
+# ---- what a user runs ------------------------------------------------------------------------------
+demo: deps ## the main job: a lab of network namespaces, real connections, a report
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/lab/demo --build $(BUILD)
+
+lab: deps ## build the demo's lab and leave it up to play in
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/lab/demo --build $(BUILD) --keep
+
+lab-down: ## remove the lab that `make lab` left
+	$(Q)tests/lab/demo --down
+
+test: deps ## all tests: unit, packet, end-to-end (needs root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/run --build $(BUILD)
+
+check: $(UNIT_BIN) $(BUILD)/fairlead ## unit and golden tests, no root needed
+	$(Q)tests/run --build $(BUILD) --unit-only
+
+packet: $(PACKET_BIN) ## packet tests only (needs root)
+	$(Q)$(PACKET_BIN)
+
+unit-bins: $(UNIT_BIN)
+packet-bin: $(PACKET_BIN)
+
+lint: ## who may include whom, formatting, shell scripts
+	$(Q)tests/lint
+
+format: ## let clang-format decide
+	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format-14 -i
+
+bench: deps ## measure against iptables, nftables and minimal programs (minutes; needs root)
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_BIN)
+	$(Q)bench/run --build $(BUILD)
+
+bench-bin: $(BENCH_BIN)
+
+install: all ## install into DESTDIR
+	install -D -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
+	install -D -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
+	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fairleadd.service)
+	$(foreach m,$(wildcard tools/man/*.[158]),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m));)
+
+clean: ## remove what was built
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

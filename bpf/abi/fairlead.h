@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the datapath and userspace agree on: the layout of every map, the limits, and the names of
+ * what can happen to a packet. This file is compiled by clang for BPF and by gcc and clang for the
+ * agent; both assert the same sizes. Any change of a layout raises FL_ABI_VERSION.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define FL_ABI_VERSION 1
+
+/* IPv4 addresses are held in their IPv6-mapped form ::ffff:a.b.c.d, so that one key serves both. */
+struct fl_addr {
+	__be32 w[4];
+};
+
+/* ---- frontends ------------------------------------------------------------------------------ */
+
+enum fl_frontend_type {
+	FL_FRONTEND_NONE,
+	FL_FRONTEND_CLUSTER_IP,
+	FL_FRONTEND_EXTERNAL_IP,
+	FL_FRONTEND_LOAD_BALANCER,
+	FL_FRONTEND_NODE_PORT,
+	FL_FRONTEND_VIP, /* the address itself, at port 0 and protocol 0: it belongs to some service */
+	FL_FRONTEND_TYPES,
+};
+
+/*
+ * Key of map fl_frontends. A node port has the unspecified address of its family
+ * (::ffff:0.0.0.0 or ::). An address entry (FL_FRONTEND_VIP) has port 0 and protocol 0.
+ */
+struct fl_frontend_key {
+	struct fl_addr addr;
+	__be16 port;
+	__u8 proto; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	__u8 pad;
+};
+
+/* Who is asking: it selects the endpoint list and whether the source is masqueraded. */
+enum fl_client {
+	FL_CLIENT_OUTSIDE,
+	FL_CLIENT_POD,
+	FL_CLIENT_NODE,
+	FL_CLIENTS,
+};
+
+/* Index into fl_frontend.list and .verdict. Pod and node clients are internal. */
+enum fl_side {
+	FL_SIDE_INTERNAL,
+	FL_SIDE_EXTERNAL,
+	FL_SIDES,
+};
+
+enum fl_service_verdict {
+	FL_VERDICT_NONE, /* zero is never valid */
+	FL_VERDICT_FORWARD,
+	FL_VERDICT_DROP,
+	FL_VERDICT_REJECT,
+};
+
+enum fl_frontend_flags {
+	/* masquerade flows to remote backends that come from such a client: bit = 1 << enum fl_client */
+	FL_MASQUERADE_OUTSIDE = 1 << FL_CLIENT_OUTSIDE,
+	FL_MASQUERADE_POD = 1 << FL_CLIENT_POD,
+	FL_MASQUERADE_NODE = 1 << FL_CLIENT_NODE,
+	FL_AFFINITY = 1 << 3, /* ClientIP session affinity */
+	FL_SOURCE_RANGES = 1 << 4, /* the source must be in fl_ranges (rules 5.6) */
+	FL_SOURCE_RANGES_VIP = 1 << 5, /* rule 5.6.5: a source that is itself a VIP of the service is let in;
+					  the agent adds those VIPs to fl_ranges, so the datapath ignores it */
+};
+
+/*
+ * A backend set in map fl_lines: `count` backend ids in ceil(count / FL_LINE_IDS) lines starting at
+ * `slab`, then `lut_len` ordinals (indexes into the ids) in ceil(lut_len / FL_LINE_ORDINALS) lines.
+ * `id` is the same as long as service port and policy class are (for affinity): service_id * 2, plus
+ * 1 for the local list. count == 0: no list.
+ */
+struct fl_list {
+	__u32 slab;
+	__u32 lut_len;
+	__u32 count;
+	__u32 id;
+};
+
+/* Value of map fl_frontends; replaced as a whole, so that a packet sees the old one or the new one. */
+struct fl_frontend {
+	__u32 service_id; /* 1.., stable for (namespace, name, port name, protocol, family); 0 for FL_FRONTEND_VIP */
+	__u16 flags; /* enum fl_frontend_flags */
+	__u8 type; /* enum fl_frontend_type */
+	__u8 pad0;
+	__u8 verdict[FL_SIDES]; /* enum fl_service_verdict */
+	__u8 pad1[2];
+	__u32 affinity_timeout; /* jiffies */
+	struct fl_list list[FL_SIDES];
+};
+
+/* ---- backends -------------------------------------------------------------------------------- */
+
+enum fl_backend_flags {
+	FL_BACKEND_LIVE = 1 << 0, /* a serving endpoint of some service port; cleared when it goes */
+	FL_BACKEND_LOCAL = 1 << 1, /* on this node */
+};
+
+/*
+ * Element of array fl_backends, index = backend id, 0 unused. One element per (address, port,
+ * protocol), whatever number of services use it. Written by the agent through its mapping:
+ * everything but `flags` first, `flags` with FL_BACKEND_LIVE last. `generation` is raised each time
+ * an id is given to another backend; an id is not reused while a flow may still name it.
+ */
+struct fl_backend {
+	struct fl_addr addr;
+	__be16 port;
+	__u16 generation; /* never 0 for an id in use */
+	__u8 proto;
+	__u8 flags; /* enum fl_backend_flags */
+	__u16 weight; /* 1 by default; 0 = drain: no place in a lookup table */
+	__u32 node; /* hash of the node's name, 0 unknown */
+	__u32 pad;
+};
+
+#define FL_LINE_IDS 16
+#define FL_LINE_ORDINALS 32
+
+/* Element of array fl_lines. */
+struct fl_line {
+	union {
+		__u32 id[FL_LINE_IDS];
+		__u16 ordinal[FL_LINE_ORDINALS];
+	};
+};
+
+/* Key of map fl_ranges (LPM): prefix_len counts the 32 bits of service_id. */
+struct fl_range_key {
+	__u32 prefix_len;
+	__u32 service_id;
+	struct fl_addr addr;
+};
+
+/* Key and value of map fl_affinity (LRU): rule 5.5.1. `last` is the jiffies of the last new flow. */
+struct fl_affinity_key {
+	struct fl_addr client;
+	__u32 service_id;
+};
+
+struct fl_affinity {
+	__u32 backend;
+	__u16 generation;
+	__u16 pad;
+	__u32 last;
+};
+
+/* Key of map fl_members, value __u32 1: backend is in list. Filled for services with affinity only. */
+struct fl_member_key {
+	__u32 list_id;
+	__u32 backend;
+};
+
+/* ---- the node -------------------------------------------------------------------------------- */
+
+enum fl_local_flags {
+	FL_LOCAL_NODE = 1 << 0, /* an address of this node: a client that has it is a node client */
+	FL_LOCAL_NODE_PORTS = 1 << 1, /* node ports are served on it */
+};
+/* map fl_local: struct fl_addr -> __u32 enum fl_local_flags */
+
+enum fl_device_flags {
+	FL_DEVICE_XDP_TX = 1 << 0, /* XDP programs may send frames out of it */
+	FL_DEVICE_EXTERNAL = 1 << 1,
+	FL_DEVICE_POD = 1 << 2,
+};
+
+/* Value of map fl_devices, key ifindex: what to masquerade with when leaving by that device. */
+struct fl_device {
+	struct fl_addr addr4; /* zero: none */
+	struct fl_addr addr6; /* zero: none */
+	__u32 flags; /* enum fl_device_flags */
+	__u32 mtu;
+};
+
+/*
+ * Element of array fl_next_hops. Filled by the datapath from bpf_fib_lookup; valid while
+ * `epoch == fl_meta.next_hop_epoch` and younger than fl_config.next_hop_ttl. word: sequence lock,
+ * odd while written.
+ */
+struct fl_next_hop {
+	__u32 word;
+	__u32 epoch;
+	__u32 stamp; /* jiffies */
+	__u32 ifindex;
+	__u8 dst_mac[6];
+	__u8 src_mac[6];
+	__u16 mtu;
+	__u16 flags; /* enum fl_device_flags of the device */
+};
+
+/* ---- flows ----------------------------------------------------------------------------------- */
+
+#define FL_FLOW_WAYS 4 /* entries per bucket; an entry may lie in either of two buckets */
+
+/*
+ * fl_flow_head.word: generation << 8 | state. A writer takes an entry with cmpxchg to FL_FLOW_BUSY and the
+ * next generation, fills it, and publishes it by an atomic exchange of the word; a reader looks at the
+ * word before and after.
+ */
+enum fl_flow_state {
+	FL_FLOW_FREE,
+	FL_FLOW_BUSY,
+	FL_FLOW_NEW, /* embryonic: the original direction was seen */
+	FL_FLOW_REPLIED, /* embryonic: the reply was seen */
+	FL_FLOW_ESTABLISHED,
+	FL_FLOW_CLOSING, /* TCP: RST, or FIN both ways */
+	FL_FLOW_STATES,
+};
+#define FL_FLOW_STATE_MASK 0xffU
+#define FL_FLOW_GENERATION_SHIFT 8
+
+enum fl_flow_flags {
+	FL_FLOW_IS_REPLY = 1 << 0, /* this entry is the reply direction */
+	FL_FLOW_TO_STACK = 1 << 1, /* after the rewrite the packet is for this node's stack */
+	FL_FLOW_SNAT = 1 << 2, /* the source was given one of our addresses */
+	FL_FLOW_FIN = 1 << 3, /* a FIN was seen in this direction */
+	FL_FLOW_TO_POD = 1 << 4, /* hand to a device by neighbour lookup (hairpin, masqueraded local) */
+};
+
+struct fl_flow_head {
+	__u32 word;
+	__u32 twin; /* slot of the other direction: bucket * FL_FLOW_WAYS + way */
+	__u32 twin_generation; /* 24 bits, as in the twin's word >> FL_FLOW_GENERATION_SHIFT */
+	__u32 backend; /* id; 0 unknown (imported) */
+	__u16 backend_generation;
+	__u16 next_hop; /* index into fl_next_hops, 0 none */
+	__u32 last_seen; /* jiffies, written at most once a second */
+	__u8 proto;
+	__u8 flags; /* enum fl_flow_flags */
+	__u8 pad[2];
+	__u32 packets; /* approximate: racing CPUs may lose a count */
+	__u64 bytes;
+};
+
+/* Key and rewrite of one direction: what the packet has on the wire, and what it gets. */
+struct fl_tuple4 {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+};
+
+struct fl_tuple6 {
+	struct fl_addr saddr, daddr;
+	__be16 sport, dport;
+};
+
+struct fl_flow4 {
+	struct fl_flow_head head;
+	struct fl_tuple4 key, rewrite;
+};
+
+struct fl_flow6 {
+	struct fl_flow_head head;
+	struct fl_tuple6 key, rewrite;
+	__u8 pad[16];
+};
+
+/* Elements of arrays fl_flows4 and fl_flows6; the number of buckets is a power of two. */
+struct fl_bucket4 {
+	struct fl_flow4 way[FL_FLOW_WAYS];
+};
+
+struct fl_bucket6 {
+	struct fl_flow6 way[FL_FLOW_WAYS];
+};
+
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+/*
+ * map fl_sockets (LRU): what a socket was told about a peer.
+ * FL_SOCKET_REVERSE: (cookie, backend) -> the frontend to show; FL_SOCKET_FORWARD: (cookie, frontend)
+ * -> the backend an unconnected UDP socket keeps.
+ */
+enum fl_socket_direction {
+	FL_SOCKET_FORWARD = 1,
+	FL_SOCKET_REVERSE = 2,
+};
+
+struct fl_socket_key {
+	__u64 cookie;
+	struct fl_addr addr;
+	__be16 port;
+	__u8 proto;
+	__u8 direction; /* enum fl_socket_direction */
+	__u32 pad;
+};
+
+struct fl_socket_peer {
+	struct fl_addr addr;
+	__be16 port;
+	__u16 generation;
+	__u32 backend;
+};
+
+/* ---- what can happen ------------------------------------------------------------------------- */
+
+/*
+ * One list makes the enum, the token (metric label, JSON) and the text. X(NAME, token, text).
+ * "drop" rows are packets of ours that were not forwarded; "reject" rows were answered by ICMP.
+ */
+#define FL_REASONS(X)                                                                              \
+	X(NONE, "none", "nothing happened")                                                        \
+	X(NO_LOCAL_ENDPOINT, "no-local-endpoint", "traffic policy Local and no endpoint on this node") \
+	X(SOURCE_RANGE, "source-range", "source is not in loadBalancerSourceRanges")                \
+	X(NO_SOURCE_PORT, "no-source-port", "no free source port towards this backend")             \
+	X(FLOW_TABLE_FULL, "flow-table-full", "only established flows in the candidate buckets")    \
+	X(NEW_FLOW_RATE, "new-flow-rate", "new flows above the rate limit of this CPU")              \
+	X(TTL_EXCEEDED, "ttl-exceeded", "TTL or hop limit is used up")                               \
+	X(NO_ROUTE, "no-route", "no route to the backend or client")                                 \
+	X(TOO_BIG, "too-big", "packet exceeds the MTU of the way out")                               \
+	X(NO_BACKEND, "no-backend", "the chosen backend is not there (agent and datapath disagree)") \
+	X(NO_MASQUERADE_ADDRESS, "no-masquerade-address", "device has no address of this family")   \
+	X(REWRITE_FAILED, "rewrite-failed", "the kernel refused a change of the packet")             \
+	X(REJECT_NO_ENDPOINT, "reject-no-endpoint", "the service has no endpoint: port unreachable") \
+	X(REJECT_UNKNOWN_PORT, "reject-unknown-port", "no service has this port of a cluster IP: port unreachable") \
+	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")                  \
+	X(BACKEND_GONE, "backend-gone", "the flow's backend was removed and it is to be reset")
+
+enum fl_reason {
+#define X(name, token, text) FL_REASON_##name,
+	FL_REASONS(X)
+#undef X
+		FL_REASON_MAX,
+};
+
+/* Further counters of the per-CPU array fl_stats, after the reasons. */
+#define FL_COUNTERS(X)                                                                             \
+	X(FLOW_NEW, "flows-created", "flows created")                                              \
+	X(FLOW_EVICTED, "flows-evicted", "embryonic flows evicted by newer ones")                  \
+	X(FLOW_EXPIRED, "flows-expired", "expired flows replaced in place")                        \
+	X(FLOW_RESTEERED, "flows-resteered", "UDP flows given another backend because theirs went") \
+	X(FLOW_RESTARTED, "flows-restarted", "SYN on a closing flow")                              \
+	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                  \
+	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
+	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \
+	X(SOCKET_SEND, "socket-sends", "unconnected sends translated")                             \
+	X(SOCKET_REFUSED, "socket-refused", "connect() or send calls refused")
+
+enum fl_counter {
+	FL_COUNTER_BASE = FL_REASON_MAX - 1,
+#define X(name, token, text) FL_COUNTER_##name,
+	FL_COUNTERS(X)
+#undef X
+		FL_COUNTER_MAX,
+};
+/* map fl_stats: PERCPU_ARRAY of __u64, FL_COUNTER_MAX elements */
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+/* Element 0 of the mappable array fl_meta: what outlives the agent and changes while running. */
+struct fl_meta {
+	__u32 abi_version;
+	__u32 next_hop_epoch; /* raised by the agent when routes, links or neighbours change */
+	__u64 flow_seed[2]; /* of the flow table's hash; secret, per node */
+	__u64 maglev_seed; /* of tables and of the choice in them; the same on all nodes */
+	__u64 now_jiffies; /* written by program fl_clock */
+	__u64 now_ns; /* written by program fl_clock: bpf_ktime_get_ns() */
+	__u64 revision; /* of the last complete sync */
+};
+
+struct fl_port_range {
+	__u16 first;
+	__u16 count;
+};
+#define FL_PORT_RANGES 8
+
+enum fl_timeout {
+	FL_TIMEOUT_TCP_EMBRYONIC,
+	FL_TIMEOUT_TCP_ESTABLISHED,
+	FL_TIMEOUT_TCP_CLOSING,
+	FL_TIMEOUT_UDP_EMBRYONIC,
+	FL_TIMEOUT_UDP_ESTABLISHED,
+	FL_TIMEOUTS,
+};
+
+/* The .rodata of every datapath program: constants to the verifier, set before load. */
+struct fl_config {
+	__u64 flow_seed[2];
+	__u64 maglev_seed;
+	__u64 host_netns; /* cookie of the network namespace the agent serves (node clients) */
+	__u32 flow4_mask; /* number of buckets - 1 */
+	__u32 flow6_mask;
+	__u32 timeout[FL_TIMEOUTS]; /* jiffies */
+	__u32 hz; /* jiffies per second */
+	__u32 next_hop_ttl; /* jiffies */
+	__u32 new_flow_rate; /* per CPU and second; 0 = no limit */
+	__u32 reject_rate; /* per CPU and second */
+	struct fl_port_range snat[FL_PORT_RANGES]; /* source ports for masquerading; unused: count 0 */
+	__u32 snat_ports; /* sum of the counts */
+	/* pod clients by source address (detectLocalMode); mask 0 in all words: no detector */
+	struct fl_addr pod_cidr4, pod_mask4;
+	struct fl_addr pod_cidr6, pod_mask6;
+	__u8 pod_detector4, pod_detector6;
+	__u8 masquerade_local; /* section 13 of the design: also masquerade flows to local backends */
+	__u8 reset_on_backend_removal;
+	__u8 reject_unknown_port;
+	__u8 pod_by_device; /* packets from pod-side devices are pod clients, whatever their source */
+	__u8 pad[2];
+};
+
+#define FL_MAP_NAMES(X)                                                                            \
+	X(frontends) X(backends) X(lines) X(ranges) X(affinity) X(members) X(local) X(devices)     \
+	X(next_hops) X(flows4) X(flows6) X(sockets) X(stats) X(meta)
+
+#define FL_NEXT_HOPS 4096 /* a power of two */
+
+_Static_assert(sizeof(struct fl_frontend_key) == 20, "abi");
+_Static_assert(sizeof(struct fl_frontend) == 48, "abi");
+_Static_assert(sizeof(struct fl_backend) == 32, "abi");
+_Static_assert(sizeof(struct fl_line) == 64, "abi");
+_Static_assert(sizeof(struct fl_range_key) == 24, "abi");
+_Static_assert(sizeof(struct fl_next_hop) == 32, "abi");
+_Static_assert(sizeof(struct fl_device) == 40, "abi");
+_Static_assert(sizeof(struct fl_flow_head) == 40, "abi");
+_Static_assert(sizeof(struct fl_flow4) == 64, "abi");
+_Static_assert(sizeof(struct fl_flow6) == 128, "abi");
+_Static_assert(sizeof(struct fl_bucket4) == 64 * FL_FLOW_WAYS, "abi");
+_Static_assert(sizeof(struct fl_bucket6) == 128 * FL_FLOW_WAYS, "abi");
+_Static_assert(sizeof(struct fl_socket_key) == 32, "abi");
+_Static_assert(sizeof(struct fl_socket_peer) == 24, "abi");
+_Static_assert(sizeof(struct fl_meta) == 56, "abi");

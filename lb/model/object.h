@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Service, EndpointSlice and Node as plain data: the fields of rule 10.2 and nothing else. Strings are
+ * owned, NUL-terminated and never NULL ("" when absent) unless said otherwise; arrays are owned.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lb/base/ip.h"
+
+enum fl_service_type {
+	FL_SERVICE_CLUSTER_IP, /* the default when spec.type is absent */
+	FL_SERVICE_NODE_PORT,
+	FL_SERVICE_LOAD_BALANCER,
+	FL_SERVICE_EXTERNAL_NAME,
+};
+
+struct fl_service_port {
+	char *name;
+	uint8_t proto; /* IPPROTO_TCP (default), IPPROTO_UDP, IPPROTO_SCTP */
+	uint16_t port; /* host byte order, 1..65535 */
+	uint16_t node_port; /* 0 none */
+};
+
+struct fl_lb_ingress {
+	bool has_ip;
+	struct fl_ip ip;
+	bool proxy; /* ipMode: Proxy (rule 2.3) */
+};
+
+struct fl_service {
+	char *ns, *name;
+	int64_t created; /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
+	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
+	enum fl_service_type type;
+	bool headless; /* spec.clusterIP empty or "None" */
+	/* the ClusterIP of each family by rule 1.12, if any */
+	bool has_cluster_ip[FL_FAMILIES];
+	struct fl_ip cluster_ip[FL_FAMILIES];
+	struct fl_service_port *ports;
+	size_t n_ports;
+	struct fl_ip *external_ips;
+	size_t n_external_ips;
+	struct fl_lb_ingress *ingress;
+	size_t n_ingress;
+	bool external_local; /* spec.externalTrafficPolicy: Local, as written (see rule 1.17) */
+	bool internal_local; /* spec.internalTrafficPolicy: Local */
+	uint16_t health_check_node_port; /* 0 none */
+	bool affinity; /* sessionAffinity: ClientIP */
+	uint32_t affinity_timeout_s; /* 10800 when absent (rule 1.19) */
+	struct fl_prefix *source_ranges; /* the parsable ones (rule 5.6.2) */
+	size_t n_source_ranges;
+};
+
+struct fl_endpoint {
+	struct fl_ip ip; /* the first address (rule 4.5) */
+	bool ready, serving, terminating; /* defaults applied (rule 3.1.1) */
+	char *node_name; /* "" when absent */
+	char **zone_hints; /* hints.forZones[].name */
+	size_t n_zone_hints;
+	char **node_hints; /* hints.forNodes[].name */
+	size_t n_node_hints;
+};
+
+struct fl_slice_port {
+	char *name;
+	uint8_t proto;
+	uint16_t port; /* host byte order, never 0: such ports are left out (rule 4.6) */
+};
+
+struct fl_slice {
+	char *ns, *name;
+	char *service; /* label kubernetes.io/service-name */
+	uint64_t version; /* metadata.resourceVersion if it is a number, else 0; only breaks ties (rule 4.8) */
+	enum fl_family family; /* FQDN slices are not stored */
+	struct fl_endpoint *endpoints;
+	size_t n_endpoints;
+	struct fl_slice_port *ports;
+	size_t n_ports;
+};
+
+struct fl_node {
+	char *name;
+	char *zone; /* label topology.kubernetes.io/zone, "" absent */
+	struct fl_prefix *pod_cidrs; /* spec.podCIDRs (or podCIDR) */
+	size_t n_pod_cidrs;
+	struct fl_ip *addresses; /* status.addresses: InternalIP first, then ExternalIP */
+	size_t n_addresses;
+	bool deleting; /* metadata.deletionTimestamp present */
+	bool autoscaler_taint; /* taint ToBeDeletedByClusterAutoscaler (rule 6.2.5) */
+};
+
+enum fl_kind {
+	FL_KIND_SERVICE,
+	FL_KIND_SLICE,
+	FL_KIND_NODE,
+};
+
+/* One decoded object, owned. */
+struct fl_object {
+	enum fl_kind kind;
+	union {
+		struct fl_service *service;
+		struct fl_slice *slice;
+		struct fl_node *node;
+	};
+};
+
+/* All free functions accept NULL and half-built objects, and set the pointer to NULL. */
+void fl_service_free(struct fl_service **service);
+void fl_slice_free(struct fl_slice **slice);
+void fl_node_free(struct fl_node **node);
+void fl_object_free(struct fl_object *object); /* frees what it holds and zeroes it */
+
+/* Whether two objects say the same in every field above (`version` apart). */
+bool fl_service_equal(const struct fl_service *a, const struct fl_service *b);
+bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b);
+bool fl_node_equal(const struct fl_node *a, const struct fl_node *b);
