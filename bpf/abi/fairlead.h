@@ -117,7 +117,7 @@ struct fl_backend {
 	__u8 flags; /* enum fl_backend_flags */
 	__u16 weight; /* 1 by default; 0 = drain: no place in a lookup table */
 	__u32 node; /* hash of the node's name, 0 unknown */
-	__u32 pad;
+	__u16 next_hop, next_hop_generation; /* the datapath's own cache; userspace leaves it alone */
 };
 
 #define FL_LINE_IDS 16
@@ -180,9 +180,10 @@ struct fl_device {
 };
 
 /*
- * Element of array fl_next_hops. Filled by the datapath from bpf_fib_lookup; valid while
- * `epoch == fl_meta.next_hop_epoch` and younger than fl_config.next_hop_ttl. word: sequence lock,
- * odd while written.
+ * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid while
+ * `epoch == fl_meta.next_hop_epoch` and younger than fl_config.next_hop_ttl. word: generation << 1 | busy;
+ * the generation is raised when the element is given to another next hop, so that whoever remembers
+ * (index, generation) never uses a stranger's.
  */
 struct fl_next_hop {
 	__u32 word;
@@ -221,7 +222,6 @@ enum fl_flow_flags {
 	FL_FLOW_TO_STACK = 1 << 1, /* after the rewrite the packet is for this node's stack */
 	FL_FLOW_SNAT = 1 << 2, /* the source was given one of our addresses */
 	FL_FLOW_FIN = 1 << 3, /* a FIN was seen in this direction */
-	FL_FLOW_TO_POD = 1 << 4, /* hand to a device by neighbour lookup (hairpin, masqueraded local) */
 };
 
 struct fl_flow_head {
@@ -234,7 +234,7 @@ struct fl_flow_head {
 	__u32 last_seen; /* jiffies, written at most once a second */
 	__u8 proto;
 	__u8 flags; /* enum fl_flow_flags */
-	__u8 pad[2];
+	__u16 next_hop_generation;
 	__u32 packets; /* approximate: racing CPUs may lose a count */
 	__u64 bytes;
 };
@@ -401,7 +401,10 @@ struct fl_config {
 	__u8 reset_on_backend_removal;
 	__u8 reject_unknown_port;
 	__u8 pod_by_device; /* packets from pod-side devices are pod clients, whatever their source */
-	__u8 pad[2];
+	__u8 check_mtu; /* answer what is too big for the way out by ICMP; off in generic XDP (GRO) */
+	__u8 set_retval; /* bpf_set_retval() may be called from socket hooks */
+	/* masquerade with these when the device has no address of the family; zero: none */
+	struct fl_addr node_addr4, node_addr6;
 };
 
 #define FL_MAP_NAMES(X)                                                                            \

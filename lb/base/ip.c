@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * IP addresses and prefixes: text to value and back, and the classes of address that rules speak of.
- * IPv6 text is written here rather than by inet_ntop(), whose dotted tails differ between libraries.
+ * IP addresses and prefixes: text to value and back, and the classes of address that rules speak
+ * of. IPv6 text is written here rather than by inet_ntop(), whose dotted tails differ between
+ * libraries.
  */
 #include "lb/base/ip.h"
 
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 #define MAPPED_BITS 96
 
@@ -104,13 +105,15 @@ static void format_ipv6(const struct fl_ip *ip, char buf[static FL_IP_STRLEN])
 const char *fl_ip_format(const struct fl_ip *ip, char buf[static FL_IP_STRLEN])
 {
 	if (fl_ip_family(ip) == FL_IPV4)
-		snprintf(buf, FL_IP_STRLEN, "%u.%u.%u.%u", ip->b[12], ip->b[13], ip->b[14], ip->b[15]);
+		snprintf(buf, FL_IP_STRLEN, "%u.%u.%u.%u", ip->b[12], ip->b[13], ip->b[14],
+			 ip->b[15]);
 	else
 		format_ipv6(ip, buf);
 	return buf;
 }
 
-const char *fl_ip_port_format(const struct fl_ip *ip, uint16_t port, char buf[static FL_IP_PORT_STRLEN])
+const char *fl_ip_port_format(const struct fl_ip *ip, uint16_t port,
+			      char buf[static FL_IP_PORT_STRLEN])
 {
 	char text[FL_IP_STRLEN];
 
@@ -121,7 +124,7 @@ const char *fl_ip_port_format(const struct fl_ip *ip, uint16_t port, char buf[st
 
 bool fl_ip_is_loopback(const struct fl_ip *ip)
 {
-	static const struct fl_ip one = { .b = { [15] = 1 } };
+	static const struct fl_ip one = {.b = {[15] = 1}};
 
 	return fl_ip_family(ip) == FL_IPV4 ? ip->b[12] == 127 : fl_ip_equal(ip, &one);
 }
@@ -135,10 +138,11 @@ bool fl_ip_is_link_local(const struct fl_ip *ip)
 
 bool fl_ip_is_multicast(const struct fl_ip *ip)
 {
-	static const uint8_t broadcast[4] = { 255, 255, 255, 255 };
+	static const uint8_t broadcast[4] = {255, 255, 255, 255};
 
 	if (fl_ip_family(ip) == FL_IPV4)
-		return (ip->b[12] & 0xf0) == 224 || !memcmp(ip->b + 12, broadcast, sizeof(broadcast));
+		return (ip->b[12] & 0xf0) == 224 ||
+		       !memcmp(ip->b + 12, broadcast, sizeof(broadcast));
 	return ip->b[0] == 0xff;
 }
 
