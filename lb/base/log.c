@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Messages of programs: one write() per line, so that lines of several writers do not mix. */
+#include "lb/base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lb/base/utf8.h"
+
+static enum fl_log_level log_level = FL_LOG_INFO;
+
+static const char *const names[] = {
+	[FL_LOG_ERROR] = "error",
+	[FL_LOG_WARN] = "warn",
+	[FL_LOG_INFO] = "info",
+	[FL_LOG_DEBUG] = "debug",
+};
+static_assert(sizeof(names) / sizeof(names[0]) == FL_LOG_LEVELS, "a name for each level");
+
+int fl_log_level_parse(const char *text, enum fl_log_level *ret_level)
+{
+	for (int i = 0; i < FL_LOG_LEVELS; i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		*ret_level = (enum fl_log_level)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+const char *fl_log_level_name(enum fl_log_level level)
+{
+	return names[level];
+}
+
+void fl_log_level_set(enum fl_log_level level)
+{
+	log_level = level;
+}
+
+enum fl_log_level fl_log_level_get(void)
+{
+	return log_level;
+}
+
+/* C1 controls (U+0080 to U+009F) drive terminals just as the C0 ones do. */
+static bool printable(const char *text, size_t n)
+{
+	unsigned char c = (unsigned char)text[0];
+
+	if (n == 1)
+		return c >= 0x20 && c != 0x7f;
+	return n > 1 && !(c == 0xc2 && (unsigned char)text[1] < 0xa0);
+}
+
+size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
+			  enum fl_log_level level, const char *fmt, va_list ap)
+{
+	char message[FL_LOG_LINE_MAX];
+	size_t len, out;
+	struct tm tm;
+
+	gmtime_r(&when->tv_sec, &tm);
+	out = strftime(buf, FL_LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	out += (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out, ".%03ldZ %-5s ",
+				when->tv_nsec / 1000000, names[level]);
+	if (vsnprintf(message, sizeof(message), fmt, ap) < 0)
+		message[0] = '\0';
+	len = strlen(message);
+	while (len && message[len - 1] == '\n')
+		len--;
+	for (size_t i = 0; i < len && out + 6 < FL_LOG_LINE_MAX;) {
+		size_t n = fl_utf8_length(message + i, len - i);
+
+		if (n && printable(message + i, n)) {
+			memcpy(buf + out, message + i, n);
+			out += n;
+			i += n;
+			continue;
+		}
+		out += (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out,
+					message[i] == '\n' ? "\\n" : "\\x%02x",
+					(unsigned char)message[i]);
+		i++;
+	}
+	buf[out++] = '\n';
+	buf[out] = '\0';
+	return out;
+}
+
+void fl_log(enum fl_log_level level, const char *fmt, ...)
+{
+	char line[FL_LOG_LINE_MAX];
+	struct timespec now;
+	int saved = errno;
+	va_list ap;
+	size_t len;
+
+	if (level > log_level)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	va_start(ap, fmt);
+	len = fl_log_line_format(line, &now, level, fmt, ap);
+	va_end(ap);
+	/* nobody is left to tell when standard error is gone */
+	if (write(STDERR_FILENO, line, len) < 0)
+		errno = 0;
+	errno = saved;
+}
+
+bool fl_log_limit_take(struct fl_log_limit *limit, uint64_t now_ms, uint32_t burst,
+		       uint32_t window_ms, uint32_t *ret_suppressed)
+{
+	if (now_ms - limit->window_start_ms >= window_ms) {
+		limit->window_start_ms = now_ms;
+		limit->taken = 0;
+	}
+	if (limit->taken >= burst) {
+		limit->suppressed++;
+		return false;
+	}
+	limit->taken++;
+	if (ret_suppressed)
+		*ret_suppressed = limit->suppressed;
+	limit->suppressed = 0;
+	return true;
+}

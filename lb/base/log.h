@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Messages of programs, one line each on standard error. Only fairleadd and the tools call this;
+ * libraries return a struct fl_err. The level is the process's only global.
+ */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+enum fl_log_level {
+	FL_LOG_ERROR,
+	FL_LOG_WARN,
+	FL_LOG_INFO,
+	FL_LOG_DEBUG,
+	FL_LOG_LEVELS,
+};
+
+#define FL_LOG_LINE_MAX 2048 /* longer messages are cut */
+
+/* "error", "warn", "info", "debug". 0 or -EINVAL. */
+int fl_log_level_parse(const char *text, enum fl_log_level *ret_level);
+const char *fl_log_level_name(enum fl_log_level level);
+/* Messages up to and including this level are written. FL_LOG_INFO until it is set. */
+void fl_log_level_set(enum fl_log_level level);
+enum fl_log_level fl_log_level_get(void);
+
+/* Write one line with the time (UTC) and the level. errno is left as it was. */
+void fl_log(enum fl_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define fl_log_error(...) fl_log(FL_LOG_ERROR, __VA_ARGS__)
+#define fl_log_warn(...) fl_log(FL_LOG_WARN, __VA_ARGS__)
+#define fl_log_info(...) fl_log(FL_LOG_INFO, __VA_ARGS__)
+#define fl_log_debug(...) fl_log(FL_LOG_DEBUG, __VA_ARGS__)
+
+/*
+ * The line fl_log() would write at `when`, with its newline and no other: control characters and
+ * bytes that are not UTF-8 are escaped, so that what a file or a peer says cannot forge a line or
+ * drive a terminal. Returns its length.
+ */
+size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
+			  enum fl_log_level level, const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));
+
+/* At most `burst` messages per `window_ms`. Zero-initialise; one for each message that may repeat.
+ */
+struct fl_log_limit {
+	uint64_t window_start_ms;
+	uint32_t taken, suppressed;
+};
+
+/* Whether to write now; if so *ret_suppressed (may be NULL) is how many were not since the last
+ * one. */
+bool fl_log_limit_take(struct fl_log_limit *limit, uint64_t now_ms, uint32_t burst,
+		       uint32_t window_ms, uint32_t *ret_suppressed);
