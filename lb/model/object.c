@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Services, EndpointSlices and Nodes: their end, and whether two say the same (rules 1.16
+ * and 4.12). */
+#include "lb/model/object.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void free_strings(char **strings, size_t n)
+{
+	for (size_t i = 0; strings && i < n; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+void fl_service_free(struct fl_service **service)
+{
+	struct fl_service *s = *service;
+
+	if (!s)
+		return;
+	free(s->ns);
+	free(s->name);
+	for (size_t i = 0; s->ports && i < s->n_ports; i++)
+		free(s->ports[i].name);
+	free(s->ports);
+	free(s->external_ips);
+	free(s->ingress);
+	free(s->source_ranges);
+	free(s);
+	*service = NULL;
+}
+
+void fl_slice_free(struct fl_slice **slice)
+{
+	struct fl_slice *s = *slice;
+
+	if (!s)
+		return;
+	free(s->ns);
+	free(s->name);
+	free(s->service);
+	for (size_t i = 0; s->endpoints && i < s->n_endpoints; i++) {
+		struct fl_endpoint *endpoint = &s->endpoints[i];
+
+		free(endpoint->node_name);
+		free_strings(endpoint->zone_hints, endpoint->n_zone_hints);
+		free_strings(endpoint->node_hints, endpoint->n_node_hints);
+	}
+	free(s->endpoints);
+	for (size_t i = 0; s->ports && i < s->n_ports; i++)
+		free(s->ports[i].name);
+	free(s->ports);
+	free(s);
+	*slice = NULL;
+}
+
+void fl_node_free(struct fl_node **node)
+{
+	struct fl_node *n = *node;
+
+	if (!n)
+		return;
+	free(n->name);
+	free(n->zone);
+	free(n->pod_cidrs);
+	free(n->addresses);
+	free(n);
+	*node = NULL;
+}
+
+void fl_object_free(struct fl_object *object)
+{
+	switch (object->kind) {
+	case FL_KIND_SERVICE:
+		fl_service_free(&object->service);
+		break;
+	case FL_KIND_SLICE:
+		fl_slice_free(&object->slice);
+		break;
+	case FL_KIND_NODE:
+		fl_node_free(&object->node);
+		break;
+	}
+	memset(object, 0, sizeof(*object));
+}
+
+static bool same(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
+static bool same_strings(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (!same(a[i], b[i]))
+			return false;
+	return true;
+}
+
+static bool same_ips(const struct fl_ip *a, size_t n_a, const struct fl_ip *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (!fl_ip_equal(&a[i], &b[i]))
+			return false;
+	return true;
+}
+
+static bool same_prefixes(const struct fl_prefix *a, size_t n_a, const struct fl_prefix *b,
+			  size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (a[i].len != b[i].len || !fl_ip_equal(&a[i].ip, &b[i].ip))
+			return false;
+	return true;
+}
+
+static bool same_ingress(const struct fl_service *a, const struct fl_service *b)
+{
+	if (a->n_ingress != b->n_ingress)
+		return false;
+	for (size_t i = 0; i < a->n_ingress; i++) {
+		const struct fl_lb_ingress *x = &a->ingress[i], *y = &b->ingress[i];
+
+		if (x->has_ip != y->has_ip || x->proxy != y->proxy)
+			return false;
+		if (x->has_ip && !fl_ip_equal(&x->ip, &y->ip))
+			return false;
+	}
+	return true;
+}
+
+static bool same_service_ports(const struct fl_service *a, const struct fl_service *b)
+{
+	if (a->n_ports != b->n_ports)
+		return false;
+	for (size_t i = 0; i < a->n_ports; i++) {
+		const struct fl_service_port *x = &a->ports[i], *y = &b->ports[i];
+
+		if (x->proto != y->proto || x->port != y->port || x->node_port != y->node_port ||
+		    !same(x->name, y->name))
+			return false;
+	}
+	return true;
+}
+
+static bool same_cluster_ips(const struct fl_service *a, const struct fl_service *b)
+{
+	for (int f = 0; f < FL_FAMILIES; f++) {
+		if (a->has_cluster_ip[f] != b->has_cluster_ip[f])
+			return false;
+		if (a->has_cluster_ip[f] && !fl_ip_equal(&a->cluster_ip[f], &b->cluster_ip[f]))
+			return false;
+	}
+	return true;
+}
+
+bool fl_service_equal(const struct fl_service *a, const struct fl_service *b)
+{
+	return same(a->ns, b->ns) && same(a->name, b->name) && a->created == b->created &&
+	       a->other_proxy == b->other_proxy && a->type == b->type &&
+	       a->headless == b->headless && same_cluster_ips(a, b) && same_service_ports(a, b) &&
+	       same_ips(a->external_ips, a->n_external_ips, b->external_ips, b->n_external_ips) &&
+	       same_ingress(a, b) && a->external_local == b->external_local &&
+	       a->internal_local == b->internal_local &&
+	       a->health_check_node_port == b->health_check_node_port &&
+	       a->affinity == b->affinity && a->affinity_timeout_s == b->affinity_timeout_s &&
+	       same_prefixes(a->source_ranges, a->n_source_ranges, b->source_ranges,
+			     b->n_source_ranges);
+}
+
+static bool same_endpoint(const struct fl_endpoint *a, const struct fl_endpoint *b)
+{
+	return fl_ip_equal(&a->ip, &b->ip) && a->ready == b->ready && a->serving == b->serving &&
+	       a->terminating == b->terminating && same(a->node_name, b->node_name) &&
+	       same_strings(a->zone_hints, a->n_zone_hints, b->zone_hints, b->n_zone_hints) &&
+	       same_strings(a->node_hints, a->n_node_hints, b->node_hints, b->n_node_hints);
+}
+
+bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b)
+{
+	if (!same(a->ns, b->ns) || !same(a->name, b->name) || !same(a->service, b->service) ||
+	    a->family != b->family || a->n_endpoints != b->n_endpoints || a->n_ports != b->n_ports)
+		return false;
+	for (size_t i = 0; i < a->n_endpoints; i++)
+		if (!same_endpoint(&a->endpoints[i], &b->endpoints[i]))
+			return false;
+	for (size_t i = 0; i < a->n_ports; i++) {
+		const struct fl_slice_port *x = &a->ports[i], *y = &b->ports[i];
+
+		if (x->proto != y->proto || x->port != y->port || !same(x->name, y->name))
+			return false;
+	}
+	return true;
+}
+
+bool fl_node_equal(const struct fl_node *a, const struct fl_node *b)
+{
+	return same(a->name, b->name) && same(a->zone, b->zone) &&
+	       same_prefixes(a->pod_cidrs, a->n_pod_cidrs, b->pod_cidrs, b->n_pod_cidrs) &&
+	       same_ips(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
+	       a->deleting == b->deleting && a->autoscaler_taint == b->autoscaler_taint;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Log lines: one message is one line whatever is in it; levels; the rate limit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lb/base/log.h"
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct timespec when = {.tv_sec = 1700000000, .tv_nsec = 42999999};
+
+__attribute__((format(printf, 2, 3))) static size_t line(char buf[static FL_LOG_LINE_MAX],
+							 const char *fmt, ...)
+{
+	va_list ap;
+	size_t len;
+
+	va_start(ap, fmt);
+	len = fl_log_line_format(buf, &when, FL_LOG_WARN, fmt, ap);
+	va_end(ap);
+	return len;
+}
+
+static void test_log_line_is_one_line(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{"plain", "plain"},
+		{"ends with newline\n", "ends with newline"},
+		{"two\nlines", "two\\nlines"},
+		{"esc\x1b[2Jape\r\x7f\x01", "esc\\x1b[2Jape\\x0d\\x7f\\x01"},
+		{"c1 \xc2\x9b end", "c1 \\xc2\\x9b end"},
+		{"\xe2\x82\xac ok \xff bad", "\xe2\x82\xac ok \\xff bad"},
+		{"", ""},
+	};
+
+	for (size_t i = 0; i < N(cases); i++) {
+		char buf[FL_LOG_LINE_MAX], expected[FL_LOG_LINE_MAX];
+
+		line(buf, "%s", cases[i].in);
+		snprintf(expected, sizeof(expected), "2023-11-14T22:13:20.042Z warn  %s\n",
+			 cases[i].out);
+		assert_string_equal(buf, expected);
+	}
+}
+
+static void test_log_line_is_cut(void **state)
+{
+	char buf[FL_LOG_LINE_MAX], message[3 * FL_LOG_LINE_MAX];
+	static const char fill[] = {'a', '\x01', '\xff'};
+
+	for (size_t i = 0; i < N(fill); i++) {
+		size_t len;
+
+		memset(message, fill[i], sizeof(message) - 1);
+		message[sizeof(message) - 1] = '\0';
+		len = line(buf, "%s", message);
+		assert_in_range(len, FL_LOG_LINE_MAX - 10, FL_LOG_LINE_MAX - 1);
+		assert_int_equal(buf[len - 1], '\n');
+		assert_int_equal(strlen(buf), len);
+	}
+}
+
+static void test_log_levels(void **state)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	enum fl_log_level level = FL_LOG_DEBUG;
+
+	assert_int_equal(fl_log_level_get(), FL_LOG_INFO);
+	for (size_t i = 0; i < N(names); i++) {
+		assert_int_equal(fl_log_level_parse(names[i], &level), 0);
+		assert_int_equal(level, i);
+		assert_string_equal(fl_log_level_name(level), names[i]);
+	}
+	assert_int_equal(fl_log_level_parse("loud", &level), -EINVAL);
+	assert_int_equal(fl_log_level_parse("", &level), -EINVAL);
+}
+
+static void test_log_limit(void **state)
+{
+	struct fl_log_limit limit = {0};
+	uint32_t suppressed = 99;
+
+	assert_true(fl_log_limit_take(&limit, 5000, 2, 1000, &suppressed));
+	assert_int_equal(suppressed, 0);
+	assert_true(fl_log_limit_take(&limit, 5100, 2, 1000, NULL));
+	assert_false(fl_log_limit_take(&limit, 5200, 2, 1000, &suppressed));
+	assert_false(fl_log_limit_take(&limit, 5999, 2, 1000, &suppressed));
+	assert_true(fl_log_limit_take(&limit, 6000, 2, 1000, &suppressed));
+	assert_int_equal(suppressed, 2);
+	assert_true(fl_log_limit_take(&limit, 6001, 2, 1000, &suppressed));
+	assert_int_equal(suppressed, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_log_line_is_one_line),
+		cmocka_unit_test(test_log_line_is_cut),
+		cmocka_unit_test(test_log_levels),
+		cmocka_unit_test(test_log_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
