@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Reading and freeing single entries of the table that the datapath writes at the same time.
+ *
+ * What orders what (the other side is BPF code, whose cmpxchg and xchg are full barriers on every
+ * CPU):
+ *
+ * - Publishing. A writer takes an entry by cmpxchg of its word, fills it by plain stores, and
+ * publishes it by xchg. A reader loads the word with acquire, so that its copy comes after; copies;
+ * then an acquire fence keeps the second load of the word behind the copy. If both loads give the
+ * same word, no writer had the entry in between: one that takes it raises the generation, and a
+ * cmpxchg that others see comes before the stores that follow it. The copy is made of relaxed
+ * atomic loads, because a plain copy that races with a writer has no defined meaning, even if it is
+ * thrown away.
+ *
+ * - Refreshing. last_seen is stored without touching the word. Freeing therefore exchanges the word
+ * first and reads last_seen again after it, with a sequentially consistent fence between: a refresh
+ * seen before the exchange is seen here, and the entry is put back. A datapath that stores
+ * last_seen after that reads the changed word behind it, at its next look at the entry, and treats
+ * it as a miss.
+ *
+ * - Freeing goes straight to FL_FLOW_FREE instead of through FL_FLOW_BUSY: an agent that is killed
+ * at any instruction leaves either a live pair, a lone entry (swept after a second) or free ones,
+ * never an entry that stays busy. The price: between freeing and putting back, a newcomer may take
+ * the slot. Putting back is a cmpxchg from exactly the word that was left there, so it then fails
+ * and the refreshed flow, which had been idle past its timeout, is rebuilt by its next packet. An
+ * entry put back has its old generation and untouched contents, so references of its twin and
+ * copies of readers stay right.
+ */
+#include "conntrack/entry.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#define READ_TRIES 4
+
+size_t fl_entry_slots(const struct fl_flow_table *table, enum fl_family family)
+{
+	if (family == FL_IPV4)
+		return table->flows4 ? table->n_flows4 * FL_FLOW_WAYS : 0;
+	return table->flows6 ? table->n_flows6 * FL_FLOW_WAYS : 0;
+}
+
+/* Slots come out of memory that others write, so each is checked. */
+static struct fl_flow_head *entry_head(const struct fl_flow_table *table, enum fl_family family,
+				       size_t slot)
+{
+	if (slot >= fl_entry_slots(table, family))
+		return NULL;
+	if (family == FL_IPV4)
+		return &table->flows4[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
+	return &table->flows6[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
+}
+
+static void copy_relaxed(void *to, const void *from, size_t size)
+{
+	const uint64_t *src = from;
+	uint64_t word;
+
+	for (size_t i = 0; i < size / sizeof(word); i++) {
+		word = __atomic_load_n(&src[i], __ATOMIC_RELAXED);
+		memcpy((char *)to + i * sizeof(word), &word, sizeof(word));
+	}
+}
+
+static struct fl_ip ip_from4(__be32 addr)
+{
+	struct fl_ip ip = {.b = {[10] = 0xff, [11] = 0xff}};
+
+	memcpy(&ip.b[12], &addr, sizeof(addr));
+	return ip;
+}
+
+static struct fl_ip ip_from6(const struct fl_addr *addr)
+{
+	struct fl_ip ip;
+
+	memcpy(ip.b, addr->w, sizeof(ip.b));
+	return ip;
+}
+
+static void entry_from4(const struct fl_flow4 *raw, struct fl_entry *entry)
+{
+	*entry = (struct fl_entry){
+		.head = raw->head,
+		.saddr = ip_from4(raw->key.saddr),
+		.daddr = ip_from4(raw->key.daddr),
+		.sport = ntohs(raw->key.sport),
+		.dport = ntohs(raw->key.dport),
+		.new_saddr = ip_from4(raw->rewrite.saddr),
+		.new_daddr = ip_from4(raw->rewrite.daddr),
+		.new_sport = ntohs(raw->rewrite.sport),
+		.new_dport = ntohs(raw->rewrite.dport),
+	};
+}
+
+static void entry_from6(const struct fl_flow6 *raw, struct fl_entry *entry)
+{
+	*entry = (struct fl_entry){
+		.head = raw->head,
+		.saddr = ip_from6(&raw->key.saddr),
+		.daddr = ip_from6(&raw->key.daddr),
+		.sport = ntohs(raw->key.sport),
+		.dport = ntohs(raw->key.dport),
+		.new_saddr = ip_from6(&raw->rewrite.saddr),
+		.new_daddr = ip_from6(&raw->rewrite.daddr),
+		.new_sport = ntohs(raw->rewrite.sport),
+		.new_dport = ntohs(raw->rewrite.dport),
+	};
+}
+
+bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   struct fl_entry *ret_entry)
+{
+	const struct fl_flow_head *head = entry_head(table, family, slot);
+	union {
+		struct fl_flow4 flow4;
+		struct fl_flow6 flow6;
+	} raw;
+	uint32_t before, after;
+
+	for (int i = 0; head && i < READ_TRIES; i++) {
+		before = __atomic_load_n(&head->word, __ATOMIC_ACQUIRE);
+		if (fl_word_state(before) < FL_FLOW_NEW || fl_word_state(before) >= FL_FLOW_STATES)
+			return false;
+		copy_relaxed(&raw, head, family == FL_IPV4 ? sizeof(raw.flow4) : sizeof(raw.flow6));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = __atomic_load_n(&head->word, __ATOMIC_RELAXED);
+		if (before != after)
+			continue;
+		if (family == FL_IPV4)
+			entry_from4(&raw.flow4, ret_entry);
+		else
+			entry_from6(&raw.flow6, ret_entry);
+		ret_entry->head.word = before;
+		return true;
+	}
+	return false;
+}
+
+bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   const struct fl_entry *entry, struct fl_entry *ret_twin)
+{
+	struct fl_entry twin;
+
+	if (entry->head.twin == slot || !fl_entry_read(table, family, entry->head.twin, &twin))
+		return false;
+	if (fl_word_generation(twin.head.word) != entry->head.twin_generation)
+		return false;
+	if (twin.head.twin != slot ||
+	    twin.head.twin_generation != fl_word_generation(entry->head.word))
+		return false;
+	if ((twin.head.flags & FL_FLOW_IS_REPLY) == (entry->head.flags & FL_FLOW_IS_REPLY))
+		return false;
+	*ret_twin = twin;
+	return true;
+}
+
+static void flow_from_original(const struct fl_entry *entry, struct fl_flow *flow)
+{
+	flow->client = entry->saddr;
+	flow->client_port = entry->sport;
+	flow->frontend = entry->daddr;
+	flow->frontend_port = entry->dport;
+	flow->source = entry->new_saddr;
+	flow->source_port = entry->new_sport;
+	flow->backend = entry->new_daddr;
+	flow->backend_port = entry->new_dport;
+}
+
+static void flow_from_reply(const struct fl_entry *entry, struct fl_flow *flow)
+{
+	flow->backend = entry->saddr;
+	flow->backend_port = entry->sport;
+	flow->source = entry->daddr;
+	flow->source_port = entry->dport;
+	flow->frontend = entry->new_saddr;
+	flow->frontend_port = entry->new_sport;
+	flow->client = entry->new_daddr;
+	flow->client_port = entry->new_dport;
+}
+
+void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *entry,
+		   const struct fl_entry *twin, uint32_t now, struct fl_flow *ret_flow)
+{
+	bool is_reply = entry->head.flags & FL_FLOW_IS_REPLY;
+	const struct fl_entry *original = is_reply ? twin : entry;
+	const struct fl_entry *reply = is_reply ? entry : twin;
+	/* both directions carry the state; while it is being changed the original's counts */
+	const struct fl_flow_head *head = original ? &original->head : &reply->head;
+	struct fl_flow flow = {
+		.family = family,
+		.slot = is_reply ? (twin ? entry->head.twin : FL_SLOT_NONE) : slot,
+		.reply_slot = is_reply ? slot : (twin ? entry->head.twin : FL_SLOT_NONE),
+		.proto = head->proto,
+		.state = fl_word_state(head->word),
+		.reply_known = reply,
+		.backend_id = head->backend,
+		.backend_generation = head->backend_generation,
+		.idle_jiffies = fl_idle(entry->head.last_seen, now),
+	};
+	uint32_t idle;
+
+	if (original) {
+		flow_from_original(original, &flow);
+		flow.flags = original->head.flags;
+		flow.packets = original->head.packets;
+		flow.bytes = original->head.bytes;
+	} else {
+		flow_from_reply(reply, &flow);
+	}
+	if (reply) {
+		flow.reply_flags = reply->head.flags;
+		flow.reply_packets = reply->head.packets;
+		flow.reply_bytes = reply->head.bytes;
+	}
+	if (twin) {
+		idle = fl_idle(twin->head.last_seen, now);
+		if (idle < flow.idle_jiffies)
+			flow.idle_jiffies = idle;
+	}
+	*ret_flow = flow;
+}
+
+static uint32_t freed_word(uint32_t word)
+{
+	return (word & ~FL_FLOW_STATE_MASK) + (1U << FL_FLOW_GENERATION_SHIFT) + FL_FLOW_FREE;
+}
+
+static bool word_exchange(struct fl_flow_head *head, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&head->word, &from, to, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
+}
+
+static bool still_idle(const struct fl_flow_head *head, uint32_t now, uint64_t timeout)
+{
+	uint32_t last_seen = __atomic_load_n(&head->last_seen, __ATOMIC_RELAXED);
+
+	return timeout == FL_NO_TIMEOUT || fl_idle(last_seen, now) > timeout;
+}
+
+bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   const struct fl_entry *entry, const struct fl_entry *twin, uint32_t now,
+		   uint64_t timeout)
+{
+	struct fl_flow_head *head = entry_head(table, family, slot), *twin_head = NULL;
+	uint32_t word = entry->head.word, twin_word = twin ? twin->head.word : 0;
+
+	if (twin)
+		twin_head = entry_head(table, family, entry->head.twin);
+	if (!word_exchange(head, word, freed_word(word)))
+		return false;
+	if (twin_head && !word_exchange(twin_head, twin_word, freed_word(twin_word))) {
+		/*
+		 * Its state changed: the flow lives, leave it alone. Should the twin have been
+		 * evicted instead, the entry put back is a lone one, which the next sweep frees.
+		 */
+		word_exchange(head, freed_word(word), word);
+		return false;
+	}
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (still_idle(head, now, timeout) && (!twin_head || still_idle(twin_head, now, timeout)))
+		return true;
+	if (twin_head)
+		word_exchange(twin_head, freed_word(twin_word), twin_word);
+	word_exchange(head, freed_word(word), word);
+	return false;
+}

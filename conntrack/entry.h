@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One entry of the mapped flow table, for the files of this room only: reading it consistently,
+ * asking whether its twin still names it, and freeing both. entry.c says which access orders which.
+ */
+#pragma once
+
+#include "conntrack/table.h"
+
+#define FL_SLOT_NONE UINT32_MAX
+
+/* A consistent copy of one direction, in host types. */
+struct fl_entry {
+	struct fl_flow_head head;
+	struct fl_ip saddr, daddr, new_saddr, new_daddr;
+	uint16_t sport, dport, new_sport, new_dport;
+};
+
+static inline enum fl_flow_state fl_word_state(uint32_t word)
+{
+	return word & FL_FLOW_STATE_MASK;
+}
+
+static inline uint32_t fl_word_generation(uint32_t word)
+{
+	return word >> FL_FLOW_GENERATION_SHIFT;
+}
+
+/* Jiffies wrap at 32 bits; a time stamp of the future is not idle. */
+static inline uint32_t fl_idle(uint32_t last_seen, uint32_t now)
+{
+	int32_t idle = (int32_t)(now - last_seen);
+
+	return idle > 0 ? (uint32_t)idle : 0;
+}
+
+/* Slots of one family: buckets * FL_FLOW_WAYS; 0 when the table is absent. */
+size_t fl_entry_slots(const struct fl_flow_table *table, enum fl_family family);
+
+/* Copy a live entry (FL_FLOW_NEW or later). False: it is free, being written, or does not exist. */
+bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   struct fl_entry *ret_entry);
+
+/* Copy the twin of `entry`, if each names the other. */
+bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   const struct fl_entry *entry, struct fl_entry *ret_twin);
+
+/*
+ * Make a flow of an entry and its twin (NULL: unknown). Either may be the original direction; a
+ * reply alone tells the whole flow too, its slot is then FL_SLOT_NONE.
+ */
+void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *entry,
+		   const struct fl_entry *twin, uint32_t now, struct fl_flow *ret_flow);
+
+/*
+ * Free an entry and its twin (NULL: it has none), provided both are as they were copied and, if
+ * `timeout` is not FL_NO_TIMEOUT, nobody refreshed them in the meantime: both idle for more than
+ * `timeout` at `now`.
+ */
+#define FL_NO_TIMEOUT UINT64_MAX
+bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   const struct fl_entry *entry, const struct fl_entry *twin, uint32_t now,
+		   uint64_t timeout);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Freeing what is over, a slice of the table at a time: flows of which both directions have been
+ * idle past the timeout of their state, and entries that lost their twin. A pair is judged from its
+ * original direction, so the slices need not hold both halves.
+ */
+#include "conntrack/entry.h"
+
+#include <netinet/in.h>
+
+/* Which timeout a state waits for, [1] for UDP: the same choice as fl_flow_timeout() of the
+ * datapath. */
+static const uint8_t state_timeout[2][FL_FLOW_STATES] = {
+	{
+		[FL_FLOW_NEW] = FL_TIMEOUT_TCP_EMBRYONIC,
+		[FL_FLOW_REPLIED] = FL_TIMEOUT_TCP_EMBRYONIC,
+		[FL_FLOW_ESTABLISHED] = FL_TIMEOUT_TCP_ESTABLISHED,
+		[FL_FLOW_CLOSING] = FL_TIMEOUT_TCP_CLOSING,
+	},
+	{
+		[FL_FLOW_NEW] = FL_TIMEOUT_UDP_EMBRYONIC,
+		[FL_FLOW_REPLIED] = FL_TIMEOUT_UDP_ESTABLISHED,
+		[FL_FLOW_ESTABLISHED] = FL_TIMEOUT_UDP_ESTABLISHED,
+		[FL_FLOW_CLOSING] = FL_TIMEOUT_UDP_ESTABLISHED,
+	},
+};
+
+static uint32_t entry_timeout(const struct fl_sweep *sweep, const struct fl_entry *entry)
+{
+	bool udp = entry->head.proto == IPPROTO_UDP;
+
+	return sweep->timeout[state_timeout[udp][fl_word_state(entry->head.word)]];
+}
+
+static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_sweep *sweep,
+			 enum fl_family family, size_t slot, uint32_t now, uint32_t hz)
+{
+	struct fl_entry entry, twin;
+	uint32_t timeout;
+	bool paired;
+
+	if (!fl_entry_read(table, family, slot, &entry))
+		return 0;
+	/* the cheap question first: most entries are not idle, and their twin need not be touched
+	 */
+	timeout = entry_timeout(sweep, &entry);
+	if (fl_idle(entry.head.last_seen, now) <= (timeout < hz ? timeout : hz))
+		return 0;
+	paired = fl_entry_twin(table, family, slot, &entry, &twin);
+	if (!paired) {
+		/* both halves are published within microseconds, so after a second it is not a flow
+		 * being made */
+		return fl_entry_free(table, family, slot, &entry, NULL, now,
+				     timeout < hz ? timeout : hz);
+	}
+	if (entry.head.flags & FL_FLOW_IS_REPLY)
+		return 0;
+	if (fl_idle(entry.head.last_seen, now) <= timeout ||
+	    fl_idle(twin.head.last_seen, now) <= timeout)
+		return 0;
+	return fl_entry_free(table, family, slot, &entry, &twin, now, timeout);
+}
+
+static size_t sweep_family(const struct fl_flow_table *table, const struct fl_sweep *sweep,
+			   enum fl_family family, size_t *next, uint32_t now, uint32_t hz,
+			   size_t max_buckets)
+{
+	size_t buckets = fl_entry_slots(table, family) / FL_FLOW_WAYS, freed = 0;
+
+	if (max_buckets > buckets)
+		max_buckets = buckets;
+	for (size_t i = 0; i < max_buckets; i++) {
+		if (*next >= buckets)
+			*next = 0;
+		for (size_t way = 0; way < FL_FLOW_WAYS; way++)
+			freed += sweep_slot(table, sweep, family, *next * FL_FLOW_WAYS + way, now,
+					    hz);
+		++*next;
+	}
+	return freed;
+}
+
+size_t fl_flow_sweep(const struct fl_flow_table *table, struct fl_sweep *sweep, uint64_t now,
+		     uint32_t hz, size_t max_buckets)
+{
+	return sweep_family(table, sweep, FL_IPV4, &sweep->next4, (uint32_t)now, hz, max_buckets) +
+	       sweep_family(table, sweep, FL_IPV6, &sweep->next6, (uint32_t)now, hz, max_buckets);
+}

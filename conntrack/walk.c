@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Listing and counting flows: scans of the mapped table, one consistent copy per entry. */
+#include "conntrack/entry.h"
+
+static bool is_reply(const struct fl_entry *entry)
+{
+	return entry->head.flags & FL_FLOW_IS_REPLY;
+}
+
+int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
+		 int (*fn)(const struct fl_flow *flow, void *arg), void *arg)
+{
+	struct fl_entry entry, twin;
+	struct fl_flow flow;
+	bool paired;
+	int rc;
+
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
+		size_t n = fl_entry_slots(table, family);
+
+		for (size_t slot = 0; slot < n; slot++) {
+			if (!fl_entry_read(table, family, slot, &entry) || is_reply(&entry))
+				continue;
+			paired = fl_entry_twin(table, family, slot, &entry, &twin);
+			fl_entry_flow(family, slot, &entry, paired ? &twin : NULL, (uint32_t)now,
+				      &flow);
+			rc = fn(&flow, arg);
+			if (rc)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret_counts)
+{
+	struct fl_flow_counts counts = {0};
+	struct fl_entry entry, twin;
+
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
+		size_t n = fl_entry_slots(table, family);
+
+		counts.slots += n;
+		for (size_t slot = 0; slot < n; slot++) {
+			if (!fl_entry_read(table, family, slot, &entry))
+				continue;
+			if (!is_reply(&entry))
+				counts.flows[family][fl_word_state(entry.head.word)]++;
+			if (!fl_entry_twin(table, family, slot, &entry, &twin))
+				counts.lone++;
+		}
+	}
+	*ret_counts = counts;
+}
