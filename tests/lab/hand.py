@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A hand inside a place of the lab: runs client calls there, asked by lines of JSON on stdin.
+
+One process per place instead of one per request keeps the lab quick. It lives in the place's network
+namespace and cgroup, so its sockets are what sockets of that pod, node or outsider would be.
+"""
+import json
+import sys
+
+import traffic
+from load import Load
+
+
+def main():
+    loads = {}
+
+    def load_start(name, targets, **options):
+        loads[name] = Load(targets, **options)
+
+    def load_look(name):
+        return loads[name].look()
+
+    def load_stop(name):
+        return loads.pop(name).stop()
+
+    calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
+             "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = {"result": calls[request["call"]](**request["args"])}
+        except Exception as error:  # pylint: disable=broad-except
+            answer = {"error": traffic.reason_of(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

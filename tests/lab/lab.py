@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Builds the lab and removes it: namespaces, bpf file systems, cgroups, servers.
+
+Everything carries the lab's identity and is recorded under /run/fairlead-lab/ID, so that it can be
+removed by its maker, at exit, after a signal, or by the next lab if the maker was killed (sweep).
+Processes are found and ended through the lab's own cgroup, so nothing foreign can be hit.
+"""
+import atexit
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import topology
+from manifests import Manifests
+from node import Node
+from place import HERE, PYTHON, Place
+from wait import until
+
+STATE = "/run/fairlead-lab"
+KEPT = "flab"  # the identity of the lab that `make lab` leaves
+TOOLS = ("ip", "nsenter", "unshare", "ethtool", "mount", "umount")
+
+
+class Unable(Exception):
+    """This machine cannot have a lab, and why."""
+
+
+def cgroup_root():
+    """Where cgroup v2 is mounted, by mountinfo: hybrid hierarchies put it in unusual places."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+        for line in lines:
+            left, right = line.split(" - ")
+            if right.split()[0] == "cgroup2":
+                return left.split()[4]
+    raise Unable("cgroup v2 is not mounted")
+
+
+def check_machine():
+    if os.geteuid() != 0:
+        raise Unable("needs root")
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise Unable("needs " + ", ".join(missing))
+    if not os.access(cgroup_root(), os.W_OK):
+        raise Unable("cgroup v2 is mounted read-only")
+
+
+def start_time(pid):
+    """When a process began, in ticks: with the pid it names a process for good. None: no such."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return int(stat.read().rsplit(")", 1)[1].split()[19])
+    except (OSError, IndexError):
+        return None
+
+
+def quiet(*argv):
+    return subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
+
+
+def remove(identity):
+    """Remove all that a lab left, by its identity alone; safe to repeat."""
+    directory = f"{STATE}/{identity}"
+    base = f"{cgroup_root()}/fairlead-{identity}"
+    if os.path.isdir(base):
+        kill_cgroup(base)
+    for name in ("bpf",):
+        if os.path.ismount(f"{directory}/{name}"):
+            quiet("umount", "-l", f"{directory}/{name}")
+    names = [name for name in (os.listdir("/run/netns") if os.path.isdir("/run/netns") else [])
+             if name.startswith(f"{identity}-")]
+    for name in names:
+        quiet("ip", "netns", "del", name)
+    for path, _, _ in os.walk(base, topdown=False):
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def kill_cgroup(base):
+    """End every process of the lab, and wait until they are gone."""
+    def groups():
+        return [path for path, _, _ in os.walk(base)]
+
+    def members():
+        pids = []
+        for path in groups():
+            try:
+                with open(f"{path}/cgroup.procs", encoding="utf-8") as procs:
+                    pids += [int(pid) for pid in procs.read().split()]
+            except OSError:
+                pass
+        return pids
+
+    def gone():
+        for pid in members():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
+        return not members()
+
+    until(gone, "the lab's processes are gone", 10)
+
+
+def sweep():
+    """Remove labs whose maker is gone; a lab that was left on purpose stays."""
+    for identity in os.listdir(STATE) if os.path.isdir(STATE) else []:
+        try:
+            with open(f"{STATE}/{identity}/lab.json", encoding="utf-8") as record:
+                about = json.load(record)
+        except (OSError, ValueError):
+            continue
+        if not about["keep"] and start_time(about["pid"]) != about["started"]:
+            remove(identity)
+
+
+class Lab:
+    """A lab that is up from construction to close()."""
+
+    _count = 0
+
+    def __init__(self, build=None, keep=False, **agent_options):
+        check_machine()
+        sweep()
+        Lab._count += 1
+        self.keep = keep
+        self.id = KEPT if keep else f"fl{os.getpid()}n{Lab._count}"
+        self.directory = f"{STATE}/{self.id}"
+        if os.path.isdir(self.directory):
+            raise Unable(f"a lab is already up: remove it with `make lab-down` ({self.directory})")
+        self.build = build
+        self.base = f"{cgroup_root()}/fairlead-{self.id}"
+        self.places = {}
+        self.nodes = {}
+        self._closed = False
+        self._record()
+        atexit.register(self._at_exit)
+        try:
+            self._make(agent_options)
+        except BaseException:
+            self.close()
+            raise
+
+    def netns_of(self, name):
+        return f"{self.id}-{name}"
+
+    # ---- making ------------------------------------------------------------------------------
+    def _record(self):
+        os.makedirs(self.directory, mode=0o755)
+        with open(f"{self.directory}/lab.json", "w", encoding="utf-8") as record:
+            json.dump({"pid": os.getpid(), "started": start_time(os.getpid()), "keep": self.keep},
+                      record)
+
+    def _place(self, name, cgroup, addresses):
+        path = f"{self.base}/{cgroup}"
+        os.makedirs(path)
+        subprocess.run(["ip", "netns", "add", self.netns_of(name)], check=True)
+        self.places[name] = Place(name, self.netns_of(name), path, addresses)
+        return self.places[name]
+
+    def _make(self, agent_options):
+        self.manifests = Manifests(f"{self.directory}/manifests")
+        client = self._place("client", "outside", topology.OUTSIDE["client"])
+        router = self._place("router", "router", topology.OUTSIDE["router"])
+        for name, about in topology.NODES.items():
+            place = self._place(name, f"{name}/host", {4: about[4], 6: about[6]})
+            for pod in about["pods"]:
+                self._place(pod, f"{name}/pods/{pod}", topology.pod_addresses(pod)).node = name
+            self.nodes[name] = Node(self, place, f"{self.base}/{name}", agent_options)
+        router.script(topology.router_script(self.netns_of))
+        client.script(topology.client_script())
+        for name, about in topology.NODES.items():
+            self.places[name].script(topology.node_script(name, self.netns_of))
+            for pod in about["pods"]:
+                self.places[pod].script(topology.pod_script(pod))
+        router.script(topology.router_routes_script())
+        # node-1 shares our mount namespace and has its own bpf file system; node-2 has both
+        os.makedirs(f"{self.directory}/bpf")
+        subprocess.run(["mount", "-t", "bpf", "bpf", f"{self.directory}/bpf"], check=True)
+        self.nodes["node-1"].own_paths(f"{self.directory}/bpf/fairlead",
+                                       f"{self.directory}/node-1.sock")
+        self.nodes["node-2"].own_mounts()
+        for pod in self.pods():
+            self.serve(pod, wait=False)
+        for pod in self.pods():
+            self._await_server(pod)
+
+    # ---- servers -----------------------------------------------------------------------------
+    def pods(self):
+        """The pods that serve."""
+        return [name for name in self.places if name.startswith("web-")]
+
+    def serve(self, pod, wait=True):
+        place = self.places[pod]
+        with open(f"{self.directory}/{pod}.log", "w", encoding="utf-8") as log:
+            place.server = place.popen([PYTHON, f"{HERE}/server.py", "--pod", pod,
+                                        "--node", place.node],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            self._await_server(pod)
+
+    def _await_server(self, pod):
+        def ready():
+            if self.places[pod].server.poll() is not None:
+                raise RuntimeError(f"lab: the server of {pod} ended: {self.log(pod)}")
+            return "ready" in self.log(pod)
+        until(ready, f"the server of {pod} is ready", 20)
+
+    def stop_serving(self, pod):
+        server = self.places[pod].server
+        server.kill()
+        server.wait()
+
+    def log(self, name):
+        with open(f"{self.directory}/{name}.log", encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    # ---- convenience -------------------------------------------------------------------------
+    def __getitem__(self, name):
+        return self.places[name]
+
+    def start_agents(self, **options):
+        for node in self.nodes.values():
+            node.start(wait=False, **options)
+        for node in self.nodes.values():
+            node.wait_ready()
+
+    # ---- removing ----------------------------------------------------------------------------
+    def close(self):
+        if self._closed:
+            return
+        self._closed = True
+        for place in self.places.values():
+            place.close()
+        remove(self.id)
+
+    def leave(self):
+        """Leave the lab up when this program ends."""
+        self._closed = True
+
+    def _at_exit(self):
+        self.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def exit_on_signals():
+    """Make signals end the program in an orderly way, so that atexit runs."""
+    def leave(number, _frame):
+        sys.exit(128 + number)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, leave)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A node of the lab: where its agent's things are, and the agent itself."""
+import json
+import os
+import signal
+import subprocess
+import tempfile
+
+import topology
+from wait import until
+
+
+class Node:
+    def __init__(self, lab, place, cgroup, options):
+        self.lab = lab
+        self.place = place
+        self.name = place.name
+        self.cgroup = cgroup
+        self.options = options
+        self.bpffs = None  # None: the agent's default
+        self.socket = None
+        self.agent = None
+        self.log_path = f"{lab.directory}/{self.name}.log"
+
+    # ---- where things are --------------------------------------------------------------------
+    def own_paths(self, bpffs, socket):
+        self.bpffs, self.socket = bpffs, socket
+
+    def own_mounts(self):
+        """A mount namespace of its own, in which the agent's default paths are this node's."""
+        make = ("umount -R -l /run/netns 2>/dev/null; mkdir -p /sys/fs/bpf /run/fairlead && "
+                "mount -t bpf bpf /sys/fs/bpf && mount -t tmpfs tmpfs /run/fairlead && "
+                "echo ready && exec sleep infinity >/dev/null")
+        holder = self.place.popen(["unshare", "--mount", "--propagation", "private",
+                                   "/bin/sh", "-c", make],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        if holder.stdout.readline() != "ready\n":
+            raise RuntimeError(f"lab: {self.name} got no mount namespace of its own")
+        holder.stdout.close()
+        # the shell is replaced by what it runs, so the holder's pid stays what it is
+        self.place.mount_pid = holder.pid
+
+    def paths(self):
+        """The settings that say where the agent's state is, for agent and CLI."""
+        args = ["--bpffs", self.bpffs] if self.bpffs else []
+        return args + (["--socket", self.socket] if self.socket else [])
+
+    # ---- the agent ---------------------------------------------------------------------------
+    def binary(self, name, build=None):
+        return os.path.abspath(f"{build or self.lab.build}/{name}")
+
+    def agent_command(self, mode=None, manifests=None, extra=(), build=None, **_):
+        args = [self.binary("fairleadd", build), "--node", self.name,
+                "--manifests", manifests or self.lab.manifests.directory,
+                "--cgroup", self.cgroup, *self.paths(), "--devices", "eth0",
+                "--cluster-cidr", topology.CLUSTER_CIDR]
+        return args + (["--mode", mode] if mode else []) + list(extra)
+
+    def start(self, wait=True, wrapper=(), **options):
+        """Start the agent. `wrapper`: a command that runs it, such as setpriv with options."""
+        options = {**self.options, **options}
+        self.mark = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
+                       "UBSAN_OPTIONS": "print_stacktrace=1"}
+        with open(self.log_path, "a", encoding="utf-8") as log:
+            self.agent = self.place.popen([*wrapper, *self.agent_command(**options)],
+                                          stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          env=environment)
+        if wait:
+            self.wait_ready()
+
+    def ready(self):
+        if self.agent is not None and self.agent.poll() is not None:
+            raise RuntimeError(f"the agent of {self.name} ended with {self.agent.returncode}:\n"
+                               + self.log_tail())
+        answer = self.cli("-o", "json", "status")
+        if answer.returncode not in (0, 1, 5):
+            return False
+        try:
+            status = json.loads(answer.stdout)
+        except ValueError:
+            return False
+        return bool(find_key(status, "synced"))
+
+    def wait_ready(self, deadline_s=20):
+        try:
+            until(self.ready, f"the agent of {self.name} is ready", deadline_s, 0.05)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.log_tail()}") from late
+
+    def pid(self):
+        """The agent's own pid: start_new_session and exec keep it that of the child."""
+        return self.agent.pid
+
+    def stop(self, number=signal.SIGTERM, deadline_s=10):
+        """End the agent; its exit status."""
+        if self.agent is None:
+            return None
+        if self.agent.poll() is None:
+            self.agent.send_signal(number)
+        status = self.agent.wait(deadline_s)
+        self.agent = None
+        return status
+
+    def kill(self):
+        return self.stop(signal.SIGKILL)
+
+    def log(self):
+        """What the agent said since it was last started."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            log.seek(self.mark)
+            return log.read()
+
+    def log_tail(self, lines=30):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    # ---- the CLI -----------------------------------------------------------------------------
+    def cli_command(self, *args, build=None):
+        return [self.binary("fairlead", build), *self.paths(), *args]
+
+    def cli(self, *args, **options):
+        return self.place.run(self.cli_command(*args), **options)
+
+    def json(self, *args):
+        answer = self.cli("-o", "json", *args)
+        if answer.returncode != 0:
+            raise AssertionError(f"fairlead {' '.join(args)}: exit {answer.returncode}: "
+                                 f"{answer.stderr.strip()}")
+        return json.loads(answer.stdout)
+
+    def cleanup(self):
+        return self.cli("cleanup")
+
+    def scratch(self):
+        return tempfile.mkdtemp(dir=self.lab.directory)
+
+
+def find_key(tree, key):
+    """The first value of `key` anywhere in a JSON tree, or None."""
+    if isinstance(tree, dict):
+        if key in tree:
+            return tree[key]
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for branch in tree:
+            value = find_key(branch, key)
+            if value is not None:
+                return value
+    return None

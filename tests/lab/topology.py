@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The lab on paper: addresses and pods, and the shell scripts that set the namespaces up.
+
+    client ---- router (bridge br0) ---- node-1 ---- pods web-1a web-1b cli-1
+                                    \\--- node-2 ---- pods web-2a web-2b cli-2
+
+Pods hang on veth pairs with /32 and /128 routes, without a bridge. The nodes share a segment, so pod
+traffic between them is routed node to node and everything else goes through the router.
+"""
+
+OUTSIDE = {"client": {4: "198.51.100.10", 6: "2001:db8:51::10"},
+           "router": {4: "198.51.100.1", 6: "2001:db8:51::1"}}
+MORE_CLIENTS = range(11, 20)  # further addresses of the client: 198.51.100.11 ...
+
+SEGMENT_ROUTER = {4: "172.18.0.1", 6: "fd00:18::1"}
+NODES = {
+    "node-1": {"number": 1, 4: "172.18.0.11", 6: "fd00:18::11", "pods": ("web-1a", "web-1b", "cli-1")},
+    "node-2": {"number": 2, 4: "172.18.0.12", 6: "fd00:18::12", "pods": ("web-2a", "web-2b", "cli-2")},
+}
+CLUSTER_CIDR = "10.244.0.0/16,fd00:244::/32"
+POD_HOST_NUMBER = {"a": 10, "b": 11, "cli": 100}
+
+# what the router sends to which node: VIPs, external addresses, and the cluster IPs for those outside
+ROUTED = {
+    "node-1": ("203.0.113.0/28", "203.0.113.80/32", "10.96.0.0/12",
+               "2001:db8:113::/124", "2001:db8:113::80/128", "fd00:96::/112"),
+    "node-2": ("203.0.113.16/28", "2001:db8:113::10/124"),
+}
+
+
+def pod_addresses(pod):
+    """The addresses of a pod by its name: web-1a, cli-2, ..."""
+    role, rest = pod.split("-")
+    node = int(rest[0])
+    number = POD_HOST_NUMBER["cli" if role == "cli" else rest[1]]
+    return {4: f"10.244.{node}.{number}", 6: f"fd00:244:{node}::{number:x}"}
+
+
+def client_address(family, number):
+    """One of the client's addresses: number 10 is the one it uses by itself."""
+    return f"198.51.100.{number}" if family == 4 else f"2001:db8:51::{number}"
+
+
+SYSCTLS = """
+set_all() { for f in /proc/sys/net/$1; do echo "$2" > "$f"; done; }
+set_all ipv6/conf/all/accept_dad 0
+set_all ipv6/conf/default/accept_dad 0
+set_all ipv6/conf/default/accept_ra 0
+set_all ipv6/conf/default/disable_ipv6 0
+set_all ipv4/conf/all/rp_filter 0
+set_all ipv4/conf/default/rp_filter 0
+set_all ipv4/icmp_ratelimit 0
+set_all ipv4/conf/all/send_redirects 0
+set_all ipv4/conf/default/send_redirects 0
+set_all ipv4/conf/all/accept_redirects 0
+set_all ipv4/conf/default/accept_redirects 0
+set_all ipv6/conf/all/accept_redirects 0
+set_all ipv6/conf/default/accept_redirects 0
+ip link set lo up
+"""
+FORWARDING = """
+set_all ipv4/ip_forward 1
+set_all ipv6/conf/all/forwarding 1
+"""
+
+
+def router_script(netns_of):
+    lines = [SYSCTLS, FORWARDING,
+             "ip link add br0 type bridge", "ip link set br0 up",
+             f"ip addr add {SEGMENT_ROUTER[4]}/24 dev br0",
+             f"ip -6 addr add {SEGMENT_ROUTER[6]}/64 dev br0 nodad",
+             f"ip link add out0 type veth peer name eth0 netns {netns_of('client')}",
+             "ip link set out0 up", "ethtool -K out0 tx off gro on >/dev/null",
+             f"ip addr add {OUTSIDE['router'][4]}/24 dev out0",
+             f"ip -6 addr add {OUTSIDE['router'][6]}/64 dev out0 nodad"]
+    for node, about in NODES.items():
+        port = f"port{about['number']}"
+        # GRO gives the port NAPI, without which the node's XDP_TX would be lost
+        lines += [f"ip link add {port} type veth peer name eth0 netns {netns_of(node)}",
+                  f"ip link set {port} master br0 up", f"ethtool -K {port} tx off gro on >/dev/null"]
+    return "\n".join(lines)
+
+
+def router_routes_script():
+    lines = []
+    for node, about in NODES.items():
+        number = about["number"]
+        for prefix in (*ROUTED[node], f"10.244.{number}.0/24", f"fd00:244:{number}::/64"):
+            family = 6 if ":" in prefix else 4
+            lines.append(f"ip -{family} route add {prefix} via {about[family]}")
+    return "\n".join(lines)
+
+
+def client_script():
+    lines = [SYSCTLS, "ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null"]
+    for number in (10, *MORE_CLIENTS):
+        lines += [f"ip addr add {client_address(4, number)}/24 dev eth0",
+                  f"ip -6 addr add {client_address(6, number)}/64 dev eth0 nodad"
+                  # all others are for those that ask by name
+                  + ("" if number == 10 else " preferred_lft 0")]
+    lines += [f"ip route add default via {OUTSIDE['router'][4]}",
+              f"ip -6 route add default via {OUTSIDE['router'][6]}"]
+    return "\n".join(lines)
+
+
+def node_script(node, netns_of):
+    about = NODES[node]
+    lines = [SYSCTLS, FORWARDING, "ip link set eth0 up", "ethtool -K eth0 tx off >/dev/null",
+             f"ip addr add {about[4]}/24 dev eth0", f"ip -6 addr add {about[6]}/64 dev eth0 nodad",
+             f"ip route add default via {SEGMENT_ROUTER[4]}",
+             f"ip -6 route add default via {SEGMENT_ROUTER[6]}"]
+    for other, there in NODES.items():
+        if other != node:
+            number = there["number"]
+            lines += [f"ip route add 10.244.{number}.0/24 via {there[4]}",
+                      f"ip -6 route add fd00:244:{number}::/64 via {there[6]}"]
+    for pod in about["pods"]:
+        address, dev = pod_addresses(pod), f"veth-{pod}"
+        lines += [f"ip link add {dev} type veth peer name eth0 netns {netns_of(pod)}",
+                  f"ip link set {dev} address ee:ee:ee:ee:ee:ee",
+                  f"ip link set {dev} up",
+                  f"ip -6 addr add fe80::1/64 dev {dev} nodad",
+                  f"ip route add {address[4]}/32 dev {dev} src {about[4]}",
+                  f"ip -6 route add {address[6]}/128 dev {dev} src {about[6]}"]
+    return "\n".join(lines)
+
+
+def pod_script(pod):
+    address = pod_addresses(pod)
+    gateway = "lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent"
+    return "\n".join([
+        SYSCTLS, "ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null",
+        f"ip addr add {address[4]}/32 dev eth0", f"ip -6 addr add {address[6]}/128 dev eth0 nodad",
+        f"ip neigh replace 169.254.1.1 {gateway}", f"ip -6 neigh replace fe80::1 {gateway}",
+        "ip route add 169.254.1.1 dev eth0", "ip route add default via 169.254.1.1 dev eth0",
+        "ip -6 route add default via fe80::1 dev eth0"])
