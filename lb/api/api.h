@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The agent's JSON API on a Unix socket: HTTP/1.1, read-only but for flushing flows. What it shows comes from
- * the kernel maps; store and sync only give names. It has no thread of its own: the agent's loop watches one
- * descriptor and calls fl_api_handle() when it is readable.
+ * The agent's JSON API on a Unix socket: HTTP/1.1, read-only but for flushing flows. What it shows
+ * comes from the kernel maps; store and sync only give names. It has no thread of its own: the
+ * agent's loop watches one descriptor and calls fl_api_handle() when it is readable.
  */
 #pragma once
 
@@ -26,14 +26,14 @@ struct fl_api_device {
 
 /* What only the agent knows of itself. Strings are borrowed until the callback is called again. */
 struct fl_api_status {
-	const char *node; /* name of the node */
-	const char *zone; /* NULL or "" none */
-	const char *bpffs; /* directory of the pins */
+	const char *node;   /* name of the node */
+	const char *zone;   /* NULL or "" none */
+	const char *bpffs;  /* directory of the pins */
 	const char *cgroup; /* where the socket hooks are attached; NULL or "" nowhere */
 	uint64_t uptime_s;
-	bool synced; /* everything was read and applied at least once */
+	bool synced;	   /* everything was read and applied at least once */
 	const char *error; /* why the agent is unhealthy; NULL: it is not */
-	long drift; /* differences found by the last fl_sync_verify(); -1 it has not run */
+	long drift;	   /* differences found by the last fl_sync_verify(); -1 it has not run */
 	const struct fl_api_device *devices;
 	size_t n_devices;
 	const char *const *problems; /* of the input that stand now: "file:line: object: reason" */
@@ -42,7 +42,7 @@ struct fl_api_status {
 
 /* Everything is borrowed and must outlive the API; the struct itself is copied by fl_api_open(). */
 struct fl_api_source {
-	const struct fl_maps *maps; /* writable mappings, for flushing flows */
+	const struct fl_maps *maps;   /* writable mappings, for flushing flows */
 	const struct fl_store *store; /* for /v1/plan; NULL: answers 503 */
 	struct fl_sync *sync; /* for names, statistics, verify; NULL: ids instead of names */
 	const struct fl_plan_options *plan_options; /* for /v1/plan, read at each request */
@@ -57,9 +57,9 @@ struct fl_api_source {
 struct fl_api;
 
 /*
- * Listen on a socket at `path`, mode 0600; its directory is made (0755) if only that is missing. A socket
- * that nobody answers on is replaced. -EADDRINUSE when another agent answers there, -EEXIST when
- * something else than a socket lies there, -ENAMETOOLONG, or what the system said.
+ * Listen on a socket at `path`, mode 0600; its directory is made (0755) if only that is missing. A
+ * socket that nobody answers on is replaced. -EADDRINUSE when another agent answers there, -EEXIST
+ * when something else than a socket lies there, -ENAMETOOLONG, or what the system said.
  */
 int fl_api_open(const char *path, const struct fl_api_source *source, struct fl_api **ret_api,
 		struct fl_err *err);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Filters of flows: a table of keys, each with the function that reads its value. */
+#include "lb/api/flow_filter.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lb/api/view.h"
+
+static int parse_number(const char *text, unsigned long max, unsigned long *ret_number)
+{
+	unsigned long number;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || *end || number > max)
+		return -EINVAL;
+	*ret_number = number;
+	return 0;
+}
+
+static int set_proto(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+	for (size_t i = 0; i < sizeof(protos); i++) {
+		if (!strcasecmp(value, fl_proto_name(protos[i]))) {
+			filter->proto = protos[i];
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int set_state(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	for (enum fl_flow_state state = FL_FLOW_NEW; state < FL_FLOW_STATES; state++) {
+		if (!strcasecmp(value, fl_flow_state_name(state))) {
+			filter->state = state;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int set_limit(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	unsigned long limit;
+
+	if (parse_number(value, FL_FLOW_LIMIT_MAX, &limit) || !limit)
+		return -EINVAL;
+	filter->limit = (uint32_t)limit;
+	return 0;
+}
+
+static int set_service(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	const char *slash = strchr(value, '/'), *name = slash ? slash + 1 : value,
+		   *colon = strchr(name, ':');
+	size_t ns_len = slash ? (size_t)(slash - value) : 0;
+	size_t name_len = colon ? (size_t)(colon - name) : strlen(name);
+	const char *port = colon ? colon + 1 : "";
+
+	/* "#12" is a service without a name */
+	if ((!ns_len && *value != '#') || !name_len || ns_len >= sizeof(filter->ns) ||
+	    name_len >= sizeof(filter->name) || strlen(port) >= sizeof(filter->port))
+		return -EINVAL;
+	snprintf(filter->ns, sizeof(filter->ns), "%.*s", (int)ns_len, value);
+	snprintf(filter->name, sizeof(filter->name), "%.*s", (int)name_len, name);
+	snprintf(filter->port, sizeof(filter->port), "%s", port);
+	return 0;
+}
+
+/* Cut "IP:PORT", "[IP]:PORT" or ":PORT" in two; an IPv6 address without brackets has no port. */
+static int split_port(char *text, char **ret_ip, const char **ret_port)
+{
+	char *colon = strrchr(text, ':');
+
+	*ret_ip = text;
+	*ret_port = NULL;
+	if (*text == '[') {
+		char *end = strchr(text, ']');
+
+		if (!end || (end[1] && end[1] != ':'))
+			return -EINVAL;
+		*ret_port = end[1] ? end + 2 : NULL;
+		*end = '\0';
+		*ret_ip = text + 1;
+	} else if (colon && colon == strchr(text, ':')) {
+		*colon = '\0';
+		*ret_port = colon + 1;
+	}
+	return 0;
+}
+
+static int set_peer(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	struct fl_peer_filter *peer = (struct fl_peer_filter *)((char *)filter + offset),
+			      parsed = {.set = true};
+	char text[80], *ip;
+	const char *port;
+	unsigned long number;
+
+	if (strlen(value) >= sizeof(text))
+		return -EINVAL;
+	strcpy(text, value);
+	if (split_port(text, &ip, &port))
+		return -EINVAL;
+	if (port) {
+		if (parse_number(port, 65535, &number) || !number)
+			return -EINVAL;
+		parsed.port = (uint16_t)number;
+	}
+	if (strchr(ip, '/')) {
+		if (fl_prefix_parse(ip, &parsed.prefix))
+			return -EINVAL;
+	} else if (*ip) {
+		if (fl_ip_parse(ip, &parsed.prefix.ip))
+			return -EINVAL;
+		parsed.prefix.len = 128;
+	} else if (!port) {
+		return -EINVAL;
+	}
+	*peer = parsed;
+	return 0;
+}
+
+static const struct {
+	const char *key;
+	int (*set)(struct fl_flow_filter *filter, size_t offset, const char *value);
+	size_t offset;
+	const char *expected;
+} keys[] = {
+	{"proto", set_proto, 0, "tcp, udp or sctp"},
+	{"state", set_state, 0, "new, replied, established or closing"},
+	{"client", set_peer, offsetof(struct fl_flow_filter, client),
+	 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"},
+	{"frontend", set_peer, offsetof(struct fl_flow_filter, frontend),
+	 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"},
+	{"backend", set_peer, offsetof(struct fl_flow_filter, backend),
+	 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"},
+	{"service", set_service, 0, "NAMESPACE/NAME or NAMESPACE/NAME:PORT"},
+	{"limit", set_limit, 0, "a number from 1 to 100000"},
+};
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+const char *fl_flow_filter_key(size_t i)
+{
+	return i < N_KEYS ? keys[i].key : NULL;
+}
+
+int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const char *value,
+		       struct fl_err *err)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		if (strcmp(key, keys[i].key))
+			continue;
+		if (keys[i].set(filter, keys[i].offset, value))
+			return fl_err_set(err, -EINVAL, "%s: \"%.80s\" is not %s", key, value,
+					  keys[i].expected);
+		return 0;
+	}
+	return fl_err_set(err, -ENOENT, "there is no filter \"%.40s\"", key);
+}
+
+bool fl_flow_filter_empty(const struct fl_flow_filter *filter)
+{
+	return !filter->proto && filter->state == FL_FLOW_FREE && !filter->client.set &&
+	       !filter->frontend.set && !filter->backend.set && !*filter->name;
+}
+
+static bool peer_matches(const struct fl_peer_filter *peer, const struct fl_ip *ip, uint16_t port)
+{
+	if (!peer->set)
+		return true;
+	if (peer->port && peer->port != port)
+		return false;
+	if (!peer->prefix.len)
+		return true;
+	return fl_prefix_contains(&peer->prefix, ip);
+}
+
+/* The service port of a frontend: its neighbours in the sorted array with the same id. */
+static struct fl_view_service service_of(const struct fl_view *view,
+					 const struct fl_view_frontend *frontend)
+{
+	const struct fl_view_frontend *first = frontend, *last = frontend;
+	const struct fl_view_frontend *end = view->frontends + view->n_frontends;
+	uint32_t id = frontend->value.service_id;
+
+	while (first > view->frontends && first[-1].value.service_id == id)
+		first--;
+	while (last < end && last->value.service_id == id)
+		last++;
+	return (struct fl_view_service){.id = id, .first = first, .n = (size_t)(last - first)};
+}
+
+static bool service_matches(const struct fl_flow_filter *filter, const struct fl_view *view,
+			    const struct fl_flow *flow)
+{
+	struct fl_service_filter service_filter = {filter->ns, filter->name, filter->port};
+	const struct fl_view_frontend *frontend;
+	struct fl_view_service service;
+
+	frontend = fl_view_find(view, &flow->frontend, flow->frontend_port, flow->proto);
+	if (!frontend)
+		return false;
+	service = service_of(view, frontend);
+	return fl_view_service_matches(view, &service, &service_filter);
+}
+
+bool fl_flow_filter_matches(const struct fl_flow_filter *filter, const struct fl_view *view,
+			    const struct fl_flow *flow)
+{
+	if (filter->proto && filter->proto != flow->proto)
+		return false;
+	if (filter->state != FL_FLOW_FREE && filter->state != flow->state)
+		return false;
+	return peer_matches(&filter->client, &flow->client, flow->client_port) &&
+	       peer_matches(&filter->frontend, &flow->frontend, flow->frontend_port) &&
+	       peer_matches(&filter->backend, &flow->backend, flow->backend_port) &&
+	       (!*filter->name || service_matches(filter, view, flow));
+}
+
+struct flush {
+	const struct fl_flow_filter *filter;
+	const struct fl_view *view;
+};
+
+static bool flush_matches(const struct fl_flow *flow, void *arg)
+{
+	const struct flush *flush = arg;
+
+	return fl_flow_filter_matches(flush->filter, flush->view, flow);
+}
+
+size_t fl_flow_filter_flush(const struct fl_flow_filter *filter, const struct fl_view *view)
+{
+	struct fl_flow_table table = fl_view_flows(view);
+	struct flush flush = {filter, view};
+
+	return fl_flow_flush(&table, view->now, flush_matches, &flush);
+}

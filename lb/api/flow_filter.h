@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which flows to list or flush, said in words: as query of the API and as options of the CLI. All
+ * that is set must hold.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conntrack/table.h"
+#include "lb/base/err.h"
+#include "lb/base/ip.h"
+
+struct fl_view;
+
+#define FL_FLOW_LIMIT_DEFAULT 1000
+#define FL_FLOW_LIMIT_MAX 100000
+
+struct fl_peer_filter {
+	bool set;
+	struct fl_prefix prefix; /* len 0: any address */
+	uint16_t port;		 /* 0 any */
+};
+
+struct fl_flow_filter {
+	uint8_t proto;		  /* 0 any */
+	enum fl_flow_state state; /* FL_FLOW_FREE: any */
+	struct fl_peer_filter client, frontend, backend;
+	/* of the Service whose frontend was asked; "" any */
+	char ns[256], name[256], port[64];
+	uint32_t limit; /* 0: FL_FLOW_LIMIT_DEFAULT */
+};
+
+/* The keys there are; NULL beyond the last. */
+const char *fl_flow_filter_key(size_t i);
+/*
+ * Set one criterion. proto: tcp, udp, sctp. state: new, replied, established, closing. client,
+ * frontend, backend: "IP", "IP/LEN", "IP:PORT", "[IP]:PORT", ":PORT". service: "NS/NAME" or
+ * "NS/NAME:PORT". limit: a number. -ENOENT: no such key; -EINVAL: nonsense value, with words.
+ */
+int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const char *value,
+		       struct fl_err *err);
+/* Whether every flow matches. */
+bool fl_flow_filter_empty(const struct fl_flow_filter *filter);
+bool fl_flow_filter_matches(const struct fl_flow_filter *filter, const struct fl_view *view,
+			    const struct fl_flow *flow);
+/* Free the flows that match. Returns how many. */
+size_t fl_flow_filter_flush(const struct fl_flow_filter *filter, const struct fl_view *view);

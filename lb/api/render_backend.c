@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* BackendList: each backend once, with the service ports that use it and the flows that go to it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lb/api/render.h"
+#include "lb/base/cleanup.h"
+#include "lb/base/json_write.h"
+
+/* (backend, service port), sorted by backend */
+struct use {
+	uint32_t backend, service;
+};
+
+struct uses {
+	struct use *use;
+	size_t n, room;
+};
+
+struct flow_counts {
+	uint32_t *n; /* per backend id */
+	const struct fl_view *view;
+};
+
+static int uses_add(struct uses *uses, uint32_t backend, uint32_t service)
+{
+	struct use *grown;
+
+	if (uses->n == uses->room) {
+		uses->room = uses->room ? uses->room * 2 : 64;
+		grown = reallocarray(uses->use, uses->room, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		uses->use = grown;
+	}
+	uses->use[uses->n++] = (struct use){backend, service};
+	return 0;
+}
+
+static int uses_add_list(struct uses *uses, const struct fl_view *view,
+			 const struct fl_view_service *service, const struct fl_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		uint32_t id = fl_view_list_backend(view, list, i);
+
+		if (!fl_view_backend(view, id))
+			break;
+		if (uses_add(uses, id, service->id))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int cmp_uses(const void *va, const void *vb)
+{
+	const struct use *a = va, *b = vb;
+
+	if (a->backend != b->backend)
+		return a->backend < b->backend ? -1 : 1;
+	return a->service < b->service ? -1 : a->service > b->service;
+}
+
+static int count_flow(const struct fl_flow *flow, void *arg)
+{
+	struct flow_counts *counts = arg;
+	const struct fl_backend *backend = fl_view_backend(counts->view, flow->backend_id);
+
+	if (backend && backend->generation == flow->backend_generation)
+		counts->n[flow->backend_id]++;
+	return 0;
+}
+
+static void write_backend(const struct fl_view *view, uint32_t id, uint32_t flows,
+			  const struct use *use, size_t n, struct fl_json *json)
+{
+	const struct fl_backend *backend = &view->maps->backends[id];
+	struct fl_ip ip = fl_ip_from_addr(&backend->addr);
+	char buf[FL_IP_STRLEN], address[FL_IP_PORT_STRLEN], ref[FL_SERVICE_REF_MAX];
+	uint32_t last = 0;
+
+	fl_json_object_begin(json);
+	fl_json_member_uint(json, "id", id);
+	fl_json_member_string(json, "address",
+			      fl_ip_port_format(&ip, ntohs(backend->port), address));
+	fl_json_member_string(json, "ip", fl_ip_format(&ip, buf));
+	fl_json_member_uint(json, "port", ntohs(backend->port));
+	fl_json_member_string(json, "protocol", fl_proto_name(backend->proto));
+	fl_json_member_string(json, "state", backend->flags & FL_BACKEND_LIVE ? "live" : "gone");
+	fl_json_member_bool(json, "local", backend->flags & FL_BACKEND_LOCAL);
+	fl_json_member_uint(json, "weight", backend->weight);
+	fl_json_member_uint(json, "generation", backend->generation);
+	fl_json_member_uint(json, "flows", flows);
+	fl_json_key(json, "services");
+	fl_json_array_begin(json);
+	for (size_t i = 0; i < n; i++) {
+		if (use[i].service != last)
+			fl_json_string(json, fl_view_ref(view, use[i].service, ref));
+		last = use[i].service;
+	}
+	fl_json_array_end(json);
+	fl_json_object_end(json);
+}
+
+static int collect_uses(const struct fl_view *view, struct uses *uses)
+{
+	_cleanup_free_ struct fl_view_service *services = NULL;
+	size_t n;
+
+	if (fl_view_services(view, &services, &n))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (uses_add_list(uses, view, &services[i], &services[i].cluster) ||
+		    uses_add_list(uses, view, &services[i], &services[i].local))
+			return -ENOMEM;
+	}
+	if (uses->n)
+		qsort(uses->use, uses->n, sizeof(*uses->use), cmp_uses);
+	return 0;
+}
+
+int fl_render_backends(const struct fl_view *view, struct fl_json *json)
+{
+	size_t n_backends = view->maps->backends ? view->maps->n_backends : 0, at = 0;
+	_cleanup_free_ uint32_t *flows = calloc(n_backends + 1, sizeof(*flows));
+	struct fl_flow_table table = fl_view_flows(view);
+	struct flow_counts counts = {.n = flows, .view = view};
+	struct uses uses = {0};
+
+	if (!flows || collect_uses(view, &uses)) {
+		free(uses.use);
+		return -ENOMEM;
+	}
+	fl_flow_walk(&table, view->now, count_flow, &counts);
+	fl_render_begin(json, "BackendList");
+	fl_json_key(json, "items");
+	fl_json_array_begin(json);
+	for (uint32_t id = 1; id < n_backends; id++) {
+		size_t first = at;
+
+		while (at < uses.n && uses.use[at].backend == id)
+			at++;
+		if (view->maps->backends[id].flags & FL_BACKEND_LIVE || flows[id] || at > first)
+			write_backend(view, id, flows[id], uses.use ? uses.use + first : NULL,
+				      at - first, json);
+	}
+	fl_json_array_end(json);
+	fl_json_object_end(json);
+	free(uses.use);
+	return 0;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* ServiceList: what is programmed for each service port and family. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "lb/api/render.h"
+#include "lb/base/cleanup.h"
+#include "lb/base/json_write.h"
+
+static const struct {
+	uint16_t flag;
+	const char *client;
+} masquerade[] = {
+	{FL_MASQUERADE_OUTSIDE, "outside"},
+	{FL_MASQUERADE_POD, "pod"},
+	{FL_MASQUERADE_NODE, "node"},
+};
+
+static void write_side(const struct fl_frontend *value, enum fl_side side, const char *key,
+		       struct fl_json *json)
+{
+	const struct fl_list *list = &value->list[side];
+
+	if (value->verdict[side] == FL_VERDICT_NONE) {
+		fl_json_key(json, key);
+		fl_json_null(json);
+		return;
+	}
+	fl_json_key(json, key);
+	fl_json_object_begin(json);
+	fl_json_member_string(json, "verdict", fl_verdict_name(value->verdict[side]));
+	fl_json_member_string(json, "list",
+			      list->count ? (list->id & 1 ? "local" : "cluster") : NULL);
+	fl_json_object_end(json);
+}
+
+static void write_frontend(const struct fl_view_frontend *frontend, struct fl_json *json)
+{
+	const struct fl_frontend *value = &frontend->value;
+	struct fl_ip ip = fl_ip_from_addr(&frontend->key.addr);
+	char buf[FL_IP_STRLEN];
+
+	fl_json_object_begin(json);
+	fl_json_member_string(json, "type", fl_frontend_type_name(value->type));
+	fl_json_member_string(json, "ip",
+			      value->type == FL_FRONTEND_NODE_PORT ? "*" : fl_ip_format(&ip, buf));
+	fl_json_member_uint(json, "port", ntohs(frontend->key.port));
+	write_side(value, FL_SIDE_INTERNAL, "internal", json);
+	write_side(value, FL_SIDE_EXTERNAL, "external", json);
+	fl_json_key(json, "masquerade");
+	fl_json_array_begin(json);
+	for (size_t i = 0; i < sizeof(masquerade) / sizeof(masquerade[0]); i++) {
+		if (value->flags & masquerade[i].flag)
+			fl_json_string(json, masquerade[i].client);
+	}
+	fl_json_array_end(json);
+	fl_json_member_bool(json, "sourceRanges", value->flags & FL_SOURCE_RANGES);
+	fl_json_object_end(json);
+}
+
+static void write_list(const struct fl_view *view, const char *key, const struct fl_list *list,
+		       struct fl_json *json)
+{
+	char buf[FL_IP_PORT_STRLEN];
+
+	fl_json_key(json, key);
+	if (!list->count) {
+		fl_json_null(json);
+		return;
+	}
+	fl_json_array_begin(json);
+	/* ids outside the arrays end the list, so that a wild count does not make a wild document
+	 */
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct fl_backend *backend =
+			fl_view_backend(view, fl_view_list_backend(view, list, i));
+		struct fl_ip ip;
+
+		if (!backend)
+			break;
+		ip = fl_ip_from_addr(&backend->addr);
+		fl_json_string(json, fl_ip_port_format(&ip, ntohs(backend->port), buf));
+	}
+	fl_json_array_end(json);
+}
+
+/* What most clients of this service port meet: "forward" if any frontend forwards, else the worst
+ * there is. */
+static const char *summary(const struct fl_view_service *service)
+{
+	bool drop = false, reject = false;
+
+	for (size_t i = 0; i < service->n; i++) {
+		for (int side = 0; side < FL_SIDES; side++) {
+			uint8_t verdict = service->first[i].value.verdict[side];
+
+			if (verdict == FL_VERDICT_FORWARD)
+				return "forward";
+			drop |= verdict == FL_VERDICT_DROP;
+			reject |= verdict == FL_VERDICT_REJECT;
+		}
+	}
+	return drop ? "drop" : reject ? "reject" : "none";
+}
+
+static void write_service(const struct fl_view *view, const struct fl_view_service *service,
+			  struct fl_json *json)
+{
+	const struct fl_frontend *value = &service->first->value;
+	bool affinity = value->flags & FL_AFFINITY;
+	struct fl_view_name name;
+
+	fl_view_name(view, service->id, &name);
+	fl_json_object_begin(json);
+	fl_json_member_uint(json, "id", service->id);
+	fl_json_member_string(json, "namespace", name.ns);
+	fl_json_member_string(json, "name", name.name);
+	fl_json_member_string(json, "port", name.port);
+	fl_json_member_string(json, "protocol", fl_proto_name(service->first->key.proto));
+	fl_json_member_string(json, "family",
+			      fl_family_name(fl_frontend_family(&service->first->key)));
+	fl_json_member_string(json, "verdict", summary(service));
+	fl_json_key(json, "sessionAffinity");
+	fl_json_object_begin(json);
+	fl_json_member_string(json, "type", affinity ? "ClientIP" : "None");
+	if (affinity)
+		fl_json_member_uint(json, "timeoutSeconds", value->affinity_timeout / view->hz);
+	fl_json_object_end(json);
+	fl_json_key(json, "frontends");
+	fl_json_array_begin(json);
+	for (size_t i = 0; i < service->n; i++)
+		write_frontend(&service->first[i], json);
+	fl_json_array_end(json);
+	write_list(view, "clusterBackends", &service->cluster, json);
+	write_list(view, "localBackends", &service->local, json);
+	fl_json_object_end(json);
+}
+
+int fl_render_services(const struct fl_view *view, const struct fl_service_filter *filter,
+		       struct fl_json *json, size_t *ret_n)
+{
+	_cleanup_free_ struct fl_view_service *services = NULL;
+	size_t n, shown = 0;
+	int rc;
+
+	rc = fl_view_services(view, &services, &n);
+	if (rc)
+		return rc;
+	fl_render_begin(json, "ServiceList");
+	fl_json_key(json, "items");
+	fl_json_array_begin(json);
+	for (size_t i = 0; i < n; i++) {
+		if (!fl_view_service_matches(view, &services[i], filter))
+			continue;
+		write_service(view, &services[i], json);
+		shown++;
+	}
+	fl_json_array_end(json);
+	fl_json_object_end(json);
+	*ret_n = shown;
+	return 0;
+}

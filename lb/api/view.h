@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The maps as somebody who shows them needs them: a snapshot of the frontends, sorted, the mapped
+ * arrays with their bounds checked, and names for ids where somebody knows them. The agent's API
+ * and the CLI without an agent look through the same view.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi/fairlead.h"
+#include "conntrack/table.h"
+#include "lb/base/err.h"
+#include "lb/base/ip.h"
+#include "lb/dp/maps.h"
+
+struct fl_sync_port;
+
+/* Who knows the names: fl_sync_port() of the agent; `port` NULL: nobody. */
+struct fl_names {
+	const struct fl_sync_port *(*port)(const void *arg, uint32_t service_id);
+	const void *arg;
+};
+
+struct fl_view_frontend {
+	struct fl_frontend_key key;
+	struct fl_frontend value;
+};
+
+struct fl_view {
+	const struct fl_maps *maps; /* borrowed */
+	struct fl_names names;
+	uint64_t now; /* jiffies */
+	uint32_t hz;  /* jiffies per second */
+	struct fl_view_frontend
+		*frontends; /* owned; sorted by service id, type, address, port, protocol */
+	size_t n_frontends;
+	uint32_t *by_key; /* owned; indexes into frontends, sorted by key */
+};
+
+/*
+ * Take the snapshot. hz 0: the kernel's. `now` is the datapath's clock as last written to fl_meta,
+ * moved on by the time since. names may be NULL. 0, -ENOMEM or what the kernel said.
+ */
+int fl_view_init(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
+		 uint32_t hz, struct fl_err *err);
+/* The same from frontends that the caller has (they are copied): no kernel. */
+int fl_view_init_frontends(struct fl_view *view, const struct fl_maps *maps,
+			   const struct fl_names *names, uint32_t hz,
+			   const struct fl_view_frontend *frontends, size_t n_frontends);
+void fl_view_fini(struct fl_view *view);
+
+/* Jiffies per second of this kernel, from the resolution of its coarse clock. */
+uint32_t fl_kernel_hz(void);
+
+/* The flow table in these maps. */
+struct fl_flow_table fl_view_flows(const struct fl_view *view);
+
+/* The frontend that a packet to ip:port belongs to: that address, else the node port; or NULL. */
+const struct fl_view_frontend *fl_view_find(const struct fl_view *view, const struct fl_ip *ip,
+					    uint16_t port, uint8_t proto);
+
+/*
+ * Names of a service port, never NULL. Without anybody who knows: namespace and port "", name
+ * "#ID". `name_buf` is used in that case.
+ */
+struct fl_view_name {
+	const char *ns, *name, *port;
+	char name_buf[16];
+};
+void fl_view_name(const struct fl_view *view, uint32_t service_id, struct fl_view_name *ret_name);
+/* "ns/name:port", "ns/name" when the port has no name, "#ID" */
+#define FL_SERVICE_REF_MAX 400
+const char *fl_view_ref(const struct fl_view *view, uint32_t service_id,
+			char buf[static FL_SERVICE_REF_MAX]);
+
+/* The i-th backend id of a list, 0 when list or index lie outside the arrays. */
+uint32_t fl_view_list_backend(const struct fl_view *view, const struct fl_list *list, uint32_t i);
+/* The ordinal at a position of a list's lookup table, UINT32_MAX outside. */
+uint32_t fl_view_list_ordinal(const struct fl_view *view, const struct fl_list *list, uint32_t pos);
+/* The backend with this id, or NULL. */
+const struct fl_backend *fl_view_backend(const struct fl_view *view, uint32_t id);
+
+/* The frontends of one service port: a run of view->frontends. */
+struct fl_view_service {
+	uint32_t id;
+	const struct fl_view_frontend *first;
+	size_t n;
+	/* lists found in them, count 0 when there is none */
+	struct fl_list cluster, local;
+};
+/* All service ports, sorted by names (by id without names). The caller frees *ret_services. 0 or
+ * -ENOMEM. */
+int fl_view_services(const struct fl_view *view, struct fl_view_service **ret_services,
+		     size_t *ret_n);
+
+/* Which Services to show. NULL or "" for all; port: a name, or a number of a port that is not a
+ * node port. */
+struct fl_service_filter {
+	const char *ns, *name, *port;
+};
+bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_service *service,
+			     const struct fl_service_filter *filter);
+
+const char *fl_proto_name(uint8_t proto);		  /* "TCP", "UDP", "SCTP", "?" */
+const char *fl_family_name(enum fl_family family);	  /* "IPv4", "IPv6" */
+const char *fl_frontend_type_name(uint8_t type);	  /* "ClusterIP", ... */
+const char *fl_verdict_name(uint8_t verdict);		  /* "forward", "drop", "reject", "none" */
+const char *fl_flow_state_name(enum fl_flow_state state); /* "new", "replied", ... */
+struct fl_ip fl_ip_from_addr(const struct fl_addr *addr);
+enum fl_family fl_frontend_family(const struct fl_frontend_key *key);
