@@ -19,7 +19,7 @@ void fl_store_free(struct fl_store **store);
 
 /*
  * Put an object in, taking ownership in any case (*object is zeroed). A Node other than ours is dropped. 0 or -ENOMEM.
- * A change of our Node's zone marks every Service (rule 10.12).
+ * A change of our Node's zone or addresses marks every Service (rules 10.12, 5.6.5).
  */
 int fl_store_put(struct fl_store *store, struct fl_object *object);
 /* Remove an object by kind and name; unknown ones are no error. `ns` is "" for a Node. */
@@ -32,11 +32,14 @@ const char *fl_store_node_name(const struct fl_store *store);
 const struct fl_slice *const *fl_store_slices(const struct fl_store *store, const char *ns, const char *service,
 					      size_t *ret_n);
 size_t fl_store_count(const struct fl_store *store, enum fl_kind kind);
-/* Call fn for every Service (that has an object or, if with_orphans, only slices), sorted by namespace and name. Stops at non-zero, which is returned. */
+/*
+ * Call fn for every Service, sorted by namespace and name. Stops at non-zero, which is returned; -ENOMEM if
+ * there is no memory to sort them.
+ */
 int fl_store_each_service(const struct fl_store *store, int (*fn)(const struct fl_service *service, void *arg), void *arg);
 
 /*
- * Take one marked Service: true and its key (borrowed until the next call on the store), or false when
+ * Take one marked Service: true and its key (borrowed until the next put, del or take), or false when
  * none is marked. It may no longer exist. Order: as marked.
  */
 bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key);

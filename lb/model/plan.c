@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One Service as this node must serve it: effective policies, lists, verdicts (sections 1, 3, 5
+ * and 6.1). */
+#include "lb/model/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/model/endpoints.h"
+#include "lb/model/frontends.h"
+
+#define AFFINITY_TIMEOUT_S 10800 /* rule 1.19 */
+
+/* Local ready addresses of the Service so far, for rule 6.1.6. */
+struct addresses {
+	struct fl_ip *v;
+	size_t n, cap;
+};
+
+struct work {
+	const struct fl_service *service;
+	const struct fl_slice *const *slices;
+	size_t n_slices;
+	const struct fl_plan_options *options;
+	bool external_local; /* effective */
+	struct fl_candidates candidates;
+	struct addresses local_ready[FL_FAMILIES];
+};
+
+static void work_fini(struct work *work)
+{
+	fl_candidates_fini(&work->candidates);
+	for (int family = 0; family < FL_FAMILIES; family++)
+		free(work->local_ready[family].v);
+}
+
+/* Rules 1.1 to 1.3. */
+static bool is_ours(const struct fl_service *service)
+{
+	return !service->headless && !service->other_proxy &&
+	       service->type != FL_SERVICE_EXTERNAL_NAME;
+}
+
+/* Rule 1.17: policy Local means something only where something comes from outside. */
+static bool effective_external_local(const struct fl_service *service,
+				     const struct fl_plan_options *options)
+{
+	if (!service->external_local)
+		return false;
+	return service->type == FL_SERVICE_LOAD_BALANCER || service->type == FL_SERVICE_NODE_PORT ||
+	       (service->n_external_ips && !options->no_external_ips);
+}
+
+static int collect_local_ready(const struct fl_candidates *candidates, struct addresses *addresses)
+{
+	for (size_t i = 0; i < candidates->n; i++) {
+		const struct fl_candidate *candidate = &candidates->v[i];
+
+		if (!candidate->on_node || !candidate->endpoint->ready)
+			continue;
+		if (addresses->n == addresses->cap) {
+			size_t cap = addresses->cap ? 2 * addresses->cap : 8;
+			struct fl_ip *v = realloc(addresses->v, cap * sizeof(*v));
+
+			if (!v)
+				return -ENOMEM;
+			addresses->v = v;
+			addresses->cap = cap;
+		}
+		addresses->v[addresses->n++] = candidate->endpoint->ip;
+	}
+	return 0;
+}
+
+static int compare_ips(const void *a, const void *b)
+{
+	return fl_ip_cmp(a, b);
+}
+
+static size_t count_distinct(struct addresses *addresses)
+{
+	size_t distinct = 0;
+
+	if (addresses->n > 1)
+		qsort(addresses->v, addresses->n, sizeof(*addresses->v), compare_ips);
+	for (size_t i = 0; i < addresses->n; i++)
+		distinct += !i || !fl_ip_equal(&addresses->v[i - 1], &addresses->v[i]);
+	return distinct;
+}
+
+/* A cell of table 5.7: an empty list while others exist is silence, nothing anywhere is a refusal.
+ */
+static enum fl_plan_verdict verdict(const struct fl_plan_port *port, uint8_t list)
+{
+	if (!port->has_any)
+		return FL_PLAN_REJECT;
+	for (size_t i = 0; i < port->n_endpoints; i++) {
+		if (port->endpoints[i].flags & list)
+			return FL_PLAN_FORWARD;
+	}
+	return FL_PLAN_DROP;
+}
+
+static void judge(struct fl_plan_port *port, bool has_cluster_ip, bool has_external)
+{
+	if (has_cluster_ip)
+		port->cluster_ip =
+			verdict(port, port->internal_local ? FL_PLAN_IN_LOCAL : FL_PLAN_IN_CLUSTER);
+	if (has_external) {
+		port->external =
+			verdict(port, port->external_local ? FL_PLAN_IN_LOCAL : FL_PLAN_IN_CLUSTER);
+		port->internal_to_external = verdict(port, FL_PLAN_IN_CLUSTER);
+	}
+}
+
+static int plan_port(struct work *work, const struct fl_port_claim *claim, enum fl_family family,
+		     struct fl_plan_port *port)
+{
+	const struct fl_service *service = work->service;
+	bool has_cluster_ip = false, has_external = false;
+	int rc;
+
+	*port = (struct fl_plan_port){
+		.ns = service->ns,
+		.name = service->name,
+		.port_name = claim->port->name,
+		.proto = claim->port->proto,
+		.family = family,
+		.port = claim->port->port,
+		.internal_local = service->internal_local,
+		.external_local = work->external_local,
+		.affinity = service->affinity,
+	};
+	if (port->affinity)
+		port->affinity_timeout_s = service->affinity_timeout_s ? service->affinity_timeout_s
+								       : AFFINITY_TIMEOUT_S;
+	if (service->type == FL_SERVICE_LOAD_BALANCER && port->external_local)
+		port->health_check_node_port = service->health_check_node_port; /* rule 6.1.1 */
+	rc = fl_frontends_plan(service, claim, work->options, port);
+	if (!rc)
+		rc = fl_source_ranges_plan(service, work->options, port);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < port->n_frontends; i++) {
+		if (port->frontends[i].type == FL_PLAN_CLUSTER_IP)
+			has_cluster_ip = true;
+		else
+			has_external = true; /* rule 2.8 */
+	}
+	port->uses_cluster = !port->internal_local || has_external; /* rule 3.2.1 */
+	port->uses_local = port->internal_local || (port->external_local && has_external);
+
+	rc = fl_candidates_gather(&work->candidates, work->slices, work->n_slices, family,
+				  port->port_name, port->proto, work->options->node_name);
+	if (!rc)
+		rc = collect_local_ready(&work->candidates, &work->local_ready[family]);
+	if (!rc)
+		rc = fl_endpoints_choose(&work->candidates, work->options, port);
+	if (!rc)
+		judge(port, has_cluster_ip, has_external);
+	return rc;
+}
+
+static int plan_ports(struct work *work, const struct fl_port_claim *claims, struct fl_plan *plan)
+{
+	const struct fl_service *service = work->service;
+	size_t local_ready[FL_FAMILIES];
+
+	for (size_t i = 0; i < service->n_ports; i++) {
+		for (int family = 0; family < FL_FAMILIES; family++) {
+			int rc;
+
+			/* no usable ClusterIP of a family: nothing of that family at all
+			 * (rule 1.13) */
+			if (claims[i].replaced || !service->has_cluster_ip[family] ||
+			    !fl_frontend_address_ok(&service->cluster_ip[family]))
+				continue;
+			/* counted first, so that fl_plan_fini() frees what a failure leaves behind
+			 */
+			rc = plan_port(work, &claims[i], family, &plan->ports[plan->n_ports++]);
+			if (rc)
+				return rc;
+		}
+	}
+	for (int family = 0; family < FL_FAMILIES; family++)
+		local_ready[family] = count_distinct(&work->local_ready[family]);
+	for (size_t i = 0; i < plan->n_ports; i++)
+		plan->ports[i].local_ready = local_ready[plan->ports[i].family];
+	return 0;
+}
+
+int fl_plan_service(const struct fl_service *service, const struct fl_slice *const *slices,
+		    size_t n_slices, const struct fl_plan_options *options,
+		    struct fl_plan *ret_plan)
+{
+	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+	_cleanup_free_ struct fl_port_claim *claims = NULL;
+	_cleanup_(work_fini) struct work work = {
+		.service = service,
+		.slices = slices,
+		.n_slices = n_slices,
+		.options = options,
+		.external_local = effective_external_local(service, options),
+	};
+
+	if (is_ours(service) && service->n_ports) {
+		plan.ports = malloc(service->n_ports * FL_FAMILIES * sizeof(*plan.ports));
+		if (!plan.ports || fl_port_claims(service, &claims) ||
+		    plan_ports(&work, claims, &plan))
+			return -ENOMEM;
+	}
+	*ret_plan = plan;
+	plan = (struct fl_plan){0};
+	return 0;
+}
+
+void fl_plan_fini(struct fl_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_ports; i++) {
+		free(plan->ports[i].frontends);
+		free(plan->ports[i].source_ranges);
+		free(plan->ports[i].endpoints);
+	}
+	free(plan->ports);
+	*plan = (struct fl_plan){0};
+}
