@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What kind of object it is, whose, and the lists that hold more of them. */
+#include "lb/k8s/decode.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/k8s/field.h"
+
+static const struct kind {
+	const char *name, *list_name, *group, *version;
+	enum fl_kind kind;
+	bool namespaced;
+} kinds[] = {
+	{"Service", "ServiceList", "", "v1", FL_KIND_SERVICE, true},
+	{"EndpointSlice", "EndpointSliceList", "discovery.k8s.io", "v1", FL_KIND_SLICE, true},
+	{"Node", "NodeList", "", "v1", FL_KIND_NODE, false},
+};
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static const char *const level_names[] = {
+	[FL_PROBLEM_ERROR] = "error",
+	[FL_PROBLEM_WARNING] = "warning",
+	[FL_PROBLEM_NOTE] = "note",
+};
+
+const char *fl_problem_level_name(enum fl_problem_level level)
+{
+	return level_names[level];
+}
+
+const char *fl_kind_name(enum fl_kind kind)
+{
+	for (size_t i = 0; i < N_KINDS; i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	return "";
+}
+
+/* Whether "group/version" (or "version" alone) is of this group. */
+static bool same_group(const char *api_version, const char *group)
+{
+	const char *slash = strchr(api_version, '/');
+	size_t len = slash ? (size_t)(slash - api_version) : 0;
+
+	return strlen(group) == len && !strncmp(api_version, group, len);
+}
+
+static const char *version_of(const char *api_version)
+{
+	const char *slash = strchr(api_version, '/');
+
+	return slash ? slash + 1 : api_version;
+}
+
+/* Name and namespace, as early as possible: every message about the object cites them. */
+static int read_identity(struct fl_decoding *d, const struct fl_value *root, bool namespaced)
+{
+	const struct fl_value *meta;
+	const char *name, *ns = "";
+	int rc = fl_field_map(d, root, "metadata", &meta);
+	size_t mark;
+
+	if (rc)
+		return rc;
+	mark = fl_field_enter(d, "metadata");
+	rc = fl_field_name(d, meta, "name", &name);
+	if (!rc && !*name)
+		rc = fl_field_error(d, meta, "name", "missing");
+	if (!rc && namespaced)
+		rc = fl_field_name(d, meta, "namespace", &ns);
+	if (rc)
+		return rc;
+	d->ns = namespaced && !*ns ? "default" : ns;
+	d->name = name;
+	fl_field_leave(d, mark);
+	return 0;
+}
+
+static int decode_object(struct fl_decoding *d, const struct kind *kind,
+			 const struct fl_value *root)
+{
+	struct fl_object object = {.kind = kind->kind};
+	int rc = read_identity(d, root, kind->namespaced);
+
+	if (rc)
+		return rc;
+	switch (kind->kind) {
+	case FL_KIND_SERVICE:
+		rc = fl_decode_service(d, root, &object.service);
+		break;
+	case FL_KIND_SLICE:
+		rc = fl_decode_slice(d, root, &object.slice);
+		break;
+	case FL_KIND_NODE:
+		rc = fl_decode_node(d, root, &object.node);
+		break;
+	}
+	if (!rc)
+		rc = fl_field_flush(d);
+	if (rc) {
+		fl_object_free(&object);
+		return rc;
+	}
+	return object.service ? d->sink->object(&object, d->line, d->sink->arg) : 0;
+}
+
+static int decode_value(const struct fl_decoding *parent, const struct fl_value *root,
+			const struct kind *item_kind);
+
+static int decode_items(struct fl_decoding *d, const struct fl_value *root,
+			const struct kind *item_kind)
+{
+	const struct fl_value *items;
+	int rc = fl_field_list(d, root, "items", FL_DOC_MAX_VALUES, &items);
+
+	if (rc)
+		return rc;
+	FL_VALUE_EACH(item, items)
+	{
+		rc = decode_value(d, item, item_kind); /* as deep as the document at most */
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
+		       const struct kind *item_kind)
+{
+	const char *kind, *api_version;
+	int rc = fl_field_string(d, root, "kind", &kind);
+
+	if (!rc)
+		rc = fl_field_string(d, root, "apiVersion", &api_version);
+	if (rc)
+		return rc;
+	/* the API server leaves kind and apiVersion out of the items of a typed list */
+	if (!*kind && item_kind) {
+		d->kind = item_kind->kind;
+		d->kind_name = item_kind->name;
+		return decode_object(d, item_kind, root);
+	}
+	if (!*kind)
+		return fl_field_error(d, root, "kind", "missing");
+	d->kind_name = kind;
+	if (!*api_version)
+		return fl_field_error(d, root, "apiVersion", "missing");
+	if (!strcmp(kind, "List") && !strcmp(api_version, "v1"))
+		return decode_items(d, root, NULL);
+	for (size_t i = 0; i < N_KINDS; i++) {
+		bool list = !strcmp(kind, kinds[i].list_name);
+
+		if ((!list && strcmp(kind, kinds[i].name)) ||
+		    !same_group(api_version, kinds[i].group))
+			continue;
+		d->kind = kinds[i].kind;
+		if (strcmp(version_of(api_version), kinds[i].version))
+			return fl_field_error(d, fl_value_get(root, "apiVersion"), "apiVersion",
+					      "\"%.60s\" is not supported, use %s%s%s", api_version,
+					      kinds[i].group, *kinds[i].group ? "/" : "",
+					      kinds[i].version);
+		return list ? decode_items(d, root, &kinds[i]) : decode_object(d, &kinds[i], root);
+	}
+	return fl_field_note(d, root, "unknown kind \"%.60s\" (%.60s), skipped", kind, api_version);
+}
+
+/* Returns 0 for a faulty object as well: it has been reported and the next one is due. */
+static int decode_value(const struct fl_decoding *parent, const struct fl_value *root,
+			const struct kind *item_kind)
+{
+	struct fl_decoding d = {
+		.file = parent->file,
+		.sink = parent->sink,
+		.line = fl_value_line(root),
+	};
+	int rc;
+
+	if (fl_value_type(root) == FL_VALUE_MAP)
+		rc = decode_kind(&d, root, item_kind);
+	else
+		rc = fl_field_error(&d, root, NULL, "expected a Kubernetes object, found %s",
+				    fl_value_type_name(fl_value_type(root)));
+	return rc == -EINVAL ? 0 : rc;
+}
+
+int fl_decode(const struct fl_doc *doc, const char *file, const struct fl_decode_sink *sink)
+{
+	struct fl_decoding d = {.file = file, .sink = sink};
+
+	if (fl_value_type(fl_doc_root(doc)) == FL_VALUE_NULL)
+		return 0;
+	return decode_value(&d, fl_doc_root(doc), NULL);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Kubernetes objects from documents: Service, EndpointSlice and Node, singly or in lists, become
+ * plain data with the API's defaults applied. What makes no sense is told apart object by object,
+ * so that one bad object never holds up another.
+ */
+#pragma once
+
+#include "lb/base/doc.h"
+#include "lb/model/object.h"
+
+enum fl_problem_level {
+	FL_PROBLEM_ERROR,   /* the object, or the whole file, was not applied */
+	FL_PROBLEM_WARNING, /* the object was applied without the part named */
+	FL_PROBLEM_NOTE,    /* worth knowing, nothing is wrong */
+};
+
+/* Everything is borrowed for the call. Text may hold anything a file can: escape it for a terminal.
+ */
+struct fl_problem {
+	enum fl_problem_level level;
+	const char *file;   /* "" unknown */
+	unsigned int line;  /* 0 unknown */
+	const char *object; /* "Service default/web", "" unknown */
+	const char *reason;
+	/* who it is about: known when name is not NULL */
+	enum fl_kind kind;
+	const char *ns, *name;
+};
+
+struct fl_decode_sink {
+	/* Takes the object, in any case. Non-zero stops the decoding and is returned. */
+	int (*object)(struct fl_object *object, unsigned int line, void *arg);
+	/* Non-zero likewise. */
+	int (*problem)(const struct fl_problem *problem, void *arg);
+	void *arg;
+};
+
+/* "error", "warning", "note" */
+const char *fl_problem_level_name(enum fl_problem_level level);
+/* "Service", "EndpointSlice", "Node" */
+const char *fl_kind_name(enum fl_kind kind);
+
+/*
+ * Decode one document: an object or a list of objects; an empty document is nothing. `file` is for
+ * messages. 0 whatever was wrong with the objects (the sink has heard of it), the sink's non-zero,
+ * or -ENOMEM.
+ */
+int fl_decode(const struct fl_doc *doc, const char *file, const struct fl_decode_sink *sink);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Service: the fields of rule 10.2 by rules 1.x, 2.x, 5.5 and 5.6, with the API's defaults. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/k8s/field.h"
+
+#define PROXY_NAME_LABEL "service.kubernetes.io/service-proxy-name"
+#define AFFINITY_TIMEOUT_S 10800
+#define AFFINITY_TIMEOUT_MAX_S 86400
+#define MAX_PORTS 1024
+
+/*
+ * RFC 3339, as metadata.creationTimestamp has it; a fraction is dropped. Only the order of two
+ * Services that claim one frontend depends on it, so a bad one is a warning.
+ */
+static int parse_time(const char *text, int64_t *ret_seconds)
+{
+	int64_t offset = 0;
+	struct tm tm = {0};
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+	if (!rest)
+		return -EINVAL;
+	if (*rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (*rest == '+' || *rest == '-') {
+		struct tm zone = {0};
+		const char *end = strptime(rest + 1, "%H:%M", &zone);
+
+		if (!end)
+			return -EINVAL;
+		offset = (zone.tm_hour * 60 + zone.tm_min) * 60 * (*rest == '-' ? -1 : 1);
+		rest = end;
+	} else if (*rest == 'Z') {
+		rest++;
+	} else {
+		return -EINVAL;
+	}
+	if (*rest)
+		return -EINVAL;
+	*ret_seconds = timegm(&tm) - offset;
+	return 0;
+}
+
+static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_service *s)
+{
+	const struct fl_value *meta, *labels;
+	size_t mark = fl_field_enter(d, "metadata");
+	const char *created;
+	int rc;
+
+	meta = fl_value_get(root, "metadata");
+	rc = fl_field_string(d, meta, "creationTimestamp", &created);
+	if (!rc && *created && parse_time(created, &s->created))
+		rc = fl_field_warn(d, fl_value_get(meta, "creationTimestamp"), "creationTimestamp",
+				   "\"%.40s\" is no time", created);
+	if (!rc)
+		rc = fl_field_map(d, meta, "labels", &labels);
+	if (rc)
+		return rc;
+	/* rule 1.3: only existence counts, so a null value does too */
+	FL_VALUE_EACH(label, labels)
+	if (!strcmp(fl_value_key(label), PROXY_NAME_LABEL))
+		s->other_proxy = true;
+	fl_field_leave(d, mark);
+	return 0;
+}
+
+static int read_port(struct fl_decoding *d, const struct fl_value *item,
+		     struct fl_service_port *port)
+{
+	int64_t number, node_port;
+	int rc = fl_field_item_map(d, item);
+
+	if (!rc)
+		rc = fl_field_name_copy(d, item, "name", &port->name);
+	if (!rc)
+		rc = fl_field_proto(d, item, &port->proto);
+	if (!rc && !fl_value_get(item, "port"))
+		rc = fl_field_error(d, item, "port", "missing");
+	if (!rc)
+		rc = fl_field_int(d, item, "port", 1, 65535, 0, &number);
+	if (!rc)
+		rc = fl_field_int(d, item, "nodePort", 0, 65535, 0, &node_port); /* rule 1.15 */
+	if (rc)
+		return rc;
+	port->port = (uint16_t)number;
+	port->node_port = (uint16_t)node_port;
+	return 0;
+}
+
+static int read_ports(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s)
+{
+	const struct fl_value *list;
+	int rc = fl_field_list(d, spec, "ports", MAX_PORTS, &list);
+
+	if (rc || !fl_value_count(list))
+		return rc;
+	s->ports = calloc(fl_value_count(list), sizeof(*s->ports));
+	if (!s->ports)
+		return -ENOMEM;
+	FL_VALUE_EACH(item, list)
+	{
+		size_t mark = fl_field_enter_item(d, "ports", s->n_ports);
+
+		rc = read_port(d, item, &s->ports[s->n_ports++]);
+		if (rc)
+			return rc;
+		fl_field_leave(d, mark);
+	}
+	return 0;
+}
+
+static int read_affinity(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s)
+{
+	static const struct fl_word words[] = {{"None", false}, {"ClientIP", true}, {NULL, 0}};
+	const struct fl_value *config, *client_ip;
+	int64_t timeout_s;
+	int affinity, rc = fl_field_word(d, spec, "sessionAffinity", words, false, &affinity);
+	size_t mark;
+
+	s->affinity_timeout_s = AFFINITY_TIMEOUT_S;
+	if (rc || !affinity)
+		return rc;
+	s->affinity = true;
+	rc = fl_field_map(d, spec, "sessionAffinityConfig", &config);
+	if (rc)
+		return rc;
+	mark = fl_field_enter(d, "sessionAffinityConfig");
+	rc = fl_field_map(d, config, "clientIP", &client_ip);
+	if (rc)
+		return rc;
+	fl_field_enter(d, "clientIP");
+	rc = fl_field_int(d, client_ip, "timeoutSeconds", 1, AFFINITY_TIMEOUT_MAX_S,
+			  AFFINITY_TIMEOUT_S, &timeout_s);
+	if (rc)
+		return rc;
+	s->affinity_timeout_s = (uint32_t)timeout_s;
+	fl_field_leave(d, mark);
+	return 0;
+}
+
+static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct fl_service *s)
+{
+	static const struct fl_word types[] = {
+		{"ClusterIP", FL_SERVICE_CLUSTER_IP},
+		{"NodePort", FL_SERVICE_NODE_PORT},
+		{"LoadBalancer", FL_SERVICE_LOAD_BALANCER},
+		{"ExternalName", FL_SERVICE_EXTERNAL_NAME},
+		{NULL, 0},
+	};
+	static const struct fl_word policies[] = {{"Cluster", false}, {"Local", true}, {NULL, 0}};
+	const struct fl_value *spec;
+	const char *cluster_ip;
+	int64_t health_port;
+	int type, external, internal, rc = fl_field_map(d, root, "spec", &spec);
+
+	if (!rc && !spec)
+		rc = fl_field_error(d, root, "spec", "missing");
+	if (rc)
+		return rc;
+	fl_field_enter(d, "spec");
+	rc = fl_field_word(d, spec, "type", types, FL_SERVICE_CLUSTER_IP, &type);
+	if (!rc)
+		rc = fl_field_string(d, spec, "clusterIP", &cluster_ip);
+	if (!rc)
+		rc = fl_field_word(d, spec, "externalTrafficPolicy", policies, false, &external);
+	if (!rc)
+		rc = fl_field_word(d, spec, "internalTrafficPolicy", policies, false, &internal);
+	if (!rc)
+		rc = fl_field_int(d, spec, "healthCheckNodePort", 0, 65535, 0, &health_port);
+	if (rc)
+		return rc;
+	s->type = (enum fl_service_type)type;
+	s->external_local = external;
+	s->internal_local = internal;
+	s->health_check_node_port = (uint16_t)health_port;
+	s->headless = !*cluster_ip || !strcmp(cluster_ip, "None"); /* rule 1.1 */
+	rc = s->headless ? 0 : fl_decode_cluster_ips(d, spec, cluster_ip, s);
+	if (!rc && !*cluster_ip && s->type != FL_SERVICE_EXTERNAL_NAME)
+		rc = fl_field_note(d, spec, "no spec.clusterIP, so the Service has no frontends");
+	if (!rc)
+		rc = read_ports(d, spec, s);
+	if (!rc)
+		rc = fl_decode_external_ips(d, spec, s);
+	if (!rc)
+		rc = fl_decode_source_ranges(d, spec, s);
+	if (!rc)
+		rc = read_affinity(d, spec, s);
+	if (!rc)
+		fl_field_leave(d, 0);
+	return rc;
+}
+
+int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
+		      struct fl_service **ret_service)
+{
+	_cleanup_(fl_service_free) struct fl_service *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->ns = strdup(d->ns);
+	s->name = strdup(d->name);
+	if (!s->ns || !s->name)
+		return -ENOMEM;
+	rc = read_metadata(d, root, s);
+	if (!rc)
+		rc = read_spec(d, root, s);
+	if (!rc)
+		rc = fl_decode_ingress(d, root, s);
+	if (rc)
+		return rc;
+	*ret_service = TAKE_PTR(s);
+	return 0;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* EndpointSlice: the fields of rule 10.2 by rules 3.1.1 and 4.x, with the API's defaults. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/k8s/field.h"
+
+#define SERVICE_LABEL "kubernetes.io/service-name"
+/* the API's ceilings (rule 4.15) and some room */
+#define MAX_ENDPOINTS 2000
+#define MAX_ADDRESSES 200
+#define MAX_PORTS 200
+#define MAX_HINTS 16
+
+enum address_type {
+	TYPE_NONE,
+	TYPE_IPV4,
+	TYPE_IPV6,
+	TYPE_FQDN,
+};
+
+/* hints.forZones or hints.forNodes: a list of {name}. */
+static int read_hint_list(struct fl_decoding *d, const struct fl_value *hints, const char *key,
+			  char ***ret, size_t *ret_n)
+{
+	const struct fl_value *list;
+	size_t mark, i = 0;
+	int rc = fl_field_list(d, hints, key, MAX_HINTS, &list);
+
+	if (rc || !fl_value_count(list))
+		return rc;
+	*ret = calloc(fl_value_count(list), sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	FL_VALUE_EACH(item, list)
+	{
+		mark = fl_field_enter_item(d, key, i++);
+		rc = fl_field_item_map(d, item);
+		if (!rc)
+			rc = fl_field_text_copy(d, item, "name", &(*ret)[*ret_n]);
+		if (rc)
+			return rc;
+		++*ret_n;
+		fl_field_leave(d, mark);
+	}
+	return 0;
+}
+
+static int read_conditions(struct fl_decoding *d, const struct fl_value *item,
+			   struct fl_endpoint *endpoint)
+{
+	const struct fl_value *conditions;
+	int rc = fl_field_map(d, item, "conditions", &conditions);
+	size_t mark;
+
+	if (rc)
+		return rc;
+	mark = fl_field_enter(d, "conditions");
+	/* rule 3.1.1: an absent serving is true, it does not follow ready */
+	rc = fl_field_bool(d, conditions, "ready", true, &endpoint->ready);
+	if (!rc)
+		rc = fl_field_bool(d, conditions, "serving", true, &endpoint->serving);
+	if (!rc)
+		rc = fl_field_bool(d, conditions, "terminating", false, &endpoint->terminating);
+	if (!rc)
+		fl_field_leave(d, mark);
+	return rc;
+}
+
+/* Rule 4.5: the first address counts. *ret_usable false: leave the endpoint out. */
+static int read_address(struct fl_decoding *d, const struct fl_value *item, enum fl_family family,
+			struct fl_endpoint *endpoint, bool *ret_usable)
+{
+	const struct fl_value *list, *first;
+	const char *text, *why;
+	size_t mark;
+	int rc = fl_field_list(d, item, "addresses", MAX_ADDRESSES, &list);
+
+	*ret_usable = false;
+	if (rc || !fl_value_count(list))
+		return rc;
+	first = fl_value_first(list);
+	mark = fl_field_enter_item(d, "addresses", 0);
+	rc = fl_field_item_string(d, first, &text);
+	if (rc)
+		return rc;
+	if (fl_ip_parse(text, &endpoint->ip))
+		return fl_field_error(d, first, NULL, "\"%.60s\" is no IP address", text);
+	if (fl_ip_family(&endpoint->ip) != family)
+		return fl_field_error(d, first, NULL, "%.60s does not fit addressType %s", text,
+				      family == FL_IPV4 ? "IPv4" : "IPv6");
+	why = fl_field_forbidden(&endpoint->ip);
+	if (why)
+		rc = fl_field_warn(d, first, NULL, "%.60s is %s and never a backend, refused", text,
+				   why);
+	*ret_usable = !why;
+	fl_field_leave(d, mark);
+	return rc;
+}
+
+/* An endpoint that is left out needs no free: nothing is owned before its address is accepted. */
+static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, struct fl_slice *s)
+{
+	struct fl_endpoint *endpoint = &s->endpoints[s->n_endpoints];
+	const struct fl_value *hints;
+	bool usable;
+	size_t mark;
+	int rc = fl_field_item_map(d, item);
+
+	if (!rc)
+		rc = read_address(d, item, s->family, endpoint, &usable);
+	if (rc || !usable)
+		return rc;
+	s->n_endpoints++; /* from here on the slice's end frees it */
+	rc = read_conditions(d, item, endpoint);
+	if (!rc)
+		rc = fl_field_text_copy(d, item, "nodeName", &endpoint->node_name);
+	if (!rc)
+		rc = fl_field_map(d, item, "hints", &hints);
+	if (rc)
+		return rc;
+	mark = fl_field_enter(d, "hints");
+	rc = read_hint_list(d, hints, "forZones", &endpoint->zone_hints, &endpoint->n_zone_hints);
+	if (!rc)
+		rc = read_hint_list(d, hints, "forNodes", &endpoint->node_hints,
+				    &endpoint->n_node_hints);
+	if (!rc)
+		fl_field_leave(d, mark);
+	return rc;
+}
+
+static int read_endpoints(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)
+{
+	const struct fl_value *list;
+	size_t i = 0;
+	int rc = fl_field_list(d, root, "endpoints", MAX_ENDPOINTS, &list);
+
+	if (rc || !fl_value_count(list))
+		return rc;
+	s->endpoints = calloc(fl_value_count(list), sizeof(*s->endpoints));
+	if (!s->endpoints)
+		return -ENOMEM;
+	FL_VALUE_EACH(item, list)
+	{
+		size_t mark = fl_field_enter_item(d, "endpoints", i++);
+
+		rc = read_endpoint(d, item, s);
+		if (rc)
+			return rc;
+		fl_field_leave(d, mark);
+	}
+	return 0;
+}
+
+/*
+ * Rule 4.6. An absent name is "", as the API server would have made it before any proxy saw the
+ * slice; a port without a number is left out.
+ */
+static int read_port(struct fl_decoding *d, const struct fl_value *item, struct fl_slice *s)
+{
+	struct fl_slice_port *port = &s->ports[s->n_ports];
+	int64_t number;
+	int rc = fl_field_item_map(d, item);
+
+	if (!rc)
+		rc = fl_field_int(d, item, "port", 0, 65535, 0, &number);
+	if (!rc)
+		rc = fl_field_proto(d, item, &port->proto);
+	if (rc)
+		return rc;
+	if (!number && fl_value_get(item, "port"))
+		return fl_field_warn(d, item, "port", "0 is no port, left out");
+	if (!number)
+		return 0;
+	port->port = (uint16_t)number;
+	rc = fl_field_name_copy(d, item, "name", &port->name);
+	s->n_ports += !rc;
+	return rc;
+}
+
+static int read_ports(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)
+{
+	const struct fl_value *list;
+	size_t i = 0;
+	int rc = fl_field_list(d, root, "ports", MAX_PORTS, &list);
+
+	if (rc || !fl_value_count(list))
+		return rc;
+	s->ports = calloc(fl_value_count(list), sizeof(*s->ports));
+	if (!s->ports)
+		return -ENOMEM;
+	FL_VALUE_EACH(item, list)
+	{
+		size_t mark = fl_field_enter_item(d, "ports", i++);
+
+		rc = read_port(d, item, s);
+		if (rc)
+			return rc;
+		fl_field_leave(d, mark);
+	}
+	return 0;
+}
+
+/* Whose slice it is (rule 4.1), and its version if that is a number. */
+static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)
+{
+	const struct fl_value *meta = fl_value_get(root, "metadata"), *labels;
+	const char *version;
+	size_t mark = fl_field_enter(d, "metadata"), inner;
+	int rc = fl_field_string(d, meta, "resourceVersion", &version);
+
+	if (!rc)
+		rc = fl_field_map(d, meta, "labels", &labels);
+	if (rc)
+		return rc;
+	if (*version && strspn(version, "0123456789") == strlen(version) && strlen(version) < 20)
+		s->version = strtoull(version, NULL, 10);
+	inner = fl_field_enter(d, "labels");
+	rc = fl_field_name_copy(d, labels, SERVICE_LABEL, &s->service);
+	if (rc)
+		return rc;
+	if (!*s->service)
+		return fl_field_error(d, labels ? labels : meta, SERVICE_LABEL,
+				      "missing, so the slice belongs to no Service");
+	fl_field_leave(d, inner);
+	fl_field_leave(d, mark);
+	return 0;
+}
+
+int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct fl_slice **ret_slice)
+{
+	static const struct fl_word types[] = {
+		{"IPv4", TYPE_IPV4},
+		{"IPv6", TYPE_IPV6},
+		{"FQDN", TYPE_FQDN},
+		{NULL, 0},
+	};
+	_cleanup_(fl_slice_free) struct fl_slice *s = calloc(1, sizeof(*s));
+	int type, rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->ns = strdup(d->ns);
+	s->name = strdup(d->name);
+	if (!s->ns || !s->name)
+		return -ENOMEM;
+	rc = fl_field_word(d, root, "addressType", types, TYPE_NONE, &type);
+	if (!rc && type == TYPE_NONE)
+		rc = fl_field_error(d, root, "addressType", "missing");
+	if (rc)
+		return rc;
+	if (type == TYPE_FQDN) /* rule 4.2 */
+		return fl_field_note(d, root, "slice of addressType FQDN, skipped");
+	s->family = type == TYPE_IPV4 ? FL_IPV4 : FL_IPV6;
+	rc = read_metadata(d, root, s);
+	if (!rc)
+		rc = read_ports(d, root, s);
+	if (!rc)
+		rc = read_endpoints(d, root, s);
+	if (rc)
+		return rc;
+	*ret_slice = TAKE_PTR(s);
+	return 0;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Typed fields, and words for what is wrong with them. */
+#include "lb/k8s/field.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+
+static int report(struct fl_decoding *d, enum fl_problem_level level, unsigned int line,
+		  const char *reason)
+{
+	char object[64 + FL_NAME_MAX * 2];
+	struct fl_problem problem = {
+		.level = level,
+		.file = d->file,
+		.line = line ? line : d->line,
+		.object = object,
+		.reason = reason,
+		.kind = d->kind,
+		.ns = d->ns,
+		.name = d->name,
+	};
+
+	if (d->name && d->ns && *d->ns)
+		snprintf(object, sizeof(object), "%s %s/%s", d->kind_name, d->ns, d->name);
+	else
+		snprintf(object, sizeof(object), "%s%s%s", d->kind_name ? d->kind_name : "",
+			 d->name ? " " : "", d->name ? d->name : "");
+	return d->sink->problem(&problem, d->sink->arg);
+}
+
+/* "spec.ports[2].port: " and the words. */
+static void compose(const struct fl_decoding *d, const char *key, char *buf, size_t size,
+		    const char *fmt, va_list ap)
+{
+	int n = snprintf(buf, size, "%s%s%s%s", d->path, d->path_len && key ? "." : "",
+			 key ? key : "", d->path_len || key ? ": " : "");
+
+	if (n >= 0 && (size_t)n < size)
+		vsnprintf(buf + n, size - (size_t)n, fmt, ap);
+}
+
+int fl_field_error(struct fl_decoding *d, const struct fl_value *value, const char *key,
+		   const char *fmt, ...)
+{
+	char reason[512];
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	compose(d, key, reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	rc = report(d, FL_PROBLEM_ERROR, fl_value_line(value), reason);
+	return rc ? rc : -EINVAL;
+}
+
+int fl_field_warn(struct fl_decoding *d, const struct fl_value *value, const char *key,
+		  const char *fmt, ...)
+{
+	char reason[512];
+	va_list ap;
+
+	if (++d->n_warnings > FL_FIELD_MAX_WARNINGS)
+		return 0;
+	va_start(ap, fmt);
+	compose(d, key, reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	return report(d, FL_PROBLEM_WARNING, fl_value_line(value), reason);
+}
+
+int fl_field_note(struct fl_decoding *d, const struct fl_value *value, const char *fmt, ...)
+{
+	char reason[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof(reason), fmt, ap);
+	va_end(ap);
+	return report(d, FL_PROBLEM_NOTE, fl_value_line(value), reason);
+}
+
+int fl_field_flush(struct fl_decoding *d)
+{
+	char reason[64];
+
+	if (d->n_warnings <= FL_FIELD_MAX_WARNINGS)
+		return 0;
+	snprintf(reason, sizeof(reason), "%u more warnings about this object",
+		 d->n_warnings - FL_FIELD_MAX_WARNINGS);
+	return report(d, FL_PROBLEM_WARNING, 0, reason);
+}
+
+static size_t enter(struct fl_decoding *d, const char *key, const char *index)
+{
+	size_t mark = d->path_len, room = sizeof(d->path) - mark;
+	int n = snprintf(d->path + mark, room, "%s%s%s", mark ? "." : "", key, index);
+
+	/* a path too long for the buffer is cut, which only a message would show */
+	d->path_len = n < 0 ? mark : mark + ((size_t)n < room ? (size_t)n : room - 1);
+	return mark;
+}
+
+size_t fl_field_enter(struct fl_decoding *d, const char *key)
+{
+	return enter(d, key, "");
+}
+
+size_t fl_field_enter_item(struct fl_decoding *d, const char *key, size_t index)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "[%zu]", index);
+	return enter(d, key, text);
+}
+
+void fl_field_leave(struct fl_decoding *d, size_t mark)
+{
+	d->path_len = mark;
+	d->path[mark] = '\0';
+}
+
+static int wrong_type(struct fl_decoding *d, const struct fl_value *value, const char *key,
+		      const char *wanted)
+{
+	return fl_field_error(d, value, key, "expected %s, found %s", wanted,
+			      fl_value_type_name(fl_value_type(value)));
+}
+
+int fl_field_map(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		 const struct fl_value **ret_value)
+{
+	const struct fl_value *value = fl_value_get(map, key);
+
+	if (value && fl_value_type(value) != FL_VALUE_MAP)
+		return wrong_type(d, value, key, "a map");
+	*ret_value = value;
+	return 0;
+}
+
+int fl_field_list(struct fl_decoding *d, const struct fl_value *map, const char *key, size_t max,
+		  const struct fl_value **ret_value)
+{
+	const struct fl_value *value = fl_value_get(map, key);
+
+	if (value && fl_value_type(value) != FL_VALUE_LIST)
+		return wrong_type(d, value, key, "a list");
+	if (fl_value_count(value) > max)
+		return fl_field_error(d, value, key, "%zu entries are more than the limit of %zu",
+				      fl_value_count(value), max);
+	*ret_value = value;
+	return 0;
+}
+
+int fl_field_item_map(struct fl_decoding *d, const struct fl_value *item)
+{
+	return fl_value_type(item) == FL_VALUE_MAP ? 0 : wrong_type(d, item, NULL, "a map");
+}
+
+int fl_field_item_string(struct fl_decoding *d, const struct fl_value *item, const char **ret_text)
+{
+	const char *text = fl_value_string(item);
+
+	if (!text)
+		return wrong_type(d, item, NULL, "a string");
+	*ret_text = text;
+	return 0;
+}
+
+int fl_field_string(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		    const char **ret_text)
+{
+	const struct fl_value *value = fl_value_get(map, key);
+	const char *text = value ? fl_value_string(value) : "";
+
+	if (!text)
+		return wrong_type(d, value, key, "a string");
+	*ret_text = text;
+	return 0;
+}
+
+int fl_field_int(struct fl_decoding *d, const struct fl_value *map, const char *key, int64_t min,
+		 int64_t max, int64_t absent, int64_t *ret_number)
+{
+	const struct fl_value *value = fl_value_get(map, key);
+	int64_t number = absent;
+
+	if (value && fl_value_type(value) != FL_VALUE_INT)
+		return wrong_type(d, value, key, "an integer");
+	if (value && (!fl_value_int(value, &number) || number < min || number > max))
+		return fl_field_error(d, value, key, "%.40s is not between %lld and %lld",
+				      fl_value_text(value), (long long)min, (long long)max);
+	*ret_number = number;
+	return 0;
+}
+
+int fl_field_bool(struct fl_decoding *d, const struct fl_value *map, const char *key, bool absent,
+		  bool *ret_flag)
+{
+	const struct fl_value *value = fl_value_get(map, key);
+	bool flag = absent;
+
+	if (value && !fl_value_bool(value, &flag))
+		return wrong_type(d, value, key, "true or false");
+	*ret_flag = flag;
+	return 0;
+}
+
+int fl_field_word(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		  const struct fl_word *words, int absent, int *ret_value)
+{
+	char all[160] = "";
+	const char *text;
+	size_t len = 0;
+	int rc = fl_field_string(d, map, key, &text);
+
+	if (rc)
+		return rc;
+	if (!*text) {
+		*ret_value = absent;
+		return 0;
+	}
+	for (const struct fl_word *w = words; w->word; w++) {
+		if (!strcmp(w->word, text)) {
+			*ret_value = w->value;
+			return 0;
+		}
+		if (len < sizeof(all))
+			len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s",
+						len ? ", " : "", w->word);
+	}
+	return fl_field_error(d, fl_value_get(map, key), key, "\"%.60s\" is none of %s", text, all);
+}
+
+static bool valid_name(const char *text)
+{
+	static const char inner[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+	size_t len = strlen(text);
+
+	return len && len <= FL_NAME_MAX && strspn(text, inner) == len && !strchr("-.", text[0]) &&
+	       !strchr("-.", text[len - 1]);
+}
+
+int fl_field_name(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		  const char **ret_name)
+{
+	const char *text;
+	int rc = fl_field_string(d, map, key, &text);
+
+	if (rc)
+		return rc;
+	if (*text && !valid_name(text))
+		return fl_field_error(d, fl_value_get(map, key), key,
+				      "\"%.60s\" is not a valid name", text);
+	*ret_name = text;
+	return 0;
+}
+
+static int copy(const char *text, char **ret_text)
+{
+	char *dup = strdup(text);
+
+	if (!dup)
+		return -ENOMEM;
+	*ret_text = dup;
+	return 0;
+}
+
+int fl_field_name_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		       char **ret_name)
+{
+	const char *name;
+	int rc = fl_field_name(d, map, key, &name);
+
+	return rc ? rc : copy(name, ret_name);
+}
+
+int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		       char **ret_text)
+{
+	const char *text;
+	int rc = fl_field_string(d, map, key, &text);
+
+	if (rc)
+		return rc;
+	if (strlen(text) > FL_NAME_MAX)
+		return fl_field_error(d, fl_value_get(map, key), key, "longer than %d bytes",
+				      FL_NAME_MAX);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			return fl_field_error(d, fl_value_get(map, key), key,
+					      "a control character (0x%02x)", (unsigned char)*c);
+	return copy(text, ret_text);
+}
+
+int fl_field_proto(struct fl_decoding *d, const struct fl_value *map, uint8_t *ret_proto)
+{
+	static const struct fl_word words[] = {
+		{"TCP", IPPROTO_TCP},
+		{"UDP", IPPROTO_UDP},
+		{"SCTP", IPPROTO_SCTP},
+		{NULL, 0},
+	};
+	int proto, rc = fl_field_word(d, map, "protocol", words, IPPROTO_TCP, &proto);
+
+	if (!rc)
+		*ret_proto = (uint8_t)proto;
+	return rc;
+}
+
+const char *fl_field_forbidden(const struct fl_ip *ip)
+{
+	static const struct {
+		bool (*is)(const struct fl_ip *ip);
+		const char *what;
+	} classes[] = {
+		{fl_ip_is_loopback, "a loopback address"},
+		{fl_ip_is_link_local, "a link-local address"},
+		{fl_ip_is_multicast, "a multicast or broadcast address"},
+		{fl_ip_is_unspecified, "an unspecified address"},
+	};
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (classes[i].is(ip))
+			return classes[i].what;
+	return NULL;
+}
