@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The directory of the pins. /sys/fs/bpf is often writable for everyone, so a directory found there
+ * is believed only when the opened descriptor shows that it is ours; and two agents on one
+ * directory would undo each other's work, so the descriptor also carries the lock.
+ */
+#include "lb/dp/bpffs.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/bpf.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/mountinfo.h"
+
+#define STANDARD_MOUNT "/sys/fs/bpf"
+#define OUR_MOUNT_SOURCE "fairlead" /* marks a mount that we made and may take away */
+
+static const char *const subdirs[] = {"maps", "links", "programs"};
+
+static bool path_is_bpffs(const char *path)
+{
+	struct statfs st;
+
+	return statfs(path, &st) == 0 && (unsigned long)st.f_type == BPF_FS_MAGIC;
+}
+
+static bool fd_is_bpffs(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && (unsigned long)st.f_type == BPF_FS_MAGIC;
+}
+
+static int mount_bpffs(const char *source, const char *target, struct fl_err *err)
+{
+	if (mount(source, target, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return fl_err_set(err, -errno, "no BPF file system at %s and cannot mount one: %s",
+				  target, strerror(errno));
+	return 0;
+}
+
+/* Make the directory where there is none: below a BPF file system, or as the root of one of its
+ * own. */
+static int make_dir(const char *dir, struct fl_err *err)
+{
+	_cleanup_free_ char *copy = strdup(dir);
+	const char *parent;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	parent = dirname(copy);
+	if (!path_is_bpffs(parent) && !strcmp(parent, STANDARD_MOUNT)) {
+		r = mount_bpffs("bpf", parent, err);
+		if (r)
+			return r;
+	}
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return fl_err_set(err, -errno, "cannot make %s: %s", dir, strerror(errno));
+	return path_is_bpffs(dir) ? 0 : mount_bpffs(OUR_MOUNT_SOURCE, dir, err);
+}
+
+static bool dir_is_empty(const char *path)
+{
+	DIR *d = opendir(path);
+	const struct dirent *e;
+	bool empty = true;
+
+	if (!d)
+		return false;
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			empty = false;
+	closedir(d);
+	return empty;
+}
+
+/* The descriptor is a directory of ours that nobody else may write into. */
+static int check_owner(int fd, const char *path, struct fl_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return fl_err_set(err, -errno, "cannot look at %s: %s", path, strerror(errno));
+	if (st.st_uid != geteuid())
+		return fl_err_set(err, -EPERM,
+				  "%s belongs to user %u, not to us (user %u): refused", path,
+				  st.st_uid, geteuid());
+	if ((st.st_mode & 0077) && fchmod(fd, 0700))
+		return fl_err_set(err, -EPERM,
+				  "%s is open to other users (mode %04o) and cannot be closed",
+				  path, st.st_mode & 07777);
+	return 0;
+}
+
+/* Open a directory without following a link in its place. */
+static int open_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_checked(const char *dir, bool create, int *ret_fd, struct fl_err *err)
+{
+	_cleanup_close_ int fd = open_dir(dir);
+	int r;
+
+	if (fd == -ENOENT && create) {
+		r = make_dir(dir, err);
+		if (r)
+			return r;
+		fd = open_dir(dir);
+	}
+	if (fd == -ELOOP || fd == -ENOTDIR)
+		return fl_err_set(err, fd, "%s is not a directory (a link is not followed)", dir);
+	if (fd < 0)
+		return fl_err_set(err, fd, "cannot open %s: %s", dir, strerror(-fd));
+	r = check_owner(fd, dir, err);
+	if (r)
+		return r;
+	if (!fd_is_bpffs(fd)) {
+		if (!create)
+			return fl_err_set(err, -ENOENT,
+					  "%s is not on a BPF file system: no datapath there", dir);
+		if (!dir_is_empty(dir))
+			return fl_err_set(err, -ENOTDIR,
+					  "%s is not on a BPF file system and not empty: refused",
+					  dir);
+		r = mount_bpffs(OUR_MOUNT_SOURCE, dir, err);
+		if (r)
+			return r;
+		close(fd);
+		fd = open_dir(dir);
+		if (fd < 0)
+			return fl_err_set(err, fd, "cannot open %s: %s", dir, strerror(-fd));
+		r = check_owner(fd, dir, err);
+		if (r)
+			return r;
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int open_subdirs(struct fl_bpffs *fs, bool create, struct fl_err *err)
+{
+	for (size_t i = 0; i < sizeof(subdirs) / sizeof(subdirs[0]); i++) {
+		_cleanup_close_ int fd = -1;
+		int r;
+
+		if (create && mkdirat(fs->dir_fd, subdirs[i], 0700) && errno != EEXIST)
+			return fl_err_set(err, -errno, "cannot make %s/%s: %s", fs->path,
+					  subdirs[i], strerror(errno));
+		fd = openat(fs->dir_fd, subdirs[i],
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT && !create)
+			continue;
+		if (fd < 0)
+			return fl_err_set(err, -errno, "cannot open %s/%s: %s", fs->path,
+					  subdirs[i], strerror(errno));
+		r = check_owner(fd, fs->path, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int fl_bpffs_lock_holder(const struct fl_bpffs *fs)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/locks", "re");
+	char line[256];
+	struct stat st;
+
+	if (!f || fstat(fs->dir_fd, &st))
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		unsigned int dev_major, dev_minor;
+		unsigned long long ino;
+		int pid;
+
+		if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%llu", &pid, &dev_major, &dev_minor,
+			   &ino) == 4 &&
+		    ino == st.st_ino && makedev(dev_major, dev_minor) == st.st_dev)
+			return pid;
+	}
+	return 0;
+}
+
+static int take_lock(const struct fl_bpffs *fs, struct fl_err *err)
+{
+	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+	struct stat st;
+	int pid, r = flock(fs->dir_fd, LOCK_EX | LOCK_NB);
+
+	/* a reader of the status asks by taking the lock for an instant */
+	for (int i = 0; i < 3 && r && errno == EWOULDBLOCK; i++) {
+		nanosleep(&pause, NULL);
+		r = flock(fs->dir_fd, LOCK_EX | LOCK_NB);
+	}
+	if (!r) {
+		/* a cleanup may have removed the directory between open and lock */
+		if (fstat(fs->dir_fd, &st) || !st.st_nlink)
+			return fl_err_set(err, -EAGAIN, "%s was removed by a cleanup just now",
+					  fs->path);
+		return 0;
+	}
+	if (errno != EWOULDBLOCK)
+		return fl_err_set(err, -errno, "cannot lock %s: %s", fs->path, strerror(errno));
+	pid = fl_bpffs_lock_holder(fs);
+	if (pid > 0)
+		return fl_err_set(err, -EBUSY, "another agent (process %d) is using %s", pid,
+				  fs->path);
+	return fl_err_set(err, -EBUSY, "another agent is using %s", fs->path);
+}
+
+int fl_bpffs_open(const char *dir, unsigned int flags, struct fl_bpffs *ret_fs, struct fl_err *err)
+{
+	_cleanup_(fl_bpffs_close) struct fl_bpffs fs = FL_BPFFS_INIT;
+	int r;
+
+	fs.path = strdup(dir);
+	if (!fs.path)
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	/* a final slash would make open() follow a link in spite of O_NOFOLLOW */
+	for (size_t n = strlen(fs.path); n > 1 && fs.path[n - 1] == '/'; n--)
+		fs.path[n - 1] = '\0';
+	r = open_checked(fs.path, flags & FL_BPFFS_CREATE, &fs.dir_fd, err);
+	if (r)
+		return r;
+	if (flags & FL_BPFFS_LOCK) {
+		r = take_lock(&fs, err);
+		if (r)
+			return r;
+	}
+	r = open_subdirs(&fs, flags & FL_BPFFS_CREATE, err);
+	if (r)
+		return r;
+	ret_fs->path = TAKE_PTR(fs.path);
+	ret_fs->dir_fd = TAKE_FD(fs.dir_fd);
+	return 0;
+}
+
+void fl_bpffs_close(struct fl_bpffs *fs)
+{
+	if (fs->dir_fd >= 0)
+		close(fs->dir_fd);
+	free(fs->path);
+	*fs = (struct fl_bpffs)FL_BPFFS_INIT;
+}
+
+char *fl_bpffs_path(const struct fl_bpffs *fs, const char *sub, const char *name)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s/%s", fs->path, sub, name) < 0 ? NULL : path;
+}
+
+int fl_bpffs_pin(const struct fl_bpffs *fs, const char *sub, const char *name, int fd,
+		 struct fl_err *err)
+{
+	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name), *tmp = NULL;
+
+	if (!path || asprintf(&tmp, "%s~", path) < 0)
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	unlink(tmp); /* what a crash left */
+	if (bpf_obj_pin(fd, tmp))
+		return fl_err_set(err, -errno, "cannot pin %s: %s", path, strerror(errno));
+	if (rename(tmp, path)) {
+		int r = -errno;
+
+		unlink(tmp);
+		return fl_err_set(err, r, "cannot pin %s: %s", path, strerror(-r));
+	}
+	return 0;
+}
+
+int fl_bpffs_get(const struct fl_bpffs *fs, const char *sub, const char *name, bool read_only)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = read_only ? BPF_F_RDONLY : 0);
+	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name);
+	int fd;
+
+	if (!path)
+		return -ENOMEM;
+	fd = bpf_obj_get_opts(path, &opts);
+	return fd < 0 ? -errno : fd;
+}
+
+int fl_bpffs_unpin(const struct fl_bpffs *fs, const char *sub, const char *name)
+{
+	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name);
+
+	if (!path)
+		return -ENOMEM;
+	return unlink(path) ? -errno : 0;
+}
+
+int fl_bpffs_each(const struct fl_bpffs *fs, const char *sub,
+		  int (*fn)(const char *name, void *arg), void *arg)
+{
+	int fd = openat(fs->dir_fd, sub, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const struct dirent *e;
+	int r = 0;
+	DIR *d;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	while (!r && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			r = fn(e->d_name, arg);
+	closedir(d);
+	return r;
+}
+
+int fl_bpffs_remove(struct fl_bpffs *fs, struct fl_err *err)
+{
+	bool ours = fl_mount_source_is(fs->path, OUR_MOUNT_SOURCE);
+
+	for (size_t i = 0; i < sizeof(subdirs) / sizeof(subdirs[0]); i++)
+		if (unlinkat(fs->dir_fd, subdirs[i], AT_REMOVEDIR) && errno != ENOENT)
+			return fl_err_set(err, -errno, "cannot remove %s/%s: %s", fs->path,
+					  subdirs[i], strerror(errno));
+	if (ours && umount2(fs->path, MNT_DETACH))
+		return fl_err_set(err, -errno, "cannot unmount %s: %s", fs->path, strerror(errno));
+	/* the root of a mount that somebody else made stays */
+	if (rmdir(fs->path) && errno != ENOENT && errno != EBUSY)
+		return fl_err_set(err, -errno, "cannot remove %s: %s", fs->path, strerror(errno));
+	return 0;
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Removing the datapath: everything that the directory names is detached, then the names go, then
+ * the directory. It needs no agent and no knowledge of what that agent was told.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/state.h"
+
+struct cleanup {
+	struct fl_bpffs *fs;
+	const char *sub;
+	size_t removed;
+	int first_error;
+	struct fl_err *err;
+};
+
+static void note(struct cleanup *c, int r, const char *what, const char *name)
+{
+	if (!r || c->first_error)
+		return;
+	c->first_error = r;
+	fl_err_set(c->err, r, "cannot %s %s/%s/%s: %s", what, c->fs->path, c->sub, name,
+		   strerror(-r));
+}
+
+static int remove_link(const char *name, void *arg)
+{
+	struct cleanup *c = arg;
+	unsigned int ifindex;
+	bool ingress;
+	int fd, r;
+
+	if (fl_clsact_parse(name, &ifindex, &ingress)) {
+		r = fl_clsact_detach(c->fs, name);
+		c->removed += !r;
+		note(c, r, "detach", name);
+		return 0;
+	}
+	fd = fl_bpffs_get(c->fs, "links", name, false);
+	if (fd >= 0) {
+		/* detaches even where somebody else still holds the link; the device may be gone
+		 * already */
+		r = bpf_link_detach(fd) ? -errno : 0;
+		close(fd);
+		if (r != -ENOLINK && r != -ENODEV && r != -EOPNOTSUPP)
+			note(c, r, "detach", name);
+	}
+	r = fl_bpffs_unpin(c->fs, "links", name);
+	c->removed += !r;
+	note(c, r, "remove", name);
+	return 0;
+}
+
+static int remove_pin(const char *name, void *arg)
+{
+	struct cleanup *c = arg;
+	int r = fl_bpffs_unpin(c->fs, c->sub, name);
+
+	c->removed += !r && !strcmp(c->sub, "maps");
+	note(c, r, "remove", name);
+	return 0;
+}
+
+int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err)
+{
+	_cleanup_(fl_bpffs_close) struct fl_bpffs fs = FL_BPFFS_INIT;
+	struct cleanup c = {.fs = &fs, .err = err};
+	int r = fl_bpffs_open(dir, FL_BPFFS_LOCK, &fs, err);
+
+	if (ret_removed)
+		*ret_removed = 0;
+	if (r == -ENOENT)
+		return 0;
+	if (r)
+		return r;
+	c.sub = "links";
+	fl_bpffs_each(&fs, c.sub, remove_link, &c);
+	c.sub = "programs";
+	fl_bpffs_each(&fs, c.sub, remove_pin, &c);
+	/* fl_meta makes a datapath of the rest; without it nothing is adopted, in whatever order
+	 * the others go */
+	c.sub = "maps";
+	fl_bpffs_unpin(&fs, c.sub, "meta");
+	fl_bpffs_each(&fs, c.sub, remove_pin, &c);
+	if (ret_removed)
+		*ret_removed = c.removed;
+	if (c.first_error)
+		return c.first_error;
+	return fl_bpffs_remove(&fs, err);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The datapath as the agent holds it: maps and programs in the kernel, pinned below one directory,
+ * so that they outlive the agent. Opening adopts what an earlier agent left; attaching replaces
+ * programs in place; only fl_dp_cleanup() ever takes a program away from traffic.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi/fairlead.h"
+#include "lb/base/err.h"
+#include "lb/dp/maps.h"
+
+enum fl_dp_mode {
+	FL_DP_AUTO, /* native XDP, else tc */
+	FL_DP_XDP,  /* native XDP or nothing */
+	FL_DP_XDP_GENERIC,
+	FL_DP_TC,
+	FL_DP_MODES,
+};
+/* "auto", "xdp", "xdp-generic", "tc" */
+const char *fl_dp_mode_name(enum fl_dp_mode mode);
+int fl_dp_mode_parse(const char *text, enum fl_dp_mode *ret_mode); /* 0 or -EINVAL */
+
+/* Numbers of elements; 0: what the pinned map has, or a default. Flow buckets are rounded up to a
+ * power of two. */
+struct fl_dp_sizes {
+	uint32_t frontends, backends, lines, ranges, affinity, members, local, devices, sockets;
+	uint32_t flow_buckets4, flow_buckets6;
+};
+
+struct fl_dp_options {
+	const char *dir;    /* of the pins, on a BPF file system or to become one */
+	const char *cgroup; /* directory whose sockets are translated; NULL: root of cgroup v2; "":
+			       none */
+	enum fl_dp_mode mode;
+	bool no_tcx; /* use clsact even where tcx is there */
+	struct fl_dp_sizes sizes;
+	uint32_t timeout_s[FL_TIMEOUTS]; /* 0: default */
+	uint32_t next_hop_ttl_ms;	 /* 0: default */
+	/*
+	 * Settings of the programs. fl_dp_open() fills in what only it knows: flow_seed,
+	 * host_netns, masks, hz, everything in jiffies, check_mtu, set_retval, snat_ports.
+	 */
+	struct fl_config config;
+};
+
+struct fl_dp;
+
+/*
+ * Lock the directory, adopt or create the maps, load the programs. Nothing is attached or replaced
+ * yet: programs of an earlier agent keep running on the same maps. -EBUSY when another agent holds
+ * the directory; -EPROTO, naming the map, when pinned maps have another layout or ABI version;
+ * -EINVAL when they have another size than was asked for.
+ */
+int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struct fl_err *err);
+/* Close descriptors and give the lock back; programs and maps stay as they are. */
+void fl_dp_close(struct fl_dp **dp);
+
+struct fl_maps *fl_dp_maps(struct fl_dp *dp); /* borrowed, as long as dp */
+uint32_t fl_dp_hz(const struct fl_dp *dp);    /* jiffies per second */
+bool fl_dp_adopted(const struct fl_dp *dp);   /* the maps were there already */
+uint64_t fl_dp_now(
+	struct fl_dp *dp); /* jiffies, by program fl_clock; also refreshes fl_meta. 0 if it fails */
+/* A loaded program by its name in the objects ("fl_xdp", ...), or -ENOENT. Borrowed. */
+int fl_dp_program(const struct fl_dp *dp, const char *name);
+
+enum fl_dp_role {
+	FL_DP_EXTERNAL,
+	FL_DP_POD,
+};
+
+/* What a device got. */
+struct fl_dp_device {
+	enum fl_dp_mode mode; /* never FL_DP_AUTO; pod-side devices: FL_DP_TC */
+	bool clsact;	      /* tc programs are filters, not tcx links */
+	bool xdp_tx;	      /* XDP may send frames out of it */
+	char note[256];	      /* why it is not what was tried first; "" nothing to say */
+};
+
+/*
+ * Put the programs of that role on a device, replacing those of an earlier agent in place. A
+ * repeated call makes no system call. After a failure the device has what it had before, or part of
+ * it.
+ */
+int fl_dp_attach_device(struct fl_dp *dp, unsigned int ifindex, enum fl_dp_role role,
+			struct fl_dp_device *ret_device, struct fl_err *err);
+/* Take our programs off a device that is no longer ours to serve, or forget one that is gone. */
+void fl_dp_detach_device(struct fl_dp *dp, unsigned int ifindex);
+/* Attach the socket hooks, replacing those of an earlier agent in place. No-op without a cgroup. */
+int fl_dp_attach_cgroup(struct fl_dp *dp, struct fl_err *err);
+const char *fl_dp_cgroup(const struct fl_dp *dp); /* "" none */
+/* Remove pinned links of earlier agents that no attach call has taken over since fl_dp_open().
+ * Returns how many. */
+int fl_dp_prune(struct fl_dp *dp);
+/* Number of system calls so far that attached, replaced or detached a program. */
+size_t fl_dp_attach_calls(const struct fl_dp *dp);
+
+/* One attached program, as the kernel says. */
+struct fl_dp_attachment {
+	char hook[24];	 /* "xdp", "tc-ingress", "tc-egress", "connect4", ... */
+	const char *via; /* "native", "generic", "tcx", "clsact", "cgroup"; "gone": its device is
+			    not there */
+	unsigned int ifindex;	   /* 0: cgroup */
+	char device[IF_NAMESIZE];  /* "" unknown or cgroup */
+	char *cgroup;		   /* path, NULL unknown or device */
+	uint32_t prog_id, link_id; /* link_id 0: clsact */
+	char program[BPF_OBJ_NAME_LEN];
+};
+
+struct fl_dp_status {
+	struct fl_dp_attachment *items; /* sorted by device and hook, cgroup last */
+	size_t n;
+	int agent_pid; /* holder of the lock; 0: no agent runs (or its pid is unknown) */
+	bool locked;   /* an agent runs */
+};
+
+/* What the pins below `dir` keep attached; works without an agent. -ENOENT when there is nothing.
+ */
+int fl_dp_status(const char *dir, struct fl_dp_status *ret_status, struct fl_err *err);
+void fl_dp_status_fini(struct fl_dp_status *status);
+
+/*
+ * Detach everything the directory holds and remove it. Nothing there is success. -EBUSY while an
+ * agent runs. Goes on after a failure and reports the first. `ret_removed` (may be NULL): number of
+ * links, filters and maps.
+ */
+int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err);
+
+/* Whether programs of that type may call that helper (enum bpf_func_id). */
+bool fl_dp_probe_helper(enum bpf_prog_type type, enum bpf_func_id helper);
+/* Jiffies per second, measured against the clock: 100, 250, 300 or 1000. Takes some 50 ms. */
+int fl_dp_probe_hz(uint32_t *ret_hz, struct fl_err *err);
+/* The standard value nearest to a measured one; 0 when none is near. Pure. */
+uint32_t fl_dp_snap_hz(double measured);
+/* Run the pinned clock program, so that fl_meta.now_jiffies is fresh; for readers without an agent.
+ */
+int fl_dp_refresh_clock(const char *dir, struct fl_err *err);

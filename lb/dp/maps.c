@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The maps as a process holds them: opened from their pins or created by the loader, checked
+ * against the ABI before anything is believed, and the flat arrays mapped into memory.
+ */
+#include "lb/dp/maps.h"
+
+#include <assert.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/bpffs.h"
+#include "lb/dp/map_table.h"
+
+#define HASH (1U << BPF_MAP_TYPE_HASH)
+#define LRU (1U << BPF_MAP_TYPE_LRU_HASH)
+#define LPM (1U << BPF_MAP_TYPE_LPM_TRIE)
+#define ARRAY (1U << BPF_MAP_TYPE_ARRAY)
+#define PERCPU (1U << BPF_MAP_TYPE_PERCPU_ARRAY)
+
+#define MAP(map, key, value, map_types)                                                            \
+	[FL_MAP_##map] = {.name = #map,                                                            \
+			  .key_size = key,                                                         \
+			  .value_size = value,                                                     \
+			  .types = map_types,                                                      \
+			  .fd_offset = offsetof(struct fl_maps, map##_fd)}
+#define MAPPED(map, value)                                                                         \
+	[FL_MAP_##map] = {.name = #map,                                                            \
+			  .key_size = 4,                                                           \
+			  .value_size = value,                                                     \
+			  .types = ARRAY,                                                          \
+			  .fd_offset = offsetof(struct fl_maps, map##_fd),                         \
+			  .mem_offset = offsetof(struct fl_maps, map),                             \
+			  .n_offset = offsetof(struct fl_maps, n_##map)}
+
+const struct fl_map_desc fl_map_descs[FL_MAPS] = {
+	MAP(frontends, sizeof(struct fl_frontend_key), sizeof(struct fl_frontend), HASH),
+	MAPPED(backends, sizeof(struct fl_backend)),
+	MAPPED(lines, sizeof(struct fl_line)),
+	MAP(ranges, sizeof(struct fl_range_key), 4, LPM),
+	MAP(affinity, sizeof(struct fl_affinity_key), sizeof(struct fl_affinity), LRU),
+	MAP(members, sizeof(struct fl_member_key), 4, HASH),
+	MAP(local, sizeof(struct fl_addr), 4, HASH),
+	MAP(devices, 4, sizeof(struct fl_device), HASH | ARRAY),
+	MAPPED(next_hops, sizeof(struct fl_next_hop)),
+	MAPPED(flows4, sizeof(struct fl_bucket4)),
+	MAPPED(flows6, sizeof(struct fl_bucket6)),
+	MAP(sockets, sizeof(struct fl_socket_key), sizeof(struct fl_socket_peer), LRU),
+	MAP(stats, 4, 8, PERCPU),
+	[FL_MAP_meta] = {.name = "meta",
+			 .key_size = 4,
+			 .value_size = sizeof(struct fl_meta),
+			 .types = ARRAY,
+			 .fd_offset = offsetof(struct fl_maps, meta_fd),
+			 .mem_offset = offsetof(struct fl_maps, meta)},
+};
+
+static void *field(struct fl_maps *maps, size_t offset)
+{
+	return (char *)maps + offset;
+}
+
+int *fl_map_fd(struct fl_maps *maps, enum fl_map_id id)
+{
+	return field(maps, fl_map_descs[id].fd_offset);
+}
+
+int fl_map_check(enum fl_map_id id, int fd, uint32_t *ret_max_entries, struct fl_err *err)
+{
+	const struct fl_map_desc *d = &fl_map_descs[id];
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return fl_err_set(err, -errno, "cannot look at map %s: %s", d->name,
+				  strerror(errno));
+	if (info.type >= 32 || !(d->types & 1U << info.type))
+		return fl_err_set(err, -EPROTO, "map %s has type %u, which is not ours", d->name,
+				  info.type);
+	if (info.key_size != d->key_size || info.value_size != d->value_size)
+		return fl_err_set(err, -EPROTO,
+				  "map %s has elements of %u+%u bytes, this version needs %u+%u",
+				  d->name, info.key_size, info.value_size, d->key_size,
+				  d->value_size);
+	if (d->mem_offset && !(info.map_flags & BPF_F_MMAPABLE))
+		return fl_err_set(err, -EPROTO, "map %s cannot be mapped into memory", d->name);
+	if (ret_max_entries)
+		*ret_max_entries = info.max_entries;
+	return 0;
+}
+
+/* The kernel rounds the size of one element up to 8 bytes and the whole up to pages. */
+static size_t mapped_size(const struct fl_map_desc *d, size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = ((d->value_size + 7) & ~(size_t)7) * n;
+
+	return (size + page - 1) & ~(page - 1);
+}
+
+int fl_maps_mmap(struct fl_maps *maps, bool writable, struct fl_err *err)
+{
+	for (int i = 0; i < FL_MAPS; i++) {
+		const struct fl_map_desc *d = &fl_map_descs[i];
+		void **mem = field(maps, d->mem_offset);
+		uint32_t n;
+		void *p;
+		int r;
+
+		if (!d->mem_offset || *mem)
+			continue;
+		assert(d->value_size % 8 ==
+		       0); /* else an element of ours is not an element of the map */
+		r = fl_map_check(i, *fl_map_fd(maps, i), &n, err);
+		if (r)
+			return r;
+		p = mmap(NULL, mapped_size(d, n), PROT_READ | (writable ? PROT_WRITE : 0),
+			 MAP_SHARED, *fl_map_fd(maps, i), 0);
+		if (p == MAP_FAILED)
+			return fl_err_set(err, -errno, "cannot map the memory of %s: %s", d->name,
+					  strerror(errno));
+		*mem = p;
+		if (d->n_offset)
+			*(size_t *)field(maps, d->n_offset) = n;
+	}
+	return 0;
+}
+
+static bool is_power_of_two(size_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps,
+			struct fl_err *err)
+{
+	_cleanup_(fl_maps_close) struct fl_maps maps = FL_MAPS_INIT;
+	_cleanup_(fl_bpffs_close) struct fl_bpffs fs = FL_BPFFS_INIT;
+	int r;
+
+	r = fl_bpffs_open(dir, 0, &fs, err);
+	if (r)
+		return r;
+	for (int i = 0; i < FL_MAPS; i++) {
+		int fd = fl_bpffs_get(&fs, "maps", fl_map_descs[i].name, !writable);
+
+		if (fd == -ENOENT)
+			return fl_err_set(err, fd, "no datapath in %s", dir);
+		if (fd < 0)
+			return fl_err_set(err, fd, "cannot open %s/maps/%s: %s", dir,
+					  fl_map_descs[i].name, strerror(-fd));
+		*fl_map_fd(&maps, i) = fd;
+		r = fl_map_check(i, fd, NULL, err);
+		if (r)
+			return fl_err_wrap(err, r, "%s", dir);
+	}
+	r = fl_maps_mmap(&maps, writable, err);
+	if (r)
+		return r;
+	if (maps.meta->abi_version != FL_ABI_VERSION)
+		return fl_err_set(err, -EPROTO,
+				  "the datapath in %s has ABI version %u, this program needs %u",
+				  dir, maps.meta->abi_version, FL_ABI_VERSION);
+	if (!is_power_of_two(maps.n_flows4) || !is_power_of_two(maps.n_flows6))
+		return fl_err_set(err, -EPROTO,
+				  "the flow tables in %s have no power of two of buckets", dir);
+	*ret_maps = maps;
+	maps = (struct fl_maps)FL_MAPS_INIT;
+	return 0;
+}
+
+void fl_maps_close(struct fl_maps *maps)
+{
+	for (int i = 0; i < FL_MAPS; i++) {
+		const struct fl_map_desc *d = &fl_map_descs[i];
+		void **mem = field(maps, d->mem_offset);
+		int *fd = fl_map_fd(maps, i);
+
+		/* memory that a test allocated itself has no descriptor and is the test's */
+		if (d->mem_offset && *mem && *fd >= 0)
+			munmap(*mem,
+			       mapped_size(d,
+					   d->n_offset ? *(size_t *)field(maps, d->n_offset) : 1));
+		if (*fd >= 0)
+			close(*fd);
+	}
+	*maps = (struct fl_maps)FL_MAPS_INIT;
+}

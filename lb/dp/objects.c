@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Opening and loading the BPF objects. libbpf explains failures only by printing; while an object
+ * loads, what it prints is caught here, so that the words of the verifier reach the caller's struct
+ * fl_err.
+ */
+#include "bpf/abi/fairlead.h"
+#include "lb/dp/objects.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "sock.skel.h"
+#include "tc.skel.h"
+#include "xdp.skel.h"
+
+#define OBJECT(which)                                                                              \
+	static int which##_open(struct fl_object *o)                                               \
+	{                                                                                          \
+		struct fl_##which *skeleton = fl_##which##__open();                                \
+                                                                                                   \
+		if (!skeleton)                                                                     \
+			return -errno;                                                             \
+		o->skeleton = skeleton;                                                            \
+		o->bpf = skeleton->obj;                                                            \
+		o->config = (struct fl_config *)&skeleton->rodata->fl_config;                      \
+		return 0;                                                                          \
+	}                                                                                          \
+	static void which##_destroy(void *skeleton)                                                \
+	{                                                                                          \
+		fl_##which##__destroy(skeleton);                                                   \
+	}
+
+OBJECT(xdp)
+OBJECT(tc)
+OBJECT(sock)
+
+static const struct {
+	const char *name;
+	int (*open)(struct fl_object *object);
+	void (*destroy)(void *skeleton);
+} objects[FL_OBJECTS] = {
+	[FL_OBJECT_XDP] = {"xdp", xdp_open, xdp_destroy},
+	[FL_OBJECT_TC] = {"tc", tc_open, tc_destroy},
+	[FL_OBJECT_SOCK] = {"sock", sock_open, sock_destroy},
+};
+
+/* libbpf's print function takes no argument of the caller, so what it says has to meet us in a
+ * variable. */
+static _Thread_local char printed[400];
+
+/* Append the last line of `text` that says something to `printed`, control characters made blanks.
+ */
+static void keep_last_line(const char *text)
+{
+	const char *best = NULL, *p = text;
+	size_t best_len = 0, used = strlen(printed);
+
+	while (*p) {
+		size_t len = strcspn(p, "\n");
+
+		/* the verifier ends with statistics, which explain nothing */
+		if (len && strncmp(p, "processed ", 10) && strncmp(p, "verification time", 17) &&
+		    strncmp(p, "stack depth", 11) && strncmp(p, "-- END", 6)) {
+			best = p;
+			best_len = len;
+		}
+		p += len + (p[len] == '\n');
+	}
+	if (!best)
+		return;
+	snprintf(printed + used, sizeof(printed) - used, "%s%.*s", used ? ": " : "", (int)best_len,
+		 best);
+	for (char *c = printed; *c; c++)
+		if ((unsigned char)*c < ' ')
+			*c = ' ';
+}
+
+static int catch_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (level > LIBBPF_WARN || vasprintf(&text, fmt, ap) < 0)
+		return 0;
+	/* the first message names the program, the log says why; the rest only says that it failed
+	 */
+	if (strstr(text, "BEGIN PROG LOAD LOG") || !printed[0])
+		keep_last_line(text);
+	return 0;
+}
+
+int fl_object_open(enum fl_object_id id, struct fl_object *ret_object, struct fl_err *err)
+{
+	struct fl_object o = {.name = objects[id].name, .destroy = objects[id].destroy};
+	libbpf_print_fn_t old = libbpf_set_print(catch_print);
+	int r;
+
+	printed[0] = '\0';
+	r = objects[id].open(&o);
+	libbpf_set_print(old);
+	if (r)
+		return fl_err_set(err, r, "cannot read the %s programs: %s", o.name,
+				  printed[0] ? printed : strerror(-r));
+	*ret_object = o;
+	return 0;
+}
+
+int fl_object_load(struct fl_object *object, struct fl_err *err)
+{
+	libbpf_print_fn_t old = libbpf_set_print(catch_print);
+	int r;
+
+	printed[0] = '\0';
+	r = bpf_object__load(object->bpf);
+	libbpf_set_print(old);
+	if (!r)
+		return 0;
+	return fl_err_set(err, r, "the kernel refuses the %s programs: %s%s%s", object->name,
+			  strerror(-r), printed[0] ? ": " : "", printed);
+}
+
+void fl_object_close(struct fl_object *object)
+{
+	if (object->skeleton)
+		object->destroy(object->skeleton);
+	*object = (struct fl_object){0};
+}

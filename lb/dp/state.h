@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of this room share about an open datapath. */
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "lb/dp/bpffs.h"
+#include "lb/dp/dp.h"
+#include "lb/dp/map_table.h"
+#include "lb/dp/objects.h"
+
+/* A program that this agent has put somewhere. */
+struct fl_attachment {
+	struct fl_attachment *next;
+	char name[40];	      /* of the pin */
+	unsigned int ifindex; /* 0: cgroup */
+	int prog_fd;	      /* borrowed from the object */
+	int link_fd;	      /* -1: clsact */
+};
+
+struct fl_dp {
+	struct fl_bpffs fs;
+	struct fl_maps maps;
+	struct fl_object objects[FL_OBJECTS];
+	enum fl_dp_mode mode;
+	bool no_tcx;
+	bool adopted;
+	uint32_t hz;
+	int clock_fd; /* borrowed */
+	char *cgroup; /* "" none */
+	struct fl_attachment *attachments;
+	size_t attach_calls;
+};
+
+/* Names of pins: "xdp-3", "tc-ingress-3", "clsact-ingress-3", "cgroup-connect4". */
+#define FL_PIN_XDP "xdp"
+#define FL_PIN_TC_INGRESS "tc-ingress"
+#define FL_PIN_TC_EGRESS "tc-egress"
+#define FL_PIN_CLSACT_INGRESS "clsact-ingress"
+#define FL_PIN_CLSACT_EGRESS "clsact-egress"
+#define FL_PIN_CGROUP "cgroup"
+
+/* The fields of struct bpf_link_info that we use, tcx included, which older headers lack. */
+struct fl_link_info {
+	uint32_t type; /* enum bpf_link_type */
+	uint32_t id, prog_id;
+	unsigned int ifindex; /* XDP, tcx: 0 when the device is gone */
+	uint64_t cgroup_id;
+};
+int fl_link_info_get(int link_fd, struct fl_link_info *ret_info); /* 0 or -errno */
+
+#define FL_LINK_XDP 6
+#define FL_LINK_CGROUP 3
+#define FL_LINK_TCX 11
+
+/* clsact filters of ours are found by these, never by what they do. */
+#define FL_CLSACT_HANDLE 0x6c
+#define FL_CLSACT_PRIORITY 0x6661
+
+/* Remove our filter at a pinned record "clsact-ingress-3". 0 also when it is not there any more. */
+int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin);
+/* "clsact-ingress-3" -> 3 and whether it is ingress; false for other names. */
+bool fl_clsact_parse(const char *pin, unsigned int *ret_ifindex, bool *ret_ingress);
+int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int prog_fd,
+		     struct fl_err *err);
