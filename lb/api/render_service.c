@@ -123,8 +123,8 @@ static void write_service(const struct fl_view *view, const struct fl_view_servi
 	fl_json_key(json, "sessionAffinity");
 	fl_json_object_begin(json);
 	fl_json_member_string(json, "type", affinity ? "ClientIP" : "None");
-	if (affinity)
-		fl_json_member_uint(json, "timeoutSeconds", value->affinity_timeout / view->hz);
+	fl_json_member_uint(json, "timeoutSeconds",
+			    affinity ? value->affinity_timeout / view->hz : 0);
 	fl_json_object_end(json);
 	fl_json_key(json, "frontends");
 	fl_json_array_begin(json);
