@@ -181,6 +181,7 @@ static const struct route {
 } routes[] = {
 	{"GET", "/v1/status", 0, 0, true, false, get_status, {NULL}},
 	{"GET", "/v1/version", 0, 0, false, false, get_version, {NULL}},
+	{"GET", "/v1/plan", 0, 0, false, false, get_plan, {NULL}},
 	{"GET", "/v1/services", 0, 0, true, false, get_services, {"namespace", "name"}},
 	{"GET", "/v1/services", 2, 2, true, false, get_services, {NULL}},
 	{"GET", "/v1/backends", 0, 0, true, false, get_backends, {NULL}},
