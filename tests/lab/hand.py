@@ -24,6 +24,7 @@ def main():
         return loads.pop(name).stop()
 
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
+             "ping": traffic.ping,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
     for line in sys.stdin:
         request = json.loads(line)

@@ -68,9 +68,8 @@ def remove(identity):
     base = f"{cgroup_root()}/fairlead-{identity}"
     if os.path.isdir(base):
         kill_cgroup(base)
-    for name in ("bpf",):
-        if os.path.ismount(f"{directory}/{name}"):
-            quiet("umount", "-l", f"{directory}/{name}")
+    if os.path.ismount(f"{directory}/bpf"):
+        quiet("umount", "-l", f"{directory}/bpf")
     names = [name for name in (os.listdir("/run/netns") if os.path.isdir("/run/netns") else [])
              if name.startswith(f"{identity}-")]
     for name in names:
@@ -247,6 +246,12 @@ class Lab:
 
     def leave(self):
         """Leave the lab up when this program ends."""
+        for place in self.places.values():
+            place.close()
+        with open(f"{self.directory}/places.json", "w", encoding="utf-8") as record:
+            json.dump({name: {"netns": place.netns, "cgroup": place.cgroup,
+                              "mount_pid": place.mount_pid}
+                       for name, place in self.places.items()}, record)
         self._closed = True
 
     def _at_exit(self):

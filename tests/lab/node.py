@@ -4,9 +4,9 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 
 import topology
+from place import HERE, PYTHON
 from wait import until
 
 
@@ -131,8 +131,15 @@ class Node:
     def cleanup(self):
         return self.cli("cleanup")
 
-    def scratch(self):
-        return tempfile.mkdtemp(dir=self.lab.directory)
+    # ---- what the kernel holds ---------------------------------------------------------------
+    def attached(self):
+        """The programs attached in this node's network namespace and at its cgroup, a line each."""
+        return self.place.run([PYTHON, f"{HERE}/attached.py", self.cgroup], check=True).stdout
+
+    def pins(self):
+        """All that is pinned for this node."""
+        directory = self.bpffs or "/sys/fs/bpf/fairlead"
+        return self.place.run(["find", directory]).stdout.split()
 
 
 def find_key(tree, key):

@@ -6,7 +6,9 @@ another request is a failure too. Results are plain dictionaries that travel as 
 """
 import errno
 import json
+import os
 import socket
+import struct
 import threading
 
 REASONS = {
@@ -249,3 +251,27 @@ def udp(host, port, requests=1, connected=True, keep=False, timeout=3.0, source=
     if peer is not None:
         peer.close()
     return tally.report()
+
+
+def ping(host, timeout=2.0):
+    """Send one ICMP echo request; True when its answer comes."""
+    v6 = family_of(host) == socket.AF_INET6
+    proto, request, reply = (socket.IPPROTO_ICMPV6, 128, 129) if v6 else (socket.IPPROTO_ICMP, 8, 0)
+    word = os.urandom(8)
+    message = struct.pack("!BBHHH", request, 0, 0, 1, 1) + word
+    if not v6:  # the kernel does it for IPv6
+        total = sum(struct.unpack("!8H", message))
+        total = (total >> 16) + (total & 0xffff)
+        total += total >> 16
+        message = message[:2] + struct.pack("!H", ~total & 0xffff) + message[4:]
+    with socket.socket(family_of(host), socket.SOCK_RAW, proto) as sock:
+        sock.settimeout(timeout)
+        sock.sendto(message, (host, 0))
+        try:
+            while True:
+                data, _ = sock.recvfrom(2048)
+                body = data if v6 else data[(data[0] & 15) * 4:]
+                if body[0] == reply and body.endswith(word):
+                    return True
+        except TimeoutError:
+            return False

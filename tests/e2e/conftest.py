@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Fixtures of the end-to-end tests: one lab with running agents for all, put back after each test."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(REPO, "tests", "lab"))
+
+import lab as lab_module  # noqa: E402
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+
+
+def build_directory():
+    return os.path.abspath(os.environ.get("FAIRLEAD_BUILD", f"{REPO}/build/std"))
+
+
+def make_lab(build=None, start=True, **options):
+    """A lab of one's own, with agents unless start is False; skips where there can be none."""
+    build = build or build_directory()
+    try:
+        lab_module.check_machine()
+    except lab_module.Unable as reason:
+        pytest.skip(f"SKIP: {reason}")
+    if not os.access(f"{build}/fairleadd", os.X_OK):
+        pytest.fail(f"{build}/fairleadd is not built")
+    lab = lab_module.Lab(build=build)
+    try:
+        if start:
+            lab.start_agents(**options)
+    except BaseException:
+        lab.close()
+        raise
+    return lab
+
+
+@pytest.fixture(scope="session")
+def shared_lab():
+    lab_module.exit_on_signals()
+    lab = make_lab()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def lab(shared_lab):
+    """The shared lab as it was at the beginning: both agents run and hold the original manifests."""
+    yield shared_lab
+    for node in shared_lab.nodes.values():
+        if node.agent is None or node.agent.poll() is not None:
+            node.start()
+    for pod in shared_lab.pods():
+        if shared_lab[pod].server.poll() is not None:
+            shared_lab.serve(pod)
+    shared_lab.manifests.reset()
+    shared_lab.settle()
+
+
+@pytest.fixture(scope="module")
+def own_lab():
+    """A lab for a module whose tests start, stop and clean up agents."""
+    lab = make_lab(start=False)
+    yield lab
+    lab.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show the agents' last words beside a failed test."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for name in ("shared_lab", "own_lab"):
+            found = item.funcargs.get(name) or item.funcargs.get("lab")
+            if found is not None and getattr(found, "nodes", None):
+                for node in found.nodes.values():
+                    if os.path.exists(node.log_path):
+                        report.sections.append((f"agent of {node.name}", node.log_tail(25)))
+                break
+
+
+def run(*argv, **options):
+    return subprocess.run(argv, capture_output=True, text=True, check=False, **options)

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Bad manifests: the agent says file and reason, keeps the last good state and applies the rest."""
+import json
+import os
+
+import pytest
+
+import cells
+from wait import until
+
+# file name, text, words of which one must appear in what the agent says
+BAD_FILES = {
+    "malformed-yaml": ("bad.yaml", "apiVersion: v1\nkind: Service\n  metadata: [\n", ()),
+    "tabs-in-yaml": ("bad.yaml", "apiVersion: v1\nkind:\tService\nmetadata:\n\tname: x\n", ()),
+    "malformed-json": ("bad.json", '{"apiVersion": "v1", "kind": "Service", "spec": {,}}', ()),
+    "cut-json": ("bad.json", '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"', ()),
+    "deep-json": ("bad.json", "[" * 200000, ()),
+    "deep-yaml": ("bad.yaml", "[" * 200000, ()),
+    "deep-block-yaml": ("bad.yaml", "- " * 50000 + "x\n", ()),
+    "alias-bomb": ("bad.yaml", "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{c}: &{c} [{','.join(['*' + p] * 9)}]\n"
+        for p, c in zip("abcdefghi", "bcdefghij")), ()),
+    "not-utf8": ("bad.yaml", b"apiVersion: v1\nkind: Service\nmetadata: {name: \xff\xfe}\n", ()),
+    "nul-bytes": ("bad.json", b'{"kind": "Service"\x00\x00}', ()),
+    "scalar-document": ("bad.yaml", "just a word\n", ()),
+    "no-kind": ("bad.yaml", "apiVersion: v1\nmetadata:\n  name: x\n", ()),
+    "unknown-kind": ("bad.yaml", "apiVersion: v1\nkind: Teapot\nmetadata:\n  name: brown\n",
+                     ("Teapot",)),
+    "list-that-is-none": ("bad.yaml", "apiVersion: v1\nkind: List\nitems: 7\n", ()),
+}
+
+
+def problem_texts(node):
+    status = node.cli("-o", "json", "status")
+    return status.stdout + status.stderr + node.log()
+
+
+def web_serves(lab):
+    report = lab["client"].http(cells.vip(10)[4], 80, 20)
+    assert report["failed"] == 0, report
+    assert lab["cli-1"].http(cells.WEB[6], 80, 20)["failed"] == 0
+
+
+def reported(lab, *words):
+    for node in lab.nodes.values():
+        until(lambda n=node: all(word in problem_texts(n) for word in words),
+              f"{node.name}'s agent names {words}", 5)
+
+
+@pytest.mark.parametrize("case", BAD_FILES, ids=list(BAD_FILES))
+def test_bad_file(lab, case):
+    name, text, words = BAD_FILES[case]
+    m = lab.manifests
+    data = text if isinstance(text, bytes) else text.encode()
+    with open(m.path(name), "wb") as out:
+        out.write(data)
+    # a good object beside it, written later, is applied all the same
+    m.add("good", m.service("good", 13), *(m.slice("good", f, ("web-2a",)) for f in (4, 6)))
+    until(lambda: lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answers"] == {"web-2a": 1},
+          "the good object is applied", 10)
+    reported(lab, name, *words)
+    web_serves(lab)
+    assert all(node.agent.poll() is None for node in lab.nodes.values())
+
+
+@pytest.mark.parametrize("damage", ["malformed", "empty-document", "emptied-then-restored"])
+def test_a_good_file_that_goes_bad_keeps_its_last_good_state(lab, damage):
+    m = lab.manifests
+    name = "web-endpointslices.yaml"
+    if damage == "malformed":
+        m.write(name, "addressType: IPv4\nkind: [\n", in_place=True)
+        reported(lab, name)
+    elif damage == "empty-document":
+        with open(m.path(name), encoding="utf-8") as good:
+            m.write(name, "---\n---\n" + good.read() + "\n---\n", in_place=True)
+    else:
+        with open(m.path(name), encoding="utf-8") as good:
+            text = good.read()
+        # half a file, as a slow writer leaves it for a moment
+        m.write(name, text[:len(text) // 2].rsplit("\n", 3)[0] + "\n  x: [", in_place=True)
+        reported(lab, name)
+        m.write(name, text, in_place=True)
+    web_serves(lab)
+    assert set(lab["client"].http(cells.vip(10)[4], 80, 60)["answers"]) == set(cells.ALL)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0",
+                                     "999.1.1.1", "nonsense", "255.255.255.255"])
+def test_addresses_that_must_never_be_backends(lab, address):
+    """Robustness C6: refused, and the slice's other endpoints are used."""
+    m = lab.manifests
+    tree = m.slice("probe", 4, ("web-1a", "web-2a"))
+    tree["endpoints"][0]["addresses"] = [address]
+    m.add("probe", m.service("probe", 13), tree)
+    until(lambda: lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answers"] == {"web-2a": 1},
+          "the good endpoint answers", 5)
+    assert lab["client"].http(cells.vip(13)[4], 80, 20)["answers"] == {"web-2a": 20}
+    reported(lab, "probe")
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1", "ff02::1", "::", "::ffff:127.0.0.1", "10.0.0.1"])
+def test_ipv6_addresses_that_must_never_be_backends(lab, address):
+    m = lab.manifests
+    tree = m.slice("probe", 6, ("web-1a", "web-2a"))
+    tree["endpoints"][0]["addresses"] = [address]
+    m.add("probe", m.service("probe", 13), tree)
+    until(lambda: lab["client"].http(cells.vip(13)[6], 80, 1, timeout=0.5)["answers"] == {"web-2a": 1},
+          "the good endpoint answers", 5)
+    assert lab["client"].http(cells.vip(13)[6], 80, 20)["answers"] == {"web-2a": 20}
+    reported(lab, "probe")
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, 10 ** 20, "http", None])
+def test_bad_service_port(lab, port):
+    """A port that is none is refused by name, and the other objects of the file are applied."""
+    m = lab.manifests
+    m.add("probe", m.service("poor", 14, ports=[{"name": "http", "port": port, "protocol": "TCP"}]),
+          m.service("probe", 13), m.slice("probe", 4, ("web-2a",)))
+    until(lambda: lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answers"] == {"web-2a": 1},
+          "the good object is applied", 5)
+    reported(lab, "poor")
+    web_serves(lab)
+
+
+def test_two_services_that_claim_one_frontend(lab):
+    """2.21: the older wins, the conflict is named, and the loser takes over when the winner goes."""
+    m = lab.manifests
+    older, younger = m.service("older", 13), m.service("younger", 13)
+    older["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    younger["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
+    m.add("younger", younger, m.slice("younger", 4, ("web-2b",)), m.slice("younger", 6, ("web-2b",)))
+    lab.settle()
+    m.add("older", older, m.slice("older", 4, ("web-1a",)), m.slice("older", 6, ("web-1a",)))
+
+    def answers(pod):
+        return lab["client"].http(cells.vip(13)[4], 80, 5)["answers"] == {pod: 5}
+
+    until(lambda: answers("web-1a"), "the older one has the address", 5)
+    reported(lab, "older", "younger")
+    m.remove("older.yaml")
+    until(lambda: answers("web-2b"), "the loser takes over", 5)
+
+
+def test_unreadable_things_in_the_directory(lab):
+    """A FIFO must not block the agent; a dangling link, a directory and a device are no manifests."""
+    m = lab.manifests
+    os.mkfifo(m.path("pipe.yaml"))
+    os.symlink("/nonexistent/file", m.path("dangling.yaml"))
+    os.symlink("/dev/zero", m.path("zero.yaml"))
+    os.symlink(m.directory, m.path("loop.yaml"))
+    try:
+        m.add("good", m.service("good", 13), *(m.slice("good", f, ("web-2a",)) for f in (4, 6)))
+        until(lambda: lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answers"]
+              == {"web-2a": 1}, "the good object is applied", 5)
+        web_serves(lab)
+        # and a start with them in place
+        lab.nodes["node-1"].kill()
+        lab.nodes["node-1"].start()
+        web_serves(lab)
+        reported(lab, "pipe.yaml")
+    finally:
+        for name in ("pipe.yaml", "dangling.yaml", "zero.yaml", "loop.yaml"):
+            os.unlink(m.path(name))
+
+
+def test_start_with_a_bad_file_in_place(lab):
+    """An agent that starts among bad files serves what is good."""
+    m = lab.manifests
+    m.write("bad.yaml", "kind: [\n")
+    for node in lab.nodes.values():
+        node.kill()
+        node.start(wait=False)
+    for node in lab.nodes.values():
+        node.wait_ready()
+    reported(lab, "bad.yaml")
+    web_serves(lab)
+
+
+def test_a_file_of_many_objects(lab):
+    """A List of 2,000 Services in JSON is taken, and taken back."""
+    m = lab.manifests
+    items = []
+    for number in range(2000):
+        tree = m.service("many", 13, ports=[{"name": "http", "port": 80, "protocol": "TCP"}])
+        name = f"many-{number}"
+        tree["metadata"]["name"] = name
+        ip = f"10.97.{number // 250}.{number % 250 + 1}"
+        tree["spec"].update(clusterIP=ip, clusterIPs=[ip], ipFamilies=["IPv4"], type="ClusterIP")
+        tree["status"] = {"loadBalancer": {}}
+        items += [tree, m.slice(name, 4, ("web-1a", "web-2a"))]
+    m.write("many.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    last = "10.97.7.250"
+    until(lambda: lab["cli-1"].http(last, 80, 1, timeout=0.5)["answered"] == 1, "the last one serves", 10)
+    web_serves(lab)
+    m.remove("many.json")
+    until(lambda: lab["cli-1"].http(last, 80, 1, timeout=0.5)["answered"] == 0, "it is gone", 10)

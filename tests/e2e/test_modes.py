@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""One implementation, several hooks: XDP native and generic, tc, pod-side devices; and objects that
+another compiler made. Each way the cells of the demo must come out the same.
+"""
+import fcntl
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import cells
+from conftest import REPO, make_lab
+from test_agent import smoke
+
+OUTSIDE = [cell for cell in cells.CELLS if cell.source == "client"]
+
+
+def fresh(lab, **options):
+    for node in lab.nodes.values():
+        node.stop()
+        node.cleanup()
+    lab.start_agents(**options)
+
+
+@pytest.mark.parametrize("mode,hooks", [
+    ("xdp", ("eth0 xdp ",)), ("xdp-generic", ("eth0 xdp-generic ",)),
+    ("tc", ("eth0 tcx-ingress ", "eth0 tc-ingress "))], ids=["xdp", "xdp-generic", "tc"])
+def test_mode(own_lab, mode, hooks):
+    fresh(own_lab, mode=mode)
+    for node in own_lab.nodes.values():
+        attached = node.attached()
+        assert any(hook in attached for hook in hooks), attached
+        if mode == "tc":
+            assert "eth0 xdp" not in attached
+    for cell in OUTSIDE:
+        for family in (4, 6):
+            report = cells.ask(own_lab, cell, family)
+            assert cells.problems(own_lab, cell, family, report) == [], cell.id
+    for family in (4, 6):
+        moved = own_lab["client"].bulk(cells.vip(10)[family], 80, 500000)
+        assert (moved["down"], moved["up"]) == (500000, 500000)
+    smoke(own_lab)
+
+
+def test_mode_changes_without_cleanup(own_lab):
+    """Another mode at the next start takes over from the pinned one and leaves no second hook."""
+    fresh(own_lab, mode="xdp")
+    for node in own_lab.nodes.values():
+        node.stop()
+    own_lab.start_agents(mode="tc")
+    assert "eth0 xdp" not in own_lab.nodes["node-1"].attached()
+    smoke(own_lab, (4,))
+    for node in own_lab.nodes.values():
+        node.stop()
+    own_lab.start_agents(mode="xdp")
+    assert "eth0 xdp" in own_lab.nodes["node-1"].attached()
+    smoke(own_lab, (4,))
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+def test_pod_side_devices(own_lab, family):
+    """Workloads that the socket hooks do not reach are served per packet, when asked for."""
+    fresh(own_lab, extra=["--pod-devices", "veth-*"])
+    pod = own_lab["cli-1"]
+    host = cells.WEB[family]
+    # a process in the pod's network but outside the node's cgroup: no socket hook sees it
+    pod.close()
+    inside, pod.cgroup = pod.cgroup, own_lab["client"].cgroup
+    try:
+        for call, port in ((pod.http, 80), (pod.udp, 5353)):
+            report = call(host, port, 60)
+            assert report["failed"] == 0, report
+            assert set(report["answers"]) == set(cells.ALL)
+            assert list(report["clients"]) == [pod.addresses[family]], "5.3: pods keep their address"
+        moved = pod.bulk(host, 80, 500000)
+        assert (moved["down"], moved["up"]) == (500000, 500000)
+    finally:
+        pod.close()
+        pod.cgroup = inside
+    assert pod.http(host, 80, 20)["failed"] == 0, "and those it does reach still are"
+
+
+def other_build(compiler):
+    """The agent with BPF objects of another clang, built once for all runs."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"SKIP: {compiler} is not installed")
+    build = f"build/{compiler}"
+    os.makedirs(f"{REPO}/{build}", exist_ok=True)
+    with open(f"{REPO}/{build}/.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            ["make", "-s", "-j2", f"BUILD={build}", f"CLANG={compiler}", "CFLAGS=-O1", "WERROR=0",
+             f"{build}/fairleadd", f"{build}/fairlead"], cwd=REPO, check=False,
+            env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "SAN")},
+            capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return f"{REPO}/{build}"
+
+
+@pytest.mark.parametrize("compiler", ["clang-19"])
+def test_objects_of_another_compiler(compiler):
+    build = other_build(compiler)
+    for mode in ("xdp", "tc"):
+        lab = make_lab(build=build, mode=mode, extra=["--pod-devices", "veth-*"])
+        try:
+            smoke(lab)
+        finally:
+            lab.close()
