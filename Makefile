@@ -27,6 +27,8 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(SANFLAGS) -D_GNU_SOURCE -DFL_VERSION='"$(VERSION)"' -I. $(PC_CFLAGS) \
 	-fstack-protector-strong -MMD -MP
 LDLIBS = $(PC_LIBS)
+# what the user's targets build with: all processors, unless make was given -j
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 BPF_TRIPLE := $(shell gcc -print-multiarch 2>/dev/null)
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Wno-unused-function \
 	$(if $(filter 1,$(WERROR)),-Werror) -I. -I/usr/include/$(BPF_TRIPLE) -MMD -MP
@@ -120,18 +122,18 @@ $(BENCH_BIN): $(BENCH_C:%.c=$(BUILD)/%.o) $(LIB)
 
 # ---- what a user runs ------------------------------------------------------------------------------
 demo: deps ## the main job: a lab of network namespaces, real connections, a report
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tests/lab/demo --build $(BUILD)
 
 lab: deps ## build the demo's lab and leave it up to play in
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tests/lab/demo --build $(BUILD) --keep
 
 lab-down: ## remove the lab that `make lab` left
 	$(Q)tests/lab/demo --down
 
 test: deps ## all tests: unit, packet, end-to-end (needs root)
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin
 	$(Q)tests/run --build $(BUILD)
 
 check: $(UNIT_BIN) $(BUILD)/fairlead ## unit and golden tests, no root needed
