@@ -235,6 +235,12 @@ class Lab:
         for node in self.nodes.values():
             node.wait_ready()
 
+    def settle(self, deadline_s=10):
+        """Wait until every agent that runs has planned what the manifests say now."""
+        for node in self.nodes.values():
+            if node.agent is not None:
+                node.settle(deadline_s)
+
     # ---- removing ----------------------------------------------------------------------------
     def close(self):
         if self._closed:

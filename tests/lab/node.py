@@ -128,6 +128,15 @@ class Node:
                                  f"{answer.stderr.strip()}")
         return json.loads(answer.stdout)
 
+    def settle(self, deadline_s=10):
+        """Wait until the agent's plan is what the manifest directory gives by itself."""
+        def same():
+            want = self.cli("plan", "--manifests", self.lab.manifests.directory,
+                            "--node", self.name, "-o", "json")
+            have = self.cli("plan", "-o", "json")
+            return want.stdout.strip() and have.returncode == 0 and want.stdout == have.stdout
+        until(same, f"{self.name}'s agent has planned what the manifests say", deadline_s)
+
     def cleanup(self):
         return self.cli("cleanup")
 
