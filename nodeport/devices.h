@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which devices get which programs, and what leaving by a device means. Pure. */
+#pragma once
+
+#include "bpf/abi/fairlead.h"
+#include "nodeport/network.h"
+
+enum fl_device_role {
+	FL_ROLE_NONE,
+	FL_ROLE_EXTERNAL,
+	FL_ROLE_POD,
+};
+
+struct fl_device_rules {
+	const char *const *external; /* glob patterns of names; none: found by default routes and node addresses */
+	size_t n_external;
+	const char *const *pod; /* glob patterns of names */
+	size_t n_pod;
+	const struct fl_ip *node_ips; /* of the Node object */
+	size_t n_node_ips;
+};
+
+/*
+ * What a device is to us. The loopback device is nothing, whatever the patterns say. Named as external beats named as
+ * pod-side; named as pod-side beats what was found.
+ */
+enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
+				   const struct fl_device_rules *rules);
+
+/*
+ * The address of `family` to masquerade with when leaving by that device: one of the node's own addresses if the
+ * device has it, else its first primary global one. False when it has none.
+ */
+bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,
+		       const struct fl_device_rules *rules, enum fl_family family, struct fl_ip *ret_ip);
+
+/* The same for devices that have none: the Node's address, else that of a device with a default route. */
+bool fl_node_address(const struct fl_network *network, const struct fl_device_rules *rules,
+		     enum fl_family family, struct fl_ip *ret_ip);
+
+/* The value of map fl_devices. `xdp_tx`: our XDP program may send out of it. */
+struct fl_device fl_device_entry(const struct fl_network *network, const struct fl_netdev *device,
+				 const struct fl_device_rules *rules, bool xdp_tx);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The devices and addresses of this network namespace, as plain data of one moment. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lb/base/err.h"
+#include "lb/base/ip.h"
+
+struct fl_netdev {
+	unsigned int ifindex;
+	unsigned int master; /* bridge or bond it belongs to; 0 none */
+	char name[IF_NAMESIZE];
+	char kind[16]; /* "veth", "bridge", "vxlan", ...; "" hardware */
+	uint32_t mtu;
+	uint8_t mac[6];
+	bool up, loopback;
+	bool default_route[FL_FAMILIES]; /* a default route of the main table leaves by it */
+};
+
+struct fl_netaddr {
+	unsigned int ifindex;
+	struct fl_ip ip;
+	bool global; /* scope global or wider */
+	bool primary; /* may be given to others as ours: not secondary, deprecated, temporary or unproved */
+};
+
+struct fl_network {
+	struct fl_netdev *devices; /* sorted by ifindex */
+	size_t n_devices;
+	struct fl_netaddr *addresses; /* in the kernel's order */
+	size_t n_addresses;
+};
+
+/* Ask the kernel. 0 or -errno. */
+int fl_network_scan(struct fl_network *ret_network, struct fl_err *err);
+void fl_network_fini(struct fl_network *network);
+
+const struct fl_netdev *fl_network_device(const struct fl_network *network, unsigned int ifindex); /* or NULL */
+/* Whether both say the same. */
+bool fl_network_equal(const struct fl_network *a, const struct fl_network *b);
