@@ -319,8 +319,7 @@ struct fl_socket_peer {
 	X(REWRITE_FAILED, "rewrite-failed", "the kernel refused a change of the packet")             \
 	X(REJECT_NO_ENDPOINT, "reject-no-endpoint", "the service has no endpoint: port unreachable") \
 	X(REJECT_UNKNOWN_PORT, "reject-unknown-port", "no service has this port of a cluster IP: port unreachable") \
-	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")                  \
-	X(BACKEND_GONE, "backend-gone", "the flow's backend was removed and it is to be reset")
+	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")
 
 enum fl_reason {
 #define X(name, token, text) FL_REASON_##name,
@@ -398,11 +397,11 @@ struct fl_config {
 	struct fl_addr pod_cidr6, pod_mask6;
 	__u8 pod_detector4, pod_detector6;
 	__u8 masquerade_local; /* section 13 of the design: also masquerade flows to local backends */
-	__u8 reset_on_backend_removal;
 	__u8 reject_unknown_port;
 	__u8 pod_by_device; /* packets from pod-side devices are pod clients, whatever their source */
 	__u8 check_mtu; /* answer what is too big for the way out by ICMP; off in generic XDP (GRO) */
 	__u8 set_retval; /* bpf_set_retval() may be called from socket hooks */
+	__u8 pad;
 	/* masquerade with these when the device has no address of the family; zero: none */
 	struct fl_addr node_addr4, node_addr6;
 };

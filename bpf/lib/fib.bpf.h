@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where a packet goes next: the kernel's own routing and neighbour tables, asked once and remembered in an array,
+ * because asking for every packet costs more than all the rest together.
+ */
+#pragma once
+
+#include "bpf/lib/packet_maps.bpf.h"
+
+#define FL_AF_INET 2
+#define FL_AF_INET6 10
+
+struct fl_hop {
+	__u32 ifindex; /* 0: none */
+	__u8 dst_mac[6];
+	__u8 src_mac[6];
+	__u16 mtu;
+	__u16 flags; /* enum fl_device_flags */
+	__u16 index, generation; /* where it is remembered; index 0: nowhere */
+	bool resolved; /* the MAC addresses are known */
+};
+
+enum fl_fib_result {
+	FL_FIB_OK,
+	FL_FIB_LOCAL, /* not to be forwarded: for this node's stack */
+	FL_FIB_NO_ROUTE,
+};
+
+/* The remembered next hop, if it is the same one and still fresh. */
+static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now, struct fl_hop *ret_hop)
+{
+	struct fl_next_hop *nh;
+	struct fl_meta *meta;
+	__u32 word;
+
+	if (!index)
+		return false;
+	nh = bpf_map_lookup_elem(&fl_next_hops, &index);
+	meta = fl_meta_get();
+	if (!nh || !meta)
+		return false;
+	word = READ_ONCE(nh->word);
+	if (word & 1 || (__u16)(word >> 1) != generation)
+		return false;
+	nh = fl_after_load(nh, word);
+	ret_hop->ifindex = nh->ifindex;
+	__builtin_memcpy(ret_hop->dst_mac, nh->dst_mac, 12);
+	ret_hop->mtu = nh->mtu;
+	ret_hop->flags = nh->flags;
+	if (nh->epoch != READ_ONCE(meta->next_hop_epoch) || now - nh->stamp > fl_config.next_hop_ttl)
+		return false;
+	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->dst_mac[5]);
+	if (READ_ONCE(nh->word) != word)
+		return false;
+	ret_hop->index = index;
+	ret_hop->generation = generation;
+	ret_hop->resolved = true;
+	return true;
+}
+
+static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const struct fl_hop *hop)
+{
+	__u32 difference = nh->ifindex ^ hop->ifindex;
+
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		difference |= nh->dst_mac[i] ^ hop->dst_mac[i];
+	return !difference;
+}
+
+/* Remember a resolved hop: at its own place, or the next one, unless both are in use by others. */
+static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 now)
+{
+	struct fl_meta *meta = fl_meta_get();
+	__u32 low, start;
+
+	hop->index = 0;
+	if (!meta)
+		return;
+	__builtin_memcpy(&low, hop->dst_mac + 2, 4);
+	start = (low ^ hop->ifindex) * 0x9e3779b1U >> 20;
+#pragma unroll
+	for (__u32 i = 0; i < 2; i++) {
+		__u32 index = (start + i) & (FL_NEXT_HOPS - 1), word, epoch = READ_ONCE(meta->next_hop_epoch);
+		struct fl_next_hop *nh;
+
+		if (!index)
+			continue;
+		nh = bpf_map_lookup_elem(&fl_next_hops, &index);
+		if (!nh)
+			continue;
+		word = READ_ONCE(nh->word);
+		if (word & 1)
+			continue;
+		if (word && fl_hop_same(nh, hop) && nh->mtu == hop->mtu && nh->flags == hop->flags) {
+			WRITE_ONCE(nh->stamp, now);
+			WRITE_ONCE(nh->epoch, epoch);
+			hop->index = index;
+			hop->generation = word >> 1;
+			return;
+		}
+		if (word && !fl_hop_same(nh, hop) && nh->epoch == epoch && now - nh->stamp <= fl_config.next_hop_ttl)
+			continue; /* somebody else's, and fresh */
+		if (__sync_val_compare_and_swap(&nh->word, word, word | 1) != word)
+			continue;
+		nh->ifindex = hop->ifindex;
+		__builtin_memcpy(nh->dst_mac, hop->dst_mac, 12);
+		nh->mtu = hop->mtu;
+		nh->flags = hop->flags;
+		nh->stamp = now;
+		nh->epoch = epoch;
+		word = (word & ~1U) + 2;
+		if (!(__u16)(word >> 1)) /* generation 0 would read as "none" in an entry that was never filled */
+			word += 2;
+		__sync_lock_test_and_set(&nh->word, word);
+		hop->index = index;
+		hop->generation = word >> 1;
+		return;
+	}
+}
+
+/*
+ * Ask the kernel how to reach `dst`, in the family its form says. enum fl_fib_result. Global, so that it is verified once.
+ */
+int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop);
+
+__noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop)
+{
+	struct bpf_fib_lookup fib = {};
+	struct fl_device *device;
+	bool v6;
+	long rc;
+
+	if (!dst || !ret_hop)
+		return FL_FIB_NO_ROUTE;
+	v6 = dst->w[0] || dst->w[1] || dst->w[2] != bpf_htonl(0xffff);
+	fl_count(FL_COUNTER_FIB_LOOKUP);
+	fib.ifindex = fl_ctx_ifindex(ctx);
+	fib.tot_len = 1; /* makes the kernel tell the route's MTU */
+	if (v6) {
+		fib.family = FL_AF_INET6;
+		__builtin_memcpy(fib.ipv6_dst, dst, 16);
+	} else {
+		fib.family = FL_AF_INET;
+		fib.ipv4_dst = dst->w[3];
+	}
+	rc = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	if (rc == BPF_FIB_LKUP_RET_NOT_FWDED)
+		return FL_FIB_LOCAL;
+	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return FL_FIB_NO_ROUTE;
+	ret_hop->ifindex = fib.ifindex;
+	ret_hop->mtu = fib.mtu_result;
+	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
+	ret_hop->flags = 0;
+	ret_hop->index = 0;
+	device = bpf_map_lookup_elem(&fl_devices, &ret_hop->ifindex);
+	if (device)
+		ret_hop->flags = device->flags;
+	if (ret_hop->resolved) {
+		__builtin_memcpy(ret_hop->dst_mac, fib.dmac, 6);
+		__builtin_memcpy(ret_hop->src_mac, fib.smac, 6);
+		fl_hop_remember(ret_hop, fl_now());
+	}
+	return FL_FIB_OK;
+}

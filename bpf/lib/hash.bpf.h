@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The hash of a tuple: a few multiply-and-fold rounds under a secret seed. The multipliers are odd constants with
+ * mixed bits (the golden ratio and two of the well-known finaliser constants of MurmurHash3, public domain).
+ */
+#pragma once
+
+#include "bpf/lib/packet.bpf.h"
+
+static __always_inline __u64 fl_hash_round(__u64 h, __u64 value)
+{
+	h ^= value;
+	h *= 0x9e3779b97f4a7c15ULL;
+	return h ^ (h >> 32);
+}
+
+static __always_inline __u64 fl_hash_finish(__u64 h)
+{
+	h *= 0xff51afd7ed558ccdULL;
+	h ^= h >> 33;
+	h *= 0xc4ceb9fe1a85ec53ULL;
+	return h ^ (h >> 29);
+}
+
+static __always_inline __u64 fl_pair(__u32 low, __u32 high)
+{
+	return (__u64)high << 32 | low;
+}
+
+static __always_inline __u64 fl_hash_addr(bool v6, __u64 h, const struct fl_addr *a)
+{
+	if (!v6)
+		return fl_hash_round(h, a->w[3]);
+	h = fl_hash_round(h, fl_pair(a->w[0], a->w[1]));
+	return fl_hash_round(h, fl_pair(a->w[2], a->w[3]));
+}
+
+static __always_inline __u64 fl_hash_tuple(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 seed)
+{
+	__u64 ports = (__u64)proto << 32 | (__u32)t->dport << 16 | t->sport;
+	__u64 h = seed;
+
+	if (v6) {
+		h = fl_hash_addr(true, h, &t->saddr);
+		h = fl_hash_addr(true, h, &t->daddr);
+	} else {
+		h = fl_hash_round(h, fl_pair(t->saddr.w[3], t->daddr.w[3]));
+	}
+	return fl_hash_finish(h ^ ports);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Turning a packet into the ICMP error that answers it (RFC 792, RFC 4443): the offending IP header and the first
+ * eight bytes behind it go back to the sender, from the address that was asked.
+ */
+#pragma once
+
+#include "bpf/lib/csum.bpf.h"
+#include "bpf/lib/packet.bpf.h"
+
+/* The kernel's ICMP headers pull in libc's socket headers, which have no BPF flavour. */
+struct fl_icmp_header {
+	__u8 type;
+	__u8 code;
+	__u16 checksum;
+	__be32 info; /* MTU; IPv4 has it in the lower half */
+};
+
+enum {
+	FL_ICMP4_UNREACHABLE = 3,
+	FL_ICMP4_CODE_PORT = 3,
+	FL_ICMP4_CODE_FRAG_NEEDED = 4,
+	FL_ICMP6_UNREACHABLE = 1,
+	FL_ICMP6_CODE_PORT = 4,
+	FL_ICMP6_TOO_BIG = 2,
+};
+
+struct fl_icmp4 {
+	struct iphdr ip;
+	struct fl_icmp_header icmp;
+	struct iphdr inner;
+	__u8 ports[8];
+};
+
+struct fl_icmp6 {
+	struct ipv6hdr ip;
+	struct fl_icmp_header icmp;
+	struct ipv6hdr inner;
+	__u8 ports[8];
+};
+
+_Static_assert(sizeof(struct fl_icmp4) == 56 && sizeof(struct fl_icmp6) == 96, "no padding on the wire");
+
+enum fl_icmp_kind {
+	FL_ICMP_PORT_UNREACHABLE,
+	FL_ICMP_TOO_BIG,
+};
+
+static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *p, enum fl_icmp_kind kind, __u32 mtu)
+{
+	const __u32 body = sizeof(struct fl_icmp4) - offsetof(struct fl_icmp4, icmp);
+	struct fl_icmp4 *h;
+	void *data;
+
+	data = fl_ctx_data(ctx);
+	if (data + FL_ETH_LEN + sizeof(*h) > fl_ctx_data_end(ctx))
+		return -1;
+	h = data + FL_ETH_LEN;
+	__builtin_memset(h, 0, sizeof(h->ip) + sizeof(h->icmp));
+	h->ip.version = 4;
+	h->ip.ihl = 5;
+	h->ip.tot_len = bpf_htons(sizeof(*h));
+	h->ip.ttl = 64;
+	h->ip.protocol = IPPROTO_ICMP;
+	h->ip.saddr = p->tuple.daddr.w[3];
+	h->ip.daddr = p->tuple.saddr.w[3];
+	h->icmp.type = FL_ICMP4_UNREACHABLE;
+	h->icmp.code = kind == FL_ICMP_TOO_BIG ? FL_ICMP4_CODE_FRAG_NEEDED : FL_ICMP4_CODE_PORT;
+	if (kind == FL_ICMP_TOO_BIG)
+		h->icmp.info = bpf_htonl(mtu);
+	h->ip.check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)&h->ip, sizeof(h->ip), 0));
+	h->icmp.checksum = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, body, 0));
+	return 0;
+}
+
+static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *p, enum fl_icmp_kind kind, __u32 mtu)
+{
+	const __u32 body = sizeof(struct fl_icmp6) - offsetof(struct fl_icmp6, icmp);
+	struct fl_icmp6 *h;
+	__u64 sum;
+	void *data;
+
+	data = fl_ctx_data(ctx);
+	if (data + FL_ETH_LEN + sizeof(*h) > fl_ctx_data_end(ctx))
+		return -1;
+	h = data + FL_ETH_LEN;
+	__builtin_memset(h, 0, sizeof(h->ip) + sizeof(h->icmp));
+	h->ip.version = 6;
+	h->ip.payload_len = bpf_htons(body);
+	h->ip.hop_limit = 64;
+	h->ip.nexthdr = IPPROTO_ICMPV6;
+	__builtin_memcpy(&h->ip.saddr, &p->tuple.daddr, 16);
+	__builtin_memcpy(&h->ip.daddr, &p->tuple.saddr, 16);
+	if (kind == FL_ICMP_TOO_BIG) {
+		h->icmp.type = FL_ICMP6_TOO_BIG;
+		h->icmp.info = bpf_htonl(mtu);
+	} else {
+		h->icmp.type = FL_ICMP6_UNREACHABLE;
+		h->icmp.code = FL_ICMP6_CODE_PORT;
+	}
+	/* pseudo header: both addresses, length, next header */
+	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->ip.saddr, 32, 0);
+	sum += bpf_htonl(body) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
+	sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, body, 0);
+	h->icmp.checksum = ~fl_csum_fold16(sum);
+	return 0;
+}
+
+/* Make the packet the answer to itself, MAC addresses swapped. 0, or -1: it may be spoilt and must be dropped. */
+static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_icmp_kind kind, __u32 mtu)
+{
+	const __u32 inner = v6 ? sizeof(struct ipv6hdr) + 8 : sizeof(struct iphdr) + 8;
+	const __u32 grow = v6 ? sizeof(struct ipv6hdr) + sizeof(struct fl_icmp_header) :
+				sizeof(struct iphdr) + sizeof(struct fl_icmp_header);
+	__u8 macs[12];
+	void *data = fl_ctx_data(ctx);
+
+	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
+		return -1;
+	__builtin_memcpy(macs, data, 12);
+	/* room in front for the new header; the old Ethernet header's place becomes part of it */
+	if (fl_ctx_reshape(ctx, FL_ETH_LEN + inner, grow))
+		return -1;
+	data = fl_ctx_data(ctx);
+	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
+		return -1;
+	__builtin_memcpy(data, macs + 6, 6);
+	__builtin_memcpy(data + 6, macs, 6);
+	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
+	return v6 ? fl_icmp_answer6(ctx, p, kind, mtu) : fl_icmp_answer4(ctx, p, kind, mtu);
+}

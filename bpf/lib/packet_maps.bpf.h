@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Maps of the per-packet programs only: flows, next hops, rate limits. */
+#pragma once
+
+#include "bpf/lib/maps.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FL_NEXT_HOPS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct fl_next_hop);
+} fl_next_hops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct fl_bucket4);
+} fl_flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct fl_bucket6);
+} fl_flows6 SEC(".maps");
+
+/* Token buckets of one CPU; each object has its own, they are not pinned. */
+struct fl_bucket_rate {
+	__u32 stamp; /* jiffies of the last refill */
+	__u32 tokens;
+};
+
+enum fl_rate {
+	FL_RATE_NEW_FLOW,
+	FL_RATE_REJECT,
+	FL_RATES,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FL_RATES);
+	__type(key, __u32);
+	__type(value, struct fl_bucket_rate);
+} fl_rates SEC(".maps");
+
+/* Take a token of `per_second`; the bucket holds a second's worth. 0 per second: no limit. */
+static __always_inline bool fl_rate_take(__u32 which, __u32 per_second)
+{
+	struct fl_bucket_rate *rate;
+	__u32 now, since;
+	__u64 tokens;
+
+	if (!per_second)
+		return true;
+	rate = bpf_map_lookup_elem(&fl_rates, &which);
+	if (!rate)
+		return true;
+	now = fl_now();
+	since = now - rate->stamp;
+	tokens = rate->tokens;
+	if (since) {
+		if (since > fl_config.hz)
+			since = fl_config.hz;
+		tokens += (__u64)since * per_second / fl_config.hz;
+		if (tokens > per_second)
+			tokens = per_second;
+		rate->stamp = now;
+	}
+	if (!tokens) {
+		rate->tokens = 0;
+		return false;
+	}
+	rate->tokens = tokens - 1;
+	return true;
+}

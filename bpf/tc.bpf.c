@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * tc: the way out, the way in where XDP is absent or cannot use a device, and both ways of pod-side devices. Packets that
+ * are not ours return TC_ACT_UNSPEC, so that other programs on the hook see them too.
+ */
+#include <linux/pkt_cls.h>
+
+#include "bpf/ctx/skb.bpf.h"
+#include "bpf/lib/icmp.bpf.h"
+#include "nodeport/egress.bpf.h"
+
+static __always_inline int drop(__u32 reason)
+{
+	fl_count(reason);
+	return TC_ACT_SHOT;
+}
+
+static __noinline int answer(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v,
+				  enum fl_hook hook)
+{
+	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+
+	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
+		return drop(FL_REASON_REJECT_RATE);
+	if (fl_icmp_answer(skb, v6, p, kind, v->hop.mtu))
+		return drop(FL_REASON_REWRITE_FAILED);
+	fl_count(v->reason);
+	/* back to where it came from: out of the device, or into it when the packet was on its way out */
+	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS ? BPF_F_INGRESS : 0);
+}
+
+static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v,
+				  enum fl_hook hook)
+{
+	switch (v->action) {
+	case FL_FORWARD:
+		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &v->to, true))
+			return drop(FL_REASON_REWRITE_FAILED);
+		if (!v->hop.resolved)
+			return bpf_redirect_neigh(v->hop.ifindex, NULL, 0, 0);
+		if (fl_ctx_set_macs(skb, v->hop.dst_mac, v->hop.src_mac))
+			return drop(FL_REASON_REWRITE_FAILED);
+		return bpf_redirect(v->hop.ifindex, 0);
+	case FL_STACK:
+		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &v->to, false))
+			return drop(FL_REASON_REWRITE_FAILED);
+		return TC_ACT_UNSPEC;
+	case FL_REJECT:
+	case FL_TOO_BIG:
+		return answer(skb, v6, p, v, hook);
+	case FL_DROP:
+		return drop(v->reason);
+	}
+	return TC_ACT_UNSPEC;
+}
+
+/* p and v are the caller's, so that both families share their place on the stack */
+static __always_inline int handle(struct __sk_buff *skb, bool v6, enum fl_hook hook, struct fl_packet *p,
+				  struct fl_verdict *v)
+{
+	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
+	if (fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), v6, p))
+		return TC_ACT_UNSPEC;
+	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
+		fl_decide_egress(v6, p, v);
+	else
+		fl_decide_ingress(skb, v6, p, hook, v);
+	return finish(skb, v6, p, v, hook);
+}
+
+static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
+{
+	struct fl_verdict v = {};
+	struct fl_packet p = {};
+
+	if (skb->protocol == bpf_htons(FL_ETH_P_IP))
+		return handle(skb, false, hook, &p, &v);
+	if (skb->protocol == bpf_htons(FL_ETH_P_IPV6))
+		return handle(skb, true, hook, &p, &v);
+	return TC_ACT_UNSPEC;
+}
+
+/* From the network, on devices without XDP. */
+SEC("tc")
+int fl_tc_ingress(struct __sk_buff *skb)
+{
+	return run(skb, FL_HOOK_INGRESS);
+}
+
+/* From the network, behind fl_xdp: only what that left to us. */
+SEC("tc")
+int fl_tc_from_xdp(struct __sk_buff *skb)
+{
+	return fl_ctx_is_marked(skb) ? run(skb, FL_HOOK_INGRESS) : TC_ACT_UNSPEC;
+}
+
+/* To the network. */
+SEC("tc")
+int fl_tc_egress(struct __sk_buff *skb)
+{
+	return run(skb, FL_HOOK_EGRESS);
+}
+
+/* From a pod's device. */
+SEC("tc")
+int fl_pod_ingress(struct __sk_buff *skb)
+{
+	return run(skb, FL_HOOK_POD_INGRESS);
+}
+
+/* To a pod's device. */
+SEC("tc")
+int fl_pod_egress(struct __sk_buff *skb)
+{
+	return run(skb, FL_HOOK_POD_EGRESS);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

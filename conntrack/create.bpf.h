@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * New flows: taking two entries. Among the candidates of a key a free one is best, then an expired one, then the
+ * oldest embryonic one; an established flow is never evicted by a newcomer, so floods and scans only displace
+ * one another.
+ */
+#pragma once
+
+#include "conntrack/flow.bpf.h"
+
+/* An entry that is ours to fill. */
+struct fl_flow_slot {
+	__u32 slot;
+	__u32 word; /* as taken: next generation, BUSY */
+};
+
+/* How willingly an entry is given up; among embryonic ones the longest idle goes first. */
+enum fl_flow_rank {
+	FL_RANK_NEVER,
+	FL_RANK_EMBRYONIC,
+	FL_RANK_EXPIRED,
+	FL_RANK_FREE,
+};
+#define FL_RANK_SHIFT 32
+
+/* Plain numbers, no pointers: the verifier can then forget by which way a candidate was found. */
+struct fl_flow_candidate {
+	__u64 score; /* rank << FL_RANK_SHIFT | jiffies idle */
+	__u32 slot;
+	__u32 word;
+};
+
+/* By this direction alone; whether the other one has been idle for as long is asked of the chosen entry only. */
+static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u32 word, __u32 now)
+{
+	__u32 state = fl_flow_state(word), idle = now - head->last_seen;
+	__u64 rank = FL_RANK_NEVER;
+
+	if (state == FL_FLOW_FREE)
+		return (__u64)FL_RANK_FREE << FL_RANK_SHIFT;
+	if ((__s32)idle < 0)
+		idle = 0;
+	if (state == FL_FLOW_NEW || state == FL_FLOW_REPLIED)
+		rank = FL_RANK_EMBRYONIC;
+	if (idle > fl_flow_timeout(state, head->proto))
+		rank = FL_RANK_EXPIRED;
+	return rank && state != FL_FLOW_BUSY ? rank << FL_RANK_SHIFT | idle : 0;
+}
+
+static __always_inline void fl_flow_consider(bool v6, __u32 bucket, __u32 home, __u32 now,
+					     struct fl_flow_candidate *best)
+{
+	void *b = fl_flow_bucket_get(v6, bucket);
+
+	if (!b)
+		return;
+	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
+		__u32 way = (home ^ i) & (FL_FLOW_WAYS - 1);
+		struct fl_flow_head *head = fl_flow_way(v6, b, way);
+		__u32 word = READ_ONCE(head->word);
+		__u64 score = fl_forget(fl_flow_score(head, word, now), now);
+
+		if (score > best->score) {
+			best->score = score;
+			best->slot = bucket * FL_FLOW_WAYS + way;
+			best->word = word;
+		}
+		if (best->score >> FL_RANK_SHIFT == FL_RANK_FREE)
+			break;
+	}
+}
+
+enum fl_take {
+	FL_TAKE_FULL, /* every candidate is an established flow */
+	FL_TAKE_OK,
+	FL_TAKE_AGAIN, /* another CPU was quicker, or the candidate's other direction is still in use */
+};
+
+/* Take an entry for a key with this hash. */
+static __always_inline enum fl_take fl_flow_take(bool v6, __u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	struct fl_flow_candidate best = {
+		.score = fl_forget(0, now), .slot = fl_forget(0, now), .word = fl_forget(0, now),
+	};
+	__u32 home = fl_flow_home(hash), twin_word = 0, taken, rank;
+	struct fl_flow_head *head, *twin = NULL;
+
+	fl_flow_consider(v6, fl_flow_bucket(v6, hash, false), home, now, &best);
+	if (best.score >> FL_RANK_SHIFT != FL_RANK_FREE)
+		fl_flow_consider(v6, fl_flow_bucket(v6, hash, true), home, now, &best);
+	rank = best.score >> FL_RANK_SHIFT;
+	head = fl_flow_at(v6, best.slot);
+	if (!rank || !head)
+		return FL_TAKE_FULL;
+	if (rank != FL_RANK_FREE) {
+		twin = fl_flow_twin(v6, head, &twin_word);
+		if (twin && rank == FL_RANK_EXPIRED && !fl_flow_expired(v6, head, best.word, now)) {
+			WRITE_ONCE(head->last_seen, twin->last_seen);
+			return FL_TAKE_AGAIN;
+		}
+	}
+	taken = fl_flow_word(fl_flow_generation(best.word) + 1, FL_FLOW_BUSY);
+	if (!fl_flow_swap(head, best.word, taken))
+		return FL_TAKE_AGAIN;
+	if (twin)
+		fl_flow_free(twin, twin_word);
+	if (rank != FL_RANK_FREE)
+		fl_count(rank == FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED : FL_COUNTER_FLOW_EVICTED);
+	ret_slot->slot = best.slot;
+	ret_slot->word = taken;
+	return FL_TAKE_OK;
+}
+
+/*
+ * Global functions are verified once, by themselves; inlined, the ways through them would multiply with the caller's.
+ * enum fl_take.
+ */
+int fl_flow_take4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
+int fl_flow_take6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
+
+__noinline int fl_flow_take4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	return ret_slot ? fl_flow_take(false, hash, now, ret_slot) : FL_TAKE_FULL;
+}
+
+__noinline int fl_flow_take6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	return ret_slot ? fl_flow_take(true, hash, now, ret_slot) : FL_TAKE_FULL;
+}
+
+#define FL_TAKE_TRIES 3
+
+static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	for (int i = 0; i < FL_TAKE_TRIES; i++) {
+		int took = v6 ? fl_flow_take6(hash, now, ret_slot) : fl_flow_take4(hash, now, ret_slot);
+
+		if (took == FL_TAKE_OK)
+			return fl_flow_at(v6, ret_slot->slot);
+		if (took == FL_TAKE_FULL)
+			break;
+	}
+	return NULL;
+}
+
+static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, const struct fl_flow_slot *twin,
+					 const struct fl_tuple6 *key, const struct fl_tuple6 *to, __u8 proto, __u8 flags,
+					 __u32 now)
+{
+	head->twin = twin->slot;
+	head->twin_generation = fl_flow_generation(twin->word);
+	head->backend = 0;
+	head->backend_generation = 0;
+	head->next_hop = 0;
+	head->next_hop_generation = 0;
+	head->last_seen = now;
+	head->proto = proto;
+	head->flags = flags;
+	head->packets = 0;
+	head->bytes = 0;
+	if (v6) {
+		struct fl_flow6 *f = (void *)head;
+
+		f->key = *key;
+		f->rewrite = *to;
+	} else {
+		struct fl_flow4 *f = (void *)head;
+
+		f->key.saddr = key->saddr.w[3];
+		f->key.daddr = key->daddr.w[3];
+		f->key.sport = key->sport;
+		f->key.dport = key->dport;
+		f->rewrite.saddr = to->saddr.w[3];
+		f->rewrite.daddr = to->daddr.w[3];
+		f->rewrite.sport = to->sport;
+		f->rewrite.dport = to->dport;
+	}
+}
+
+/* Let readers see the entry. An atomic exchange is a full barrier: what was filled in comes before it. */
+static __always_inline void fl_flow_publish(struct fl_flow_head *head, const struct fl_flow_slot *slot, __u32 state)
+{
+	__sync_lock_test_and_set(&head->word, fl_flow_word(fl_flow_generation(slot->word), state));
+}
+
+/* The reply's key and rewrite: the mirror image of the original's rewrite and key. */
+static __always_inline void fl_tuple_reverse(const struct fl_tuple6 *t, struct fl_tuple6 *ret_t)
+{
+	ret_t->saddr = t->daddr;
+	ret_t->daddr = t->saddr;
+	ret_t->sport = t->dport;
+	ret_t->dport = t->sport;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The flow table: two-choice bucketed hashing over flat arrays (Azar, Broder, Karlin, Upfal: "Balanced Allocations",
+ * 1994), FL_FLOW_WAYS entries a bucket, one cache line an IPv4 entry. A flow is two entries, original and reply,
+ * that name each other by slot and generation.
+ *
+ * Protocol of head.word (generation << 8 | state):
+ * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). Whoever wins owns the entry.
+ * - fill: plain stores.
+ * - publish: atomic exchange to (generation + 1, NEW): a full barrier, so that the stores before it are seen by
+ *   whoever sees the new word.
+ * - read: load the word, then the rest through an address that depends on it, then the word again through
+ *   an address that depends on the rest. Another generation, or no live state, the second time: a miss.
+ * - change of state: compare-and-exchange, same generation.
+ * - remove: compare-and-exchange to (generation + 1, FREE), then the same for the twin if its generation is the one
+ *   remembered; so nobody can remove a stranger that took the slot.
+ */
+#pragma once
+
+#include "bpf/lib/hash.bpf.h"
+#include "bpf/lib/packet_maps.bpf.h"
+
+struct fl_flow_ref {
+	struct fl_flow_head *head;
+	__u32 word;
+	__u32 slot;
+};
+
+static __always_inline __u32 fl_flow_state(__u32 word)
+{
+	return word & FL_FLOW_STATE_MASK;
+}
+
+static __always_inline __u32 fl_flow_generation(__u32 word)
+{
+	return word >> FL_FLOW_GENERATION_SHIFT;
+}
+
+static __always_inline __u32 fl_flow_word(__u32 generation, __u32 state)
+{
+	return generation << FL_FLOW_GENERATION_SHIFT | state;
+}
+
+static __always_inline __u32 fl_flow_mask(bool v6)
+{
+	return v6 ? fl_config.flow6_mask : fl_config.flow4_mask;
+}
+
+/* The two candidate buckets and the way tried first, all from one hash. */
+static __always_inline __u32 fl_flow_bucket(bool v6, __u64 hash, bool second)
+{
+	return (__u32)(second ? hash >> 32 : hash) & fl_flow_mask(v6);
+}
+
+static __always_inline __u32 fl_flow_home(__u64 hash)
+{
+	return hash >> 62;
+}
+
+static __always_inline void *fl_flow_bucket_get(bool v6, __u32 bucket)
+{
+	return v6 ? bpf_map_lookup_elem(&fl_flows6, &bucket) : bpf_map_lookup_elem(&fl_flows4, &bucket);
+}
+
+static __always_inline struct fl_flow_head *fl_flow_way(bool v6, void *bucket, __u32 way)
+{
+	way &= FL_FLOW_WAYS - 1;
+	return v6 ? &((struct fl_bucket6 *)bucket)->way[way].head : &((struct fl_bucket4 *)bucket)->way[way].head;
+}
+
+static __always_inline struct fl_flow_head *fl_flow_at(bool v6, __u32 slot)
+{
+	void *bucket = fl_flow_bucket_get(v6, slot / FL_FLOW_WAYS);
+
+	return bucket ? fl_flow_way(v6, bucket, slot) : NULL;
+}
+
+static __always_inline bool fl_words_equal(const __be32 *a, const __be32 *b, int n)
+{
+	__u32 difference = 0;
+
+#pragma unroll
+	for (int i = 0; i < n; i++)
+		difference |= a[i] ^ b[i];
+	return !difference;
+}
+
+static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *head, const struct fl_tuple6 *t, __u8 proto)
+{
+	if (v6) {
+		const struct fl_flow6 *f = (const void *)head;
+
+		return *(__u32 *)&f->key.sport == fl_ports(t) && head->proto == proto &&
+		       fl_words_equal(f->key.saddr.w, t->saddr.w, 4) && fl_words_equal(f->key.daddr.w, t->daddr.w, 4);
+	} else {
+		const struct fl_flow4 *f = (const void *)head;
+
+		return *(__u32 *)&f->key.sport == fl_ports(t) && head->proto == proto &&
+		       f->key.saddr == t->saddr.w[3] && f->key.daddr == t->daddr.w[3];
+	}
+}
+
+static __always_inline void fl_flow_rewrite(bool v6, const struct fl_flow_head *head, struct fl_tuple6 *ret_to)
+{
+	if (v6) {
+		*ret_to = ((const struct fl_flow6 *)head)->rewrite;
+	} else {
+		const struct fl_flow4 *f = (const void *)head;
+
+		ret_to->saddr.w[3] = f->rewrite.saddr;
+		ret_to->daddr.w[3] = f->rewrite.daddr;
+		ret_to->sport = f->rewrite.sport;
+		ret_to->dport = f->rewrite.dport;
+	}
+}
+
+static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home, const struct fl_tuple6 *t, __u8 proto,
+					    struct fl_flow_ref *ret_ref)
+{
+	void *b = fl_flow_bucket_get(v6, bucket);
+
+	if (!b)
+		return false;
+#pragma unroll
+	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
+		__u32 way = (home ^ i) & (FL_FLOW_WAYS - 1);
+		struct fl_flow_head *head = fl_flow_way(v6, b, way);
+		__u32 word = READ_ONCE(head->word);
+
+		head = fl_after_load(head, word);
+		if (!fl_flow_matches(v6, head, t, proto) || fl_flow_state(word) < FL_FLOW_NEW)
+			continue;
+		ret_ref->head = head;
+		ret_ref->word = word;
+		ret_ref->slot = bucket * FL_FLOW_WAYS + way;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The entry with this key. What the caller then reads of it counts only if fl_flow_unchanged() still holds afterwards.
+ */
+static __always_inline bool fl_flow_find(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
+					 struct fl_flow_ref *ret_ref)
+{
+	__u32 home = fl_flow_home(hash);
+
+	if (likely(fl_flow_find_in(v6, fl_flow_bucket(v6, hash, false), home, t, proto, ret_ref)))
+		return true;
+	return fl_flow_find_in(v6, fl_flow_bucket(v6, hash, true), home, t, proto, ret_ref);
+}
+
+/* Whether the entry is still the one that was found; `seen` is made of what was read of it. */
+static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u64 seen)
+{
+	struct fl_flow_head *head = fl_after_load(ref->head, seen);
+	__u32 word = READ_ONCE(head->word);
+
+	return fl_flow_generation(word) == fl_flow_generation(ref->word) && fl_flow_state(word) >= FL_FLOW_NEW;
+}
+
+static __always_inline __u32 fl_flow_timeout(__u32 state, __u8 proto)
+{
+	if (proto == IPPROTO_UDP)
+		return fl_config.timeout[state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC : FL_TIMEOUT_UDP_ESTABLISHED];
+	if (state == FL_FLOW_ESTABLISHED)
+		return fl_config.timeout[FL_TIMEOUT_TCP_ESTABLISHED];
+	return fl_config.timeout[state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING : FL_TIMEOUT_TCP_EMBRYONIC];
+}
+
+/* The other direction, if it is still there. */
+static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct fl_flow_head *head, __u32 *ret_word)
+{
+	struct fl_flow_head *twin = fl_flow_at(v6, head->twin);
+
+	if (!twin)
+		return NULL;
+	*ret_word = READ_ONCE(twin->word);
+	if (fl_flow_generation(*ret_word) != head->twin_generation || fl_flow_state(*ret_word) < FL_FLOW_NEW)
+		return NULL;
+	return twin;
+}
+
+/* Idle in both directions for longer than its state allows. */
+static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *head, __u32 word, __u32 now)
+{
+	__u32 timeout = fl_flow_timeout(fl_flow_state(word), head->proto), twin_word;
+	struct fl_flow_head *twin;
+
+	/* signed: another CPU's clock may be a tick ahead */
+	if ((__s32)(now - head->last_seen) <= (__s32)timeout)
+		return false;
+	twin = fl_flow_twin(v6, head, &twin_word);
+	return !twin || (__s32)(now - twin->last_seen) > (__s32)timeout;
+}
+
+static __always_inline bool fl_flow_swap(struct fl_flow_head *head, __u32 from, __u32 to)
+{
+	return __sync_val_compare_and_swap(&head->word, from, to) == from;
+}
+
+static __always_inline void fl_flow_free(struct fl_flow_head *head, __u32 word)
+{
+	fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE));
+}
+
+/* Remove the entry and its twin. */
+static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *ref)
+{
+	struct fl_flow_head *twin;
+	__u32 twin_word;
+
+	twin = fl_flow_twin(v6, ref->head, &twin_word);
+	fl_flow_free(ref->head, READ_ONCE(ref->head->word));
+	if (twin)
+		fl_flow_free(twin, twin_word);
+}
+
+/* Give both directions a state. */
+static __always_inline void fl_flow_set_state(bool v6, struct fl_flow_ref *ref, __u32 state)
+{
+	struct fl_flow_head *twin;
+	__u32 twin_word, word = fl_flow_word(fl_flow_generation(ref->word), state);
+
+	if (fl_flow_swap(ref->head, ref->word, word))
+		ref->word = word;
+	twin = fl_flow_twin(v6, ref->head, &twin_word);
+	if (twin)
+		fl_flow_swap(twin, twin_word, fl_flow_word(fl_flow_generation(twin_word), state));
+}

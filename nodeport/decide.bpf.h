@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A packet's walk: an established flow is found, looked at and sent on in line; whatever needs a change of state, a
+ * next hop or a new flow takes the long way, in functions of their own so that the short one stays short.
+ */
+#pragma once
+
+#include "nodeport/new_flow.bpf.h"
+
+static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, __u32 len)
+{
+	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
+		WRITE_ONCE(head->last_seen, now);
+	head->packets += 1;
+	head->bytes += len;
+}
+
+/* What a TCP segment or UDP datagram does to the state of its flow. */
+static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref, const struct fl_packet *p)
+{
+	struct fl_flow_head *head = ref->head, *twin;
+	__u32 state = fl_flow_state(ref->word), twin_word;
+	bool reply = head->flags & FL_FLOW_IS_REPLY;
+
+	if (p->tcp_flags & FL_TCP_RST) {
+		if (state != FL_FLOW_CLOSING)
+			fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
+		return;
+	}
+	if (p->tcp_flags & FL_TCP_FIN) {
+		if (!(head->flags & FL_FLOW_FIN))
+			head->flags |= FL_FLOW_FIN;
+		twin = fl_flow_twin(v6, head, &twin_word);
+		if (twin && twin->flags & FL_FLOW_FIN) {
+			if (state != FL_FLOW_CLOSING)
+				fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
+			return;
+		}
+	}
+	switch (state) {
+	case FL_FLOW_NEW:
+		if (reply)
+			fl_flow_set_state(v6, ref, FL_FLOW_REPLIED);
+		break;
+	case FL_FLOW_REPLIED:
+		/* the client proves itself: TCP by acknowledging the reply, UDP by going on */
+		if (!reply && (p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
+			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
+		break;
+	case FL_FLOW_CLOSING:
+		/* a reset that nobody believed (blind, out of window): the flow goes on */
+		twin = fl_flow_twin(v6, head, &twin_word);
+		if (!(p->tcp_flags & FL_TCP_SYN) && !(head->flags & FL_FLOW_FIN && twin && twin->flags & FL_FLOW_FIN))
+			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
+		break;
+	}
+}
+
+enum fl_known {
+	FL_KNOWN, /* *v is filled in, but for the next hop */
+	FL_UNKNOWN, /* no flow (any more) */
+	FL_UNKNOWN_REPLY, /* it was a reply's, whose flow is over */
+};
+
+/* The flow of a packet, whatever its state; keeps the state. */
+static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p, __u32 now, struct fl_flow_ref *ref,
+						   struct fl_verdict *v)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	bool reply;
+
+	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, ref))
+		return FL_UNKNOWN;
+	reply = ref->head->flags & FL_FLOW_IS_REPLY;
+	if (fl_flow_expired(v6, ref->head, ref->word, now)) {
+		fl_flow_remove(v6, ref);
+		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
+	}
+	if (!reply) {
+		/* rule 7.9: a SYN on a closing flow begins another one */
+		if (fl_flow_state(ref->word) == FL_FLOW_CLOSING && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN) {
+			fl_flow_remove(v6, ref);
+			fl_count(FL_COUNTER_FLOW_RESTARTED);
+			return FL_UNKNOWN;
+		}
+		/* rules 7.1 to 7.3: no stale backend for UDP */
+		if (p->proto == IPPROTO_UDP && ref->head->backend &&
+		    !fl_backend_is(fl_backend_get(ref->head->backend), ref->head->backend_generation)) {
+			fl_flow_remove(v6, ref);
+			fl_count(FL_COUNTER_FLOW_RESTEERED);
+			return FL_UNKNOWN;
+		}
+	}
+	fl_flow_rewrite(v6, ref->head, &v->to);
+	if (!v6) {
+		fl_addr_map4(&v->to.saddr);
+		fl_addr_map4(&v->to.daddr);
+	}
+	fl_flow_track(v6, ref, p);
+	return fl_flow_unchanged(ref, v->to.sport) ? FL_KNOWN : FL_UNKNOWN;
+}
+
+/* Find the way for a known flow, and remember it. */
+static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p, struct fl_flow_head *head, __u32 now,
+					  struct fl_verdict *v)
+{
+	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop)) {
+		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
+		case FL_FIB_LOCAL:
+			fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+			return;
+		case FL_FIB_NO_ROUTE:
+			fl_verdict_set(v, FL_DROP, FL_REASON_NO_ROUTE);
+			return;
+		case FL_FIB_OK:
+			break;
+		}
+		head->next_hop = v->hop.index;
+		head->next_hop_generation = v->hop.generation;
+	}
+	fl_verdict_forward(ctx, p, v);
+}
+
+static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6, const struct fl_packet *p, struct fl_verdict *v)
+{
+	struct fl_flow_ref ref;
+	enum fl_known known;
+	__u32 now = fl_now();
+
+	known = fl_flow_known(v6, p, now, &ref, v);
+	if (known != FL_KNOWN)
+		return known;
+	if (ref.head->flags & FL_FLOW_TO_STACK)
+		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+	else
+		fl_flow_route(ctx, v6, p, ref.head, now, v);
+	if (v->action != FL_TO_TC)
+		fl_flow_touch(ref.head, now, p->len);
+	return FL_KNOWN;
+}
+
+/* The long way, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is verified once. */
+int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v);
+int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v);
+int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
+int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
+
+__noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v)
+{
+	return p && v ? fl_decide_known(ctx, false, p, v) : FL_UNKNOWN;
+}
+
+__noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v)
+{
+	return p && v ? fl_decide_known(ctx, true, p, v) : FL_UNKNOWN;
+}
+
+__noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
+{
+	if (p && v)
+		fl_new_flow(ctx, false, p, hook, fl_now(), v);
+	return 0;
+}
+
+__noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
+{
+	if (p && v)
+		fl_new_flow(ctx, true, p, hook, fl_now(), v);
+	return 0;
+}
+
+/*
+ * The short way: an established flow, an ordinary packet of it, a fresh next hop. False: take the long way; nothing
+ * was changed.
+ */
+static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
+					   struct fl_verdict *v)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	struct fl_flow_head *head;
+	struct fl_flow_ref ref;
+	__u32 now, state;
+	__u8 flags;
+
+	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref))
+		return false;
+	head = ref.head;
+	state = fl_flow_state(ref.word);
+	flags = head->flags;
+	if (hook == FL_HOOK_POD_INGRESS && flags & FL_FLOW_IS_REPLY && !(flags & FL_FLOW_SNAT)) {
+		/* a local backend answers: translated where it leaves the node or reaches a pod */
+		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+		return true;
+	}
+	now = fl_now();
+	if (state != FL_FLOW_ESTABLISHED || p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	    (__s32)(now - head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
+		return false;
+	if (p->proto == IPPROTO_UDP && !(flags & FL_FLOW_IS_REPLY) && head->backend &&
+	    !fl_backend_is(fl_backend_get(head->backend), head->backend_generation))
+		return false;
+	fl_flow_rewrite(v6, head, &v->to);
+	if (flags & FL_FLOW_TO_STACK)
+		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+	else if (fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop))
+		fl_verdict_forward(ctx, p, v);
+	else
+		return false;
+	if (!fl_flow_unchanged(&ref, v->to.sport))
+		return false;
+	if (v->action != FL_TO_TC)
+		fl_flow_touch(head, now, p->len);
+	return true;
+}
+
+/* For packets that arrive, from the network or from a pod. */
+static __always_inline void fl_decide_ingress(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
+					      struct fl_verdict *v)
+{
+	if (likely(fl_decide_fast(ctx, v6, p, hook, v)))
+		return;
+	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	if ((v6 ? fl_decide_known6(ctx, p, v) : fl_decide_known4(ctx, p, v)) != FL_UNKNOWN)
+		return;
+	if (v6)
+		fl_decide_new6(ctx, p, hook, v);
+	else
+		fl_decide_new4(ctx, p, hook, v);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Packets that leave: replies of local backends get their frontend's address back, and what nobody translated but is
+ * for a service without endpoints gets its verdict here (rule 5.7.4).
+ */
+#pragma once
+
+#include "nodeport/decide.bpf.h"
+
+/* New packets for our frontends that the socket hooks left alone: drop or reject, or let them go as they are. */
+static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+{
+	struct fl_frontend *fe;
+	__u32 verdict;
+
+	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	if (p->proto == IPPROTO_TCP && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
+		return;
+	fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
+	if (!fe)
+		return;
+	/* whoever sends from here is a node or pod client */
+	verdict = fe->verdict[FL_SIDE_INTERNAL];
+	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr))
+		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
+	else if (verdict == FL_VERDICT_DROP)
+		fl_verdict_set(v, FL_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
+	else if (verdict == FL_VERDICT_REJECT)
+		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
+}
+
+static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+{
+	struct fl_flow_ref ref;
+
+	__u32 now = fl_now();
+
+	switch (fl_flow_known(v6, p, now, &ref, v)) {
+	case FL_UNKNOWN:
+		fl_egress_new(v6, p, v);
+		return;
+	case FL_UNKNOWN_REPLY:
+		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+		return;
+	case FL_KNOWN:
+		fl_flow_touch(ref.head, now, p->len);
+		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+		return;
+	}
+}
+
+int fl_egress_slow4(const struct fl_packet *p, struct fl_verdict *v);
+int fl_egress_slow6(const struct fl_packet *p, struct fl_verdict *v);
+
+__noinline int fl_egress_slow4(const struct fl_packet *p, struct fl_verdict *v)
+{
+	if (p && v)
+		fl_egress_slow(false, p, v);
+	return 0;
+}
+
+__noinline int fl_egress_slow6(const struct fl_packet *p, struct fl_verdict *v)
+{
+	if (p && v)
+		fl_egress_slow(true, p, v);
+	return 0;
+}
+
+static __always_inline void fl_decide_egress(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	struct fl_flow_ref ref;
+
+	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	if (fl_flow_find(v6, &p->tuple, p->proto, hash, &ref)) {
+		__u32 now = fl_now(), state = fl_flow_state(ref.word);
+		__u8 flags = ref.head->flags;
+
+		/* only replies to unmasqueraded flows are translated on their way out */
+		if (!(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT)
+			return;
+		if (state == FL_FLOW_ESTABLISHED && !(p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST)) &&
+		    (__s32)(now - ref.head->last_seen) <= (__s32)fl_flow_timeout(state, p->proto)) {
+			fl_flow_rewrite(v6, ref.head, &v->to);
+			if (fl_flow_unchanged(&ref, v->to.sport)) {
+				fl_flow_touch(ref.head, now, p->len);
+				fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+				return;
+			}
+		}
+	}
+	if (v6)
+		fl_egress_slow6(p, v);
+	else
+		fl_egress_slow4(p, v);
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The first packet of a flow: which service, which backend, which addresses, and two entries to remember it by. */
+#pragma once
+
+#include "nodeport/snat.bpf.h"
+
+/* The frontend this packet is for. NULL: none, and *v says what that means. */
+static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+{
+	bool opening = p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
+	struct fl_frontend *fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
+	__u32 local;
+
+	if (fe)
+		return fe; /* rule 2.19: before a node port */
+	local = fl_local_flags(&p->tuple.daddr);
+	if (local & FL_LOCAL_NODE_PORTS) {
+		fe = fl_frontend_get_node_port(v6, p->tuple.dport, p->proto);
+		if (fe)
+			return fe;
+	}
+	if (fl_config.reject_unknown_port && !local && opening && fl_frontend_get(&p->tuple.daddr, 0, 0))
+		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_UNKNOWN_PORT); /* rule 2.22 */
+	else
+		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	return NULL;
+}
+
+/* A live backend of the list; its id in *ret_id. NULL: none. */
+static __always_inline struct fl_backend *fl_new_backend(bool v6, const struct fl_packet *p, const struct fl_frontend *fe,
+							 const struct fl_list *list, __u32 now, __u32 *ret_id)
+{
+	struct fl_affinity_key who = { .client = p->tuple.saddr, .service_id = fe->service_id };
+	bool affinity = fe->flags & FL_AFFINITY;
+	struct fl_backend *backend;
+	__u64 hash;
+
+	if (affinity) {
+		*ret_id = fl_affinity_get(&who, fe, list, now);
+		if (*ret_id)
+			return fl_backend_get(*ret_id);
+		hash = fl_hash_finish(fl_hash_addr(v6, fl_config.maglev_seed, &p->tuple.saddr));
+	} else {
+		hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.maglev_seed);
+	}
+	*ret_id = fl_list_choose(list, hash);
+	backend = fl_backend_get(*ret_id);
+	if (!*ret_id || !backend || !backend->generation)
+		return NULL;
+	if (affinity)
+		fl_affinity_put(&who, *ret_id, backend->generation, now);
+	return backend;
+}
+
+enum fl_source {
+	FL_SOURCE_KEEP,
+	FL_SOURCE_MASQUERADE,
+	FL_SOURCE_FAILED, /* *v says why */
+};
+
+/*
+ * Whether the source is masqueraded (rules 5.3), and if so the way to the backend in v->hop and our address in v->to.saddr.
+ * A flow that the kernel would deliver here anyway keeps its source: only what leaves by a device whose replies we
+ * see is masqueraded, and hairpins (5.3.3).
+ */
+static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+						    const struct fl_frontend *fe, enum fl_client client,
+						    struct fl_backend *backend, __u32 now, struct fl_verdict *v)
+{
+	bool local = backend->flags & FL_BACKEND_LOCAL, hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
+	struct fl_device *device;
+
+	if (!hairpin && (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
+		return FL_SOURCE_KEEP;
+	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &v->hop)) {
+		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
+		case FL_FIB_LOCAL:
+			return FL_SOURCE_KEEP;
+		case FL_FIB_NO_ROUTE:
+			fl_verdict_set(v, FL_DROP, FL_REASON_NO_ROUTE);
+			return FL_SOURCE_FAILED;
+		case FL_FIB_OK:
+			break;
+		}
+		backend->next_hop = v->hop.index;
+		backend->next_hop_generation = v->hop.generation;
+	}
+	if (!hairpin && !local && !(v->hop.flags & FL_DEVICE_EXTERNAL))
+		return FL_SOURCE_KEEP;
+	device = bpf_map_lookup_elem(&fl_devices, &v->hop.ifindex);
+	v->to.saddr = v6 ? fl_config.node_addr6 : fl_config.node_addr4;
+	if (device) {
+		struct fl_addr *addr = v6 ? &device->addr6 : &device->addr4;
+
+		if (!fl_addr_is_zero(addr))
+			v->to.saddr = *addr;
+	}
+	if (fl_addr_is_zero(&v->to.saddr)) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_NO_MASQUERADE_ADDRESS);
+		return FL_SOURCE_FAILED;
+	}
+	fl_verdict_forward(ctx, p, v);
+	return v->action == FL_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
+}
+
+/* Record the flow p->tuple -> v->to in both directions. */
+static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v, const struct fl_tuple6 *reply,
+					   bool masquerade, __u32 backend, __u16 generation, __u64 hash, __u32 now)
+{
+	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
+	struct fl_flow_slot original = {}, answer = {};
+	struct fl_flow_head *head, *reply_head;
+	struct fl_tuple6 back;
+	__u8 reply_flags;
+
+	head = fl_flow_new(v6, hash, now, &original);
+	if (!head)
+		return false;
+	reply_head = fl_flow_new(v6, reply_hash, now, &answer);
+	if (!reply_head) {
+		fl_flow_publish(head, &original, FL_FLOW_FREE);
+		return false;
+	}
+	fl_tuple_reverse(&p->tuple, &back);
+	reply_flags = FL_FLOW_IS_REPLY;
+	if (masquerade)
+		reply_flags |= FL_FLOW_SNAT;
+	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
+		reply_flags |= FL_FLOW_TO_STACK; /* the stack would drop a source that is its own address */
+	fl_flow_fill(v6, head, &answer, &p->tuple, &v->to, p->proto, masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
+	fl_flow_fill(v6, reply_head, &original, reply, &back, p->proto, reply_flags, now);
+	head->packets = 1;
+	head->bytes = p->len;
+	head->backend = backend;
+	head->backend_generation = generation;
+	reply_head->backend = backend;
+	reply_head->backend_generation = generation;
+	if (masquerade) {
+		head->next_hop = v->hop.index;
+		head->next_hop_generation = v->hop.generation;
+	}
+	fl_flow_publish(reply_head, &answer, FL_FLOW_NEW);
+	fl_flow_publish(head, &original, FL_FLOW_NEW);
+	fl_count(FL_COUNTER_FLOW_NEW);
+	return true;
+}
+
+static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook, __u32 now,
+					struct fl_verdict *v)
+{
+	enum fl_client client = FL_CLIENT_OUTSIDE;
+	enum fl_source source;
+	struct fl_backend *backend;
+	struct fl_tuple6 reply;
+	const struct fl_list *list;
+	struct fl_frontend *fe;
+	__u32 id, verdict;
+	__u64 hash;
+
+	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	fe = fl_new_frontend(v6, p, v);
+	if (!fe)
+		return;
+	/* never from a wire: the kernel drops these itself */
+	if (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) {
+		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+		return;
+	}
+	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) || fl_addr_is_pod(v6, &p->tuple.saddr))
+		client = FL_CLIENT_POD;
+	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr)) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
+		return;
+	}
+	if (client == FL_CLIENT_OUTSIDE) {
+		verdict = fe->verdict[FL_SIDE_EXTERNAL];
+		list = &fe->list[FL_SIDE_EXTERNAL];
+	} else {
+		verdict = fe->verdict[FL_SIDE_INTERNAL];
+		list = &fe->list[FL_SIDE_INTERNAL];
+	}
+	if (verdict == FL_VERDICT_DROP) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
+		return;
+	}
+	if (verdict != FL_VERDICT_FORWARD) {
+		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
+		return;
+	}
+	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_NEW_FLOW_RATE);
+		return;
+	}
+	backend = fl_new_backend(v6, p, fe, list, now, &id);
+	if (!backend) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_NO_BACKEND);
+		return;
+	}
+	v->to.saddr = p->tuple.saddr;
+	v->to.sport = p->tuple.sport;
+	v->to.daddr = backend->addr;
+	v->to.dport = backend->port;
+	source = fl_new_source(ctx, v6, p, fe, client, backend, now, v);
+	if (source == FL_SOURCE_FAILED)
+		return;
+	if (source == FL_SOURCE_KEEP)
+		v->to.saddr = p->tuple.saddr;
+
+	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	fl_tuple_reverse(&v->to, &reply);
+	if (!fl_snat_choose(ctx, v6, &reply, p->proto, hash,
+			    source == FL_SOURCE_KEEP ? FL_SNAT_KEEP : FL_SNAT_SOCKETS)) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_NO_SOURCE_PORT);
+		return;
+	}
+	v->to.sport = reply.dport;
+	if (!fl_new_entries(v6, p, v, &reply, source == FL_SOURCE_MASQUERADE, id, backend->generation, hash, now)) {
+		fl_verdict_set(v, FL_DROP, FL_REASON_FLOW_TABLE_FULL);
+		return;
+	}
+	fl_verdict_set(v, source == FL_SOURCE_MASQUERADE ? FL_FORWARD : FL_STACK, FL_REASON_NONE);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the same; then probes by an
+ * odd stride. A candidate is refused when a flow or a socket of this node has it towards the same backend.
+ */
+#pragma once
+
+#include "nodeport/verdict.bpf.h"
+
+#define FL_SNAT_PROBES 128
+
+/*
+ * Global functions are verified once by themselves, so a loop around them costs the verifier little; that is why
+ * they are not static.
+ */
+__u32 fl_snat_port(__u32 index);
+/* The index-th port of those we may use, host byte order; 0 beyond the last. */
+__noinline __u32 fl_snat_port(__u32 index)
+{
+#pragma unroll
+	for (int i = 0; i < FL_PORT_RANGES; i++) {
+		if (index < fl_config.snat[i].count)
+			return fl_config.snat[i].first + index;
+		index -= fl_config.snat[i].count;
+	}
+	return 0;
+}
+
+static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, __u8 proto)
+{
+	struct fl_flow_ref ref;
+
+	if (!fl_flow_find(v6, key, proto, fl_hash_tuple(v6, key, proto, fl_config.flow_seed[0]), &ref))
+		return 0;
+	return !fl_flow_expired(v6, ref.head, READ_ONCE(ref.head->word), fl_now());
+}
+
+/* Whether a socket of this node would get packets with this key: from the backend to our address and port. */
+static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key, __u8 proto)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	__u32 size;
+
+	if (v6) {
+		__builtin_memcpy(t.ipv6.saddr, &key->saddr, 16);
+		__builtin_memcpy(t.ipv6.daddr, &key->daddr, 16);
+		t.ipv6.sport = key->sport;
+		t.ipv6.dport = key->dport;
+		size = sizeof(t.ipv6);
+	} else {
+		t.ipv4.saddr = key->saddr.w[3];
+		t.ipv4.daddr = key->daddr.w[3];
+		t.ipv4.sport = key->sport;
+		t.ipv4.dport = key->dport;
+		size = sizeof(t.ipv4);
+	}
+	if (proto == IPPROTO_TCP)
+		sk = bpf_skc_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	bpf_sk_release(sk);
+	return true;
+}
+
+enum fl_snat_flags {
+	FL_SNAT_KEEP = 1 << 0, /* try first the port that is there already: the source keeps its address */
+	FL_SNAT_SOCKETS = 1 << 1, /* the address is one of ours, so sockets count */
+};
+
+/* Whether this key may be given to a flow. proto_flags: protocol | enum fl_snat_flags << 8. */
+int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags);
+int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags);
+
+__noinline int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags)
+{
+	if (!key || fl_snat_taken(false, key, proto_flags))
+		return 0;
+	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_socket(ctx, false, key, proto_flags));
+}
+
+__noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags)
+{
+	if (!key || fl_snat_taken(true, key, proto_flags))
+		return 0;
+	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_socket(ctx, true, key, proto_flags));
+}
+
+static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash)
+{
+	__u32 total = fl_config.snat_ports, index, stride;
+
+	if (proto_flags >> 8 & FL_SNAT_KEEP &&
+	    (v6 ? fl_snat_free6(ctx, key, proto_flags) : fl_snat_free4(ctx, key, proto_flags)))
+		return 1;
+	if (!total)
+		return 0;
+	index = (hash >> 32) * total >> 32;
+	stride = (__u32)hash % total | 1;
+	for (int i = 0; i < FL_SNAT_PROBES; i++) {
+		key->dport = bpf_htons(fl_snat_port(index));
+		if (v6 ? fl_snat_free6(ctx, key, proto_flags) : fl_snat_free4(ctx, key, proto_flags))
+			return 1;
+		index = (index + stride) % total;
+	}
+	return 0;
+}
+
+/* Fill in key->dport, the port that replies will come to. 0: none is free. */
+int fl_snat_search4(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash);
+int fl_snat_search6(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash);
+
+__noinline int fl_snat_search4(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash)
+{
+	return key ? fl_snat_search(ctx, false, key, proto_flags, hash) : 0;
+}
+
+__noinline int fl_snat_search6(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash)
+{
+	return key ? fl_snat_search(ctx, true, key, proto_flags, hash) : 0;
+}
+
+static __always_inline bool fl_snat_choose(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u8 proto, __u64 hash, __u32 flags)
+{
+	__u32 proto_flags = proto | flags << 8;
+
+	return v6 ? fl_snat_search6(ctx, key, proto_flags, hash) : fl_snat_search4(ctx, key, proto_flags, hash);
+}
