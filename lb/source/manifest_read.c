@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One manifest file: bytes to objects, and what to keep when something in it is wrong. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/source/manifest_files.h"
+#include "lb/source/read_file.h"
+
+/* What one reading of a file brought. */
+struct reading {
+	struct fl_manifest *m;
+	struct fl_manifest_file *file;
+	struct fl_staged *staged;
+	size_t n_staged, n_staged_room;
+	/* objects with an error, whose last good state stays; the strings are owned */
+	struct fl_claim_key *failed;
+	size_t n_failed, n_failed_room;
+	struct fl_problems problems;
+};
+
+static void reading_fini(struct reading *r)
+{
+	for (size_t i = 0; i < r->n_staged; i++)
+		fl_object_free(&r->staged[i].object);
+	free(r->staged);
+	for (size_t i = 0; i < r->n_failed; i++) {
+		free((char *)r->failed[i].ns);
+		free((char *)r->failed[i].name);
+	}
+	free(r->failed);
+	fl_problems_clear(&r->problems);
+}
+
+/* Make room for one more in a growing array. */
+static int make_room(void *array, size_t *room, size_t n, size_t size)
+{
+	void **p = array, *more;
+
+	if (n < *room)
+		return 0;
+	more = reallocarray(*p, *room ? *room * 2 : 16, size);
+	if (!more)
+		return -ENOMEM;
+	*p = more;
+	*room = *room ? *room * 2 : 16;
+	return 0;
+}
+
+static int on_object(struct fl_object *object, unsigned int line, void *arg)
+{
+	struct reading *r = arg;
+
+	if (make_room(&r->staged, &r->n_staged_room, r->n_staged, sizeof(*r->staged))) {
+		fl_object_free(object);
+		return -ENOMEM;
+	}
+	r->staged[r->n_staged++] = (struct fl_staged){.object = *object, .line = line};
+	return 0;
+}
+
+static int on_problem(const struct fl_problem *problem, void *arg)
+{
+	struct reading *r = arg;
+	struct fl_claim_key key = {.kind = problem->kind};
+
+	if (problem->level == FL_PROBLEM_ERROR && problem->name) {
+		if (make_room(&r->failed, &r->n_failed_room, r->n_failed, sizeof(*r->failed)))
+			return -ENOMEM;
+		key.ns = strdup(problem->ns);
+		key.name = strdup(problem->name);
+		r->failed[r->n_failed++] = key;
+		if (!key.ns || !key.name)
+			return -ENOMEM;
+	}
+	return fl_problems_add(&r->problems, problem);
+}
+
+static int on_document(const struct fl_doc *doc, void *arg)
+{
+	const struct fl_decode_sink sink = {.object = on_object, .problem = on_problem, .arg = arg};
+	struct reading *r = arg;
+
+	return fl_decode(doc, r->file->path, &sink);
+}
+
+static int compare_staged(const void *a, const void *b)
+{
+	const struct fl_staged *x = a, *y = b;
+	struct fl_claim_key kx = fl_object_key(&x->object), ky = fl_object_key(&y->object);
+	int order = fl_claim_key_cmp(&kx, &ky);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static int compare_failed(const void *a, const void *b)
+{
+	return fl_claim_key_cmp(a, b);
+}
+
+/* Of an object that is in the file twice the first is taken. */
+static int drop_duplicates(struct reading *r)
+{
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < r->n_staged; i++) {
+		struct fl_claim_key key = fl_object_key(&r->staged[i].object), last;
+		char reason[80], object[600];
+
+		if (n)
+			last = fl_object_key(&r->staged[n - 1].object);
+		if (!n || fl_claim_key_cmp(&key, &last)) {
+			struct fl_staged moved = r->staged[i];
+
+			r->staged[i].object = (struct fl_object){0};
+			r->staged[n++] = moved;
+			continue;
+		}
+		snprintf(reason, sizeof(reason), "is in this file twice, first in line %u",
+			 r->staged[n - 1].line);
+		snprintf(object, sizeof(object), "%s %s%s%s", fl_kind_name(key.kind), key.ns,
+			 *key.ns ? "/" : "", key.name);
+		rc = fl_problems_add(&r->problems, &(struct fl_problem){.level = FL_PROBLEM_ERROR,
+									.line = r->staged[i].line,
+									.object = object,
+									.reason = reason});
+		fl_object_free(&r->staged[i].object);
+		if (rc)
+			return rc;
+	}
+	r->n_staged = n;
+	return 0;
+}
+
+static int decode_text(struct reading *r, const char *text, size_t len, unsigned int *ret_line,
+		       struct fl_err *err)
+{
+	const char *dot = strrchr(r->file->name, '.');
+	enum fl_doc_syntax syntax = dot && !strcmp(dot, ".json") ? FL_DOC_JSON : FL_DOC_YAML;
+
+	return fl_doc_each(text, len, syntax, on_document, r, ret_line, err);
+}
+
+static bool has_state(const struct fl_manifest_file *file)
+{
+	return file->who.n_claims > 0;
+}
+
+int fl_manifest_problem(struct fl_manifest *m, struct fl_problems *problems,
+			const struct fl_problem *problem)
+{
+	if (m->report)
+		m->report(problem, m->report_arg);
+	return fl_problems_add(problems, problem);
+}
+
+/* The file as a whole is of no use. */
+static int refuse_file(struct fl_manifest *m, struct fl_manifest_file *file, unsigned int line,
+		       const char *what)
+{
+	char reason[600];
+
+	snprintf(reason, sizeof(reason), "%s%s", what,
+		 has_state(file) ? "; the last good state of this file stays" : "");
+	fl_problems_clear(&file->problems);
+	return fl_manifest_problem(m, &file->problems,
+				   &(struct fl_problem){.level = FL_PROBLEM_ERROR,
+							.file = file->path,
+							.line = line,
+							.object = "",
+							.reason = reason});
+}
+
+struct conflict_walk {
+	const struct fl_manifest_file *file;
+	fl_problem_fn fn;
+	void *arg;
+};
+
+static void on_shadow(const struct fl_claim_key *key, unsigned int line,
+		      const struct fl_claimant *winner, unsigned int winner_line, void *arg)
+{
+	const struct conflict_walk *walk = arg;
+	char reason[4200], object[600];
+	struct fl_problem problem = {
+		.level = FL_PROBLEM_ERROR,
+		.file = walk->file->path,
+		.line = line,
+		.object = object,
+		.reason = reason,
+		.kind = key->kind,
+		.ns = key->ns,
+		.name = key->name,
+	};
+
+	snprintf(object, sizeof(object), "%s %s%s%s", fl_kind_name(key->kind), key->ns,
+		 *key->ns ? "/" : "", key->name);
+	snprintf(reason, sizeof(reason), "is also in %s, line %u, which comes first", winner->path,
+		 winner_line);
+	walk->fn(&problem, walk->arg);
+}
+
+void fl_manifest_each_conflict(const struct fl_manifest *m, const struct fl_manifest_file *file,
+			       fl_problem_fn fn, void *arg)
+{
+	struct conflict_walk walk = {file, fn, arg};
+
+	fl_claims_each_shadow(m->claims, &file->who, on_shadow, &walk);
+}
+
+/* A good file: its objects take effect, its problems replace those of the reading before. */
+static int apply(struct reading *r)
+{
+	struct fl_manifest *m = r->m;
+	struct fl_manifest_file *file = r->file;
+	int rc;
+
+	if (r->n_staged)
+		qsort(r->staged, r->n_staged, sizeof(*r->staged), compare_staged);
+	if (r->n_failed)
+		qsort(r->failed, r->n_failed, sizeof(*r->failed), compare_failed);
+	rc = drop_duplicates(r);
+	if (!rc)
+		rc = fl_claims_apply(m->claims, &file->who, r->staged, r->n_staged, r->failed,
+				     r->n_failed);
+	if (rc)
+		return rc;
+	fl_problems_clear(&file->problems);
+	file->problems = r->problems;
+	r->problems = (struct fl_problems){0};
+	file->good = true;
+	if (m->report) {
+		fl_problems_each(&file->problems, file->path, m->report, m->report_arg);
+		fl_manifest_each_conflict(m, file, m->report, m->report_arg);
+	}
+	return 0;
+}
+
+int fl_manifest_read(struct fl_manifest *m, struct fl_manifest_file *file, struct fl_err *err)
+{
+	_cleanup_(reading_fini) struct reading r = {.m = m, .file = file};
+	_cleanup_free_ char *text = NULL;
+	struct fl_err why = {""};
+	unsigned int line = 0;
+	struct stat st;
+	size_t len;
+	int rc;
+
+	file->touched = file->who.stale = false;
+	rc = fl_read_file(file->path, FL_DOC_MAX_BYTES, &text, &len, &st, &why);
+	file->unreadable = rc;
+	if (rc == -ENOENT && lstat(file->path, &st)) {
+		/* it is gone, and so is what it said; a dangling symlink is not gone */
+		file->gone = true;
+		fl_problems_clear(&file->problems);
+		rc = fl_claims_apply(m->claims, &file->who, NULL, 0, NULL, 0);
+		return rc ? fl_err_set(err, rc, "%s: out of memory", file->path) : 0;
+	}
+	if (!rc) {
+		file->seen = st;
+		rc = decode_text(&r, text, len, &line, &why);
+		if (!rc)
+			rc = apply(&r);
+	} else {
+		fl_err_wrap(&why, rc, "cannot be read");
+	}
+	if (rc == -ENOMEM) {
+		file->touched = true; /* again at the next chance */
+		return fl_err_set(err, rc, "%s: out of memory", file->path);
+	}
+	if (rc && refuse_file(m, file, line, why.text))
+		return fl_err_set(err, -ENOMEM, "%s: out of memory", file->path);
+	return 0;
+}

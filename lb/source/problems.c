@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The problems of one file. */
+#include "lb/source/problems.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fl_stored_problem {
+	enum fl_problem_level level;
+	unsigned int line;
+	char *object, *reason;
+};
+
+int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem)
+{
+	struct fl_stored_problem *list = problems->list, *p;
+
+	if (problems->n == FL_PROBLEMS_MAX) {
+		problems->n_dropped++;
+		return 0;
+	}
+	/* grows at powers of two */
+	if (!(problems->n & (problems->n - 1))) {
+		list = reallocarray(list, problems->n ? problems->n * 2 : 1, sizeof(*list));
+		if (!list)
+			return -ENOMEM;
+		problems->list = list;
+	}
+	p = &list[problems->n];
+	p->level = problem->level;
+	p->line = problem->line;
+	p->object = strdup(problem->object);
+	p->reason = strdup(problem->reason);
+	if (!p->object || !p->reason) {
+		free(p->object);
+		free(p->reason);
+		return -ENOMEM;
+	}
+	problems->n++;
+	return 0;
+}
+
+void fl_problems_each(const struct fl_problems *problems, const char *file, fl_problem_fn fn,
+		      void *arg)
+{
+	struct fl_problem problem = {.file = file};
+	char more[64];
+
+	for (size_t i = 0; i < problems->n; i++) {
+		problem.level = problems->list[i].level;
+		problem.line = problems->list[i].line;
+		problem.object = problems->list[i].object;
+		problem.reason = problems->list[i].reason;
+		fn(&problem, arg);
+	}
+	if (!problems->n_dropped)
+		return;
+	snprintf(more, sizeof(more), "%zu more problems in this file", problems->n_dropped);
+	problem = (struct fl_problem){
+		.level = FL_PROBLEM_WARNING, .file = file, .object = "", .reason = more};
+	fn(&problem, arg);
+}
+
+void fl_problems_clear(struct fl_problems *problems)
+{
+	for (size_t i = 0; i < problems->n; i++) {
+		free(problems->list[i].object);
+		free(problems->list[i].reason);
+	}
+	free(problems->list);
+	*problems = (struct fl_problems){0};
+}

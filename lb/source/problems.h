@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The problems of one file, kept for as long as they stand. */
+#pragma once
+
+#include "lb/source/source.h"
+
+#define FL_PROBLEMS_MAX 100 /* of one file; the rest is counted */
+
+struct fl_problems {
+	struct fl_stored_problem *list; /* owned */
+	size_t n, n_dropped;
+};
+
+/* Keep a copy. 0 or -ENOMEM. */
+int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem);
+/* `file` is put into each. */
+void fl_problems_each(const struct fl_problems *problems, const char *file, fl_problem_fn fn,
+		      void *arg);
+void fl_problems_clear(struct fl_problems *problems);

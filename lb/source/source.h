@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where objects come from. A source fills the store it was made with and says when that is
+ * complete; it runs no loop of its own but offers a descriptor to wait on. Its problems are
+ * reported when they are found and can be listed while they last.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lb/base/err.h"
+#include "lb/k8s/decode.h"
+#include "lb/model/store.h"
+
+struct fl_source;
+
+/* The problem is borrowed for the call. */
+typedef void (*fl_problem_fn)(const struct fl_problem *problem, void *arg);
+
+struct fl_source_ops {
+	int (*load)(struct fl_source *source, struct fl_err *err);
+	int (*fd)(const struct fl_source *source);
+	int (*handle)(struct fl_source *source, struct fl_err *err);
+	int (*refresh)(struct fl_source *source, struct fl_err *err);
+	bool (*complete)(const struct fl_source *source);
+	void (*each_problem)(const struct fl_source *source, fl_problem_fn fn, void *arg);
+	void (*free)(struct fl_source *source);
+};
+
+/* The head of every source. */
+struct fl_source {
+	const struct fl_source_ops *ops;
+	bool synced;
+};
+
+/*
+ * Read everything for the first time into the store. Faulty objects are problems, not failures; a
+ * source that is not there at all is one (-errno). After 0 fl_source_synced() holds, and rule 10.3
+ * is met.
+ */
+static inline int fl_source_load(struct fl_source *source, struct fl_err *err)
+{
+	int rc = source->ops->load(source, err);
+
+	source->synced = source->synced || !rc;
+	return rc;
+}
+
+/* Wait for this to become readable, then call fl_source_handle(). Borrowed. */
+static inline int fl_source_fd(const struct fl_source *source)
+{
+	return source->ops->fd(source);
+}
+
+/* Take in what has changed; never blocks. The store's marks say what it touched. -ENOMEM and the
+ * like only. */
+static inline int fl_source_handle(struct fl_source *source, struct fl_err *err)
+{
+	return source->ops->handle(source, err);
+}
+
+/* Look at everything again, for what no event told: for a slow timer and a hang-up signal. */
+static inline int fl_source_refresh(struct fl_source *source, struct fl_err *err)
+{
+	return source->ops->refresh(source, err);
+}
+
+/* Whether the first full reading is done. */
+static inline bool fl_source_synced(const struct fl_source *source)
+{
+	return source->synced;
+}
+
+/*
+ * Whether every part was readable at least once. When it is not, the store may lack objects that an
+ * earlier run knew, and what is in the kernel for them should stay.
+ */
+static inline bool fl_source_complete(const struct fl_source *source)
+{
+	return source->synced && source->ops->complete(source);
+}
+
+/* The problems as they stand now, in a stable order. */
+static inline void fl_source_each_problem(const struct fl_source *source, fl_problem_fn fn,
+					  void *arg)
+{
+	source->ops->each_problem(source, fn, arg);
+}
+
+static inline void fl_source_free(struct fl_source **source)
+{
+	if (*source)
+		(*source)->ops->free(*source);
+	*source = NULL;
+}
