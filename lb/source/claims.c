@@ -12,26 +12,26 @@
 
 #include "lb/base/cleanup.h"
 
-struct fl_claim {
-	struct fl_claim *next; /* in the chain */
-	struct fl_claimant *who;
+struct fl_object_claim {
+	struct fl_object_claim *next; /* in the chain */
+	struct fl_object_claimant *who;
 	struct fl_object shadow; /* holds nothing when .service is NULL */
 	uint32_t hash;
 	unsigned int line;
 	bool heard;
-	struct fl_claim_key key; /* into text */
+	struct fl_object_claim_key key; /* into text */
 	char text[];
 };
 
-struct fl_claims {
+struct fl_object_claims {
 	struct fl_store *store;
-	struct fl_claim **chains;
+	struct fl_object_claim **chains;
 	size_t n_chains, n_claims; /* n_chains is a power of two */
 };
 
-struct fl_claim_key fl_object_key(const struct fl_object *object)
+struct fl_object_claim_key fl_object_key(const struct fl_object *object)
 {
-	struct fl_claim_key key = {.kind = object->kind};
+	struct fl_object_claim_key key = {.kind = object->kind};
 
 	switch (object->kind) {
 	case FL_KIND_SERVICE:
@@ -50,7 +50,8 @@ struct fl_claim_key fl_object_key(const struct fl_object *object)
 	return key;
 }
 
-int fl_claim_key_cmp(const struct fl_claim_key *a, const struct fl_claim_key *b)
+int fl_object_claim_key_cmp(const struct fl_object_claim_key *a,
+			    const struct fl_object_claim_key *b)
 {
 	int order;
 
@@ -67,14 +68,14 @@ static uint32_t hash_text(uint32_t hash, const char *text)
 	return hash * 16777619u;
 }
 
-static uint32_t hash_key(const struct fl_claim_key *key)
+static uint32_t hash_key(const struct fl_object_claim_key *key)
 {
 	return hash_text(hash_text(2166136261u + (uint32_t)key->kind, key->ns), key->name);
 }
 
-int fl_claims_new(struct fl_store *store, struct fl_claims **ret_claims)
+int fl_object_claims_new(struct fl_store *store, struct fl_object_claims **ret_claims)
 {
-	_cleanup_free_ struct fl_claims *claims = calloc(1, sizeof(*claims));
+	_cleanup_free_ struct fl_object_claims *claims = calloc(1, sizeof(*claims));
 
 	if (!claims)
 		return -ENOMEM;
@@ -87,7 +88,7 @@ int fl_claims_new(struct fl_store *store, struct fl_claims **ret_claims)
 	return 0;
 }
 
-void fl_claims_free(struct fl_claims **claims)
+void fl_object_claims_free(struct fl_object_claims **claims)
 {
 	if (!*claims)
 		return;
@@ -97,10 +98,10 @@ void fl_claims_free(struct fl_claims **claims)
 }
 
 /* Without memory the chains just grow longer. */
-static void spread(struct fl_claims *claims)
+static void spread(struct fl_object_claims *claims)
 {
 	size_t n = claims->n_chains * 2;
-	struct fl_claim **chains;
+	struct fl_object_claim **chains;
 
 	if (claims->n_claims < claims->n_chains)
 		return;
@@ -109,7 +110,7 @@ static void spread(struct fl_claims *claims)
 		return;
 	for (size_t i = 0; i < claims->n_chains; i++)
 		while (claims->chains[i]) {
-			struct fl_claim *claim = claims->chains[i];
+			struct fl_object_claim *claim = claims->chains[i];
 
 			claims->chains[i] = claim->next;
 			claim->next = chains[claim->hash & (n - 1)];
@@ -120,17 +121,18 @@ static void spread(struct fl_claims *claims)
 	claims->n_chains = n;
 }
 
-static struct fl_claim *claim_new(struct fl_claims *claims, struct fl_claimant *who,
-				  const struct fl_claim_key *key)
+static struct fl_object_claim *claim_new(struct fl_object_claims *claims,
+					 struct fl_object_claimant *who,
+					 const struct fl_object_claim_key *key)
 {
 	size_t ns_size = strlen(key->ns) + 1, name_size = strlen(key->name) + 1;
-	struct fl_claim *claim = calloc(1, sizeof(*claim) + ns_size + name_size), **chain;
+	struct fl_object_claim *claim = calloc(1, sizeof(*claim) + ns_size + name_size), **chain;
 
 	if (!claim)
 		return NULL;
 	memcpy(claim->text, key->ns, ns_size);
 	memcpy(claim->text + ns_size, key->name, name_size);
-	claim->key = (struct fl_claim_key){key->kind, claim->text, claim->text + ns_size};
+	claim->key = (struct fl_object_claim_key){key->kind, claim->text, claim->text + ns_size};
 	claim->who = who;
 	claim->hash = hash_key(key);
 	spread(claims);
@@ -141,13 +143,13 @@ static struct fl_claim *claim_new(struct fl_claims *claims, struct fl_claimant *
 	return claim;
 }
 
-static bool same_object(const struct fl_claim *a, const struct fl_claim *b)
+static bool same_object(const struct fl_object_claim *a, const struct fl_object_claim *b)
 {
-	return a->hash == b->hash && !fl_claim_key_cmp(&a->key, &b->key);
+	return a->hash == b->hash && !fl_object_claim_key_cmp(&a->key, &b->key);
 }
 
 /* Whether `a` is heard before `b`. */
-static bool before(const struct fl_claimant *a, const struct fl_claimant *b)
+static bool before(const struct fl_object_claimant *a, const struct fl_object_claimant *b)
 {
 	if (a->order != b->order)
 		return a->order < b->order;
@@ -155,9 +157,10 @@ static bool before(const struct fl_claimant *a, const struct fl_claimant *b)
 }
 
 /* The claim that is heard on the same object, or NULL. */
-static struct fl_claim *heard(const struct fl_claims *claims, const struct fl_claim *claim)
+static struct fl_object_claim *heard(const struct fl_object_claims *claims,
+				     const struct fl_object_claim *claim)
 {
-	struct fl_claim *c = claims->chains[claim->hash & (claims->n_chains - 1)];
+	struct fl_object_claim *c = claims->chains[claim->hash & (claims->n_chains - 1)];
 
 	for (; c; c = c->next)
 		if (c->heard && same_object(c, claim))
@@ -165,16 +168,18 @@ static struct fl_claim *heard(const struct fl_claims *claims, const struct fl_cl
 	return NULL;
 }
 
-static int hear(struct fl_claims *claims, struct fl_claim *claim, struct fl_object *object)
+static int hear(struct fl_object_claims *claims, struct fl_object_claim *claim,
+		struct fl_object *object)
 {
 	claim->heard = true;
 	return fl_store_put(claims->store, object);
 }
 
 /* A claim's object as its file has it now: to the store, or into the shadow. Takes the object. */
-static int settle(struct fl_claims *claims, struct fl_claim *claim, struct fl_staged *staged)
+static int settle(struct fl_object_claims *claims, struct fl_object_claim *claim,
+		  struct fl_staged *staged)
 {
-	struct fl_claim *winner = heard(claims, claim);
+	struct fl_object_claim *winner = heard(claims, claim);
 
 	claim->line = staged->line;
 	fl_object_free(&claim->shadow);
@@ -191,9 +196,10 @@ static int settle(struct fl_claims *claims, struct fl_claim *claim, struct fl_st
 }
 
 /* Let go of a claim that is out of its chain; the next in order takes over. */
-static int succeed(struct fl_claims *claims, const struct fl_claim *gone)
+static int succeed(struct fl_object_claims *claims, const struct fl_object_claim *gone)
 {
-	struct fl_claim *c = claims->chains[gone->hash & (claims->n_chains - 1)], *heir = NULL;
+	struct fl_object_claim *c = claims->chains[gone->hash & (claims->n_chains - 1)],
+			       *heir = NULL;
 
 	for (; c; c = c->next) {
 		if (!same_object(c, gone))
@@ -208,9 +214,9 @@ static int succeed(struct fl_claims *claims, const struct fl_claim *gone)
 	return fl_store_del(claims->store, gone->key.kind, gone->key.ns, gone->key.name);
 }
 
-static void unchain(struct fl_claims *claims, struct fl_claim *claim)
+static void unchain(struct fl_object_claims *claims, struct fl_object_claim *claim)
 {
-	struct fl_claim **link = &claims->chains[claim->hash & (claims->n_chains - 1)];
+	struct fl_object_claim **link = &claims->chains[claim->hash & (claims->n_chains - 1)];
 
 	while (*link != claim)
 		link = &(*link)->next;
@@ -218,7 +224,7 @@ static void unchain(struct fl_claims *claims, struct fl_claim *claim)
 	claims->n_claims--;
 }
 
-static int drop(struct fl_claims *claims, struct fl_claim *claim)
+static int drop(struct fl_object_claims *claims, struct fl_object_claim *claim)
 {
 	int rc = 0;
 
@@ -232,31 +238,34 @@ static int drop(struct fl_claims *claims, struct fl_claim *claim)
 
 static int compare_to_key(const void *key, const void *element)
 {
-	return fl_claim_key_cmp(key, element);
+	return fl_object_claim_key_cmp(key, element);
 }
 
-static bool is_kept(const struct fl_claim *claim, const struct fl_claim_key *keep, size_t n_keep)
+static bool is_kept(const struct fl_object_claim *claim, const struct fl_object_claim_key *keep,
+		    size_t n_keep)
 {
 	return n_keep && bsearch(&claim->key, keep, n_keep, sizeof(*keep), compare_to_key);
 }
 
-int fl_claims_apply(struct fl_claims *claims, struct fl_claimant *who, struct fl_staged *staged,
-		    size_t n_staged, const struct fl_claim_key *keep, size_t n_keep)
+int fl_object_claims_apply(struct fl_object_claims *claims, struct fl_object_claimant *who,
+			   struct fl_staged *staged, size_t n_staged,
+			   const struct fl_object_claim_key *keep, size_t n_keep)
 {
-	struct fl_claim **next = calloc(who->n_claims + n_staged + 1, sizeof(struct fl_claim *));
+	struct fl_object_claim **next =
+		calloc(who->n_claims + n_staged + 1, sizeof(struct fl_object_claim *));
 	size_t n = 0, i = 0, k = 0;
 	int rc = 0, failed;
 
 	if (!next)
 		return -ENOMEM;
 	while (i < who->n_claims || k < n_staged) {
-		struct fl_claim *old = i < who->n_claims ? who->claims[i] : NULL;
-		struct fl_claim_key key;
+		struct fl_object_claim *old = i < who->n_claims ? who->claims[i] : NULL;
+		struct fl_object_claim_key key;
 		int order = -1;
 
 		if (k < n_staged) {
 			key = fl_object_key(&staged[k].object);
-			order = old ? fl_claim_key_cmp(&old->key, &key) : 1;
+			order = old ? fl_object_claim_key_cmp(&old->key, &key) : 1;
 		}
 		failed = 0;
 		if (order < 0 && is_kept(old, keep, n_keep)) {
@@ -264,7 +273,7 @@ int fl_claims_apply(struct fl_claims *claims, struct fl_claimant *who, struct fl
 		} else if (order < 0) {
 			failed = drop(claims, old);
 		} else {
-			struct fl_claim *claim = order ? claim_new(claims, who, &key) : old;
+			struct fl_object_claim *claim = order ? claim_new(claims, who, &key) : old;
 
 			if (claim) {
 				next[n++] = claim;
@@ -283,7 +292,7 @@ int fl_claims_apply(struct fl_claims *claims, struct fl_claimant *who, struct fl
 	return rc;
 }
 
-void fl_claims_forget(struct fl_claims *claims, struct fl_claimant *who)
+void fl_object_claims_forget(struct fl_object_claims *claims, struct fl_object_claimant *who)
 {
 	for (size_t i = 0; i < who->n_claims; i++) {
 		unchain(claims, who->claims[i]);
@@ -295,11 +304,11 @@ void fl_claims_forget(struct fl_claims *claims, struct fl_claimant *who)
 	who->n_claims = 0;
 }
 
-void fl_claims_each_shadow(const struct fl_claims *claims, const struct fl_claimant *who,
-			   fl_shadow_fn fn, void *arg)
+void fl_object_claims_each_shadow(const struct fl_object_claims *claims,
+				  const struct fl_object_claimant *who, fl_shadow_fn fn, void *arg)
 {
 	for (size_t i = 0; i < who->n_claims; i++) {
-		const struct fl_claim *claim = who->claims[i], *winner;
+		const struct fl_object_claim *claim = who->claims[i], *winner;
 
 		if (claim->heard)
 			continue;

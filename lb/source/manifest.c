@@ -22,6 +22,10 @@ static int manifest_load(struct fl_source *source, struct fl_err *err)
 	int rc;
 
 	for (size_t i = 0; i < m->n_roots; i++) {
+		struct stat st;
+
+		if (stat(m->roots[i].path, &st))
+			return fl_err_set(err, -errno, "%s: %s", m->roots[i].path, strerror(errno));
 		/* watch first: what changes while it is read is read again */
 		rc = fl_manifest_watch(m, i, err);
 		if (!rc)
@@ -37,6 +41,14 @@ static int manifest_fd(const struct fl_source *source)
 	return ((const struct fl_manifest *)source)->inotify;
 }
 
+static bool is_watched(const struct fl_manifest *m, int watch)
+{
+	for (size_t i = 0; i < m->n_roots; i++)
+		if (m->roots[i].watch == watch)
+			return true;
+	return false;
+}
+
 /*
  * Look into a root again, watching it anew when the watch is lost. A root that is not there is a
  * problem while that lasts: its files keep their last good state, since an unmounted directory is
@@ -46,11 +58,12 @@ static int rescan(struct fl_manifest *m, size_t root, struct fl_err *err)
 {
 	struct fl_manifest_root *r = &m->roots[root];
 	struct fl_err why = {""};
-	int rc = 0;
+	int old = r->watch, rc;
 
 	r->rescan = false;
-	if (r->watch < 0)
-		rc = fl_manifest_watch(m, root, &why);
+	rc = fl_manifest_watch(m, root, &why);
+	if (!rc && old >= 0 && old != r->watch && !is_watched(m, old))
+		inotify_rm_watch(m->inotify, old); /* the path leads to another directory now */
 	if (!rc)
 		rc = fl_manifest_scan(m, root, &why);
 	if (rc == -ENOMEM)
@@ -119,7 +132,7 @@ static void manifest_free(struct fl_source *source)
 	struct fl_manifest *m = manifest(source);
 
 	for (size_t i = 0; i < m->n_files; i++) {
-		fl_claims_forget(m->claims, &m->files[i]->who);
+		fl_object_claims_forget(m->claims, &m->files[i]->who);
 		fl_manifest_file_free(&m->files[i]);
 	}
 	free(m->files);
@@ -129,7 +142,7 @@ static void manifest_free(struct fl_source *source)
 		free(m->roots[i].dir);
 	}
 	free(m->roots);
-	fl_claims_free(&m->claims);
+	fl_object_claims_free(&m->claims);
 	fl_closep(&m->inotify);
 	free(m);
 }
@@ -177,10 +190,11 @@ int fl_manifest_new(const char *const *paths, size_t n_paths, struct fl_store *s
 {
 	_cleanup_(manifest_freep) struct fl_manifest *m = calloc(1, sizeof(*m));
 
-	if (!n_paths)
-		return fl_err_set(err, -EINVAL, "no manifest directory or file is given");
 	if (!m)
 		return fl_err_set(err, -ENOMEM, "out of memory");
+	m->inotify = -1;
+	if (!n_paths)
+		return fl_err_set(err, -EINVAL, "no manifest directory or file is given");
 	m->source.ops = &ops;
 	m->store = store;
 	m->report = report;
@@ -189,7 +203,7 @@ int fl_manifest_new(const char *const *paths, size_t n_paths, struct fl_store *s
 	if (m->inotify < 0)
 		return fl_err_set(err, -errno, "inotify: %s", strerror(errno));
 	m->roots = calloc(n_paths, sizeof(*m->roots));
-	if (!m->roots || fl_claims_new(store, &m->claims))
+	if (!m->roots || fl_object_claims_new(store, &m->claims))
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < n_paths; i++)
 		if (add_root(m, paths[i]))

@@ -11,7 +11,7 @@
 #define FL_MANIFEST_MAX_FILES 65536 /* of one directory */
 
 struct fl_manifest_file {
-	struct fl_claimant who; /* path and order: those of the file and its root */
+	struct fl_object_claimant who; /* path and order: those of the file and its root */
 	char *path;
 	const char *name; /* the last part of path */
 	struct stat seen; /* when it was read last; zero: never */
@@ -34,7 +34,7 @@ struct fl_manifest_root {
 struct fl_manifest {
 	struct fl_source source;
 	struct fl_store *store;
-	struct fl_claims *claims;
+	struct fl_object_claims *claims;
 	fl_problem_fn report;
 	void *report_arg;
 	int inotify;

@@ -16,7 +16,7 @@ struct reading {
 	struct fl_staged *staged;
 	size_t n_staged, n_staged_room;
 	/* objects with an error, whose last good state stays; the strings are owned */
-	struct fl_claim_key *failed;
+	struct fl_object_claim_key *failed;
 	size_t n_failed, n_failed_room;
 	struct fl_problems problems;
 };
@@ -64,7 +64,7 @@ static int on_object(struct fl_object *object, unsigned int line, void *arg)
 static int on_problem(const struct fl_problem *problem, void *arg)
 {
 	struct reading *r = arg;
-	struct fl_claim_key key = {.kind = problem->kind};
+	struct fl_object_claim_key key = {.kind = problem->kind};
 
 	if (problem->level == FL_PROBLEM_ERROR && problem->name) {
 		if (make_room(&r->failed, &r->n_failed_room, r->n_failed, sizeof(*r->failed)))
@@ -89,15 +89,15 @@ static int on_document(const struct fl_doc *doc, void *arg)
 static int compare_staged(const void *a, const void *b)
 {
 	const struct fl_staged *x = a, *y = b;
-	struct fl_claim_key kx = fl_object_key(&x->object), ky = fl_object_key(&y->object);
-	int order = fl_claim_key_cmp(&kx, &ky);
+	struct fl_object_claim_key kx = fl_object_key(&x->object), ky = fl_object_key(&y->object);
+	int order = fl_object_claim_key_cmp(&kx, &ky);
 
 	return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
 static int compare_failed(const void *a, const void *b)
 {
-	return fl_claim_key_cmp(a, b);
+	return fl_object_claim_key_cmp(a, b);
 }
 
 /* Of an object that is in the file twice the first is taken. */
@@ -107,12 +107,12 @@ static int drop_duplicates(struct reading *r)
 	int rc = 0;
 
 	for (size_t i = 0; i < r->n_staged; i++) {
-		struct fl_claim_key key = fl_object_key(&r->staged[i].object), last;
+		struct fl_object_claim_key key = fl_object_key(&r->staged[i].object), last;
 		char reason[80], object[600];
 
 		if (n)
 			last = fl_object_key(&r->staged[n - 1].object);
-		if (!n || fl_claim_key_cmp(&key, &last)) {
+		if (!n || fl_object_claim_key_cmp(&key, &last)) {
 			struct fl_staged moved = r->staged[i];
 
 			r->staged[i].object = (struct fl_object){0};
@@ -162,16 +162,21 @@ static int refuse_file(struct fl_manifest *m, struct fl_manifest_file *file, uns
 		       const char *what)
 {
 	char reason[600];
+	const struct fl_problem problem = {
+		.level = FL_PROBLEM_ERROR,
+		.file = file->path,
+		.line = line,
+		.object = "",
+		.reason = reason,
+	};
 
 	snprintf(reason, sizeof(reason), "%s%s", what,
 		 has_state(file) ? "; the last good state of this file stays" : "");
+	/* a file that is tried again and again is reported once */
+	if (fl_problems_is(&file->problems, &problem))
+		return 0;
 	fl_problems_clear(&file->problems);
-	return fl_manifest_problem(m, &file->problems,
-				   &(struct fl_problem){.level = FL_PROBLEM_ERROR,
-							.file = file->path,
-							.line = line,
-							.object = "",
-							.reason = reason});
+	return fl_manifest_problem(m, &file->problems, &problem);
 }
 
 struct conflict_walk {
@@ -180,8 +185,8 @@ struct conflict_walk {
 	void *arg;
 };
 
-static void on_shadow(const struct fl_claim_key *key, unsigned int line,
-		      const struct fl_claimant *winner, unsigned int winner_line, void *arg)
+static void on_shadow(const struct fl_object_claim_key *key, unsigned int line,
+		      const struct fl_object_claimant *winner, unsigned int winner_line, void *arg)
 {
 	const struct conflict_walk *walk = arg;
 	char reason[4200], object[600];
@@ -208,7 +213,7 @@ void fl_manifest_each_conflict(const struct fl_manifest *m, const struct fl_mani
 {
 	struct conflict_walk walk = {file, fn, arg};
 
-	fl_claims_each_shadow(m->claims, &file->who, on_shadow, &walk);
+	fl_object_claims_each_shadow(m->claims, &file->who, on_shadow, &walk);
 }
 
 /* A good file: its objects take effect, its problems replace those of the reading before. */
@@ -224,8 +229,8 @@ static int apply(struct reading *r)
 		qsort(r->failed, r->n_failed, sizeof(*r->failed), compare_failed);
 	rc = drop_duplicates(r);
 	if (!rc)
-		rc = fl_claims_apply(m->claims, &file->who, r->staged, r->n_staged, r->failed,
-				     r->n_failed);
+		rc = fl_object_claims_apply(m->claims, &file->who, r->staged, r->n_staged,
+					    r->failed, r->n_failed);
 	if (rc)
 		return rc;
 	fl_problems_clear(&file->problems);
@@ -256,7 +261,7 @@ int fl_manifest_read(struct fl_manifest *m, struct fl_manifest_file *file, struc
 		/* it is gone, and so is what it said; a dangling symlink is not gone */
 		file->gone = true;
 		fl_problems_clear(&file->problems);
-		rc = fl_claims_apply(m->claims, &file->who, NULL, 0, NULL, 0);
+		rc = fl_object_claims_apply(m->claims, &file->who, NULL, 0, NULL, 0);
 		return rc ? fl_err_set(err, rc, "%s: out of memory", file->path) : 0;
 	}
 	if (!rc) {

@@ -42,6 +42,14 @@ int fl_problems_add(struct fl_problems *problems, const struct fl_problem *probl
 	return 0;
 }
 
+bool fl_problems_is(const struct fl_problems *problems, const struct fl_problem *problem)
+{
+	const struct fl_stored_problem *p = problems->list;
+
+	return problems->n == 1 && p->level == problem->level && p->line == problem->line &&
+	       !strcmp(p->object, problem->object) && !strcmp(p->reason, problem->reason);
+}
+
 void fl_problems_each(const struct fl_problems *problems, const char *file, fl_problem_fn fn,
 		      void *arg)
 {

@@ -13,6 +13,8 @@ struct fl_problems {
 
 /* Keep a copy. 0 or -ENOMEM. */
 int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem);
+/* Whether this one, and no other, is kept. */
+bool fl_problems_is(const struct fl_problems *problems, const struct fl_problem *problem);
 /* `file` is put into each. */
 void fl_problems_each(const struct fl_problems *problems, const char *file, fl_problem_fn fn,
 		      void *arg);
