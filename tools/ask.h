@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Getting a document: from the agent by its socket, else from the pinned maps; and showing it. */
+#pragma once
+
+#include "lb/base/err.h"
+#include "tools/cli.h"
+
+struct fl_doc;
+struct fl_json;
+struct fl_listing;
+struct fl_value;
+struct fl_view;
+
+struct fl_question {
+	const char *method; /* "GET", "POST" */
+	const char *path;   /* with query, encoded */
+	bool writable;	    /* the maps are to be changed */
+	/*
+	 * The same answer from the pinned maps. -ENOENT with words: not found. NULL: only an agent
+	 * can answer.
+	 */
+	int (*render)(const struct fl_view *view, const struct fl_cli *cli, const void *arg,
+		      struct fl_json *json, struct fl_err *err);
+	const void *arg;
+};
+
+/* Ask once. On FL_EXIT_OK *ret_doc is the caller's; otherwise what was wrong has been said. */
+enum fl_exit fl_ask(struct fl_cli *cli, const struct fl_question *question,
+		    struct fl_doc **ret_doc);
+
+/*
+ * Ask and write the answer, again and again with --watch. `verdict` (may be NULL) turns the
+ * document into an exit code.
+ */
+enum fl_exit fl_show(struct fl_cli *cli, const struct fl_question *question,
+		     const struct fl_listing *listing,
+		     enum fl_exit (*verdict)(const struct fl_value *root));
+/* Write a document in the chosen format. */
+enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
+		      const struct fl_doc *doc);
+
+/* ---- the agent's socket ---- */
+
+/*
+ * One request. The text is the caller's to free. -ECONNREFUSED with the reason in err: nobody
+ * answers there. Other errors do not concern the question either (-EPROTO, -E2BIG, -ENOMEM).
+ */
+int fl_client_request(const char *socket, const char *method, const char *path, char **ret_text,
+		      size_t *ret_len, long *ret_code, struct fl_err *err);
+/* Append text percent-encoded to a string being built (asprintf style). 0 or -ENOMEM. */
+int fl_url_append(char **url, const char *prefix, const char *text);

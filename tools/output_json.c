@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Format json: the document, indented. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/base/doc.h"
+#include "lb/base/json_write.h"
+#include "tools/output.h"
+
+static void write_number(struct fl_json *json, const struct fl_value *value)
+{
+	int64_t number;
+
+	if (fl_value_int(value, &number))
+		fl_json_int(json, number);
+	else
+		fl_json_double(json, strtod(fl_value_text(value), NULL));
+}
+
+static void write_value(struct fl_json *json, const struct fl_value *value)
+{
+	bool flag = false;
+
+	switch (fl_value_type(value)) {
+	case FL_VALUE_BOOL:
+		fl_value_bool(value, &flag);
+		fl_json_bool(json, flag);
+		break;
+	case FL_VALUE_INT:
+	case FL_VALUE_FLOAT:
+		write_number(json, value);
+		break;
+	case FL_VALUE_STRING:
+		fl_json_string(json, fl_value_string(value));
+		break;
+	case FL_VALUE_LIST:
+		fl_json_array_begin(json);
+		FL_VALUE_EACH(member, value)
+		write_value(json, member);
+		fl_json_array_end(json);
+		break;
+	case FL_VALUE_MAP:
+		fl_json_object_begin(json);
+		FL_VALUE_EACH(member, value)
+		{
+			fl_json_key(json, fl_value_key(member));
+			write_value(json, member);
+		}
+		fl_json_object_end(json);
+		break;
+	default:
+		fl_json_null(json);
+	}
+}
+
+static int json_write(const struct fl_listing *listing, const struct fl_value *root,
+		      const struct fl_output_options *options, FILE *out, struct fl_err *err)
+{
+	_cleanup_(fl_json_free) struct fl_json *json = fl_json_new(true);
+	const char *text;
+	size_t len;
+
+	write_value(json, root);
+	text = fl_json_text(json, &len);
+	if (!text)
+		return fl_err_set(err, -ENOMEM, "no memory");
+	fwrite(text, 1, len, out);
+	if (!len || text[len - 1] != '\n')
+		putc('\n', out);
+	return 0;
+}
+
+const struct fl_output fl_output_json = {.name = "json", .write = json_write};

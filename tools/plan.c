@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * fairlead plan: what a node would program for these manifests. Pure: no privileges, no kernel, no
+ * agent.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/base/doc.h"
+#include "lb/model/plan_json.h"
+#include "lb/model/plan_store.h"
+#include "lb/source/manifest.h"
+#include "tools/ask.h"
+#include "tools/output.h"
+
+static const struct fl_column columns[] = {
+	{"NAMESPACE", "namespace", 0, NULL},
+	{"NAME", "name", 0, NULL},
+	{"PORT", "port", 0, NULL},
+	{"PROTO", "protocol", 0, NULL},
+	{"FAMILY", "family", 0, NULL},
+	{"CLUSTERIP", "verdicts.clusterIP", FL_COLUMN_WORD, NULL},
+	{"EXTERNAL", "verdicts.external", FL_COLUMN_WORD, NULL},
+	{"CLUSTER", "clusterEndpoints", FL_COLUMN_RIGHT | FL_COLUMN_NARROW, fl_cell_count},
+	{"LOCAL", "localEndpoints", FL_COLUMN_RIGHT | FL_COLUMN_NARROW, fl_cell_count},
+	{"FRONTENDS", "frontends", FL_COLUMN_NARROW, fl_cell_frontends},
+	{"FROM INSIDE", "verdicts.internalToExternal", FL_COLUMN_WORD | FL_COLUMN_WIDE, NULL},
+	{"INTERNAL POLICY", "internalTrafficPolicy", FL_COLUMN_WIDE, NULL},
+	{"EXTERNAL POLICY", "externalTrafficPolicy", FL_COLUMN_WIDE, NULL},
+	{"AFFINITY", "sessionAffinity.type", FL_COLUMN_WIDE, NULL},
+	{"SOURCE RANGES", "sourceRanges", FL_COLUMN_WIDE, NULL},
+	{"FRONTENDS", "frontends", FL_COLUMN_WIDE, fl_cell_frontends_typed},
+	{"CLUSTER ENDPOINTS", "clusterEndpoints", FL_COLUMN_WIDE, NULL},
+	{"LOCAL ENDPOINTS", "localEndpoints", FL_COLUMN_WIDE, NULL},
+};
+
+static const struct fl_listing listing = {
+	.columns = columns,
+	.n_columns = sizeof(columns) / sizeof(columns[0]),
+	.name = fl_name_service_port,
+	.none = "nothing to program",
+};
+
+/* "file:line: object: reason"; what is not an error says so. */
+static void put_problem(const struct fl_problem *problem, void *arg)
+{
+	bool *failed = arg;
+
+	if (problem->file && *problem->file) {
+		fl_text_put(problem->file, stderr);
+		if (problem->line)
+			fprintf(stderr, ":%u", problem->line);
+		fputs(": ", stderr);
+	}
+	if (problem->level == FL_PROBLEM_ERROR)
+		*failed = true;
+	else
+		fprintf(stderr, "%s: ", fl_problem_level_name(problem->level));
+	if (problem->object && *problem->object) {
+		fl_text_put(problem->object, stderr);
+		fputs(": ", stderr);
+	}
+	fl_text_put(problem->reason, stderr);
+	putc('\n', stderr);
+}
+
+static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, struct fl_err *err)
+{
+	_cleanup_(fl_source_free) struct fl_source *source = NULL;
+	_cleanup_(fl_store_free) struct fl_store *store = NULL;
+	struct fl_plan_options options;
+	int rc;
+
+	rc = fl_store_new(cli->node, &store);
+	if (rc)
+		return fl_err_set(err, rc, "no memory");
+	rc = fl_manifest_new(cli->manifests.value, cli->manifests.n, store, NULL, NULL, &source,
+			     err);
+	if (!rc)
+		rc = fl_source_load(source, err);
+	if (rc)
+		return rc;
+	fl_source_each_problem(source, put_problem, ret_failed);
+	options = fl_plan_options_of(store);
+	options.node_hints = !cli->no_node_hints;
+	if (cli->zone)
+		options.zone = cli->zone;
+	rc = fl_plan_json_text(store, &options, false, ret_text);
+	return rc ? fl_err_set(err, rc, "no memory") : 0;
+}
+
+static enum fl_exit run_plan(struct fl_cli *cli)
+{
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct fl_err err = {""};
+	bool failed = false;
+	enum fl_exit rc;
+
+	for (int i = 0; i < cli->n_operands; i++) {
+		if (cli->manifests.n == FL_CLI_MAX_VALUES)
+			return fl_usage("more than %d manifests", FL_CLI_MAX_VALUES);
+		cli->manifests.value[cli->manifests.n++] = cli->operand[i];
+	}
+	if (!cli->manifests.n)
+		return fl_usage("plan wants --manifests DIR");
+	if (!cli->node || !*cli->node)
+		return fl_usage("plan wants --node NAME");
+	if (cli->watch)
+		return fl_usage("plan cannot be watched");
+	if (plan_text(cli, &text, &failed, &err) ||
+	    fl_doc_parse(text, strlen(text), FL_DOC_JSON, &doc, &err)) {
+		fl_say("%s", err.text);
+		return FL_EXIT_FAILED;
+	}
+	rc = fl_print(cli, &listing, doc);
+	return rc ? rc : failed ? FL_EXIT_FAILED : FL_EXIT_OK;
+}
+
+static const struct fl_option options[] = {
+	{"manifests", 'f', FL_OPTION_STRINGS, offsetof(struct fl_cli, manifests), "PATH",
+	 "directory or file of Kubernetes objects; may be repeated"},
+	{"node", 0, FL_OPTION_STRING, offsetof(struct fl_cli, node), "NAME",
+	 "the node to plan for"},
+	{"zone", 0, FL_OPTION_STRING, offsetof(struct fl_cli, zone), "ZONE",
+	 "its zone (default: that of its Node object)"},
+	{"no-node-hints", 0, FL_OPTION_FLAG, offsetof(struct fl_cli, no_node_hints), NULL,
+	 "do not honour hints.forNodes"},
+	{.name = NULL},
+};
+
+static const struct fl_command commands[] = {
+	{.operands = "--manifests PATH... --node NAME",
+	 .max_operands = FL_CLI_MAX_VALUES,
+	 .help = "what a node would program",
+	 .options = options,
+	 .run = run_plan},
+};
+
+const struct fl_noun fl_noun_plan = {
+	"plan", "What a node would program for these manifests; needs no privileges and no agent.",
+	commands, 1};
