@@ -129,7 +129,8 @@ static void test_4_8_duplicates(void **state)
 				    used ? "10.1.1.1:80" : "");
 			expect_list(rows[i].name, port, FL_PLAN_IN_LOCAL,
 				    used ? "10.1.1.1:80" : "");
-			if (port->n_endpoints > 1 || port->has_any != used)
+			if (port->n_endpoints != (used || expected->serving) ||
+			    port->has_any != used)
 				fail_msg("%s: %zu endpoints, any %d", rows[i].name,
 					 port->n_endpoints, port->has_any);
 		}
@@ -159,11 +160,29 @@ static void test_addresses_that_are_no_backends_are_refused(void **state)
 
 	add_second_family(service, "fd00:96::10");
 	add_slice_port(b, "http", IPPROTO_TCP, 80);
-	add_endpoints(b, "::1 rs-; fe80::1 rs-; ff02::1 rs-; :: rs-; fd00::1 rs-", "node-1");
+	add_endpoints(b, "::1 rs-; fe80::1 rs-; ff02::1 rs-; :: rs-; fd00::1 rs-; 10.1.1.9 rs-",
+		      "node-1");
 	plan = plan_slices(service, slices, 2);
 	assert_int_equal(plan.n_ports, 2);
 	expect_list("IPv4", &plan.ports[0], FL_PLAN_IN_CLUSTER, "10.1.1.1:80");
 	expect_list("IPv6", &plan.ports[1], FL_PLAN_IN_CLUSTER, "[fd00::1]:80");
+}
+
+/* An empty name matches no empty name: neither a node that is not named nor a zone that is not
+ * known. */
+static void test_4_10_and_3_4_5_empty_names_match_nothing(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+	_cleanup_(fl_slice_free) struct fl_slice *slice =
+		slice_web("a", 80, "10.1.1.1 rs- nowhere Z=a; 10.1.1.2 rs- nowhere Z=b");
+	const struct fl_slice *slices[] = {slice};
+	struct fl_plan_options options = {.node_name = "", .zone = ""};
+	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+
+	slice->endpoints[0].zone_hints[0][0] = '\0';
+	assert_int_equal(fl_plan_service(service, slices, 1, &options, &plan), 0);
+	expect_list("empty zone", &plan.ports[0], FL_PLAN_IN_CLUSTER, "10.1.1.1:80 10.1.1.2:80");
+	assert_int_equal(plan.ports[0].endpoints[0].flags & FL_PLAN_ON_NODE, 0);
 }
 
 /* Thousands of endpoints over many slices, each twice: one list, sorted, nothing lost. */
@@ -210,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_4_8_duplicates),
 		cmocka_unit_test(test_4_3_duplicates_within_one_slice_are_one),
 		cmocka_unit_test(test_addresses_that_are_no_backends_are_refused),
+		cmocka_unit_test(test_4_10_and_3_4_5_empty_names_match_nothing),
 		cmocka_unit_test(test_large_service),
 	};
 

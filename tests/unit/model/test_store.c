@@ -256,6 +256,17 @@ static void test_taken_key_of_a_deleted_service(void **state)
 	assert_false(fl_store_take_dirty(store, &key));
 	fl_store_mark(store, "default", "web");
 	assert_int_equal(fl_store_dirty_count(store), 0);
+
+	/* the record's last slice goes while its name is lent out */
+	put_service(store, service_web(0));
+	put_slice(store, slice_web("a", 80, ""));
+	fl_store_del(store, FL_KIND_SERVICE, "default", "web");
+	assert_true(fl_store_take_dirty(store, &key));
+	fl_store_del(store, FL_KIND_SLICE, key.ns, "a");
+	assert_int_equal(n_slices(store, "web"), 0);
+	expect_dirty(store, "");
+	put_service(store, service_web(0));
+	expect_dirty(store, "default/web");
 }
 
 static void test_unknown_names_are_no_error(void **state)
