@@ -9,8 +9,7 @@
 
 #include "lb/base/cleanup.h"
 
-/* ---- gathering --------------------------------------------------------------------------------
- */
+/* ---- gathering ------------------------------------------------------------- */
 
 /* Addresses that would turn a Service into a way around the node's defences, or nowhere. */
 static bool may_be_backend(const struct fl_ip *ip)
@@ -161,8 +160,7 @@ void fl_candidates_fini(struct fl_candidates *candidates)
 	*candidates = (struct fl_candidates){0};
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------- */
 
 static bool is_fallback(const struct fl_endpoint *endpoint)
 {

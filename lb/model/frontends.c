@@ -12,8 +12,7 @@
 
 #include "lb/base/cleanup.h"
 
-/* ---- ports of one Service against each other --------------------------------------------------
- */
+/* ---- ports of one Service against each other ------------------------------- */
 
 static int compare_uint(size_t a, size_t b)
 {
@@ -87,8 +86,7 @@ int fl_port_claims(const struct fl_service *service, struct fl_port_claim **ret_
 	return 0;
 }
 
-/* ---- frontends --------------------------------------------------------------------------------
- */
+/* ---- frontends ------------------------------------------------------------- */
 
 /* The role that an address and port named several times has: the one with the narrower reach or
  * filter. */
@@ -186,8 +184,7 @@ int fl_frontends_plan(const struct fl_service *service, const struct fl_port_cla
 	return 0;
 }
 
-/* ---- who may call -----------------------------------------------------------------------------
- */
+/* ---- who may call ---------------------------------------------------------- */
 
 int fl_source_ranges_plan(const struct fl_service *service, const struct fl_plan_options *options,
 			  struct fl_plan_port *port)

@@ -172,13 +172,11 @@ static int plan_ports(struct work *work, const struct fl_port_claim *claims, str
 		for (int family = 0; family < FL_FAMILIES; family++) {
 			int rc;
 
-			/* no usable ClusterIP of a family: nothing of that family at all
-			 * (rule 1.13) */
+			/* no usable ClusterIP of a family: nothing of it at all (rule 1.13) */
 			if (claims[i].replaced || !service->has_cluster_ip[family] ||
 			    !fl_frontend_address_ok(&service->cluster_ip[family]))
 				continue;
-			/* counted first, so that fl_plan_fini() frees what a failure leaves behind
-			 */
+			/* counted first: fl_plan_fini() frees what a failure leaves behind */
 			rc = plan_port(work, &claims[i], family, &plan->ports[plan->n_ports++]);
 			if (rc)
 				return rc;

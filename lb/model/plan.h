@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What this node must do for one Service, as a pure function of objects (rules 1 to 3 and 5): no clock,
- * no I/O, no kernel. One fl_plan_port per service port and IP family.
+ * What this node must do for one Service, as a pure function of objects (rules 1 to 3 and 5): no
+ * clock, no I/O, no kernel. One fl_plan_port per service port and IP family.
  */
 #pragma once
 
 #include "lb/model/object.h"
 
 enum fl_plan_frontend_type { /* same order and numbers as enum fl_frontend_type of bpf/abi */
-	FL_PLAN_CLUSTER_IP = 1,
-	FL_PLAN_EXTERNAL_IP,
-	FL_PLAN_LOAD_BALANCER,
-	FL_PLAN_NODE_PORT,
+			     FL_PLAN_CLUSTER_IP = 1,
+			     FL_PLAN_EXTERNAL_IP,
+			     FL_PLAN_LOAD_BALANCER,
+			     FL_PLAN_NODE_PORT,
 };
 
 struct fl_plan_frontend {
 	enum fl_plan_frontend_type type;
 	struct fl_ip ip; /* unspecified address of the family for a node port */
-	uint16_t port; /* host byte order */
+	uint16_t port;	 /* host byte order */
 };
 
 enum fl_plan_endpoint_flags {
 	FL_PLAN_IN_CLUSTER = 1 << 0, /* member of the cluster list */
-	FL_PLAN_IN_LOCAL = 1 << 1, /* member of the local list */
-	FL_PLAN_ON_NODE = 1 << 2, /* runs on this node (rule 4.10) */
-	FL_PLAN_SERVING = 1 << 3, /* serving: its UDP flows may stay (rule 7.3) */
+	FL_PLAN_IN_LOCAL = 1 << 1,   /* member of the local list */
+	FL_PLAN_ON_NODE = 1 << 2,    /* runs on this node (rule 4.10) */
+	FL_PLAN_SERVING = 1 << 3,    /* serving: its UDP flows may stay (rule 7.3) */
 };
 
 struct fl_plan_endpoint {
@@ -33,11 +33,11 @@ struct fl_plan_endpoint {
 	uint8_t flags; /* enum fl_plan_endpoint_flags */
 };
 
-enum fl_plan_verdict { /* same numbers as enum fl_service_verdict of bpf/abi */
-	FL_PLAN_NONE, /* there is no such frontend */
-	FL_PLAN_FORWARD,
-	FL_PLAN_DROP,
-	FL_PLAN_REJECT,
+enum fl_plan_verdict {		     /* same numbers as enum fl_service_verdict of bpf/abi */
+		       FL_PLAN_NONE, /* there is no such frontend */
+		       FL_PLAN_FORWARD,
+		       FL_PLAN_DROP,
+		       FL_PLAN_REJECT,
 };
 
 struct fl_plan_port {
@@ -60,17 +60,19 @@ struct fl_plan_port {
 	struct fl_plan_endpoint *endpoints;
 	size_t n_endpoints;
 	bool has_any; /* rule 3.3.4 */
-	/* clusterIP frontends, any client; external frontends, outside clients; external ones, pod and node clients */
+	/* clusterIP frontends, any client; external frontends, outside clients; external ones, pod
+	 * and node clients */
 	enum fl_plan_verdict cluster_ip, external, internal_to_external;
 	uint16_t health_check_node_port; /* 0 unless rule 6.1.1 holds */
-	size_t local_ready; /* rule 6.1.6: distinct local ready addresses of the whole Service in this family */
+	size_t local_ready; /* rule 6.1.6: distinct local ready addresses of the whole Service in
+			       this family */
 };
 
 struct fl_plan_options {
-	const char *node_name; /* required */
-	const char *zone; /* "" none */
-	bool node_hints; /* rule 3.4.2 */
-	bool no_external_ips; /* ignore spec.externalIPs (rule 2.2, robustness C6) */
+	const char *node_name;	      /* required */
+	const char *zone;	      /* "" none */
+	bool node_hints;	      /* rule 3.4.2 */
+	bool no_external_ips;	      /* ignore spec.externalIPs (rule 2.2, robustness C6) */
 	const struct fl_ip *node_ips; /* for rule 5.6.5 */
 	size_t n_node_ips;
 };
@@ -81,9 +83,10 @@ struct fl_plan {
 };
 
 /*
- * Plan one Service. `slices` are its EndpointSlices, of any family, in any order. A Service that is not ours
- * (rules 1.1 to 1.3) gives an empty plan. 0 or -ENOMEM.
+ * Plan one Service. `slices` are its EndpointSlices, of any family, in any order. A Service that is
+ * not ours (rules 1.1 to 1.3) gives an empty plan. 0 or -ENOMEM.
  */
-int fl_plan_service(const struct fl_service *service, const struct fl_slice *const *slices, size_t n_slices,
-		    const struct fl_plan_options *options, struct fl_plan *ret_plan);
+int fl_plan_service(const struct fl_service *service, const struct fl_slice *const *slices,
+		    size_t n_slices, const struct fl_plan_options *options,
+		    struct fl_plan *ret_plan);
 void fl_plan_fini(struct fl_plan *plan);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The objects held now, found by name; slices are also found by their Service (rule 4.4). Each change
- * marks the Services it touches; the caller takes those one by one. A change that leaves an object
- * equal marks nothing (rules 1.16, 4.12).
+ * The objects held now, found by name; slices are also found by their Service (rule 4.4). Each
+ * change marks the Services it touches; the caller takes those one by one. A change that leaves an
+ * object equal marks nothing (rules 1.16, 4.12).
  */
 #pragma once
 
@@ -18,29 +18,33 @@ int fl_store_new(const char *node_name, struct fl_store **ret_store);
 void fl_store_free(struct fl_store **store);
 
 /*
- * Put an object in, taking ownership in any case (*object is zeroed). A Node other than ours is dropped. 0 or -ENOMEM.
- * A change of our Node's zone or addresses marks every Service (rules 10.12, 5.6.5).
+ * Put an object in, taking ownership in any case (*object is zeroed). A Node other than ours is
+ * dropped. 0 or -ENOMEM. A change of our Node's zone or addresses marks every Service
+ * (rules 10.12, 5.6.5).
  */
 int fl_store_put(struct fl_store *store, struct fl_object *object);
 /* Remove an object by kind and name; unknown ones are no error. `ns` is "" for a Node. */
 int fl_store_del(struct fl_store *store, enum fl_kind kind, const char *ns, const char *name);
 
-const struct fl_service *fl_store_service(const struct fl_store *store, const char *ns, const char *name); /* or NULL */
+const struct fl_service *fl_store_service(const struct fl_store *store, const char *ns,
+					  const char *name);	   /* or NULL */
 const struct fl_node *fl_store_node(const struct fl_store *store); /* ours, or NULL */
 const char *fl_store_node_name(const struct fl_store *store);
-/* The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none. */
-const struct fl_slice *const *fl_store_slices(const struct fl_store *store, const char *ns, const char *service,
-					      size_t *ret_n);
+/* The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none.
+ */
+const struct fl_slice *const *fl_store_slices(const struct fl_store *store, const char *ns,
+					      const char *service, size_t *ret_n);
 size_t fl_store_count(const struct fl_store *store, enum fl_kind kind);
 /*
- * Call fn for every Service, sorted by namespace and name. Stops at non-zero, which is returned; -ENOMEM if
- * there is no memory to sort them.
+ * Call fn for every Service, sorted by namespace and name. Stops at non-zero, which is returned;
+ * -ENOMEM if there is no memory to sort them.
  */
-int fl_store_each_service(const struct fl_store *store, int (*fn)(const struct fl_service *service, void *arg), void *arg);
+int fl_store_each_service(const struct fl_store *store,
+			  int (*fn)(const struct fl_service *service, void *arg), void *arg);
 
 /*
- * Take one marked Service: true and its key (borrowed until the next put, del or take), or false when
- * none is marked. It may no longer exist. Order: as marked.
+ * Take one marked Service: true and its key (borrowed until the next put, del or take), or false
+ * when none is marked. It may no longer exist. Order: as marked.
  */
 bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key);
 size_t fl_store_dirty_count(const struct fl_store *store);
