@@ -76,7 +76,7 @@ static int add(struct fl_doc *doc, enum fl_value_type type, unsigned int line,
 
 int fl_doc_begin(struct fl_doc *doc, enum fl_value_type type, unsigned int line, struct fl_err *err)
 {
-	struct fl_value *value;
+	struct fl_value *value = NULL;
 	int rc;
 
 	if (doc->depth >= FL_DOC_MAX_DEPTH)
@@ -180,7 +180,7 @@ int fl_doc_key(struct fl_doc *doc, const char *text, size_t len, unsigned int li
 int fl_doc_scalar(struct fl_doc *doc, enum fl_value_type type, const char *text, size_t len,
 		  unsigned int line, struct fl_err *err)
 {
-	struct fl_value *value;
+	struct fl_value *value = NULL;
 	int rc = add(doc, type, line, &value, err);
 
 	if (rc)
@@ -192,7 +192,7 @@ int fl_doc_scalar(struct fl_doc *doc, enum fl_value_type type, const char *text,
 static int copy_value(struct fl_doc *doc, const struct fl_value *from, unsigned int line,
 		      struct fl_err *err)
 {
-	struct fl_value *value;
+	struct fl_value *value = NULL;
 	int rc;
 
 	if (++doc->n_aliased > FL_DOC_MAX_ALIASED)

@@ -174,7 +174,7 @@ static int on_scalar(struct reader *r, const yaml_event_t *event)
 	size_t len = event->data.scalar.length;
 	bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 	unsigned int line = line_of(&event->start_mark);
-	enum fl_value_type type;
+	enum fl_value_type type = FL_VALUE_NULL;
 	int rc;
 
 	if (memchr(text, '\0', len))

@@ -214,7 +214,7 @@ int fl_field_word(struct fl_decoding *d, const struct fl_value *map, const char 
 		  const struct fl_word *words, int absent, int *ret_value)
 {
 	char all[160] = "";
-	const char *text;
+	const char *text = "";
 	size_t len = 0;
 	int rc = fl_field_string(d, map, key, &text);
 
@@ -248,7 +248,7 @@ static bool valid_name(const char *text)
 int fl_field_name(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		  const char **ret_name)
 {
-	const char *text;
+	const char *text = "";
 	int rc = fl_field_string(d, map, key, &text);
 
 	if (rc)
@@ -273,7 +273,7 @@ static int copy(const char *text, char **ret_text)
 int fl_field_name_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		       char **ret_name)
 {
-	const char *name;
+	const char *name = "";
 	int rc = fl_field_name(d, map, key, &name);
 
 	return rc ? rc : copy(name, ret_name);
@@ -282,7 +282,7 @@ int fl_field_name_copy(struct fl_decoding *d, const struct fl_value *map, const 
 int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		       char **ret_text)
 {
-	const char *text;
+	const char *text = "";
 	int rc = fl_field_string(d, map, key, &text);
 
 	if (rc)
