@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Service, EndpointSlice and Node as plain data: the fields of rule 10.2 and nothing else. Strings are
- * owned, NUL-terminated and never NULL ("" when absent) unless said otherwise; arrays are owned.
+ * Service, EndpointSlice and Node as plain data: the fields of rule 10.2 and nothing else. Strings
+ * are owned, NUL-terminated and never NULL ("" when absent) unless said otherwise; arrays are
+ * owned.
  */
 #pragma once
 
@@ -20,8 +21,8 @@ enum fl_service_type {
 
 struct fl_service_port {
 	char *name;
-	uint8_t proto; /* IPPROTO_TCP (default), IPPROTO_UDP, IPPROTO_SCTP */
-	uint16_t port; /* host byte order, 1..65535 */
+	uint8_t proto;	    /* IPPROTO_TCP (default), IPPROTO_UDP, IPPROTO_SCTP */
+	uint16_t port;	    /* host byte order, 1..65535 */
 	uint16_t node_port; /* 0 none */
 };
 
@@ -33,7 +34,7 @@ struct fl_lb_ingress {
 
 struct fl_service {
 	char *ns, *name;
-	int64_t created; /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
+	int64_t created;  /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
 	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
 	enum fl_service_type type;
 	bool headless; /* spec.clusterIP empty or "None" */
@@ -49,17 +50,17 @@ struct fl_service {
 	bool external_local; /* spec.externalTrafficPolicy: Local, as written (see rule 1.17) */
 	bool internal_local; /* spec.internalTrafficPolicy: Local */
 	uint16_t health_check_node_port; /* 0 none */
-	bool affinity; /* sessionAffinity: ClientIP */
-	uint32_t affinity_timeout_s; /* 10800 when absent (rule 1.19) */
+	bool affinity;			 /* sessionAffinity: ClientIP */
+	uint32_t affinity_timeout_s;	 /* 10800 when absent (rule 1.19) */
 	struct fl_prefix *source_ranges; /* the parsable ones (rule 5.6.2) */
 	size_t n_source_ranges;
 };
 
 struct fl_endpoint {
-	struct fl_ip ip; /* the first address (rule 4.5) */
+	struct fl_ip ip;		  /* the first address (rule 4.5) */
 	bool ready, serving, terminating; /* defaults applied (rule 3.1.1) */
-	char *node_name; /* "" when absent */
-	char **zone_hints; /* hints.forZones[].name */
+	char *node_name;		  /* "" when absent */
+	char **zone_hints;		  /* hints.forZones[].name */
 	size_t n_zone_hints;
 	char **node_hints; /* hints.forNodes[].name */
 	size_t n_node_hints;
@@ -73,8 +74,9 @@ struct fl_slice_port {
 
 struct fl_slice {
 	char *ns, *name;
-	char *service; /* label kubernetes.io/service-name */
-	uint64_t version; /* metadata.resourceVersion if it is a number, else 0; only breaks ties (rule 4.8) */
+	char *service;	  /* label kubernetes.io/service-name */
+	uint64_t version; /* metadata.resourceVersion if it is a number, else 0; only breaks ties
+			     (rule 4.8) */
 	enum fl_family family; /* FQDN slices are not stored */
 	struct fl_endpoint *endpoints;
 	size_t n_endpoints;
@@ -84,12 +86,12 @@ struct fl_slice {
 
 struct fl_node {
 	char *name;
-	char *zone; /* label topology.kubernetes.io/zone, "" absent */
+	char *zone;		     /* label topology.kubernetes.io/zone, "" absent */
 	struct fl_prefix *pod_cidrs; /* spec.podCIDRs (or podCIDR) */
 	size_t n_pod_cidrs;
 	struct fl_ip *addresses; /* status.addresses: InternalIP first, then ExternalIP */
 	size_t n_addresses;
-	bool deleting; /* metadata.deletionTimestamp present */
+	bool deleting;	       /* metadata.deletionTimestamp present */
 	bool autoscaler_taint; /* taint ToBeDeletedByClusterAutoscaler (rule 6.2.5) */
 };
 
