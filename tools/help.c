@@ -13,7 +13,7 @@ static void put_option(const struct fl_option *option)
 	snprintf(text, sizeof(text), "%c%c%s --%s%s%s", option->letter ? '-' : ' ',
 		 option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
 		 option->arg ? " " : "", option->arg ? option->arg : "");
-	printf("  %-26s %s\n", text, option->help);
+	printf("  %-30s %s\n", text, option->help);
 }
 
 static void put_options(const char *title, const struct fl_option *options)
@@ -43,7 +43,7 @@ void fl_help_program(void)
 	for (size_t i = 0; fl_nouns[i]; i++) {
 		for (size_t j = 0; j < fl_nouns[i]->n_commands; j++) {
 			command_text(fl_nouns[i], &fl_nouns[i]->commands[j], text, sizeof(text));
-			printf("  %-34s %s\n", text, fl_nouns[i]->commands[j].help);
+			printf("  %-38s %s\n", text, fl_nouns[i]->commands[j].help);
 		}
 	}
 	put_options("Options of every command", fl_common_options);

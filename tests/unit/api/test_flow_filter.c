@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Filters of flows, as words and as criteria. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+
+#include "lb/api/flow_filter.h"
+#include "tests/unit/api/map_fixture.h"
+
+static int count(const struct fl_flow *flow, void *arg)
+{
+	void **args = arg;
+
+	*(size_t *)args[2] += fl_flow_filter_matches(args[0], args[1], flow);
+	return 0;
+}
+
+/* How many of the fixture's three flows match; SIZE_MAX when the words are refused. */
+static size_t matching(struct map_fixture *f, const char *key, const char *value)
+{
+	struct fl_flow_filter filter = {0};
+	struct fl_flow_table table;
+	struct fl_view view;
+	size_t n = 0;
+	void *args[] = {&filter, &view, &n};
+
+	if (fl_flow_filter_set(&filter, key, value, NULL))
+		return SIZE_MAX;
+	assert_int_equal(fl_view_init_frontends(&view, &f->maps, &fixture_names, FIXTURE_HZ,
+						f->frontends, f->n_frontends),
+			 0);
+	table = fl_view_flows(&view);
+	fl_flow_walk(&table, view.now, count, args);
+	fl_view_fini(&view);
+	return n;
+}
+
+static void test_criteria(void **state)
+{
+	static const struct {
+		const char *key, *value;
+		size_t n;
+	} rows[] = {
+		{"proto", "tcp", 3},
+		{"proto", "UDP", 0},
+		{"proto", "icmp", SIZE_MAX},
+		{"state", "established", 1},
+		{"state", "NEW", 1},
+		{"state", "busy", SIZE_MAX},
+		{"state", "", SIZE_MAX},
+		{"client", "198.51.100.1", 2},
+		{"client", "198.51.100.1:50002", 1},
+		{"client", "198.51.100.0/24", 3},
+		{"client", ":50003", 1},
+		{"client", "0.0.0.0/0", 3},
+		{"client", "::/0", 3}, /* IPv4 is held as ::ffff:a.b.c.d */
+		{"client", "fd00::1", 0},
+		{"client", "[fd00::1]:80", 0},
+		{"client", "[198.51.100.1]:50001", 1},
+		{"client", "198.51.100.1:", SIZE_MAX},
+		{"client", "198.51.100.1:0", SIZE_MAX},
+		{"client", "198.51.100.1:65536", SIZE_MAX},
+		{"client", "198.51.100.1:-1", SIZE_MAX},
+		{"client", "[fd00::1", SIZE_MAX},
+		{"client", "[fd00::1]80", SIZE_MAX},
+		{"client", "", SIZE_MAX},
+		{"client", "web", SIZE_MAX},
+		{"client", "10.0.0.0/33", SIZE_MAX},
+		{"frontend", "10.96.0.10:80", 1},
+		{"frontend", ":80", 2},
+		{"backend", "10.1.1.0/24", 2},
+		{"backend", ":8080", 3},
+		{"service", "default/web", 3}, /* by ClusterIP, node port and load balancer */
+		{"service", "default/web:http", 3},
+		{"service", "default/web:80", 3},
+		{"service", "default/web:https", 0},
+		{"service", "default/dns", 0},
+		{"service", "web", SIZE_MAX},
+		{"service", "/web", SIZE_MAX},
+		{"service", "default/", SIZE_MAX},
+		{"limit", "5", 3},
+		{"limit", "0", SIZE_MAX},
+		{"limit", "100001", SIZE_MAX},
+		{"colour", "red", SIZE_MAX},
+	};
+	struct map_fixture f;
+
+	fixture_maps(&f);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t n = matching(&f, rows[i].key, rows[i].value);
+
+		if (n != rows[i].n)
+			fail_msg("%s=%s: %zd, not %zd", rows[i].key, rows[i].value, (ssize_t)n,
+				 (ssize_t)rows[i].n);
+	}
+}
+
+static void test_all_criteria_must_hold(void **state)
+{
+	struct map_fixture f;
+	struct fl_flow_filter filter = {0};
+	struct fl_view view;
+
+	fixture_maps(&f);
+	assert_true(fl_flow_filter_empty(&filter));
+	assert_int_equal(fl_flow_filter_set(&filter, "limit", "9", NULL), 0);
+	assert_true(fl_flow_filter_empty(&filter)); /* a limit chooses nothing */
+	assert_int_equal(fl_flow_filter_set(&filter, "client", "198.51.100.1", NULL), 0);
+	assert_int_equal(fl_flow_filter_set(&filter, "state", "new", NULL), 0);
+	assert_false(fl_flow_filter_empty(&filter));
+	assert_int_equal(fl_view_init_frontends(&view, &f.maps, &fixture_names, FIXTURE_HZ,
+						f.frontends, f.n_frontends),
+			 0);
+	assert_int_equal(fl_flow_filter_flush(&filter, &view), 1);
+	assert_int_equal(f.flows4[0].way[2].head.word & FL_FLOW_STATE_MASK, FL_FLOW_FREE);
+	assert_int_equal(f.flows4[0].way[3].head.word & FL_FLOW_STATE_MASK, FL_FLOW_FREE);
+	assert_int_equal(f.flows4[0].way[0].head.word & FL_FLOW_STATE_MASK, FL_FLOW_ESTABLISHED);
+	fl_view_fini(&view);
+}
+
+static void test_errors_name_key_value_and_what_is_expected(void **state)
+{
+	struct fl_flow_filter filter = {0};
+	struct fl_err err;
+
+	assert_int_equal(fl_flow_filter_set(&filter, "proto", "icmp", &err), -EINVAL);
+	assert_string_equal(err.text, "proto: \"icmp\" is not tcp, udp or sctp");
+	assert_int_equal(fl_flow_filter_set(&filter, "colour", "red", &err), -ENOENT);
+	assert_string_equal(err.text, "there is no filter \"colour\"");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_all_criteria_must_hold),
+		cmocka_unit_test(test_errors_name_key_value_and_what_is_expected),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Documents made from maps (design promise 5): recorded in tests/golden/api, from where the CLI's
+ * tests are served.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+
+#include "lb/api/api.h"
+#include "lb/api/flow_filter.h"
+#include "lb/api/render.h"
+#include "lb/base/json_write.h"
+#include "tests/golden/golden.h"
+#include "tests/unit/api/map_fixture.h"
+
+struct state {
+	struct map_fixture f;
+	struct fl_view view;
+	struct fl_json *json;
+};
+
+static int setup(void **state)
+{
+	struct state *s = calloc(1, sizeof(*s));
+
+	fixture_maps(&s->f);
+	assert_int_equal(fl_view_init_frontends(&s->view, &s->f.maps, &fixture_names, FIXTURE_HZ,
+						s->f.frontends, s->f.n_frontends),
+			 0);
+	s->json = fl_json_new(true);
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct state *s = *state;
+
+	fl_view_fini(&s->view);
+	fl_json_free(&s->json);
+	free(s);
+	return 0;
+}
+
+static void check(struct state *s, const char *path)
+{
+	const char *text = fl_json_text(s->json, NULL);
+
+	assert_non_null(text);
+	assert_int_equal(golden_check(path, text), 0);
+}
+
+static void test_services(void **state)
+{
+	struct state *s = *state;
+	struct fl_service_filter all = {0};
+	size_t n;
+
+	assert_int_equal(fl_render_services(&s->view, &all, s->json, &n), 0);
+	assert_int_equal(n, 2); /* the address entry (rule 2.22) is no service */
+	check(s, "tests/golden/api/services.json");
+}
+
+static void test_one_service(void **state)
+{
+	struct state *s = *state;
+	struct fl_service_filter one = {.ns = "default", .name = "web"},
+				 none = {.ns = "other", .name = "web"};
+	size_t n;
+
+	assert_int_equal(fl_render_services(&s->view, &none, s->json, &n), 0);
+	assert_int_equal(n, 0);
+	fl_json_clear(s->json);
+	assert_int_equal(fl_render_services(&s->view, &one, s->json, &n), 0);
+	assert_int_equal(n, 1);
+	check(s, "tests/golden/api/service-web.json");
+}
+
+static void test_names_are_ids_when_nobody_knows_them(void **state)
+{
+	struct state *s = *state;
+	struct fl_service_filter two = {.name = "#2"};
+	struct fl_view_name name;
+	char ref[FL_SERVICE_REF_MAX];
+	size_t n;
+
+	s->view.names.port = NULL;
+	fl_view_name(&s->view, 7, &name);
+	assert_string_equal(name.ns, "");
+	assert_string_equal(name.name, "#7");
+	assert_string_equal(fl_view_ref(&s->view, 7, ref), "#7");
+	assert_int_equal(fl_render_services(&s->view, &two, s->json, &n), 0);
+	assert_int_equal(n, 1);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"fd96::53\""));
+}
+
+static void test_backends(void **state)
+{
+	struct state *s = *state;
+
+	assert_int_equal(fl_render_backends(&s->view, s->json), 0);
+	check(s, "tests/golden/api/backends.json");
+}
+
+static void test_flows(void **state)
+{
+	struct state *s = *state;
+	struct fl_flow_filter filter = {0};
+
+	assert_int_equal(fl_render_flows(&s->view, &filter, s->json), 0);
+	check(s, "tests/golden/api/flows.json");
+}
+
+static void test_flows_beyond_the_limit_are_counted(void **state)
+{
+	struct state *s = *state;
+	struct fl_flow_filter filter = {.limit = 1};
+
+	assert_int_equal(fl_render_flows(&s->view, &filter, s->json), 0);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"total\": 3"));
+	assert_null(strstr(fl_json_text(s->json, NULL), "50002"));
+}
+
+static void test_maglev(void **state)
+{
+	struct state *s = *state;
+	struct fl_service_filter web = {"default", "web", "http"},
+				 by_number = {"default", "web", "80"};
+	struct fl_service_filter node_port = {"default", "web", "30080"};
+	size_t n;
+
+	assert_int_equal(fl_render_maglev(&s->view, &node_port, s->json, &n), 0);
+	assert_int_equal(n, 0);
+	fl_json_clear(s->json);
+	assert_int_equal(fl_render_maglev(&s->view, &by_number, s->json, &n), 0);
+	assert_int_equal(n, 1);
+	fl_json_clear(s->json);
+	assert_int_equal(fl_render_maglev(&s->view, &web, s->json, &n), 0);
+	assert_int_equal(n, 1);
+	check(s, "tests/golden/api/maglev-web.json");
+}
+
+static void test_maglev_digest_is_of_addresses_not_of_ids(void **state)
+{
+	struct state *s = *state;
+	struct fl_service_filter web = {"default", "web", "http"};
+	char digest[2][64];
+	size_t n;
+
+	for (int i = 0; i < 2; i++) {
+		fl_json_clear(s->json);
+		assert_int_equal(fl_render_maglev(&s->view, &web, s->json, &n), 0);
+		snprintf(digest[i], sizeof(digest[i]), "%.40s",
+			 strstr(fl_json_text(s->json, NULL), "digest"));
+		/* another node: the same backends under other ids */
+		s->f.backends[6] = s->f.backends[2];
+		s->f.lines[0].id[1] = 6;
+	}
+	assert_string_equal(digest[0], digest[1]);
+}
+
+static void test_status_of_an_agent(void **state)
+{
+	struct state *s = *state;
+	const struct fl_api_device devices[] = {{"eth0", 2, "external", "xdp"},
+						{"veth1", 5, "pod", "tc"}};
+	const char *const problems[] = {
+		"svc.yaml:7: Service default/bad: spec.ports[0].port: 0 is no port"};
+	struct fl_api_status agent = {
+		.node = "node-1",
+		.zone = "zone-a",
+		.bpffs = "/sys/fs/bpf/fairlead",
+		.cgroup = "/sys/fs/cgroup",
+		.uptime_s = 93784,
+		.synced = true,
+		.drift = 0,
+		.devices = devices,
+		.n_devices = 2,
+		.problems = problems,
+		.n_problems = 1,
+	};
+
+	assert_int_equal(fl_render_status(&s->view, &agent, NULL, s->json), 0);
+	check(s, "tests/golden/api/status.json");
+}
+
+static void test_unhealthy_when_not_synced_in_error_or_drifting(void **state)
+{
+	struct state *s = *state;
+	const struct fl_api_status rows[] = {
+		{.synced = false, .drift = -1},
+		{.synced = true, .drift = 0, .error = "device eth0 is gone"},
+		{.synced = true, .drift = 2},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		fl_json_clear(s->json);
+		assert_int_equal(fl_render_status(&s->view, &rows[i], NULL, s->json), 0);
+		assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": false"));
+	}
+}
+
+static void test_status_without_an_agent(void **state)
+{
+	struct state *s = *state;
+
+	assert_int_equal(fl_render_status(&s->view, NULL, NULL, s->json), 0);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"agent\": \"unreachable\""));
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": false"));
+}
+
+/* Robustness: what lies in the maps may be anything; indexes outside the arrays are not followed.
+ */
+static void test_wild_lists_stay_inside_the_arrays(void **state)
+{
+	struct state *s = *state;
+	const struct fl_list wild[] = {
+		{.slab = UINT32_MAX, .lut_len = UINT32_MAX, .count = UINT32_MAX, .id = 2},
+		{.slab = 7, .lut_len = 100000, .count = 60000, .id = 2},
+		{.slab = 0, .lut_len = 7, .count = 2, .id = 2},
+	};
+	struct fl_service_filter all = {0};
+	size_t n;
+
+	s->f.lines[1].ordinal[3] = 60000;
+	s->f.lines[0].id[1] = 4000000;
+	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
+		for (size_t j = 0; j < s->view.n_frontends; j++)
+			s->view.frontends[j].value.list[0] = s->view.frontends[j].value.list[1] =
+				wild[i];
+		fl_json_clear(s->json);
+		assert_int_equal(fl_render_services(&s->view, &all, s->json, &n), 0);
+		fl_json_clear(s->json);
+		assert_int_equal(fl_render_maglev(&s->view, &all, s->json, &n), 0);
+		fl_json_clear(s->json);
+		assert_int_equal(fl_render_backends(&s->view, s->json), 0);
+		assert_non_null(fl_json_text(s->json, NULL));
+	}
+}
+
+static void test_kernel_hz(void **state)
+{
+	uint32_t hz = fl_kernel_hz();
+
+	assert_true(hz == 100 || hz == 250 || hz == 300 || hz == 1000);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_services),
+		TEST(test_one_service),
+		TEST(test_names_are_ids_when_nobody_knows_them),
+		TEST(test_backends),
+		TEST(test_flows),
+		TEST(test_flows_beyond_the_limit_are_counted),
+		TEST(test_maglev),
+		TEST(test_maglev_digest_is_of_addresses_not_of_ids),
+		TEST(test_status_of_an_agent),
+		TEST(test_unhealthy_when_not_synced_in_error_or_drifting),
+		TEST(test_status_without_an_agent),
+		TEST(test_wild_lists_stay_inside_the_arrays),
+		cmocka_unit_test(test_kernel_hz),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
