@@ -109,7 +109,7 @@ def problems(lab, cell, family, report):
     if strangers:
         found.append(f"answered by {', '.join(sorted(strangers))}")
     silent = set(cell.pods) - set(report["answers"])
-    if cell.spread and silent and report["asked"] >= REQUESTS:
+    if cell.spread and silent and report["answered"] >= REQUESTS:
         found.append(f"never answered by {', '.join(sorted(silent))}")
     if not cell.spread and len(report["answers"]) > 1:
         found.append(f"not one backend but {len(report['answers'])}")

@@ -22,6 +22,8 @@ REASONS = {
     errno.EACCES: "not-permitted",
 }
 
+HOPELESS = 3
+
 
 class Wrong(Exception):
     """An answer arrived, but not the right one."""
@@ -51,6 +53,11 @@ class Tally:
     def ask(self):
         with self.lock:
             self.asked += 1
+
+    def hopeless(self):
+        """Nothing but failures so far, and enough of them: asking on would only take time."""
+        with self.lock:
+            return not self.answers and sum(self.failures.values()) >= HOPELESS
 
     def good(self, answer):
         with self.lock:
@@ -162,12 +169,15 @@ class HttpConnection:
 
 
 def http(host, port, requests=1, keep=False, parallel=1, timeout=3.0, source=None, source_port=0):
-    """`requests` GETs in all, a connection each (or, with keep, one connection per thread)."""
+    """`requests` GETs in all, a connection each (or, with keep, one connection per thread); fewer
+    when none succeeds."""
     tally = Tally()
 
     def work(worker, count):
         connection = None
         for number in range(count):
+            if tally.hopeless():
+                break
             tally.ask()
             try:
                 if connection is None:
@@ -236,6 +246,8 @@ def udp(host, port, requests=1, connected=True, keep=False, timeout=3.0, source=
     tally = Tally()
     peer = None
     for number in range(requests):
+        if tally.hopeless():
+            break
         tally.ask()
         try:
             if peer is None:
