@@ -243,7 +243,7 @@ static int make_config(struct fl_dp *dp, const struct fl_dp_options *options,
 }
 
 static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
-			const uint32_t sizes[FL_MAPS], struct fl_config *ret_config,
+			const uint32_t sizes[FL_MAPS],
 			struct fl_err *err)
 {
 	int r = 0;
@@ -257,10 +257,10 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 		/* the masks follow from the maps, so the first preparation comes before the
 		 * settings */
 		if (!r && i == 0)
-			r = make_config(dp, options, ret_config, err);
+			r = make_config(dp, options, &dp->config, err);
 		if (r)
 			break;
-		*o->config = *ret_config;
+		*o->config = dp->config;
 		r = fl_object_load(o, err);
 		if (!r)
 			r = collect_maps(dp, o, err);
@@ -273,16 +273,16 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 }
 
 /* Pin what was created; fl_meta last. */
-static int pin_maps(struct fl_dp *dp, const struct fl_config *config, struct fl_err *err)
+static int pin_maps(struct fl_dp *dp, struct fl_err *err)
 {
 	struct fl_meta *meta = dp->maps.meta;
 
 	if (!dp->adopted) {
 		meta->abi_version = FL_ABI_VERSION;
-		meta->flow_seed[0] = config->flow_seed[0];
-		meta->flow_seed[1] = config->flow_seed[1];
+		meta->flow_seed[0] = dp->config.flow_seed[0];
+		meta->flow_seed[1] = dp->config.flow_seed[1];
 	}
-	meta->maglev_seed = config->maglev_seed;
+	meta->maglev_seed = dp->config.maglev_seed;
 	/* what changed in the network while no agent ran is unknown */
 	__atomic_add_fetch(&meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < FL_MAPS && !dp->adopted; i++) {
@@ -309,7 +309,6 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 {
 	_cleanup_(fl_dp_close) struct fl_dp *dp = calloc(1, sizeof(*dp));
 	uint32_t sizes[FL_MAPS];
-	struct fl_config config;
 	int r;
 
 	if (!dp)
@@ -327,12 +326,12 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	if (!r)
 		r = adopt_maps(dp, sizes, err);
 	if (!r)
-		r = load_objects(dp, options, sizes, &config, err);
+		r = load_objects(dp, options, sizes, err);
 	if (!r)
 		r = fl_maps_mmap(&dp->maps, true, err);
 	if (r)
 		return r;
-	r = pin_maps(dp, &config, err);
+	r = pin_maps(dp, err);
 	if (r)
 		return r;
 	dp->clock_fd = fl_dp_program(dp, "fl_clock");
@@ -374,6 +373,11 @@ struct fl_maps *fl_dp_maps(struct fl_dp *dp)
 uint32_t fl_dp_hz(const struct fl_dp *dp)
 {
 	return dp->hz;
+}
+
+const struct fl_config *fl_dp_config(const struct fl_dp *dp)
+{
+	return &dp->config;
 }
 
 bool fl_dp_adopted(const struct fl_dp *dp)

@@ -27,6 +27,7 @@ struct fl_dp {
 	bool no_tcx;
 	bool adopted;
 	uint32_t hz;
+	struct fl_config config;
 	int clock_fd; /* borrowed */
 	char *cgroup; /* "" none */
 	struct fl_attachment *attachments;

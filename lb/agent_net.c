@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The node under the agent: which devices have which programs, which addresses are ours. Looked at
+ * when the kernel has news, and made so again where something failed or went away.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lb/agent.h"
+#include "lb/base/cleanup.h"
+#include "lb/base/log.h"
+#include "lb/model/node_ports.h"
+#include "nodeport/addresses.h"
+
+struct device_pair {
+	uint32_t ifindex;
+	struct fl_device device;
+};
+
+struct fl_device_rules fl_agent_device_rules(const struct fl_agent *agent)
+{
+	const struct fl_settings *s = agent->settings;
+
+	return (struct fl_device_rules){
+		.external = (const char *const *)s->devices.items,
+		.n_external = s->devices.n,
+		.pod = (const char *const *)s->pod_devices.items,
+		.n_pod = s->pod_devices.n,
+		.node_ips = agent->node_ips,
+		.n_node_ips = agent->n_node_ips,
+	};
+}
+
+void fl_agent_next_hops_changed(struct fl_agent *agent)
+{
+	__atomic_add_fetch(&fl_dp_maps(agent->dp)->meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
+}
+
+int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_maps *maps = fl_dp_maps(agent->dp);
+	int r;
+
+	r = fl_mirror_new(maps->local_fd, "local", sizeof(struct fl_addr), sizeof(uint32_t),
+			  &agent->local, err);
+	if (!r)
+		r = fl_mirror_new(maps->devices_fd, "devices", sizeof(uint32_t),
+				  sizeof(struct fl_device), &agent->device_map, err);
+	/* listening begins before the first look, so that nothing in between is missed */
+	if (!r)
+		r = fl_watch_open(&agent->watch, err);
+	return r;
+}
+
+static void write_addresses(struct fl_agent *agent)
+{
+	_cleanup_(fl_node_ports_fini) struct fl_node_ports node_ports = {0};
+	_cleanup_free_ struct fl_local_pair *pairs = NULL;
+	_cleanup_free_ struct fl_ip *ips = NULL;
+	struct fl_node_ports_input input = {
+		.addresses = (const char *const *)agent->settings->node_port_addresses.items,
+		.n_addresses = agent->settings->node_port_addresses.n,
+		.node_ips = agent->node_ips,
+		.n_node_ips = agent->n_node_ips,
+	};
+	struct fl_err err = {""};
+	size_t n;
+	int r = fl_local_ips(&agent->network, &ips, &n);
+
+	input.local = ips;
+	input.n_local = n;
+	if (!r)
+		r = fl_node_ports_init(&input, &node_ports, &err);
+	if (!r)
+		r = fl_local_pairs(&agent->network, &node_ports, &pairs, &n);
+	if (!r)
+		r = fl_mirror_apply(agent->local, pairs, n, NULL, &err);
+	if (r) {
+		agent->retry = true;
+		fl_log_error("cannot write this node's addresses: %s",
+			     err.text[0] ? err.text : strerror(-r));
+	}
+}
+
+static const struct fl_agent_device *device_of(const struct fl_agent *agent, unsigned int ifindex)
+{
+	for (size_t i = 0; i < agent->n_devices; i++)
+		if (agent->devices[i].ifindex == ifindex)
+			return &agent->devices[i];
+	return NULL;
+}
+
+static void write_devices(struct fl_agent *agent)
+{
+	_cleanup_free_ struct device_pair *pairs =
+		calloc(agent->network.n_devices + 1, sizeof(*pairs));
+	struct fl_device_rules rules = fl_agent_device_rules(agent);
+	struct fl_err err = {""};
+	size_t n = 0;
+
+	if (!pairs) {
+		agent->retry = true;
+		return;
+	}
+	for (size_t i = 0; i < agent->network.n_devices; i++) {
+		const struct fl_netdev *dev = &agent->network.devices[i];
+		const struct fl_agent_device *ours = device_of(agent, dev->ifindex);
+
+		if (dev->loopback)
+			continue;
+		pairs[n].ifindex = dev->ifindex;
+		pairs[n++].device = fl_device_entry(&agent->network, dev, &rules,
+						    ours && ours->attached && ours->got.xdp_tx);
+	}
+	if (fl_mirror_apply(agent->device_map, pairs, n, NULL, &err)) {
+		agent->retry = true;
+		fl_log_error("cannot write this node's devices: %s", err.text);
+	}
+}
+
+static void say_attached(const struct fl_agent_device *d)
+{
+	const char *tc = d->got.clsact ? "clsact" : "tcx";
+	const char *note = d->got.note;
+
+	if (d->role == FL_ROLE_POD)
+		fl_log_debug("device %s: pod side, %s", d->name, tc);
+	else if (d->got.mode == FL_DP_TC)
+		fl_log_info("device %s: %s%s%s%s", d->name, tc, *note ? " (" : "", note,
+			    *note ? ")" : "");
+	else
+		fl_log_info("device %s: %s XDP and %s", d->name,
+			    d->got.mode == FL_DP_XDP ? "native" : "generic", tc);
+}
+
+static void attach(struct fl_agent *agent, struct fl_agent_device *d)
+{
+	bool again = !d->attached && d->got.note[0]; /* has failed before: said already */
+	struct fl_err err = {""};
+	int r = fl_dp_attach_device(agent->dp, d->ifindex,
+				    d->role == FL_ROLE_POD ? FL_DP_POD : FL_DP_EXTERNAL, &d->got,
+				    &err);
+
+	if (!r) {
+		if (!d->attached)
+			say_attached(d);
+		d->attached = true;
+		return;
+	}
+	d->attached = false;
+	agent->attach_failed = true;
+	snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
+	snprintf(d->got.note, sizeof(d->got.note), "%.255s", err.text);
+	fl_log(again ? FL_LOG_DEBUG : FL_LOG_ERROR, "%s", err.text);
+}
+
+/* The devices that the network has now and that are ours to serve, keeping what we know about each.
+ */
+static int choose_devices(struct fl_agent *agent, struct fl_agent_device **ret_devices,
+			  size_t *ret_n)
+{
+	struct fl_device_rules rules = fl_agent_device_rules(agent);
+	struct fl_agent_device *devices = calloc(agent->network.n_devices + 1, sizeof(*devices));
+	size_t n = 0;
+
+	if (!devices)
+		return -ENOMEM;
+	for (size_t i = 0; i < agent->network.n_devices; i++) {
+		const struct fl_netdev *dev = &agent->network.devices[i];
+		enum fl_device_role role = fl_device_role(&agent->network, dev, &rules);
+		const struct fl_agent_device *old = device_of(agent, dev->ifindex);
+
+		if (role == FL_ROLE_NONE)
+			continue;
+		if (old && old->role == role)
+			devices[n] = *old;
+		devices[n].ifindex = dev->ifindex;
+		devices[n].role = role;
+		memcpy(devices[n].name, dev->name, sizeof(dev->name));
+		n++;
+	}
+	*ret_devices = devices;
+	*ret_n = n;
+	return 0;
+}
+
+static void update_programs(struct fl_agent *agent)
+{
+	struct fl_agent_device *devices, *old = agent->devices;
+	size_t n, n_old = agent->n_devices;
+
+	if (choose_devices(agent, &devices, &n)) {
+		agent->retry = true;
+		return;
+	}
+	agent->devices = devices;
+	agent->n_devices = n;
+	agent->attach_failed = false;
+	for (size_t i = 0; i < n; i++)
+		attach(agent, &devices[i]);
+	if (!agent->attach_failed)
+		agent->error[0] = '\0';
+	for (size_t i = 0; i < n_old; i++) {
+		if (device_of(agent, old[i].ifindex))
+			continue;
+		fl_dp_detach_device(agent->dp, old[i].ifindex);
+		fl_log_info("device %s: no longer served%s", old[i].name,
+			    fl_network_device(&agent->network, old[i].ifindex) ? ""
+									       : ", it is gone");
+	}
+	free(old);
+	for (size_t i = 0; i < n; i++)
+		if (devices[i].role == FL_ROLE_EXTERNAL)
+			return;
+	if (!old || n_old)
+		fl_log_warn("no device faces the network: nothing from outside is balanced (give "
+			    "--devices)");
+}
+
+void fl_agent_net_update(struct fl_agent *agent)
+{
+	struct fl_network network = {0};
+	struct fl_err err = {""};
+	bool changed;
+
+	agent->network_changed = false;
+	if (fl_network_scan(&network, &err)) {
+		agent->retry = true;
+		fl_log_error("%s", err.text);
+		return;
+	}
+	changed = !fl_network_equal(&network, &agent->network);
+	fl_network_fini(&agent->network);
+	agent->network = network;
+	if (changed)
+		fl_agent_next_hops_changed(agent);
+	/* addresses before programs: those that are attached next already know them */
+	write_addresses(agent);
+	/* at a cold start also devices; what a running datapath knows stays until programs are
+	 * replaced */
+	if (!agent->devices && !fl_dp_adopted(agent->dp))
+		write_devices(agent);
+	update_programs(agent);
+	write_devices(agent);
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* fairleadd: settings, then the agent; or only a check of what it would be given. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lb/agent.h"
+#include "lb/base/cleanup.h"
+#include "lb/base/log.h"
+#include "lb/options.h"
+#include "lb/source/manifest.h"
+
+enum exit_status {
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+};
+
+static void on_note(bool warning, const char *text, void *arg)
+{
+	fl_log(warning ? FL_LOG_WARN : FL_LOG_INFO, "%s", text);
+}
+
+static void store_freep(struct fl_store **store)
+{
+	fl_store_free(store);
+}
+
+static void source_freep(struct fl_source **source)
+{
+	fl_source_free(source);
+}
+
+static void count_problem(const struct fl_problem *p, void *arg)
+{
+	size_t *counts = arg;
+
+	counts[p->level]++;
+	fprintf(stderr, "%s:%u: %s: %s%s%s\n", p->file, p->line, fl_problem_level_name(p->level),
+		p->object, *p->object ? ": " : "", p->reason);
+}
+
+/* --check: settings were read already; read the manifests and say what is wrong with them. */
+static int check(const struct fl_settings *settings)
+{
+	_cleanup_(store_freep) struct fl_store *store = NULL;
+	_cleanup_(source_freep) struct fl_source *source = NULL;
+	size_t counts[FL_PROBLEM_NOTE + 1] = {0};
+	struct fl_err err = {""};
+	int r = fl_store_new(settings->node, &store);
+
+	if (!r)
+		r = fl_manifest_new((const char *const *)settings->manifests.items,
+				    settings->manifests.n, store, count_problem, counts, &source,
+				    &err);
+	if (!r)
+		r = fl_source_load(source, &err);
+	if (r) {
+		fprintf(stderr, "fairleadd: %s\n", err.text[0] ? err.text : strerror(-r));
+		return EXIT_FAILED;
+	}
+	printf("configuration is good; %zu Services, %zu EndpointSlices, %zu errors, %zu "
+	       "warnings\n",
+	       fl_store_count(store, FL_KIND_SERVICE), fl_store_count(store, FL_KIND_SLICE),
+	       counts[FL_PROBLEM_ERROR], counts[FL_PROBLEM_WARNING]);
+	return counts[FL_PROBLEM_ERROR] || !fl_source_complete(source) ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+static void set_oom_score(const struct fl_settings *settings)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!settings->oom_score_adj)
+		return;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || dprintf(fd, "%d", (int)settings->oom_score_adj - FL_OOM_SCORE_BIAS) < 0)
+		fl_log_warn("cannot set oomScoreAdj: %s", strerror(errno));
+}
+
+static int serve(const struct fl_settings *settings)
+{
+	struct fl_agent agent;
+	struct fl_err err = {""};
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	set_oom_score(settings);
+	r = fl_agent_start(&agent, settings, &err);
+	if (!r && !settings->once)
+		r = fl_agent_run(&agent, &err);
+	if (r)
+		fl_log_error("%s", err.text[0] ? err.text : strerror(-r));
+	/* --once has nobody to try again what failed */
+	else if (settings->once && (agent.retry || agent.attach_failed || !agent.settled))
+		r = -EIO;
+	fl_agent_stop(&agent);
+	return r ? EXIT_FAILED : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_(fl_settings_fini) struct fl_settings settings;
+	struct fl_err err = {""};
+	int r = fl_settings_init(&settings);
+
+	if (r)
+		return EXIT_FAILED;
+	r = fl_options_parse(argc, argv, &settings, on_note, NULL, &err);
+	if (r) {
+		fprintf(stderr, "fairleadd: %s\n", err.text[0] ? err.text : strerror(-r));
+		return r == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
+	}
+	if (settings.help) {
+		fl_options_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (settings.version) {
+		printf("fairleadd %s\n", FL_VERSION);
+		return EXIT_SUCCESS;
+	}
+	fl_log_level_set(settings.log_level);
+	return settings.check ? check(&settings) : serve(&settings);
+}

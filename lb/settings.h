@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What an operator can set, as plain data, and one table of all settings: its rows are command-line
+ * options, keys of the configuration file, or both.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/abi/fairlead.h"
+#include "lb/base/err.h"
+#include "lb/base/ip.h"
+#include "lb/dp/dp.h"
+
+struct fl_strings {
+	char **items; /* owned */
+	size_t n;
+};
+
+enum fl_tc_hook {
+	FL_TC_HOOK_AUTO,
+	FL_TC_HOOK_TCX,
+	FL_TC_HOOK_CLSACT,
+};
+
+struct fl_settings {
+	/* who and where; strings are owned, NULL when unset */
+	char *node;
+	struct fl_strings manifests;
+	char *config;
+	char *bpffs, *cgroup, *socket, *state_dir;
+	char *bind_address;			 /* overrides the node's address of its family */
+	char *healthz_address, *metrics_address; /* read from KubeProxyConfiguration, for later */
+	/* devices */
+	struct fl_strings devices; /* glob patterns; none or "auto": found */
+	struct fl_strings pod_devices;
+	uint32_t mode;	  /* enum fl_dp_mode */
+	uint32_t tc_hook; /* enum fl_tc_hook */
+	/* who is a pod, and where node ports are */
+	struct fl_strings cluster_cidr;
+	char *detect_mode, *pod_bridge, *pod_prefix;
+	struct fl_strings node_port_addresses;
+	char *node_port_range;
+	/* behaviour */
+	bool masquerade_all, masquerade_local, reject_unknown_port, node_hints, external_ips;
+	char *maglev_seed; /* any text, the same on all nodes */
+	uint32_t maglev_ratio, maglev_length;
+	uint32_t new_flow_rate, reject_rate; /* per CPU and second */
+	uint32_t timeout_s[FL_TIMEOUTS];     /* 0: default */
+	uint32_t next_hop_ttl_ms;
+	struct fl_dp_sizes sizes;
+	/* the process */
+	uint32_t log_level;	/* enum fl_log_level */
+	uint32_t oom_score_adj; /* plus OOM_SCORE_BIAS; 0: leave it */
+	bool once, check, version, help;
+};
+
+#define FL_OOM_SCORE_BIAS 2000
+
+enum fl_setting_type {
+	FL_SETTING_FLAG, /* option without argument; true or false in the file */
+	FL_SETTING_STRING,
+	FL_SETTING_STRINGS,	 /* repeated or separated by commas; a list in the file */
+	FL_SETTING_NUMBER,	 /* uint32_t */
+	FL_SETTING_SECONDS,	 /* uint32_t; "90", "90s", "24h" */
+	FL_SETTING_MILLISECONDS, /* uint32_t; "500ms", "1s" */
+	FL_SETTING_MODE,
+	FL_SETTING_TC_HOOK,
+	FL_SETTING_LOG_LEVEL,
+};
+
+struct fl_setting {
+	const char *option; /* of the command line, NULL none */
+	const char *key;    /* of FairleadConfiguration, with dots; NULL none */
+	enum fl_setting_type type;
+	size_t offset;	  /* in struct fl_settings */
+	const char *arg;  /* for --help */
+	const char *help; /* NULL for a key without an option */
+	char letter;	  /* short option, 0 none */
+};
+
+extern const struct fl_setting fl_setting_table[];
+extern const size_t fl_setting_count;
+
+/* Defaults. 0 or -ENOMEM. */
+int fl_settings_init(struct fl_settings *settings);
+void fl_settings_fini(struct fl_settings *settings);
+
+/*
+ * Set one from text. Strings of a list are added. 0, or -EINVAL with what is accepted in `err` (the
+ * caller names the option or key), or -ENOMEM.
+ */
+int fl_setting_set(struct fl_settings *settings, const struct fl_setting *setting, const char *text,
+		   struct fl_err *err);
+/* Make a list empty, so that what is added next replaces it; no-op for other types. */
+void fl_setting_clear(struct fl_settings *settings, const struct fl_setting *setting);
+const struct fl_setting *fl_setting_by_option(const char *option); /* or NULL */
+const struct fl_setting *fl_setting_by_key(const char *key);	   /* or NULL */
+
+/*
+ * What can only be judged when all is known: required ones, addresses, ranges. -EINVAL names the
+ * first fault. The node's name is taken from the host when unset, and brought into the form of
+ * rule 9.4.
+ */
+int fl_settings_finish(struct fl_settings *settings, struct fl_err *err);
+
+/* "24h0m0s", "1.5s", "200ms", or a number of `unit_ms`. 0 or -EINVAL. */
+int fl_duration_parse(const char *text, uint32_t unit_ms, uint64_t *ret_ms);
