@@ -21,6 +21,8 @@ struct fl_sync_options {
 	uint32_t maglev_length; /* fixed table length (a prime), 0 = by ratio */
 	uint32_t hz; /* jiffies per second */
 	bool reject_unknown_port; /* also program the address entries of rule 2.22 */
+	bool detector[FL_FAMILIES]; /* pod clients of the family can be told (fl_detect.on) */
+	bool masquerade_all; /* rule 5.3.1 */
 };
 
 /*

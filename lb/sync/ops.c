@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The kernel's side of struct fl_sync_ops: one system call for one element, batches for more, and element by
+ * element where the kernel has no batches for a type of map (LPM tries before 5.14).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <bpf/bpf.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/sync/ops.h"
+
+#define DUMP_BATCH 4096
+#define DUMP_BATCH_MAX (1U << 20)
+#define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
+
+const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS] = {
+	[FL_SYNC_FRONTENDS] = {"frontends", sizeof(struct fl_frontend_key), sizeof(struct fl_frontend)},
+	[FL_SYNC_RANGES] = {"ranges", sizeof(struct fl_range_key), sizeof(__u32)},
+	[FL_SYNC_MEMBERS] = {"members", sizeof(struct fl_member_key), sizeof(__u32)},
+};
+
+static int map_fd(const struct fl_maps *maps, enum fl_sync_map map)
+{
+	const int fds[FL_SYNC_MAPS] = {
+		[FL_SYNC_FRONTENDS] = maps->frontends_fd,
+		[FL_SYNC_RANGES] = maps->ranges_fd,
+		[FL_SYNC_MEMBERS] = maps->members_fd,
+	};
+
+	return fds[map];
+}
+
+static bool no_batch(int rc)
+{
+	return rc == -EINVAL || rc == -EOPNOTSUPP || rc == -NO_BATCH_ENOTSUPP;
+}
+
+static int update_each(int fd, const struct fl_sync_map_desc *desc, const char *keys,
+		       const char *values, uint32_t *count)
+{
+	for (uint32_t i = 0; i < *count; i++) {
+		if (bpf_map_update_elem(fd, keys + (size_t)i * desc->key_size,
+					values + (size_t)i * desc->value_size, BPF_ANY)) {
+			*count = i;
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, const void *values,
+			 uint32_t *count)
+{
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const int fd = map_fd(ctx, map);
+	uint32_t done = *count;
+
+	if (*count > 1) {
+		if (!bpf_map_update_batch(fd, keys, values, &done, NULL))
+			return 0;
+		if (!no_batch(-errno) || (done && done != *count)) {
+			*count = done < *count ? done : 0;
+			return -errno;
+		}
+	}
+	return update_each(fd, desc, keys, values, count);
+}
+
+static int remove_each(int fd, const struct fl_sync_map_desc *desc, const char *keys,
+		       uint32_t *count)
+{
+	for (uint32_t i = 0; i < *count; i++) {
+		if (bpf_map_delete_elem(fd, keys + (size_t)i * desc->key_size) && errno != ENOENT) {
+			*count = i;
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint32_t *count)
+{
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const int fd = map_fd(ctx, map);
+	const char *at = keys;
+	uint32_t done = 0;
+	int rc;
+
+	while (*count - done > 1) {
+		uint32_t n = *count - done;
+
+		if (!bpf_map_delete_batch(fd, at + (size_t)done * desc->key_size, &n, NULL))
+			return 0;
+		if (errno != ENOENT || n >= *count - done)
+			break;
+		done += n + 1; /* the one that is not there counts as removed */
+	}
+	if (done >= *count)
+		return 0;
+	/* whatever the batch stumbled over is found again one by one: removing twice does no harm */
+	*count -= done;
+	rc = remove_each(fd, desc, at + (size_t)done * desc->key_size, count);
+	*count += done;
+	return rc;
+}
+
+static int dump_each(int fd, const struct fl_sync_map_desc *desc,
+		     int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	_cleanup_free_ char *key = malloc(desc->key_size);
+	_cleanup_free_ char *next = malloc(desc->key_size);
+	_cleanup_free_ char *value = malloc(desc->value_size);
+	void *at = NULL;
+	int rc;
+
+	if (!key || !next || !value)
+		return -ENOMEM;
+	while (!bpf_map_get_next_key(fd, at, next)) {
+		char *swap = key;
+
+		key = next;
+		next = swap;
+		at = key;
+		if (bpf_map_lookup_elem(fd, key, value))
+			continue;
+		rc = fn(key, value, arg);
+		if (rc)
+			return rc;
+	}
+	return errno == ENOENT ? 0 : -errno;
+}
+
+static int dump_batches(int fd, const struct fl_sync_map_desc *desc,
+			int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	uint32_t token[2] = {0}, cap = DUMP_BATCH, n;
+	bool first = true, more = true;
+
+	while (more) {
+		_cleanup_free_ char *keys = malloc((size_t)cap * desc->key_size);
+		_cleanup_free_ char *values = malloc((size_t)cap * desc->value_size);
+		int rc;
+
+		if (!keys || !values)
+			return -ENOMEM;
+		n = cap;
+		rc = bpf_map_lookup_batch(fd, first ? NULL : token, token, keys, values, &n, NULL);
+		rc = rc ? -errno : 0;
+		/* one bucket of the hash holds more than the buffer */
+		if (rc == -ENOSPC && cap < DUMP_BATCH_MAX) {
+			cap *= 4;
+			continue;
+		}
+		if (rc && rc != -ENOENT)
+			return first && no_batch(rc) ? dump_each(fd, desc, fn, arg) : rc;
+		first = false;
+		more = !rc;
+		for (uint32_t i = 0; i < n; i++) {
+			rc = fn(keys + (size_t)i * desc->key_size,
+				values + (size_t)i * desc->value_size, arg);
+			if (rc)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+static int kernel_dump(void *ctx, enum fl_sync_map map,
+		       int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const int fd = map_fd(ctx, map);
+
+	/* the token of a batch over a trie is a key, not a bucket: walk it by keys */
+	return map == FL_SYNC_RANGES ? dump_each(fd, desc, fn, arg)
+				     : dump_batches(fd, desc, fn, arg);
+}
+
+const struct fl_sync_ops fl_sync_kernel_ops = {
+	.update = kernel_update,
+	.remove = kernel_remove,
+	.dump = kernel_dump,
+};

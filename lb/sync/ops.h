@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The hash maps that sync writes, behind a few verbs, so that a test can be the kernel: refuse the n-th
+ * element, and look at everything between two writes.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "lb/dp/maps.h"
+
+enum fl_sync_map {
+	FL_SYNC_FRONTENDS,
+	FL_SYNC_RANGES,
+	FL_SYNC_MEMBERS,
+	FL_SYNC_MAPS,
+};
+
+struct fl_sync_map_desc {
+	const char *name;
+	uint32_t key_size, value_size;
+};
+extern const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS];
+
+struct fl_sync_ops {
+	/*
+	 * Write *count elements in order. On failure the first *count are written, the next one was refused.
+	 * 0 or -errno; a full map is -E2BIG or -ENOSPC.
+	 */
+	int (*update)(void *ctx, enum fl_sync_map map, const void *keys, const void *values,
+		      uint32_t *count);
+	/* Remove *count elements in order; one that is not there counts as removed. Errors as above. */
+	int (*remove)(void *ctx, enum fl_sync_map map, const void *keys, uint32_t *count);
+	/* Call fn for every element; stops at non-zero, which is returned. -errno. */
+	int (*dump)(void *ctx, enum fl_sync_map map,
+		    int (*fn)(const void *key, const void *value, void *arg), void *arg);
+};
+
+/* ctx: const struct fl_maps * */
+extern const struct fl_sync_ops fl_sync_kernel_ops;

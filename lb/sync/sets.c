@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Backend sets in map fl_lines: written whole before anything points at them, shared by whoever wants the
+ * same backends with the same table length, and freed a second after the last user has gone, because a
+ * program that started before may still be reading.
+ */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "lb/sync/internal.h"
+
+#define GRACE_NS 1000000000ULL
+
+static uint32_t id_lines(uint32_t count)
+{
+	return (count + FL_LINE_IDS - 1) / FL_LINE_IDS;
+}
+
+uint32_t fl_set_lines(const struct fl_set *set)
+{
+	return id_lines(set->count) + (set->lut_len + FL_LINE_ORDINALS - 1) / FL_LINE_ORDINALS;
+}
+
+static const uint32_t *set_ids(const struct fl_sync *sync, const struct fl_set *set)
+{
+	return sync->maps->lines[set->slab].id;
+}
+
+static uint16_t *set_table(const struct fl_sync *sync, const struct fl_set *set)
+{
+	return sync->maps->lines[set->slab + id_lines(set->count)].ordinal;
+}
+
+void fl_sets_fini(struct fl_sync *sync)
+{
+	free(sync->sets.all);
+	free(sync->sets.inputs);
+	fl_index_fini(&sync->sets.index);
+	fl_maglev_scratch_fini(&sync->sets.scratch);
+	sync->sets = (struct fl_sets){0};
+}
+
+static uint64_t set_hash(const uint32_t *ids, uint32_t count, uint32_t lut_len)
+{
+	return XXH3_64bits_withSeed(ids, count * sizeof(*ids), lut_len);
+}
+
+static int element_get(struct fl_sets *sets, uint32_t *ret_set)
+{
+	int rc = fl_index_reserve(&sets->index, 1);
+
+	if (rc)
+		return rc;
+	if (sets->spare) {
+		*ret_set = sets->spare;
+		sets->spare = sets->all[*ret_set].next;
+	} else {
+		rc = fl_grow(&sets->all, &sets->cap, sets->n + 2ULL, sizeof(*sets->all));
+		if (rc)
+			return rc;
+		*ret_set = ++sets->n;
+	}
+	sets->all[*ret_set] = (struct fl_set){0};
+	sets->used++;
+	return 0;
+}
+
+static void element_put(struct fl_sets *sets, uint32_t s)
+{
+	sets->all[s] = (struct fl_set){.next = sets->spare};
+	sets->spare = s;
+	sets->used--;
+}
+
+static void enqueue(struct fl_sets *sets, uint32_t s)
+{
+	struct fl_set *set = &sets->all[s];
+
+	set->queued = true;
+	set->due_ns = 0;
+	set->prev = sets->last;
+	set->next = 0;
+	if (sets->last)
+		sets->all[sets->last].next = s;
+	else
+		sets->first = s;
+	sets->last = s;
+}
+
+static void dequeue(struct fl_sets *sets, uint32_t s)
+{
+	struct fl_set *set = &sets->all[s];
+
+	if (set->prev)
+		sets->all[set->prev].next = set->next;
+	else
+		sets->first = set->next;
+	if (set->next)
+		sets->all[set->next].prev = set->prev;
+	else
+		sets->last = set->prev;
+	set->queued = false;
+}
+
+static void share(struct fl_sets *sets, uint32_t s)
+{
+	sets->all[s].indexed = true;
+	fl_index_add(&sets->index, (uint32_t)sets->all[s].hash, s);
+}
+
+void fl_set_forget(struct fl_sync *sync, uint32_t s)
+{
+	struct fl_set *set = &sync->sets.all[s];
+
+	if (set->indexed)
+		fl_index_del(&sync->sets.index, (uint32_t)set->hash, s);
+	set->indexed = false;
+}
+
+/* Give up what a set without users holds. False: no memory to do it now. */
+static bool dissolve(struct fl_sync *sync, uint32_t s)
+{
+	struct fl_set *set = &sync->sets.all[s];
+	const uint32_t *ids = set_ids(sync, set);
+
+	/* runs that overlap are corruption found at start: nobody can say whose lines they are */
+	if (!set->overlaps && fl_lines_free(&sync->lines, set->slab, fl_set_lines(set)))
+		return false;
+	fl_set_forget(sync, s);
+	for (uint32_t i = 0; i < set->count; i++)
+		if (ids[i] < sync->backends.n && sync->backends.all[ids[i]].sets)
+			fl_backend_release(sync, ids[i]);
+	if (set->queued)
+		dequeue(&sync->sets, s);
+	element_put(&sync->sets, s);
+	return true;
+}
+
+static uint32_t set_find(const struct fl_sync *sync, uint64_t hash, const uint32_t *ids,
+			 uint32_t count, uint32_t lut_len)
+{
+	for (uint32_t step = 0, s;
+	     (s = fl_index_next(&sync->sets.index, (uint32_t)hash, &step)) != FL_INDEX_NONE;) {
+		const struct fl_set *set = &sync->sets.all[s];
+
+		if (set->hash == hash && set->count == count && set->lut_len == lut_len &&
+		    !memcmp(set_ids(sync, set), ids, count * sizeof(*ids)))
+			return s;
+	}
+	return 0;
+}
+
+int fl_set_take(struct fl_sync *sync, const uint32_t *ids, uint32_t count, uint32_t *ret_set)
+{
+	const uint32_t fixed = sync->options.maglev_length;
+	const uint32_t lut_len =
+		fixed ? fixed : fl_maglev_length(count, sync->options.maglev_ratio);
+	const uint64_t hash = set_hash(ids, count, lut_len);
+	uint32_t s = set_find(sync, hash, ids, count, lut_len);
+	struct fl_set *set;
+	int rc;
+
+	if (s) {
+		fl_set_ref(sync, s);
+		*ret_set = s;
+		return 0;
+	}
+	if (count > FL_MAGLEV_BACKENDS_MAX)
+		return -E2BIG;
+	rc = element_get(&sync->sets, &s);
+	if (rc)
+		return rc;
+	set = &sync->sets.all[s];
+	*set = (struct fl_set){
+		.hash = hash, .count = count, .lut_len = lut_len, .refs = 1, .unbuilt = true};
+	rc = fl_lines_alloc(&sync->lines, fl_set_lines(set), &set->slab);
+	if (rc) {
+		element_put(&sync->sets, s);
+		return rc;
+	}
+	memcpy(sync->maps->lines[set->slab].id, ids, count * sizeof(*ids));
+	for (uint32_t i = 0; i < count; i++)
+		fl_backend_hold(sync, ids[i]);
+	share(&sync->sets, s);
+	*ret_set = s;
+	return 0;
+}
+
+void fl_set_ref(struct fl_sync *sync, uint32_t s)
+{
+	if (!s)
+		return;
+	sync->sets.all[s].refs++;
+	if (sync->sets.all[s].queued)
+		dequeue(&sync->sets, s);
+}
+
+void fl_set_drop(struct fl_sync *sync, uint32_t s)
+{
+	if (!s || --sync->sets.all[s].refs)
+		return;
+	/* a set without a table was never in the map */
+	if (!sync->sets.all[s].unbuilt || !dissolve(sync, s))
+		enqueue(&sync->sets, s);
+}
+
+static int build_into(struct fl_sync *sync, const struct fl_set *set, uint16_t *table)
+{
+	struct fl_sets *sets = &sync->sets;
+	const uint32_t *ids = set_ids(sync, set);
+	int rc = fl_grow(&sets->inputs, &sets->cap_inputs, set->count, sizeof(*sets->inputs));
+
+	if (rc)
+		return rc;
+	for (uint32_t i = 0; i < set->count; i++) {
+		const struct fl_backend_ref *ref = &sync->backends.all[ids[i]];
+		struct fl_maglev_backend *input = &sets->inputs[i];
+
+		memcpy(input->ip.b, &ref->addr, sizeof(input->ip.b));
+		input->port = ntohs(ref->port);
+		input->proto = ref->proto;
+		input->weight = 1;
+	}
+	return fl_maglev_build(sets->inputs, set->count, sync->options.maglev_seed, set->lut_len,
+			       &sets->scratch, table);
+}
+
+int fl_set_build(struct fl_sync *sync, uint32_t s)
+{
+	struct fl_set *set = &sync->sets.all[s];
+	int rc;
+
+	if (!s || !set->unbuilt)
+		return 0;
+	rc = build_into(sync, set, set_table(sync, set));
+	if (rc)
+		return rc;
+	/* the table is there before the frontend that will name it */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	set->unbuilt = false;
+	sync->map_writes++;
+	return 0;
+}
+
+bool fl_set_intact(struct fl_sync *sync, uint32_t s)
+{
+	const struct fl_set *set = &sync->sets.all[s];
+	const uint32_t *ids = set_ids(sync, set);
+	uint16_t *table;
+	bool same;
+
+	for (uint32_t i = 0; i < set->count; i++)
+		if (!ids[i] || ids[i] >= sync->backends.n)
+			return false;
+	if (set_hash(ids, set->count, set->lut_len) != set->hash)
+		return false;
+	if (set->unbuilt)
+		return true;
+	table = malloc(set->lut_len * sizeof(*table));
+	/* without memory nothing can be said against it */
+	same = !table || build_into(sync, set, table) ||
+	       !memcmp(table, set_table(sync, set), set->lut_len * sizeof(*table));
+	free(table);
+	return same;
+}
+
+void fl_set_repair(struct fl_sync *sync, uint32_t s, const uint32_t *ids, uint32_t count)
+{
+	struct fl_set *set = &sync->sets.all[s];
+	uint32_t *to = sync->maps->lines[set->slab].id;
+	uint16_t *slots = set_table(sync, set), *table;
+
+	/* a set that never was what this state says, or no memory: it is reported again next time */
+	if (count != set->count || set_hash(ids, count, set->lut_len) != set->hash)
+		return;
+	table = malloc(set->lut_len * sizeof(*table));
+	if (!table)
+		return;
+	for (uint32_t i = 0; i < count; i++)
+		__atomic_store_n(&to[i], ids[i], __ATOMIC_RELAXED);
+	if (!build_into(sync, set, table))
+		for (uint32_t i = 0; i < set->lut_len; i++)
+			__atomic_store_n(&slots[i], table[i], __ATOMIC_RELAXED);
+	sync->map_writes++;
+	free(table);
+}
+
+/* A list found in the map. *ret_set 0: it cannot be used, and its lines are not there to be read. */
+int fl_set_adopt(struct fl_sync *sync, const struct fl_list *list, uint32_t *ret_set)
+{
+	struct fl_set probe = {.slab = list->slab, .count = list->count, .lut_len = list->lut_len};
+	const uint64_t n_lines = sync->maps->n_lines;
+	const uint32_t *ids;
+	uint32_t s;
+	int rc;
+
+	*ret_set = 0;
+	if (!list->count || !list->slab || list->count > FL_MAGLEV_BACKENDS_MAX ||
+	    !list->lut_len || list->lut_len > FL_MAGLEV_LENGTH_MAX || list->slab >= n_lines ||
+	    list->slab + (uint64_t)fl_set_lines(&probe) > n_lines)
+		return 0;
+	ids = set_ids(sync, &probe);
+	for (uint32_t i = 0; i < list->count; i++)
+		if (!ids[i] || ids[i] >= sync->backends.n)
+			return 0;
+	probe.hash = set_hash(ids, list->count, list->lut_len);
+	s = set_find(sync, probe.hash, ids, list->count, list->lut_len);
+	if (s && sync->sets.all[s].slab == list->slab) {
+		*ret_set = s;
+		return 0;
+	}
+	rc = element_get(&sync->sets, &s);
+	if (rc)
+		return rc;
+	sync->sets.all[s] = probe;
+	for (uint32_t i = 0; i < list->count; i++)
+		fl_backend_hold(sync, ids[i]);
+	share(&sync->sets, s);
+	*ret_set = s;
+	return 0;
+}
+
+uint64_t fl_sets_reap(struct fl_sync *sync, uint64_t now_ns)
+{
+	struct fl_sets *sets = &sync->sets;
+
+	/* those let go since the last call do not know the time yet; they are at the end */
+	for (uint32_t s = sets->last; s && !sets->all[s].due_ns; s = sets->all[s].prev)
+		sets->all[s].due_ns = now_ns + GRACE_NS;
+	while (sets->first && sets->all[sets->first].due_ns <= now_ns)
+		if (!dissolve(sync, sets->first))
+			break;
+	return sets->first ? sets->all[sets->first].due_ns : 0;
+}
