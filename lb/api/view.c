@@ -71,6 +71,8 @@ static int view_sort(struct fl_view *view)
 	view->by_key = calloc(view->n_frontends + 1, sizeof(*view->by_key));
 	if (!view->by_key)
 		return -ENOMEM;
+	if (!view->n_frontends)
+		return 0;
 	qsort(view->frontends, view->n_frontends, sizeof(*view->frontends), cmp_frontends);
 	for (size_t i = 0; i < view->n_frontends; i++)
 		view->by_key[i] = (uint32_t)i;
