@@ -58,20 +58,25 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 static __always_inline int handle(struct __sk_buff *skb, bool v6, enum fl_hook hook, struct fl_packet *p,
 				  struct fl_verdict *v)
 {
+	bool out = hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS;
+
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
 	if (fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), v6, p))
 		return TC_ACT_UNSPEC;
-	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
-		fl_decide_egress(v6, p, v);
-	else
-		fl_decide_ingress(skb, v6, p, hook, v);
-	return finish(skb, v6, p, v, hook);
+	__builtin_memset(v, 0, sizeof(*v));
+	if (out ? !fl_egress_fast(v6, p, v) : !fl_decide_fast(skb, v6, p, hook, v)) {
+		if (out)
+			fl_decide_egress_slow(v6, p, v);
+		else
+			fl_decide_slow(skb, v6, p, hook, v);
+	}
+	return v->action == FL_PASS ? TC_ACT_UNSPEC : finish(skb, v6, p, v, hook);
 }
 
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
-	struct fl_verdict v = {};
-	struct fl_packet p = {};
+	struct fl_verdict v;
+	struct fl_packet p;
 
 	if (skb->protocol == bpf_htons(FL_ETH_P_IP))
 		return handle(skb, false, hook, &p, &v);

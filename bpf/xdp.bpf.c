@@ -10,19 +10,8 @@ static __always_inline int drop(__u32 reason)
 	return XDP_DROP;
 }
 
-static __noinline int answer(struct xdp_md *ctx, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
-{
-	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
-
-	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
-		return drop(FL_REASON_REJECT_RATE);
-	if (fl_icmp_answer(ctx, v6, p, kind, v->hop.mtu))
-		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(v->reason);
-	return XDP_TX;
-}
-
-static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
+/* Send a packet on its way: FL_PASS, FL_STACK, FL_FORWARD, FL_TO_TC. */
+static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
 {
 	switch (v->action) {
 	case FL_FORWARD:
@@ -41,46 +30,94 @@ static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_p
 			return drop(FL_REASON_REWRITE_FAILED);
 		fl_count(FL_COUNTER_TO_TC);
 		return XDP_PASS;
-	case FL_REJECT:
-	case FL_TOO_BIG:
-		return answer(ctx, v6, p, v);
-	case FL_DROP:
-		return drop(v->reason);
 	}
 	return XDP_PASS;
 }
 
-/* A function of its own: inlined beside IPv4's it would take more stack than the calls below can spare. */
+static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
+{
+	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+
+	if (v->action == FL_DROP)
+		return drop(v->reason);
+	if (v->action != FL_REJECT && v->action != FL_TOO_BIG)
+		return send(ctx, v6, p, v);
+	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
+		return drop(FL_REASON_REJECT_RATE);
+	if (fl_icmp_answer(ctx, v6, p, kind, v->hop.mtu))
+		return drop(FL_REASON_REWRITE_FAILED);
+	fl_count(v->reason);
+	return XDP_TX;
+}
+
+static __noinline int finish4(struct xdp_md *ctx, const struct fl_packet *p, const struct fl_verdict *v)
+{
+	return finish(ctx, false, p, v);
+}
+
 static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p, const struct fl_verdict *v)
 {
 	return finish(ctx, true, p, v);
 }
 
-/* p and v are the caller's, so that both families share their place on the stack */
-static __always_inline int handle(struct xdp_md *ctx, bool v6, struct fl_packet *p, struct fl_verdict *v)
+/* The short way. -1: not taken. */
+static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 {
-	if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, p))
+	struct fl_verdict v;
+	struct fl_packet p;
+
+	if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, &p))
 		return XDP_PASS;
-	fl_decide_ingress(ctx, v6, p, FL_HOOK_INGRESS, v);
-	return v6 ? finish6(ctx, p, v) : finish(ctx, false, p, v);
+	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &v)) ? send(ctx, v6, &p, &v) : -1;
+}
+
+/* Functions of their own: inlined they would take the stack that the long way needs. */
+static __noinline int handle_fast4(struct xdp_md *ctx)
+{
+	return handle_fast(ctx, false);
+}
+
+static __noinline int handle_fast6(struct xdp_md *ctx)
+{
+	return handle_fast(ctx, true);
 }
 
 SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
 {
 	void *data = fl_ctx_data(ctx);
-	struct fl_verdict v = {};
-	struct fl_packet p = {};
-	__be16 proto;
+	struct fl_verdict v;
+	struct fl_packet p;
+	int action;
+	bool v6;
 
 	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
 		return XDP_PASS;
-	proto = *(__be16 *)(data + 12);
-	if (proto == bpf_htons(FL_ETH_P_IP))
-		return handle(ctx, false, &p, &v);
-	if (proto == bpf_htons(FL_ETH_P_IPV6))
-		return handle(ctx, true, &p, &v);
-	return XDP_PASS;
+	switch (*(__be16 *)(data + 12)) {
+	case bpf_htons(FL_ETH_P_IP):
+		v6 = false;
+		action = handle_fast4(ctx);
+		break;
+	case bpf_htons(FL_ETH_P_IPV6):
+		v6 = true;
+		action = handle_fast6(ctx);
+		break;
+	default:
+		return XDP_PASS;
+	}
+	if (likely(action >= 0))
+		return action;
+	/* parsed once more rather than kept at hand all along the short way */
+	if (v6) {
+		if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), true, &p))
+			return XDP_PASS;
+		fl_decide_slow(ctx, true, &p, FL_HOOK_INGRESS, &v);
+		return finish6(ctx, &p, &v);
+	}
+	if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), false, &p))
+		return XDP_PASS;
+	fl_decide_slow(ctx, false, &p, FL_HOOK_INGRESS, &v);
+	return finish4(ctx, &p, &v);
 }
 
 /* Run by the agent, never attached: the datapath's own clock, which no time namespace shifts. */

@@ -75,23 +75,13 @@ static __always_inline struct fl_flow_head *fl_flow_at(bool v6, __u32 slot)
 	return bucket ? fl_flow_way(v6, bucket, slot) : NULL;
 }
 
-static __always_inline bool fl_words_equal(const __be32 *a, const __be32 *b, int n)
-{
-	__u32 difference = 0;
-
-#pragma unroll
-	for (int i = 0; i < n; i++)
-		difference |= a[i] ^ b[i];
-	return !difference;
-}
-
 static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *head, const struct fl_tuple6 *t, __u8 proto)
 {
 	if (v6) {
 		const struct fl_flow6 *f = (const void *)head;
 
 		return *(__u32 *)&f->key.sport == fl_ports(t) && head->proto == proto &&
-		       fl_words_equal(f->key.saddr.w, t->saddr.w, 4) && fl_words_equal(f->key.daddr.w, t->daddr.w, 4);
+		       fl_addr_equal(&f->key.saddr, &t->saddr) && fl_addr_equal(&f->key.daddr, &t->daddr);
 	} else {
 		const struct fl_flow4 *f = (const void *)head;
 

@@ -170,8 +170,8 @@ __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_ho
 }
 
 /*
- * The short way: an established flow, an ordinary packet of it, a fresh next hop. False: take the long way; nothing
- * was changed.
+ * The short way: an established flow, an ordinary packet of it, a fresh next hop, and nothing in the way. False: take
+ * the long way; nothing was changed.
  */
 static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
 					   struct fl_verdict *v)
@@ -206,20 +206,21 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 		fl_verdict_forward(ctx, p, v);
 	else
 		return false;
-	if (!fl_flow_unchanged(&ref, v->to.sport))
+	if (v->action == FL_DROP || v->action == FL_TOO_BIG || !fl_flow_unchanged(&ref, v->to.sport))
 		return false;
 	if (v->action != FL_TO_TC)
 		fl_flow_touch(head, now, p->len);
 	return true;
 }
 
-/* For packets that arrive, from the network or from a pod. */
-static __always_inline void fl_decide_ingress(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
-					      struct fl_verdict *v)
+/*
+ * The long way for packets that arrive, from the network or from a pod. p and v are handed to functions, so they live in
+ * memory; those of the short way are others, which the compiler keeps in registers.
+ */
+static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
+					   struct fl_verdict *v)
 {
-	if (likely(fl_decide_fast(ctx, v6, p, hook, v)))
-		return;
-	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	__builtin_memset(v, 0, sizeof(*v));
 	if ((v6 ? fl_decide_known6(ctx, p, v) : fl_decide_known4(ctx, p, v)) != FL_UNKNOWN)
 		return;
 	if (v6)

@@ -66,29 +66,37 @@ __noinline int fl_egress_slow6(const struct fl_packet *p, struct fl_verdict *v)
 	return 0;
 }
 
-static __always_inline void fl_decide_egress(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+/* The short way out: false when the long one is needed. */
+static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p, struct fl_verdict *v)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_ref ref;
+	__u32 now, state;
+	__u8 flags;
 
+	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref))
+		return false;
+	flags = ref.head->flags;
 	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
-	if (fl_flow_find(v6, &p->tuple, p->proto, hash, &ref)) {
-		__u32 now = fl_now(), state = fl_flow_state(ref.word);
-		__u8 flags = ref.head->flags;
+	/* only replies to unmasqueraded flows are translated on their way out */
+	if (!(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT)
+		return true;
+	now = fl_now();
+	state = fl_flow_state(ref.word);
+	if (state != FL_FLOW_ESTABLISHED || p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	    (__s32)(now - ref.head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
+		return false;
+	fl_flow_rewrite(v6, ref.head, &v->to);
+	if (!fl_flow_unchanged(&ref, v->to.sport))
+		return false;
+	fl_flow_touch(ref.head, now, p->len);
+	fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+	return true;
+}
 
-		/* only replies to unmasqueraded flows are translated on their way out */
-		if (!(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT)
-			return;
-		if (state == FL_FLOW_ESTABLISHED && !(p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST)) &&
-		    (__s32)(now - ref.head->last_seen) <= (__s32)fl_flow_timeout(state, p->proto)) {
-			fl_flow_rewrite(v6, ref.head, &v->to);
-			if (fl_flow_unchanged(&ref, v->to.sport)) {
-				fl_flow_touch(ref.head, now, p->len);
-				fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
-				return;
-			}
-		}
-	}
+static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+{
+	__builtin_memset(v, 0, sizeof(*v));
 	if (v6)
 		fl_egress_slow6(p, v);
 	else

@@ -56,7 +56,7 @@ static __always_inline __u32 fl_now(void)
 
 static __always_inline bool fl_addr_equal(const struct fl_addr *a, const struct fl_addr *b)
 {
-	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
+	return !((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) | (a->w[3] ^ b->w[3]));
 }
 
 static __always_inline bool fl_addr_is_zero(const struct fl_addr *a)

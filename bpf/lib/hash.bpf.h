@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The hash of a tuple: a few multiply-and-fold rounds under a secret seed. The multipliers are odd constants with
- * mixed bits (the golden ratio and two of the well-known finaliser constants of MurmurHash3, public domain).
+ * mixed bits (the golden ratio, and a finaliser constant of MurmurHash3, which is public domain).
  */
 #pragma once
 
@@ -17,9 +17,7 @@ static __always_inline __u64 fl_hash_round(__u64 h, __u64 value)
 static __always_inline __u64 fl_hash_finish(__u64 h)
 {
 	h *= 0xff51afd7ed558ccdULL;
-	h ^= h >> 33;
-	h *= 0xc4ceb9fe1a85ec53ULL;
-	return h ^ (h >> 29);
+	return h ^ (h >> 32);
 }
 
 static __always_inline __u64 fl_pair(__u32 low, __u32 high)

@@ -75,6 +75,7 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, bool v6, 
 		need = sizeof(*ip);
 	}
 	p->len = l3_len;
+	p->pad = 0;
 	ports = *(__u32 *)l4;
 	p->tuple.sport = (__be16)ports;
 	p->tuple.dport = (__be16)(ports >> 16);
