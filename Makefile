@@ -161,6 +161,7 @@ install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
 	install -D -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
 	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fairleadd.service)
+	install -D -m 644 tools/completion/fairlead.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fairlead
 	$(foreach m,$(wildcard tools/man/*.[158]),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m));)
 
 clean: ## remove what was built
