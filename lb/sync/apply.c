@@ -33,7 +33,8 @@ static int collect_frontend(struct fl_apply *apply, struct fl_port *port, uint32
 
 	fl_claim_value(front->claims, sync, &value, set);
 	if (front->present && !memcmp(&value, &front->value, sizeof(value))) {
-		front->adopted = false;
+		/* unless the port can still be undone, the value is now of this process */
+		front->adopted &= port != NULL;
 		return 0;
 	}
 	if (somebody_elses(sync, front)) {
@@ -189,6 +190,17 @@ static void write_dirty(struct fl_apply *apply)
 	fl_writes_fini(&removals);
 }
 
+/* What was found there and is right belongs to this process from now on. */
+static void own_frontends(struct fl_sync *sync, const struct fl_state *state)
+{
+	for (uint32_t i = 0; state && i < state->n_claims; i++) {
+		struct fl_front *front = &sync->fronts.all[state->claims[i].frontend];
+
+		if (front->claims == &state->claims[i] && !front->dirty)
+			front->adopted = false;
+	}
+}
+
 /* The wanted states are in force now; port->want holds the old one until finish(). */
 static void switch_over(struct fl_sync *sync)
 {
@@ -208,6 +220,7 @@ static void switch_over(struct fl_sync *sync)
 		port->want = old;
 		if (old)
 			fl_claims_unlink(sync, old);
+		own_frontends(sync, port->cur);
 	}
 }
 

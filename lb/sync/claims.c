@@ -71,7 +71,7 @@ void fl_front_gc(struct fl_sync *sync, uint32_t f)
 	struct fl_fronts *fronts = &sync->fronts;
 	struct fl_front *front = &fronts->all[f];
 
-	if (!front->used || front->present || front->dirty || front->claims)
+	if (!front->used || front->present || front->dirty || front->refs)
 		return;
 	fl_index_del(&fronts->index, key_hash(&front->key), f);
 	*front = (struct fl_front){.set = {fronts->spare}};

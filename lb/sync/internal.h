@@ -150,6 +150,7 @@ struct fl_front {
 	bool adopted; /* the value is from before this process and no claim has written it */
 	struct fl_frontend value; /* in the map, if present */
 	uint32_t set[FL_SIDES]; /* the sets it names, 0 none */
+	uint32_t refs; /* claims, in the list or not */
 	struct fl_claim *claims;
 };
 
@@ -248,7 +249,8 @@ struct fl_sync {
 	uint64_t map_writes, revision, writes_at_begin;
 	bool settled, in_batch;
 	bool stale; /* members or ranges are known to need a repair */
-	bool corrupt; /* so are backends or lines */
+	bool sweep; /* ... that needs the second half, fl_sync_sweep() */
+	bool corrupt; /* backends or lines are known to need a repair */
 };
 
 /* fl_sync_new() with another kernel. */
@@ -256,8 +258,9 @@ int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *o
 		     const struct fl_sync_ops *ops, void *ctx, struct fl_sync **ret_sync,
 		     struct fl_err *err);
 int fl_sync_adopt(struct fl_sync *sync, struct fl_err *err);
-/* Mend what fl_sync_verify() or a failed write left noted, frontends apart. */
+/* Mend what fl_sync_verify() or a failed write left noted: what frontends need, and then what none needs. */
 int fl_sync_repair(struct fl_sync *sync, struct fl_err *err);
+int fl_sync_sweep(struct fl_sync *sync, struct fl_err *err);
 /* Write all that is pending or dirty. 0, or the first failure. */
 int fl_sync_apply(struct fl_sync *sync, struct fl_err *err);
 int fl_port_pend(struct fl_sync *sync, struct fl_port *port);

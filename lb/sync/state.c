@@ -194,6 +194,7 @@ static int take_front(struct fl_sync *sync, struct fl_state *state,
 
 	if (rc)
 		return rc;
+	sync->fronts.all[claim->frontend].refs++;
 	claim->state = state;
 	claim->next = NULL;
 	claim->type = type;
@@ -262,8 +263,10 @@ void fl_state_free(struct fl_sync *sync, struct fl_state **ptr)
 	if (!state)
 		return;
 	fl_claims_unlink(sync, state);
-	for (uint32_t i = 0; i < state->n_claims; i++)
+	for (uint32_t i = 0; i < state->n_claims; i++) {
+		sync->fronts.all[state->claims[i].frontend].refs--;
 		fl_front_gc(sync, state->claims[i].frontend);
+	}
 	for (uint32_t i = 0; i < state->n_ranges; i++)
 		fl_mirror_unwant(&sync->ranges, state->ranges[i]);
 	for (uint32_t i = 0; i < state->n_members; i++)

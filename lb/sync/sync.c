@@ -373,6 +373,11 @@ int fl_sync_commit(struct fl_sync *sync, struct fl_err *err)
 	return rc;
 }
 
+static void keep_first(int *rc, int next)
+{
+	*rc = *rc ? *rc : next;
+}
+
 int fl_sync_retry(struct fl_sync *sync, struct fl_err *err)
 {
 	int rc, revive_rc;
@@ -380,13 +385,13 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err)
 	fl_sync_begin(sync);
 	rc = fl_sync_repair(sync, err);
 	revive_rc = fl_ports_revive(sync, INT32_MAX);
-	if (!rc)
-		rc = fl_sync_apply(sync, err);
-	if (!rc && revive_rc < 0)
+	if (revive_rc < 0 && !rc)
 		rc = fl_err_set(err, revive_rc, "%s/%s port \"%s\": map backends or lines: %s",
 				sync->failed->pub.ns, sync->failed->pub.name,
 				sync->failed->pub.port_name,
 				revive_rc == -ENOSPC ? "full" : strerror(-revive_rc));
+	keep_first(&rc, fl_sync_apply(sync, rc ? NULL : err));
+	keep_first(&rc, fl_sync_sweep(sync, rc ? NULL : err));
 	revise(sync);
 	sync->in_batch = false;
 	return rc;

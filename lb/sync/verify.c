@@ -214,24 +214,25 @@ int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void
 
 /* ---- mending ---------------------------------------------------------------------------------------- */
 
-static int repair_mirror(struct fl_apply *apply, struct fl_mirror *mirror)
+/* Elements that are wanted and not there are written, or those there and not wanted removed. */
+static int repair_mirror(struct fl_apply *apply, struct fl_mirror *mirror, bool removals)
 {
-	struct fl_writes additions = {.map = mirror->map}, removals = {.map = mirror->map};
+	struct fl_writes writes = {.map = mirror->map};
 	static const __u32 one = 1;
 	int rc = 0;
 
 	for (uint32_t e = 0; e < mirror->n && !rc; e++) {
 		const struct fl_mirror_element *element = &mirror->all[e];
 
-		if (!element->used || element->present == !!element->wanted)
-			continue;
-		rc = fl_writes_add(element->present ? &removals : &additions, e, NULL,
-				   fl_mirror_key(mirror, e), element->present ? NULL : &one, NULL);
+		if (element->used && element->present == removals && !element->wanted == removals)
+			rc = fl_writes_add(&writes, e, NULL, fl_mirror_key(mirror, e),
+					   removals ? NULL : &one, NULL);
 	}
-	fl_writes_remove(apply, &removals);
-	fl_writes_run(apply, &additions);
-	fl_writes_fini(&additions);
-	fl_writes_fini(&removals);
+	if (removals)
+		fl_writes_remove(apply, &writes);
+	else
+		fl_writes_run(apply, &writes);
+	fl_writes_fini(&writes);
 	return rc;
 }
 
@@ -263,18 +264,29 @@ static void repair_memory(struct fl_sync *sync)
 			repair_sets(sync, port->cur);
 }
 
-int fl_sync_repair(struct fl_sync *sync, struct fl_err *err)
+static int repair_mirrors(struct fl_sync *sync, bool removals, struct fl_err *err)
 {
 	struct fl_apply apply = {.sync = sync, .err = err};
-	int rc;
+	int rc = repair_mirror(&apply, &sync->members, removals);
 
+	if (!rc)
+		rc = repair_mirror(&apply, &sync->ranges, removals);
+	return rc ? fl_err_set(err, rc, "sync: out of memory") : apply.rc;
+}
+
+int fl_sync_repair(struct fl_sync *sync, struct fl_err *err)
+{
 	if (sync->corrupt)
 		repair_memory(sync);
-	if (!sync->stale)
-		return 0;
-	sync->stale = false;
-	rc = repair_mirror(&apply, &sync->members);
-	if (!rc)
-		rc = repair_mirror(&apply, &sync->ranges);
-	return rc ? fl_err_set(err, rc, "sync: out of memory") : apply.rc;
+	sync->sweep = sync->stale;
+	sync->stale = false; /* until something is refused again */
+	return sync->sweep ? repair_mirrors(sync, false, err) : 0;
+}
+
+int fl_sync_sweep(struct fl_sync *sync, struct fl_err *err)
+{
+	const bool sweep = sync->sweep;
+
+	sync->sweep = false;
+	return sweep ? repair_mirrors(sync, true, err) : 0;
 }
