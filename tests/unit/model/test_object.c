@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Objects are equal when every field is (rules 1.16, 4.12), and can be freed half-built. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/doc.h"
+#include "lb/k8s/decode.h"
+#include "lb/model/object.h"
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+
+static int take(struct fl_object *object, unsigned int line, void *arg)
+{
+	*(struct fl_object *)arg = *object;
+	return 0;
+}
+
+static int complain(const struct fl_problem *problem, void *arg)
+{
+	fail_msg("%s", problem->reason);
+	return 0;
+}
+
+/* The object that this text describes, with `from` replaced by `to`. */
+static struct fl_object object(const char *text, const char *from, const char *to)
+{
+	struct fl_object result = {0};
+	const struct fl_decode_sink sink = {take, complain, &result};
+	const char *at = strstr(text, from);
+	struct fl_doc *doc = NULL;
+	char changed[1024];
+
+	assert_non_null(at);
+	snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text, to,
+		 at + strlen(from));
+	assert_int_equal(fl_doc_parse(changed, strlen(changed), FL_DOC_YAML, &doc, NULL), 0);
+	assert_int_equal(fl_decode(doc, "", &sink), 0);
+	fl_doc_free(&doc);
+	assert_non_null(result.service);
+	return result;
+}
+
+static bool equal(const struct fl_object *a, const struct fl_object *b)
+{
+	switch (a->kind) {
+	case FL_KIND_SERVICE:
+		return fl_service_equal(a->service, b->service);
+	case FL_KIND_SLICE:
+		return fl_slice_equal(a->slice, b->slice);
+	case FL_KIND_NODE:
+		return fl_node_equal(a->node, b->node);
+	}
+	return false;
+}
+
+struct change {
+	const char *from, *to;
+};
+
+static void check(const char *text, const struct change *changes, size_t n,
+		  const struct change *irrelevant)
+{
+	struct fl_object a = object(text, "", ""),
+			 b = object(text, irrelevant->from, irrelevant->to);
+
+	assert_true(equal(&a, &b));
+	fl_object_free(&b);
+	for (size_t i = 0; i < n; i++) {
+		b = object(text, changes[i].from, changes[i].to);
+		if (equal(&a, &b) || equal(&b, &a))
+			fail_msg("%s -> %s goes unnoticed", changes[i].from, changes[i].to);
+		fl_object_free(&b);
+		assert_null(b.service);
+	}
+	fl_object_free(&a);
+}
+
+static void test_service_equal(void **state)
+{
+	static const char text[] =
+		"apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop, uid: x, "
+		"labels: {a: b},\n"
+		" creationTimestamp: '2024-05-01T10:00:00Z'}\n"
+		"spec: {type: LoadBalancer, clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, "
+		"'fd00::1'],\n"
+		" ipFamilies: [IPv4, IPv6], externalIPs: [203.0.113.1], externalTrafficPolicy: "
+		"Local,\n"
+		" internalTrafficPolicy: Cluster, healthCheckNodePort: 32000, sessionAffinity: "
+		"ClientIP,\n"
+		" sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}},\n"
+		" loadBalancerSourceRanges: [192.0.2.0/24],\n"
+		" ports: [{name: http, port: 80, nodePort: 30080, protocol: TCP}]}\n"
+		"status: {loadBalancer: {ingress: [{ip: 198.51.100.1, ipMode: VIP}]}}\n";
+	static const struct change changes[] = {
+		{"name: web", "name: wob"},
+		{"shop", "shed"},
+		{"10:00:00Z", "10:00:01Z"},
+		{"{a: b}", "{service.kubernetes.io/service-proxy-name: ''}"},
+		{"LoadBalancer", "NodePort"},
+		{"clusterIP: 10.0.0.1", "clusterIP: None"},
+		{"[10.0.0.1,", "[10.0.0.2,"},
+		{"fd00::1", "fd00::2"},
+		{", IPv6]", "]"},
+		{"203.0.113.1", "203.0.113.2"},
+		{"[203.0.113.1]", "[203.0.113.1, 203.0.113.2]"},
+		{"externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster"},
+		{"internalTrafficPolicy: Cluster", "internalTrafficPolicy: Local"},
+		{"32000", "32001"},
+		{"ClientIP,", "None,"},
+		{"60", "61"},
+		{"192.0.2.0/24", "192.0.2.0/25"},
+		{"192.0.2.0/24", "192.0.3.0/24"},
+		{"[192.0.2.0/24]", "[]"},
+		{"name: http", "name: https"},
+		{"port: 80", "port: 81"},
+		{"30080", "30081"},
+		{"TCP}", "UDP}"},
+		{"TCP}", "TCP}, {name: x, port: 1}"},
+		{"198.51.100.1", "198.51.100.2"},
+		{"VIP", "Proxy"},
+		{"ip: 198.51.100.1", "hostname: x"},
+		{"[{ip: 198.51.100.1, ipMode: VIP}]", "[]"},
+	};
+
+	check(text, changes, N(changes), &(struct change){"uid: x", "uid: y"});
+}
+
+static void test_slice_equal(void **state)
+{
+	static const char text[] =
+		"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"
+		"metadata: {name: e, namespace: shop, resourceVersion: '1',\n"
+		" labels: {kubernetes.io/service-name: web}}\n"
+		"endpoints: [{addresses: [10.1.0.1], nodeName: node-1, zone: z,\n"
+		" conditions: {ready: true, serving: true, terminating: false},\n"
+		" hints: {forZones: [{name: a}], forNodes: [{name: n}]}}]\n"
+		"ports: [{name: http, port: 80, protocol: TCP}]\n";
+	static const struct change changes[] = {
+		{"name: e", "name: f"},
+		{"shop", "shed"},
+		{"web", "wob"},
+		{"10.1.0.1", "10.1.0.2"},
+		{"node-1", "node-2"},
+		{"ready: true", "ready: false"},
+		{"serving: true", "serving: false"},
+		{"terminating: false", "terminating: true"},
+		{"name: a}", "name: b}"},
+		{"name: a}", "name: a}, {name: b}"},
+		{"name: n}", "name: m}"},
+		{"endpoints: [", "endpoints: [{addresses: [10.1.0.9]}, "},
+		{"http", "https"},
+		{"80", "81"},
+		{"TCP", "UDP"},
+		{"ports: [{name: http, port: 80, protocol: TCP}]", "ports: []"},
+	};
+
+	/* the version only breaks ties (rule 4.8) */
+	check(text, changes, N(changes), &(struct change){"'1'", "'2'"});
+}
+
+static void test_slice_family_counts(void **state)
+{
+	static const char text[] =
+		"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, "
+		"metadata: {name: e, labels: {kubernetes.io/service-name: web}}}";
+	static const struct change change = {"IPv4", "IPv6"};
+
+	check(text, &change, 1, &(struct change){"", ""});
+}
+
+static void test_node_equal(void **state)
+{
+	static const char text[] =
+		"apiVersion: v1\nkind: Node\nmetadata: {name: n, labels: "
+		"{topology.kubernetes.io/zone: a, b: c}}\n"
+		"spec: {podCIDRs: [10.1.0.0/24], taints: [{key: other}]}\n"
+		"status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}\n";
+	static const struct change changes[] = {
+		{"name: n,", "name: m,"},
+		{"zone: a", "zone: b"},
+		{"10.1.0.0/24", "10.1.1.0/24"},
+		{"[10.1.0.0/24]", "[]"},
+		{"other", "ToBeDeletedByClusterAutoscaler"},
+		{"192.0.2.1", "192.0.2.2"},
+		{"InternalIP", "Hostname"},
+		{"name: n,", "name: n, deletionTimestamp: now,"},
+	};
+
+	check(text, changes, N(changes), &(struct change){"b: c", "b: d"});
+}
+
+static void test_free_half_built(void **state)
+{
+	struct fl_service *service = calloc(1, sizeof(*service));
+	struct fl_slice *slice = calloc(1, sizeof(*slice));
+	struct fl_node *node = calloc(1, sizeof(*node));
+	struct fl_object none = {.kind = FL_KIND_NODE};
+
+	service->n_ports = slice->n_ports = slice->n_endpoints = 3; /* counted, never allocated */
+	slice->endpoints = calloc(3, sizeof(*slice->endpoints));
+	slice->endpoints[1].n_zone_hints = 2;
+	fl_service_free(&service);
+	fl_slice_free(&slice);
+	fl_node_free(&node);
+	assert_null(service);
+	assert_null(slice);
+	assert_null(node);
+	fl_service_free(&service);
+	fl_slice_free(&slice);
+	fl_node_free(&node);
+	fl_object_free(&none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_service_equal),	    cmocka_unit_test(test_slice_equal),
+		cmocka_unit_test(test_slice_family_counts), cmocka_unit_test(test_node_equal),
+		cmocka_unit_test(test_free_half_built),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
