@@ -67,19 +67,20 @@ deps: ## install what building and testing needs (Debian packages)
 	$(Q)tools/install-deps
 
 # ---- rules -----------------------------------------------------------------------------------------
-$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+# static pattern rules: make takes no chain of implicit ones where $(BUILD)/%.o: %.c fits as well
+$(BPF_OBJ): $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
+$(SKEL): $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name fl_$* > $@
 
-$(BUILD)/bench/%.bpf.o: bench/%.bpf.c
+$(BENCH_SKEL:.skel.h=.bpf.o): $(BUILD)/bench/%.bpf.o: bench/%.bpf.c
 	$(call say,BPF,$@)
 	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(BUILD)/bench/%.skel.h: $(BUILD)/bench/%.bpf.o
+$(BENCH_SKEL): $(BUILD)/bench/%.skel.h: $(BUILD)/bench/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
 
