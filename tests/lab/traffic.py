@@ -55,9 +55,9 @@ class Tally:
             self.asked += 1
 
     def hopeless(self):
-        """Nothing but failures so far, and enough of them: asking on would only take time."""
+        """Enough has failed: asking on would only take time."""
         with self.lock:
-            return not self.answers and sum(self.failures.values()) >= HOPELESS
+            return sum(self.failures.values()) >= HOPELESS
 
     def good(self, answer):
         with self.lock:
@@ -170,7 +170,7 @@ class HttpConnection:
 
 def http(host, port, requests=1, keep=False, parallel=1, timeout=3.0, source=None, source_port=0):
     """`requests` GETs in all, a connection each (or, with keep, one connection per thread); fewer
-    when none succeeds."""
+    when HOPELESS of them have failed."""
     tally = Tally()
 
     def work(worker, count):
