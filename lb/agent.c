@@ -149,6 +149,25 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	return fl_sync_new(maps, &sync, &agent->sync, err);
 }
 
+static void refresh_clock(void *arg)
+{
+	fl_dp_now(((struct fl_agent *)arg)->dp);
+}
+
+static int open_api(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_api_source source = {.maps = fl_dp_maps(agent->dp),
+					     .store = agent->store,
+					     .sync = agent->sync,
+					     .plan_options = &agent->plan_options,
+					     .hz = fl_dp_hz(agent->dp),
+					     .status = fl_agent_status,
+					     .refresh_clock = refresh_clock,
+					     .arg = agent};
+
+	return fl_api_open(agent->settings->socket, &source, &agent->api, err);
+}
+
 static void fill_maps(struct fl_agent *agent)
 {
 	uint64_t t0 = fl_agent_now_ns();
@@ -194,6 +213,10 @@ int fl_agent_start(struct fl_agent *agent, const struct fl_settings *settings, s
 	r = load_objects(agent, err);
 	if (!r)
 		r = open_datapath(agent, err);
+	if (r)
+		return r;
+	/* before anything is attached: whoever takes another agent's socket is set up wrong */
+	r = settings->once ? 0 : open_api(agent, err);
 	if (r)
 		return r;
 	fill_maps(agent);
@@ -305,25 +328,6 @@ static void on_hup(uv_signal_t *signal, int number)
 	agent->network_changed = true;
 }
 
-static void refresh_clock(void *arg)
-{
-	fl_dp_now(((struct fl_agent *)arg)->dp);
-}
-
-static int open_api(struct fl_agent *agent, struct fl_err *err)
-{
-	const struct fl_api_source source = {.maps = fl_dp_maps(agent->dp),
-					     .store = agent->store,
-					     .sync = agent->sync,
-					     .plan_options = &agent->plan_options,
-					     .hz = fl_dp_hz(agent->dp),
-					     .status = fl_agent_status,
-					     .refresh_clock = refresh_clock,
-					     .arg = agent};
-
-	return fl_api_open(agent->settings->socket, &source, &agent->api, err);
-}
-
 static int start_poll(struct fl_agent *agent, uv_poll_t *poll, int fd, uv_poll_cb callback)
 {
 	int r = uv_poll_init(&agent->loop, poll, fd);
@@ -382,11 +386,8 @@ static int start_loop(struct fl_agent *agent)
 
 int fl_agent_run(struct fl_agent *agent, struct fl_err *err)
 {
-	int r = open_api(agent, err);
+	int r = start_loop(agent);
 
-	if (r)
-		return r;
-	r = start_loop(agent);
 	if (r)
 		return fl_err_set(err, r, "cannot set up the loop: %s", uv_strerror(r));
 	uv_run(&agent->loop, UV_RUN_DEFAULT);

@@ -84,7 +84,7 @@ struct reader {
 };
 
 static void __attribute__((format(printf, 3, 4)))
-note(struct reader *r, bool warning, const char *fmt, ...)
+say(struct reader *r, bool warning, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -206,8 +206,8 @@ static int kube_field(struct reader *r, const struct fl_value *value, const char
 			return set_address(r, &r->settings->metrics_address, value, key);
 		case IGNORED:
 			if (!is_unset(value))
-				note(r, false, "%s:%u: %s is ignored", r->file,
-				     fl_value_line(value), key);
+				say(r, false, "%s:%u: %s is ignored", r->file, fl_value_line(value),
+				    key);
 			return 0;
 		case SILENT:
 			return 0;
@@ -216,31 +216,35 @@ static int kube_field(struct reader *r, const struct fl_value *value, const char
 	return 1;
 }
 
-static int kube_map(struct reader *r, const struct fl_value *map)
+/* Whose members are looked at one by one; the others are ignored as a whole. */
+static bool is_kube_group(const char *field)
+{
+	static const char *const groups[] = {"detectLocal", "conntrack", "iptables", "nftables",
+					     "linux"};
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (!strcmp(groups[i], field))
+			return true;
+	return false;
+}
+
+static int kube_map(struct reader *r, const struct fl_value *map, const char *prefix)
 {
 	FL_VALUE_EACH(member, map)
 	{
-		const char *key = fl_value_key(member);
-		int rc = kube_field(r, member, key);
+		char path[MAX_KEY];
+		int rc;
 
+		snprintf(path, sizeof(path), "%s%s%s", prefix, *prefix ? "." : "",
+			 fl_value_key(member));
+		rc = kube_field(r, member, path);
+		if (rc > 0)
+			say(r, true, "%s:%u: %s is not known and ignored", r->file,
+			    fl_value_line(member), path);
+		else if (!rc && !*prefix && is_kube_group(path))
+			rc = kube_map(r, member, path);
 		if (rc < 0)
 			return rc;
-		if (rc)
-			note(r, true, "%s:%u: %s is not known and ignored", r->file,
-			     fl_value_line(member), key);
-		if (strcmp(key, "detectLocal") && strcmp(key, "conntrack") &&
-		    strcmp(key, "iptables") && strcmp(key, "nftables") && strcmp(key, "linux"))
-			continue;
-		FL_VALUE_EACH(inner, member)
-		{
-			char path[MAX_KEY];
-
-			snprintf(path, sizeof(path), "%s.%s", key,
-				 fl_value_key(inner) ? fl_value_key(inner) : "");
-			rc = kube_field(r, inner, path);
-			if (rc < 0)
-				return rc;
-		}
 	}
 	return 0;
 }
@@ -308,7 +312,7 @@ static int on_document(const struct fl_doc *doc, void *arg)
 		if (r->seen_kube)
 			return fault(r, root, "", "a second KubeProxyConfiguration");
 		r->seen_kube = true;
-		return kube_map(r, root);
+		return kube_map(r, root, "");
 	}
 	if (!strcmp(kind, "FairleadConfiguration")) {
 		if (strcmp(version, "fairlead.dev/v1"))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The pairs of map fl_local: every address of this node, and on which of them node ports are served. Pure. */
+/* The pairs of map fl_local: every address of this node, and on which of them node ports are
+ * served. Pure. */
 #pragma once
 
 #include "bpf/abi/fairlead.h"
@@ -12,8 +13,8 @@ struct fl_local_pair {
 };
 
 /*
- * One pair per address that is not loopback, without duplicates; allocated. `node_ports` says where node ports are
- * served. 0 or -ENOMEM.
+ * One pair per address that is not loopback, without duplicates; allocated. `node_ports` says where
+ * node ports are served. 0 or -ENOMEM.
  */
 int fl_local_pairs(const struct fl_network *network, const struct fl_node_ports *node_ports,
 		   struct fl_local_pair **ret_pairs, size_t *ret_n);

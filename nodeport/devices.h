@@ -12,7 +12,8 @@ enum fl_device_role {
 };
 
 struct fl_device_rules {
-	const char *const *external; /* glob patterns of names; none: found by default routes and node addresses */
+	const char *const *external; /* glob patterns of names; none: found by default routes and
+					node addresses */
 	size_t n_external;
 	const char *const *pod; /* glob patterns of names */
 	size_t n_pod;
@@ -21,20 +22,22 @@ struct fl_device_rules {
 };
 
 /*
- * What a device is to us. The loopback device is nothing, whatever the patterns say. Named as external beats named as
- * pod-side; named as pod-side beats what was found.
+ * What a device is to us. The loopback device is nothing, whatever the patterns say. Named as
+ * external beats named as pod-side; named as pod-side beats what was found.
  */
 enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
 				   const struct fl_device_rules *rules);
 
 /*
- * The address of `family` to masquerade with when leaving by that device: one of the node's own addresses if the
- * device has it, else its first primary global one. False when it has none.
+ * The address of `family` to masquerade with when leaving by that device: one of the node's own
+ * addresses if the device has it, else its first primary global one. False when it has none.
  */
 bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,
-		       const struct fl_device_rules *rules, enum fl_family family, struct fl_ip *ret_ip);
+		       const struct fl_device_rules *rules, enum fl_family family,
+		       struct fl_ip *ret_ip);
 
-/* The same for devices that have none: the Node's address, else that of a device with a default route. */
+/* The same for devices that have none: the Node's address, else that of a device with a default
+ * route. */
 bool fl_node_address(const struct fl_network *network, const struct fl_device_rules *rules,
 		     enum fl_family family, struct fl_ip *ret_ip);
 

@@ -9,16 +9,18 @@
 struct fl_mirror;
 
 /*
- * `fd` is borrowed, -1 for a mirror without a map. What the map holds now is read and kept until the first
- * fl_mirror_apply(). `name` is for words.
+ * `fd` is borrowed, -1 for a mirror without a map. What the map holds now is read and kept until
+ * the first fl_mirror_apply(). `name` is for words.
  */
-int fl_mirror_new(int fd, const char *name, size_t key_size, size_t value_size, struct fl_mirror **ret_mirror,
-		  struct fl_err *err);
+int fl_mirror_new(int fd, const char *name, size_t key_size, size_t value_size,
+		  struct fl_mirror **ret_mirror, struct fl_err *err);
 void fl_mirror_free(struct fl_mirror **mirror);
 
 /*
- * Make the map hold exactly these `n` pairs: `pairs` is key, value, key, value, ... without gaps; sorted in place.
- * New and changed ones are written before old ones are removed. *ret_writes (may be NULL): system calls that
- * changed the map. Goes on after a failure, which the next call tries again.
+ * Make the map hold exactly these `n` pairs: `pairs` is key, value, key, value, ... without gaps;
+ * sorted in place. New and changed ones are written before old ones are removed. *ret_writes (may
+ * be NULL): system calls that changed the map. Goes on after a failure, which the next call tries
+ * again.
  */
-int fl_mirror_apply(struct fl_mirror *mirror, void *pairs, size_t n, size_t *ret_writes, struct fl_err *err);
+int fl_mirror_apply(struct fl_mirror *mirror, void *pairs, size_t n, size_t *ret_writes,
+		    struct fl_err *err);

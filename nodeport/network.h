@@ -24,8 +24,9 @@ struct fl_netdev {
 struct fl_netaddr {
 	unsigned int ifindex;
 	struct fl_ip ip;
-	bool global; /* scope global or wider */
-	bool primary; /* may be given to others as ours: not secondary, deprecated, temporary or unproved */
+	bool global;  /* scope global or wider */
+	bool primary; /* may be given to others as ours: not secondary, deprecated, temporary or
+			 unproved */
 };
 
 struct fl_network {
@@ -39,6 +40,7 @@ struct fl_network {
 int fl_network_scan(struct fl_network *ret_network, struct fl_err *err);
 void fl_network_fini(struct fl_network *network);
 
-const struct fl_netdev *fl_network_device(const struct fl_network *network, unsigned int ifindex); /* or NULL */
+const struct fl_netdev *fl_network_device(const struct fl_network *network,
+					  unsigned int ifindex); /* or NULL */
 /* Whether both say the same. */
 bool fl_network_equal(const struct fl_network *a, const struct fl_network *b);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Netlink news about devices, addresses, routes and neighbours, reduced to two questions: is the network another one
- * than it was, and are remembered next hops wrong. Works with any loop: a descriptor to wait for and a function to
- * call.
+ * Netlink news about devices, addresses, routes and neighbours, reduced to two questions: is the
+ * network another one than it was, and are remembered next hops wrong. Works with any loop: a
+ * descriptor to wait for and a function to call.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 struct fl_watch;
 
 struct fl_watch_news {
-	bool network; /* scan devices and addresses again */
+	bool network;	/* scan devices and addresses again */
 	bool next_hops; /* raise fl_meta.next_hop_epoch */
 };
 

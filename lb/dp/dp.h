@@ -62,10 +62,10 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 /* Close descriptors and give the lock back; programs and maps stay as they are. */
 void fl_dp_close(struct fl_dp **dp);
 
-struct fl_maps *fl_dp_maps(struct fl_dp *dp); /* borrowed, as long as dp */
-uint32_t fl_dp_hz(const struct fl_dp *dp);    /* jiffies per second */
+struct fl_maps *fl_dp_maps(struct fl_dp *dp);		      /* borrowed, as long as dp */
+uint32_t fl_dp_hz(const struct fl_dp *dp);		      /* jiffies per second */
 const struct fl_config *fl_dp_config(const struct fl_dp *dp); /* as the programs were loaded with */
-bool fl_dp_adopted(const struct fl_dp *dp);   /* the maps were there already */
+bool fl_dp_adopted(const struct fl_dp *dp);		      /* the maps were there already */
 uint64_t fl_dp_now(
 	struct fl_dp *dp); /* jiffies, by program fl_clock; also refreshes fl_meta. 0 if it fails */
 /* A loaded program by its name in the objects ("fl_xdp", ...), or -ENOENT. Borrowed. */

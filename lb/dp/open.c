@@ -243,8 +243,7 @@ static int make_config(struct fl_dp *dp, const struct fl_dp_options *options,
 }
 
 static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
-			const uint32_t sizes[FL_MAPS],
-			struct fl_err *err)
+			const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
 	int r = 0;
 

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What of the datapath's state can be judged without a kernel: names, rates, and directories that
+ * are refused. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lb/dp/bpffs.h"
+#include "lb/dp/dp.h"
+#include "lb/dp/map_table.h"
+#include "lb/dp/state.h"
+
+static int make_dir(void **state)
+{
+	char *dir = strdup("/tmp/fairlead-test-XXXXXX");
+
+	if (!dir || !mkdtemp(dir))
+		return -1;
+	*state = dir;
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "%s/link", (char *)*state);
+	unlink(link);
+	rmdir(*state);
+	free(*state);
+	return 0;
+}
+
+static void test_jiffies_rates_snap_to_what_kernels_have(void **state)
+{
+	assert_int_equal(fl_dp_snap_hz(249.2), 250);
+	assert_int_equal(fl_dp_snap_hz(100.9), 100);
+	assert_int_equal(fl_dp_snap_hz(301.0), 300);
+	assert_int_equal(fl_dp_snap_hz(985.0), 1000);
+	assert_int_equal(fl_dp_snap_hz(170.0), 0);
+	assert_int_equal(fl_dp_snap_hz(0.0), 0);
+	assert_int_equal(fl_dp_snap_hz(5000.0), 0);
+}
+
+static void test_modes_are_named_both_ways(void **state)
+{
+	enum fl_dp_mode mode;
+
+	for (int i = 0; i < FL_DP_MODES; i++) {
+		assert_int_equal(fl_dp_mode_parse(fl_dp_mode_name(i), &mode), 0);
+		assert_int_equal(mode, i);
+	}
+	assert_int_equal(fl_dp_mode_parse("native", &mode), -EINVAL);
+}
+
+static void test_every_map_is_described(void **state)
+{
+	struct fl_maps maps = FL_MAPS_INIT;
+
+	for (int i = 0; i < FL_MAPS; i++) {
+		assert_non_null(fl_map_descs[i].name);
+		assert_true(fl_map_descs[i].key_size && fl_map_descs[i].value_size &&
+			    fl_map_descs[i].types);
+		assert_int_equal(*fl_map_fd(&maps, i), -1);
+		for (int j = 0; j < i; j++)
+			assert_ptr_not_equal(fl_map_fd(&maps, i), fl_map_fd(&maps, j));
+	}
+}
+
+static void test_memory_without_a_map_is_the_callers(void **state)
+{
+	struct fl_meta meta = {0};
+	struct fl_maps maps = FL_MAPS_INIT;
+
+	maps.meta = &meta;
+	fl_maps_close(&maps);
+	assert_null(maps.meta);
+}
+
+static void test_names_of_clsact_records(void **state)
+{
+	unsigned int ifindex;
+	bool ingress;
+
+	assert_true(fl_clsact_parse("clsact-ingress-17", &ifindex, &ingress));
+	assert_int_equal(ifindex, 17);
+	assert_true(ingress);
+	assert_true(fl_clsact_parse("clsact-egress-3", &ifindex, &ingress));
+	assert_int_equal(ifindex, 3);
+	assert_false(ingress);
+	assert_false(fl_clsact_parse("tc-ingress-3", &ifindex, &ingress));
+}
+
+/* robustness A6 */
+static void test_directories_that_are_no_state(void **state)
+{
+	struct fl_bpffs fs = FL_BPFFS_INIT;
+	struct fl_err err = {""};
+	char path[64];
+
+	assert_int_equal(fl_bpffs_open(*state, 0, &fs, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "not on a BPF file system"));
+	snprintf(path, sizeof(path), "%s/none", (char *)*state);
+	assert_int_equal(fl_bpffs_open(path, 0, &fs, &err), -ENOENT);
+}
+
+/* robustness A6 */
+static void test_links_are_not_followed(void **state)
+{
+	struct fl_bpffs fs = FL_BPFFS_INIT;
+	struct fl_err err = {""};
+	char link[64], slash[66];
+	int r;
+
+	snprintf(link, sizeof(link), "%s/link", (char *)*state);
+	assert_int_equal(symlink("/tmp", link), 0);
+	r = fl_bpffs_open(link, 0, &fs, &err);
+	assert_true(r == -ELOOP || r == -ENOTDIR);
+	assert_non_null(strstr(err.text, "a link is not followed"));
+	snprintf(slash, sizeof(slash), "%s/", link);
+	r = fl_bpffs_open(slash, 0, &fs, &err);
+	assert_true(r == -ELOOP || r == -ENOTDIR);
+}
+
+static void test_nothing_to_clean_up_is_success(void **state)
+{
+	size_t removed = 1;
+
+	assert_int_equal(fl_dp_cleanup(*state, &removed, NULL), 0);
+	assert_int_equal(removed, 0);
+}
+
+static void test_readers_hear_that_there_is_no_datapath(void **state)
+{
+	struct fl_maps maps = FL_MAPS_INIT;
+	struct fl_dp_status status;
+	struct fl_err err = {""};
+
+	assert_int_equal(fl_maps_open_pinned(*state, false, &maps, &err), -ENOENT);
+	assert_int_equal(fl_dp_status(*state, &status, &err), -ENOENT);
+	assert_non_null(strstr(err.text, *state));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_jiffies_rates_snap_to_what_kernels_have),
+		cmocka_unit_test(test_modes_are_named_both_ways),
+		cmocka_unit_test(test_every_map_is_described),
+		cmocka_unit_test(test_memory_without_a_map_is_the_callers),
+		cmocka_unit_test(test_names_of_clsact_records),
+		cmocka_unit_test_setup_teardown(test_directories_that_are_no_state, make_dir,
+						remove_dir),
+		cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_nothing_to_clean_up_is_success, make_dir,
+						remove_dir),
+		cmocka_unit_test_setup_teardown(test_readers_hear_that_there_is_no_datapath,
+						make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
