@@ -147,7 +147,9 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	if (r)
 		return r;
 	for (int i = 0; i < FL_MAPS; i++) {
-		int fd = fl_bpffs_get(&fs, "maps", fl_map_descs[i].name, !writable);
+		/* the kernel maps no memory of a read-only descriptor, not even for reading */
+		bool read_only = !writable && !fl_map_descs[i].mem_offset;
+		int fd = fl_bpffs_get(&fs, "maps", fl_map_descs[i].name, read_only);
 
 		if (fd == -ENOENT)
 			return fl_err_set(err, fd, "no datapath in %s", dir);
