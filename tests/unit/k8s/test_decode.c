@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <time.h>
+
 #include "tests/unit/k8s/result.h"
 
 static void test_decode_node(void **state)
@@ -68,70 +70,64 @@ static void test_decode_kinds(void **state)
 		const char *text; /* '%' stands for the Service above */
 		size_t n;
 		const char *problems;
-	} cases
-		[] =
-			{
-				{"", 0, ""},
-				{"---\n---\n# nothing\n", 0, ""},
-				{"null", 0, ""},
-				{"[]", 0, "error 1 : expected a Kubernetes object, found a list\n"},
-				{"hello", 0,
-				 "error 1 : expected a Kubernetes object, found a string\n"},
-				{"{%}", 0, "error 1 : kind: missing\n"},
-				{"{kind: Service, %}", 0, "error 1 Service: apiVersion: missing\n"},
-				{"{kind: [], apiVersion: v1}", 0,
-				 "error 1 : kind: expected a string, found a list\n"},
-				{"{apiVersion: v1, kind: Service, %}", 1, ""},
-				{"{apiVersion: apps/v1, kind: Deployment, %}", 0,
-				 "note 1 Deployment: unknown kind \"Deployment\" (apps/v1), "
-				 "skipped\n"},
-				{"{apiVersion: serving.knative.dev/v1, kind: Service, %}", 0,
-				 "note 1 Service: unknown kind \"Service\" "
-				 "(serving.knative.dev/v1), skipped\n"},
-				{"{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, %}",
-				 0,
-				 "error 1 EndpointSlice: apiVersion: \"discovery.k8s.io/v1beta1\" "
-				 "is not "
-				 "supported, use "
-				 "discovery.k8s.io/v1\n"},
-				{"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: "
-				 "Service, %},\n"
-				 " {apiVersion: v1, kind: ConfigMap}, 5, {apiVersion: v1, kind: "
-				 "Service, %}]}",
-				 2,
-				 "note 2 ConfigMap: unknown kind \"ConfigMap\" (v1), skipped\n"
-				 "error 2 : expected a Kubernetes object, found an integer\n"},
-				{"{apiVersion: v1, kind: ServiceList, items: [{%}, {metadata: "
-				 "{name: '!'}}, "
-				 "{apiVersion: v1, "
-				 "kind: Service, %}]}",
-				 2, "error 1 Service: metadata.name: \"!\" is not a valid name\n"},
-				{"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: "
-				 "List, items: "
-				 "[{apiVersion: v1, "
-				 "kind: Service, %}]}]}",
-				 1, ""},
-				{"{apiVersion: v1, kind: List, items: {}}", 0,
-				 "error 1 List: items: expected a list, found a map\n"},
-				{"{apiVersion: v1, kind: List}", 0, ""},
-				{"{apiVersion: v1, kind: List, items: null}", 0, ""},
-				{"{apiVersion: v1, kind: List, items: [{%}]}", 0,
-				 "error 1 : kind: missing\n"},
-				{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSliceList, "
-				 "items: [{metadata: "
-				 "{name: e, labels: "
-				 "{kubernetes.io/service-name: s}}, addressType: IPv4}]}",
-				 1, ""},
-				{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
-				 "{name: e}, "
-				 "addressType: FQDN}",
-				 0,
-				 "note 1 EndpointSlice default/e: slice of addressType FQDN, "
-				 "skipped\n"}, /* rule 4.2
-						*/
-				{"{apiVersion: v1, kind: NodeList, items: [{metadata: {name: n}}]}",
-				 1, ""},
-			};
+	} cases[] = {
+		{"", 0, ""},
+		{"---\n---\n# nothing\n", 0, ""},
+		{"null", 0, ""},
+		{"[]", 0, "error 1 : expected a Kubernetes object, found a list\n"},
+		{"hello", 0, "error 1 : expected a Kubernetes object, found a string\n"},
+		{"{%}", 0, "error 1 : kind: missing\n"},
+		{"{kind: Service, %}", 0, "error 1 Service: apiVersion: missing\n"},
+		{"{kind: [], apiVersion: v1}", 0,
+		 "error 1 : kind: expected a string, found a list\n"},
+		{"{apiVersion: v1, kind: Service, %}", 1, ""},
+		{"{apiVersion: apps/v1, kind: Deployment, %}", 0,
+		 "note 1 Deployment: unknown kind \"Deployment\" (apps/v1), "
+		 "skipped\n"},
+		{"{apiVersion: serving.knative.dev/v1, kind: Service, %}", 0,
+		 "note 1 Service: unknown kind \"Service\" "
+		 "(serving.knative.dev/v1), skipped\n"},
+		{"{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, %}", 0,
+		 "error 1 EndpointSlice: apiVersion: \"discovery.k8s.io/v1beta1\" "
+		 "is not "
+		 "supported, use "
+		 "discovery.k8s.io/v1\n"},
+		{"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: "
+		 "Service, %},\n"
+		 " {apiVersion: v1, kind: ConfigMap}, 5, {apiVersion: v1, kind: "
+		 "Service, %}]}",
+		 2,
+		 "note 2 ConfigMap: unknown kind \"ConfigMap\" (v1), skipped\n"
+		 "error 2 : expected a Kubernetes object, found an integer\n"},
+		{"{apiVersion: v1, kind: ServiceList, items: [{%}, {metadata: "
+		 "{name: '!'}}, "
+		 "{apiVersion: v1, "
+		 "kind: Service, %}]}",
+		 2, "error 1 Service: metadata.name: \"!\" is not a valid name\n"},
+		{"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: "
+		 "List, items: "
+		 "[{apiVersion: v1, "
+		 "kind: Service, %}]}]}",
+		 1, ""},
+		{"{apiVersion: v1, kind: List, items: {}}", 0,
+		 "error 1 List: items: expected a list, found a map\n"},
+		{"{apiVersion: v1, kind: List}", 0, ""},
+		{"{apiVersion: v1, kind: List, items: null}", 0, ""},
+		{"{apiVersion: v1, kind: List, items: [{%}]}", 0, "error 1 : kind: missing\n"},
+		{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSliceList, "
+		 "items: [{metadata: "
+		 "{name: e, labels: "
+		 "{kubernetes.io/service-name: s}}, addressType: IPv4}]}",
+		 1, ""},
+		{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
+		 "{name: e}, "
+		 "addressType: FQDN}",
+		 0,
+		 "note 1 EndpointSlice default/e: slice of addressType FQDN, "
+		 "skipped\n"}, /* rule 4.2
+				*/
+		{"{apiVersion: v1, kind: NodeList, items: [{metadata: {name: n}}]}", 1, ""},
+	};
 
 	for (size_t i = 0; i < N(cases); i++) {
 		_cleanup_result_ struct result r = {.n = 0};
@@ -168,6 +164,49 @@ static void test_decode_sink_can_stop(void **state)
 	assert_string_equal(r.problems, "");
 }
 
+static int count_object(struct fl_object *object, unsigned int line, void *arg)
+{
+	fl_object_free(object);
+	++*(size_t *)arg;
+	return 0;
+}
+
+static int count_document(const struct fl_doc *doc, void *arg)
+{
+	return fl_decode(doc, "test.yaml", &(struct fl_decode_sink){count_object, on_problem, arg});
+}
+
+/* 10,000 Services with their slices take about a second at most; here with room for sanitizers. */
+static void test_decode_many_in_time(void **state)
+{
+	const size_t n = 10000, room = n * 1024;
+	_cleanup_free_ char *text = malloc(room);
+	size_t len = (size_t)snprintf(text, room,
+				      "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":["),
+	       count = 0;
+	clock_t from = clock();
+
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(text + len, room - len,
+					"%s{\"apiVersion\":\"v1\",\"kind\":\"Service\","
+					"\"metadata\":{\"name\":\"s%zu\"},\"spec\":{"
+					"\"clusterIP\":\"10.96.%zu.%zu\",\"ports\":[{\"name\":"
+					"\"http\",\"port\":80}]}},"
+					"{\"apiVersion\":\"discovery.k8s.io/"
+					"v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":"
+					"\"e%zu\",\"labels\":{\"kubernetes.io/"
+					"service-name\":\"s%zu\"}},\"addressType\":\"IPv4\","
+					"\"endpoints\":[{\"addresses\":[\"10.1.%zu.%zu\"],"
+					"\"nodeName\":\"n\"}],\"ports\":[{\"name\":"
+					"\"http\",\"port\":8080}]}",
+					i ? "," : "", i, i / 256, i % 256, i, i, i / 256, i % 256);
+	len += (size_t)snprintf(text + len, room - len, "]}");
+	assert_int_equal(fl_doc_each(text, len, FL_DOC_JSON, count_document, &count, NULL, NULL),
+			 0);
+	assert_int_equal(count, 2 * n);
+	assert_true(clock() - from < 10 * CLOCKS_PER_SEC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_decode_node_minimal_and_bad),
 		cmocka_unit_test(test_decode_kinds),
 		cmocka_unit_test(test_decode_sink_can_stop),
+		cmocka_unit_test(test_decode_many_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
