@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flow table as memory: walking, sweeping, counting and flushing are scans of the mapping that the datapath
- * writes, not system calls per entry. Same protocol as the BPF half (conntrack/flow.bpf.h): an entry is taken by
- * compare-and-exchange on its word, and both directions of a flow go together.
+ * The flow table as memory: walking, sweeping, counting and flushing are scans of the mapping that
+ * the datapath writes, not system calls per entry. Same protocol as the BPF half
+ * (conntrack/flow.bpf.h): an entry is taken by compare-and-exchange on its word, and both
+ * directions of a flow go together.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ struct fl_flow {
 	uint8_t proto;
 	enum fl_flow_state state;
 	uint8_t flags, reply_flags; /* enum fl_flow_flags */
-	bool reply_known; /* the other direction was there and named this one */
+	bool reply_known;	    /* the other direction was there and named this one */
 	/* as the client wrote it: client -> frontend */
 	struct fl_ip client, frontend;
 	uint16_t client_port, frontend_port;
@@ -37,31 +38,35 @@ struct fl_flow {
 	uint16_t source_port, backend_port;
 	uint32_t backend_id;
 	uint16_t backend_generation;
-	uint32_t idle_jiffies; /* since the later of both directions; 0 if that lies in the future */
+	uint32_t
+		idle_jiffies; /* since the later of both directions; 0 if that lies in the future */
 	uint64_t packets, bytes, reply_packets, reply_bytes;
 };
 
-/* Call fn for every flow (once, from its original direction). Stops at non-zero, which is returned. `now`: jiffies. */
-int fl_flow_walk(const struct fl_flow_table *table, uint64_t now, int (*fn)(const struct fl_flow *flow, void *arg),
-		 void *arg);
+/* Call fn for every flow (once, from its original direction). Stops at non-zero, which is returned.
+ * `now`: jiffies. */
+int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
+		 int (*fn)(const struct fl_flow *flow, void *arg), void *arg);
 
 struct fl_flow_counts {
-	size_t slots; /* entries there are, both families */
+	size_t slots;				   /* entries there are, both families */
 	size_t flows[FL_FAMILIES][FL_FLOW_STATES]; /* original directions only */
-	size_t lone; /* entries whose twin does not name them */
+	size_t lone;				   /* entries whose twin does not name them */
 };
 void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret_counts);
 
 struct fl_sweep {
 	uint32_t timeout[FL_TIMEOUTS]; /* jiffies */
-	size_t next4, next6; /* where the next slice begins */
+	size_t next4, next6;	       /* where the next slice begins */
 };
 /*
- * Free the expired flows (both directions idle past the timeout of their state) and lone entries older than a second,
- * in at most `max_buckets` buckets of each table, going on where the last call stopped. Returns the number of flows freed. hz: jiffies per second.
+ * Free the expired flows (both directions idle past the timeout of their state) and lone entries
+ * older than a second, in at most `max_buckets` buckets of each table, going on where the last call
+ * stopped. Returns the number of flows freed. hz: jiffies per second.
  */
-size_t fl_flow_sweep(const struct fl_flow_table *table, struct fl_sweep *sweep, uint64_t now, uint32_t hz, size_t max_buckets);
+size_t fl_flow_sweep(const struct fl_flow_table *table, struct fl_sweep *sweep, uint64_t now,
+		     uint32_t hz, size_t max_buckets);
 
 /* Free the flows for which match() is true; with match NULL all of them. Returns how many. */
-size_t fl_flow_flush(const struct fl_flow_table *table, uint64_t now, bool (*match)(const struct fl_flow *flow, void *arg),
-		     void *arg);
+size_t fl_flow_flush(const struct fl_flow_table *table, uint64_t now,
+		     bool (*match)(const struct fl_flow *flow, void *arg), void *arg);
