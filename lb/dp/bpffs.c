@@ -331,6 +331,13 @@ int fl_bpffs_each(const struct fl_bpffs *fs, const char *sub,
 	return r;
 }
 
+static bool is_mount_root(int dir_fd)
+{
+	struct stat st, up;
+
+	return !fstat(dir_fd, &st) && !fstatat(dir_fd, "..", &up, 0) && st.st_dev != up.st_dev;
+}
+
 int fl_bpffs_remove(struct fl_bpffs *fs, struct fl_err *err)
 {
 	bool ours = fl_mount_source_is(fs->path, OUR_MOUNT_SOURCE);
@@ -339,10 +346,11 @@ int fl_bpffs_remove(struct fl_bpffs *fs, struct fl_err *err)
 		if (unlinkat(fs->dir_fd, subdirs[i], AT_REMOVEDIR) && errno != ENOENT)
 			return fl_err_set(err, -errno, "cannot remove %s/%s: %s", fs->path,
 					  subdirs[i], strerror(errno));
+	if (!ours && is_mount_root(fs->dir_fd))
+		return 0; /* somebody else's mount stays */
 	if (ours && umount2(fs->path, MNT_DETACH))
 		return fl_err_set(err, -errno, "cannot unmount %s: %s", fs->path, strerror(errno));
-	/* the root of a mount that somebody else made stays */
-	if (rmdir(fs->path) && errno != ENOENT && errno != EBUSY)
+	if (rmdir(fs->path) && errno != ENOENT)
 		return fl_err_set(err, -errno, "cannot remove %s: %s", fs->path, strerror(errno));
 	return 0;
 }

@@ -50,6 +50,8 @@ const struct fl_map_desc fl_map_descs[FL_MAPS] = {
 	MAPPED(next_hops, sizeof(struct fl_next_hop)),
 	MAPPED(flows4, sizeof(struct fl_bucket4)),
 	MAPPED(flows6, sizeof(struct fl_bucket6)),
+	MAP(overflow4, 4, sizeof(fl_overflow), ARRAY),
+	MAP(overflow6, 4, sizeof(fl_overflow), ARRAY),
 	MAP(sockets, sizeof(struct fl_socket_key), sizeof(struct fl_socket_peer), LRU),
 	MAP(stats, 4, 8, PERCPU),
 	[FL_MAP_meta] = {.name = "meta",

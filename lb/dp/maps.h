@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The datapath's maps as userspace holds them: a file descriptor each, and the memory of those that can be
- * mapped. Made by fl_dp_open() for the agent, or from the pins for a reader (fl_maps_open_pinned), or
- * without a kernel by a test that allocates the arrays itself and leaves descriptors at -1.
+ * The datapath's maps as userspace holds them: a file descriptor each, and the memory of those that
+ * can be mapped. Made by fl_dp_open() for the agent, or from the pins for a reader
+ * (fl_maps_open_pinned), or without a kernel by a test that allocates the arrays itself and leaves
+ * descriptors at -1.
  */
 #pragma once
 
@@ -29,15 +30,18 @@ struct fl_maps {
 
 #define FL_MAPS_INIT                                                                               \
 	{                                                                                          \
-		.frontends_fd = -1, .backends_fd = -1, .lines_fd = -1, .ranges_fd = -1, .affinity_fd = -1, \
-		.members_fd = -1, .local_fd = -1, .devices_fd = -1, .next_hops_fd = -1, .flows4_fd = -1, \
-		.flows6_fd = -1, .sockets_fd = -1, .stats_fd = -1, .meta_fd = -1                     \
+		.frontends_fd = -1, .backends_fd = -1, .lines_fd = -1, .ranges_fd = -1,            \
+		.affinity_fd = -1, .members_fd = -1, .local_fd = -1, .devices_fd = -1,             \
+		.next_hops_fd = -1, .flows4_fd = -1, .flows6_fd = -1, .overflow4_fd = -1,          \
+		.overflow6_fd = -1, .sockets_fd = -1, .stats_fd = -1, .meta_fd = -1                \
 	}
 
 /*
- * Open the maps pinned as DIR/maps/NAME. Refuses a directory that is not ours (owner, mode, symlink), a map of
- * another type or size of element, and another FL_ABI_VERSION. -ENOENT when there is no datapath.
+ * Open the maps pinned as DIR/maps/NAME. Refuses a directory that is not ours (owner, mode,
+ * symlink), a map of another type or size of element, and another FL_ABI_VERSION. -ENOENT when
+ * there is no datapath.
  */
-int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps, struct fl_err *err);
+int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps,
+			struct fl_err *err);
 /* Unmap and close everything. */
 void fl_maps_close(struct fl_maps *maps);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/capability.h>
 
 #include "lb/base/cleanup.h"
 #include "sock.skel.h"
@@ -107,6 +108,23 @@ int fl_object_open(enum fl_object_id id, struct fl_object *ret_object, struct fl
 	return 0;
 }
 
+/* What the verifier forbids without it reads like a fault of the program. */
+static const char *privilege_hint(void)
+{
+	static const cap_value_t needed[] = {CAP_NET_ADMIN, 38 /* CAP_PERFMON */, 39 /* CAP_BPF */};
+	cap_t caps = cap_get_proc();
+	bool all = true;
+
+	for (size_t i = 0; caps && i < sizeof(needed) / sizeof(needed[0]); i++) {
+		cap_flag_value_t on = CAP_CLEAR;
+
+		cap_get_flag(caps, needed[i], CAP_EFFECTIVE, &on);
+		all = all && on == CAP_SET;
+	}
+	cap_free(caps);
+	return all ? "" : " (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)";
+}
+
 int fl_object_load(struct fl_object *object, struct fl_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
@@ -117,8 +135,9 @@ int fl_object_load(struct fl_object *object, struct fl_err *err)
 	libbpf_set_print(old);
 	if (!r)
 		return 0;
-	return fl_err_set(err, r, "the kernel refuses the %s programs: %s%s%s", object->name,
-			  strerror(-r), printed[0] ? ": " : "", printed);
+	return fl_err_set(err, r, "the kernel refuses the %s programs: %s%s%s%s", object->name,
+			  strerror(-r), printed[0] ? ": " : "", printed,
+			  r == -EPERM || r == -EACCES ? privilege_hint() : "");
 }
 
 void fl_object_close(struct fl_object *object)

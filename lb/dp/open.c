@@ -72,6 +72,8 @@ static uint32_t round_up_power_of_two(uint32_t n)
 /* The size asked for of each map; 0 = whatever there is. */
 static void wanted_sizes(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 {
+	uint32_t flows4 = s->flow_buckets4 ? round_up_power_of_two(s->flow_buckets4) : 0;
+	uint32_t flows6 = s->flow_buckets6 ? round_up_power_of_two(s->flow_buckets6) : 0;
 	const uint32_t sizes[FL_MAPS] = {
 		[FL_MAP_frontends] = s->frontends,
 		[FL_MAP_backends] = s->backends,
@@ -82,8 +84,10 @@ static void wanted_sizes(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS
 		[FL_MAP_local] = s->local,
 		[FL_MAP_devices] = s->devices,
 		[FL_MAP_sockets] = s->sockets,
-		[FL_MAP_flows4] = s->flow_buckets4 ? round_up_power_of_two(s->flow_buckets4) : 0,
-		[FL_MAP_flows6] = s->flow_buckets6 ? round_up_power_of_two(s->flow_buckets6) : 0,
+		[FL_MAP_flows4] = flows4,
+		[FL_MAP_flows6] = flows6,
+		[FL_MAP_overflow4] = (flows4 + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS,
+		[FL_MAP_overflow6] = (flows6 + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS,
 	};
 
 	memcpy(ret_sizes, sizes, sizeof(sizes));
