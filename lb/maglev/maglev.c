@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Maglev table construction. Backends take turns; at its turn a backend takes the first free slot of its
- * own permutation of the slots, (offset + i * skip) mod length. Turns go in the order of the seeded hash
- * of the identities, so that the order of the input does not matter.
+ * Maglev table construction. Backends take turns; at its turn a backend takes the first free slot
+ * of its own permutation of the slots, (offset + i * skip) mod length. Turns go in the order of the
+ * seeded hash of the identities, so that the order of the input does not matter.
  *
- * The plain walk below was measured against testing several slots of a permutation at once, against a
- * bitmap of taken slots, and against permutations that a machine word can search: the first two are
- * slower, the last is up to twice as fast but moves two to ten times as many slots needlessly.
+ * The plain walk below was measured against testing several slots of a permutation at once, against
+ * a bitmap of taken slots, and against permutations that a machine word can search: the first two
+ * are slower, the last is up to twice as fast but moves two to ten times as many slots needlessly.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>

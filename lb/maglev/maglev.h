@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Maglev lookup tables (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer",
- * NSDI 2016, section 3.4): every backend gets its share of a table of prime length, and the loss of one
- * backend moves few slots of the others. Pure: a table depends on the identities, the weights, the seed
- * and the length only, so every node that knows the same backends builds the same one.
+ * Maglev lookup tables (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
+ * Balancer", NSDI 2016, section 3.4): every backend gets its share of a table of prime length, and
+ * the loss of one backend moves few slots of the others. Pure: a table depends on the identities,
+ * the weights, the seed and the length only, so every node that knows the same backends builds the
+ * same one.
  */
 #pragma once
 
@@ -35,8 +36,8 @@ struct fl_maglev_scratch {
 void fl_maglev_scratch_fini(struct fl_maglev_scratch *scratch);
 
 /*
- * The length of the table for so many backends: the smallest of a short list of primes with at least
- * `ratio` (0: FL_MAGLEV_RATIO) slots per backend, or the largest of them. 0 for no backends.
+ * The length of the table for so many backends: the smallest of a short list of primes with at
+ * least `ratio` (0: FL_MAGLEV_RATIO) slots per backend, or the largest of them. 0 for no backends.
  */
 uint32_t fl_maglev_length(size_t n_backends, uint32_t ratio);
 
@@ -44,9 +45,9 @@ uint32_t fl_maglev_length(size_t n_backends, uint32_t ratio);
 bool fl_maglev_length_valid(uint32_t length);
 
 /*
- * Fill table[0..length) with indexes into `backends`. The place of a backend is bound to its identity
- * (ip, port, proto) and the seed: another order of the input gives the same backend in every slot. Two
- * backends with one identity are told apart by their order only.
+ * Fill table[0..length) with indexes into `backends`. The place of a backend is bound to its
+ * identity (ip, port, proto) and the seed: another order of the input gives the same backend in
+ * every slot. Two backends with one identity are told apart by their order only.
  *
  * -EINVAL: no backend with a weight, or no valid length. -E2BIG: more than FL_MAGLEV_BACKENDS_MAX.
  * -ENOMEM. The table is untouched on error.

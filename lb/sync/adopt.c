@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What a started agent learns from the maps that are there: frontends with the service ids and sets they
- * name, backend ids, members and ranges, and from all sets together which lines are free. Nothing is
- * written. Names are not in the maps: a service port takes over the id under which its frontend is found.
+ * What a started agent learns from the maps that are there: frontends with the service ids and sets
+ * they name, backend ids, members and ranges, and from all sets together which lines are free.
+ * Nothing is written. Names are not in the maps: a service port takes over the id under which its
+ * frontend is found.
  */
 #include <string.h>
 
 #include "lb/base/cleanup.h"
 #include "lb/sync/internal.h"
 
-#define SETS_TRIED 8 /* tables built again, to see whether seed and construction are still the same */
+#define SETS_TRIED                                                                                 \
+	8 /* tables built again, to see whether seed and construction are still the same */
 
 static int adopt_frontend(const void *key, const void *value, void *arg)
 {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The order of writes. First, for every service port that changes: tables, then members and ranges, then the
- * frontends it wins; a port whose write is refused is undone as a whole and the others go on. Then what old
- * states leave behind: frontends that pass to another claimant or to nobody, members and ranges, and last
- * the references, with which backends stop being live and sets begin their grace period.
+ * The order of writes. First, for every service port that changes: tables, then members and ranges,
+ * then the frontends it wins; a port whose write is refused is undone as a whole and the others go
+ * on. Then what old states leave behind: frontends that pass to another claimant or to nobody,
+ * members and ranges, and last the references, with which backends stop being live and sets begin
+ * their grace period.
  */
 #include <string.h>
 
@@ -11,9 +12,11 @@
 
 #define CHUNK 4096 /* elements in flight: bounds memory, and one batch is one system call */
 
-/* ---- first half: what is new ------------------------------------------------------------------------- */
+/* ---- first half: what is new
+ * ------------------------------------------------------------------------- */
 
-/* A frontend of a Service that was not planned yet after a restart is left alone until fl_sync_settle(). */
+/* A frontend of a Service that was not planned yet after a restart is left alone until
+ * fl_sync_settle(). */
 static bool somebody_elses(const struct fl_sync *sync, const struct fl_front *front)
 {
 	const uint32_t id = front->value.service_id;
@@ -72,7 +75,7 @@ static int collect_mirror(struct fl_writes *writes, struct fl_mirror *mirror, st
 	for (uint32_t i = 0; i < n && !rc; i++)
 		if (!mirror->all[elements[i]].present)
 			rc = fl_writes_add(writes, elements[i], port,
-					fl_mirror_key(mirror, elements[i]), &one, NULL);
+					   fl_mirror_key(mirror, elements[i]), &one, NULL);
 	return rc;
 }
 
@@ -86,13 +89,15 @@ static void prepare(struct fl_apply *apply)
 {
 	struct fl_sync *sync = apply->sync;
 
+	for (uint32_t i = 0; i < sync->n_pending; i++)
+		sync->pending[i]->undone = false;
+	fl_sets_build_pending(sync);
 	for (uint32_t i = 0; i < sync->n_pending; i++) {
 		struct fl_port *port = sync->pending[i];
 		int rc = 0;
 
-		port->undone = false;
 		for (int list = 0; list < FL_LISTS && in_progress(port) && !rc; list++)
-			rc = fl_set_build(sync, port->want->set[list]);
+			rc = fl_set_build(sync, &sync->sets.builder, port->want->set[list]);
 		if (rc)
 			fl_apply_undo(apply, port, rc, "lines");
 		else if (in_progress(port))
@@ -100,7 +105,8 @@ static void prepare(struct fl_apply *apply)
 	}
 }
 
-/* Write for the ports from `at` on, as many as a chunk holds; returns where the next chunk begins. */
+/* Write for the ports from `at` on, as many as a chunk holds; returns where the next chunk begins.
+ */
 static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 {
 	struct fl_sync *sync = apply->sync;
@@ -117,8 +123,8 @@ static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 		rc = collect_mirror(&apply->members, &sync->members, port, port->want->members,
 				    port->want->n_members);
 		if (!rc)
-			rc = collect_mirror(&apply->ranges, &sync->ranges, port,
-					    port->want->ranges, port->want->n_ranges);
+			rc = collect_mirror(&apply->ranges, &sync->ranges, port, port->want->ranges,
+					    port->want->n_ranges);
 		if (rc)
 			fl_apply_undo(apply, port, rc, "members");
 	}
@@ -138,7 +144,8 @@ static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 	return at;
 }
 
-/* ---- second half: what is left behind -------------------------------------------------------------- */
+/* ---- second half: what is left behind
+ * -------------------------------------------------------------- */
 
 /* A frontend that nobody claims stays while its Service may still be planned, or waits for room. */
 static bool to_be_kept(const struct fl_sync *sync, const struct fl_front *front)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What fl_frontends holds, and who claims each key. Two Services may claim one frontend: the oldest wins,
- * then namespace and name decide, and the loser stays in the list to take over (rule 2.21). An address entry
- * (rule 2.22) says the same whoever asks for it, so its claims are only a count.
+ * What fl_frontends holds, and who claims each key. Two Services may claim one frontend: the oldest
+ * wins, then namespace and name decide, and the loser stays in the list to take over (rule 2.21).
+ * An address entry (rule 2.22) says the same whoever asks for it, so its claims are only a count.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -209,7 +209,8 @@ void fl_claims_unlink(struct fl_sync *sync, struct fl_state *state)
 }
 
 void fl_sync_each_conflict(const struct fl_sync *sync,
-			   void (*fn)(const struct fl_sync_conflict *conflict, void *arg), void *arg)
+			   void (*fn)(const struct fl_sync_conflict *conflict, void *arg),
+			   void *arg)
 {
 	for (uint32_t f = 0; f < sync->fronts.n; f++) {
 		const struct fl_front *front = &sync->fronts.all[f];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Backend ids and service ids. A backend keeps its id as long as a service port or a set names it, and gets
- * the same one back if it returns before the id was needed: ids never given come first, then the one that
- * rested longest. A flow that still names an old owner is told by the generation.
+ * Backend ids and service ids. A backend keeps its id as long as a service port or a set names it,
+ * and gets the same one back if it returns before the id was needed: ids never given come first,
+ * then the one that rested longest. A flow that still names an old owner is told by the generation.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -77,8 +77,8 @@ static void unrest(struct fl_backend_ids *ids, uint32_t id)
 }
 
 /*
- * Everything but the flags first, and LIVE with release semantics last: a program that sees LIVE sees the
- * address and the generation that belong to it.
+ * Everything but the flags first, and LIVE with release semantics last: a program that sees LIVE
+ * sees the address and the generation that belong to it.
  */
 void fl_backend_write(struct fl_sync *sync, uint32_t id)
 {
@@ -95,6 +95,9 @@ void fl_backend_write(struct fl_sync *sync, uint32_t id)
 		record->proto = ref->proto;
 		record->weight = 1;
 		record->node = 0;
+		/* the datapath's cache of the way to the old address */
+		record->next_hop = 0;
+		record->next_hop_generation = 0;
 	}
 	__atomic_store_n(&record->flags, ref->flags, __ATOMIC_RELEASE);
 	sync->map_writes++;
@@ -238,14 +241,16 @@ int fl_backend_adopt(struct fl_sync *sync, uint32_t id)
 	return 0;
 }
 
-/* After adoption: ids that nothing names may be given again, holes below the highest one included. */
+/* After adoption: ids that nothing names may be given again, holes below the highest one included.
+ */
 void fl_backend_rest_unused(struct fl_sync *sync)
 {
 	for (uint32_t id = 1; id < sync->backends.fresh; id++)
 		rest_if_unused(sync, id);
 }
 
-/* ---- service ports ------------------------------------------------------------------------------ */
+/* ---- service ports ------------------------------------------------------------------------------
+ */
 
 void fl_service_ids_fini(struct fl_sync *sync)
 {
@@ -342,7 +347,8 @@ int fl_service_ids_adopt(struct fl_sync *sync, uint32_t id)
 	return rc;
 }
 
-/* What nobody took over is free. Call once. Without memory the ids stay unused until the next start. */
+/* What nobody took over is free. Call once. Without memory the ids stay unused until the next
+ * start. */
 void fl_service_ids_settle(struct fl_sync *sync)
 {
 	struct fl_service_ids *ids = &sync->services;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From a hash to element numbers of an array that somebody else keeps: open addressing, eight bytes per
- * slot, no pointers into the elements, so arrays may move. The caller compares the elements.
+ * From a hash to element numbers of an array that somebody else keeps: open addressing, eight bytes
+ * per slot, no pointers into the elements, so arrays may move. The caller compares the elements.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 #define FL_INDEX_GONE UINT32_MAX /* low half of a slot whose element was removed; 0: never used */
 
 struct fl_index {
-	uint64_t *slots; /* hash << 32 | element + 1 */
+	uint64_t *slots;  /* hash << 32 | element + 1 */
 	uint32_t n_slots; /* a power of two, or 0 */
 	uint32_t live, gone;
 };

@@ -10,9 +10,9 @@
  *   state     what one service port wants: made from a plan, holds a reference on all of the above
  *   apply     the order of writes
  *
- * A service port has a state in force (`cur`) and, between fl_sync_service() and the commit, one that is
- * wanted. Both hold references, and so does every frontend in the map on the sets it names: nothing that a
- * packet may still find is freed, whatever write fails.
+ * A service port has a state in force (`cur`) and, between fl_sync_service() and the commit, one
+ * that is wanted. Both hold references, and so does every frontend in the map on the sets it names:
+ * nothing that a packet may still find is freed, whatever write fails.
  */
 #pragma once
 
@@ -31,17 +31,17 @@ struct fl_backend_ref {
 	__be16 port;
 	uint16_t generation; /* 0: never used */
 	uint8_t proto;
-	uint8_t flags; /* enum fl_backend_flags, as in the map */
-	bool resting; /* in the queue of ids that may be given to another backend */
-	uint32_t ports; /* states that name it */
-	uint32_t sets; /* sets that hold it */
+	uint8_t flags;	     /* enum fl_backend_flags, as in the map */
+	bool resting;	     /* in the queue of ids that may be given to another backend */
+	uint32_t ports;	     /* states that name it */
+	uint32_t sets;	     /* sets that hold it */
 	uint32_t prev, next; /* in the queue; 0 ends */
 };
 
 struct fl_backend_ids {
 	struct fl_backend_ref *all; /* by id; 0 unused */
-	uint32_t n, fresh; /* fresh: the first id never given */
-	uint32_t first, last; /* queue, longest resting first */
+	uint32_t n, fresh;	    /* fresh: the first id never given */
+	uint32_t first, last;	    /* queue, longest resting first */
 	uint32_t live;
 	struct fl_index index;
 };
@@ -79,10 +79,17 @@ void fl_service_ids_settle(struct fl_sync *sync);
 struct fl_set {
 	uint64_t hash;
 	uint32_t slab, count, lut_len;
-	uint32_t refs; /* states, and frontends in the map */
+	uint32_t refs;	     /* states, and frontends in the map */
 	uint32_t prev, next; /* in the queue of sets to be freed, or of unused elements; 0 ends */
-	uint64_t due_ns; /* 0: not yet known */
-	bool unbuilt, indexed, queued, overlaps;
+	uint64_t due_ns;     /* 0: not yet known */
+	bool unbuilt, listed, indexed, queued, overlaps;
+};
+
+/* What it takes to make a table; one per thread. */
+struct fl_set_builder {
+	struct fl_maglev_scratch scratch;
+	struct fl_maglev_backend *inputs;
+	uint32_t cap_inputs;
 };
 
 struct fl_sets {
@@ -90,9 +97,7 @@ struct fl_sets {
 	uint32_t n, cap, spare, used;
 	uint32_t first, last;
 	struct fl_index index;
-	struct fl_maglev_scratch scratch;
-	struct fl_maglev_backend *inputs;
-	uint32_t cap_inputs;
+	struct fl_set_builder builder;
 };
 
 void fl_sets_fini(struct fl_sync *sync);
@@ -101,7 +106,11 @@ int fl_set_take(struct fl_sync *sync, const uint32_t *ids, uint32_t count, uint3
 void fl_set_ref(struct fl_sync *sync, uint32_t set);
 void fl_set_drop(struct fl_sync *sync, uint32_t set);
 /* Fill in the lookup table if that was not done yet. 0 or -errno. */
-int fl_set_build(struct fl_sync *sync, uint32_t set);
+int fl_set_build(struct fl_sync *sync, struct fl_set_builder *builder, uint32_t set);
+void fl_set_builder_fini(struct fl_set_builder *builder);
+/* The same for all that pending service ports want: several threads if there is much to do. Those
+ * that fail stay unbuilt. */
+void fl_sets_build_pending(struct fl_sync *sync);
 /* Whether the ids and the table in the set's lines are as they must be. */
 bool fl_set_intact(struct fl_sync *sync, uint32_t set);
 /* Write the lines again in place, slot by slot. */
@@ -112,7 +121,8 @@ uint32_t fl_set_lines(const struct fl_set *set);
 /* Free what is due. Returns the time of the next one, 0 if none. */
 uint64_t fl_sets_reap(struct fl_sync *sync, uint64_t now_ns);
 
-/* ---- mirrors of fl_ranges and fl_members -------------------------------------------------------- */
+/* ---- mirrors of fl_ranges and fl_members --------------------------------------------------------
+ */
 
 struct fl_mirror {
 	enum fl_sync_map map;
@@ -121,7 +131,7 @@ struct fl_mirror {
 	struct fl_mirror_element {
 		uint32_t wanted; /* states; of unused elements: the next one + 1 */
 		bool used, present;
-	} *all;
+	} * all;
 	uint32_t n, cap, cap_keys, spare, present;
 	struct fl_index index;
 };
@@ -135,7 +145,8 @@ void fl_mirror_unwant(struct fl_mirror *mirror, uint32_t element);
 void fl_mirror_set(struct fl_mirror *mirror, uint32_t element, bool present);
 int fl_mirror_adopt(struct fl_mirror *mirror, const void *key);
 
-/* ---- frontends and claims ------------------------------------------------------------------------ */
+/* ---- frontends and claims
+ * ------------------------------------------------------------------------ */
 
 struct fl_claim {
 	struct fl_state *state;
@@ -149,8 +160,8 @@ struct fl_front {
 	bool used, present, dirty;
 	bool adopted; /* the value is from before this process and no claim has written it */
 	struct fl_frontend value; /* in the map, if present */
-	uint32_t set[FL_SIDES]; /* the sets it names, 0 none */
-	uint32_t refs; /* claims, in the list or not */
+	uint32_t set[FL_SIDES];	  /* the sets it names, 0 none */
+	uint32_t refs;		  /* claims, in the list or not */
 	struct fl_claim *claims;
 };
 
@@ -176,7 +187,8 @@ void fl_claim_value(const struct fl_claim *claim, const struct fl_sync *sync,
 void fl_claims_link(struct fl_sync *sync, struct fl_state *state);
 void fl_claims_unlink(struct fl_sync *sync, struct fl_state *state);
 
-/* ---- service ports ----------------------------------------------------------------------------- */
+/* ---- service ports -----------------------------------------------------------------------------
+ */
 
 #define FL_STATE_ID_MASK 0x3fffffffU /* of fl_state.ids: the rest says which lists it is in */
 #define FL_STATE_IN_LIST(list) (1U << (30 + (list)))
@@ -191,7 +203,7 @@ struct fl_state {
 	uint32_t set[FL_LISTS]; /* 0: none */
 	uint32_t n_ids, n_members, n_ranges, n_claims;
 	struct fl_claim *claims;
-	uint32_t *ids; /* backends it keeps live */
+	uint32_t *ids;		    /* backends it keeps live */
 	uint32_t *members, *ranges; /* elements of the mirrors */
 	bool linked;
 };
@@ -201,7 +213,8 @@ struct fl_port {
 	struct fl_owner *owner;
 	struct fl_port *next; /* of the same Service */
 	struct fl_state *cur, *want;
-	struct fl_plan_port *refused; /* copy of a plan there was no room for; NULL: none, or see want */
+	struct fl_plan_port
+		*refused; /* copy of a plan there was no room for; NULL: none, or see want */
 	int64_t refused_created;
 	struct fl_port *prev_failed, *next_failed;
 	bool failed; /* wanted but not in force */
@@ -213,8 +226,8 @@ struct fl_port {
 /* A Service. */
 struct fl_owner {
 	struct fl_port *ports, *last; /* in the order of the plan */
-	uint32_t hash, at; /* at: its place in fl_sync.owners */
-	const char *name; /* in ns[] */
+	uint32_t hash, at;	      /* at: its place in fl_sync.owners */
+	const char *name;	      /* in ns[] */
 	char ns[];
 };
 
@@ -224,7 +237,8 @@ int fl_state_new(struct fl_sync *sync, struct fl_port *port, int64_t created,
 void fl_state_free(struct fl_sync *sync, struct fl_state **state);
 bool fl_state_equal(const struct fl_state *a, const struct fl_state *b);
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------
+ */
 
 struct fl_sync {
 	const struct fl_maps *maps;
@@ -248,8 +262,8 @@ struct fl_sync {
 	uint32_t cap_scratch;
 	uint64_t map_writes, revision, writes_at_begin;
 	bool settled, in_batch;
-	bool stale; /* members or ranges are known to need a repair */
-	bool sweep; /* ... that needs the second half, fl_sync_sweep() */
+	bool stale;   /* members or ranges are known to need a repair */
+	bool sweep;   /* ... that needs the second half, fl_sync_sweep() */
 	bool corrupt; /* backends or lines are known to need a repair */
 };
 
@@ -258,7 +272,8 @@ int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *o
 		     const struct fl_sync_ops *ops, void *ctx, struct fl_sync **ret_sync,
 		     struct fl_err *err);
 int fl_sync_adopt(struct fl_sync *sync, struct fl_err *err);
-/* Mend what fl_sync_verify() or a failed write left noted: what frontends need, and then what none needs. */
+/* Mend what fl_sync_verify() or a failed write left noted: what frontends need, and then what none
+ * needs. */
 int fl_sync_repair(struct fl_sync *sync, struct fl_err *err);
 int fl_sync_sweep(struct fl_sync *sync, struct fl_err *err);
 /* Write all that is pending or dirty. 0, or the first failure. */

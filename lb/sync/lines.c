@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The allocator of lines: segregated fit with immediate joining. A size class holds a narrow range of
- * lengths (exact below 16 lines, four classes per power of two above), so that taking the first run of the
- * next class up always fits, and the class of the length itself is searched a few runs deep.
+ * The allocator of lines: segregated fit with immediate joining. A size class holds a narrow range
+ * of lengths (exact below 16 lines, four classes per power of two above), so that taking the first
+ * run of the next class up always fits, and the class of the length itself is searched a few runs
+ * deep.
  */
 #include <string.h>
 
@@ -140,8 +141,7 @@ int fl_lines_free(struct fl_lines *lines, uint32_t start, uint32_t count)
 
 static uint32_t search(const struct fl_lines *lines, uint32_t bin, uint32_t count, uint32_t depth)
 {
-	for (uint32_t r = lines->bins[bin]; r != FL_INDEX_NONE && depth--;
-	     r = lines->runs[r].next)
+	for (uint32_t r = lines->bins[bin]; r != FL_INDEX_NONE && depth--; r = lines->runs[r].next)
 		if (lines->runs[r].count >= count)
 			return r;
 	return FL_INDEX_NONE;

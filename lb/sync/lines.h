@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which lines of map fl_lines are free: runs by size class, joined with their neighbours when they come
- * back. Memory grows with the number of free runs, not with the number of lines.
+ * Which lines of map fl_lines are free: runs by size class, joined with their neighbours when they
+ * come back. Memory grows with the number of free runs, not with the number of lines.
  */
 #pragma once
 

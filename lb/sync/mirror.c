@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What fl_ranges and fl_members hold, element by element, and how many states want each: what is present and
- * not wanted is to be removed, what is wanted and not present is to be written.
+ * What fl_ranges and fl_members hold, element by element, and how many states want each: what is
+ * present and not wanted is to be removed, what is wanted and not present is to be written.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The kernel's side of struct fl_sync_ops: one system call for one element, batches for more, and element by
- * element where the kernel has no batches for a type of map (LPM tries before 5.14).
+ * The kernel's side of struct fl_sync_ops: one system call for one element, batches for more, and
+ * element by element where the kernel has no batches for a type of map (LPM tries before 5.14).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@
 #define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
 
 const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS] = {
-	[FL_SYNC_FRONTENDS] = {"frontends", sizeof(struct fl_frontend_key), sizeof(struct fl_frontend)},
+	[FL_SYNC_FRONTENDS] = {"frontends", sizeof(struct fl_frontend_key),
+			       sizeof(struct fl_frontend)},
 	[FL_SYNC_RANGES] = {"ranges", sizeof(struct fl_range_key), sizeof(__u32)},
 	[FL_SYNC_MEMBERS] = {"members", sizeof(struct fl_member_key), sizeof(__u32)},
 };
@@ -99,7 +100,8 @@ static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint
 	}
 	if (done >= *count)
 		return 0;
-	/* whatever the batch stumbled over is found again one by one: removing twice does no harm */
+	/* whatever the batch stumbled over is found again one by one: removing twice does no harm
+	 */
 	*count -= done;
 	rc = remove_each(fd, desc, at + (size_t)done * desc->key_size, count);
 	*count += done;

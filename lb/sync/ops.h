@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The hash maps that sync writes, behind a few verbs, so that a test can be the kernel: refuse the n-th
- * element, and look at everything between two writes.
+ * The hash maps that sync writes, behind a few verbs, so that a test can be the kernel: refuse the
+ * n-th element, and look at everything between two writes.
  */
 #pragma once
 
@@ -24,12 +24,13 @@ extern const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS];
 
 struct fl_sync_ops {
 	/*
-	 * Write *count elements in order. On failure the first *count are written, the next one was refused.
-	 * 0 or -errno; a full map is -E2BIG or -ENOSPC.
+	 * Write *count elements in order. On failure the first *count are written, the next one was
+	 * refused. 0 or -errno; a full map is -E2BIG or -ENOSPC.
 	 */
 	int (*update)(void *ctx, enum fl_sync_map map, const void *keys, const void *values,
 		      uint32_t *count);
-	/* Remove *count elements in order; one that is not there counts as removed. Errors as above. */
+	/* Remove *count elements in order; one that is not there counts as removed. Errors as
+	 * above. */
 	int (*remove)(void *ctx, enum fl_sync_map map, const void *keys, uint32_t *count);
 	/* Call fn for every element; stops at non-zero, which is returned. -errno. */
 	int (*dump)(void *ctx, enum fl_sync_map map,

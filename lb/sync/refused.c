@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Service ports for which there was no room. When a port's state could not even be made (no backend id, no
- * lines), the plan is copied, so that it can be tried again without the caller; when a map refused a write,
- * the state itself is kept.
+ * Service ports for which there was no room. When a port's state could not even be made (no backend
+ * id, no lines), the plan is copied, so that it can be tried again without the caller; when a map
+ * refused a write, the state itself is kept.
  */
 #include <string.h>
 
@@ -74,7 +74,8 @@ void fl_port_refused(struct fl_sync *sync, struct fl_port *port, int64_t created
 	fl_port_failed(sync, port, true);
 }
 
-/* Make ready what can be tried again: at most `max` ports. Returns how many, or -errno if none could. */
+/* Make ready what can be tried again: at most `max` ports. Returns how many, or -errno if none
+ * could. */
 int fl_ports_revive(struct fl_sync *sync, int max)
 {
 	struct fl_port *next;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Backend sets in map fl_lines: written whole before anything points at them, shared by whoever wants the
- * same backends with the same table length, and freed a second after the last user has gone, because a
- * program that started before may still be reading.
+ * Backend sets in map fl_lines: written whole before anything points at them, shared by whoever
+ * wants the same backends with the same table length, and freed a second after the last user has
+ * gone, because a program that started before may still be reading.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -37,9 +37,8 @@ static uint16_t *set_table(const struct fl_sync *sync, const struct fl_set *set)
 void fl_sets_fini(struct fl_sync *sync)
 {
 	free(sync->sets.all);
-	free(sync->sets.inputs);
 	fl_index_fini(&sync->sets.index);
-	fl_maglev_scratch_fini(&sync->sets.scratch);
+	fl_set_builder_fini(&sync->sets.builder);
 	sync->sets = (struct fl_sets){0};
 }
 
@@ -207,41 +206,49 @@ void fl_set_drop(struct fl_sync *sync, uint32_t s)
 		enqueue(&sync->sets, s);
 }
 
-static int build_into(struct fl_sync *sync, const struct fl_set *set, uint16_t *table)
+void fl_set_builder_fini(struct fl_set_builder *builder)
 {
-	struct fl_sets *sets = &sync->sets;
+	free(builder->inputs);
+	fl_maglev_scratch_fini(&builder->scratch);
+	*builder = (struct fl_set_builder){0};
+}
+
+static int build_into(const struct fl_sync *sync, struct fl_set_builder *builder,
+		      const struct fl_set *set, uint16_t *table)
+{
 	const uint32_t *ids = set_ids(sync, set);
-	int rc = fl_grow(&sets->inputs, &sets->cap_inputs, set->count, sizeof(*sets->inputs));
+	int rc = fl_grow(&builder->inputs, &builder->cap_inputs, set->count,
+			 sizeof(*builder->inputs));
 
 	if (rc)
 		return rc;
 	for (uint32_t i = 0; i < set->count; i++) {
 		const struct fl_backend_ref *ref = &sync->backends.all[ids[i]];
-		struct fl_maglev_backend *input = &sets->inputs[i];
+		struct fl_maglev_backend *input = &builder->inputs[i];
 
 		memcpy(input->ip.b, &ref->addr, sizeof(input->ip.b));
 		input->port = ntohs(ref->port);
 		input->proto = ref->proto;
 		input->weight = 1;
 	}
-	return fl_maglev_build(sets->inputs, set->count, sync->options.maglev_seed, set->lut_len,
-			       &sets->scratch, table);
+	return fl_maglev_build(builder->inputs, set->count, sync->options.maglev_seed, set->lut_len,
+			       &builder->scratch, table);
 }
 
-int fl_set_build(struct fl_sync *sync, uint32_t s)
+/* Touches nothing but the set and its lines, so sets can be built side by side. */
+int fl_set_build(struct fl_sync *sync, struct fl_set_builder *builder, uint32_t s)
 {
 	struct fl_set *set = &sync->sets.all[s];
 	int rc;
 
 	if (!s || !set->unbuilt)
 		return 0;
-	rc = build_into(sync, set, set_table(sync, set));
+	rc = build_into(sync, builder, set, set_table(sync, set));
 	if (rc)
 		return rc;
 	/* the table is there before the frontend that will name it */
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	set->unbuilt = false;
-	sync->map_writes++;
 	return 0;
 }
 
@@ -261,7 +268,7 @@ bool fl_set_intact(struct fl_sync *sync, uint32_t s)
 		return true;
 	table = malloc(set->lut_len * sizeof(*table));
 	/* without memory nothing can be said against it */
-	same = !table || build_into(sync, set, table) ||
+	same = !table || build_into(sync, &sync->sets.builder, set, table) ||
 	       !memcmp(table, set_table(sync, set), set->lut_len * sizeof(*table));
 	free(table);
 	return same;
@@ -273,7 +280,8 @@ void fl_set_repair(struct fl_sync *sync, uint32_t s, const uint32_t *ids, uint32
 	uint32_t *to = sync->maps->lines[set->slab].id;
 	uint16_t *slots = set_table(sync, set), *table;
 
-	/* a set that never was what this state says, or no memory: it is reported again next time */
+	/* a set that never was what this state says, or no memory: it is reported again next time
+	 */
 	if (count != set->count || set_hash(ids, count, set->lut_len) != set->hash)
 		return;
 	table = malloc(set->lut_len * sizeof(*table));
@@ -281,14 +289,15 @@ void fl_set_repair(struct fl_sync *sync, uint32_t s, const uint32_t *ids, uint32
 		return;
 	for (uint32_t i = 0; i < count; i++)
 		__atomic_store_n(&to[i], ids[i], __ATOMIC_RELAXED);
-	if (!build_into(sync, set, table))
+	if (!build_into(sync, &sync->sets.builder, set, table))
 		for (uint32_t i = 0; i < set->lut_len; i++)
 			__atomic_store_n(&slots[i], table[i], __ATOMIC_RELAXED);
 	sync->map_writes++;
 	free(table);
 }
 
-/* A list found in the map. *ret_set 0: it cannot be used, and its lines are not there to be read. */
+/* A list found in the map. *ret_set 0: it cannot be used, and its lines are not there to be read.
+ */
 int fl_set_adopt(struct fl_sync *sync, const struct fl_list *list, uint32_t *ret_set)
 {
 	struct fl_set probe = {.slab = list->slab, .count = list->count, .lut_len = list->lut_len};
@@ -298,8 +307,8 @@ int fl_set_adopt(struct fl_sync *sync, const struct fl_list *list, uint32_t *ret
 	int rc;
 
 	*ret_set = 0;
-	if (!list->count || !list->slab || list->count > FL_MAGLEV_BACKENDS_MAX ||
-	    !list->lut_len || list->lut_len > FL_MAGLEV_LENGTH_MAX || list->slab >= n_lines ||
+	if (!list->count || !list->slab || list->count > FL_MAGLEV_BACKENDS_MAX || !list->lut_len ||
+	    list->lut_len > FL_MAGLEV_LENGTH_MAX || list->slab >= n_lines ||
 	    list->slab + (uint64_t)fl_set_lines(&probe) > n_lines)
 		return 0;
 	ids = set_ids(sync, &probe);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What one service port wants of the maps, made from its plan. Making it takes references on all it needs
- * (backend ids, sets, members, ranges, frontends) and changes nothing that a packet can see but new backend
- * records; freeing it gives them back.
+ * What one service port wants of the maps, made from its plan. Making it takes references on all it
+ * needs (backend ids, sets, members, ranges, frontends) and changes nothing that a packet can see
+ * but new backend records; freeing it gives them back.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -21,7 +21,8 @@ static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 {
 	const size_t n_claims = plan->n_frontends * 2;
 	const size_t n_members = plan->affinity ? plan->n_endpoints * FL_LISTS : 0;
-	const size_t n_ranges = plan->n_source_ranges ? plan->n_source_ranges + plan->n_frontends : 0;
+	const size_t n_ranges =
+		plan->n_source_ranges ? plan->n_source_ranges + plan->n_frontends : 0;
 	struct fl_state *state;
 	uint32_t *words;
 
@@ -62,9 +63,9 @@ static void decide(const struct fl_sync *sync, struct fl_state *state,
 {
 	const struct fl_sync_options *options = &sync->options;
 
-	state->flags[type] = fl_masquerade_clients(type, plan->internal_local, plan->external_local,
-						   options->detector[plan->family],
-						   options->masquerade_all);
+	state->flags[type] =
+		fl_masquerade_clients(type, plan->internal_local, plan->external_local,
+				      options->detector[plan->family], options->masquerade_all);
 	if (plan->affinity)
 		state->flags[type] |= FL_AFFINITY;
 	if (type == FL_PLAN_LOAD_BALANCER && plan->n_source_ranges) {
@@ -288,9 +289,8 @@ bool fl_state_equal(const struct fl_state *a, const struct fl_state *b)
 	if (a->created != b->created || a->affinity_timeout != b->affinity_timeout ||
 	    memcmp(a->flags, b->flags, sizeof(a->flags)) ||
 	    memcmp(a->verdict, b->verdict, sizeof(a->verdict)) ||
-	    memcmp(a->list, b->list, sizeof(a->list)) ||
-	    memcmp(a->set, b->set, sizeof(a->set)) || a->n_claims != b->n_claims ||
-	    !words_equal(a->ids, a->n_ids, b->ids, b->n_ids) ||
+	    memcmp(a->list, b->list, sizeof(a->list)) || memcmp(a->set, b->set, sizeof(a->set)) ||
+	    a->n_claims != b->n_claims || !words_equal(a->ids, a->n_ids, b->ids, b->n_ids) ||
 	    !words_equal(a->members, a->n_members, b->members, b->n_members) ||
 	    !words_equal(a->ranges, a->n_ranges, b->ranges, b->n_ranges))
 		return false;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From plans to maps: keeps what every Service wants, compares it with what the maps hold, and applies the
- * difference in an order in which a packet in between sees old or new, never half: backends, backend sets,
- * members and ranges, then frontends; removals the other way round. The only writer of the service maps
- * (frontends, backends, lines, ranges, members).
+ * From plans to maps: keeps what every Service wants, compares it with what the maps hold, and
+ * applies the difference in an order in which a packet in between sees old or new, never half:
+ * backends, backend sets, members and ranges, then frontends; removals the other way round. The
+ * only writer of the service maps (frontends, backends, lines, ranges, members).
  */
 #pragma once
 
@@ -17,30 +17,32 @@ struct fl_sync;
 
 struct fl_sync_options {
 	uint64_t maglev_seed;
-	uint32_t maglev_ratio; /* table slots per backend, 0 = 200 */
-	uint32_t maglev_length; /* fixed table length (a prime), 0 = by ratio */
-	uint32_t hz; /* jiffies per second */
-	bool reject_unknown_port; /* also program the address entries of rule 2.22 */
+	uint32_t maglev_ratio;	    /* table slots per backend, 0 = 200 */
+	uint32_t maglev_length;	    /* fixed table length (a prime), 0 = by ratio */
+	uint32_t hz;		    /* jiffies per second */
+	bool reject_unknown_port;   /* also program the address entries of rule 2.22 */
 	bool detector[FL_FAMILIES]; /* pod clients of the family can be told (fl_detect.on) */
-	bool masquerade_all; /* rule 5.3.1 */
+	bool masquerade_all;	    /* rule 5.3.1 */
 };
 
 /*
- * Adopt the maps: whatever they hold is kept until fl_sync_settle(). `maps` is borrowed. Ids of backends, service
- * ports and lines in use are learnt from the maps, so that a restart changes nothing that need not change.
+ * Adopt the maps: whatever they hold is kept until fl_sync_settle(). `maps` is borrowed. Ids of
+ * backends, service ports and lines in use are learnt from the maps, so that a restart changes
+ * nothing that need not change.
  */
-int fl_sync_new(const struct fl_maps *maps, const struct fl_sync_options *options, struct fl_sync **ret_sync,
-		struct fl_err *err);
+int fl_sync_new(const struct fl_maps *maps, const struct fl_sync_options *options,
+		struct fl_sync **ret_sync, struct fl_err *err);
 void fl_sync_free(struct fl_sync **sync);
 
 /*
- * Make the maps say what `plan` says for Service ns/name; an empty plan removes it. `created` breaks ties between
- * Services that claim one frontend (rule 2.21): oldest, then namespace and name; the loser takes over when the
- * winner goes. All or nothing per service port: if a map is full the port keeps its old state, -ENOSPC is returned
- * and `err` names map and Service; the next successful change or fl_sync_retry() tries again.
+ * Make the maps say what `plan` says for Service ns/name; an empty plan removes it. `created`
+ * breaks ties between Services that claim one frontend (rule 2.21): oldest, then namespace and
+ * name; the loser takes over when the winner goes. All or nothing per service port: if a map is
+ * full the port keeps its old state, -ENOSPC is returned and `err` names map and Service; the next
+ * successful change or fl_sync_retry() tries again.
  */
-int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int64_t created, const struct fl_plan *plan,
-		    struct fl_err *err);
+int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int64_t created,
+		    const struct fl_plan *plan, struct fl_err *err);
 
 /* Several changes as one batch of system calls: begin, any number of fl_sync_service(), commit. */
 void fl_sync_begin(struct fl_sync *sync);
@@ -49,12 +51,14 @@ int fl_sync_commit(struct fl_sync *sync, struct fl_err *err);
 /* After everything was planned once: remove from the maps what no Service asked for. */
 int fl_sync_settle(struct fl_sync *sync, struct fl_err *err);
 
-/* Free backend ids and lines whose grace period is over. `now_ns`: monotonic. Returns ms until there is more to do, or -1. */
+/* Free backend ids and lines whose grace period is over. `now_ns`: monotonic. Returns ms until
+ * there is more to do, or -1. */
 int fl_sync_reap(struct fl_sync *sync, uint64_t now_ns);
 
 int fl_sync_retry(struct fl_sync *sync, struct fl_err *err);
 
-/* Compare desired state with the maps; each difference is passed to fn as text. Returns their number or -errno. */
+/* Compare desired state with the maps; each difference is passed to fn as text. Returns their
+ * number or -errno. */
 int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void *arg), void *arg);
 
 /* Names for ids, so that what the maps hold can be shown. */
@@ -64,7 +68,8 @@ struct fl_sync_port {
 	uint8_t proto;
 	enum fl_family family;
 };
-const struct fl_sync_port *fl_sync_port(const struct fl_sync *sync, uint32_t service_id); /* or NULL */
+const struct fl_sync_port *fl_sync_port(const struct fl_sync *sync,
+					uint32_t service_id); /* or NULL */
 
 struct fl_sync_conflict {
 	const char *winner_ns, *winner_name, *loser_ns, *loser_name;
@@ -72,7 +77,9 @@ struct fl_sync_conflict {
 	uint8_t proto;
 };
 /* Frontends that two Services claim; fn per loser. */
-void fl_sync_each_conflict(const struct fl_sync *sync, void (*fn)(const struct fl_sync_conflict *conflict, void *arg), void *arg);
+void fl_sync_each_conflict(const struct fl_sync *sync,
+			   void (*fn)(const struct fl_sync_conflict *conflict, void *arg),
+			   void *arg);
 
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;

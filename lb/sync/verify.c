@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Whether the maps hold what they should, element by element and table by table, and how that is mended. To
- * verify is to read only; but what is found is noted in the mirrors, and fl_sync_retry() mends it.
+ * Whether the maps hold what they should, element by element and table by table, and how that is
+ * mended. To verify is to read only; but what is found is noted in the mirrors, and fl_sync_retry()
+ * mends it.
  */
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -20,7 +21,8 @@ struct verify {
 	int n;
 };
 
-__attribute__((format(printf, 2, 3))) static void differ(struct verify *verify, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void differ(struct verify *verify, const char *fmt,
+							 ...)
 {
 	char text[256];
 	va_list ap;
@@ -164,10 +166,9 @@ static bool record_intact(const struct fl_sync *sync, uint32_t id)
 	const struct fl_backend *record = &sync->maps->backends[id];
 
 	return record->generation == ref->generation &&
-	       (!ref->generation ||
-		(record->flags == ref->flags && record->port == ref->port &&
-		 record->proto == ref->proto && record->weight == 1 &&
-		 !memcmp(&record->addr, &ref->addr, sizeof(ref->addr))));
+	       (!ref->generation || (record->flags == ref->flags && record->port == ref->port &&
+				     record->proto == ref->proto && record->weight == 1 &&
+				     !memcmp(&record->addr, &ref->addr, sizeof(ref->addr))));
 }
 
 static void verify_frontends_wanted(struct verify *verify)
@@ -212,7 +213,8 @@ int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void
 	return verify.n;
 }
 
-/* ---- mending ---------------------------------------------------------------------------------------- */
+/* ---- mending
+ * ---------------------------------------------------------------------------------------- */
 
 /* Elements that are wanted and not there are written, or those there and not wanted removed. */
 static int repair_mirror(struct fl_apply *apply, struct fl_mirror *mirror, bool removals)
@@ -244,7 +246,8 @@ static void repair_sets(struct fl_sync *sync, const struct fl_state *state)
 
 		if (!s || fl_set_intact(sync, s))
 			continue;
-		if (fl_grow(&sync->scratch, &sync->cap_scratch, state->n_ids, sizeof(*sync->scratch)))
+		if (fl_grow(&sync->scratch, &sync->cap_scratch, state->n_ids,
+			    sizeof(*sync->scratch)))
 			continue;
 		for (uint32_t i = 0; i < state->n_ids; i++)
 			if (state->ids[i] & FL_STATE_IN_LIST(list))

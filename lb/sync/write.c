@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Batches of writes, and how they are undone. After each element the mirrors say what the map holds; a
- * frontend that is written holds on to the sets it named before until the batch is emptied.
+ * Batches of writes, and how they are undone. After each element the mirrors say what the map
+ * holds; a frontend that is written holds on to the sets it named before until the batch is
+ * emptied.
  */
 #include <string.h>
 
@@ -70,8 +71,7 @@ static int map_update(struct fl_sync *sync, enum fl_sync_map map, const void *ke
 	return rc;
 }
 
-static int map_remove(struct fl_sync *sync, enum fl_sync_map map, const void *keys,
-		      uint32_t *count)
+static int map_remove(struct fl_sync *sync, enum fl_sync_map map, const void *keys, uint32_t *count)
 {
 	int rc = sync->ops->remove(sync->ctx, map, keys, count);
 
@@ -84,7 +84,8 @@ static struct fl_mirror *mirror_of(struct fl_sync *sync, enum fl_sync_map map)
 	return map == FL_SYNC_MEMBERS ? &sync->members : &sync->ranges;
 }
 
-/* ---- undoing ---------------------------------------------------------------------------------- */
+/* ---- undoing ----------------------------------------------------------------------------------
+ */
 
 static void undo_frontend(struct fl_sync *sync, const struct fl_write *write)
 {
@@ -117,7 +118,8 @@ void fl_apply_undo(struct fl_apply *apply, struct fl_port *port, int rc, const c
 		if (write->done)
 			undo_frontend(sync, write);
 	}
-	/* this makes the frontends dirty: if one could not be put back, it is tried again at the end */
+	/* this makes the frontends dirty: if one could not be put back, it is tried again at the
+	 * end */
 	fl_claims_unlink(sync, want);
 	fl_apply_withdraw(apply, &sync->members, want->members, want->n_members);
 	fl_apply_withdraw(apply, &sync->ranges, want->ranges, want->n_ranges);
@@ -133,15 +135,16 @@ void fl_apply_withdraw(struct fl_apply *apply, struct fl_mirror *mirror, const u
 	for (uint32_t i = 0; i < n; i++) {
 		if (!mirror->all[elements[i]].present || mirror->all[elements[i]].wanted > 1)
 			continue;
-		if (fl_writes_add(&removals, elements[i], NULL,
-				  fl_mirror_key(mirror, elements[i]), NULL, NULL))
+		if (fl_writes_add(&removals, elements[i], NULL, fl_mirror_key(mirror, elements[i]),
+				  NULL, NULL))
 			sync->stale = true;
 	}
 	fl_writes_remove(apply, &removals);
 	fl_writes_fini(&removals);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 
 static void write_done(struct fl_sync *sync, struct fl_writes *writes, uint32_t i)
 {
@@ -227,8 +230,8 @@ void fl_writes_remove(struct fl_apply *apply, struct fl_writes *writes)
 	while (writes->n_done < writes->n) {
 		const uint32_t at = writes->n_done;
 		uint32_t count = writes->n - at;
-		int rc = map_remove(sync, writes->map,
-				    writes->keys + (size_t)at * desc->key_size, &count);
+		int rc = map_remove(sync, writes->map, writes->keys + (size_t)at * desc->key_size,
+				    &count);
 
 		for (uint32_t i = 0; i < count; i++)
 			remove_done(sync, writes, at + i);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Batches of writes, each element on behalf of a service port: a port whose element the kernel refuses is
- * undone as a whole, and the others go on.
+ * Batches of writes, each element on behalf of a service port: a port whose element the kernel
+ * refuses is undone as a whole, and the others go on.
  */
 #pragma once
 
 #include "lb/sync/internal.h"
 
 struct fl_write {
-	uint32_t element; /* of the fronts or of a mirror */
+	uint32_t element;     /* of the fronts or of a mirror */
 	struct fl_port *port; /* NULL: nobody's transaction */
 	bool done;
 	/* frontends: the sets the new value names, and what was there before */
@@ -35,8 +35,8 @@ struct fl_apply {
 void fl_apply_fini(struct fl_apply *apply);
 void fl_apply_failure(struct fl_apply *apply, int rc, const struct fl_port *port, const char *what);
 /*
- * The old state of the port stays in force: put back what was written, leave the claims. The wanted state
- * is kept for fl_sync_retry().
+ * The old state of the port stays in force: put back what was written, leave the claims. The wanted
+ * state is kept for fl_sync_retry().
  */
 void fl_apply_undo(struct fl_apply *apply, struct fl_port *port, int rc, const char *what);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Maglev tables: length, balance, how little moves when a backend goes (design section 5), weights, limits,
- * independence of input order, and known answers, because all nodes and versions must agree.
+ * Maglev tables: length, balance, how little moves when a backend goes (design section 5), weights,
+ * limits, independence of input order, and known answers, because all nodes and versions must
+ * agree.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -94,7 +95,7 @@ static void test_share_differs_by_one_slot_at_most(void **state)
 	static const struct {
 		size_t n;
 		uint32_t length;
-	} rows[] = {{1, 251},	 {2, 509},	{3, 1021},   {7, 2039},
+	} rows[] = {{1, 251},	  {2, 509},	{3, 1021},    {7, 2039},
 		    {100, 32749}, {250, 16381}, {1000, 65521}};
 	struct fixture *f = *state;
 
@@ -142,7 +143,7 @@ static void test_removal_moves_little_else(void **state)
 		size_t n;
 		uint32_t length;
 		unsigned limit;
-	} rows[] = {{3, 1021, 200},    {10, 2039, 300},	 {100, 16381, 190}, {250, 16381, 220},
+	} rows[] = {{3, 1021, 200},   {10, 2039, 300},	{100, 16381, 190}, {250, 16381, 220},
 		    {100, 65521, 80}, {250, 65521, 90}, {1000, 65521, 80}};
 	struct fixture *f = *state;
 
@@ -184,8 +185,7 @@ static void test_seed_port_and_protocol_are_part_of_identity(void **state)
 	uint32_t length = 1021;
 
 	build(f, 3, length, f->a);
-	assert_int_equal(
-		fl_maglev_build(f->backends, 3, SEED + 1, length, &f->scratch, f->b), 0);
+	assert_int_equal(fl_maglev_build(f->backends, 3, SEED + 1, length, &f->scratch, f->b), 0);
 	assert_memory_not_equal(f->a, f->b, length * 2);
 	f->backends[0].port++;
 	build(f, 3, length, f->b);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Maps without a kernel: arrays in memory, and hash maps as plain tables with a limit that can also refuse
- * any one write. After each single write everything a packet could find is looked at (robustness A2): every
- * frontend must resolve to a whole set of live backends with a complete table, its members and ranges.
+ * Maps without a kernel: arrays in memory, and hash maps as plain tables with a limit that can also
+ * refuse any one write. After each single write everything a packet could find is looked at
+ * (robustness A2): every frontend must resolve to a whole set of live backends with a complete
+ * table, its members and ranges.
  */
 #pragma once
 
@@ -36,14 +37,15 @@ struct fake {
 	struct fake_map map[FL_SYNC_MAPS];
 	struct fl_sync *sync;
 	struct fl_err err;
-	unsigned writes; /* single elements written or removed so far */
+	unsigned writes;    /* single elements written or removed so far */
 	unsigned refuse_at; /* this many writes from now is refused with `refuse_with`; 0: none */
 	int refuse_with;
-	bool unchecked; /* do not look at everything after each write */
+	bool unchecked;			  /* do not look at everything after each write */
 	void (*after)(struct fake *fake); /* a further look */
 };
 
-/* ---- looking ----------------------------------------------------------------------------------- */
+/* ---- looking -----------------------------------------------------------------------------------
+ */
 
 static inline uint32_t fake_find(const struct fake *fake, enum fl_sync_map map, const void *key)
 {
@@ -110,8 +112,8 @@ static inline uint32_t fake_backend(const struct fake *fake, const char *ip)
 }
 
 /* The backends of a list, as "10.1.0.1,10.1.0.2". */
-static inline const char *fake_list(const struct fake *fake, const struct fl_list *list,
-				    char *buf, size_t size)
+static inline const char *fake_list(const struct fake *fake, const struct fl_list *list, char *buf,
+				    size_t size)
 {
 	size_t len = 0;
 
@@ -151,8 +153,8 @@ static inline void fake_check_list(struct fake *fake, const struct fl_frontend *
 		inputs[i].proto = backend->proto;
 		inputs[i].weight = 1;
 	}
-	assert_int_equal(fl_maglev_build(inputs, list->count, FAKE_SEED, list->lut_len, &scratch,
-					 table), 0);
+	assert_int_equal(
+		fl_maglev_build(inputs, list->count, FAKE_SEED, list->lut_len, &scratch, table), 0);
 	assert_memory_equal(table, fake->maps.lines[list->slab + id_lines].ordinal,
 			    list->lut_len * sizeof(*table));
 	fl_maglev_scratch_fini(&scratch);
@@ -185,7 +187,8 @@ static inline void fake_check(struct fake *fake)
 	}
 }
 
-/* ---- being the kernel ------------------------------------------------------------------------------ */
+/* ---- being the kernel
+ * ------------------------------------------------------------------------------ */
 
 static inline bool fake_refuses(struct fake *fake)
 {
@@ -211,7 +214,7 @@ static inline int fake_update(void *ctx, enum fl_sync_map map, const void *keys,
 	for (uint32_t i = 0; i < *count; i++) {
 		const char *key = (const char *)keys + (size_t)i * desc->key_size;
 		uint32_t at = fake_find(fake, map, key);
-		int rc = fake_refuses(fake) ? fake->refuse_with
+		int rc = fake_refuses(fake)		      ? fake->refuse_with
 			 : at == UINT32_MAX && m->n == m->max ? -E2BIG
 							      : 0;
 
@@ -245,8 +248,9 @@ static inline int fake_remove(void *ctx, enum fl_sync_map map, const void *keys,
 	struct fake *fake = ctx;
 
 	for (uint32_t i = 0; i < *count; i++) {
-		const uint32_t at = fake_find(fake, map, (const char *)keys +
-						(size_t)i * fl_sync_map_descs[map].key_size);
+		const uint32_t at =
+			fake_find(fake, map,
+				  (const char *)keys + (size_t)i * fl_sync_map_descs[map].key_size);
 
 		if (fake_refuses(fake)) {
 			*count = i;
@@ -278,7 +282,8 @@ static const struct fl_sync_ops fake_ops = {fake_update, fake_remove, fake_dump}
 static inline void fake_start(struct fake *fake)
 {
 	assert_int_equal(fl_sync_new_with(&fake->maps, &fake->options, &fake_ops, fake, &fake->sync,
-					  &fake->err), 0);
+					  &fake->err),
+			 0);
 }
 
 /* Another agent on the maps as they are. */
@@ -334,7 +339,8 @@ static inline int fake_teardown(void **state)
 	return 0;
 }
 
-/* ---- plans ----------------------------------------------------------------------------------------- */
+/* ---- plans
+ * ----------------------------------------------------------------------------------------- */
 
 #define WANT_ENDPOINTS 24
 #define WANT_PORTS 4
@@ -342,11 +348,12 @@ static inline int fake_teardown(void **state)
 /* One service port; what is left out is absent, or the default. */
 struct want {
 	const char *port_name; /* "" */
-	uint8_t proto; /* TCP */
-	uint16_t port; /* 80 */
+	uint8_t proto;	       /* TCP */
+	uint16_t port;	       /* 80 */
 	const char *cluster_ip, *external_ip, *lb_ip;
 	uint16_t node_port;
-	/* "10.1.0.1" in the cluster list; "*10.1.0.1" on this node and in both; "-10.1.0.1" only serving */
+	/* "10.1.0.1" in the cluster list; "*10.1.0.1" on this node and in both; "-10.1.0.1" only
+	 * serving */
 	const char *endpoints[WANT_ENDPOINTS];
 	bool external_local, internal_local, affinity, vips_exempt;
 	const char *range;
@@ -396,7 +403,8 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 			endpoint->flags |= FL_PLAN_IN_LOCAL | FL_PLAN_ON_NODE;
 		n_cluster += *text != '-';
 		n_local += *text == '*';
-		assert_int_equal(fl_ip_parse(text + (*text == '*' || *text == '-'), &endpoint->ip), 0);
+		assert_int_equal(fl_ip_parse(text + (*text == '*' || *text == '-'), &endpoint->ip),
+				 0);
 	}
 	port->internal_local = want->internal_local;
 	port->external_local = want->external_local;
@@ -410,17 +418,18 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 	}
 	port->has_any = n_cluster;
 	local = want->internal_local;
-	port->cluster_ip = !n_cluster		  ? FL_PLAN_REJECT
+	port->cluster_ip = !n_cluster	       ? FL_PLAN_REJECT
 			   : local && !n_local ? FL_PLAN_DROP
-						  : FL_PLAN_FORWARD;
+					       : FL_PLAN_FORWARD;
 	local = want->external_local;
-	port->external = !n_cluster		? FL_PLAN_REJECT
+	port->external = !n_cluster	     ? FL_PLAN_REJECT
 			 : local && !n_local ? FL_PLAN_DROP
-						: FL_PLAN_FORWARD;
+					     : FL_PLAN_FORWARD;
 	port->internal_to_external = n_cluster ? FL_PLAN_FORWARD : FL_PLAN_REJECT;
 }
 
-static inline void plan_make(struct plan *plan, const char *name, const struct want *wants, size_t n)
+static inline void plan_make(struct plan *plan, const char *name, const struct want *wants,
+			     size_t n)
 {
 	*plan = (struct plan){.plan = {plan->port, n}};
 	for (size_t i = 0; i < n; i++) {

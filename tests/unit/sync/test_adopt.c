@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A restarted agent: plans that did not change write nothing; what changed meanwhile is applied; what is
- * gone stays until everything was planned (robustness A3) and is removed then; and drift is found and mended.
+ * A restarted agent: plans that did not change write nothing; what changed meanwhile is applied;
+ * what is gone stays until everything was planned (robustness A3) and is removed then; and drift is
+ * found and mended.
  */
 #include "tests/unit/sync/sync_fixture.h"
 
 static char text[1024];
 
 static const struct want web[] = {
-	{.port_name = "http", .cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .node_port = 30080, .affinity = true,
-	 .external_local = true, .range = "198.51.100.0/24", .endpoints = {"*10.1.0.1", "10.1.0.2", "-10.1.0.9"}},
-	{.port_name = "dns", .proto = IPPROTO_UDP, .port = 53, .cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.2"}},
+	{.port_name = "http",
+	 .cluster_ip = "10.96.0.1",
+	 .lb_ip = "192.0.2.1",
+	 .node_port = 30080,
+	 .affinity = true,
+	 .external_local = true,
+	 .range = "198.51.100.0/24",
+	 .endpoints = {"*10.1.0.1", "10.1.0.2", "-10.1.0.9"}},
+	{.port_name = "dns",
+	 .proto = IPPROTO_UDP,
+	 .port = 53,
+	 .cluster_ip = "10.96.0.1",
+	 .endpoints = {"10.1.0.2"}},
 };
-static const struct want api[] = {{.cluster_ip = "10.96.0.2", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.3"}}};
-static const struct want loser[] = {{.cluster_ip = "10.96.0.3", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.4"}}};
+static const struct want api[] = {
+	{.cluster_ip = "10.96.0.2", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.3"}}};
+static const struct want loser[] = {
+	{.cluster_ip = "10.96.0.3", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.4"}}};
 
 static void fill(struct fake *fake)
 {
@@ -60,7 +73,8 @@ static void test_unchanged_plans_write_nothing(void **state)
 		assert_int_equal(fake_frontend(fake, "10.96.0.1", 53, IPPROTO_UDP)->service_id, id);
 		assert_string_equal(fl_sync_port(fake->sync, id)->port_name, "dns");
 		assert_memory_equal(lines, fake->maps.lines, FAKE_LINES * sizeof(*lines));
-		assert_memory_equal(backends, fake->maps.backends, FAKE_BACKENDS * sizeof(*backends));
+		assert_memory_equal(backends, fake->maps.backends,
+				    FAKE_BACKENDS * sizeof(*backends));
 		assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
 	}
 }
@@ -92,11 +106,14 @@ static void test_nothing_is_removed_before_settle(void **state)
 	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
 }
 
-/* The loser of a conflict comes first after the restart and must not have the winner's frontend for a while. */
+/* The loser of a conflict comes first after the restart and must not have the winner's frontend for
+ * a while. */
 static void winner_keeps(struct fake *fake)
 {
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.3");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.3");
 }
 
 static void test_loser_planned_first_takes_nothing(void **state)
@@ -120,12 +137,16 @@ static void test_change_while_away_is_applied(void **state)
 	SYNC_AT(fake, "api", 1, {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.5"}});
 	assert_int_equal(fl_sync_settle(fake->sync, &fake->err), 0);
 	assert_int_equal(fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->service_id, id);
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.5");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.5");
 	assert_int_equal(fake_backend(fake, "10.1.0.3"), 0);
 	/* the loser inherits */
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.4");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.4");
 	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
 }
 
@@ -138,13 +159,19 @@ static void test_refused_change_of_adopted_state_is_kept(void **state)
 	fill(fake);
 	fake_restart(fake);
 	fake->map[FL_SYNC_FRONTENDS].max = fake->map[FL_SYNC_FRONTENDS].n;
-	assert_int_equal(SYNC_AT(fake, "api", 1, {.cluster_ip = "10.96.0.2", .external_ip = "192.0.2.7",
-						  .lb_ip = "192.0.2.8", .endpoints = {"10.1.0.3"}}), -ENOSPC);
+	assert_int_equal(SYNC_AT(fake, "api", 1,
+				 {.cluster_ip = "10.96.0.2",
+				  .external_ip = "192.0.2.7",
+				  .lb_ip = "192.0.2.8",
+				  .endpoints = {"10.1.0.3"}}),
+			 -ENOSPC);
 	fake_sync(fake, "web", 1, web, 2);
 	fake_sync(fake, "loser", 9, loser, 1);
 	fl_sync_settle(fake->sync, &fake->err);
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.3");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.3");
 	fake->map[FL_SYNC_FRONTENDS].max = 512;
 	assert_int_equal(fl_sync_retry(fake->sync, &fake->err), 0);
 	assert_non_null(fake_frontend(fake, "192.0.2.8", 80, IPPROTO_TCP));
@@ -183,7 +210,8 @@ static void show(const char *difference, void *arg)
 static void test_drift_is_found_and_mended(void **state)
 {
 	struct fake *fake = *state;
-	const struct fl_frontend_key stray = {.addr = fake_addr("10.96.0.77"), .port = 1, .proto = IPPROTO_TCP};
+	const struct fl_frontend_key stray = {
+		.addr = fake_addr("10.96.0.77"), .port = 1, .proto = IPPROTO_TCP};
 	const struct fl_frontend *f = fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP);
 	const uint32_t slab = f->list[0].slab, id = fake->maps.lines[slab].id[0];
 	const uint32_t one = 1;
@@ -196,8 +224,11 @@ static void test_drift_is_found_and_mended(void **state)
 	fake->unchecked = true;
 	fake_update(fake, FL_SYNC_FRONTENDS, &stray, f, &n);
 	fake_update(fake, FL_SYNC_MEMBERS, &(struct fl_member_key){7, 7}, &one, &n);
-	fake_delete(fake, FL_SYNC_FRONTENDS, fake_find(fake, FL_SYNC_FRONTENDS,
-		&(struct fl_frontend_key){.addr = fake_addr("192.0.2.1"), .port = htons(80), .proto = IPPROTO_TCP}));
+	fake_delete(fake, FL_SYNC_FRONTENDS,
+		    fake_find(fake, FL_SYNC_FRONTENDS,
+			      &(struct fl_frontend_key){.addr = fake_addr("192.0.2.1"),
+							.port = htons(80),
+							.proto = IPPROTO_TCP}));
 	fake_delete(fake, FL_SYNC_RANGES, 0);
 	fake->maps.lines[slab + 1].ordinal[5] = 999;
 	fake->maps.backends[id].port = 1;

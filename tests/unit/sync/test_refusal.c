@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What happens when a write is refused, or there is no room: every service port is in its old state or in
- * its new one (robustness A2, B4), nothing leaks, and all heals itself. Each write of a change is refused in
- * turn; after each single write the fixture looks at all that a packet could find.
+ * What happens when a write is refused, or there is no room: every service port is in its old state
+ * or in its new one (robustness A2, B4), nothing leaks, and all heals itself. Each write of a
+ * change is refused in turn; after each single write the fixture looks at all that a packet could
+ * find.
  */
 #include "tests/unit/sync/sync_fixture.h"
 
@@ -23,7 +24,8 @@ static const struct {
 
 static bool found_is(const struct fake *fake, size_t i, const char *list)
 {
-	const struct fl_frontend *f = fake_frontend(fake, allowed[i].ip, allowed[i].port, IPPROTO_TCP);
+	const struct fl_frontend *f =
+		fake_frontend(fake, allowed[i].ip, allowed[i].port, IPPROTO_TCP);
 
 	if (!f || !list)
 		return !f && !list;
@@ -40,18 +42,32 @@ static void old_or_new(struct fake *fake)
 static int make_old(struct fake *fake)
 {
 	return SYNC(fake, "web",
-		    {.port_name = "http", .cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .affinity = true,
-		     .range = "198.51.100.0/24", .endpoints = {"10.1.0.1", "10.1.0.2"}},
-		    {.port_name = "https", .port = 443, .cluster_ip = "10.96.0.1", .external_ip = "192.0.2.2",
+		    {.port_name = "http",
+		     .cluster_ip = "10.96.0.1",
+		     .lb_ip = "192.0.2.1",
+		     .affinity = true,
+		     .range = "198.51.100.0/24",
+		     .endpoints = {"10.1.0.1", "10.1.0.2"}},
+		    {.port_name = "https",
+		     .port = 443,
+		     .cluster_ip = "10.96.0.1",
+		     .external_ip = "192.0.2.2",
 		     .endpoints = {"10.1.0.1"}});
 }
 
 static int make_new(struct fake *fake)
 {
 	return SYNC(fake, "web",
-		    {.port_name = "http", .cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .affinity = true,
-		     .range = "203.0.113.0/24", .endpoints = {"10.1.0.2", "10.1.0.3"}},
-		    {.port_name = "https", .port = 443, .cluster_ip = "10.96.0.1", .external_ip = "192.0.2.3",
+		    {.port_name = "http",
+		     .cluster_ip = "10.96.0.1",
+		     .lb_ip = "192.0.2.1",
+		     .affinity = true,
+		     .range = "203.0.113.0/24",
+		     .endpoints = {"10.1.0.2", "10.1.0.3"}},
+		    {.port_name = "https",
+		     .port = 443,
+		     .cluster_ip = "10.96.0.1",
+		     .external_ip = "192.0.2.3",
 		     .endpoints = {"10.1.0.4"}});
 }
 
@@ -149,9 +165,16 @@ static void test_full_map_refuses_whole_ports_and_heals(void **state)
 	struct fl_sync_stats stats;
 
 	fake->map[FL_SYNC_FRONTENDS].max = 4;
-	assert_int_equal(SYNC(fake, "a", {.external_ip = "192.0.2.1", .lb_ip = "192.0.2.2", .endpoints = {"10.1.0.1"}}), 0);
-	assert_int_equal(SYNC(fake, "b", {.external_ip = "192.0.2.3", .endpoints = {"10.1.0.1"}}), 0);
-	assert_int_equal(SYNC(fake, "c", {.external_ip = "192.0.2.4", .lb_ip = "192.0.2.5", .endpoints = {"10.1.0.1"}}), -ENOSPC);
+	assert_int_equal(
+		SYNC(fake, "a",
+		     {.external_ip = "192.0.2.1", .lb_ip = "192.0.2.2", .endpoints = {"10.1.0.1"}}),
+		0);
+	assert_int_equal(SYNC(fake, "b", {.external_ip = "192.0.2.3", .endpoints = {"10.1.0.1"}}),
+			 0);
+	assert_int_equal(
+		SYNC(fake, "c",
+		     {.external_ip = "192.0.2.4", .lb_ip = "192.0.2.5", .endpoints = {"10.1.0.1"}}),
+		-ENOSPC);
 	assert_string_equal(fake->err.text, "default/c port \"\": map frontends: full");
 	assert_null(fake_frontend(fake, "192.0.2.4", 80, IPPROTO_TCP));
 	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 3);
@@ -174,8 +197,13 @@ static void test_refused_port_does_not_stop_a_batch(void **state)
 	fake->map[FL_SYNC_FRONTENDS].max = 5;
 	fl_sync_begin(fake->sync);
 	SYNC(fake, "a", {.external_ip = "192.0.2.1", .endpoints = {"10.1.0.1"}});
-	SYNC(fake, "b", {.external_ip = "192.0.2.2", .lb_ip = "192.0.2.3", .node_port = 30080, .endpoints = {"10.1.0.1"}});
-	SYNC(fake, "c", {.external_ip = "192.0.2.4", .lb_ip = "192.0.2.5", .endpoints = {"10.1.0.1"}});
+	SYNC(fake, "b",
+	     {.external_ip = "192.0.2.2",
+	      .lb_ip = "192.0.2.3",
+	      .node_port = 30080,
+	      .endpoints = {"10.1.0.1"}});
+	SYNC(fake, "c",
+	     {.external_ip = "192.0.2.4", .lb_ip = "192.0.2.5", .endpoints = {"10.1.0.1"}});
 	SYNC(fake, "d", {.external_ip = "192.0.2.6", .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fl_sync_commit(fake->sync, &fake->err), -ENOSPC);
 	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 5);
@@ -192,16 +220,24 @@ static void test_refused_winner_leaves_the_loser_in_force(void **state)
 
 	SYNC_AT(fake, "young", 200, {.external_ip = "192.0.2.7", .endpoints = {"10.1.0.2"}});
 	fake->map[FL_SYNC_FRONTENDS].max = 1;
-	assert_int_equal(SYNC_AT(fake, "old", 100, {.external_ip = "192.0.2.7", .lb_ip = "192.0.2.8", .endpoints = {"10.1.0.1"}}),
+	assert_int_equal(SYNC_AT(fake, "old", 100,
+				 {.external_ip = "192.0.2.7",
+				  .lb_ip = "192.0.2.8",
+				  .endpoints = {"10.1.0.1"}}),
 			 -ENOSPC);
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.2");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.2");
 	SYNC_AT(fake, "young", 200, {.external_ip = "192.0.2.7", .endpoints = {"10.1.0.3"}});
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.3");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.3");
 }
 
-/* No lines, or no backend ids, for a larger set: the old one serves on; what goes elsewhere makes room. */
+/* No lines, or no backend ids, for a larger set: the old one serves on; what goes elsewhere makes
+ * room. */
 static void test_no_room_for_sets(void **state)
 {
 	struct fake *fake = *state;
@@ -212,16 +248,21 @@ static void test_no_room_for_sets(void **state)
 	SYNC(fake, "a", {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1"}});
 	SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.2"}});
 	SYNC(fake, "c", {.cluster_ip = "10.96.0.3", .endpoints = {"10.1.0.3"}});
-	assert_int_equal(SYNC(fake, "c", {.cluster_ip = "10.96.0.3", .endpoints = {"10.1.0.4"}}), -ENOSPC);
+	assert_int_equal(SYNC(fake, "c", {.cluster_ip = "10.96.0.3", .endpoints = {"10.1.0.4"}}),
+			 -ENOSPC);
 	assert_non_null(strstr(fake->err.text, "default/c port \"\""));
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "10.96.0.3", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.3");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "10.96.0.3", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.3");
 	GONE(fake, "a");
 	fl_sync_reap(fake->sync, 1);
 	fl_sync_reap(fake->sync, 2000000000);
 	assert_int_equal(fl_sync_retry(fake->sync, &fake->err), 0);
-	assert_string_equal(fake_list(fake, &fake_frontend(fake, "10.96.0.3", 80, IPPROTO_TCP)->list[0], text,
-				      sizeof(text)), "10.1.0.4");
+	assert_string_equal(fake_list(fake,
+				      &fake_frontend(fake, "10.96.0.3", 80, IPPROTO_TCP)->list[0],
+				      text, sizeof(text)),
+			    "10.1.0.4");
 	fl_sync_stats(fake->sync, &stats);
 	assert_int_equal(stats.failed_ports, 0);
 }
@@ -232,8 +273,11 @@ static void test_no_room_for_backends(void **state)
 
 	fake->maps.n_backends = 3;
 	fake_restart(fake);
-	assert_int_equal(SYNC(fake, "a", {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2"}}), 0);
-	assert_int_equal(SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.3"}}), -ENOSPC);
+	assert_int_equal(
+		SYNC(fake, "a", {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2"}}),
+		0);
+	assert_int_equal(SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.3"}}),
+			 -ENOSPC);
 	assert_null(fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP));
 	GONE(fake, "a");
 	fl_sync_reap(fake->sync, 1);

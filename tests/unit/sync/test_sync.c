@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What plans turn into: frontends with the right list and verdict per side, flags, backend records, shared
- * sets, members, ranges and address entries; no write without a change; conflicts; the life of ids and lines.
+ * What plans turn into: frontends with the right list and verdict per side, flags, backend records,
+ * shared sets, members, ranges and address entries; no write without a change; conflicts; the life
+ * of ids and lines.
  */
 #include "tests/unit/sync/sync_fixture.h"
 
@@ -14,7 +15,9 @@ static void test_cluster_ip_has_one_list_for_both_sides(void **state)
 	struct fake *fake = *state;
 	const struct fl_frontend *f;
 
-	assert_int_equal(SYNC(fake, "web", {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2"}}), 0);
+	assert_int_equal(SYNC(fake, "web",
+			      {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2"}}),
+			 0);
 	f = fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP);
 	assert_non_null(f);
 	assert_int_equal(f->type, FL_FRONTEND_CLUSTER_IP);
@@ -30,14 +33,20 @@ static void test_cluster_ip_has_one_list_for_both_sides(void **state)
 	assert_string_equal(fl_sync_port(fake->sync, f->service_id)->name, "web");
 }
 
-/* Rules 5.4.1 and 5.4.2: outside clients of external frontends get the local list, inside ones all. */
+/* Rules 5.4.1 and 5.4.2: outside clients of external frontends get the local list, inside ones all.
+ */
 static void test_external_local_splits_sides(void **state)
 {
 	struct fake *fake = *state;
 	const struct fl_frontend *f;
 
-	assert_int_equal(SYNC(fake, "web", {.cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .node_port = 30080,
-					.external_local = true, .endpoints = {"10.1.0.1", "*10.1.0.2"}}), 0);
+	assert_int_equal(SYNC(fake, "web",
+			      {.cluster_ip = "10.96.0.1",
+			       .lb_ip = "192.0.2.1",
+			       .node_port = 30080,
+			       .external_local = true,
+			       .endpoints = {"10.1.0.1", "*10.1.0.2"}}),
+			 0);
 	f = fake_frontend(fake, "192.0.2.1", 80, IPPROTO_TCP);
 	assert_string_equal(LIST(fake, f, FL_SIDE_EXTERNAL), "10.1.0.2");
 	assert_int_equal(f->list[FL_SIDE_EXTERNAL].id, f->service_id * 2 + 1);
@@ -57,8 +66,13 @@ static void test_verdicts_without_list(void **state)
 	struct fake *fake = *state;
 	const struct fl_frontend *f;
 
-	assert_int_equal(SYNC(fake, "web", {.cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .internal_local = true,
-					.external_local = true, .endpoints = {"10.1.0.1"}}), 0);
+	assert_int_equal(SYNC(fake, "web",
+			      {.cluster_ip = "10.96.0.1",
+			       .lb_ip = "192.0.2.1",
+			       .internal_local = true,
+			       .external_local = true,
+			       .endpoints = {"10.1.0.1"}}),
+			 0);
 	f = fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP);
 	assert_int_equal(f->verdict[FL_SIDE_INTERNAL], FL_VERDICT_DROP);
 	assert_int_equal(f->list[FL_SIDE_INTERNAL].count, 0);
@@ -95,8 +109,11 @@ static void test_affinity_has_members(void **state)
 	const struct fl_frontend *f;
 	uint32_t id, old;
 
-	SYNC(fake, "web", {.lb_ip = "192.0.2.1", .affinity = true, .external_local = true,
-			   .endpoints = {"10.1.0.1", "*10.1.0.2", "-10.1.0.3"}});
+	SYNC(fake, "web",
+	     {.lb_ip = "192.0.2.1",
+	      .affinity = true,
+	      .external_local = true,
+	      .endpoints = {"10.1.0.1", "*10.1.0.2", "-10.1.0.3"}});
 	f = fake_frontend(fake, "192.0.2.1", 80, IPPROTO_TCP);
 	assert_true(f->flags & FL_AFFINITY);
 	assert_int_equal(f->affinity_timeout, 10800 * FAKE_HZ);
@@ -106,8 +123,11 @@ static void test_affinity_has_members(void **state)
 	assert_true(fake_has_member(fake, id * 2, old));
 	assert_true(fake_has_member(fake, id * 2 + 1, old));
 	assert_int_equal(fake->map[FL_SYNC_MEMBERS].n, 3);
-	SYNC(fake, "web", {.lb_ip = "192.0.2.1", .affinity = true, .external_local = true,
-			   .endpoints = {"10.1.0.1"}});
+	SYNC(fake, "web",
+	     {.lb_ip = "192.0.2.1",
+	      .affinity = true,
+	      .external_local = true,
+	      .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fake->map[FL_SYNC_MEMBERS].n, 1);
 	assert_false(fake_has_member(fake, id * 2, old));
 	SYNC(fake, "web", {.lb_ip = "192.0.2.1", .endpoints = {"10.1.0.1"}});
@@ -119,8 +139,12 @@ static void test_source_ranges_only_for_lb_vips(void **state)
 {
 	struct fake *fake = *state;
 	const struct fl_frontend *f;
-	const struct want want = {.cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .node_port = 30080,
-				  .range = "198.51.100.0/24", .vips_exempt = true, .endpoints = {"10.1.0.1"}};
+	const struct want want = {.cluster_ip = "10.96.0.1",
+				  .lb_ip = "192.0.2.1",
+				  .node_port = 30080,
+				  .range = "198.51.100.0/24",
+				  .vips_exempt = true,
+				  .endpoints = {"10.1.0.1"}};
 
 	SYNC(fake, "web", want);
 	f = fake_frontend(fake, "192.0.2.1", 80, IPPROTO_TCP);
@@ -129,15 +153,19 @@ static void test_source_ranges_only_for_lb_vips(void **state)
 	assert_true(fake_has_range(fake, f->service_id, "192.0.2.1/32"));
 	assert_false(fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP)->flags & FL_SOURCE_RANGES);
 	assert_false(fake_frontend(fake, "0.0.0.0", 30080, IPPROTO_TCP)->flags & FL_SOURCE_RANGES);
-	SYNC(fake, "web", {.cluster_ip = "10.96.0.1", .range = "198.51.100.0/24", .endpoints = {"10.1.0.1"}});
+	SYNC(fake, "web",
+	     {.cluster_ip = "10.96.0.1", .range = "198.51.100.0/24", .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fake->map[FL_SYNC_RANGES].n, 0);
 }
 
 static void test_no_change_writes_nothing(void **state)
 {
 	struct fake *fake = *state;
-	const struct want want = {.cluster_ip = "10.96.0.1", .lb_ip = "192.0.2.1", .affinity = true,
-				  .range = "198.51.100.0/24", .endpoints = {"10.1.0.1", "*10.1.0.2", "-10.1.0.3"}};
+	const struct want want = {.cluster_ip = "10.96.0.1",
+				  .lb_ip = "192.0.2.1",
+				  .affinity = true,
+				  .range = "198.51.100.0/24",
+				  .endpoints = {"10.1.0.1", "*10.1.0.2", "-10.1.0.3"}};
 	struct fl_sync_stats before, after;
 
 	SYNC(fake, "web", want);
@@ -157,8 +185,14 @@ static void test_equal_sets_are_shared(void **state)
 	struct fake *fake = *state;
 	struct fl_sync_stats stats;
 
-	SYNC(fake, "a", {.cluster_ip = "10.96.0.1", .node_port = 30080, .endpoints = {"*10.1.0.1", "*10.1.0.2"}});
-	SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .internal_local = true, .endpoints = {"*10.1.0.1", "*10.1.0.2"}});
+	SYNC(fake, "a",
+	     {.cluster_ip = "10.96.0.1",
+	      .node_port = 30080,
+	      .endpoints = {"*10.1.0.1", "*10.1.0.2"}});
+	SYNC(fake, "b",
+	     {.cluster_ip = "10.96.0.2",
+	      .internal_local = true,
+	      .endpoints = {"*10.1.0.1", "*10.1.0.2"}});
 	fl_sync_stats(fake->sync, &stats);
 	assert_int_equal(stats.backend_sets, 1);
 	assert_int_equal(stats.backends, 2);
@@ -166,7 +200,8 @@ static void test_equal_sets_are_shared(void **state)
 			 fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->list[0].slab);
 }
 
-/* A backend another service has stays live; gone from all it is not, at once (rule 7.3, robustness B5). */
+/* A backend another service has stays live; gone from all it is not, at once (rule 7.3, robustness
+ * B5). */
 static void test_live_ends_with_the_last_service(void **state)
 {
 	struct fake *fake = *state;
@@ -181,7 +216,8 @@ static void test_live_ends_with_the_last_service(void **state)
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), id);
 	SYNC(fake, "b", {.cluster_ip = "10.96.0.2"});
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), 0);
-	/* back before the id was needed: the same id and generation, so its flows are valid again */
+	/* back before the id was needed: the same id and generation, so its flows are valid again
+	 */
 	SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), id);
 	assert_int_equal(fake->maps.backends[id].generation, 1);
@@ -196,14 +232,19 @@ static void test_reused_backend_id_has_another_generation(void **state)
 
 	SYNC(fake, "a", {.cluster_ip = "10.96.0.1", .endpoints = {"10.2.0.1"}});
 	id = fake_backend(fake, "10.2.0.1");
+	for (uint32_t i = 0; i < FAKE_BACKENDS; i++)
+		fake->maps.backends[i].next_hop = 7; /* as the datapath does */
 	for (unsigned i = 0; i < FAKE_BACKENDS + 20; i++) {
 		snprintf(ip, sizeof(ip), "10.1.%u.%u", i / 250, i % 250 + 1);
-		assert_int_equal(SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {ip}}), 0);
+		assert_int_equal(SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {ip}}),
+				 0);
 		fl_sync_reap(fake->sync, now_ns += 3000000000ULL);
 	}
 	assert_int_equal(fake_backend(fake, "10.2.0.1"), id);
 	assert_int_equal(fake->maps.backends[id].generation, 1);
 	assert_int_equal(fake->maps.backends[fake_backend(fake, ip)].generation, 2);
+	assert_int_equal(fake->maps.backends[fake_backend(fake, ip)].next_hop, 0);
+	assert_int_equal(fake->maps.backends[id].next_hop, 7);
 }
 
 /* Old lines may still be read by a program that has begun: they wait a second after the switch. */
@@ -236,8 +277,9 @@ static void on_conflict(const struct fl_sync_conflict *conflict, void *arg)
 	char buf[FL_IP_STRLEN];
 
 	seen->n++;
-	snprintf(seen->text, sizeof(seen->text), "%s beats %s at %s:%u", conflict->winner_name, conflict->loser_name,
-		 fl_ip_format(&conflict->frontend.ip, buf), conflict->frontend.port);
+	snprintf(seen->text, sizeof(seen->text), "%s beats %s at %s:%u", conflict->winner_name,
+		 conflict->loser_name, fl_ip_format(&conflict->frontend.ip, buf),
+		 conflict->frontend.port);
 }
 
 /* Rule 2.21: the oldest wins, whatever the order of arrival; the loser takes over. */
@@ -246,20 +288,25 @@ static void test_conflict_goes_to_the_oldest(void **state)
 	struct fake *fake = *state;
 	struct conflict seen = {.n = 0};
 
-	SYNC_AT(fake, "young", 200, {.cluster_ip = "10.96.0.2", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.2"}});
-	SYNC_AT(fake, "old", 100, {.cluster_ip = "10.96.0.1", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.1"}});
-	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0), "10.1.0.1");
+	SYNC_AT(fake, "young", 200,
+		{.cluster_ip = "10.96.0.2", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.2"}});
+	SYNC_AT(fake, "old", 100,
+		{.cluster_ip = "10.96.0.1", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.1"}});
+	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0),
+			    "10.1.0.1");
 	fl_sync_each_conflict(fake->sync, on_conflict, &seen);
 	assert_int_equal(seen.n, 1);
 	assert_string_equal(seen.text, "old beats young at 192.0.2.7:80");
 	GONE(fake, "old");
-	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0), "10.1.0.2");
+	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0),
+			    "10.1.0.2");
 	seen.n = 0;
 	fl_sync_each_conflict(fake->sync, on_conflict, &seen);
 	assert_int_equal(seen.n, 0);
 	/* of one age: by name */
 	SYNC_AT(fake, "a", 200, {.external_ip = "192.0.2.7", .endpoints = {"10.1.0.3"}});
-	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0), "10.1.0.3");
+	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0),
+			    "10.1.0.3");
 }
 
 static void test_batch_is_applied_at_commit(void **state)
@@ -273,7 +320,8 @@ static void test_batch_is_applied_at_commit(void **state)
 	assert_int_equal(fake->writes, 0);
 	assert_int_equal(fl_sync_commit(fake->sync, &fake->err), 0);
 	assert_null(fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP));
-	assert_string_equal(LIST(fake, fake_frontend(fake, "10.96.0.3", 80, IPPROTO_TCP), 0), "10.1.0.3");
+	assert_string_equal(LIST(fake, fake_frontend(fake, "10.96.0.3", 80, IPPROTO_TCP), 0),
+			    "10.1.0.3");
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), 0);
 	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
 }
@@ -283,13 +331,39 @@ static void test_service_id_lasts_as_long_as_the_port(void **state)
 	struct fake *fake = *state;
 	uint32_t id;
 
-	SYNC(fake, "a", {.port_name = "x", .cluster_ip = "10.96.0.1"}, {.port_name = "y", .port = 81, .cluster_ip = "10.96.0.1"});
+	SYNC(fake, "a", {.port_name = "x", .cluster_ip = "10.96.0.1"},
+	     {.port_name = "y", .port = 81, .cluster_ip = "10.96.0.1"});
 	id = fake_frontend(fake, "10.96.0.1", 81, IPPROTO_TCP)->service_id;
 	assert_int_not_equal(id, fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP)->service_id);
-	SYNC(fake, "a", {.port_name = "y", .port = 82, .cluster_ip = "10.96.0.9", .endpoints = {"10.1.0.1"}});
+	SYNC(fake, "a",
+	     {.port_name = "y", .port = 82, .cluster_ip = "10.96.0.9", .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fake_frontend(fake, "10.96.0.9", 82, IPPROTO_TCP)->service_id, id);
 	GONE(fake, "a");
 	assert_null(fl_sync_port(fake->sync, id));
+}
+
+/* So many that threads share the work: the same tables as one by one. */
+static void test_many_tables_in_one_batch(void **state)
+{
+	struct fake *fake = *state;
+	struct fl_sync_stats stats;
+	char name[16], vip[32], ip[32];
+
+	fake->unchecked = true;
+	fl_sync_begin(fake->sync);
+	for (int i = 1; i <= 250; i++) {
+		snprintf(name, sizeof(name), "s%d", i);
+		snprintf(vip, sizeof(vip), "10.96.0.%d", i);
+		snprintf(ip, sizeof(ip), "10.1.0.%d", i);
+		assert_int_equal(
+			SYNC(fake, name, {.cluster_ip = vip, .endpoints = {ip, "10.1.1.1"}}), 0);
+	}
+	assert_int_equal(fl_sync_commit(fake->sync, &fake->err), 0);
+	fl_sync_stats(fake->sync, &stats);
+	assert_int_equal(stats.backend_sets, 250);
+	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 500);
+	fake_check(fake);
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
 }
 
 static void test_table_length_must_be_prime(void **state)
@@ -298,7 +372,9 @@ static void test_table_length_must_be_prime(void **state)
 	struct fl_sync_options options = {.maglev_length = 16384};
 	struct fl_sync *sync = NULL;
 
-	assert_int_equal(fl_sync_new_with(&fake->maps, &options, &fake_ops, fake, &sync, &fake->err), -EINVAL);
+	assert_int_equal(
+		fl_sync_new_with(&fake->maps, &options, &fake_ops, fake, &sync, &fake->err),
+		-EINVAL);
 }
 
 int main(void)
@@ -319,6 +395,7 @@ int main(void)
 		TEST(test_conflict_goes_to_the_oldest),
 		TEST(test_batch_is_applied_at_commit),
 		TEST(test_service_id_lasts_as_long_as_the_port),
+		TEST(test_many_tables_in_one_batch),
 		TEST(test_table_length_must_be_prime),
 	};
 
