@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 
+import bpf
 import topology
 from manifests import Manifests
 from node import Node
@@ -177,7 +178,12 @@ class Lab:
             for pod in about["pods"]:
                 self._place(pod, f"{name}/pods/{pod}", topology.pod_addresses(pod)).node = name
             self.nodes[name] = Node(self, place, f"{self.base}/{name}", agent_options)
-        router.script(topology.router_script(self.netns_of))
+        os.makedirs(f"{self.directory}/bpf")
+        subprocess.run(["mount", "-t", "bpf", "bpf", f"{self.directory}/bpf"], check=True)
+        bpf.pin_pass(f"{self.directory}/bpf/pass")
+        for place in self.places.values():
+            place.script(topology.SYSCTLS)
+        router.script(topology.router_script(self.netns_of, f"{self.directory}/bpf/pass"))
         client.script(topology.client_script())
         for name, about in topology.NODES.items():
             self.places[name].script(topology.node_script(name, self.netns_of))
@@ -185,8 +191,6 @@ class Lab:
                 self.places[pod].script(topology.pod_script(pod))
         router.script(topology.router_routes_script())
         # node-1 shares our mount namespace and has its own bpf file system; node-2 has both
-        os.makedirs(f"{self.directory}/bpf")
-        subprocess.run(["mount", "-t", "bpf", "bpf", f"{self.directory}/bpf"], check=True)
         self.nodes["node-1"].own_paths(f"{self.directory}/bpf/fairlead",
                                        f"{self.directory}/node-1.sock")
         self.nodes["node-2"].own_mounts()

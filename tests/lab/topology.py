@@ -59,13 +59,14 @@ set_all ipv6/conf/default/accept_redirects 0
 ip link set lo up
 """
 FORWARDING = """
+set_all() { for f in /proc/sys/net/$1; do echo "$2" > "$f"; done; }
 set_all ipv4/ip_forward 1
 set_all ipv6/conf/all/forwarding 1
 """
 
 
-def router_script(netns_of):
-    lines = [SYSCTLS, FORWARDING,
+def router_script(netns_of, pass_pin):
+    lines = [FORWARDING,
              "ip link add br0 type bridge", "ip link set br0 up",
              f"ip addr add {SEGMENT_ROUTER[4]}/24 dev br0",
              f"ip -6 addr add {SEGMENT_ROUTER[6]}/64 dev br0 nodad",
@@ -75,9 +76,11 @@ def router_script(netns_of):
              f"ip -6 addr add {OUTSIDE['router'][6]}/64 dev out0 nodad"]
     for node, about in NODES.items():
         port = f"port{about['number']}"
-        # GRO gives the port NAPI, without which the node's XDP_TX would be lost
+        # the node's XDP_TX lies in the port's ring until the port's NAPI runs, and veth starts that
+        # only if the port has an XDP program as well
         lines += [f"ip link add {port} type veth peer name eth0 netns {netns_of(node)}",
-                  f"ip link set {port} master br0 up", f"ethtool -K {port} tx off gro on >/dev/null"]
+                  f"ip link set {port} master br0 up", f"ethtool -K {port} tx off gro on >/dev/null",
+                  f"ip link set {port} xdpdrv pinned {pass_pin}"]
     return "\n".join(lines)
 
 
@@ -92,7 +95,7 @@ def router_routes_script():
 
 
 def client_script():
-    lines = [SYSCTLS, "ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null"]
+    lines = ["ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null"]
     for number in (10, *MORE_CLIENTS):
         lines += [f"ip addr add {client_address(4, number)}/24 dev eth0",
                   f"ip -6 addr add {client_address(6, number)}/64 dev eth0 nodad"
@@ -105,7 +108,7 @@ def client_script():
 
 def node_script(node, netns_of):
     about = NODES[node]
-    lines = [SYSCTLS, FORWARDING, "ip link set eth0 up", "ethtool -K eth0 tx off >/dev/null",
+    lines = [FORWARDING, "ip link set eth0 up", "ethtool -K eth0 tx off >/dev/null",
              f"ip addr add {about[4]}/24 dev eth0", f"ip -6 addr add {about[6]}/64 dev eth0 nodad",
              f"ip route add default via {SEGMENT_ROUTER[4]}",
              f"ip -6 route add default via {SEGMENT_ROUTER[6]}"]
@@ -129,7 +132,7 @@ def pod_script(pod):
     address = pod_addresses(pod)
     gateway = "lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent"
     return "\n".join([
-        SYSCTLS, "ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null",
+        "ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null",
         f"ip addr add {address[4]}/32 dev eth0", f"ip -6 addr add {address[6]}/128 dev eth0 nodad",
         f"ip neigh replace 169.254.1.1 {gateway}", f"ip -6 neigh replace fe80::1 {gateway}",
         "ip route add 169.254.1.1 dev eth0", "ip route add default via 169.254.1.1 dev eth0",
