@@ -558,6 +558,23 @@ static void test_manifest_displaced_and_broken(void **state)
 	assert_ip(f, "a", "10.96.0.3");
 }
 
+/* A displaced file breaks later: its last good state waited in the shadow and takes over. */
+static void test_manifest_displaced_then_broken(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "b.yaml", service("a", "10.96.0.2"));
+	load(f);
+	put(f, "a.yaml", service("a", "10.96.0.1"));
+	assert_true(handle(f));
+	assert_reported(f, "error b.yaml:1 Service default/a: is also in ");
+	put(f, "b.yaml", "kind: [");
+	assert_true(handle(f));
+	del(f, "a.yaml");
+	assert_true(handle(f));
+	assert_ip(f, "a", "10.96.0.2");
+}
+
 static void test_manifest_many_problems_are_counted(void **state)
 {
 	struct fixture *f = *state;
@@ -593,6 +610,7 @@ int main(void)
 		TEST(test_manifest_creation),
 		TEST(test_manifest_directory_lost_and_found),
 		TEST(test_manifest_displaced_and_broken),
+		TEST(test_manifest_displaced_then_broken),
 		TEST(test_manifest_many_problems_are_counted),
 	};
 
