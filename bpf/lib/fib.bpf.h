@@ -150,8 +150,9 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return FL_FIB_NO_ROUTE;
 	ret_hop->ifindex = fib.ifindex;
-	ret_hop->mtu = fib.mtu_result;
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
+	/* without a neighbour the kernel stops before it tells the MTU: what is there is still tot_len */
+	ret_hop->mtu = ret_hop->resolved ? fib.mtu_result : 0;
 	ret_hop->flags = 0;
 	ret_hop->index = 0;
 	device = bpf_map_lookup_elem(&fl_devices, &ret_hop->ifindex);
