@@ -188,18 +188,15 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 {
 	int r = fl_agent_net_start(agent, err);
 
-	if (r)
-		return r;
-	fl_agent_net_update(agent);
-	r = fl_dp_attach_cgroup(agent->dp, err);
+	/* sockets first: what an earlier agent attached elsewhere goes when the devices are done */
+	if (!r)
+		r = fl_dp_attach_cgroup(agent->dp, err);
 	if (r)
 		return r;
 	if (*fl_dp_cgroup(agent->dp))
 		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername",
 			    fl_dp_cgroup(agent->dp));
-	/* a device that failed just now may still have its old program: better than none */
-	if (!agent->attach_failed)
-		fl_dp_prune(agent->dp);
+	fl_agent_net_update(agent);
 	return 0;
 }
 

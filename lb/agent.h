@@ -49,6 +49,7 @@ struct fl_agent {
 	bool settled; /* what no Service asked for was removed */
 	bool retry;   /* something was refused and is to be tried again */
 	bool attach_failed;
+	bool pruned; /* what earlier agents left on other devices is gone */
 	/* the node */
 	struct fl_watch *watch;
 	struct fl_network network;

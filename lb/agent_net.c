@@ -184,10 +184,19 @@ static int choose_devices(struct fl_agent *agent, struct fl_agent_device **ret_d
 	return 0;
 }
 
+static bool has_external(const struct fl_agent_device *devices, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (devices[i].role == FL_ROLE_EXTERNAL)
+			return true;
+	return false;
+}
+
 static void update_programs(struct fl_agent *agent)
 {
 	struct fl_agent_device *devices, *old = agent->devices;
 	size_t n, n_old = agent->n_devices;
+	bool had_external;
 
 	if (choose_devices(agent, &devices, &n)) {
 		agent->retry = true;
@@ -208,13 +217,16 @@ static void update_programs(struct fl_agent *agent)
 			    fl_network_device(&agent->network, old[i].ifindex) ? ""
 									       : ", it is gone");
 	}
+	had_external = !old || has_external(old, n_old);
 	free(old);
-	for (size_t i = 0; i < n; i++)
-		if (devices[i].role == FL_ROLE_EXTERNAL)
-			return;
-	if (!old || n_old)
-		fl_log_warn("no device faces the network: nothing from outside is balanced (give "
-			    "--devices)");
+	if (had_external && !has_external(devices, n))
+		fl_log_warn("no device faces the network: nothing from outside is balanced "
+			    "(give --devices)");
+	/* a device that failed just now may still have its old program: better than none */
+	if (!agent->attach_failed && !agent->pruned) {
+		fl_dp_prune(agent->dp);
+		agent->pruned = true;
+	}
 }
 
 void fl_agent_net_update(struct fl_agent *agent)

@@ -42,6 +42,31 @@ struct fl_dp {
 #define FL_PIN_CLSACT_EGRESS "clsact-egress"
 #define FL_PIN_CGROUP "cgroup"
 
+/* map_setup.c. The size asked for of each map; 0 = whatever there is. */
+void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS]);
+/* Open the pinned maps, or find that there is no complete set and remove what a crash left of one.
+ */
+int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err);
+/* Before load: hand maps that exist to the object, set the size of those it is to create. */
+int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32_t sizes[FL_MAPS],
+		       struct fl_err *err);
+/* After load: keep descriptors of the maps that the object has created. */
+int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_err *err);
+/* The number of elements that a map has or is about to get. */
+uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id);
+int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err);
+
+/* config.c. Fill dp->config. */
+int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, struct fl_err *err);
+uint64_t fl_netns_cookie(void); /* 0 unknown */
+
+/*
+ * netns.c. Refuse a directory whose programs are attached in another network namespace that is
+ * still alive: its device numbers would be taken for ours. Then note that the directory is of this
+ * one.
+ */
+int fl_dp_netns_claim(struct fl_dp *dp, struct fl_err *err);
+
 /* The fields of struct bpf_link_info that we use, tcx included, which older headers lack. */
 struct fl_link_info {
 	uint32_t type; /* enum bpf_link_type */

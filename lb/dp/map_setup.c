@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The maps on their way into the objects and onto their pins. A pinned fl_meta is what makes a
+ * datapath: it is pinned last, so that a crash before leaves nothing that would be adopted.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/state.h"
+
+static uint32_t round_up_power_of_two(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n && p < 1U << 31)
+		p <<= 1;
+	return p;
+}
+
+void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
+{
+	uint32_t flows4 = s->flow_buckets4 ? round_up_power_of_two(s->flow_buckets4) : 0;
+	uint32_t flows6 = s->flow_buckets6 ? round_up_power_of_two(s->flow_buckets6) : 0;
+	const uint32_t sizes[FL_MAPS] = {
+		[FL_MAP_frontends] = s->frontends,
+		[FL_MAP_backends] = s->backends,
+		[FL_MAP_lines] = s->lines,
+		[FL_MAP_ranges] = s->ranges,
+		[FL_MAP_affinity] = s->affinity,
+		[FL_MAP_members] = s->members,
+		[FL_MAP_local] = s->local,
+		[FL_MAP_devices] = s->devices,
+		[FL_MAP_sockets] = s->sockets,
+		[FL_MAP_flows4] = flows4,
+		[FL_MAP_flows6] = flows6,
+		[FL_MAP_overflow4] = (flows4 + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS,
+		[FL_MAP_overflow6] = (flows6 + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS,
+	};
+
+	memcpy(ret_sizes, sizes, sizeof(sizes));
+}
+
+static int unpin_one(const char *name, void *arg)
+{
+	return fl_bpffs_unpin(arg, "maps", name);
+}
+
+int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err)
+{
+	int r = fl_bpffs_get(&dp->fs, "maps", "meta", false);
+
+	if (r == -ENOENT)
+		return fl_bpffs_each(&dp->fs, "maps", unpin_one, &dp->fs);
+	if (r < 0)
+		return fl_err_set(err, r, "cannot open %s/maps/meta: %s", dp->fs.path,
+				  strerror(-r));
+	close(r);
+	r = fl_maps_open_pinned(dp->fs.path, true, &dp->maps, err);
+	if (r == -EPROTO || r == -ENOENT)
+		return fl_err_wrap(
+			err, r,
+			"cannot take over the running datapath (`fairlead cleanup` removes it)");
+	if (r)
+		return r;
+	for (int i = 0; i < FL_MAPS; i++) {
+		uint32_t n;
+
+		r = fl_map_check(i, *fl_map_fd(&dp->maps, i), &n, err);
+		if (r)
+			return r;
+		if (sizes[i] && sizes[i] != n)
+			return fl_err_set(err, -EINVAL,
+					  "map %s in %s has %u elements, %u are asked for: set it "
+					  "back, or remove the "
+					  "datapath with `fairlead cleanup` first",
+					  fl_map_descs[i].name, dp->fs.path, n, sizes[i]);
+	}
+	dp->adopted = true;
+	return 0;
+}
+
+int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32_t sizes[FL_MAPS],
+		       struct fl_err *err)
+{
+	for (int i = 0; i < FL_MAPS; i++) {
+		char name[32];
+		struct bpf_map *map;
+		int fd = *fl_map_fd(&dp->maps, i), r = 0;
+
+		snprintf(name, sizeof(name), "fl_%s", fl_map_descs[i].name);
+		map = bpf_object__find_map_by_name(o->bpf, name);
+		if (!map)
+			continue;
+		if (fd >= 0)
+			r = bpf_map__reuse_fd(map, fd);
+		else if (sizes[i])
+			r = bpf_map__set_max_entries(map, sizes[i]);
+		if (r)
+			return fl_err_set(err, r, "cannot prepare map %s: %s", name, strerror(-r));
+	}
+	return 0;
+}
+
+uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "fl_%s", fl_map_descs[id].name);
+	for (int i = 0; i < FL_OBJECTS; i++) {
+		struct bpf_map *map =
+			dp->objects[i].bpf ? bpf_object__find_map_by_name(dp->objects[i].bpf, name)
+					   : NULL;
+
+		if (map)
+			return bpf_map__max_entries(map);
+	}
+	return 0;
+}
+
+int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_err *err)
+{
+	for (int i = 0; i < FL_MAPS; i++) {
+		char name[32];
+		struct bpf_map *map;
+		int *fd = fl_map_fd(&dp->maps, i), r;
+
+		snprintf(name, sizeof(name), "fl_%s", fl_map_descs[i].name);
+		map = bpf_object__find_map_by_name(o->bpf, name);
+		if (!map || *fd >= 0)
+			continue;
+		*fd = dup(bpf_map__fd(map));
+		if (*fd < 0)
+			return fl_err_set(err, -errno, "cannot keep map %s: %s", name,
+					  strerror(errno));
+		r = fl_map_check(i, *fd, NULL, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Pin what was created; fl_meta last. */
+int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
+{
+	struct fl_meta *meta = dp->maps.meta;
+
+	if (!dp->adopted) {
+		meta->abi_version = FL_ABI_VERSION;
+		meta->flow_seed[0] = dp->config.flow_seed[0];
+		meta->flow_seed[1] = dp->config.flow_seed[1];
+	}
+	meta->maglev_seed = dp->config.maglev_seed;
+	/* what changed in the network while no agent ran is unknown */
+	__atomic_add_fetch(&meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < FL_MAPS && !dp->adopted; i++) {
+		int r = i == FL_MAP_meta ? 0
+					 : fl_bpffs_pin(&dp->fs, "maps", fl_map_descs[i].name,
+							*fl_map_fd(&dp->maps, i), err);
+
+		if (r)
+			return r;
+	}
+	return dp->adopted ? 0 : fl_bpffs_pin(&dp->fs, "maps", "meta", dp->maps.meta_fd, err);
+}
