@@ -29,8 +29,8 @@ static __noinline int answer(struct __sk_buff *skb, bool v6, const struct fl_pac
 	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS ? BPF_F_INGRESS : 0);
 }
 
-static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v,
-				  enum fl_hook hook)
+/* Send a packet on its way: FL_PASS, FL_STACK, FL_FORWARD. */
+static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
 {
 	switch (v->action) {
 	case FL_FORWARD:
@@ -44,45 +44,78 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 	case FL_STACK:
 		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &v->to, false))
 			return drop(FL_REASON_REWRITE_FAILED);
-		return TC_ACT_UNSPEC;
-	case FL_REJECT:
-	case FL_TOO_BIG:
-		return answer(skb, v6, p, v, hook);
-	case FL_DROP:
-		return drop(v->reason);
+		break;
 	}
 	return TC_ACT_UNSPEC;
 }
 
-/* p and v are the caller's, so that both families share their place on the stack */
-static __always_inline int handle(struct __sk_buff *skb, bool v6, enum fl_hook hook, struct fl_packet *p,
-				  struct fl_verdict *v)
+static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v,
+			     enum fl_hook hook)
 {
-	bool out = hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS;
+	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+
+	if (v->action == FL_DROP)
+		return drop(v->reason);
+	if (v->action != FL_REJECT && v->action != FL_TOO_BIG)
+		return send(skb, v6, p, v);
+	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
+		return drop(FL_REASON_REJECT_RATE);
+	if (fl_icmp_answer(skb, v6, p, kind, v->hop.mtu))
+		return drop(FL_REASON_REWRITE_FAILED);
+	fl_count(v->reason);
+	/* back to where it came from: out of the device, or into it when the packet was on its way out */
+	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS ? BPF_F_INGRESS : 0);
+}
+
+#define LONG_WAY -100 /* no TC_ACT_* */
+
+static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
+{
+	struct fl_verdict v;
+	struct fl_packet p;
+	bool taken;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
-	if (fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), v6, p))
+	if (fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), v6, &p))
 		return TC_ACT_UNSPEC;
-	__builtin_memset(v, 0, sizeof(*v));
-	if (out ? !fl_egress_fast(v6, p, v) : !fl_decide_fast(skb, v6, p, hook, v)) {
-		if (out)
-			fl_decide_egress_slow(v6, p, v);
-		else
-			fl_decide_slow(skb, v6, p, hook, v);
-	}
-	return v->action == FL_PASS ? TC_ACT_UNSPEC : finish(skb, v6, p, v, hook);
+	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
+		taken = fl_egress_fast(v6, &p, &v);
+	else
+		taken = fl_decide_fast(skb, v6, &p, hook, &v);
+	return taken ? send(skb, v6, &p, &v) : LONG_WAY;
+}
+
+/* Functions of their own: inlined they would take the stack that the long way needs. */
+static __noinline int handle_fast4(struct __sk_buff *skb, enum fl_hook hook)
+{
+	return handle_fast(skb, false, hook);
+}
+
+static __noinline int handle_fast6(struct __sk_buff *skb, enum fl_hook hook)
+{
+	return handle_fast(skb, true, hook);
 }
 
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
+	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
 	struct fl_verdict v;
 	struct fl_packet p;
+	int action;
 
-	if (skb->protocol == bpf_htons(FL_ETH_P_IP))
-		return handle(skb, false, hook, &p, &v);
-	if (skb->protocol == bpf_htons(FL_ETH_P_IPV6))
-		return handle(skb, true, hook, &p, &v);
-	return TC_ACT_UNSPEC;
+	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
+		return TC_ACT_UNSPEC;
+	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
+	if (likely(action != LONG_WAY))
+		return action;
+	if (v6 ? fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), true, &p) :
+		 fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), false, &p))
+		return TC_ACT_UNSPEC;
+	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
+		fl_decide_egress_slow(v6, &p, &v);
+	else
+		fl_decide_slow(skb, v6, &p, hook, &v);
+	return finish(skb, v6, &p, &v, hook);
 }
 
 /* From the network, on devices without XDP. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * New flows: taking two entries. Among the candidates of a key a free one is best, then an expired one, then the
- * oldest embryonic one; an established flow is never evicted by a newcomer, so floods and scans only displace
- * one another.
+ * New flows: taking two entries. In the first bucket of a key a free entry is best, then an expired one, then the
+ * oldest embryonic one; when established flows leave at most one of them, the second bucket is used if it is
+ * emptier. An established flow is never evicted by a newcomer, so floods and scans only displace one another.
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 struct fl_flow_slot {
 	__u32 slot;
 	__u32 word; /* as taken: next generation, BUSY */
+	__u32 kept; /* entries of its bucket that could not be had */
 };
 
 /* How willingly an entry is given up; among embryonic ones the longest idle goes first. */
@@ -47,13 +48,15 @@ static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u3
 	return rank && state != FL_FLOW_BUSY ? rank << FL_RANK_SHIFT | idle : 0;
 }
 
-static __always_inline void fl_flow_consider(bool v6, __u32 bucket, __u32 home, __u32 now,
-					     struct fl_flow_candidate *best)
+/* Look through a bucket. Returns how many of its entries cannot be had. */
+static __always_inline __u32 fl_flow_consider(bool v6, __u32 bucket, __u32 home, __u32 now,
+					      struct fl_flow_candidate *best)
 {
 	void *b = fl_flow_bucket_get(v6, bucket);
+	__u32 kept = 0;
 
 	if (!b)
-		return;
+		return FL_FLOW_WAYS;
 	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
 		__u32 way = (home ^ i) & (FL_FLOW_WAYS - 1);
 		struct fl_flow_head *head = fl_flow_way(v6, b, way);
@@ -65,33 +68,32 @@ static __always_inline void fl_flow_consider(bool v6, __u32 bucket, __u32 home, 
 			best->slot = bucket * FL_FLOW_WAYS + way;
 			best->word = word;
 		}
-		if (best->score >> FL_RANK_SHIFT == FL_RANK_FREE)
-			break;
+		kept += (score - 1) >> 63; /* 1 if it is zero, without a branch */
 	}
+	return kept;
 }
 
 enum fl_take {
-	FL_TAKE_FULL, /* every candidate is an established flow */
 	FL_TAKE_OK,
 	FL_TAKE_AGAIN, /* another CPU was quicker, or the candidate's other direction is still in use */
+	FL_TAKE_CROWDED, /* more entries than `most_kept` cannot be had, or there is nothing to be had */
 };
 
-/* Take an entry for a key with this hash. */
-static __always_inline enum fl_take fl_flow_take(bool v6, __u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+/* Take an entry of a bucket, of which at most `most_kept` entries may be such that cannot be had. */
+static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept, __u32 now,
+						 struct fl_flow_slot *ret_slot)
 {
 	struct fl_flow_candidate best = {
 		.score = fl_forget(0, now), .slot = fl_forget(0, now), .word = fl_forget(0, now),
 	};
-	__u32 home = fl_flow_home(hash), twin_word = 0, taken, rank;
 	struct fl_flow_head *head, *twin = NULL;
+	__u32 twin_word = 0, taken, rank;
 
-	fl_flow_consider(v6, fl_flow_bucket(v6, hash, false), home, now, &best);
-	if (best.score >> FL_RANK_SHIFT != FL_RANK_FREE)
-		fl_flow_consider(v6, fl_flow_bucket(v6, hash, true), home, now, &best);
+	ret_slot->kept = fl_flow_consider(v6, bucket, home, now, &best);
 	rank = best.score >> FL_RANK_SHIFT;
 	head = fl_flow_at(v6, best.slot);
-	if (!rank || !head)
-		return FL_TAKE_FULL;
+	if (!rank || !head || ret_slot->kept > most_kept)
+		return FL_TAKE_CROWDED;
 	if (rank != FL_RANK_FREE) {
 		twin = fl_flow_twin(v6, head, &twin_word);
 		if (twin && rank == FL_RANK_EXPIRED && !fl_flow_expired(v6, head, best.word, now)) {
@@ -113,34 +115,64 @@ static __always_inline enum fl_take fl_flow_take(bool v6, __u64 hash, __u32 now,
 
 /*
  * Global functions are verified once, by themselves; inlined, the ways through them would multiply with the caller's.
- * enum fl_take.
+ * home_kept: way tried first | most_kept << 8. enum fl_take.
  */
-int fl_flow_take4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
-int fl_flow_take6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
+int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot);
+int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot);
 
-__noinline int fl_flow_take4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot)
 {
-	return ret_slot ? fl_flow_take(false, hash, now, ret_slot) : FL_TAKE_FULL;
+	if (!ret_slot)
+		return FL_TAKE_CROWDED;
+	return fl_flow_take(false, bucket, home_kept & 0xff, home_kept >> 8, now, ret_slot);
 }
 
-__noinline int fl_flow_take6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot)
 {
-	return ret_slot ? fl_flow_take(true, hash, now, ret_slot) : FL_TAKE_FULL;
+	if (!ret_slot)
+		return FL_TAKE_CROWDED;
+	return fl_flow_take(true, bucket, home_kept & 0xff, home_kept >> 8, now, ret_slot);
+}
+
+static __always_inline int fl_flow_take_from(bool v6, __u64 hash, bool second, __u32 most_kept, __u32 now,
+					     struct fl_flow_slot *ret_slot)
+{
+	__u32 bucket = fl_flow_bucket(v6, hash, second), home_kept = fl_flow_home(hash) | most_kept << 8;
+
+	return v6 ? fl_flow_take6(bucket, home_kept, now, ret_slot) : fl_flow_take4(bucket, home_kept, now, ret_slot);
+}
+
+/* Say that the second bucket has to be looked into for entries of this first one. */
+static __always_inline void fl_flow_set_overflow(bool v6, __u32 first)
+{
+	fl_overflow *overflow = fl_flow_overflow(v6, first), bit = 1ULL << first % FL_OVERFLOW_BITS;
+
+	if (overflow && !(READ_ONCE(*overflow) & bit))
+		__sync_fetch_and_or(overflow, bit);
 }
 
 #define FL_TAKE_TRIES 3
 
+/*
+ * Take an entry for a key with this hash: from its first bucket while that has room to spare, else from the emptier of
+ * the two. NULL: every candidate is an established flow.
+ */
 static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
 {
-	for (int i = 0; i < FL_TAKE_TRIES; i++) {
-		int took = v6 ? fl_flow_take6(hash, now, ret_slot) : fl_flow_take4(hash, now, ret_slot);
+	__u32 kept = FL_FLOW_WAYS - 2;
+	int took = FL_TAKE_AGAIN;
 
-		if (took == FL_TAKE_OK)
-			return fl_flow_at(v6, ret_slot->slot);
-		if (took == FL_TAKE_FULL)
-			break;
+	for (int i = 0; i < FL_TAKE_TRIES && took == FL_TAKE_AGAIN; i++)
+		took = fl_flow_take_from(v6, hash, false, kept, now, ret_slot);
+	if (took == FL_TAKE_CROWDED) {
+		kept = ret_slot->kept;
+		/* said before the entry can be seen, so that whoever looks for it looks there too */
+		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, false));
+		took = fl_flow_take_from(v6, hash, true, kept - 1, now, ret_slot);
+		if (took != FL_TAKE_OK)
+			took = fl_flow_take_from(v6, hash, false, FL_FLOW_WAYS, now, ret_slot);
 	}
-	return NULL;
+	return took == FL_TAKE_OK ? fl_flow_at(v6, ret_slot->slot) : NULL;
 }
 
 static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, const struct fl_flow_slot *twin,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The flow table: two-choice bucketed hashing over flat arrays (Azar, Broder, Karlin, Upfal: "Balanced Allocations",
- * 1994), FL_FLOW_WAYS entries a bucket, one cache line an IPv4 entry. A flow is two entries, original and reply,
- * that name each other by slot and generation.
+ * 1994), FL_FLOW_WAYS entries a bucket, one cache line an IPv4 entry. The second bucket is used, and looked into, only
+ * when established flows crowd the first. A flow is two entries, original and reply, that name each other by
+ * slot and generation.
  *
  * Protocol of head.word (generation << 8 | state):
  * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). Whoever wins owns the entry.
@@ -128,16 +129,28 @@ static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home, c
 	return false;
 }
 
+/* The word with the overflow bit of a bucket. */
+static __always_inline fl_overflow *fl_flow_overflow(bool v6, __u32 bucket)
+{
+	__u32 at = bucket / FL_OVERFLOW_BITS;
+
+	return v6 ? bpf_map_lookup_elem(&fl_overflow6, &at) : bpf_map_lookup_elem(&fl_overflow4, &at);
+}
+
 /*
  * The entry with this key. What the caller then reads of it counts only if fl_flow_unchanged() still holds afterwards.
  */
 static __always_inline bool fl_flow_find(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
 					 struct fl_flow_ref *ret_ref)
 {
-	__u32 home = fl_flow_home(hash);
+	__u32 home = fl_flow_home(hash), first = fl_flow_bucket(v6, hash, false);
+	fl_overflow *overflow;
 
-	if (likely(fl_flow_find_in(v6, fl_flow_bucket(v6, hash, false), home, t, proto, ret_ref)))
+	if (likely(fl_flow_find_in(v6, first, home, t, proto, ret_ref)))
 		return true;
+	overflow = fl_flow_overflow(v6, first);
+	if (!overflow || !(READ_ONCE(*overflow) >> first % FL_OVERFLOW_BITS & 1))
+		return false;
 	return fl_flow_find_in(v6, fl_flow_bucket(v6, hash, true), home, t, proto, ret_ref);
 }
 

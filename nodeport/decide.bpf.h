@@ -59,18 +59,26 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref, cons
 enum fl_known {
 	FL_KNOWN, /* *v is filled in, but for the next hop */
 	FL_UNKNOWN, /* no flow (any more) */
-	FL_UNKNOWN_REPLY, /* it was a reply's, whose flow is over */
+	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
 };
 
+/* A local backend answers: translated where that leaves the node or reaches a pod, not where it comes from. */
+static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
+{
+	return hook == FL_HOOK_POD_INGRESS && (flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT)) == FL_FLOW_IS_REPLY;
+}
+
 /* The flow of a packet, whatever its state; keeps the state. */
-static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p, __u32 now, struct fl_flow_ref *ref,
-						   struct fl_verdict *v)
+static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p, enum fl_hook hook, __u32 now,
+						   struct fl_flow_ref *ref, struct fl_verdict *v)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	bool reply;
 
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, ref))
 		return FL_UNKNOWN;
+	if (fl_flow_translated_later(hook, ref->head->flags))
+		return FL_UNKNOWN_REPLY;
 	reply = ref->head->flags & FL_FLOW_IS_REPLY;
 	if (fl_flow_expired(v6, ref->head, ref->word, now)) {
 		fl_flow_remove(v6, ref);
@@ -121,13 +129,14 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 	fl_verdict_forward(ctx, p, v);
 }
 
-static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6, const struct fl_packet *p, struct fl_verdict *v)
+static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
+						     struct fl_verdict *v)
 {
 	struct fl_flow_ref ref;
 	enum fl_known known;
 	__u32 now = fl_now();
 
-	known = fl_flow_known(v6, p, now, &ref, v);
+	known = fl_flow_known(v6, p, hook, now, &ref, v);
 	if (known != FL_KNOWN)
 		return known;
 	if (ref.head->flags & FL_FLOW_TO_STACK)
@@ -140,19 +149,19 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6, const
 }
 
 /* The long way, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is verified once. */
-int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v);
-int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v);
+int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
+int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
 int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
 int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
 
-__noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v)
+__noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
 {
-	return p && v ? fl_decide_known(ctx, false, p, v) : FL_UNKNOWN;
+	return p && v ? fl_decide_known(ctx, false, p, hook, v) : FL_UNKNOWN;
 }
 
-__noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, struct fl_verdict *v)
+__noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
 {
-	return p && v ? fl_decide_known(ctx, true, p, v) : FL_UNKNOWN;
+	return p && v ? fl_decide_known(ctx, true, p, hook, v) : FL_UNKNOWN;
 }
 
 __noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
@@ -182,18 +191,19 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	__u32 now, state;
 	__u8 flags;
 
+	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST))
+		return false;
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref))
 		return false;
 	head = ref.head;
 	state = fl_flow_state(ref.word);
 	flags = head->flags;
-	if (hook == FL_HOOK_POD_INGRESS && flags & FL_FLOW_IS_REPLY && !(flags & FL_FLOW_SNAT)) {
-		/* a local backend answers: translated where it leaves the node or reaches a pod */
+	if (fl_flow_translated_later(hook, flags)) {
 		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
 		return true;
 	}
 	now = fl_now();
-	if (state != FL_FLOW_ESTABLISHED || p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	if (state != FL_FLOW_ESTABLISHED ||
 	    (__s32)(now - head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
 	if (p->proto == IPPROTO_UDP && !(flags & FL_FLOW_IS_REPLY) && head->backend &&
@@ -221,7 +231,7 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 					   struct fl_verdict *v)
 {
 	__builtin_memset(v, 0, sizeof(*v));
-	if ((v6 ? fl_decide_known6(ctx, p, v) : fl_decide_known4(ctx, p, v)) != FL_UNKNOWN)
+	if ((v6 ? fl_decide_known6(ctx, p, hook, v) : fl_decide_known4(ctx, p, hook, v)) != FL_UNKNOWN)
 		return;
 	if (v6)
 		fl_decide_new6(ctx, p, hook, v);

@@ -35,7 +35,7 @@ static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p, s
 
 	__u32 now = fl_now();
 
-	switch (fl_flow_known(v6, p, now, &ref, v)) {
+	switch (fl_flow_known(v6, p, FL_HOOK_EGRESS, now, &ref, v)) {
 	case FL_UNKNOWN:
 		fl_egress_new(v6, p, v);
 		return;
@@ -74,10 +74,10 @@ static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p, s
 	__u32 now, state;
 	__u8 flags;
 
+	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref))
 		return false;
 	flags = ref.head->flags;
-	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
 	/* only replies to unmasqueraded flows are translated on their way out */
 	if (!(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT)
 		return true;

@@ -270,6 +270,13 @@ struct fl_bucket6 {
 	struct fl_flow6 way[FL_FLOW_WAYS];
 };
 
+/*
+ * Elements of arrays fl_overflow4 and fl_overflow6: a bit per bucket of 64, set when an entry whose first bucket it is
+ * was put into its second one. Where it is clear, a look into the second bucket is saved.
+ */
+typedef __u64 fl_overflow;
+#define FL_OVERFLOW_BITS 64
+
 /* ---- sockets --------------------------------------------------------------------------------- */
 
 /*
@@ -408,7 +415,7 @@ struct fl_config {
 
 #define FL_MAP_NAMES(X)                                                                            \
 	X(frontends) X(backends) X(lines) X(ranges) X(affinity) X(members) X(local) X(devices)     \
-	X(next_hops) X(flows4) X(flows6) X(sockets) X(stats) X(meta)
+	X(next_hops) X(flows4) X(flows6) X(overflow4) X(overflow6) X(sockets) X(stats) X(meta)
 
 #define FL_NEXT_HOPS 4096 /* a power of two */
 

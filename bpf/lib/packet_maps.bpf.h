@@ -28,6 +28,20 @@ struct {
 	__type(value, struct fl_bucket6);
 } fl_flows6 SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 262144 / FL_OVERFLOW_BITS);
+	__type(key, __u32);
+	__type(value, fl_overflow);
+} fl_overflow4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536 / FL_OVERFLOW_BITS);
+	__type(key, __u32);
+	__type(value, fl_overflow);
+} fl_overflow6 SEC(".maps");
+
 /* Token buckets of one CPU; each object has its own, they are not pinned. */
 struct fl_bucket_rate {
 	__u32 stamp; /* jiffies of the last refill */
