@@ -110,6 +110,7 @@ static void write_devices(struct fl_agent *agent)
 			continue;
 		pairs[n].ifindex = dev->ifindex;
 		pairs[n++].device = fl_device_entry(&agent->network, dev, &rules,
+						    ours ? ours->role : FL_ROLE_NONE,
 						    ours && ours->attached && ours->got.xdp_tx);
 	}
 	if (fl_mirror_apply(agent->device_map, pairs, n, NULL, &err)) {
@@ -170,6 +171,12 @@ static int choose_devices(struct fl_agent *agent, struct fl_agent_device **ret_d
 		enum fl_device_role role = fl_device_role(&agent->network, dev, &rules);
 		const struct fl_agent_device *old = device_of(agent, dev->ifindex);
 
+		/*
+		 * A device that was found stays while it exists: when a link goes down its routes
+		 * go with it, and its flows must not lose their programs each time it flaps.
+		 */
+		if (role == FL_ROLE_NONE && old && old->role == FL_ROLE_EXTERNAL)
+			role = FL_ROLE_EXTERNAL;
 		if (role == FL_ROLE_NONE)
 			continue;
 		if (old && old->role == role)
@@ -213,9 +220,9 @@ static void update_programs(struct fl_agent *agent)
 		if (device_of(agent, old[i].ifindex))
 			continue;
 		fl_dp_detach_device(agent->dp, old[i].ifindex);
-		fl_log_info("device %s: no longer served%s", old[i].name,
-			    fl_network_device(&agent->network, old[i].ifindex) ? ""
-									       : ", it is gone");
+		fl_log(old[i].role == FL_ROLE_POD ? FL_LOG_DEBUG : FL_LOG_INFO,
+		       "device %s: no longer served%s", old[i].name,
+		       fl_network_device(&agent->network, old[i].ifindex) ? "" : ", it is gone");
 	}
 	had_external = !old || has_external(old, n_old);
 	free(old);

@@ -96,7 +96,8 @@ bool fl_node_address(const struct fl_network *network, const struct fl_device_ru
 }
 
 struct fl_device fl_device_entry(const struct fl_network *network, const struct fl_netdev *device,
-				 const struct fl_device_rules *rules, bool xdp_tx)
+				 const struct fl_device_rules *rules, enum fl_device_role role,
+				 bool xdp_tx)
 {
 	static const uint32_t role_flags[] = {
 		[FL_ROLE_NONE] = 0,
@@ -106,8 +107,7 @@ struct fl_device fl_device_entry(const struct fl_network *network, const struct 
 	struct fl_device entry = {.mtu = device->mtu};
 	struct fl_ip ip;
 
-	entry.flags = role_flags[fl_device_role(network, device, rules)] |
-		      (xdp_tx ? FL_DEVICE_XDP_TX : 0);
+	entry.flags = role_flags[role] | (xdp_tx ? FL_DEVICE_XDP_TX : 0);
 	if (fl_device_address(network, device, rules, FL_IPV4, &ip))
 		memcpy(&entry.addr4, &ip, sizeof(ip));
 	if (fl_device_address(network, device, rules, FL_IPV6, &ip))

@@ -41,6 +41,10 @@ bool fl_device_address(const struct fl_network *network, const struct fl_netdev 
 bool fl_node_address(const struct fl_network *network, const struct fl_device_rules *rules,
 		     enum fl_family family, struct fl_ip *ret_ip);
 
-/* The value of map fl_devices. `xdp_tx`: our XDP program may send out of it. */
+/*
+ * The value of map fl_devices. `role`: what it is served as, which may outlast what
+ * fl_device_role() finds now; `xdp_tx`: our XDP program may send out of it.
+ */
 struct fl_device fl_device_entry(const struct fl_network *network, const struct fl_netdev *device,
-				 const struct fl_device_rules *rules, bool xdp_tx);
+				 const struct fl_device_rules *rules, enum fl_device_role role,
+				 bool xdp_tx);

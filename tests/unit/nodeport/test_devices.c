@@ -136,14 +136,14 @@ static void test_node_address_is_one_that_is_here(void **state)
 static void test_entry_of_a_device(void **state)
 {
 	struct fl_device_rules rules = {0};
-	struct fl_device e =
-		fl_device_entry(&network, fl_network_device(&network, 2), &rules, true);
+	struct fl_device e = fl_device_entry(&network, fl_network_device(&network, 2), &rules,
+					     FL_ROLE_EXTERNAL, true);
 	static const struct fl_addr none;
 
 	assert_int_equal(e.mtu, 1500);
 	assert_int_equal(e.flags, FL_DEVICE_EXTERNAL | FL_DEVICE_XDP_TX);
 	assert_memory_equal(&e.addr4, ip("192.0.2.1").b, 16);
-	e = fl_device_entry(&network, fl_network_device(&network, 5), &rules, false);
+	e = fl_device_entry(&network, fl_network_device(&network, 5), &rules, FL_ROLE_NONE, false);
 	assert_int_equal(e.flags, 0);
 	assert_memory_equal(&e.addr4, &none, 16);
 }
