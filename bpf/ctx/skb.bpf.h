@@ -82,6 +82,13 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto, cons
 	/* the helper knows whether the device is still to fill the checksum in (then only the pseudo header counts) */
 	if (bpf_l4_csum_replace(ctx, check_off, 0, fl_csum_fold32(diff), BPF_F_PSEUDO_HDR | flags))
 		return -1;
+	/*
+	 * Where the device summed the packet up (CHECKSUM_COMPLETE), the helper takes the addresses' change off that sum:
+	 * right for IPv4, whose header checksum makes up for them, but nothing does in IPv6. Give it back, and take
+	 * off the hop. Without such a sum this fails, and nothing is lost.
+	 */
+	if (v6)
+		bpf_csum_update(ctx, fl_csum_fold32(diff + (forward ? bpf_htons(0xfffe) : 0)));
 	if (from_ports != to_ports && bpf_l4_csum_replace(ctx, check_off, from_ports, to_ports, sizeof(__u32) | flags))
 		return -1;
 	return 0;
