@@ -23,7 +23,8 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref, cons
 	bool reply = head->flags & FL_FLOW_IS_REPLY;
 
 	if (p->tcp_flags & FL_TCP_RST) {
-		if (state != FL_FLOW_CLOSING)
+		/* an embryonic flow stays one: made a closing one, the next packet would take it for proven */
+		if (state == FL_FLOW_ESTABLISHED)
 			fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
 		return;
 	}
