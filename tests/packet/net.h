@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The network the packet tests live in: a namespace of their own with three devices to the outside
+ * and one to pods, routes and permanent neighbours, so that the kernel's own lookups (routes,
+ * neighbours, sockets) answer the datapath the same way in every run.
+ */
+#pragma once
+
+#include <linux/if_ether.h>
+#include <stdint.h>
+
+#include "lb/base/err.h"
+#include "lb/base/ip.h"
+
+/* In this order they get interface indexes; DEV_x_PEER is the other end of a veth pair. */
+enum dev {
+	DEV_EXT0, /* clients come in here; XDP may send out of it */
+	DEV_EXT1, /* another way out for XDP */
+	DEV_EXT2, /* no XDP sending: packets for it are left to tc */
+	DEV_POD,  /* towards the pods of this node */
+	DEVS,
+};
+
+/* Networks of the test; addr() makes addresses in them. */
+enum place {
+	AT_EXT0,       /* .1 is ours, .2 the next node, .254 the way to everybody else */
+	AT_EXT1,       /* .1 is ours */
+	AT_EXT2,       /* .1 is ours */
+	AT_OUTSIDE,    /* clients */
+	AT_POD,	       /* pods of this node, by DEV_POD */
+	AT_TX,	       /* pods of a node reached back by DEV_EXT0 */
+	AT_REDIRECT,   /* by DEV_EXT1 */
+	AT_TC,	       /* by DEV_EXT2 */
+	AT_NARROW,     /* by DEV_EXT1, route with a small MTU */
+	AT_NOWHERE,    /* unreachable */
+	AT_UNRESOLVED, /* by DEV_EXT1, next hop without a neighbour entry */
+	AT_SERVICE,    /* cluster IPs */
+	AT_VIP,	       /* external IPs and load balancer addresses */
+	AT_FOREIGN,    /* addresses that are nobody's */
+	PLACES,
+};
+
+#define NARROW_MTU 1400
+
+struct net {
+	unsigned int ifindex[DEVS];
+	uint8_t mac[DEVS][ETH_ALEN];
+	unsigned int peer_ifindex[DEVS];
+	uint8_t peer_mac[DEVS][ETH_ALEN];
+	/* of the neighbour packets to that place are handed to */
+	uint8_t gateway_mac[PLACES][ETH_ALEN];
+	int xdp_link_fd[DEVS]; /* XDP runs may only pretend to come from devices that have XDP on */
+};
+
+/* Move the process into a new network namespace and furnish it. 0 or -errno with words. */
+int net_init(struct net *net, struct fl_err *err);
+void net_fini(struct net *net);
+
+/* Host number `host` of a network; families are numbered alike. */
+struct fl_ip addr(enum fl_family family, enum place place, unsigned int host);
+
+/* Feed text to `ip -batch`. */
+int net_batch(const char *text, struct fl_err *err);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Loading the objects the way the agent does, over one set of maps, but pinned and attached
+ * nowhere. */
+#include "tests/packet/plane.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/map_table.h"
+#include "tests/packet/packet.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+#define MAX_CPUS 1024
+
+static const char *const prog_names[PROGS] = {
+	[PROG_XDP] = "fl_xdp",
+	[PROG_CLOCK] = "fl_clock",
+	[PROG_TC_INGRESS] = "fl_tc_ingress",
+	[PROG_TC_FROM_XDP] = "fl_tc_from_xdp",
+	[PROG_TC_EGRESS] = "fl_tc_egress",
+	[PROG_POD_INGRESS] = "fl_pod_ingress",
+	[PROG_POD_EGRESS] = "fl_pod_egress",
+};
+
+static const uint32_t flow_buckets[PLANES] = {USUAL_BUCKETS, SMALL_BUCKETS, LIMITED_BUCKETS};
+
+/* 0: as the objects have it */
+static uint32_t map_size(enum plane_kind kind, enum fl_map_id id)
+{
+	switch (id) {
+	case FL_MAP_flows4:
+	case FL_MAP_flows6:
+		return flow_buckets[kind];
+	case FL_MAP_overflow4:
+	case FL_MAP_overflow6:
+		return (flow_buckets[kind] + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS;
+	case FL_MAP_backends:
+		return 64;
+	case FL_MAP_lines:
+		return 1024;
+	default:
+		return 0;
+	}
+}
+
+static struct fl_addr to_abi(const struct fl_ip *ip)
+{
+	struct fl_addr a;
+
+	memcpy(&a, ip, sizeof(a));
+	return a;
+}
+
+static void mask_of(const char *text, struct fl_addr *ret_cidr, struct fl_addr *ret_mask)
+{
+	struct fl_prefix prefix;
+	struct fl_ip mask = {0};
+
+	assert_int_equal(fl_prefix_parse(text, &prefix), 0);
+	for (int i = 0; i < prefix.len; i++)
+		mask.b[i / 8] |= (uint8_t)(0x80 >> i % 8);
+	*ret_cidr = to_abi(&prefix.ip);
+	*ret_mask = to_abi(&mask);
+}
+
+static uint64_t netns_cookie(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		return 0;
+	return cookie;
+}
+
+static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
+{
+	struct fl_ip node4 = addr(FL_IPV4, AT_EXT0, 1), node6 = addr(FL_IPV6, AT_EXT0, 1);
+	struct fl_config c = {
+		.flow_seed = {0x0123456789abcdef, 0xfedcba9876543210},
+		.maglev_seed = 0x1122334455667788,
+		.host_netns = netns_cookie(),
+		.flow4_mask = flow_buckets[kind] - 1,
+		.flow6_mask = flow_buckets[kind] - 1,
+		.timeout = {60 * hz, 86400 * hz, 30 * hz, 30 * hz, 120 * hz},
+		.hz = hz,
+		.next_hop_ttl = 3600 * hz,
+		.snat = {{20000, 2000}, {61000, 500}},
+		.set_retval = 1,
+	};
+
+	switch (kind) {
+	case PLANE_USUAL:
+		mask_of("10.1.0.0/16", &c.pod_cidr4, &c.pod_mask4);
+		mask_of("fd01::/16", &c.pod_cidr6, &c.pod_mask6);
+		c.pod_detector4 = c.pod_detector6 = 1;
+		c.reject_unknown_port = 1;
+		c.pod_by_device = 1;
+		c.check_mtu = 1;
+		c.node_addr4 = to_abi(&node4);
+		c.node_addr6 = to_abi(&node6);
+		break;
+	case PLANE_SMALL:
+		c.snat[0] = (struct fl_port_range){40000, SMALL_PORTS - 40};
+		c.snat[1] = (struct fl_port_range){50000, 40};
+		break;
+	case PLANE_LIMITED:
+		c.new_flow_rate = NEW_FLOW_RATE;
+		c.reject_rate = REJECT_RATE;
+		c.masquerade_local = 1;
+		c.node_addr4 = to_abi(&node4);
+		c.node_addr6 = to_abi(&node6);
+		break;
+	default:
+		break;
+	}
+	for (int i = 0; i < FL_PORT_RANGES; i++)
+		c.snat_ports += c.snat[i].count;
+	return c;
+}
+
+/* Hand the maps that are there to an object, or size those it makes, load it and keep what it made.
+ */
+static int load(struct plane *p, enum plane_kind kind, struct fl_object *o, struct fl_err *err)
+{
+	int r;
+
+	*o->config = p->config;
+	for (int load_done = 0; load_done < 2; load_done++) {
+		for (int i = 0; i < FL_MAPS; i++) {
+			char name[32];
+			int *fd = fl_map_fd(&p->maps, i);
+			struct bpf_map *map;
+
+			snprintf(name, sizeof(name), "fl_%s", fl_map_descs[i].name);
+			map = bpf_object__find_map_by_name(o->bpf, name);
+			r = 0;
+			if (!map)
+				continue;
+			if (load_done && *fd < 0)
+				*fd = dup(bpf_map__fd(map));
+			else if (!load_done && *fd >= 0)
+				r = bpf_map__reuse_fd(map, *fd);
+			else if (!load_done && map_size(kind, i))
+				r = bpf_map__set_max_entries(map, map_size(kind, i));
+			if (r)
+				return fl_err_set(err, r, "cannot prepare map %s", name);
+		}
+		r = load_done ? 0 : fl_object_load(o, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int plane_open(enum plane_kind kind, const struct net *net, uint32_t hz, struct plane *p,
+	       struct fl_err *err)
+{
+	int r = 0;
+
+	memset(p, 0, sizeof(*p));
+	p->maps = (struct fl_maps)FL_MAPS_INIT;
+	p->config = make_config(kind, hz);
+	p->net = net;
+	for (int i = 0; i < FL_OBJECTS && !r; i++) {
+		r = fl_object_open(i, &p->objects[i], err);
+		if (!r)
+			r = load(p, kind, &p->objects[i], err);
+	}
+	if (!r)
+		r = fl_maps_mmap(&p->maps, true, err);
+	for (int i = 0; i < PROGS && !r; i++) {
+		struct bpf_program *prog = NULL;
+
+		for (int o = 0; o < FL_OBJECTS && !prog; o++)
+			prog = bpf_object__find_program_by_name(p->objects[o].bpf, prog_names[i]);
+		if (!prog)
+			return fl_err_set(err, -ENOENT, "there is no program %s", prog_names[i]);
+		p->prog_fd[i] = bpf_program__fd(prog);
+	}
+	return r;
+}
+
+void plane_close(struct plane *p)
+{
+	for (int i = 0; i < FL_OBJECTS; i++)
+		fl_object_close(&p->objects[i]);
+	fl_maps_close(&p->maps);
+}
+
+/* Hash maps lose their elements, arrays get zeroes. */
+static void empty(int fd, const struct fl_map_desc *d)
+{
+	bool array = d->types == 1U << BPF_MAP_TYPE_ARRAY;
+	uint8_t key[64], zero[64] = {0};
+	uint32_t index = 0;
+
+	assert_true(d->key_size <= sizeof(key) && d->value_size <= sizeof(zero));
+	while (array && !bpf_map_update_elem(fd, &index, zero, BPF_EXIST))
+		index++;
+	while (!array && !bpf_map_get_next_key(fd, NULL, key))
+		assert_int_equal(bpf_map_delete_elem(fd, key), 0);
+}
+
+static uint64_t read_counter(const struct plane *p, uint32_t counter)
+{
+	uint64_t value[MAX_CPUS] = {0}, sum = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(p->maps.stats_fd, &counter, value), 0);
+	for (int i = 0; i < MAX_CPUS; i++)
+		sum += value[i];
+	return sum;
+}
+
+static void add_node(struct plane *p)
+{
+	static const uint32_t flags[DEVS] = {
+		[DEV_EXT0] = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL,
+		[DEV_EXT1] = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL,
+		[DEV_EXT2] = FL_DEVICE_EXTERNAL,
+		[DEV_POD] = FL_DEVICE_POD,
+	};
+	const uint32_t local = FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS;
+
+	for (int d = 0; d < DEVS; d++) {
+		struct fl_device device = {.flags = flags[d], .mtu = 1500};
+
+		for (enum fl_family v = FL_IPV4; d <= DEV_EXT2 && v < FL_FAMILIES; v++) {
+			struct fl_ip ip = addr(v, (enum place)d, 1);
+
+			*(v == FL_IPV4 ? &device.addr4 : &device.addr6) = to_abi(&ip);
+			assert_int_equal(bpf_map_update_elem(p->maps.local_fd, &ip, &local, 0), 0);
+		}
+		assert_int_equal(
+			bpf_map_update_elem(p->maps.devices_fd, &p->net->ifindex[d], &device, 0),
+			0);
+	}
+}
+
+void plane_reset(struct plane *p)
+{
+	for (int i = 0; i < FL_MAPS; i++)
+		if (!fl_map_descs[i].mem_offset && i != FL_MAP_stats)
+			empty(*fl_map_fd(&p->maps, i), &fl_map_descs[i]);
+	memset(p->maps.backends, 0, p->maps.n_backends * sizeof(*p->maps.backends));
+	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
+	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
+	memset(p->maps.flows4, 0, p->maps.n_flows4 * sizeof(*p->maps.flows4));
+	memset(p->maps.flows6, 0, p->maps.n_flows6 * sizeof(*p->maps.flows6));
+	p->next_line = 1;
+	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++)
+		p->seen[i] = read_counter(p, i);
+	add_node(p);
+}
+
+uint64_t plane_counter(const struct plane *p, uint32_t counter)
+{
+	return read_counter(p, counter) - p->seen[counter];
+}
+
+uint32_t plane_now(struct plane *p)
+{
+	uint8_t packet[64] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
+
+	assert_int_equal(bpf_prog_test_run_opts(p->prog_fd[PROG_CLOCK], &opts), 0);
+	return (uint32_t)p->maps.meta->now_jiffies;
+}
+
+struct fl_flow_table plane_flows(const struct plane *p)
+{
+	return (struct fl_flow_table){p->maps.flows4, p->maps.n_flows4, p->maps.flows6,
+				      p->maps.n_flows6};
+}
+
+struct fl_flow_head *plane_head(const struct plane *p, enum fl_family family, uint32_t slot)
+{
+	if (family == FL_IPV4)
+		return &p->maps.flows4[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
+	return &p->maps.flows6[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
+}
+
+size_t plane_count(const struct plane *p, enum fl_family family)
+{
+	struct fl_flow_table table = plane_flows(p);
+	struct fl_flow_counts counts;
+	size_t n = 0;
+
+	fl_flow_count(&table, &counts);
+	for (int s = FL_FLOW_NEW; s < FL_FLOW_STATES; s++)
+		n += counts.flows[family][s];
+	return n;
+}
+
+bool plane_may_use_port(const struct plane *p, uint16_t port)
+{
+	for (int i = 0; i < FL_PORT_RANGES; i++)
+		if (port >= p->config.snat[i].first &&
+		    port < p->config.snat[i].first + p->config.snat[i].count)
+			return true;
+	return false;
+}
+
+static int rates_fd(const struct plane *p, enum fl_object_id id)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->objects[id].bpf, "fl_rates");
+
+	assert_non_null(map);
+	return bpf_map__fd(map);
+}
+
+struct rate_bucket plane_rate_get(const struct plane *p, enum fl_object_id id, enum rate rate)
+{
+	struct rate_bucket all[MAX_CPUS];
+	uint32_t key = rate;
+
+	assert_int_equal(bpf_map_lookup_elem(rates_fd(p, id), &key, all), 0);
+	return all[0]; /* the tests run on the first processor */
+}
+
+void plane_rate_set(const struct plane *p, enum fl_object_id id, enum rate rate,
+		    struct rate_bucket bucket)
+{
+	struct rate_bucket all[MAX_CPUS];
+	uint32_t key = rate;
+
+	for (int i = 0; i < MAX_CPUS; i++)
+		all[i] = bucket;
+	assert_int_equal(bpf_map_update_elem(rates_fd(p, id), &key, all, 0), 0);
+}

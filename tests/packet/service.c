@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Frontends, lists and backends in the layout of bpf/abi/fairlead.h. */
+#include "tests/packet/service.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <string.h>
+
+#include "tests/packet/packet.h"
+
+#define LUT_LEN 251
+
+const struct kind kinds[KINDS] = {
+	{FL_IPV4, IPPROTO_TCP},
+	{FL_IPV4, IPPROTO_UDP},
+	{FL_IPV6, IPPROTO_TCP},
+	{FL_IPV6, IPPROTO_UDP},
+};
+
+void backend_add(struct plane *p, uint32_t id, const struct fl_ip *ip, uint16_t port, uint8_t proto,
+		 uint8_t more_flags)
+{
+	struct fl_backend *b = &p->maps.backends[id];
+
+	assert_true(id > 0 && id < p->maps.n_backends);
+	memcpy(&b->addr, ip, sizeof(b->addr));
+	b->port = htons(port);
+	b->proto = proto;
+	b->weight = 1;
+	b->generation++;
+	__atomic_store_n(&b->flags, FL_BACKEND_LIVE | more_flags, __ATOMIC_RELEASE);
+}
+
+void backend_remove(struct plane *p, uint32_t id)
+{
+	p->maps.backends[id].flags &= (uint8_t)~FL_BACKEND_LIVE;
+}
+
+/* The ids, and a table in which each has the same share. */
+static void list_add(struct plane *p, const uint32_t *ids, uint32_t list_id,
+		     struct fl_list *ret_list)
+{
+	uint32_t n = 0, lines, one = 1;
+	struct fl_line *line;
+
+	memset(ret_list, 0, sizeof(*ret_list));
+	ret_list->id = list_id;
+	for (; n < MAX_IDS && ids[n]; n++) {
+		struct fl_member_key member = {.list_id = list_id, .backend = ids[n]};
+
+		p->maps.lines[p->next_line + n / FL_LINE_IDS].id[n % FL_LINE_IDS] = ids[n];
+		assert_int_equal(bpf_map_update_elem(p->maps.members_fd, &member, &one, 0), 0);
+	}
+	if (!n)
+		return;
+	lines = (n + FL_LINE_IDS - 1) / FL_LINE_IDS;
+	line = &p->maps.lines[p->next_line + lines];
+	for (uint32_t i = 0; i < LUT_LEN; i++)
+		line[i / FL_LINE_ORDINALS].ordinal[i % FL_LINE_ORDINALS] = (uint16_t)(i % n);
+	ret_list->slab = p->next_line;
+	ret_list->count = n;
+	ret_list->lut_len = LUT_LEN;
+	p->next_line += lines + (LUT_LEN + FL_LINE_ORDINALS - 1) / FL_LINE_ORDINALS;
+	assert_true(p->next_line < p->maps.n_lines);
+}
+
+void service_add(struct plane *p, const struct service *s)
+{
+	struct fl_frontend_key key = {.port = htons(s->port), .proto = s->proto};
+	struct fl_frontend fe = {
+		.service_id = s->id,
+		.flags = s->flags,
+		.type = s->type,
+		.affinity_timeout = s->affinity_timeout,
+	};
+	struct fl_ip any4 = {.b = {[10] = 0xff, [11] = 0xff}};
+
+	memcpy(&key.addr, &s->ip, sizeof(key.addr));
+	if (s->type == FL_FRONTEND_NODE_PORT && s->family == FL_IPV4)
+		memcpy(&key.addr, &any4, sizeof(key.addr));
+	for (int side = 0; side < FL_SIDES; side++) {
+		list_add(p, s->ids[side], s->id * 2 + (uint32_t)side, &fe.list[side]);
+		fe.verdict[side] = s->verdict[side]	 ? s->verdict[side]
+				   : fe.list[side].count ? FL_VERDICT_FORWARD
+							 : FL_VERDICT_REJECT;
+	}
+	assert_int_equal(bpf_map_update_elem(p->maps.frontends_fd, &key, &fe, 0), 0);
+}
+
+void vip_add(struct plane *p, const struct fl_ip *ip)
+{
+	struct fl_frontend_key key = {0};
+	struct fl_frontend fe = {.type = FL_FRONTEND_VIP};
+
+	memcpy(&key.addr, ip, sizeof(key.addr));
+	assert_int_equal(bpf_map_update_elem(p->maps.frontends_fd, &key, &fe, 0), 0);
+}
+
+void range_add(struct plane *p, uint32_t service_id, const char *prefix)
+{
+	struct fl_range_key key = {.service_id = service_id};
+	struct fl_prefix parsed;
+	uint32_t one = 1;
+
+	assert_int_equal(fl_prefix_parse(prefix, &parsed), 0);
+	key.prefix_len = 32U + parsed.len;
+	memcpy(&key.addr, &parsed.ip, sizeof(key.addr));
+	assert_int_equal(bpf_map_update_elem(p->maps.ranges_fd, &key, &one, 0), 0);
+}
+
+void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags)
+{
+	assert_int_equal(bpf_map_update_elem(p->maps.local_fd, ip, &flags, 0), 0);
+}
+
+struct scene scene_of(const struct kind *kind, enum place place)
+{
+	return (struct scene){.family = kind->family, .proto = kind->proto, .place = place};
+}
+
+void scene_set(struct plane *p, const struct scene *scene,
+	       struct frontend ret_frontends[SCENE_FRONTENDS])
+{
+	const struct frontend frontends[SCENE_FRONTENDS] = {
+		{FL_FRONTEND_CLUSTER_IP, addr(scene->family, AT_SERVICE, 10), SERVICE_PORT},
+		{FL_FRONTEND_EXTERNAL_IP, addr(scene->family, AT_VIP, 20), SERVICE_PORT},
+		{FL_FRONTEND_LOAD_BALANCER, addr(scene->family, AT_VIP, 30), SERVICE_PORT},
+		{FL_FRONTEND_NODE_PORT, addr(scene->family, AT_EXT0, 1), NODE_PORT},
+	};
+	unsigned int n = scene->backends ? scene->backends : 1;
+	struct service service = {.id = 1, .family = scene->family, .proto = scene->proto};
+
+	assert_true(n < MAX_IDS);
+	for (unsigned int i = 1; i <= n; i++) {
+		struct fl_ip ip = addr(scene->family, scene->place, i);
+
+		backend_add(p, i, &ip, BACKEND_PORT, scene->proto,
+			    scene->place == AT_POD ? FL_BACKEND_LOCAL : 0);
+		for (int side = 0; side < FL_SIDES; side++)
+			service.ids[side][i - 1] = i;
+	}
+	service.flags = scene->more_flags | (scene->keep_source ? 0 : MASQUERADE_ALL);
+	service.affinity_timeout = 3600 * p->config.hz;
+	for (int i = 0; i < SCENE_FRONTENDS; i++) {
+		service.type = frontends[i].type;
+		service.ip = frontends[i].type == FL_FRONTEND_NODE_PORT ? (struct fl_ip){0}
+									: frontends[i].ip;
+		service.port = frontends[i].port;
+		service_add(p, &service);
+		if (frontends[i].type != FL_FRONTEND_NODE_PORT)
+			vip_add(p, &frontends[i].ip);
+	}
+	if (ret_frontends)
+		memcpy(ret_frontends, frontends, sizeof(frontends));
+}
