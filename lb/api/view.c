@@ -11,20 +11,11 @@
 #include <time.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/dp.h"
 #include "lb/sync/sync.h"
 
 #define BATCH 1024
 #define NSEC_PER_SEC 1000000000ULL
-
-uint32_t fl_kernel_hz(void)
-{
-	struct timespec tick;
-
-	/* a coarse clock moves once a tick */
-	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec < 1000)
-		return 100;
-	return (uint32_t)((NSEC_PER_SEC + (uint64_t)tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec);
-}
 
 /*
  * The agent refreshes fl_meta's clock before it asks; a reader without an agent finds an old one
@@ -141,7 +132,7 @@ static int view_read_frontends(struct fl_view *view, int fd)
 static void view_set(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
 		     uint32_t hz)
 {
-	*view = (struct fl_view){.maps = maps, .hz = hz ? hz : fl_kernel_hz()};
+	*view = (struct fl_view){.maps = maps, .hz = hz ? hz : fl_dp_kernel_hz()};
 	if (names)
 		view->names = *names;
 	view->now = view_now(maps, view->hz);

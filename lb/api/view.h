@@ -52,9 +52,6 @@ int fl_view_init_frontends(struct fl_view *view, const struct fl_maps *maps,
 			   const struct fl_view_frontend *frontends, size_t n_frontends);
 void fl_view_fini(struct fl_view *view);
 
-/* Jiffies per second of this kernel, from the resolution of its coarse clock. */
-uint32_t fl_kernel_hz(void);
-
 /* The flow table in these maps. */
 struct fl_flow_table fl_view_flows(const struct fl_view *view);
 

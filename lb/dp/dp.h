@@ -135,10 +135,8 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err);
 
 /* Whether programs of that type may call that helper (enum bpf_func_id). */
 bool fl_dp_probe_helper(enum bpf_prog_type type, enum bpf_func_id helper);
-/* Jiffies per second, measured against the clock: 100, 250, 300 or 1000. Takes some 50 ms. */
-int fl_dp_probe_hz(uint32_t *ret_hz, struct fl_err *err);
-/* The standard value nearest to a measured one; 0 when none is near. Pure. */
-uint32_t fl_dp_snap_hz(double measured);
+/* Jiffies per second. */
+uint32_t fl_dp_kernel_hz(void);
 /* Run the pinned clock program, so that fl_meta.now_jiffies is fresh; for readers without an agent.
  */
 int fl_dp_refresh_clock(const char *dir, struct fl_err *err);

@@ -81,14 +81,13 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	dp->fs = (struct fl_bpffs)FL_BPFFS_INIT;
 	dp->maps = (struct fl_maps)FL_MAPS_INIT;
+	dp->hz = fl_dp_kernel_hz();
 	dp->mode = options->mode;
 	dp->no_tcx = options->no_tcx;
 	fl_dp_sizes_of(&options->sizes, sizes);
 	r = find_cgroup(dp, options->cgroup, err);
 	if (!r)
 		r = fl_bpffs_open(options->dir, FL_BPFFS_CREATE | FL_BPFFS_LOCK, &dp->fs, err);
-	if (!r)
-		r = fl_dp_probe_hz(&dp->hz, err);
 	if (!r)
 		r = fl_dp_maps_adopt(dp, sizes, err);
 	if (!r)

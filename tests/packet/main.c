@@ -47,7 +47,7 @@ static int settle(struct world *world, struct fl_err *err)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	cpu_set_t first;
-	uint32_t hz;
+	uint32_t hz = fl_dp_kernel_hz();
 	int r;
 
 	CPU_ZERO(&first);
@@ -55,8 +55,6 @@ static int settle(struct world *world, struct fl_err *err)
 	sched_setaffinity(0, sizeof(first), &first);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	r = net_init(&world->net, err);
-	if (!r)
-		r = fl_dp_probe_hz(&hz, err);
 	for (int i = 0; i < PLANES && !r; i++)
 		r = plane_open(i, &world->net, hz, &world->plane[i], err);
 	return r;

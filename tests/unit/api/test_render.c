@@ -242,13 +242,6 @@ static void test_wild_lists_stay_inside_the_arrays(void **state)
 	}
 }
 
-static void test_kernel_hz(void **state)
-{
-	uint32_t hz = fl_kernel_hz();
-
-	assert_true(hz == 100 || hz == 250 || hz == 300 || hz == 1000);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -266,7 +259,6 @@ int main(void)
 		TEST(test_unhealthy_when_not_synced_in_error_or_drifting),
 		TEST(test_status_without_an_agent),
 		TEST(test_wild_lists_stay_inside_the_arrays),
-		cmocka_unit_test(test_kernel_hz),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
