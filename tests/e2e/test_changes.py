@@ -74,20 +74,33 @@ def test_backends_removed_and_added_while_requests_run(lab, in_place):
             if key[1].startswith("long") and ledger["moved"]} == {}
 
 
-def test_removed_backend_loses_its_udp_flows(lab):
-    """7.1 and design section 4: UDP flows of a removed backend are steered elsewhere at once."""
+def only_web(lab):
+    """Leave service web alone with its pods, so that what it loses is gone altogether."""
+    for name in ("sticky.yaml", "web-local.yaml", "web-local-endpointslices.yaml", "dns.json"):
+        lab.manifests.remove(name)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["gone", "left-in-another-service"])
+def test_removed_backend_loses_its_udp_flows(lab, alone):
+    """7.1, 7.3 and design section 4: UDP flows of a removed backend are steered elsewhere at once."""
+    if alone:
+        only_web(lab)
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))
     lab.settle()
     traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"))
     traffic.round()
     lab.manifests.set_backends("web", ("web-2a",))
-    until(lambda: traffic.silent(("web-1a",), ("udp", "udp-unconnected")),
-          "the removed backend is silent", 10)
-    assert failures(traffic.stop()) == {}
+    try:
+        until(lambda: traffic.silent(("web-1a",), ("udp", "udp-unconnected")),
+              "the removed backend is silent", 5)
+    finally:
+        ledgers = traffic.stop()
+    assert failures(ledgers) == {}
 
 
 def test_rolling_update(lab):
     """Pods are replaced one by one, as a Deployment does it; the servers of old ones really end."""
+    only_web(lab)
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))
     lab.settle()
     traffic = Traffic(lab, kinds=("short", "udp-unconnected"))
