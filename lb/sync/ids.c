@@ -136,6 +136,7 @@ static int backend_new(struct fl_backend_ids *ids, uint32_t hash, uint32_t *ret_
 		unrest(ids, id);
 		fl_index_del(&ids->index, backend_hash(&ref->addr, ref->port, ref->proto), id);
 	}
+	ids->live -= !!(ref->flags & FL_BACKEND_LIVE);
 	if (++ref->generation == 0)
 		ref->generation = 1;
 	fl_index_add(&ids->index, hash, id);
@@ -202,7 +203,9 @@ void fl_backend_drop(struct fl_sync *sync, uint32_t id)
 {
 	if (--sync->backends.all[id].ports)
 		return;
-	fl_backend_clear_live(sync, id);
+	/* after a restart a Service that was not planned yet may have it: fl_sync_settle() looks again */
+	if (sync->settled)
+		fl_backend_clear_live(sync, id);
 	rest_if_unused(sync, id);
 }
 

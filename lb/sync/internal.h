@@ -113,6 +113,7 @@ void fl_set_builder_fini(struct fl_set_builder *builder);
 void fl_sets_build_pending(struct fl_sync *sync);
 /* Whether the ids and the table in the set's lines are as they must be. */
 bool fl_set_intact(struct fl_sync *sync, uint32_t set);
+bool fl_set_ids_intact(const struct fl_sync *sync, uint32_t set); /* only those */
 /* Write the lines again in place, slot by slot. */
 void fl_set_repair(struct fl_sync *sync, uint32_t set, const uint32_t *ids, uint32_t count);
 int fl_set_adopt(struct fl_sync *sync, const struct fl_list *list, uint32_t *ret_set);
@@ -260,6 +261,7 @@ struct fl_sync {
 	uint32_t n_failed, n_ports;
 	uint32_t *scratch; /* ids of a list being made */
 	uint32_t cap_scratch;
+	uint32_t verified; /* up to which set the tables were built again by fl_sync_verify() */
 	uint64_t map_writes, revision, writes_at_begin;
 	bool settled, in_batch;
 	bool stale;   /* members or ranges are known to need a repair */

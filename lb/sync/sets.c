@@ -252,17 +252,24 @@ int fl_set_build(struct fl_sync *sync, struct fl_set_builder *builder, uint32_t 
 	return 0;
 }
 
-bool fl_set_intact(struct fl_sync *sync, uint32_t s)
+bool fl_set_ids_intact(const struct fl_sync *sync, uint32_t s)
 {
 	const struct fl_set *set = &sync->sets.all[s];
 	const uint32_t *ids = set_ids(sync, set);
-	uint16_t *table;
-	bool same;
 
 	for (uint32_t i = 0; i < set->count; i++)
 		if (!ids[i] || ids[i] >= sync->backends.n)
 			return false;
-	if (set_hash(ids, set->count, set->lut_len) != set->hash)
+	return set_hash(ids, set->count, set->lut_len) == set->hash;
+}
+
+bool fl_set_intact(struct fl_sync *sync, uint32_t s)
+{
+	const struct fl_set *set = &sync->sets.all[s];
+	uint16_t *table;
+	bool same;
+
+	if (!fl_set_ids_intact(sync, s))
 		return false;
 	if (set->unbuilt)
 		return true;

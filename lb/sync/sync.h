@@ -57,8 +57,11 @@ int fl_sync_reap(struct fl_sync *sync, uint64_t now_ns);
 
 int fl_sync_retry(struct fl_sync *sync, struct fl_err *err);
 
-/* Compare desired state with the maps; each difference is passed to fn as text. Returns their
- * number or -errno. */
+/*
+ * Compare desired state with the maps; each difference is passed to fn (may be NULL) as text.
+ * Returns their number or -errno. Of the lookup tables only some hundreds are compared per call, in
+ * turn. Changes nothing; fl_sync_retry() mends what was found.
+ */
 int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void *arg), void *arg);
 
 /* Names for ids, so that what the maps hold can be shown. */

@@ -12,6 +12,8 @@
 #include "lb/base/cleanup.h"
 #include "lb/sync/write.h"
 
+#define TABLES_PER_CALL 256
+
 struct verify {
 	struct fl_sync *sync;
 	void (*fn)(const char *difference, void *arg);
@@ -192,6 +194,25 @@ static void verify_frontends_wanted(struct verify *verify)
 	}
 }
 
+/* All ids, and the tables of some sets: to build one again is the dear part, and the next call goes
+ * on. */
+static void verify_sets(struct verify *verify)
+{
+	struct fl_sync *sync = verify->sync;
+	const uint32_t n = sync->sets.n;
+
+	for (uint32_t s = 1; s <= n; s++)
+		if (sync->sets.all[s].refs && !fl_set_ids_intact(sync, s))
+			corrupt(verify, "lines: the set at line", sync->sets.all[s].slab);
+	for (uint32_t k = 0; k < n && k < TABLES_PER_CALL; k++) {
+		const uint32_t s = sync->verified = sync->verified % n + 1;
+
+		if (sync->sets.all[s].refs && fl_set_ids_intact(sync, s) && !fl_set_intact(sync, s))
+			corrupt(verify, "lines: the table of the set at line",
+				sync->sets.all[s].slab);
+	}
+}
+
 int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void *arg), void *arg)
 {
 	struct verify verify = {.sync = sync, .fn = fn, .arg = arg};
@@ -207,9 +228,7 @@ int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void
 	for (uint32_t id = 1; id < sync->backends.fresh; id++)
 		if (!record_intact(sync, id))
 			corrupt(&verify, "backends: record", id);
-	for (uint32_t s = 1; s <= sync->sets.n; s++)
-		if (sync->sets.all[s].refs && !fl_set_intact(sync, s))
-			corrupt(&verify, "lines: the set at line", sync->sets.all[s].slab);
+	verify_sets(&verify);
 	return verify.n;
 }
 
@@ -291,5 +310,9 @@ int fl_sync_sweep(struct fl_sync *sync, struct fl_err *err)
 	const bool sweep = sync->sweep;
 
 	sync->sweep = false;
+	if (!sync->settled) {
+		sync->stale |= sweep;
+		return 0;
+	}
 	return sweep ? repair_mirrors(sync, true, err) : 0;
 }

@@ -102,10 +102,29 @@ static void undo_frontend(struct fl_sync *sync, const struct fl_write *write)
 	}
 }
 
+/* Only what this batch added: other elements may belong to what is still in force. */
+static void undo_elements(struct fl_apply *apply, const struct fl_writes *writes,
+			  const struct fl_port *port)
+{
+	struct fl_writes removals = {.map = writes->map};
+
+	for (uint32_t i = 0; i < writes->n_done; i++) {
+		const struct fl_write *write = &writes->item[i];
+
+		if (write->port == port && write->done &&
+		    fl_writes_add(
+			    &removals, write->element, NULL,
+			    fl_mirror_key(mirror_of(apply->sync, writes->map), write->element),
+			    NULL, NULL))
+			apply->sync->stale = true;
+	}
+	fl_writes_remove(apply, &removals);
+	fl_writes_fini(&removals);
+}
+
 void fl_apply_undo(struct fl_apply *apply, struct fl_port *port, int rc, const char *what)
 {
 	struct fl_sync *sync = apply->sync;
-	struct fl_state *want = port->want;
 
 	port->undone = true;
 	fl_apply_failure(apply, rc, port, what);
@@ -120,9 +139,9 @@ void fl_apply_undo(struct fl_apply *apply, struct fl_port *port, int rc, const c
 	}
 	/* this makes the frontends dirty: if one could not be put back, it is tried again at the
 	 * end */
-	fl_claims_unlink(sync, want);
-	fl_apply_withdraw(apply, &sync->members, want->members, want->n_members);
-	fl_apply_withdraw(apply, &sync->ranges, want->ranges, want->n_ranges);
+	fl_claims_unlink(sync, port->want);
+	undo_elements(apply, &apply->members, port);
+	undo_elements(apply, &apply->ranges, port);
 	fl_port_failed(sync, port, true);
 }
 
@@ -135,8 +154,10 @@ void fl_apply_withdraw(struct fl_apply *apply, struct fl_mirror *mirror, const u
 	for (uint32_t i = 0; i < n; i++) {
 		if (!mirror->all[elements[i]].present || mirror->all[elements[i]].wanted > 1)
 			continue;
-		if (fl_writes_add(&removals, elements[i], NULL, fl_mirror_key(mirror, elements[i]),
-				  NULL, NULL))
+		/* after a restart more may be in force than was planned so far: left to the sweep
+		 */
+		if (!sync->settled || fl_writes_add(&removals, elements[i], NULL,
+						    fl_mirror_key(mirror, elements[i]), NULL, NULL))
 			sync->stale = true;
 	}
 	fl_writes_remove(apply, &removals);
