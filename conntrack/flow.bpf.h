@@ -185,6 +185,14 @@ static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct f
 	return twin;
 }
 
+/* The other direction is gone for good; one that is still being written is not. */
+static __always_inline bool fl_flow_lone(bool v6, const struct fl_flow_head *head)
+{
+	struct fl_flow_head *twin = fl_flow_at(v6, head->twin);
+
+	return !twin || fl_flow_generation(READ_ONCE(twin->word)) != head->twin_generation;
+}
+
 /* Idle in both directions for longer than its state allows. */
 static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *head, __u32 word, __u32 now)
 {
@@ -211,11 +219,13 @@ static __always_inline void fl_flow_free(struct fl_flow_head *head, __u32 word)
 /* Remove the entry and its twin. */
 static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *ref)
 {
+	__u32 twin_word, word = READ_ONCE(ref->head->word);
 	struct fl_flow_head *twin;
-	__u32 twin_word;
 
+	if (fl_flow_generation(word) != fl_flow_generation(ref->word))
+		return; /* it is gone, and the place may be a stranger's */
 	twin = fl_flow_twin(v6, ref->head, &twin_word);
-	fl_flow_free(ref->head, READ_ONCE(ref->head->word));
+	fl_flow_free(ref->head, word);
 	if (twin)
 		fl_flow_free(twin, twin_word);
 }

@@ -26,13 +26,20 @@ __noinline __u32 fl_snat_port(__u32 index)
 	return 0;
 }
 
+/*
+ * Whether a flow has this key. What is left of one that is over, or of one whose other direction was lost, goes: it would
+ * be found before the new one.
+ */
 static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, __u8 proto)
 {
 	struct fl_flow_ref ref;
 
 	if (!fl_flow_find(v6, key, proto, fl_hash_tuple(v6, key, proto, fl_config.flow_seed[0]), &ref))
 		return 0;
-	return !fl_flow_expired(v6, ref.head, READ_ONCE(ref.head->word), fl_now());
+	if (!fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
+		return 1;
+	fl_flow_remove(v6, &ref);
+	return 0;
 }
 
 /* Whether a socket of this node would get packets with this key: from the backend to our address and port. */
