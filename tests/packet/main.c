@@ -17,8 +17,17 @@
 #define MAX_TESTS 32
 
 static int (*const topics[])(struct world *) = {
-	frontend_tests,	  foreign_tests,  local_tests, remote_tests,
-	unroutable_tests, checksum_tests, state_tests,
+	frontend_tests,
+	foreign_tests,
+	local_tests,
+	remote_tests,
+	unroutable_tests,
+	checksum_tests,
+	state_tests,
+	change_tests,
+	pair_tests,
+	table_tests,
+	flood_tests,
 };
 
 static int reset(void **state)

@@ -38,3 +38,7 @@ int remote_tests(struct world *world);
 int unroutable_tests(struct world *world);
 int checksum_tests(struct world *world);
 int state_tests(struct world *world);
+int change_tests(struct world *world);
+int pair_tests(struct world *world);
+int table_tests(struct world *world);
+int flood_tests(struct world *world);
