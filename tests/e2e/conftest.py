@@ -37,12 +37,23 @@ def make_lab(build=None, start=True, **options):
     return lab
 
 
+def close_lab(lab):
+    """End a lab in an orderly way, so that sanitizers can speak, and hear what they say."""
+    try:
+        for node in lab.nodes.values():
+            node.stop()
+        reports = [report for report in (n.sanitizer_report() for n in lab.nodes.values()) if report]
+    finally:
+        lab.close()
+    assert not reports, "\n".join(reports)
+
+
 @pytest.fixture(scope="session")
 def shared_lab():
     lab_module.exit_on_signals()
     lab = make_lab()
     yield lab
-    lab.close()
+    close_lab(lab)
 
 
 @pytest.fixture
@@ -64,7 +75,7 @@ def own_lab():
     """A lab for a module whose tests start, stop and clean up agents."""
     lab = make_lab(start=False)
     yield lab
-    lab.close()
+    close_lab(lab)
 
 
 @pytest.hookimpl(hookwrapper=True)

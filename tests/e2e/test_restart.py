@@ -16,9 +16,10 @@ def unharmed(ledgers):
     assert failures(ledgers) == {}
     moved = {key: ledger["moved"] for key, ledger in ledgers.items() if ledger["moved"]}
     assert moved == {}, "long-lived peers changed their backend"
+    # one retransmission of a SYN takes a second, two take three
     slow = {key: ledger["slowest_ms"] for key, ledger in ledgers.items()
-            if ledger["slowest_ms"] > 900}
-    assert slow == {}, "requests waited for a retransmission"
+            if ledger["slowest_ms"] > 2500}
+    assert slow == {}, "requests waited for more than one retransmission"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "terminate"])

@@ -61,8 +61,7 @@ class Node:
         """Start the agent. `wrapper`: a command that runs it, such as setpriv with options."""
         options = {**self.options, **options}
         self.mark = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
-                       "UBSAN_OPTIONS": "print_stacktrace=1"}
+        environment = {**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"}
         with open(self.log_path, "a", encoding="utf-8") as log:
             self.agent = self.place.popen([*wrapper, *self.agent_command(**options)],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -76,6 +75,10 @@ class Node:
                                + self.log_tail())
         status = self.api("/v1/status")
         return status is not None and bool(find_key(status, "synced"))
+
+    def wait_answers(self, deadline_s=20):
+        """Wait until the agent answers, even if its input is such that it is not ready."""
+        until(lambda: self.api("/v1/status"), f"the agent of {self.name} answers", deadline_s, 0.05)
 
     def wait_ready(self, deadline_s=20):
         try:
@@ -105,6 +108,16 @@ class Node:
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             log.seek(self.mark)
             return log.read()
+
+    def sanitizer_report(self):
+        """What a sanitizer said of this node's agents since the lab began, or None."""
+        if not os.path.exists(self.log_path):
+            return None
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            text = log.read()
+        found = [text.find(w) for w in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
+                                        "runtime error: ") if w in text]
+        return text[max(0, min(found) - 200):min(found) + 3000] if found else None
 
     def log_tail(self, lines=30):
         return "\n".join(self.log().splitlines()[-lines:])
