@@ -203,7 +203,8 @@ void fl_backend_drop(struct fl_sync *sync, uint32_t id)
 {
 	if (--sync->backends.all[id].ports)
 		return;
-	/* after a restart a Service that was not planned yet may have it: fl_sync_settle() looks again */
+	/* after a restart a Service that was not planned yet may have it: fl_sync_settle() looks
+	 * again */
 	if (sync->settled)
 		fl_backend_clear_live(sync, id);
 	rest_if_unused(sync, id);
