@@ -10,6 +10,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/model/node_ports.h"
+#include "nodeport/next_hop.h"
 #include "nodeport/addresses.h"
 
 struct device_pair {
@@ -33,7 +34,9 @@ struct fl_device_rules fl_agent_device_rules(const struct fl_agent *agent)
 
 void fl_agent_next_hops_changed(struct fl_agent *agent)
 {
-	__atomic_add_fetch(&fl_dp_maps(agent->dp)->meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
+	const struct fl_maps *maps = fl_dp_maps(agent->dp);
+
+	fl_next_hops_forget(maps->meta, maps->next_hops, maps->n_next_hops);
 }
 
 int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err)

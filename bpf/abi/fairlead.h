@@ -180,14 +180,13 @@ struct fl_device {
 };
 
 /*
- * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid while
- * `epoch == fl_meta.next_hop_epoch` and younger than fl_config.next_hop_ttl. word: generation << 1 | busy;
- * the generation is raised when the element is given to another next hop, so that whoever remembers
+ * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid while younger than
+ * fl_config.next_hop_ttl and until the agent makes `epoch` zero. word: generation << 1 | busy; the generation is raised when the element is given to another next hop, so that whoever remembers
  * (index, generation) never uses a stranger's.
  */
 struct fl_next_hop {
 	__u32 word;
-	__u32 epoch;
+	__u32 epoch; /* fl_meta.next_hop_epoch + 1 of when it was looked up; 0: to be forgotten */
 	__u32 stamp; /* jiffies */
 	__u32 ifindex;
 	__u8 dst_mac[6];

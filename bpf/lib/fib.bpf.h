@@ -26,18 +26,14 @@ enum fl_fib_result {
 	FL_FIB_NO_ROUTE,
 };
 
-/* The remembered next hop, if it is the same one and still fresh. */
+/* The remembered next hop, if it is the same one and still fresh. Index 0 is never filled, so it never is. */
 static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now, struct fl_hop *ret_hop)
 {
 	struct fl_next_hop *nh;
-	struct fl_meta *meta;
 	__u32 word;
 
-	if (!index)
-		return false;
 	nh = bpf_map_lookup_elem(&fl_next_hops, &index);
-	meta = fl_meta_get();
-	if (!nh || !meta)
+	if (!nh)
 		return false;
 	word = READ_ONCE(nh->word);
 	if (word & 1 || (__u16)(word >> 1) != generation)
@@ -47,7 +43,7 @@ static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
 	__builtin_memcpy(ret_hop->dst_mac, nh->dst_mac, 12);
 	ret_hop->mtu = nh->mtu;
 	ret_hop->flags = nh->flags;
-	if (nh->epoch != READ_ONCE(meta->next_hop_epoch) || now - nh->stamp > fl_config.next_hop_ttl)
+	if (!nh->epoch || now - nh->stamp > fl_config.next_hop_ttl)
 		return false;
 	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->dst_mac[5]);
 	if (READ_ONCE(nh->word) != word)
@@ -68,20 +64,35 @@ static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const stru
 	return !difference;
 }
 
-/* Remember a resolved hop: at its own place, or the next one, unless both are in use by others. */
-static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 now)
+/* The epoch of a lookup that begins now; never 0 but once in 2^32 changes, when hops are just not remembered. */
+static __always_inline __u32 fl_hop_epoch(void)
 {
 	struct fl_meta *meta = fl_meta_get();
+
+	return meta ? READ_ONCE(meta->next_hop_epoch) + 1 : 0;
+}
+
+/* Should the agent have raised the epoch meanwhile, what was looked up may be old. */
+static __always_inline void fl_hop_recheck(struct fl_next_hop *nh, __u32 epoch)
+{
+	if (fl_hop_epoch() != epoch)
+		WRITE_ONCE(nh->epoch, 0);
+}
+
+/*
+ * Remember a hop that was looked up since `epoch`: at its own place, or the next one, unless both are in use by
+ * others.
+ */
+static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u32 now)
+{
 	__u32 low, start;
 
 	hop->index = 0;
-	if (!meta)
-		return;
 	__builtin_memcpy(&low, hop->dst_mac + 2, 4);
 	start = (low ^ hop->ifindex) * 0x9e3779b1U >> 20;
 #pragma unroll
 	for (__u32 i = 0; i < 2; i++) {
-		__u32 index = (start + i) & (FL_NEXT_HOPS - 1), word, epoch = READ_ONCE(meta->next_hop_epoch);
+		__u32 index = (start + i) & (FL_NEXT_HOPS - 1), word;
 		struct fl_next_hop *nh;
 
 		if (!index)
@@ -95,6 +106,7 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 now)
 		if (word && fl_hop_same(nh, hop) && nh->mtu == hop->mtu && nh->flags == hop->flags) {
 			WRITE_ONCE(nh->stamp, now);
 			WRITE_ONCE(nh->epoch, epoch);
+			fl_hop_recheck(nh, epoch);
 			hop->index = index;
 			hop->generation = word >> 1;
 			return;
@@ -113,6 +125,7 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 now)
 		if (!(__u16)(word >> 1)) /* generation 0 would read as "none" in an entry that was never filled */
 			word += 2;
 		__sync_lock_test_and_set(&nh->word, word);
+		fl_hop_recheck(nh, epoch);
 		hop->index = index;
 		hop->generation = word >> 1;
 		return;
@@ -127,6 +140,7 @@ int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop
 __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop)
 {
 	struct bpf_fib_lookup fib = {};
+	__u32 epoch = fl_hop_epoch();
 	struct fl_device *device;
 	bool v6;
 	long rc;
@@ -161,7 +175,7 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 	if (ret_hop->resolved) {
 		__builtin_memcpy(ret_hop->dst_mac, fib.dmac, 6);
 		__builtin_memcpy(ret_hop->src_mac, fib.smac, 6);
-		fl_hop_remember(ret_hop, fl_now());
+		fl_hop_remember(ret_hop, epoch, fl_now());
 	}
 	return FL_FIB_OK;
 }

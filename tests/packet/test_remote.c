@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Backends on other nodes: both addresses rewritten, sent on by the device that leads there, and
  * the way back. */
+#include "nodeport/next_hop.h"
 #include "tests/packet/packet.h"
 
 #include <string.h>
@@ -164,7 +165,7 @@ static void test_epoch_makes_ways_be_asked_again(void **state)
 		t = talk_begin(p, &scene, &fe[0], 10, 4000);
 		talk_establish(&t);
 		assert_int_equal(plane_counter(p, FL_COUNTER_FIB_LOOKUP), 2);
-		p->maps.meta->next_hop_epoch++;
+		fl_next_hops_forget(p->maps.meta, p->maps.next_hops, p->maps.n_next_hops);
 		for (int i = 0; i < 3; i++) {
 			struct spec out;
 
