@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* fairlead-bench: the drivers that bench/run calls. Measures; what the numbers mean is said there. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv, struct fl_err *err);
+	const char *help;
+} commands[] = {
+	{ "flows", bench_flows, "rows 1 and 2: established and new flows by BPF_PROG_TEST_RUN" },
+	{ "node", bench_node, "rows 3 to 5: one contender's path over veth; commands on stdin" },
+	{ "sync", bench_sync, "rows 8 and 9: services into maps" },
+};
+
+const char *bench_option_text(int argc, char **argv, const char *name, const char *fallback)
+{
+	for (int i = 0; i + 1 < argc; i++)
+		if (!strcmp(argv[i], name))
+			return argv[i + 1];
+	return fallback;
+}
+
+uint64_t bench_option(int argc, char **argv, const char *name, uint64_t fallback)
+{
+	const char *text = bench_option_text(argc, argv, name, NULL);
+
+	return text ? strtoull(text, NULL, 0) : fallback;
+}
+
+int main(int argc, char **argv)
+{
+	struct fl_err err = { "" };
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		if (!commands[i].run(argc - 2, argv + 2, &err))
+			return 0;
+		fprintf(stderr, "fairlead-bench %s: %s\n", argv[1], err.text);
+		return 1;
+	}
+	fprintf(stderr, "usage: fairlead-bench COMMAND [OPTION VALUE]...\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		fprintf(stderr, "  %-8s %s\n", commands[i].name, commands[i].help);
+	return 2;
+}

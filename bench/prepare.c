@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Establishing flows the honest way: the client's packet goes through the program, what comes out is answered as the
+ * endpoint would, the answer goes through the program, and the client goes on.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "bench/bench.h"
+
+#define SYN 0x02
+#define ACK 0x10
+#define FRAME_LEN 96
+
+struct frame {
+	uint8_t bytes[FRAME_LEN];
+	uint32_t len;
+};
+
+static uint32_t add(const void *data, size_t len, uint32_t sum)
+{
+	const uint8_t *b = data;
+
+	for (size_t i = 0; i + 1 < len; i += 2)
+		sum += b[i] << 8 | b[i + 1];
+	return sum;
+}
+
+static uint16_t fold(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons(~sum & 0xffff);
+}
+
+static void finish(struct frame *f, bool v6, uint8_t proto)
+{
+	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	uint32_t l4_len = f->len - l4_off, sum = proto + l4_len;
+	uint8_t *l4 = f->bytes + l4_off;
+	uint16_t *check = proto == IPPROTO_TCP ? &((struct tcphdr *)l4)->check : &((struct udphdr *)l4)->check;
+
+	if (!v6) {
+		struct iphdr *ip = (void *)(f->bytes + ETH_HLEN);
+
+		ip->check = 0;
+		ip->check = fold(add(ip, sizeof(*ip), 0));
+	}
+	*check = 0;
+	sum = add(l4 - (v6 ? 32 : 8), v6 ? 32 : 8, sum);
+	*check = fold(add(l4, l4_len, sum));
+}
+
+static void from_client(struct frame *f, uint64_t x, uint32_t services, uint8_t proto, bool v6, uint8_t flags)
+{
+	struct bench_tuple t = bench_tuple(x, services);
+	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	size_t l4_len = proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
+	struct ethhdr *eth = (void *)f->bytes;
+	struct tcphdr *tcp = (void *)(f->bytes + l4_off);
+
+	memset(f, 0, sizeof(*f));
+	f->len = l4_off + l4_len;
+	memset(eth->h_source, 2, 6);
+	eth->h_proto = htons(v6 ? ETH_P_IPV6 : ETH_P_IP);
+	if (v6) {
+		struct ipv6hdr *ip = (void *)(eth + 1);
+
+		*(uint32_t *)ip = htonl(0x60000000);
+		ip->payload_len = htons(l4_len);
+		ip->nexthdr = proto;
+		ip->hop_limit = 64;
+		ip->saddr.s6_addr32[0] = htonl(BENCH_CLIENT_NET6);
+		ip->saddr.s6_addr32[3] = htonl(t.client);
+		ip->daddr.s6_addr32[0] = htonl(BENCH_VIP_NET6);
+		ip->daddr.s6_addr32[3] = htonl(t.vip);
+	} else {
+		struct iphdr *ip = (void *)(eth + 1);
+
+		ip->version = 4;
+		ip->ihl = 5;
+		ip->tot_len = htons(f->len - ETH_HLEN);
+		ip->frag_off = htons(0x4000);
+		ip->ttl = 64;
+		ip->protocol = proto;
+		ip->saddr = htonl(t.client);
+		ip->daddr = htonl(t.vip);
+	}
+	tcp->source = htons(t.client_port);
+	tcp->dest = htons(BENCH_PORT);
+	if (proto == IPPROTO_TCP) {
+		tcp->doff = 5;
+		((uint8_t *)tcp)[13] = flags;
+		tcp->window = 0xffff;
+	} else {
+		((struct udphdr *)tcp)->len = htons(l4_len);
+	}
+	finish(f, v6, proto);
+}
+
+/* The endpoint's answer to what arrived. */
+static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags)
+{
+	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	struct tcphdr *tcp = (void *)(f->bytes + l4_off);
+	uint16_t port = tcp->source;
+	uint8_t a[16];
+
+	if (v6) {
+		struct ipv6hdr *ip = (void *)(f->bytes + ETH_HLEN);
+
+		memcpy(a, &ip->saddr, 16);
+		ip->saddr = ip->daddr;
+		memcpy(&ip->daddr, a, 16);
+		ip->hop_limit = 64;
+	} else {
+		struct iphdr *ip = (void *)(f->bytes + ETH_HLEN);
+
+		memcpy(a, &ip->saddr, 4);
+		ip->saddr = ip->daddr;
+		memcpy(&ip->daddr, a, 4);
+		ip->ttl = 64;
+	}
+	tcp->source = tcp->dest;
+	tcp->dest = port;
+	if (proto == IPPROTO_TCP)
+		((uint8_t *)tcp)[13] = flags;
+	finish(f, v6, proto);
+}
+
+/* Pass a frame through a program; it comes back as sent. False: it was not forwarded. */
+static bool pass(const struct bench_path *path, int prog_fd, unsigned int device, struct frame *f, uint32_t *ret_code)
+{
+	struct __sk_buff skb = { .ifindex = device };
+	struct xdp_md md = { .data_end = f->len, .ingress_ifindex = device };
+	uint8_t out[FRAME_LEN + 64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = f->len, .data_out = out,
+		    .data_size_out = sizeof(out), .ctx_in = path->skb ? (void *)&skb : (void *)&md,
+		    .ctx_size_in = path->skb ? sizeof(skb) : sizeof(md), .repeat = 1);
+
+	if (bpf_prog_test_run_opts(prog_fd, &opts)) {
+		*ret_code = -errno;
+		return false;
+	}
+	*ret_code = opts.retval;
+	if (opts.data_size_out > sizeof(f->bytes))
+		return false;
+	memcpy(f->bytes, out, opts.data_size_out);
+	if (path->skb)
+		return opts.retval == TC_ACT_REDIRECT;
+	return opts.retval == XDP_TX || opts.retval == XDP_REDIRECT;
+}
+
+int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto, bool v6,
+		  uint64_t *ret_refused, struct fl_err *err)
+{
+	static const char *const steps[] = { "first packet", "answer", "second packet" };
+	bool tcp = proto == IPPROTO_TCP;
+	uint64_t refused = 0;
+	uint32_t code = 0;
+
+	for (uint64_t x = 0; x < n; x++) {
+		struct frame f;
+		int step = 0;
+
+		from_client(&f, x, services, proto, v6, tcp ? SYN : 0);
+		if (!pass(path, path->ingress_fd, path->client_device, &f, &code))
+			goto failed;
+		step++;
+		from_endpoint(&f, proto, v6, tcp ? SYN | ACK : 0);
+		if (!pass(path, path->reply_fd, path->endpoint_device, &f, &code))
+			goto failed;
+		step++;
+		from_client(&f, x, services, proto, v6, tcp ? ACK : 0);
+		if (!pass(path, path->ingress_fd, path->client_device, &f, &code))
+			goto failed;
+		continue;
+failed:
+		if (++refused <= n / 50) /* a crowded table */
+			continue;
+		return fl_err_set(err, -EPROTO, "flow %llu: the %s was not forwarded (%d)", (unsigned long long)x, steps[step],
+				  (int)code);
+	}
+	*ret_refused = refused;
+	return 0;
+}

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Samples to medians, spreads and ratios; a table for people and JSON for scripts."""
+import json
+import statistics
+
+TITLES = {
+    1: "established flows: ns per packet, net of the empty program (BPF_PROG_TEST_RUN)",
+    2: "new flows, both directions recorded, table full: ns per packet, net of the empty program",
+    3: "node path over veth, UDP, IPv4: CPU ns per packet, whole path (generator, node, sink)",
+    8: "one endpoint change",
+    9: "services from nothing",
+}
+
+
+class Results:
+    def __init__(self):
+        self.samples = {}  # (row, column) -> contender -> {round: value}
+        self.order = []
+        self.notes = []
+
+    def add(self, row, column, contender, round_, value):
+        key = (row, column)
+        if key not in self.samples:
+            self.samples[key] = {}
+            self.order.append(key)
+        self.samples[key].setdefault(contender, {})[round_] = value
+
+    def note(self, text):
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def items(self):
+        for row, column in sorted(self.order, key=lambda k: k[0]):
+            contenders = self.samples[row, column]
+            base = reference(contenders)
+            for contender, rounds in contenders.items():
+                values = sorted(rounds.values())
+                item = {
+                    "row": row, "column": column, "contender": contender, "unit": "ns", "rounds": len(values),
+                    "median": statistics.median(values), "min": values[0], "max": values[-1],
+                    "samples": [rounds[r] for r in sorted(rounds)],
+                }
+                ratios = sorted(rounds[r] / contenders[base][r] for r in rounds
+                                if base and r in contenders[base] and contenders[base][r] > 0)
+                if ratios:
+                    item["ratio"] = {"to": base, "median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]}
+                yield item
+
+
+def reference(contenders):
+    """Whom the others of a column are compared with, round by round."""
+    for name in ("fairlead", "fairlead-xdp"):
+        if name in contenders:
+            return name
+    return None
+
+
+def human(ns):
+    for limit, scale, unit in ((1e4, 1, "ns"), (1e7, 1e3, "us"), (1e10, 1e6, "ms")):
+        if abs(ns) < limit:
+            return f"{ns / scale:.{0 if scale == 1 else 1}f} {unit}"
+    return f"{ns / 1e9:.1f} s"
+
+
+def print_table(results, out):
+    last = None
+    for item in results.items():
+        if item["row"] != last:
+            last = item["row"]
+            out.write(f"\nrow {last}{'-5' if last == 3 else ''}  {TITLES[last]}\n")
+            out.write(f"  {'':<34}{'contender':<16}{'median':>11}  {'min .. max':<25}{'x Fairlead':>11}\n")
+            column = None
+        spread = f"{human(item['min'])} .. {human(item['max'])}"
+        ratio = f"{item['ratio']['median']:.2f}" if "ratio" in item else ""
+        head = item["column"] if item["column"] != column else ""
+        column = item["column"]
+        out.write(f"  {head:<34}{item['contender']:<16}{human(item['median']):>11}  {spread:<25}{ratio:>11}\n")
+    for note in results.notes:
+        out.write(f"\nnote: {note}\n")
+
+
+def to_json(results, machine, options):
+    return json.dumps({
+        "apiVersion": "fairlead.dev/v1",
+        "kind": "BenchReport",
+        "machine": machine,
+        "options": options,
+        "items": list(results.items()),
+        "notes": results.notes,
+    }, indent=1) + "\n"
