@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the same; then probes by an
- * odd stride. A candidate is refused when a flow or a socket of this node has it towards the same backend.
+ * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the same; then more hashes,
+ * or where there are few ports all of them in turn. A candidate is refused when a flow or a socket of this node has it towards the same backend.
  */
 #pragma once
 
@@ -97,7 +97,7 @@ __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 
 static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash)
 {
-	__u32 total = fl_config.snat_ports, index, stride;
+	__u32 total = fl_config.snat_ports, index;
 
 	if (proto_flags >> 8 & FL_SNAT_KEEP &&
 	    (v6 ? fl_snat_free6(ctx, key, proto_flags) : fl_snat_free4(ctx, key, proto_flags)))
@@ -105,12 +105,16 @@ static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6
 	if (!total)
 		return 0;
 	index = (hash >> 32) * total >> 32;
-	stride = (__u32)hash % total | 1;
 	for (int i = 0; i < FL_SNAT_PROBES; i++) {
 		key->dport = bpf_htons(fl_snat_port(index));
 		if (v6 ? fl_snat_free6(ctx, key, proto_flags) : fl_snat_free4(ctx, key, proto_flags))
 			return 1;
-		index = (index + stride) % total;
+		if (total <= FL_SNAT_PROBES) {
+			index = (index + 1) % total;
+		} else {
+			hash = fl_hash_round(hash, i);
+			index = (hash >> 32) * total >> 32;
+		}
 	}
 	return 0;
 }
