@@ -5,7 +5,7 @@ import pytest
 import cells
 from wait import until
 
-TARGETS = [{"kind": kind, "family": family, "port": port, "streams": 2}
+TARGETS = [{"kind": kind, "family": family, "port": port}
            for family in (4, 6)
            for kind, port in (("short", 80), ("long", 80), ("udp", 5353), ("udp-unconnected", 5353))]
 SOURCES = {"client": cells.vip(10), "cli-1": cells.WEB, "node-1": cells.WEB}
@@ -14,13 +14,14 @@ SOURCES = {"client": cells.vip(10), "cli-1": cells.WEB, "node-1": cells.WEB}
 class Traffic:
     """The load of a test, from outside, from a pod and from a node."""
 
-    def __init__(self, lab, sources=None, kinds=("short", "long", "udp", "udp-unconnected")):
+    def __init__(self, lab, sources=None, kinds=("short", "long", "udp", "udp-unconnected"),
+                 streams=2):
         self.lab = lab
         self.sources = sources or SOURCES
         for source, host in self.sources.items():
             lab[source].call("load_start", name="load", targets=[
-                {**t, "host": host[t["family"]], "label": f"{t['kind']} IPv{t['family']}"}
-                for t in ({k: v for k, v in t.items()} for t in TARGETS) if t["kind"] in kinds])
+                {**t, "streams": streams, "host": host[t["family"]], "label": f"{t['kind']} IPv{t['family']}"}
+                for t in TARGETS if t["kind"] in kinds])
 
     def look(self):
         return {(source, label): ledger for source in self.sources
@@ -87,8 +88,9 @@ def test_removed_backend_loses_its_udp_flows(lab, alone):
         only_web(lab)
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))
     lab.settle()
-    traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"))
+    traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"), streams=6)
     traffic.round()
+    assert all(ledger["answers"].get("web-1a") for ledger in traffic.look().values())
     lab.manifests.set_backends("web", ("web-2a",))
     try:
         until(lambda: traffic.silent(("web-1a",), ("udp", "udp-unconnected")),
