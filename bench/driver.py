@@ -88,7 +88,13 @@ def machine():
     flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
     folder = "/sys/devices/system/cpu/vulnerabilities"
     mitigations = {name: read(f"{folder}/{name}") for name in sorted(os.listdir(folder))} if os.path.isdir(folder) else {}
+    def version(argv):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
     return {
+        "iptables": version([iptables_restore(), "--version"]) if iptables_restore() else "",
+        "nftables": version(["nft", "--version"]) if shutil.which("nft") else "",
         "cpu": model,
         "cpus": os.cpu_count(),
         "virtual": "hypervisor" in flags.split(),

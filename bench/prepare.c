@@ -138,13 +138,14 @@ static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags
 	finish(f, v6, proto);
 }
 
-/* Pass a frame through a program; it comes back as sent. False: it was not forwarded. */
+/* Pass a frame through a program, padded as on a wire; it comes back as sent. False: it was not forwarded. */
 static bool pass(const struct bench_path *path, int prog_fd, unsigned int device, struct frame *f, uint32_t *ret_code)
 {
 	struct __sk_buff skb = { .ifindex = device };
-	struct xdp_md md = { .data_end = f->len, .ingress_ifindex = device };
+	uint32_t len = f->len < ETH_ZLEN ? ETH_ZLEN : f->len;
+	struct xdp_md md = { .data_end = len, .ingress_ifindex = device };
 	uint8_t out[FRAME_LEN + 64];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = f->len, .data_out = out,
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len, .data_out = out,
 		    .data_size_out = sizeof(out), .ctx_in = path->skb ? (void *)&skb : (void *)&md,
 		    .ctx_size_in = path->skb ? sizeof(skb) : sizeof(md), .repeat = 1);
 

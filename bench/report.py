@@ -11,6 +11,9 @@ TITLES = {
     9: "services from nothing",
 }
 
+ORDER = ["empty", "tx", "bare", "floor", "fairlead", "fairlead-xdp", "fairlead-tc", "textbook", "textbook-fib", "routing",
+         "nftables", "iptables"]
+
 
 class Results:
     def __init__(self):
@@ -33,7 +36,7 @@ class Results:
         for row, column in sorted(self.order, key=lambda k: k[0]):
             contenders = self.samples[row, column]
             base = reference(contenders)
-            for contender, rounds in contenders.items():
+            for contender, rounds in sorted(contenders.items(), key=lambda c: ORDER.index(c[0])):
                 values = sorted(rounds.values())
                 item = {
                     "row": row, "column": column, "contender": contender, "unit": "ns", "rounds": len(values),
@@ -68,13 +71,13 @@ def print_table(results, out):
         if item["row"] != last:
             last = item["row"]
             out.write(f"\nrow {last}{'-5' if last == 3 else ''}  {TITLES[last]}\n")
-            out.write(f"  {'':<34}{'contender':<16}{'median':>11}  {'min .. max':<25}{'x Fairlead':>11}\n")
+            out.write(f"  {'':<36}{'contender':<16}{'median':>11}  {'min .. max':<25}{'x Fairlead':>11}\n")
             column = None
         spread = f"{human(item['min'])} .. {human(item['max'])}"
         ratio = f"{item['ratio']['median']:.2f}" if "ratio" in item else ""
         head = item["column"] if item["column"] != column else ""
         column = item["column"]
-        out.write(f"  {head:<34}{item['contender']:<16}{human(item['median']):>11}  {spread:<25}{ratio:>11}\n")
+        out.write(f"  {head:<36}{item['contender']:<16}{human(item['median']):>11}  {spread:<25}{ratio:>11}\n")
     for note in results.notes:
         out.write(f"\nnote: {note}\n")
 
