@@ -122,7 +122,9 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	struct fl_sync_options sync = {.maglev_ratio = s->maglev_ratio,
 				       .maglev_length = s->maglev_length,
 				       .reject_unknown_port = s->reject_unknown_port,
-				       .masquerade_all = s->masquerade_all};
+				       .masquerade_all = s->masquerade_all,
+				       .stale = fl_agent_stale,
+				       .stale_arg = agent};
 	uint64_t t0 = fl_agent_now_ns();
 	struct fl_maps *maps;
 	int r = make_config(agent, &options.config, err);
@@ -307,6 +309,7 @@ static void on_verify(uv_timer_t *timer)
 	struct fl_agent *agent = timer->data;
 
 	agent->drift = fl_sync_verify(agent->sync, on_difference, agent);
+	agent->retry |= agent->drift > 0;
 }
 
 static void on_stop(uv_signal_t *signal, int number)
@@ -411,6 +414,7 @@ void fl_agent_stop(struct fl_agent *agent)
 	fl_mirror_free(&agent->device_map);
 	fl_network_fini(&agent->network);
 	free(agent->devices);
+	free(agent->stale);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
 	fl_source_free(&agent->source);

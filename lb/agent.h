@@ -48,6 +48,8 @@ struct fl_agent {
 	struct fl_sync *sync;
 	bool settled; /* what no Service asked for was removed */
 	bool retry;   /* something was refused and is to be tried again */
+	struct fl_sync_stale *stale; /* reported by the commit under way */
+	size_t n_stale;
 	bool attach_failed;
 	bool pruned; /* what earlier agents left on other devices is gone */
 	/* the node */
@@ -86,6 +88,10 @@ void fl_agent_apply(struct fl_agent *agent);
 bool fl_agent_read_node(struct fl_agent *agent);
 struct fl_config fl_agent_config(const struct fl_agent *agent);
 int fl_agent_detector(struct fl_agent *agent, struct fl_err *err);
+
+/* agent_stale.c: UDP flows leave a backend that their Service lost */
+void fl_agent_stale(const struct fl_sync_stale *stale, void *arg);
+void fl_agent_flush_stale(struct fl_agent *agent);
 
 /* agent_net.c: from devices and addresses to programs and maps */
 int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err);

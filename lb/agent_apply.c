@@ -53,6 +53,7 @@ void fl_agent_apply(struct fl_agent *agent)
 			agent->retry = true;
 			fl_log_error("%s", err.text);
 		}
+		fl_agent_flush_stale(agent);
 	}
 	/* a source that was never readable may hide objects that the maps still serve: nothing is
 	 * removed before */

@@ -6,6 +6,7 @@
  * members and ranges, and last the references, with which backends stop being live and sets begin
  * their grace period.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "lb/sync/write.h"
@@ -231,6 +232,38 @@ static void switch_over(struct fl_sync *sync)
 	}
 }
 
+static bool state_names(const struct fl_state *state, uint32_t id)
+{
+	for (uint32_t i = 0; i < state->n_ids; i++)
+		if ((state->ids[i] & FL_STATE_ID_MASK) == id)
+			return true;
+	return false;
+}
+
+/*
+ * Backends that a UDP service port lost and others keep. One that nobody keeps is no longer live,
+ * which the datapath sees; a service port without any is left alone (rule 7.5).
+ */
+static void report_stale(struct fl_sync *sync, const struct fl_port *port,
+			 const struct fl_state *old)
+{
+	if (!sync->options.stale || port->pub.proto != IPPROTO_UDP || !port->cur ||
+	    !port->cur->n_ids)
+		return;
+	for (uint32_t i = 0; i < old->n_ids; i++) {
+		const uint32_t id = old->ids[i] & FL_STATE_ID_MASK;
+		const struct fl_backend_ref *backend = &sync->backends.all[id];
+
+		/* the old state still counts as one that names it */
+		if (backend->ports > 1 && !state_names(port->cur, id))
+			sync->options.stale(
+				&(struct fl_sync_stale){.service_id = port->pub.service_id,
+							.backend = id,
+							.generation = backend->generation},
+				sync->options.stale_arg);
+	}
+}
+
 static void finish(struct fl_apply *apply)
 {
 	struct fl_sync *sync = apply->sync;
@@ -242,6 +275,7 @@ static void finish(struct fl_apply *apply)
 		if (port->undone)
 			continue;
 		if (port->want) {
+			report_stale(sync, port, port->want);
 			fl_apply_withdraw(apply, &sync->members, port->want->members,
 					  port->want->n_members);
 			fl_apply_withdraw(apply, &sync->ranges, port->want->ranges,
