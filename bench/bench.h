@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the drivers of the bench share: a private world (mount and network namespaces that vanish with the process),
- * generated services, and an open Fairlead on them. Results are JSON objects, a line each, on stdout; bench/run
- * collects them.
+ * What the drivers of the bench share: a private world (mount and network namespaces that vanish
+ * with the process), generated services, and an open Fairlead on them. Results are JSON objects, a
+ * line each, on stdout; bench/run collects them.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/tuple.h"
+#include "bench/tuple.bpf.h"
 #include "lb/base/err.h"
 #include "lb/dp/dp.h"
 #include "lb/sync/sync.h"
@@ -34,7 +34,8 @@ int bench_netns_enter(int fd, struct fl_err *err);
 /* Run lines of `ip -batch`. */
 int bench_ip(struct fl_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int bench_sysctl(const char *name, const char *value, struct fl_err *err);
-int bench_device(const char *name, unsigned int *ret_ifindex, uint8_t ret_mac[6], struct fl_err *err);
+int bench_device(const char *name, unsigned int *ret_ifindex, uint8_t ret_mac[6],
+		 struct fl_err *err);
 int bench_pin_to_cpu(int cpu, struct fl_err *err);
 int bench_last_cpu(void);
 uint64_t bench_thread_ns(void); /* CPU time of this thread */
@@ -43,29 +44,32 @@ uint64_t bench_now_ns(void);
 /* ---- services.c ---- */
 
 enum bench_ports { /* which ports a generated service has */
-	BENCH_TCP4 = 1 << 0,
-	BENCH_UDP4 = 1 << 1,
-	BENCH_TCP6 = 1 << 2,
+		   BENCH_TCP4 = 1 << 0,
+		   BENCH_UDP4 = 1 << 1,
+		   BENCH_TCP6 = 1 << 2,
 };
 
 struct bench_services;
 
 /* `services` Services that share `endpoints` endpoints evenly; `ports`: enum bench_ports. */
-int bench_services_new(uint32_t services, uint32_t endpoints, unsigned int ports, struct bench_services **ret_services);
+int bench_services_new(uint32_t services, uint32_t endpoints, unsigned int ports,
+		       struct bench_services **ret_services);
 void bench_services_free(struct bench_services **services);
 /* Give all of them to sync, as one batch, and settle. */
 int bench_services_apply(struct bench_services *services, struct fl_sync *sync, struct fl_err *err);
 /* Take an endpoint from Service s, or give it back; and tell sync. */
-int bench_services_toggle(struct bench_services *services, uint32_t s, struct fl_sync *sync, struct fl_err *err);
+int bench_services_toggle(struct bench_services *services, uint32_t s, struct fl_sync *sync,
+			  struct fl_err *err);
 /* Endpoints of Service s: numbers first .. first + count - 1. */
-void bench_services_range(const struct bench_services *services, uint32_t s, uint32_t *ret_first, uint32_t *ret_count);
+void bench_services_range(const struct bench_services *services, uint32_t s, uint32_t *ret_first,
+			  uint32_t *ret_count);
 
 /* ---- fairlead.c ---- */
 
 struct bench_fairlead_options {
 	enum fl_dp_mode mode;
 	uint32_t services, endpoints;
-	unsigned int ports; /* enum bench_ports */
+	unsigned int ports;    /* enum bench_ports */
 	uint32_t flow_buckets; /* of either family; 0: default */
 };
 
@@ -75,12 +79,14 @@ struct bench_fairlead {
 	struct bench_services *services;
 };
 
-/* Open the datapath with the settings an agent would use, but without a limit of new flows; empty service maps. */
-int bench_fairlead_open(const struct bench_fairlead_options *options, struct bench_fairlead *ret_fairlead, struct fl_err *err);
+/* Open the datapath with the settings an agent would use, but without a limit of new flows; empty
+ * service maps. */
+int bench_fairlead_open(const struct bench_fairlead_options *options,
+			struct bench_fairlead *ret_fairlead, struct fl_err *err);
 void bench_fairlead_close(struct bench_fairlead *fairlead);
 /* Attach to a device, as external, with these addresses to masquerade with. */
-int bench_fairlead_attach(struct bench_fairlead *fairlead, const char *device, const char *addr4, const char *addr6,
-			  struct fl_err *err);
+int bench_fairlead_attach(struct bench_fairlead *fairlead, const char *device, const char *addr4,
+			  const char *addr6, struct fl_err *err);
 /* Sum of a counter (enum fl_reason, enum fl_counter) over the CPUs. */
 uint64_t bench_fairlead_counter(struct bench_fairlead *fairlead, uint32_t counter);
 /* All reasons that are not zero, as members of a JSON object: "\"no-route\":3". */
@@ -89,14 +95,16 @@ void bench_fairlead_reasons(struct bench_fairlead *fairlead, char *ret_text, siz
 /* ---- prepare.c ---- */
 
 struct bench_path {
-	int ingress_fd, reply_fd; /* programs that see the packet of the client, and of the endpoint */
-	bool skb; /* they are tc programs */
+	int ingress_fd,
+		reply_fd; /* programs that see the packet of the client, and of the endpoint */
+	bool skb;	  /* they are tc programs */
 	unsigned int client_device, endpoint_device;
 };
 
 /*
- * Establish flows 0 .. n - 1 by sending the packets that do: SYN, SYN-ACK, ACK, or UDP to, from, to. Flows that were not
- * forwarded are counted; more than one in fifty is a failure: -EPROTO, naming the last.
+ * Establish flows 0 .. n - 1 by sending the packets that do: SYN, SYN-ACK, ACK, or UDP to, from,
+ * to. Flows that were not forwarded are counted; more than one in fifty is a failure: -EPROTO,
+ * naming the last.
  */
-int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto, bool v6,
-		  uint64_t *ret_refused, struct fl_err *err);
+int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto,
+		  bool v6, uint64_t *ret_refused, struct fl_err *err);

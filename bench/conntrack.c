@@ -25,7 +25,8 @@ int bench_conntrack_flush(struct fl_err *err)
 	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
 	nfg->nfgen_family = AF_INET;
 	nfg->version = NFNETLINK_V0;
-	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) || mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0 ||
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ||
+	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0 ||
 	    (n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer))) < 0 ||
 	    mnl_cb_run(buffer, n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0)
 		rc = fl_err_set(err, -errno, "cannot flush conntrack: %s", strerror(errno));

@@ -51,16 +51,17 @@ static int make_network(struct bench_arena *arena, struct fl_err *err)
 	int rc = bench_netns_new(&netns, err);
 
 	if (!rc)
-		rc = bench_ip(err,
-			      "link add " DEVICE " type veth peer name d1\n"
-			      "link set d1 up\n"
-			      "link set " DEVICE " up\n"
-			      "addr add " ADDRESS "/24 dev " DEVICE "\n"
-			      "addr add " ADDRESS6 "/64 dev " DEVICE " nodad\n"
-			      "neigh add 198.18.0.2 lladdr 02:00:00:00:00:02 dev " DEVICE " nud permanent\n"
-			      "neigh add fd00:12::2 lladdr 02:00:00:00:00:02 dev " DEVICE " nud permanent\n"
-			      "route add default via 198.18.0.2\n"
-			      "route add default via fd00:12::2\n");
+		rc = bench_ip(err, "link add " DEVICE " type veth peer name d1\n"
+				   "link set d1 up\n"
+				   "link set " DEVICE " up\n"
+				   "addr add " ADDRESS "/24 dev " DEVICE "\n"
+				   "addr add " ADDRESS6 "/64 dev " DEVICE " nodad\n"
+				   "neigh add 198.18.0.2 lladdr 02:00:00:00:00:02 dev " DEVICE
+				   " nud permanent\n"
+				   "neigh add fd00:12::2 lladdr 02:00:00:00:00:02 dev " DEVICE
+				   " nud permanent\n"
+				   "route add default via 198.18.0.2\n"
+				   "route add default via fd00:12::2\n");
 	if (!rc)
 		rc = bench_sysctl("net/ipv4/ip_forward", "1", err);
 	if (!rc)
@@ -76,7 +77,7 @@ static int fill_textbook(struct textbook *t, const struct bench_arena *arena, st
 		__be32 addr;
 		__be16 port;
 		uint8_t proto, pad;
-	} service_key = { .port = htons(BENCH_PORT), .proto = arena->options.proto };
+	} service_key = {.port = htons(BENCH_PORT), .proto = arena->options.proto};
 	struct {
 		uint32_t id, count;
 	} service;
@@ -87,7 +88,7 @@ static int fill_textbook(struct textbook *t, const struct bench_arena *arena, st
 		__be32 addr;
 		__be16 port;
 		uint16_t pad;
-	} endpoint = { .port = htons(BENCH_POD_PORT) };
+	} endpoint = {.port = htons(BENCH_POD_PORT)};
 
 	for (uint32_t s = 0; s < arena->options.services; s++) {
 		uint32_t first;
@@ -95,14 +96,19 @@ static int fill_textbook(struct textbook *t, const struct bench_arena *arena, st
 		bench_services_range(arena->fairlead.services, s, &first, &service.count);
 		service.id = s;
 		service_key.addr = htonl(BENCH_VIP_NET + 1 + s);
-		if (bpf_map_update_elem(bpf_map__fd(t->maps.textbook_services), &service_key, &service, BPF_ANY))
-			return fl_err_set(err, -errno, "cannot fill the textbook's services: %s", strerror(errno));
+		if (bpf_map_update_elem(bpf_map__fd(t->maps.textbook_services), &service_key,
+					&service, BPF_ANY))
+			return fl_err_set(err, -errno, "cannot fill the textbook's services: %s",
+					  strerror(errno));
 		for (uint32_t i = 0; i < service.count; i++) {
 			endpoint_key.service = s;
 			endpoint_key.index = i;
 			endpoint.addr = htonl(BENCH_POD_NET + 1 + first + i);
-			if (bpf_map_update_elem(bpf_map__fd(t->maps.textbook_endpoints), &endpoint_key, &endpoint, BPF_ANY))
-				return fl_err_set(err, -errno, "cannot fill the textbook's endpoints: %s", strerror(errno));
+			if (bpf_map_update_elem(bpf_map__fd(t->maps.textbook_endpoints),
+						&endpoint_key, &endpoint, BPF_ANY))
+				return fl_err_set(err, -errno,
+						  "cannot fill the textbook's endpoints: %s",
+						  strerror(errno));
 		}
 	}
 	return 0;
@@ -119,8 +125,10 @@ static int open_textbook(struct bench_arena *arena, bool fib, struct fl_err *err
 	t->rodata->use_fib = fib;
 	bpf_map__set_max_entries(t->maps.textbook_flows, arena->options.entries);
 	if (textbook__load(t))
-		return fl_err_set(err, -errno, "cannot load the textbook program: %s", strerror(errno));
-	arena->fds[fib ? BENCH_TEXTBOOK_FIB : BENCH_TEXTBOOK] = bpf_program__fd(t->progs.bench_textbook);
+		return fl_err_set(err, -errno, "cannot load the textbook program: %s",
+				  strerror(errno));
+	arena->fds[fib ? BENCH_TEXTBOOK_FIB : BENCH_TEXTBOOK] =
+		bpf_program__fd(t->progs.bench_textbook);
 	return fill_textbook(t, arena, err);
 }
 
@@ -130,7 +138,9 @@ static int open_fairlead(struct bench_arena *arena, struct fl_err *err)
 		.mode = FL_DP_XDP,
 		.services = arena->options.services,
 		.endpoints = arena->options.endpoints,
-		.ports = arena->options.v6 ? BENCH_TCP6 : arena->options.proto == IPPROTO_TCP ? BENCH_TCP4 : BENCH_UDP4,
+		.ports = arena->options.v6		       ? BENCH_TCP6
+			 : arena->options.proto == IPPROTO_TCP ? BENCH_TCP4
+							       : BENCH_UDP4,
 		.flow_buckets = arena->options.entries / FL_FLOW_WAYS,
 	};
 	int rc = bench_fairlead_open(&o, &arena->fairlead, err);
@@ -145,7 +155,8 @@ static int open_fairlead(struct bench_arena *arena, struct fl_err *err)
 	return 0;
 }
 
-int bench_arena_open(const struct bench_arena_options *options, struct bench_arena **ret_arena, struct fl_err *err)
+int bench_arena_open(const struct bench_arena_options *options, struct bench_arena **ret_arena,
+		     struct fl_err *err)
 {
 	_cleanup_(bench_arena_close) struct bench_arena *arena = calloc(1, sizeof(*arena));
 	int rc;
@@ -168,7 +179,8 @@ int bench_arena_open(const struct bench_arena_options *options, struct bench_are
 		bpf_map__set_max_entries(arena->minimal->maps.lines, options->entries / 2);
 	}
 	if (!arena->wrap || !arena->minimal || minimal__load(arena->minimal))
-		return fl_err_set(err, -errno, "cannot load the minimal programs: %s", strerror(errno));
+		return fl_err_set(err, -errno, "cannot load the minimal programs: %s",
+				  strerror(errno));
 	arena->fds[BENCH_EMPTY] = bpf_program__fd(arena->minimal->progs.bench_empty);
 	arena->fds[BENCH_TX] = bpf_program__fd(arena->minimal->progs.bench_tx);
 	rc = open_fairlead(arena, err);
@@ -182,8 +194,10 @@ int bench_arena_open(const struct bench_arena_options *options, struct bench_are
 		return rc;
 	for (uint32_t i = 0; i < BENCH_CONTENDERS; i++)
 		if (arena->fds[i] >= 0 &&
-		    bpf_map_update_elem(bpf_map__fd(arena->wrap->maps.targets), &i, &arena->fds[i], BPF_ANY))
-			return fl_err_set(err, -errno, "cannot wrap %s: %s", names[i], strerror(errno));
+		    bpf_map_update_elem(bpf_map__fd(arena->wrap->maps.targets), &i, &arena->fds[i],
+					BPF_ANY))
+			return fl_err_set(err, -errno, "cannot wrap %s: %s", names[i],
+					  strerror(errno));
 	*ret_arena = TAKE_PTR(arena);
 	return 0;
 }
@@ -213,7 +227,8 @@ struct bench_fairlead *bench_arena_fairlead(struct bench_arena *arena)
 	return &arena->fairlead;
 }
 
-int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint64_t n, uint64_t *ret_refused, struct fl_err *err)
+int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint64_t n,
+			uint64_t *ret_refused, struct fl_err *err)
 {
 	struct bench_path path = {
 		.ingress_fd = arena->fds[c],
@@ -226,18 +241,19 @@ int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint6
 	*ret_refused = 0;
 	if (c == BENCH_EMPTY || c == BENCH_TX || c == BENCH_BARE)
 		return 0; /* they know no state */
-	rc = bench_prepare(&path, n, arena->options.services, arena->options.proto, arena->options.v6,
-			   ret_refused, err);
+	rc = bench_prepare(&path, n, arena->options.services, arena->options.proto,
+			   arena->options.v6, ret_refused, err);
 	return rc ? fl_err_wrap(err, rc, "%s", names[c]) : 0;
 }
 
-int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run, struct fl_err *err)
+int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run,
+		    struct fl_err *err)
 {
 	struct bench_job *job = &arena->wrap->data_jobs->jobs[sched_getcpu() & (BENCH_CPUS - 1)];
-	struct xdp_md md = { .data_end = 128, .ingress_ifindex = arena->device };
-	uint8_t in[128] = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in), .ctx_in = &md,
-		    .ctx_size_in = sizeof(md), .repeat = run->repeat);
+	struct xdp_md md = {.data_end = 128, .ingress_ifindex = arena->device};
+	uint8_t in[128] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in),
+		    .ctx_in = &md, .ctx_size_in = sizeof(md), .repeat = run->repeat);
 	uint64_t before;
 
 	*job = (struct bench_job){
@@ -256,7 +272,8 @@ int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct be
 	run->ns = (double)(bench_thread_ns() - before) / run->repeat;
 	run->next = job->next;
 	/* Fairlead's table may refuse a few flows; bench_flows counts them */
-	if (opts.retval != (c == BENCH_EMPTY ? XDP_DROP : XDP_TX) && !(c == BENCH_FAIRLEAD && opts.retval == XDP_DROP))
+	if (opts.retval != (c == BENCH_EMPTY ? XDP_DROP : XDP_TX) &&
+	    !(c == BENCH_FAIRLEAD && opts.retval == XDP_DROP))
 		return fl_err_set(err, -EPROTO, "%s: verdict %u", names[c], opts.retval);
 	return 0;
 }

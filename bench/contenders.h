@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The programs that rows 1 and 2 compare, loaded behind the wrapper in a network namespace of their own. */
+/* The programs that rows 1 and 2 compare, loaded behind the wrapper in a network namespace of their
+ * own. */
 #pragma once
 
 #include "bench/bench.h"
@@ -24,13 +25,14 @@ struct bench_arena_options {
 	bool v6;
 };
 
-int bench_arena_open(const struct bench_arena_options *options, struct bench_arena **ret_arena, struct fl_err *err);
+int bench_arena_open(const struct bench_arena_options *options, struct bench_arena **ret_arena,
+		     struct fl_err *err);
 void bench_arena_close(struct bench_arena **arena);
 /* Whether the contender knows the address family and what was asked for. */
 bool bench_arena_has(const struct bench_arena *arena, enum bench_contender c);
 /* Establish flows 0 .. n - 1; *ret_refused of them could not be. */
-int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint64_t n, uint64_t *ret_refused,
-			struct fl_err *err);
+int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint64_t n,
+			uint64_t *ret_refused, struct fl_err *err);
 struct bench_fairlead *bench_arena_fairlead(struct bench_arena *arena);
 
 struct bench_run {
@@ -38,8 +40,9 @@ struct bench_run {
 	uint64_t flows; /* 0: every packet is a new flow */
 	uint32_t repeat;
 	uint8_t tcp_flags;
-	double ns; /* result: CPU time per packet, wrapper included */
+	double ns;     /* result: CPU time per packet, wrapper included */
 	uint64_t next; /* result: first flow number not used */
 };
 /* Run on this CPU. -EPROTO when the last packet was not sent on. */
-int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run, struct fl_err *err);
+int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run,
+		    struct fl_err *err);

@@ -23,10 +23,12 @@ static void set_pod_network(struct fl_config *config)
 	config->pod_mask6.w[0] = 0xffffffffU;
 }
 
-/* Tables for what is to go in, with room to move: each endpoint has some 200 to 400 slots of two bytes. */
+/* Tables for what is to go in, with room to move: each endpoint has some 200 to 400 slots of two
+ * bytes. */
 static void set_sizes(const struct bench_fairlead_options *o, struct fl_dp_sizes *sizes)
 {
-	uint64_t endpoints = o->endpoints, lines = endpoints * 400 * sizeof(uint16_t) / sizeof(struct fl_line) * 3;
+	uint64_t endpoints = o->endpoints,
+		 lines = endpoints * 400 * sizeof(uint16_t) / sizeof(struct fl_line) * 3;
 
 	sizes->frontends = o->services * 3 * 2 + 1024;
 	sizes->backends = endpoints * 3 + 1024;
@@ -35,23 +37,26 @@ static void set_sizes(const struct bench_fairlead_options *o, struct fl_dp_sizes
 	sizes->flow_buckets6 = o->flow_buckets;
 }
 
-int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fairlead *ret_fairlead, struct fl_err *err)
+int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fairlead *ret_fairlead,
+			struct fl_err *err)
 {
 	struct fl_dp_options options = {
 		.dir = "/sys/fs/bpf/fairlead",
 		.cgroup = "",
 		.mode = o->mode,
 		/* flows wait for their turn while others are measured */
-		.timeout_s = { [FL_TIMEOUT_UDP_ESTABLISHED] = 3600 },
-		.config = {
-			.maglev_seed = MAGLEV_SEED,
-			.reject_rate = 1000,
-			/* what the default ip_local_port_range and node ports leave */
-			.snat = { { 1024, 28976 }, { 61000, 4536 } },
-		},
+		.timeout_s = {[FL_TIMEOUT_UDP_ESTABLISHED] = 3600},
+		.config =
+			{
+				.maglev_seed = MAGLEV_SEED,
+				.reject_rate = 1000,
+				/* what the default ip_local_port_range and node ports leave */
+				.snat = {{1024, 28976}, {61000, 4536}},
+			},
 	};
-	struct fl_sync_options sync_options = { .maglev_seed = MAGLEV_SEED, .detector = { true, true } };
-	struct bench_fairlead f = { 0 };
+	struct fl_sync_options sync_options = {.maglev_seed = MAGLEV_SEED,
+					       .detector = {true, true}};
+	struct bench_fairlead f = {0};
 	int rc;
 
 	set_pod_network(&options.config);
@@ -81,10 +86,10 @@ void bench_fairlead_close(struct bench_fairlead *f)
 	fl_dp_close(&f->dp);
 }
 
-int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const char *addr4, const char *addr6,
-			  struct fl_err *err)
+int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const char *addr4,
+			  const char *addr6, struct fl_err *err)
 {
-	struct fl_device d = { .flags = FL_DEVICE_EXTERNAL, .mtu = 1500 };
+	struct fl_device d = {.flags = FL_DEVICE_EXTERNAL, .mtu = 1500};
 	struct fl_dp_device got;
 	unsigned int ifindex;
 	int rc = bench_device(device, &ifindex, NULL, err);
@@ -97,10 +102,12 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 	if (got.xdp_tx)
 		d.flags |= FL_DEVICE_XDP_TX;
 	d.addr4.w[2] = htonl(0xffff);
-	if (inet_pton(AF_INET, addr4, &d.addr4.w[3]) != 1 || (addr6 && inet_pton(AF_INET6, addr6, &d.addr6) != 1))
+	if (inet_pton(AF_INET, addr4, &d.addr4.w[3]) != 1 ||
+	    (addr6 && inet_pton(AF_INET6, addr6, &d.addr6) != 1))
 		return fl_err_set(err, -EINVAL, "bad address");
 	if (bpf_map_update_elem(fl_dp_maps(f->dp)->devices_fd, &ifindex, &d, BPF_ANY))
-		return fl_err_set(err, -errno, "cannot describe device %s: %s", device, strerror(errno));
+		return fl_err_set(err, -errno, "cannot describe device %s: %s", device,
+				  strerror(errno));
 	return 0;
 }
 
@@ -124,7 +131,7 @@ void bench_fairlead_reasons(struct bench_fairlead *f, char *ret_text, size_t siz
 		FL_REASONS(X)
 #undef X
 #define X(name, token, text) [FL_COUNTER_##name] = token,
-		FL_COUNTERS(X)
+			FL_COUNTERS(X)
 #undef X
 	};
 	size_t used = 0;
@@ -134,7 +141,7 @@ void bench_fairlead_reasons(struct bench_fairlead *f, char *ret_text, size_t siz
 		uint64_t n = bench_fairlead_counter(f, i);
 
 		if (n && used < size)
-			used += snprintf(ret_text + used, size - used, "%s\"%s\":%llu", used ? "," : "", tokens[i],
-					 (unsigned long long)n);
+			used += snprintf(ret_text + used, size - used, "%s\"%s\":%llu",
+					 used ? "," : "", tokens[i], (unsigned long long)n);
 	}
 }

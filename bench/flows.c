@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Rows 1 and 2. A test run with a repeat count passes one buffer again and again, so a wrapper writes the next flow's
- * packet into it and tail-calls the program under test; the same wrapper around a program that does nothing is
- * subtracted, round by round. Flows are visited in a scattered order and their tables are hashed, so that with many
- * flows the caches really miss. Rounds go over all contenders in turn; time is CPU time of the thread.
+ * Rows 1 and 2. A test run with a repeat count passes one buffer again and again, so a wrapper
+ * writes the next flow's packet into it and tail-calls the program under test; the same wrapper
+ * around a program that does nothing is subtracted, round by round. Flows are visited in a
+ * scattered order and their tables are hashed, so that with many flows the caches really miss.
+ * Rounds go over all contenders in turn; time is CPU time of the thread.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -29,14 +30,17 @@ struct plan {
 
 /* ---- row 1 ---- */
 
-static int measure_established(struct plan *plan, uint64_t flows, uint32_t round, struct fl_err *err)
+static int measure_established(struct plan *plan, uint64_t flows, uint32_t round,
+			       struct fl_err *err)
 {
 	struct bench_fairlead *fairlead = bench_arena_fairlead(plan->arena);
 	uint64_t created = bench_fairlead_counter(fairlead, FL_COUNTER_FLOW_NEW);
 	double floor = 0;
 
 	for (int c = 0; c < BENCH_CONTENDERS; c++) {
-		struct bench_run run = { .flows = flows, .repeat = flows < 65536 ? flows : 65536, .tcp_flags = TCP_ACK };
+		struct bench_run run = {.flows = flows,
+					.repeat = flows < 65536 ? flows : 65536,
+					.tcp_flags = TCP_ACK};
 		int rc;
 
 		if (!bench_arena_has(plan->arena, c))
@@ -49,13 +53,16 @@ static int measure_established(struct plan *plan, uint64_t flows, uint32_t round
 			return rc;
 		if (c == BENCH_EMPTY)
 			floor = run.ns;
-		printf("{\"row\":1,\"contender\":\"%s\",\"proto\":\"%s\",\"flows\":%llu,\"round\":%u,\"ns\":%.2f,"
+		printf("{\"row\":1,\"contender\":\"%s\",\"proto\":\"%s\",\"flows\":%llu,\"round\":%"
+		       "u,\"ns\":%.2f,"
 		       "\"gross_ns\":%.2f}\n",
-		       bench_contender_name(c), plan->proto, (unsigned long long)flows, round, run.ns - floor, run.ns);
+		       bench_contender_name(c), plan->proto, (unsigned long long)flows, round,
+		       run.ns - floor, run.ns);
 	}
 	created = bench_fairlead_counter(fairlead, FL_COUNTER_FLOW_NEW) - created;
 	if (created)
-		return fl_err_set(err, -EPROTO, "%llu flows were not established any more", (unsigned long long)created);
+		return fl_err_set(err, -EPROTO, "%llu flows were not established any more",
+				  (unsigned long long)created);
 	return 0;
 }
 
@@ -81,8 +88,9 @@ static int established(struct plan *plan, const char *list, struct fl_err *err)
 			continue;
 		rc = bench_arena_prepare(plan->arena, c, max_flows, &refused, err);
 		if (!rc && refused)
-			printf("{\"refused\":%llu,\"of\":%llu,\"contender\":\"%s\"}\n", (unsigned long long)refused,
-			       (unsigned long long)max_flows, bench_contender_name(c));
+			printf("{\"refused\":%llu,\"of\":%llu,\"contender\":\"%s\"}\n",
+			       (unsigned long long)refused, (unsigned long long)max_flows,
+			       bench_contender_name(c));
 	}
 	for (uint32_t round = 0; round < plan->rounds && !rc; round++)
 		for (size_t i = 0; i < n && !rc; i++)
@@ -114,7 +122,8 @@ static void *work(void *arg)
 }
 
 /* Several CPUs at once, each with flows of its own. Mean over the CPUs. */
-static int run_parallel(struct plan *plan, enum bench_contender c, int cpus, uint64_t first[], double *ret_ns, struct fl_err *err)
+static int run_parallel(struct plan *plan, enum bench_contender c, int cpus, uint64_t first[],
+			double *ret_ns, struct fl_err *err)
 {
 	struct worker workers[BENCH_CPUS];
 	pthread_t threads[BENCH_CPUS];
@@ -125,8 +134,13 @@ static int run_parallel(struct plan *plan, enum bench_contender c, int cpus, uin
 	pthread_barrier_init(&start, NULL, cpus);
 	for (int i = 0; i < cpus; i++) {
 		workers[i] = (struct worker){
-			.plan = plan, .contender = c, .cpu = bench_last_cpu() - i, .start = &start,
-			.run = { .first = first[i], .repeat = plan->repeat, .tcp_flags = plan->tcp_flags },
+			.plan = plan,
+			.contender = c,
+			.cpu = bench_last_cpu() - i,
+			.start = &start,
+			.run = {.first = first[i],
+				.repeat = plan->repeat,
+				.tcp_flags = plan->tcp_flags},
 		};
 		if (pthread_create(&threads[i], NULL, work, &workers[i]))
 			abort();
@@ -173,10 +187,12 @@ static int new_flows(struct plan *plan, uint32_t entries, int max_cpus, struct f
 				if (c == BENCH_EMPTY)
 					floor[cpus] = ns;
 				if (!rc)
-					printf("{\"row\":2,\"contender\":\"%s\",\"proto\":\"%s\",\"services\":%u,"
-					       "\"cpus\":%d,\"round\":%u,\"ns\":%.2f,\"gross_ns\":%.2f}\n",
-					       bench_contender_name(c), plan->proto, plan->services, cpus, round,
-					       ns - floor[cpus], ns);
+					printf("{\"row\":2,\"contender\":\"%s\",\"proto\":\"%s\","
+					       "\"services\":%u,"
+					       "\"cpus\":%d,\"round\":%u,\"ns\":%.2f,\"gross_ns\":%"
+					       ".2f}\n",
+					       bench_contender_name(c), plan->proto, plan->services,
+					       cpus, round, ns - floor[cpus], ns);
 			}
 	return rc;
 }
@@ -212,7 +228,8 @@ int bench_flows(int argc, char **argv, struct fl_err *err)
 	} else {
 		rc = bench_pin_to_cpu(last, err);
 		if (!rc)
-			rc = established(&plan, bench_option_text(argc, argv, "--sizes", "1,65536"), err);
+			rc = established(&plan, bench_option_text(argc, argv, "--sizes", "1,65536"),
+					 err);
 	}
 	bench_fairlead_reasons(bench_arena_fairlead(arena), reasons, sizeof(reasons));
 	printf("{\"counters\":{%s},\"kind\":\"%s\",\"proto\":\"%s\"}\n", reasons, kind, proto);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* fairlead-bench: the drivers that bench/run calls. Measures; what the numbers mean is said there. */
+/* fairlead-bench: the drivers that bench/run calls. Measures; what the numbers mean is said there.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +13,9 @@ static const struct {
 	int (*run)(int argc, char **argv, struct fl_err *err);
 	const char *help;
 } commands[] = {
-	{ "flows", bench_flows, "rows 1 and 2: established and new flows by BPF_PROG_TEST_RUN" },
-	{ "node", bench_node, "rows 3 to 5: one contender's path over veth; commands on stdin" },
-	{ "sync", bench_sync, "rows 8 and 9: services into maps" },
+	{"flows", bench_flows, "rows 1 and 2: established and new flows by BPF_PROG_TEST_RUN"},
+	{"node", bench_node, "rows 3 to 5: one contender's path over veth; commands on stdin"},
+	{"sync", bench_sync, "rows 8 and 9: services into maps"},
 };
 
 const char *bench_option_text(int argc, char **argv, const char *name, const char *fallback)
@@ -34,7 +35,7 @@ uint64_t bench_option(int argc, char **argv, const char *name, uint64_t fallback
 
 int main(int argc, char **argv)
 {
-	struct fl_err err = { "" };
+	struct fl_err err = {""};
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Floors. `empty` does nothing and is what the others are measured net of; `tx` exchanges the MAC addresses; `bare` is a
- * flow table and nothing else: one hash, one 64-byte line of a flat array, the rewrite, incremental checksums. It
- * has no state, no second direction, no service, no next hop, and forgets what collides: nothing that finds a flow
- * in memory can be quicker.
+ * Floors. `empty` does nothing and is what the others are measured net of; `tx` exchanges the MAC
+ * addresses; `bare` is a flow table and nothing else: one hash, one 64-byte line of a flat array,
+ * the rewrite, incremental checksums. It has no state, no second direction, no service, no next
+ * hop, and forgets what collides: nothing that finds a flow in memory can be quicker.
  */
 #include "bench/packet.bpf.h"
 

@@ -4,13 +4,15 @@
  *
  *	generator g0 --- l0 load balancer l1 --- s0 sink
  *
- * and everything on one CPU: the generator passes live frames to g0, the interrupts they raise on l0 and s0 run before
- * the next batch, and the sink counts and drops. So the CPU time of the generator's thread is that of the whole path,
- * free of other processes and of waiting between CPUs, and the sink says how many packets it was for.
+ * and everything on one CPU: the generator passes live frames to g0, the interrupts they raise on
+ *l0 and s0 run before the next batch, and the sink counts and drops. So the CPU time of the
+ *generator's thread is that of the whole path, free of other processes and of waiting between CPUs,
+ *and the sink says how many packets it was for.
  *
- * Commands on stdin, a line each: "prepare N", "run FLOWS PACKETS" (0 flows: each packet is a new one), "flush",
- * "reasons". An answer is a JSON line. The first answer names the process and the descriptor of the load balancer's
- * namespace, where bench/run puts the rules of iptables and nftables.
+ * Commands on stdin, a line each: "prepare N", "run FLOWS PACKETS" (0 flows: each packet is a new
+ *one), "flush", "reasons". An answer is a JSON line. The first answer names the process and the
+ *descriptor of the load balancer's namespace, where bench/run puts the rules of iptables and
+ *nftables.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -83,7 +85,8 @@ static int make_sides(struct node *n, struct fl_err *err)
 			      getpid(), n->lb_ns);
 	if (!rc)
 		rc = bench_device("s0", &n->s0, NULL, err);
-	if (!rc && bpf_xdp_attach(n->s0, bpf_program__fd(n->veth->progs.bench_sink), XDP_FLAGS_DRV_MODE, NULL))
+	if (!rc && bpf_xdp_attach(n->s0, bpf_program__fd(n->veth->progs.bench_sink),
+				  XDP_FLAGS_DRV_MODE, NULL))
 		rc = fl_err_set(err, -errno, "cannot attach the sink: %s", strerror(errno));
 	return rc;
 }
@@ -118,7 +121,8 @@ static int make_middle(struct node *n, struct fl_err *err)
 	return rc;
 }
 
-static int open_contender(struct node *n, const char *contender, uint32_t endpoints, struct fl_err *err)
+static int open_contender(struct node *n, const char *contender, uint32_t endpoints,
+			  struct fl_err *err)
 {
 	struct bench_fairlead_options options = {
 		.mode = n->tc ? FL_DP_TC : FL_DP_XDP,
@@ -130,8 +134,10 @@ static int open_contender(struct node *n, const char *contender, uint32_t endpoi
 
 	if (!strcmp(contender, "floor")) {
 		n->veth->data_floor->floor_device = n->l1;
-		if (bpf_xdp_attach(n->l0, bpf_program__fd(n->veth->progs.bench_floor), XDP_FLAGS_DRV_MODE, NULL))
-			return fl_err_set(err, -errno, "cannot attach the floor: %s", strerror(errno));
+		if (bpf_xdp_attach(n->l0, bpf_program__fd(n->veth->progs.bench_floor),
+				   XDP_FLAGS_DRV_MODE, NULL))
+			return fl_err_set(err, -errno, "cannot attach the floor: %s",
+					  strerror(errno));
 	}
 	if (!n->is_fairlead)
 		return 0;
@@ -151,10 +157,11 @@ static int run(struct node *n, uint64_t flows, uint32_t packets, struct fl_err *
 {
 	struct bench_job *job = &n->veth->data_jobs->jobs[sched_getcpu() & (BENCH_CPUS - 1)];
 	const volatile __typeof__(*n->veth->data_sink) *sink = n->veth->data_sink;
-	uint64_t created = n->is_fairlead ? bench_fairlead_counter(&n->fairlead, FL_COUNTER_FLOW_NEW) : 0;
-	uint8_t in[80] = { 0 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in), .repeat = packets, .batch_size = 64,
-		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	uint64_t created =
+		n->is_fairlead ? bench_fairlead_counter(&n->fairlead, FL_COUNTER_FLOW_NEW) : 0;
+	uint8_t in[80] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in),
+		    .repeat = packets, .batch_size = 64, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 	uint64_t before, ns, arrived, translated;
 	int rc = in_generator(n, err);
 
@@ -184,15 +191,17 @@ static int run(struct node *n, uint64_t flows, uint32_t packets, struct fl_err *
 		return rc;
 	if (n->is_fairlead)
 		created = bench_fairlead_counter(&n->fairlead, FL_COUNTER_FLOW_NEW) - created;
-	printf("{\"flows\":%llu,\"sent\":%u,\"received\":%llu,\"translated\":%llu,\"created\":%llu,\"ns\":%.2f}\n", (unsigned long long)flows,
-	       packets, (unsigned long long)arrived, (unsigned long long)translated,
-	       (unsigned long long)created, arrived ? (double)ns / arrived : 0.0);
+	printf("{\"flows\":%llu,\"sent\":%u,\"received\":%llu,\"translated\":%llu,\"created\":%llu,"
+	       "\"ns\":%.2f}\n",
+	       (unsigned long long)flows, packets, (unsigned long long)arrived,
+	       (unsigned long long)translated, (unsigned long long)created,
+	       arrived ? (double)ns / arrived : 0.0);
 	return 0;
 }
 
 static int prepare(struct node *n, uint64_t flows, struct fl_err *err)
 {
-	struct bench_path path = { .client_device = n->l0, .endpoint_device = n->l1, .skb = n->tc };
+	struct bench_path path = {.client_device = n->l0, .endpoint_device = n->l1, .skb = n->tc};
 	uint64_t refused;
 	int rc = 0;
 
@@ -213,7 +222,10 @@ static int flush(struct node *n, struct fl_err *err)
 	if (n->is_fairlead) {
 		struct fl_maps *maps = fl_dp_maps(n->fairlead.dp);
 		struct fl_flow_table table = {
-			.flows4 = maps->flows4, .n_flows4 = maps->n_flows4, .flows6 = maps->flows6, .n_flows6 = maps->n_flows6,
+			.flows4 = maps->flows4,
+			.n_flows4 = maps->n_flows4,
+			.flows6 = maps->flows6,
+			.n_flows6 = maps->n_flows6,
 		};
 
 		fl_flow_flush(&table, fl_dp_now(n->fairlead.dp), NULL, NULL);
@@ -266,7 +278,8 @@ int bench_node(int argc, char **argv, struct fl_err *err)
 		return rc;
 	n.veth = veth__open_and_load();
 	if (!n.veth)
-		return fl_err_set(err, -errno, "cannot load generator and sink: %s", strerror(errno));
+		return fl_err_set(err, -errno, "cannot load generator and sink: %s",
+				  strerror(errno));
 	rc = make_sides(&n, err);
 	if (!rc)
 		rc = make_middle(&n, err);

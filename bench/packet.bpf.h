@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Writing a packet's headers anew, because a test run hands the program the buffer that the last packet left. Checksums
- * are filled in only where a network stack will look at them.
+ * Writing a packet's headers anew, because a test run hands the program the buffer that the last
+ * packet left. Checksums are filled in only where a network stack will look at them.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bench/tuple.h"
+#include "bench/tuple.bpf.h"
 
 #define BENCH_ETH_LEN 14
 
@@ -34,7 +34,8 @@ static __always_inline __u16 bench_fold(__u64 sum)
 	return ~((sum & 0xffff) + (sum >> 16));
 }
 
-static __always_inline __u16 bench_write_ip4(void *data, const struct bench_job *job, const struct bench_tuple *t, __u32 len)
+static __always_inline __u16 bench_write_ip4(void *data, const struct bench_job *job,
+					     const struct bench_tuple *t, __u32 len)
 {
 	struct iphdr *ip = data + BENCH_ETH_LEN;
 	__u64 addresses;
@@ -54,7 +55,8 @@ static __always_inline __u16 bench_write_ip4(void *data, const struct bench_job 
 	return ~bench_fold(addresses + bpf_htons(job->proto) + bpf_htons(len - sizeof(*ip)));
 }
 
-static __always_inline void bench_write_ip6(void *data, const struct bench_job *job, const struct bench_tuple *t, __u32 len)
+static __always_inline void bench_write_ip6(void *data, const struct bench_job *job,
+					    const struct bench_tuple *t, __u32 len)
 {
 	struct ipv6hdr *ip = data + BENCH_ETH_LEN;
 
@@ -77,7 +79,8 @@ static __always_inline void bench_write_ip6(void *data, const struct bench_job *
 static __always_inline bool bench_write_next(struct xdp_md *ctx, struct bench_job *job)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end, *l4;
-	__u32 l4_off = BENCH_ETH_LEN + (job->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)), ports;
+	__u32 l4_off = BENCH_ETH_LEN + (job->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)),
+	      ports;
 	bool tcp = job->proto == IPPROTO_TCP;
 	__u32 len = l4_off - BENCH_ETH_LEN + (tcp ? sizeof(struct tcphdr) : sizeof(struct udphdr));
 	struct bench_tuple t;
@@ -94,7 +97,8 @@ static __always_inline bool bench_write_next(struct xdp_md *ctx, struct bench_jo
 		bench_write_ip6(data, job, &t, len);
 	else
 		sum = bench_write_ip4(data, job, &t, len);
-	l4 = data + (job->v6 ? BENCH_ETH_LEN + sizeof(struct ipv6hdr) : BENCH_ETH_LEN + sizeof(struct iphdr));
+	l4 = data + (job->v6 ? BENCH_ETH_LEN + sizeof(struct ipv6hdr)
+			     : BENCH_ETH_LEN + sizeof(struct iphdr));
 	ports = bpf_htonl((__u32)t.client_port << 16 | BENCH_PORT);
 	*(__u32 *)l4 = ports;
 	if (tcp) {
@@ -106,7 +110,8 @@ static __always_inline bool bench_write_next(struct xdp_md *ctx, struct bench_jo
 		struct udphdr *uh = l4;
 
 		uh->len = bpf_htons(sizeof(*uh));
-		uh->check = job->checksums ? bench_fold((__u64)ports + uh->len + sum) : bpf_htons(0x1234);
+		uh->check = job->checksums ? bench_fold((__u64)ports + uh->len + sum)
+					   : bpf_htons(0x1234);
 	}
 	return true;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Establishing flows the honest way: the client's packet goes through the program, what comes out is answered as the
- * endpoint would, the answer goes through the program, and the client goes on.
+ * Establishing flows the honest way: the client's packet goes through the program, what comes out
+ * is answered as the endpoint would, the answer goes through the program, and the client goes on.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -48,7 +48,8 @@ static void finish(struct frame *f, bool v6, uint8_t proto)
 	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 	uint32_t l4_len = f->len - l4_off, sum = proto + l4_len;
 	uint8_t *l4 = f->bytes + l4_off;
-	uint16_t *check = proto == IPPROTO_TCP ? &((struct tcphdr *)l4)->check : &((struct udphdr *)l4)->check;
+	uint16_t *check = proto == IPPROTO_TCP ? &((struct tcphdr *)l4)->check
+					       : &((struct udphdr *)l4)->check;
 
 	if (!v6) {
 		struct iphdr *ip = (void *)(f->bytes + ETH_HLEN);
@@ -61,7 +62,8 @@ static void finish(struct frame *f, bool v6, uint8_t proto)
 	*check = fold(add(l4, l4_len, sum));
 }
 
-static void from_client(struct frame *f, uint64_t x, uint32_t services, uint8_t proto, bool v6, uint8_t flags)
+static void from_client(struct frame *f, uint64_t x, uint32_t services, uint8_t proto, bool v6,
+			uint8_t flags)
 {
 	struct bench_tuple t = bench_tuple(x, services);
 	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -138,15 +140,18 @@ static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags
 	finish(f, v6, proto);
 }
 
-/* Pass a frame through a program, padded as on a wire; it comes back as sent. False: it was not forwarded. */
-static bool pass(const struct bench_path *path, int prog_fd, unsigned int device, struct frame *f, uint32_t *ret_code)
+/* Pass a frame through a program, padded as on a wire; it comes back as sent. False: it was not
+ * forwarded. */
+static bool pass(const struct bench_path *path, int prog_fd, unsigned int device, struct frame *f,
+		 uint32_t *ret_code)
 {
-	struct __sk_buff skb = { .ifindex = device };
+	struct __sk_buff skb = {.ifindex = device};
 	uint32_t len = f->len < ETH_ZLEN ? ETH_ZLEN : f->len;
-	struct xdp_md md = { .data_end = len, .ingress_ifindex = device };
+	struct xdp_md md = {.data_end = len, .ingress_ifindex = device};
 	uint8_t out[FRAME_LEN + 64];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len, .data_out = out,
-		    .data_size_out = sizeof(out), .ctx_in = path->skb ? (void *)&skb : (void *)&md,
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len,
+		    .data_out = out, .data_size_out = sizeof(out),
+		    .ctx_in = path->skb ? (void *)&skb : (void *)&md,
 		    .ctx_size_in = path->skb ? sizeof(skb) : sizeof(md), .repeat = 1);
 
 	if (bpf_prog_test_run_opts(prog_fd, &opts)) {
@@ -162,10 +167,10 @@ static bool pass(const struct bench_path *path, int prog_fd, unsigned int device
 	return opts.retval == XDP_TX || opts.retval == XDP_REDIRECT;
 }
 
-int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto, bool v6,
-		  uint64_t *ret_refused, struct fl_err *err)
+int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto,
+		  bool v6, uint64_t *ret_refused, struct fl_err *err)
 {
-	static const char *const steps[] = { "first packet", "answer", "second packet" };
+	static const char *const steps[] = {"first packet", "answer", "second packet"};
 	bool tcp = proto == IPPROTO_TCP;
 	uint64_t refused = 0;
 	uint32_t code = 0;
@@ -186,11 +191,11 @@ int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, 
 		if (!pass(path, path->ingress_fd, path->client_device, &f, &code))
 			goto failed;
 		continue;
-failed:
+	failed:
 		if (++refused <= n / 50) /* a crowded table */
 			continue;
-		return fl_err_set(err, -EPROTO, "flow %llu: the %s was not forwarded (%d)", (unsigned long long)x, steps[step],
-				  (int)code);
+		return fl_err_set(err, -EPROTO, "flow %llu: the %s was not forwarded (%d)",
+				  (unsigned long long)x, steps[step], (int)code);
 	}
 	*ret_refused = refused;
 	return 0;

@@ -28,7 +28,7 @@ struct bench_services {
 
 static struct fl_ip ip4(uint32_t addr)
 {
-	struct fl_ip ip = { { [10] = 0xff, [11] = 0xff } };
+	struct fl_ip ip = {{[10] = 0xff, [11] = 0xff}};
 
 	addr = htonl(addr);
 	memcpy(ip.b + 12, &addr, 4);
@@ -37,7 +37,7 @@ static struct fl_ip ip4(uint32_t addr)
 
 static struct fl_ip ip6(uint32_t net, uint32_t low)
 {
-	struct fl_ip ip = { { 0 } };
+	struct fl_ip ip = {{0}};
 
 	net = htonl(net);
 	low = htonl(low);
@@ -52,10 +52,12 @@ static int by_text(const void *a, const void *b)
 	const struct fl_plan_endpoint *x = a, *y = b;
 	char tx[FL_IP_PORT_STRLEN], ty[FL_IP_PORT_STRLEN];
 
-	return strcmp(fl_ip_port_format(&x->ip, x->port, tx), fl_ip_port_format(&y->ip, y->port, ty));
+	return strcmp(fl_ip_port_format(&x->ip, x->port, tx),
+		      fl_ip_port_format(&y->ip, y->port, ty));
 }
 
-void bench_services_range(const struct bench_services *services, uint32_t s, uint32_t *ret_first, uint32_t *ret_count)
+void bench_services_range(const struct bench_services *services, uint32_t s, uint32_t *ret_first,
+			  uint32_t *ret_count)
 {
 	uint32_t first = (uint64_t)s * services->n_endpoints / services->n;
 
@@ -63,7 +65,8 @@ void bench_services_range(const struct bench_services *services, uint32_t s, uin
 	*ret_count = (uint64_t)(s + 1) * services->n_endpoints / services->n - first;
 }
 
-static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t first, uint32_t count)
+static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t first,
+					       uint32_t count)
 {
 	struct fl_plan_endpoint *e = calloc(count + 1, sizeof(*e));
 
@@ -79,8 +82,8 @@ static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t f
 	return e;
 }
 
-static int make_port(struct service *service, size_t at, enum fl_family family, uint8_t proto, uint32_t s, uint32_t first,
-		     uint32_t count)
+static int make_port(struct service *service, size_t at, enum fl_family family, uint8_t proto,
+		     uint32_t s, uint32_t first, uint32_t count)
 {
 	struct fl_plan_port *port = &service->ports[at];
 	uint32_t vip = BENCH_VIP_NET + 1 + s;
@@ -112,16 +115,17 @@ static int make_port(struct service *service, size_t at, enum fl_family family, 
 	return 0;
 }
 
-int bench_services_new(uint32_t n, uint32_t endpoints, unsigned int ports, struct bench_services **ret_services)
+int bench_services_new(uint32_t n, uint32_t endpoints, unsigned int ports,
+		       struct bench_services **ret_services)
 {
 	static const struct {
 		unsigned int bit;
 		enum fl_family family;
 		uint8_t proto;
 	} kinds[MAX_PORTS] = {
-		{ BENCH_TCP4, FL_IPV4, IPPROTO_TCP },
-		{ BENCH_UDP4, FL_IPV4, IPPROTO_UDP },
-		{ BENCH_TCP6, FL_IPV6, IPPROTO_TCP },
+		{BENCH_TCP4, FL_IPV4, IPPROTO_TCP},
+		{BENCH_UDP4, FL_IPV4, IPPROTO_UDP},
+		{BENCH_TCP6, FL_IPV6, IPPROTO_TCP},
 	};
 	_cleanup_(bench_services_free) struct bench_services *all = calloc(1, sizeof(*all));
 
@@ -141,7 +145,8 @@ int bench_services_new(uint32_t n, uint32_t endpoints, unsigned int ports, struc
 		all->n_ports = 0;
 		for (size_t k = 0; k < MAX_PORTS; k++)
 			if (ports & kinds[k].bit) {
-				if (make_port(service, all->n_ports, kinds[k].family, kinds[k].proto, s, first, count))
+				if (make_port(service, all->n_ports, kinds[k].family,
+					      kinds[k].proto, s, first, count))
 					return -ENOMEM;
 				all->n_ports++;
 			}
@@ -164,10 +169,11 @@ void bench_services_free(struct bench_services **services)
 	*services = NULL;
 }
 
-static int apply_one(struct bench_services *services, uint32_t s, struct fl_sync *sync, struct fl_err *err)
+static int apply_one(struct bench_services *services, uint32_t s, struct fl_sync *sync,
+		     struct fl_err *err)
 {
 	struct service *service = &services->items[s];
-	struct fl_plan plan = { .ports = service->ports, .n_ports = services->n_ports };
+	struct fl_plan plan = {.ports = service->ports, .n_ports = services->n_ports};
 
 	return fl_sync_service(sync, "bench", service->name, 1, &plan, err);
 }
@@ -185,7 +191,8 @@ int bench_services_apply(struct bench_services *services, struct fl_sync *sync, 
 	return fl_sync_settle(sync, err);
 }
 
-int bench_services_toggle(struct bench_services *services, uint32_t s, struct fl_sync *sync, struct fl_err *err)
+int bench_services_toggle(struct bench_services *services, uint32_t s, struct fl_sync *sync,
+			  struct fl_err *err)
 {
 	struct service *service = &services->items[s];
 	uint32_t first, count;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Rows 8 and 9: services from nothing into real, empty maps, through lb/sync, Maglev tables included; then one endpoint
- * at a time taken and given back. Making the maps and the plans is not counted; a fresh process is a fresh round.
+ * Rows 8 and 9: services from nothing into real, empty maps, through lb/sync, Maglev tables
+ * included; then one endpoint at a time taken and given back. Making the maps and the plans is not
+ * counted; a fresh process is a fresh round.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,8 +33,9 @@ int bench_sync(int argc, char **argv, struct fl_err *err)
 		.ports = BENCH_TCP4,
 		.flow_buckets = 1024,
 	};
-	uint64_t changes = bench_option(argc, argv, "--changes", 0), round = bench_option(argc, argv, "--round", 0);
-	_cleanup_(bench_fairlead_close) struct bench_fairlead f = { 0 };
+	uint64_t changes = bench_option(argc, argv, "--changes", 0),
+		 round = bench_option(argc, argv, "--round", 0);
+	_cleanup_(bench_fairlead_close) struct bench_fairlead f = {0};
 	_cleanup_close_ int netns = -1;
 	struct fl_sync_stats stats;
 	uint64_t before, kib, writes;
@@ -54,10 +56,12 @@ int bench_sync(int argc, char **argv, struct fl_err *err)
 		return rc;
 	before = bench_now_ns() - before;
 	fl_sync_stats(f.sync, &stats);
-	printf("{\"row\":9,\"contender\":\"fairlead\",\"services\":%u,\"endpoints\":%u,\"round\":%llu,\"ns\":%llu,"
+	printf("{\"row\":9,\"contender\":\"fairlead\",\"services\":%u,\"endpoints\":%u,\"round\":%"
+	       "llu,\"ns\":%llu,"
 	       "\"map_writes\":%llu,\"lines\":%zu,\"anon_kib\":%llu}\n",
-	       options.services, options.endpoints, (unsigned long long)round, (unsigned long long)before,
-	       (unsigned long long)stats.map_writes, stats.lines_used, (unsigned long long)(anonymous_kib() - kib));
+	       options.services, options.endpoints, (unsigned long long)round,
+	       (unsigned long long)before, (unsigned long long)stats.map_writes, stats.lines_used,
+	       (unsigned long long)(anonymous_kib() - kib));
 	for (uint64_t i = 0; i < changes; i++) {
 		/* scattered services, each of them twice in a row: less one, and back */
 		uint32_t s = bench_next(i / 2 + round * changes, 1ULL << 32) % options.services;
@@ -69,10 +73,11 @@ int bench_sync(int argc, char **argv, struct fl_err *err)
 			return rc;
 		before = bench_now_ns() - before;
 		fl_sync_stats(f.sync, &stats);
-		printf("{\"row\":8,\"contender\":\"fairlead\",\"services\":%u,\"endpoints\":%u,\"round\":%llu,\"ns\":%llu,"
+		printf("{\"row\":8,\"contender\":\"fairlead\",\"services\":%u,\"endpoints\":%u,"
+		       "\"round\":%llu,\"ns\":%llu,"
 		       "\"map_writes\":%llu}\n",
-		       options.services, options.endpoints, (unsigned long long)round, (unsigned long long)before,
-		       (unsigned long long)(stats.map_writes - writes));
+		       options.services, options.endpoints, (unsigned long long)round,
+		       (unsigned long long)before, (unsigned long long)(stats.map_writes - writes));
 		/* as the agent's loop would, later: not part of the change */
 		fl_sync_reap(f.sync, bench_now_ns() + 60000000000ULL);
 	}

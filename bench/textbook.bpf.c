@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A load balancer as one would write it from the BPF manual: services in a hash, endpoints in a hash, both directions
- * of a connection in an LRU hash, the clock for timestamps, source NAT by trying ports, checksums by difference. IPv4.
- * It does less than Fairlead: no next hops (the addresses of the frame are exchanged and it is sent back), no state but
- * SYN/FIN/RST, no MTU, no timeouts, and under pressure it forgets whichever flow was used least recently. With
- * `use_fib` it asks the kernel for the way of each packet.
+ * A load balancer as one would write it from the BPF manual: services in a hash, endpoints in a
+ * hash, both directions of a connection in an LRU hash, the clock for timestamps, source NAT by
+ * trying ports, checksums by difference. IPv4. It does less than Fairlead: no next hops (the
+ * addresses of the frame are exchanged and it is sent back), no state but SYN/FIN/RST, no MTU, no
+ * timeouts, and under pressure it forgets whichever flow was used least recently. With `use_fib` it
+ * asks the kernel for the way of each packet.
  */
 #include "bench/packet.bpf.h"
 
@@ -91,7 +92,8 @@ static __always_inline __u32 mix(const struct flow_key *key)
 
 static __always_inline bool new_flow(const struct flow_key *key, struct flow *ret_flow)
 {
-	struct service_key service_key = { .addr = key->daddr, .port = key->dport, .proto = key->proto };
+	struct service_key service_key = {
+		.addr = key->daddr, .port = key->dport, .proto = key->proto};
 	struct endpoint_key endpoint_key = {};
 	struct flow_key reply_key = {};
 	struct flow reply = {};
@@ -165,7 +167,8 @@ static __always_inline int run(struct xdp_md *ctx)
 	__u64 diff, now;
 	__u16 *check;
 
-	if ((void *)(th + 1) > data_end || ip->version != 4 || (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
+	if ((void *)(th + 1) > data_end || ip->version != 4 ||
+	    (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
 		return XDP_PASS;
 	key.saddr = ip->saddr;
 	key.daddr = ip->daddr;

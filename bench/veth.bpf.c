@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Rows 3 to 5: the generator that live frames run through, the sink that counts what arrives, and the floor of the
- * way between: a program that knows neither service nor flow and sends every frame on to one device.
+ * Rows 3 to 5: the generator that live frames run through, the sink that counts what arrives, and
+ * the floor of the way between: a program that knows neither service nor flow and sends every frame
+ * on to one device.
  */
 #include "bench/packet.bpf.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Namespaces without names: they go when the process does, however it ends, so there is nothing to clean up. */
+/* Namespaces without names: they go when the process does, however it ends, so there is nothing to
+ * clean up. */
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -20,13 +21,16 @@
 
 int bench_world_enter(struct fl_err *err)
 {
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 
 	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 count maps against it */
 	if (unshare(CLONE_NEWNS))
-		return fl_err_set(err, -errno, "cannot make a mount namespace: %s", strerror(errno));
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
-		return fl_err_set(err, -errno, "cannot mount a BPF file system: %s", strerror(errno));
+		return fl_err_set(err, -errno, "cannot make a mount namespace: %s",
+				  strerror(errno));
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
+		return fl_err_set(err, -errno, "cannot mount a BPF file system: %s",
+				  strerror(errno));
 	return 0;
 }
 
@@ -35,10 +39,12 @@ int bench_netns_new(int *ret_fd, struct fl_err *err)
 	int fd;
 
 	if (unshare(CLONE_NEWNET))
-		return fl_err_set(err, -errno, "cannot make a network namespace: %s", strerror(errno));
+		return fl_err_set(err, -errno, "cannot make a network namespace: %s",
+				  strerror(errno));
 	fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return fl_err_set(err, -errno, "cannot open the network namespace: %s", strerror(errno));
+		return fl_err_set(err, -errno, "cannot open the network namespace: %s",
+				  strerror(errno));
 	*ret_fd = fd;
 	return bench_ip(err, "link set lo up\n");
 }
@@ -46,7 +52,8 @@ int bench_netns_new(int *ret_fd, struct fl_err *err)
 int bench_netns_enter(int fd, struct fl_err *err)
 {
 	if (setns(fd, CLONE_NEWNET))
-		return fl_err_set(err, -errno, "cannot enter a network namespace: %s", strerror(errno));
+		return fl_err_set(err, -errno, "cannot enter a network namespace: %s",
+				  strerror(errno));
 	return 0;
 }
 
@@ -77,10 +84,11 @@ int bench_sysctl(const char *name, const char *value, struct fl_err *err)
 	return 0;
 }
 
-int bench_device(const char *name, unsigned int *ret_ifindex, uint8_t ret_mac[6], struct fl_err *err)
+int bench_device(const char *name, unsigned int *ret_ifindex, uint8_t ret_mac[6],
+		 struct fl_err *err)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { 0 };
+	struct ifreq ifr = {0};
 
 	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &ifr))

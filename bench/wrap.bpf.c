@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The wrapper of rows 1 and 2: writes the next flow's packet and tail-calls the program under test. One test run with
- * a repeat count then walks over any number of flows, and the cost of the wrapper is known by wrapping a program
- * that does nothing.
+ * The wrapper of rows 1 and 2: writes the next flow's packet and tail-calls the program under test.
+ * One test run with a repeat count then walks over any number of flows, and the cost of the wrapper
+ * is known by wrapping a program that does nothing.
  */
 #include "bench/packet.bpf.h"
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which packet belongs to flow number x: the one rule that the generator programs, the preparation in userspace and
- * the rules of iptables and nftables share. Numbers are in host byte order; the low 32 bits of IPv6 addresses follow
- * the IPv4 ones.
+ * Which packet belongs to flow number x: the one rule that the generator programs, the preparation
+ * in userspace and the rules of iptables and nftables share. Numbers are in host byte order; the
+ * low 32 bits of IPv6 addresses follow the IPv4 ones.
  */
 #pragma once
 
 #include <linux/types.h>
 
 #define BENCH_CLIENT_NET 0x0b000000U /* 11.0.0.0/8: clients */
-#define BENCH_VIP_NET 0x0a600000U /* 10.96.0.0/12: service addresses, service s at .. + 1 + s */
-#define BENCH_POD_NET 0x0a800000U /* 10.128.0.0/9: endpoints, endpoint e at .. + 1 + e */
-#define BENCH_PORT 80 /* of every service */
-#define BENCH_POD_PORT 8080 /* of every endpoint */
+#define BENCH_VIP_NET 0x0a600000U    /* 10.96.0.0/12: service addresses, service s at .. + 1 + s */
+#define BENCH_POD_NET 0x0a800000U    /* 10.128.0.0/9: endpoints, endpoint e at .. + 1 + e */
+#define BENCH_PORT 80		     /* of every service */
+#define BENCH_POD_PORT 8080	     /* of every endpoint */
 /* first 96 bits of the three IPv6 networks: fd00:b::, fd00:60::, fd00:80:: */
 #define BENCH_CLIENT_NET6 0xfd00000bU
 #define BENCH_VIP_NET6 0xfd000060U
@@ -25,7 +25,8 @@ struct bench_tuple {
 	__u16 client_port;
 };
 
-/* 2^34 different clients; neighbouring flows differ in the port, so that an address alone spreads badly. */
+/* 2^34 different clients; neighbouring flows differ in the port, so that an address alone spreads
+ * badly. */
 static inline __attribute__((always_inline)) struct bench_tuple bench_tuple(__u64 x, __u32 services)
 {
 	struct bench_tuple t = {
@@ -37,7 +38,8 @@ static inline __attribute__((always_inline)) struct bench_tuple bench_tuple(__u6
 	return t;
 }
 
-/* The next flow of n (a power of two) in a scattered order that visits each once: a full-period linear congruence. */
+/* The next flow of n (a power of two) in a scattered order that visits each once: a full-period
+ * linear congruence. */
 static inline __attribute__((always_inline)) __u64 bench_next(__u64 x, __u64 n)
 {
 	return (x * 0x5851f42d4c957f2dULL + 0x14057b7ef767814fULL) & (n - 1);
@@ -45,11 +47,11 @@ static inline __attribute__((always_inline)) __u64 bench_next(__u64 x, __u64 n)
 
 /* What a generator program is told; one per CPU, written between runs. Fills a cache line. */
 struct bench_job {
-	__u64 next; /* flow number */
+	__u64 next;  /* flow number */
 	__u64 flows; /* established: visit these many in turn; 0: every packet is a new flow */
 	__u32 services;
 	__u32 target; /* wrapper: index into the program array; generator: device */
-	__u8 proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 proto;   /* IPPROTO_TCP, IPPROTO_UDP */
 	__u8 tcp_flags;
 	__u8 v6;
 	__u8 checksums; /* fill them in */
