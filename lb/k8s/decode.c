@@ -165,7 +165,8 @@ static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
 					      kinds[i].version);
 		return list ? decode_items(d, root, &kinds[i]) : decode_object(d, &kinds[i], root);
 	}
-	return fl_field_note(d, root, "unknown kind \"%.60s\" (%.60s), skipped", kind, api_version);
+	return fl_field_error(d, fl_value_get(root, "kind"), "kind",
+			      "unknown kind \"%.60s\" (%.60s), skipped", kind, api_version);
 }
 
 /* Returns 0 for a faulty object as well: it has been reported and the next one is due. */

@@ -82,10 +82,10 @@ static void test_decode_kinds(void **state)
 		 "error 1 : kind: expected a string, found a list\n"},
 		{"{apiVersion: v1, kind: Service, %}", 1, ""},
 		{"{apiVersion: apps/v1, kind: Deployment, %}", 0,
-		 "note 1 Deployment: unknown kind \"Deployment\" (apps/v1), "
+		 "error 1 Deployment: kind: unknown kind \"Deployment\" (apps/v1), "
 		 "skipped\n"},
 		{"{apiVersion: serving.knative.dev/v1, kind: Service, %}", 0,
-		 "note 1 Service: unknown kind \"Service\" "
+		 "error 1 Service: kind: unknown kind \"Service\" "
 		 "(serving.knative.dev/v1), skipped\n"},
 		{"{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, %}", 0,
 		 "error 1 EndpointSlice: apiVersion: \"discovery.k8s.io/v1beta1\" "
@@ -97,7 +97,7 @@ static void test_decode_kinds(void **state)
 		 " {apiVersion: v1, kind: ConfigMap}, 5, {apiVersion: v1, kind: "
 		 "Service, %}]}",
 		 2,
-		 "note 2 ConfigMap: unknown kind \"ConfigMap\" (v1), skipped\n"
+		 "error 2 ConfigMap: kind: unknown kind \"ConfigMap\" (v1), skipped\n"
 		 "error 2 : expected a Kubernetes object, found an integer\n"},
 		{"{apiVersion: v1, kind: ServiceList, items: [{%}, {metadata: "
 		 "{name: '!'}}, "

@@ -586,7 +586,7 @@ static void test_manifest_many_problems_are_counted(void **state)
 					"kind: K%d\napiVersion: v1\n---\n", i);
 	put(f, "a.yaml", text);
 	load(f);
-	assert_reported(f, "note a.yaml:1 K0: unknown kind \"K0\" (v1), skipped");
+	assert_reported(f, "error a.yaml:1 K0: kind: unknown kind \"K0\" (v1), skipped");
 	assert_reported(f, "warning a.yaml:0 : 50 more problems in this file");
 }
 
