@@ -65,12 +65,15 @@ enum fl_source {
  */
 static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 						    const struct fl_frontend *fe, enum fl_client client,
-						    struct fl_backend *backend, __u32 now, struct fl_verdict *v)
+						    enum fl_hook hook, struct fl_backend *backend, __u32 now,
+						    struct fl_verdict *v)
 {
 	bool local = backend->flags & FL_BACKEND_LOCAL, hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
+	/* rule 5.3.6: a pod of another node would be answered by the backend itself, whom it has not asked */
+	bool detour = hook == FL_HOOK_INGRESS && client == FL_CLIENT_POD && !local;
 	struct fl_device *device;
 
-	if (!hairpin && (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
+	if (!hairpin && !detour && (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
 		return FL_SOURCE_KEEP;
 	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &v->hop)) {
 		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
@@ -200,7 +203,7 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	v->to.sport = p->tuple.sport;
 	v->to.daddr = backend->addr;
 	v->to.dport = backend->port;
-	source = fl_new_source(ctx, v6, p, fe, client, backend, now, v);
+	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, v);
 	if (source == FL_SOURCE_FAILED)
 		return;
 	if (source == FL_SOURCE_KEEP)
