@@ -219,7 +219,9 @@ void bench_arena_close(struct bench_arena **arena)
 
 bool bench_arena_has(const struct bench_arena *arena, enum bench_contender c)
 {
-	return arena->fds[c] >= 0;
+	const char *only = arena->options.only;
+
+	return arena->fds[c] >= 0 && (!only || c == BENCH_EMPTY || !strcmp(only, names[c]));
 }
 
 struct bench_fairlead *bench_arena_fairlead(struct bench_arena *arena)

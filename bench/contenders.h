@@ -19,6 +19,7 @@ const char *bench_contender_name(enum bench_contender c);
 struct bench_arena;
 
 struct bench_arena_options {
+	const char *only; /* this contender beside `empty`; NULL: all */
 	uint32_t services, endpoints;
 	uint32_t entries; /* of every flow table */
 	uint8_t proto;

@@ -202,6 +202,7 @@ int bench_flows(int argc, char **argv, struct fl_err *err)
 	const char *proto = bench_option_text(argc, argv, "--proto", "tcp4");
 	const char *kind = bench_option_text(argc, argv, "--kind", "established");
 	struct bench_arena_options options = {
+		.only = bench_option_text(argc, argv, "--only", NULL),
 		.services = bench_option(argc, argv, "--services", 1),
 		.endpoints = bench_option(argc, argv, "--endpoints", 256),
 		.entries = bench_option(argc, argv, "--entries", 1 << 21),
