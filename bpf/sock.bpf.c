@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * cgroup socket hooks: pods and the node itself are sent straight to a backend when they connect or send, and are
- * shown the frontend they asked for when they look. Nothing is done per packet of a connected socket.
+ * cgroup socket hooks: pods and the node itself are sent straight to a backend when they connect or
+ * send, and are shown the frontend they asked for when they look. Nothing is done per packet of a
+ * connected socket.
  */
 #include "bpf/lib/service.bpf.h"
 
@@ -36,11 +37,13 @@ static __always_inline bool on_host(struct bpf_sock_addr *ctx)
 static __always_inline bool is_loopback(const struct peer *p)
 {
 	if (p->v6)
-		return !p->addr.w[0] && !p->addr.w[1] && !p->addr.w[2] && p->addr.w[3] == bpf_htonl(1);
+		return !p->addr.w[0] && !p->addr.w[1] && !p->addr.w[2] &&
+		       p->addr.w[3] == bpf_htonl(1);
 	return bpf_ntohl(p->addr.w[3]) >> 24 == 127;
 }
 
-static __always_inline struct fl_frontend *find_frontend(struct bpf_sock_addr *ctx, const struct peer *p, enum outcome *ret_outcome)
+static __always_inline struct fl_frontend *
+find_frontend(struct bpf_sock_addr *ctx, const struct peer *p, enum outcome *ret_outcome)
 {
 	struct fl_frontend *fe = fl_frontend_get(&p->addr, p->port, p->proto);
 	__u32 local;
@@ -58,10 +61,11 @@ static __always_inline struct fl_frontend *find_frontend(struct bpf_sock_addr *c
 }
 
 /*
- * The source of a socket that is bound to an address; otherwise what a socket of the node will probably get. False:
- * not known before the kernel has routed.
+ * The source of a socket that is bound to an address; otherwise what a socket of the node will
+ * probably get. False: not known before the kernel has routed.
  */
-static __always_inline bool source_of(struct bpf_sock_addr *ctx, bool v6, struct fl_addr *ret_source)
+static __always_inline bool source_of(struct bpf_sock_addr *ctx, bool v6,
+				      struct fl_addr *ret_source)
 {
 	struct bpf_sock *sk = ctx->sk;
 
@@ -81,13 +85,14 @@ static __always_inline bool source_of(struct bpf_sock_addr *ctx, bool v6, struct
 }
 
 /*
- * Choose for a new connection. The affinity record of a socket is kept for its network namespace: a pod, or the node,
- * is one client, and its address is not known yet.
+ * Choose for a new connection. The affinity record of a socket is kept for its network namespace: a
+ * pod, or the node, is one client, and its address is not known yet.
  */
-static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_frontend *fe, struct fl_backend **ret_backend)
+static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_frontend *fe,
+				    struct fl_backend **ret_backend)
 {
 	const struct fl_list *list = &fe->list[FL_SIDE_INTERNAL];
-	struct fl_affinity_key who = { .service_id = fe->service_id };
+	struct fl_affinity_key who = {.service_id = fe->service_id};
 	__u32 id = 0, now = 0;
 
 	if (!list->count)
@@ -113,20 +118,30 @@ static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_f
 	return *ret_backend ? id : 0;
 }
 
-static __always_inline void remember(__u64 cookie, __u8 proto, __u8 direction, const struct fl_addr *addr, __be16 port,
-				     const struct fl_addr *peer_addr, __be16 peer_port, __u32 backend, __u16 generation)
+static __always_inline void remember(__u64 cookie, __u8 proto, __u8 direction,
+				     const struct fl_addr *addr, __be16 port,
+				     const struct fl_addr *peer_addr, __be16 peer_port,
+				     __u32 backend, __u16 generation)
 {
 	struct fl_socket_key key = {
-		.cookie = cookie, .addr = *addr, .port = port, .proto = proto, .direction = direction,
+		.cookie = cookie,
+		.addr = *addr,
+		.port = port,
+		.proto = proto,
+		.direction = direction,
 	};
 	struct fl_socket_peer peer = {
-		.addr = *peer_addr, .port = peer_port, .backend = backend, .generation = generation,
+		.addr = *peer_addr,
+		.port = peer_port,
+		.backend = backend,
+		.generation = generation,
 	};
 
 	bpf_map_update_elem(&fl_sockets, &key, &peer, BPF_ANY);
 }
 
-/* Send *p to a backend. `keep`: an unconnected socket, which keeps its backend from one send to the next. */
+/* Send *p to a backend. `keep`: an unconnected socket, which keeps its backend from one send to the
+ * next. */
 static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct peer *p, bool keep)
 {
 	struct fl_backend *backend;
@@ -150,7 +165,10 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 	cookie = bpf_get_socket_cookie(ctx);
 	if (keep) {
 		struct fl_socket_key key = {
-			.cookie = cookie, .addr = p->addr, .port = p->port, .proto = p->proto,
+			.cookie = cookie,
+			.addr = p->addr,
+			.port = p->port,
+			.proto = p->proto,
 			.direction = FL_SOCKET_FORWARD,
 		};
 		struct fl_socket_peer *kept = bpf_map_lookup_elem(&fl_sockets, &key);
@@ -165,10 +183,10 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 	if (!id || !backend)
 		return REFUSE;
 	if (keep)
-		remember(cookie, p->proto, FL_SOCKET_FORWARD, &p->addr, p->port, &backend->addr, backend->port, id,
-			 backend->generation);
-	remember(cookie, p->proto, FL_SOCKET_REVERSE, &backend->addr, backend->port, &p->addr, p->port, id,
-		 backend->generation);
+		remember(cookie, p->proto, FL_SOCKET_FORWARD, &p->addr, p->port, &backend->addr,
+			 backend->port, id, backend->generation);
+	remember(cookie, p->proto, FL_SOCKET_REVERSE, &backend->addr, backend->port, &p->addr,
+		 p->port, id, backend->generation);
 	p->addr = backend->addr;
 	p->port = backend->port;
 	return TRANSLATED;
@@ -178,7 +196,10 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 static __always_inline bool restore(struct bpf_sock_addr *ctx, struct peer *p)
 {
 	struct fl_socket_key key = {
-		.cookie = bpf_get_socket_cookie(ctx), .addr = p->addr, .port = p->port, .proto = p->proto,
+		.cookie = bpf_get_socket_cookie(ctx),
+		.addr = p->addr,
+		.port = p->port,
+		.proto = p->proto,
 		.direction = FL_SOCKET_REVERSE,
 	};
 	struct fl_socket_peer *peer = bpf_map_lookup_elem(&fl_sockets, &key);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * tc: the way out, the way in where XDP is absent or cannot use a device, and both ways of pod-side devices. Packets that
- * are not ours return TC_ACT_UNSPEC, so that other programs on the hook see them too.
+ * tc: the way out, the way in where XDP is absent or cannot use a device, and both ways of pod-side
+ * devices. Packets that are not ours return TC_ACT_UNSPEC, so that other programs on the hook see
+ * them too.
  */
 #include <linux/pkt_cls.h>
 
@@ -15,22 +16,9 @@ static __always_inline int drop(__u32 reason)
 	return TC_ACT_SHOT;
 }
 
-static __noinline int answer(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v,
-				  enum fl_hook hook)
-{
-	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
-
-	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
-		return drop(FL_REASON_REJECT_RATE);
-	if (fl_icmp_answer(skb, v6, p, kind, v->hop.mtu))
-		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(v->reason);
-	/* back to where it came from: out of the device, or into it when the packet was on its way out */
-	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS ? BPF_F_INGRESS : 0);
-}
-
 /* Send a packet on its way: FL_PASS, FL_STACK, FL_FORWARD. */
-static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
+static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
+				const struct fl_verdict *v)
 {
 	switch (v->action) {
 	case FL_FORWARD:
@@ -49,10 +37,11 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 	return TC_ACT_UNSPEC;
 }
 
-static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p, const struct fl_verdict *v,
-			     enum fl_hook hook)
+static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
+			     const struct fl_verdict *v, enum fl_hook hook)
 {
-	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+	enum fl_icmp_kind kind =
+		v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
 
 	if (v->action == FL_DROP)
 		return drop(v->reason);
@@ -63,8 +52,11 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 	if (fl_icmp_answer(skb, v6, p, kind, v->hop.mtu))
 		return drop(FL_REASON_REWRITE_FAILED);
 	fl_count(v->reason);
-	/* back to where it came from: out of the device, or into it when the packet was on its way out */
-	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS ? BPF_F_INGRESS : 0);
+	/* back to where it came from: out of the device, or into it when the packet was on its way
+	 * out */
+	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS
+						  ? BPF_F_INGRESS
+						  : 0);
 }
 
 #define LONG_WAY -100 /* no TC_ACT_* */
@@ -108,8 +100,8 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
 	if (likely(action != LONG_WAY))
 		return action;
-	if (v6 ? fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), true, &p) :
-		 fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), false, &p))
+	if (v6 ? fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), true, &p)
+	       : fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), false, &p))
 		return TC_ACT_UNSPEC;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
 		fl_decide_egress_slow(v6, &p, &v);

@@ -11,7 +11,8 @@ static __always_inline int drop(__u32 reason)
 }
 
 /* Send a packet on its way: FL_PASS, FL_STACK, FL_FORWARD, FL_TO_TC. */
-static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
+static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				const struct fl_verdict *v)
 {
 	switch (v->action) {
 	case FL_FORWARD:
@@ -34,9 +35,11 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 	return XDP_PASS;
 }
 
-static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_packet *p, const struct fl_verdict *v)
+static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				  const struct fl_verdict *v)
 {
-	enum fl_icmp_kind kind = v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+	enum fl_icmp_kind kind =
+		v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
 
 	if (v->action == FL_DROP)
 		return drop(v->reason);
@@ -50,12 +53,14 @@ static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_p
 	return XDP_TX;
 }
 
-static __noinline int finish4(struct xdp_md *ctx, const struct fl_packet *p, const struct fl_verdict *v)
+static __noinline int finish4(struct xdp_md *ctx, const struct fl_packet *p,
+			      const struct fl_verdict *v)
 {
 	return finish(ctx, false, p, v);
 }
 
-static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p, const struct fl_verdict *v)
+static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p,
+			      const struct fl_verdict *v)
 {
 	return finish(ctx, true, p, v);
 }
@@ -68,7 +73,8 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 
 	if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, &p))
 		return XDP_PASS;
-	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &v)) ? send(ctx, v6, &p, &v) : -1;
+	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &v)) ? send(ctx, v6, &p, &v)
+									: -1;
 }
 
 /* Functions of their own: inlined they would take the stack that the long way needs. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * New flows: taking two entries. In the first bucket of a key a free entry is best, then an expired one, then the
- * oldest embryonic one; when established flows leave at most one of them, the second bucket is used if it is
- * emptier. An established flow is never evicted by a newcomer, so floods and scans only displace one another.
+ * New flows: taking two entries. In the first bucket of a key a free entry is best, then an expired
+ * one, then the oldest embryonic one; when established flows leave at most one of them, the second
+ * bucket is used if it is emptier. An established flow is never evicted by a newcomer, so floods
+ * and scans only displace one another.
  */
 #pragma once
 
@@ -31,7 +32,8 @@ struct fl_flow_candidate {
 	__u32 word;
 };
 
-/* By this direction alone; whether the other one has been idle for as long is asked of the chosen entry only. */
+/* By this direction alone; whether the other one has been idle for as long is asked of the chosen
+ * entry only. */
 static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u32 word, __u32 now)
 {
 	__u32 state = fl_flow_state(word), idle = now - head->last_seen;
@@ -75,16 +77,21 @@ static __always_inline __u32 fl_flow_consider(bool v6, __u32 bucket, __u32 home,
 
 enum fl_take {
 	FL_TAKE_OK,
-	FL_TAKE_AGAIN, /* another CPU was quicker, or the candidate's other direction is still in use */
-	FL_TAKE_CROWDED, /* more entries than `most_kept` cannot be had, or there is nothing to be had */
+	FL_TAKE_AGAIN,	 /* another CPU was quicker, or the candidate's other direction is still in
+			    use */
+	FL_TAKE_CROWDED, /* more entries than `most_kept` cannot be had, or there is nothing to be
+			    had */
 };
 
-/* Take an entry of a bucket, of which at most `most_kept` entries may be such that cannot be had. */
-static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept, __u32 now,
-						 struct fl_flow_slot *ret_slot)
+/* Take an entry of a bucket, of which at most `most_kept` entries may be such that cannot be had.
+ */
+static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept,
+						 __u32 now, struct fl_flow_slot *ret_slot)
 {
 	struct fl_flow_candidate best = {
-		.score = fl_forget(0, now), .slot = fl_forget(0, now), .word = fl_forget(0, now),
+		.score = fl_forget(0, now),
+		.slot = fl_forget(0, now),
+		.word = fl_forget(0, now),
 	};
 	struct fl_flow_head *head, *twin = NULL;
 	__u32 twin_word = 0, taken, rank;
@@ -107,39 +114,44 @@ static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 ho
 	if (twin)
 		fl_flow_free(twin, twin_word);
 	if (rank != FL_RANK_FREE)
-		fl_count(rank == FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED : FL_COUNTER_FLOW_EVICTED);
+		fl_count(rank == FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED
+						 : FL_COUNTER_FLOW_EVICTED);
 	ret_slot->slot = best.slot;
 	ret_slot->word = taken;
 	return FL_TAKE_OK;
 }
 
 /*
- * Global functions are verified once, by themselves; inlined, the ways through them would multiply with the caller's.
- * home_kept: way tried first | most_kept << 8. enum fl_take.
+ * Global functions are verified once, by themselves; inlined, the ways through them would multiply
+ * with the caller's. home_kept: way tried first | most_kept << 8. enum fl_take.
  */
 int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot);
 int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot);
 
-__noinline int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now,
+			     struct fl_flow_slot *ret_slot)
 {
 	if (!ret_slot)
 		return FL_TAKE_CROWDED;
 	return fl_flow_take(false, bucket, home_kept & 0xff, home_kept >> 8, now, ret_slot);
 }
 
-__noinline int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now,
+			     struct fl_flow_slot *ret_slot)
 {
 	if (!ret_slot)
 		return FL_TAKE_CROWDED;
 	return fl_flow_take(true, bucket, home_kept & 0xff, home_kept >> 8, now, ret_slot);
 }
 
-static __always_inline int fl_flow_take_from(bool v6, __u64 hash, bool second, __u32 most_kept, __u32 now,
-					     struct fl_flow_slot *ret_slot)
+static __always_inline int fl_flow_take_from(bool v6, __u64 hash, bool second, __u32 most_kept,
+					     __u32 now, struct fl_flow_slot *ret_slot)
 {
-	__u32 bucket = fl_flow_bucket(v6, hash, second), home_kept = fl_flow_home(hash) | most_kept << 8;
+	__u32 bucket = fl_flow_bucket(v6, hash, second),
+	      home_kept = fl_flow_home(hash) | most_kept << 8;
 
-	return v6 ? fl_flow_take6(bucket, home_kept, now, ret_slot) : fl_flow_take4(bucket, home_kept, now, ret_slot);
+	return v6 ? fl_flow_take6(bucket, home_kept, now, ret_slot)
+		  : fl_flow_take4(bucket, home_kept, now, ret_slot);
 }
 
 /* Say that the second bucket has to be looked into for entries of this first one. */
@@ -154,10 +166,11 @@ static __always_inline void fl_flow_set_overflow(bool v6, __u32 first)
 #define FL_TAKE_TRIES 3
 
 /*
- * Take an entry for a key with this hash: from its first bucket while that has room to spare, else from the emptier of
- * the two. NULL: every candidate is an established flow.
+ * Take an entry for a key with this hash: from its first bucket while that has room to spare, else
+ * from the emptier of the two. NULL: every candidate is an established flow.
  */
-static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now,
+							struct fl_flow_slot *ret_slot)
 {
 	__u32 kept = FL_FLOW_WAYS - 2;
 	int took = FL_TAKE_AGAIN;
@@ -166,7 +179,8 @@ static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u
 		took = fl_flow_take_from(v6, hash, false, kept, now, ret_slot);
 	if (took == FL_TAKE_CROWDED) {
 		kept = ret_slot->kept;
-		/* said before the entry can be seen, so that whoever looks for it looks there too */
+		/* said before the entry can be seen, so that whoever looks for it looks there too
+		 */
 		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, false));
 		took = fl_flow_take_from(v6, hash, true, kept - 1, now, ret_slot);
 		if (took != FL_TAKE_OK)
@@ -175,9 +189,10 @@ static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u
 	return took == FL_TAKE_OK ? fl_flow_at(v6, ret_slot->slot) : NULL;
 }
 
-static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, const struct fl_flow_slot *twin,
-					 const struct fl_tuple6 *key, const struct fl_tuple6 *to, __u8 proto, __u8 flags,
-					 __u32 now)
+static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head,
+					 const struct fl_flow_slot *twin,
+					 const struct fl_tuple6 *key, const struct fl_tuple6 *to,
+					 __u8 proto, __u8 flags, __u32 now)
 {
 	head->twin = twin->slot;
 	head->twin_generation = fl_flow_generation(twin->word);
@@ -209,8 +224,10 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, con
 	}
 }
 
-/* Let readers see the entry. An atomic exchange is a full barrier: what was filled in comes before it. */
-static __always_inline void fl_flow_publish(struct fl_flow_head *head, const struct fl_flow_slot *slot, __u32 state)
+/* Let readers see the entry. An atomic exchange is a full barrier: what was filled in comes before
+ * it. */
+static __always_inline void fl_flow_publish(struct fl_flow_head *head,
+					    const struct fl_flow_slot *slot, __u32 state)
 {
 	__sync_lock_test_and_set(&head->word, fl_flow_word(fl_flow_generation(slot->word), state));
 }

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flow table: two-choice bucketed hashing over flat arrays (Azar, Broder, Karlin, Upfal: "Balanced Allocations",
- * 1994), FL_FLOW_WAYS entries a bucket, one cache line an IPv4 entry. The second bucket is used, and looked into, only
- * when established flows crowd the first. A flow is two entries, original and reply, that name each other by
- * slot and generation.
+ * The flow table: two-choice bucketed hashing over flat arrays (Azar, Broder, Karlin, Upfal:
+ * "Balanced Allocations", 1994), FL_FLOW_WAYS entries a bucket, one cache line an IPv4 entry. The
+ * second bucket is used, and looked into, only when established flows crowd the first. A flow is
+ * two entries, original and reply, that name each other by slot and generation.
  *
  * Protocol of head.word (generation << 8 | state):
- * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). Whoever wins owns the entry.
+ * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). Whoever wins owns the
+ * entry.
  * - fill: plain stores.
- * - publish: atomic exchange to (generation + 1, NEW): a full barrier, so that the stores before it are seen by
- *   whoever sees the new word.
- * - read: load the word, then the rest through an address that depends on it, then the word again through
- *   an address that depends on the rest. Another generation, or no live state, the second time: a miss.
+ * - publish: atomic exchange to (generation + 1, NEW): a full barrier, so that the stores before it
+ * are seen by whoever sees the new word.
+ * - read: load the word, then the rest through an address that depends on it, then the word again
+ * through an address that depends on the rest. Another generation, or no live state, the second
+ * time: a miss.
  * - change of state: compare-and-exchange, same generation.
- * - remove: compare-and-exchange to (generation + 1, FREE), then the same for the twin if its generation is the one
- *   remembered; so nobody can remove a stranger that took the slot.
+ * - remove: compare-and-exchange to (generation + 1, FREE), then the same for the twin if its
+ * generation is the one remembered; so nobody can remove a stranger that took the slot.
  */
 #pragma once
 
@@ -60,13 +62,15 @@ static __always_inline __u32 fl_flow_home(__u64 hash)
 
 static __always_inline void *fl_flow_bucket_get(bool v6, __u32 bucket)
 {
-	return v6 ? bpf_map_lookup_elem(&fl_flows6, &bucket) : bpf_map_lookup_elem(&fl_flows4, &bucket);
+	return v6 ? bpf_map_lookup_elem(&fl_flows6, &bucket)
+		  : bpf_map_lookup_elem(&fl_flows4, &bucket);
 }
 
 static __always_inline struct fl_flow_head *fl_flow_way(bool v6, void *bucket, __u32 way)
 {
 	way &= FL_FLOW_WAYS - 1;
-	return v6 ? &((struct fl_bucket6 *)bucket)->way[way].head : &((struct fl_bucket4 *)bucket)->way[way].head;
+	return v6 ? &((struct fl_bucket6 *)bucket)->way[way].head
+		  : &((struct fl_bucket4 *)bucket)->way[way].head;
 }
 
 static __always_inline struct fl_flow_head *fl_flow_at(bool v6, __u32 slot)
@@ -76,13 +80,15 @@ static __always_inline struct fl_flow_head *fl_flow_at(bool v6, __u32 slot)
 	return bucket ? fl_flow_way(v6, bucket, slot) : NULL;
 }
 
-static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *head, const struct fl_tuple6 *t, __u8 proto)
+static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *head,
+					    const struct fl_tuple6 *t, __u8 proto)
 {
 	if (v6) {
 		const struct fl_flow6 *f = (const void *)head;
 
 		return *(__u32 *)&f->key.sport == fl_ports(t) && head->proto == proto &&
-		       fl_addr_equal(&f->key.saddr, &t->saddr) && fl_addr_equal(&f->key.daddr, &t->daddr);
+		       fl_addr_equal(&f->key.saddr, &t->saddr) &&
+		       fl_addr_equal(&f->key.daddr, &t->daddr);
 	} else {
 		const struct fl_flow4 *f = (const void *)head;
 
@@ -91,7 +97,8 @@ static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *
 	}
 }
 
-static __always_inline void fl_flow_rewrite(bool v6, const struct fl_flow_head *head, struct fl_tuple6 *ret_to)
+static __always_inline void fl_flow_rewrite(bool v6, const struct fl_flow_head *head,
+					    struct fl_tuple6 *ret_to)
 {
 	if (v6) {
 		*ret_to = ((const struct fl_flow6 *)head)->rewrite;
@@ -105,7 +112,8 @@ static __always_inline void fl_flow_rewrite(bool v6, const struct fl_flow_head *
 	}
 }
 
-static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home, const struct fl_tuple6 *t, __u8 proto,
+static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home,
+					    const struct fl_tuple6 *t, __u8 proto,
 					    struct fl_flow_ref *ret_ref)
 {
 	void *b = fl_flow_bucket_get(v6, bucket);
@@ -134,11 +142,13 @@ static __always_inline fl_overflow *fl_flow_overflow(bool v6, __u32 bucket)
 {
 	__u32 at = bucket / FL_OVERFLOW_BITS;
 
-	return v6 ? bpf_map_lookup_elem(&fl_overflow6, &at) : bpf_map_lookup_elem(&fl_overflow4, &at);
+	return v6 ? bpf_map_lookup_elem(&fl_overflow6, &at)
+		  : bpf_map_lookup_elem(&fl_overflow4, &at);
 }
 
 /*
- * The entry with this key. What the caller then reads of it counts only if fl_flow_unchanged() still holds afterwards.
+ * The entry with this key. What the caller then reads of it counts only if fl_flow_unchanged()
+ * still holds afterwards.
  */
 static __always_inline bool fl_flow_find(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
 					 struct fl_flow_ref *ret_ref)
@@ -160,27 +170,32 @@ static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u
 	struct fl_flow_head *head = fl_after_load(ref->head, seen);
 	__u32 word = READ_ONCE(head->word);
 
-	return fl_flow_generation(word) == fl_flow_generation(ref->word) && fl_flow_state(word) >= FL_FLOW_NEW;
+	return fl_flow_generation(word) == fl_flow_generation(ref->word) &&
+	       fl_flow_state(word) >= FL_FLOW_NEW;
 }
 
 static __always_inline __u32 fl_flow_timeout(__u32 state, __u8 proto)
 {
 	if (proto == IPPROTO_UDP)
-		return fl_config.timeout[state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC : FL_TIMEOUT_UDP_ESTABLISHED];
+		return fl_config.timeout[state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC
+							      : FL_TIMEOUT_UDP_ESTABLISHED];
 	if (state == FL_FLOW_ESTABLISHED)
 		return fl_config.timeout[FL_TIMEOUT_TCP_ESTABLISHED];
-	return fl_config.timeout[state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING : FL_TIMEOUT_TCP_EMBRYONIC];
+	return fl_config.timeout[state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING
+							  : FL_TIMEOUT_TCP_EMBRYONIC];
 }
 
 /* The other direction, if it is still there. */
-static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct fl_flow_head *head, __u32 *ret_word)
+static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct fl_flow_head *head,
+							 __u32 *ret_word)
 {
 	struct fl_flow_head *twin = fl_flow_at(v6, head->twin);
 
 	if (!twin)
 		return NULL;
 	*ret_word = READ_ONCE(twin->word);
-	if (fl_flow_generation(*ret_word) != head->twin_generation || fl_flow_state(*ret_word) < FL_FLOW_NEW)
+	if (fl_flow_generation(*ret_word) != head->twin_generation ||
+	    fl_flow_state(*ret_word) < FL_FLOW_NEW)
 		return NULL;
 	return twin;
 }
@@ -194,7 +209,8 @@ static __always_inline bool fl_flow_lone(bool v6, const struct fl_flow_head *hea
 }
 
 /* Idle in both directions for longer than its state allows. */
-static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *head, __u32 word, __u32 now)
+static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *head, __u32 word,
+					    __u32 now)
 {
 	__u32 timeout = fl_flow_timeout(fl_flow_state(word), head->proto), twin_word;
 	struct fl_flow_head *twin;

@@ -46,8 +46,8 @@ struct fl_agent {
 	/* kernel */
 	struct fl_dp *dp;
 	struct fl_sync *sync;
-	bool settled; /* what no Service asked for was removed */
-	bool retry;   /* something was refused and is to be tried again */
+	bool settled;		     /* what no Service asked for was removed */
+	bool retry;		     /* something was refused and is to be tried again */
 	struct fl_sync_stale *stale; /* reported by the commit under way */
 	size_t n_stale;
 	bool attach_failed;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A packet's walk: an established flow is found, looked at and sent on in line; whatever needs a change of state, a
- * next hop or a new flow takes the long way, in functions of their own so that the short one stays short.
+ * A packet's walk: an established flow is found, looked at and sent on in line; whatever needs a
+ * change of state, a next hop or a new flow takes the long way, in functions of their own so that
+ * the short one stays short.
  */
 #pragma once
 
@@ -16,14 +17,16 @@ static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, 
 }
 
 /* What a TCP segment or UDP datagram does to the state of its flow. */
-static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref, const struct fl_packet *p)
+static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
+					  const struct fl_packet *p)
 {
 	struct fl_flow_head *head = ref->head, *twin;
 	__u32 state = fl_flow_state(ref->word), twin_word;
 	bool reply = head->flags & FL_FLOW_IS_REPLY;
 
 	if (p->tcp_flags & FL_TCP_RST) {
-		/* an embryonic flow stays one: made a closing one, the next packet would take it for proven */
+		/* an embryonic flow stays one: made a closing one, the next packet would take it
+		 * for proven */
 		if (state == FL_FLOW_ESTABLISHED)
 			fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
 		return;
@@ -45,32 +48,37 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref, cons
 		break;
 	case FL_FLOW_REPLIED:
 		/* the client proves itself: TCP by acknowledging the reply, UDP by going on */
-		if (!reply && (p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
+		if (!reply && (p->proto == IPPROTO_UDP ||
+			       (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
 			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
 		break;
 	case FL_FLOW_CLOSING:
 		/* a reset that nobody believed (blind, out of window): the flow goes on */
 		twin = fl_flow_twin(v6, head, &twin_word);
-		if (!(p->tcp_flags & FL_TCP_SYN) && !(head->flags & FL_FLOW_FIN && twin && twin->flags & FL_FLOW_FIN))
+		if (!(p->tcp_flags & FL_TCP_SYN) &&
+		    !(head->flags & FL_FLOW_FIN && twin && twin->flags & FL_FLOW_FIN))
 			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
 		break;
 	}
 }
 
 enum fl_known {
-	FL_KNOWN, /* *v is filled in, but for the next hop */
-	FL_UNKNOWN, /* no flow (any more) */
+	FL_KNOWN,	  /* *v is filled in, but for the next hop */
+	FL_UNKNOWN,	  /* no flow (any more) */
 	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
 };
 
-/* A local backend answers: translated where that leaves the node or reaches a pod, not where it comes from. */
+/* A local backend answers: translated where that leaves the node or reaches a pod, not where it
+ * comes from. */
 static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
 {
-	return hook == FL_HOOK_POD_INGRESS && (flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT)) == FL_FLOW_IS_REPLY;
+	return hook == FL_HOOK_POD_INGRESS &&
+	       (flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT)) == FL_FLOW_IS_REPLY;
 }
 
 /* The flow of a packet, whatever its state; keeps the state. */
-static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p, enum fl_hook hook, __u32 now,
+static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p,
+						   enum fl_hook hook, __u32 now,
 						   struct fl_flow_ref *ref, struct fl_verdict *v)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
@@ -87,14 +95,16 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	}
 	if (!reply) {
 		/* rule 7.9: a SYN on a closing flow begins another one */
-		if (fl_flow_state(ref->word) == FL_FLOW_CLOSING && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN) {
+		if (fl_flow_state(ref->word) == FL_FLOW_CLOSING &&
+		    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN) {
 			fl_flow_remove(v6, ref);
 			fl_count(FL_COUNTER_FLOW_RESTARTED);
 			return FL_UNKNOWN;
 		}
 		/* rules 7.1 to 7.3: no stale backend for UDP */
 		if (p->proto == IPPROTO_UDP && ref->head->backend &&
-		    !fl_backend_is(fl_backend_get(ref->head->backend), ref->head->backend_generation)) {
+		    !fl_backend_is(fl_backend_get(ref->head->backend),
+				   ref->head->backend_generation)) {
 			fl_flow_remove(v6, ref);
 			fl_count(FL_COUNTER_FLOW_RESTEERED);
 			return FL_UNKNOWN;
@@ -110,7 +120,8 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 }
 
 /* Find the way for a known flow, and remember it. */
-static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p, struct fl_flow_head *head, __u32 now,
+static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  struct fl_flow_head *head, __u32 now,
 					  struct fl_verdict *v)
 {
 	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop)) {
@@ -130,7 +141,8 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 	fl_verdict_forward(ctx, p, v);
 }
 
-static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
+static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
+						     const struct fl_packet *p, enum fl_hook hook,
 						     struct fl_verdict *v)
 {
 	struct fl_flow_ref ref;
@@ -149,30 +161,37 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6, const
 	return FL_KNOWN;
 }
 
-/* The long way, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is verified once. */
-int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
-int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
+/* The long way, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is
+ * verified once. */
+int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+		     struct fl_verdict *v);
+int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+		     struct fl_verdict *v);
 int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
 int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
 
-__noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
+__noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+				struct fl_verdict *v)
 {
 	return p && v ? fl_decide_known(ctx, false, p, hook, v) : FL_UNKNOWN;
 }
 
-__noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
+__noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+				struct fl_verdict *v)
 {
 	return p && v ? fl_decide_known(ctx, true, p, hook, v) : FL_UNKNOWN;
 }
 
-__noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
+__noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+			      struct fl_verdict *v)
 {
 	if (p && v)
 		fl_new_flow(ctx, false, p, hook, fl_now(), v);
 	return 0;
 }
 
-__noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v)
+__noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+			      struct fl_verdict *v)
 {
 	if (p && v)
 		fl_new_flow(ctx, true, p, hook, fl_now(), v);
@@ -180,11 +199,11 @@ __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_ho
 }
 
 /*
- * The short way: an established flow, an ordinary packet of it, a fresh next hop, and nothing in the way. False: take
- * the long way; nothing was changed.
+ * The short way: an established flow, an ordinary packet of it, a fresh next hop, and nothing in
+ * the way. False: take the long way; nothing was changed.
  */
-static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
-					   struct fl_verdict *v)
+static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					   enum fl_hook hook, struct fl_verdict *v)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_head *head;
@@ -217,7 +236,8 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 		fl_verdict_forward(ctx, p, v);
 	else
 		return false;
-	if (v->action == FL_DROP || v->action == FL_TOO_BIG || !fl_flow_unchanged(&ref, v->to.sport))
+	if (v->action == FL_DROP || v->action == FL_TOO_BIG ||
+	    !fl_flow_unchanged(&ref, v->to.sport))
 		return false;
 	if (v->action != FL_TO_TC)
 		fl_flow_touch(head, now, p->len);
@@ -225,14 +245,16 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 }
 
 /*
- * The long way for packets that arrive, from the network or from a pod. p and v are handed to functions, so they live in
- * memory; those of the short way are others, which the compiler keeps in registers.
+ * The long way for packets that arrive, from the network or from a pod. p and v are handed to
+ * functions, so they live in memory; those of the short way are others, which the compiler keeps in
+ * registers.
  */
-static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook,
-					   struct fl_verdict *v)
+static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					   enum fl_hook hook, struct fl_verdict *v)
 {
 	__builtin_memset(v, 0, sizeof(*v));
-	if ((v6 ? fl_decide_known6(ctx, p, hook, v) : fl_decide_known4(ctx, p, hook, v)) != FL_UNKNOWN)
+	if ((v6 ? fl_decide_known6(ctx, p, hook, v) : fl_decide_known4(ctx, p, hook, v)) !=
+	    FL_UNKNOWN)
 		return;
 	if (v6)
 		fl_decide_new6(ctx, p, hook, v);

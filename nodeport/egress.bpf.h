@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that leave: replies of local backends get their frontend's address back, and what nobody translated but is
- * for a service without endpoints gets its verdict here (rule 5.7.4).
+ * Packets that leave: replies of local backends get their frontend's address back, and what nobody
+ * translated but is for a service without endpoints gets its verdict here (rule 5.7.4).
  */
 #pragma once
 
 #include "nodeport/decide.bpf.h"
 
-/* New packets for our frontends that the socket hooks left alone: drop or reject, or let them go as they are. */
+/* New packets for our frontends that the socket hooks left alone: drop or reject, or let them go as
+ * they are. */
 static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, struct fl_verdict *v)
 {
 	struct fl_frontend *fe;
@@ -94,7 +95,8 @@ static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p, s
 	return true;
 }
 
-static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packet *p,
+						  struct fl_verdict *v)
 {
 	__builtin_memset(v, 0, sizeof(*v));
 	if (v6)

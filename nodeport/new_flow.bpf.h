@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The first packet of a flow: which service, which backend, which addresses, and two entries to remember it by. */
+/* The first packet of a flow: which service, which backend, which addresses, and two entries to
+ * remember it by. */
 #pragma once
 
 #include "nodeport/snat.bpf.h"
 
 /* The frontend this packet is for. NULL: none, and *v says what that means. */
-static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct fl_packet *p,
+							   struct fl_verdict *v)
 {
-	bool opening = p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
+	bool opening =
+		p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
 	struct fl_frontend *fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
 	__u32 local;
 
@@ -19,7 +22,8 @@ static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct
 		if (fe)
 			return fe;
 	}
-	if (fl_config.reject_unknown_port && !local && opening && fl_frontend_get(&p->tuple.daddr, 0, 0))
+	if (fl_config.reject_unknown_port && !local && opening &&
+	    fl_frontend_get(&p->tuple.daddr, 0, 0))
 		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_UNKNOWN_PORT); /* rule 2.22 */
 	else
 		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
@@ -27,10 +31,12 @@ static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct
 }
 
 /* A live backend of the list; its id in *ret_id. NULL: none. */
-static __always_inline struct fl_backend *fl_new_backend(bool v6, const struct fl_packet *p, const struct fl_frontend *fe,
-							 const struct fl_list *list, __u32 now, __u32 *ret_id)
+static __always_inline struct fl_backend *fl_new_backend(bool v6, const struct fl_packet *p,
+							 const struct fl_frontend *fe,
+							 const struct fl_list *list, __u32 now,
+							 __u32 *ret_id)
 {
-	struct fl_affinity_key who = { .client = p->tuple.saddr, .service_id = fe->service_id };
+	struct fl_affinity_key who = {.client = p->tuple.saddr, .service_id = fe->service_id};
 	bool affinity = fe->flags & FL_AFFINITY;
 	struct fl_backend *backend;
 	__u64 hash;
@@ -59,21 +65,25 @@ enum fl_source {
 };
 
 /*
- * Whether the source is masqueraded (rules 5.3), and if so the way to the backend in v->hop and our address in v->to.saddr.
- * A flow that the kernel would deliver here anyway keeps its source: only what leaves by a device whose replies we
- * see is masqueraded, and hairpins (5.3.3).
+ * Whether the source is masqueraded (rules 5.3), and if so the way to the backend in v->hop and our
+ * address in v->to.saddr. A flow that the kernel would deliver here anyway keeps its source: only
+ * what leaves by a device whose replies we see is masqueraded, and hairpins (5.3.3).
  */
 static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-						    const struct fl_frontend *fe, enum fl_client client,
-						    enum fl_hook hook, struct fl_backend *backend, __u32 now,
+						    const struct fl_frontend *fe,
+						    enum fl_client client, enum fl_hook hook,
+						    struct fl_backend *backend, __u32 now,
 						    struct fl_verdict *v)
 {
-	bool local = backend->flags & FL_BACKEND_LOCAL, hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
-	/* rule 5.3.6: a pod of another node would be answered by the backend itself, whom it has not asked */
+	bool local = backend->flags & FL_BACKEND_LOCAL,
+	     hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
+	/* rule 5.3.6: a pod of another node would be answered by the backend itself, whom it has
+	 * not asked */
 	bool detour = hook == FL_HOOK_INGRESS && client == FL_CLIENT_POD && !local;
 	struct fl_device *device;
 
-	if (!hairpin && !detour && (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
+	if (!hairpin && !detour &&
+	    (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
 		return FL_SOURCE_KEEP;
 	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &v->hop)) {
 		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
@@ -107,8 +117,9 @@ static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const 
 }
 
 /* Record the flow p->tuple -> v->to in both directions. */
-static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v, const struct fl_tuple6 *reply,
-					   bool masquerade, __u32 backend, __u16 generation, __u64 hash, __u32 now)
+static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
+					   const struct fl_tuple6 *reply, bool masquerade,
+					   __u32 backend, __u16 generation, __u64 hash, __u32 now)
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_slot original = {}, answer = {};
@@ -129,8 +140,10 @@ static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, s
 	if (masquerade)
 		reply_flags |= FL_FLOW_SNAT;
 	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
-		reply_flags |= FL_FLOW_TO_STACK; /* the stack would drop a source that is its own address */
-	fl_flow_fill(v6, head, &answer, &p->tuple, &v->to, p->proto, masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
+		reply_flags |= FL_FLOW_TO_STACK; /* the stack would drop a source that is its own
+						    address */
+	fl_flow_fill(v6, head, &answer, &p->tuple, &v->to, p->proto,
+		     masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
 	fl_flow_fill(v6, reply_head, &original, reply, &back, p->proto, reply_flags, now);
 	head->packets = 1;
 	head->bytes = p->len;
@@ -148,8 +161,8 @@ static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, s
 	return true;
 }
 
-static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_hook hook, __u32 now,
-					struct fl_verdict *v)
+static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					enum fl_hook hook, __u32 now, struct fl_verdict *v)
 {
 	enum fl_client client = FL_CLIENT_OUTSIDE;
 	enum fl_source source;
@@ -169,7 +182,8 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
 		return;
 	}
-	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) || fl_addr_is_pod(v6, &p->tuple.saddr))
+	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) ||
+	    fl_addr_is_pod(v6, &p->tuple.saddr))
 		client = FL_CLIENT_POD;
 	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr)) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
@@ -217,7 +231,8 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		return;
 	}
 	v->to.sport = reply.dport;
-	if (!fl_new_entries(v6, p, v, &reply, source == FL_SOURCE_MASQUERADE, id, backend->generation, hash, now)) {
+	if (!fl_new_entries(v6, p, v, &reply, source == FL_SOURCE_MASQUERADE, id,
+			    backend->generation, hash, now)) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_FLOW_TABLE_FULL);
 		return;
 	}

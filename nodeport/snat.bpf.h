@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the same; then more hashes,
- * or where there are few ports all of them in turn. A candidate is refused when a flow or a socket of this node has it towards the same backend.
+ * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the
+ * same; then more hashes, or where there are few ports all of them in turn. A candidate is refused
+ * when a flow or a socket of this node has it towards the same backend.
  */
 #pragma once
 
@@ -10,8 +11,8 @@
 #define FL_SNAT_PROBES 128
 
 /*
- * Global functions are verified once by themselves, so a loop around them costs the verifier little; that is why
- * they are not static.
+ * Global functions are verified once by themselves, so a loop around them costs the verifier
+ * little; that is why they are not static.
  */
 __u32 fl_snat_port(__u32 index);
 /* The index-th port of those we may use, host byte order; 0 beyond the last. */
@@ -27,14 +28,15 @@ __noinline __u32 fl_snat_port(__u32 index)
 }
 
 /*
- * Whether a flow has this key. What is left of one that is over, or of one whose other direction was lost, goes: it would
- * be found before the new one.
+ * Whether a flow has this key. What is left of one that is over, or of one whose other direction
+ * was lost, goes: it would be found before the new one.
  */
 static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, __u8 proto)
 {
 	struct fl_flow_ref ref;
 
-	if (!fl_flow_find(v6, key, proto, fl_hash_tuple(v6, key, proto, fl_config.flow_seed[0]), &ref))
+	if (!fl_flow_find(v6, key, proto, fl_hash_tuple(v6, key, proto, fl_config.flow_seed[0]),
+			  &ref))
 		return 0;
 	if (!fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
 		return 1;
@@ -42,8 +44,10 @@ static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, _
 	return 0;
 }
 
-/* Whether a socket of this node would get packets with this key: from the backend to our address and port. */
-static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key, __u8 proto)
+/* Whether a socket of this node would get packets with this key: from the backend to our address
+ * and port. */
+static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key,
+					   __u8 proto)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
@@ -73,7 +77,8 @@ static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl
 }
 
 enum fl_snat_flags {
-	FL_SNAT_KEEP = 1 << 0, /* try first the port that is there already: the source keeps its address */
+	FL_SNAT_KEEP =
+		1 << 0, /* try first the port that is there already: the source keeps its address */
 	FL_SNAT_SOCKETS = 1 << 1, /* the address is one of ours, so sockets count */
 };
 
@@ -85,7 +90,8 @@ __noinline int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 {
 	if (!key || fl_snat_taken(false, key, proto_flags))
 		return 0;
-	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_socket(ctx, false, key, proto_flags));
+	return !(proto_flags >> 8 & FL_SNAT_SOCKETS &&
+		 fl_snat_socket(ctx, false, key, proto_flags));
 }
 
 __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags)
@@ -95,7 +101,8 @@ __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_socket(ctx, true, key, proto_flags));
 }
 
-static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash)
+static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key,
+					  __u32 proto_flags, __u64 hash)
 {
 	__u32 total = fl_config.snat_ports, index;
 
@@ -107,7 +114,8 @@ static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6
 	index = (hash >> 32) * total >> 32;
 	for (int i = 0; i < FL_SNAT_PROBES; i++) {
 		key->dport = bpf_htons(fl_snat_port(index));
-		if (v6 ? fl_snat_free6(ctx, key, proto_flags) : fl_snat_free4(ctx, key, proto_flags))
+		if (v6 ? fl_snat_free6(ctx, key, proto_flags)
+		       : fl_snat_free4(ctx, key, proto_flags))
 			return 1;
 		if (total <= FL_SNAT_PROBES) {
 			index = (index + 1) % total;
@@ -133,9 +141,11 @@ __noinline int fl_snat_search6(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_f
 	return key ? fl_snat_search(ctx, true, key, proto_flags, hash) : 0;
 }
 
-static __always_inline bool fl_snat_choose(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u8 proto, __u64 hash, __u32 flags)
+static __always_inline bool fl_snat_choose(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u8 proto,
+					   __u64 hash, __u32 flags)
 {
 	__u32 proto_flags = proto | flags << 8;
 
-	return v6 ? fl_snat_search6(ctx, key, proto_flags, hash) : fl_snat_search4(ctx, key, proto_flags, hash);
+	return v6 ? fl_snat_search6(ctx, key, proto_flags, hash)
+		  : fl_snat_search4(ctx, key, proto_flags, hash);
 }

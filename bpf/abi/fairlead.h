@@ -23,7 +23,8 @@ enum fl_frontend_type {
 	FL_FRONTEND_EXTERNAL_IP,
 	FL_FRONTEND_LOAD_BALANCER,
 	FL_FRONTEND_NODE_PORT,
-	FL_FRONTEND_VIP, /* the address itself, at port 0 and protocol 0: it belongs to some service */
+	FL_FRONTEND_VIP, /* the address itself, at port 0 and protocol 0: it belongs to some service
+			  */
 	FL_FRONTEND_TYPES,
 };
 
@@ -61,21 +62,23 @@ enum fl_service_verdict {
 };
 
 enum fl_frontend_flags {
-	/* masquerade flows to remote backends that come from such a client: bit = 1 << enum fl_client */
+	/* masquerade flows to remote backends that come from such a client: bit = 1 << enum
+	   fl_client */
 	FL_MASQUERADE_OUTSIDE = 1 << FL_CLIENT_OUTSIDE,
 	FL_MASQUERADE_POD = 1 << FL_CLIENT_POD,
 	FL_MASQUERADE_NODE = 1 << FL_CLIENT_NODE,
-	FL_AFFINITY = 1 << 3, /* ClientIP session affinity */
+	FL_AFFINITY = 1 << 3,	   /* ClientIP session affinity */
 	FL_SOURCE_RANGES = 1 << 4, /* the source must be in fl_ranges (rules 5.6) */
-	FL_SOURCE_RANGES_VIP = 1 << 5, /* rule 5.6.5: a source that is itself a VIP of the service is let in;
-					  the agent adds those VIPs to fl_ranges, so the datapath ignores it */
+	FL_SOURCE_RANGES_VIP =
+		1 << 5, /* rule 5.6.5: a source that is itself a VIP of the service is let in;
+			   the agent adds those VIPs to fl_ranges, so the datapath ignores it */
 };
 
 /*
  * A backend set in map fl_lines: `count` backend ids in ceil(count / FL_LINE_IDS) lines starting at
  * `slab`, then `lut_len` ordinals (indexes into the ids) in ceil(lut_len / FL_LINE_ORDINALS) lines.
- * `id` is the same as long as service port and policy class are (for affinity): service_id * 2, plus
- * 1 for the local list. count == 0: no list.
+ * `id` is the same as long as service port and policy class are (for affinity): service_id * 2,
+ * plus 1 for the local list. count == 0: no list.
  */
 struct fl_list {
 	__u32 slab;
@@ -84,11 +87,13 @@ struct fl_list {
 	__u32 id;
 };
 
-/* Value of map fl_frontends; replaced as a whole, so that a packet sees the old one or the new one. */
+/* Value of map fl_frontends; replaced as a whole, so that a packet sees the old one or the new one.
+ */
 struct fl_frontend {
-	__u32 service_id; /* 1.., stable for (namespace, name, port name, protocol, family); 0 for FL_FRONTEND_VIP */
-	__u16 flags; /* enum fl_frontend_flags */
-	__u8 type; /* enum fl_frontend_type */
+	__u32 service_id; /* 1.., stable for (namespace, name, port name, protocol, family); 0 for
+			     FL_FRONTEND_VIP */
+	__u16 flags;	  /* enum fl_frontend_flags */
+	__u8 type;	  /* enum fl_frontend_type */
 	__u8 pad0;
 	__u8 verdict[FL_SIDES]; /* enum fl_service_verdict */
 	__u8 pad1[2];
@@ -99,7 +104,8 @@ struct fl_frontend {
 /* ---- backends -------------------------------------------------------------------------------- */
 
 enum fl_backend_flags {
-	FL_BACKEND_LIVE = 1 << 0, /* a serving endpoint of some service port; cleared when it goes */
+	FL_BACKEND_LIVE =
+		1 << 0, /* a serving endpoint of some service port; cleared when it goes */
 	FL_BACKEND_LOCAL = 1 << 1, /* on this node */
 };
 
@@ -114,10 +120,11 @@ struct fl_backend {
 	__be16 port;
 	__u16 generation; /* never 0 for an id in use */
 	__u8 proto;
-	__u8 flags; /* enum fl_backend_flags */
+	__u8 flags;   /* enum fl_backend_flags */
 	__u16 weight; /* 1 by default; 0 = drain: no place in a lookup table */
-	__u32 node; /* hash of the node's name, 0 unknown */
-	__u16 next_hop, next_hop_generation; /* the datapath's own cache; userspace leaves it alone */
+	__u32 node;   /* hash of the node's name, 0 unknown */
+	__u16 next_hop,
+		next_hop_generation; /* the datapath's own cache; userspace leaves it alone */
 };
 
 #define FL_LINE_IDS 16
@@ -138,7 +145,8 @@ struct fl_range_key {
 	struct fl_addr addr;
 };
 
-/* Key and value of map fl_affinity (LRU): rule 5.5.1. `last` is the jiffies of the last new flow. */
+/* Key and value of map fl_affinity (LRU): rule 5.5.1. `last` is the jiffies of the last new flow.
+ */
 struct fl_affinity_key {
 	struct fl_addr client;
 	__u32 service_id;
@@ -151,7 +159,8 @@ struct fl_affinity {
 	__u32 last;
 };
 
-/* Key of map fl_members, value __u32 1: backend is in list. Filled for services with affinity only. */
+/* Key of map fl_members, value __u32 1: backend is in list. Filled for services with affinity only.
+ */
 struct fl_member_key {
 	__u32 list_id;
 	__u32 backend;
@@ -175,14 +184,15 @@ enum fl_device_flags {
 struct fl_device {
 	struct fl_addr addr4; /* zero: none */
 	struct fl_addr addr6; /* zero: none */
-	__u32 flags; /* enum fl_device_flags */
+	__u32 flags;	      /* enum fl_device_flags */
 	__u32 mtu;
 };
 
 /*
- * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid while younger than
- * fl_config.next_hop_ttl and until the agent makes `epoch` zero. word: generation << 1 | busy; the generation is raised when the element is given to another next hop, so that whoever remembers
- * (index, generation) never uses a stranger's.
+ * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid
+ * while younger than fl_config.next_hop_ttl and until the agent makes `epoch` zero. word:
+ * generation << 1 | busy; the generation is raised when the element is given to another next hop,
+ * so that whoever remembers (index, generation) never uses a stranger's.
  */
 struct fl_next_hop {
 	__u32 word;
@@ -200,14 +210,14 @@ struct fl_next_hop {
 #define FL_FLOW_WAYS 4 /* entries per bucket; an entry may lie in either of two buckets */
 
 /*
- * fl_flow_head.word: generation << 8 | state. A writer takes an entry with cmpxchg to FL_FLOW_BUSY and the
- * next generation, fills it, and publishes it by an atomic exchange of the word; a reader looks at the
- * word before and after.
+ * fl_flow_head.word: generation << 8 | state. A writer takes an entry with cmpxchg to FL_FLOW_BUSY
+ * and the next generation, fills it, and publishes it by an atomic exchange of the word; a reader
+ * looks at the word before and after.
  */
 enum fl_flow_state {
 	FL_FLOW_FREE,
 	FL_FLOW_BUSY,
-	FL_FLOW_NEW, /* embryonic: the original direction was seen */
+	FL_FLOW_NEW,	 /* embryonic: the original direction was seen */
 	FL_FLOW_REPLIED, /* embryonic: the reply was seen */
 	FL_FLOW_ESTABLISHED,
 	FL_FLOW_CLOSING, /* TCP: RST, or FIN both ways */
@@ -219,17 +229,17 @@ enum fl_flow_state {
 enum fl_flow_flags {
 	FL_FLOW_IS_REPLY = 1 << 0, /* this entry is the reply direction */
 	FL_FLOW_TO_STACK = 1 << 1, /* after the rewrite the packet is for this node's stack */
-	FL_FLOW_SNAT = 1 << 2, /* the source was given one of our addresses */
-	FL_FLOW_FIN = 1 << 3, /* a FIN was seen in this direction */
+	FL_FLOW_SNAT = 1 << 2,	   /* the source was given one of our addresses */
+	FL_FLOW_FIN = 1 << 3,	   /* a FIN was seen in this direction */
 };
 
 struct fl_flow_head {
 	__u32 word;
-	__u32 twin; /* slot of the other direction: bucket * FL_FLOW_WAYS + way */
+	__u32 twin;	       /* slot of the other direction: bucket * FL_FLOW_WAYS + way */
 	__u32 twin_generation; /* 24 bits, as in the twin's word >> FL_FLOW_GENERATION_SHIFT */
-	__u32 backend; /* id; 0 unknown (imported) */
+	__u32 backend;	       /* id; 0 unknown (imported) */
 	__u16 backend_generation;
-	__u16 next_hop; /* index into fl_next_hops, 0 none */
+	__u16 next_hop;	 /* index into fl_next_hops, 0 none */
 	__u32 last_seen; /* jiffies, written at most once a second */
 	__u8 proto;
 	__u8 flags; /* enum fl_flow_flags */
@@ -270,8 +280,9 @@ struct fl_bucket6 {
 };
 
 /*
- * Elements of arrays fl_overflow4 and fl_overflow6: a bit per bucket of 64, set when an entry whose first bucket it is
- * was put into its second one. Where it is clear, a look into the second bucket is saved.
+ * Elements of arrays fl_overflow4 and fl_overflow6: a bit per bucket of 64, set when an entry whose
+ * first bucket it is was put into its second one. Where it is clear, a look into the second bucket
+ * is saved.
  */
 typedef __u64 fl_overflow;
 #define FL_OVERFLOW_BITS 64
@@ -280,7 +291,8 @@ typedef __u64 fl_overflow;
 
 /*
  * map fl_sockets (LRU): what a socket was told about a peer.
- * FL_SOCKET_REVERSE: (cookie, backend) -> the frontend to show; FL_SOCKET_FORWARD: (cookie, frontend)
+ * FL_SOCKET_REVERSE: (cookie, backend) -> the frontend to show; FL_SOCKET_FORWARD: (cookie,
+ * frontend)
  * -> the backend an unconnected UDP socket keeps.
  */
 enum fl_socket_direction {
@@ -312,19 +324,23 @@ struct fl_socket_peer {
  */
 #define FL_REASONS(X)                                                                              \
 	X(NONE, "none", "nothing happened")                                                        \
-	X(NO_LOCAL_ENDPOINT, "no-local-endpoint", "traffic policy Local and no endpoint on this node") \
-	X(SOURCE_RANGE, "source-range", "source is not in loadBalancerSourceRanges")                \
-	X(NO_SOURCE_PORT, "no-source-port", "no free source port towards this backend")             \
-	X(FLOW_TABLE_FULL, "flow-table-full", "only established flows in the candidate buckets")    \
-	X(NEW_FLOW_RATE, "new-flow-rate", "new flows above the rate limit of this CPU")              \
-	X(TTL_EXCEEDED, "ttl-exceeded", "TTL or hop limit is used up")                               \
-	X(NO_ROUTE, "no-route", "no route to the backend or client")                                 \
-	X(TOO_BIG, "too-big", "packet exceeds the MTU of the way out")                               \
-	X(NO_BACKEND, "no-backend", "the chosen backend is not there (agent and datapath disagree)") \
-	X(NO_MASQUERADE_ADDRESS, "no-masquerade-address", "device has no address of this family")   \
-	X(REWRITE_FAILED, "rewrite-failed", "the kernel refused a change of the packet")             \
-	X(REJECT_NO_ENDPOINT, "reject-no-endpoint", "the service has no endpoint: port unreachable") \
-	X(REJECT_UNKNOWN_PORT, "reject-unknown-port", "no service has this port of a cluster IP: port unreachable") \
+	X(NO_LOCAL_ENDPOINT, "no-local-endpoint",                                                  \
+	  "traffic policy Local and no endpoint on this node")                                     \
+	X(SOURCE_RANGE, "source-range", "source is not in loadBalancerSourceRanges")               \
+	X(NO_SOURCE_PORT, "no-source-port", "no free source port towards this backend")            \
+	X(FLOW_TABLE_FULL, "flow-table-full", "only established flows in the candidate buckets")   \
+	X(NEW_FLOW_RATE, "new-flow-rate", "new flows above the rate limit of this CPU")            \
+	X(TTL_EXCEEDED, "ttl-exceeded", "TTL or hop limit is used up")                             \
+	X(NO_ROUTE, "no-route", "no route to the backend or client")                               \
+	X(TOO_BIG, "too-big", "packet exceeds the MTU of the way out")                             \
+	X(NO_BACKEND, "no-backend",                                                                \
+	  "the chosen backend is not there (agent and datapath disagree)")                         \
+	X(NO_MASQUERADE_ADDRESS, "no-masquerade-address", "device has no address of this family")  \
+	X(REWRITE_FAILED, "rewrite-failed", "the kernel refused a change of the packet")           \
+	X(REJECT_NO_ENDPOINT, "reject-no-endpoint",                                                \
+	  "the service has no endpoint: port unreachable")                                         \
+	X(REJECT_UNKNOWN_PORT, "reject-unknown-port",                                              \
+	  "no service has this port of a cluster IP: port unreachable")                            \
 	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")
 
 enum fl_reason {
@@ -339,9 +355,10 @@ enum fl_reason {
 	X(FLOW_NEW, "flows-created", "flows created")                                              \
 	X(FLOW_EVICTED, "flows-evicted", "embryonic flows evicted by newer ones")                  \
 	X(FLOW_EXPIRED, "flows-expired", "expired flows replaced in place")                        \
-	X(FLOW_RESTEERED, "flows-resteered", "UDP flows given another backend because theirs went") \
+	X(FLOW_RESTEERED, "flows-resteered",                                                       \
+	  "UDP flows given another backend because theirs went")                                   \
 	X(FLOW_RESTARTED, "flows-restarted", "SYN on a closing flow")                              \
-	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                  \
+	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
 	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \
 	X(SOCKET_SEND, "socket-sends", "unconnected sends translated")                             \
@@ -362,11 +379,11 @@ enum fl_counter {
 struct fl_meta {
 	__u32 abi_version;
 	__u32 next_hop_epoch; /* raised by the agent when routes, links or neighbours change */
-	__u64 flow_seed[2]; /* of the flow table's hash; secret, per node */
-	__u64 maglev_seed; /* of tables and of the choice in them; the same on all nodes */
-	__u64 now_jiffies; /* written by program fl_clock */
-	__u64 now_ns; /* written by program fl_clock: bpf_ktime_get_ns() */
-	__u64 revision; /* of the last complete sync */
+	__u64 flow_seed[2];   /* of the flow table's hash; secret, per node */
+	__u64 maglev_seed;    /* of tables and of the choice in them; the same on all nodes */
+	__u64 now_jiffies;    /* written by program fl_clock */
+	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
+	__u64 revision;	      /* of the last complete sync */
 };
 
 struct fl_port_range {
@@ -392,20 +409,24 @@ struct fl_config {
 	__u32 flow4_mask; /* number of buckets - 1 */
 	__u32 flow6_mask;
 	__u32 timeout[FL_TIMEOUTS]; /* jiffies */
-	__u32 hz; /* jiffies per second */
-	__u32 next_hop_ttl; /* jiffies */
-	__u32 new_flow_rate; /* per CPU and second; 0 = no limit */
-	__u32 reject_rate; /* per CPU and second */
-	struct fl_port_range snat[FL_PORT_RANGES]; /* source ports for masquerading; unused: count 0 */
-	__u32 snat_ports; /* sum of the counts */
+	__u32 hz;		    /* jiffies per second */
+	__u32 next_hop_ttl;	    /* jiffies */
+	__u32 new_flow_rate;	    /* per CPU and second; 0 = no limit */
+	__u32 reject_rate;	    /* per CPU and second */
+	struct fl_port_range
+		snat[FL_PORT_RANGES]; /* source ports for masquerading; unused: count 0 */
+	__u32 snat_ports;	      /* sum of the counts */
 	/* pod clients by source address (detectLocalMode); mask 0 in all words: no detector */
 	struct fl_addr pod_cidr4, pod_mask4;
 	struct fl_addr pod_cidr6, pod_mask6;
 	__u8 pod_detector4, pod_detector6;
-	__u8 masquerade_local; /* section 13 of the design: also masquerade flows to local backends */
+	__u8 masquerade_local; /* section 13 of the design: also masquerade flows to local backends
+				*/
 	__u8 reject_unknown_port;
-	__u8 pod_by_device; /* packets from pod-side devices are pod clients, whatever their source */
-	__u8 check_mtu; /* answer what is too big for the way out by ICMP; off in generic XDP (GRO) */
+	__u8 pod_by_device; /* packets from pod-side devices are pod clients, whatever their source
+			     */
+	__u8 check_mtu;	 /* answer what is too big for the way out by ICMP; off in generic XDP (GRO)
+			  */
 	__u8 set_retval; /* bpf_set_retval() may be called from socket hooks */
 	__u8 pad;
 	/* masquerade with these when the device has no address of the family; zero: none */
@@ -413,8 +434,10 @@ struct fl_config {
 };
 
 #define FL_MAP_NAMES(X)                                                                            \
-	X(frontends) X(backends) X(lines) X(ranges) X(affinity) X(members) X(local) X(devices)     \
-	X(next_hops) X(flows4) X(flows6) X(overflow4) X(overflow6) X(sockets) X(stats) X(meta)
+	X(frontends)                                                                               \
+	X(backends)                                                                                \
+	X(lines) X(ranges) X(affinity) X(members) X(local) X(devices) X(next_hops) X(flows4)       \
+		X(flows6) X(overflow4) X(overflow6) X(sockets) X(stats) X(meta)
 
 #define FL_NEXT_HOPS 4096 /* a power of two */
 

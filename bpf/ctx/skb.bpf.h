@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The packet as tc sees it: an skb, perhaps with its checksum still to be filled in by the device, perhaps many segments
- * at once, perhaps not linear. The same verbs as ctx/xdp.bpf.h.
+ * The packet as tc sees it: an skb, perhaps with its checksum still to be filled in by the device,
+ * perhaps many segments at once, perhaps not linear. The same verbs as ctx/xdp.bpf.h.
  */
 #pragma once
 
@@ -38,11 +38,13 @@ static __always_inline bool fl_ctx_is_gso(fl_ctx *ctx)
 	return ctx->gso_size != 0;
 }
 
-static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto, const struct fl_tuple6 *from,
-					  const struct fl_tuple6 *to, bool forward)
+static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto,
+					  const struct fl_tuple6 *from, const struct fl_tuple6 *to,
+					  bool forward)
 {
 	void *data = fl_ctx_data(ctx), *data_end = fl_ctx_data_end(ctx);
-	__u32 l4_off = fl_l4_offset(v6), check_off, from_ports = fl_ports(from), to_ports = fl_ports(to);
+	__u32 l4_off = fl_l4_offset(v6), check_off, from_ports = fl_ports(from),
+	      to_ports = fl_ports(to);
 	void *l4 = data + l4_off;
 	__u64 flags = 0, diff = 0;
 
@@ -79,17 +81,20 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto, cons
 		ip->daddr = to->daddr.w[3];
 	}
 	*(__u32 *)l4 = to_ports;
-	/* the helper knows whether the device is still to fill the checksum in (then only the pseudo header counts) */
+	/* the helper knows whether the device is still to fill the checksum in (then only the
+	 * pseudo header counts) */
 	if (bpf_l4_csum_replace(ctx, check_off, 0, fl_csum_fold32(diff), BPF_F_PSEUDO_HDR | flags))
 		return -1;
 	/*
-	 * Where the device summed the packet up (CHECKSUM_COMPLETE), the helper takes the addresses' change off that sum:
-	 * right for IPv4, whose header checksum makes up for them, but nothing does in IPv6. Give it back, and take
-	 * off the hop. Without such a sum this fails, and nothing is lost.
+	 * Where the device summed the packet up (CHECKSUM_COMPLETE), the helper takes the
+	 * addresses' change off that sum: right for IPv4, whose header checksum makes up for them,
+	 * but nothing does in IPv6. Give it back, and take off the hop. Without such a sum this
+	 * fails, and nothing is lost.
 	 */
 	if (v6)
 		bpf_csum_update(ctx, fl_csum_fold32(diff + (forward ? bpf_htons(0xfffe) : 0)));
-	if (from_ports != to_ports && bpf_l4_csum_replace(ctx, check_off, from_ports, to_ports, sizeof(__u32) | flags))
+	if (from_ports != to_ports &&
+	    bpf_l4_csum_replace(ctx, check_off, from_ports, to_ports, sizeof(__u32) | flags))
 		return -1;
 	return 0;
 }

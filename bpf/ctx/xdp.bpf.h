@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The packet as XDP sees it: a frame in memory, no offloads, no skb. The same verbs as ctx/skb.bpf.h; exactly one of
- * the two is included by a program. Verbs return 0 or a negative number, and never leave a half-changed packet.
+ * The packet as XDP sees it: a frame in memory, no offloads, no skb. The same verbs as
+ * ctx/skb.bpf.h; exactly one of the two is included by a program. Verbs return 0 or a negative
+ * number, and never leave a half-changed packet.
  */
 #pragma once
 
@@ -39,8 +40,9 @@ static __always_inline bool fl_ctx_is_gso(fl_ctx *ctx)
 }
 
 /* Write the tuple `to` over `from`, and the checksums; with `forward` also count the TTL down. */
-static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto, const struct fl_tuple6 *from,
-					  const struct fl_tuple6 *to, bool forward)
+static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto,
+					  const struct fl_tuple6 *from, const struct fl_tuple6 *to,
+					  bool forward)
 {
 	void *data = fl_ctx_data(ctx), *data_end = fl_ctx_data_end(ctx);
 	void *l4 = data + fl_l4_offset(v6);
@@ -104,7 +106,8 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 {
 	long len = fl_ctx_data_end(ctx) - fl_ctx_data(ctx);
 
-	/* the verifier allows no 32-bit arithmetic on pointers, which the compiler would use for an int argument */
+	/* the verifier allows no 32-bit arithmetic on pointers, which the compiler would use for an
+	 * int argument */
 	asm volatile("" : "+r"(len));
 	if (bpf_xdp_adjust_tail(ctx, (long)keep - len))
 		return -1;

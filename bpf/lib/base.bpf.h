@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every program needs: types, byte order, settings, and loads and stores that the compiler leaves alone. */
+/* What every program needs: types, byte order, settings, and loads and stores that the compiler
+ * leaves alone. */
 #pragma once
 
 #include <linux/bpf.h>
@@ -20,13 +21,14 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Set by the agent before load, so that the verifier sees constants and removes what is switched off. */
+/* Set by the agent before load, so that the verifier sees constants and removes what is switched
+ * off. */
 const volatile struct fl_config fl_config SEC(".rodata");
 
 /*
- * BPF has no read barrier. An address that depends on a loaded value orders later loads through it on every
- * architecture (arm64 included), even when the dependency is artificial: ptr + (value & 0). The assembly keeps
- * the compiler from seeing that it adds nothing.
+ * BPF has no read barrier. An address that depends on a loaded value orders later loads through it
+ * on every architecture (arm64 included), even when the dependency is artificial: ptr + (value &
+ * 0). The assembly keeps the compiler from seeing that it adds nothing.
  */
 static __always_inline void *fl_after_load(void *ptr, __u64 value)
 {
@@ -37,8 +39,8 @@ static __always_inline void *fl_after_load(void *ptr, __u64 value)
 }
 
 /*
- * Make the verifier forget what it knows of a number: adding and taking away an unknown one changes nothing but
- * its knowledge, and states that differ only in that merge.
+ * Make the verifier forget what it knows of a number: adding and taking away an unknown one changes
+ * nothing but its knowledge, and states that differ only in that merge.
  */
 static __always_inline __u64 fl_forget(__u64 value, __u64 unknown)
 {
@@ -56,7 +58,8 @@ static __always_inline __u32 fl_now(void)
 
 static __always_inline bool fl_addr_equal(const struct fl_addr *a, const struct fl_addr *b)
 {
-	return !((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) | (a->w[3] ^ b->w[3]));
+	return !((a->w[0] ^ b->w[0]) | (a->w[1] ^ b->w[1]) | (a->w[2] ^ b->w[2]) |
+		 (a->w[3] ^ b->w[3]));
 }
 
 static __always_inline bool fl_addr_is_zero(const struct fl_addr *a)

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Incremental Internet checksums (RFC 1624): sums of one's complement differences, folded at the end. */
+/* Incremental Internet checksums (RFC 1624): sums of one's complement differences, folded at the
+ * end. */
 #pragma once
 
 #include "bpf/lib/base.bpf.h"
 
-/* Add the change of one 32-bit word (network order, any alignment to 16 bits) to a running difference. */
+/* Add the change of one 32-bit word (network order, any alignment to 16 bits) to a running
+ * difference. */
 static __always_inline __u64 fl_csum_diff(__u64 diff, __u32 from, __u32 to)
 {
 	return diff + (__u32)~from + to;
 }
 
-static __always_inline __u64 fl_csum_diff_addr(bool v6, __u64 diff, const struct fl_addr *from, const struct fl_addr *to)
+static __always_inline __u64 fl_csum_diff_addr(bool v6, __u64 diff, const struct fl_addr *from,
+					       const struct fl_addr *to)
 {
 	if (v6) {
 		diff = fl_csum_diff(diff, from->w[0], to->w[0]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where a packet goes next: the kernel's own routing and neighbour tables, asked once and remembered in an array,
- * because asking for every packet costs more than all the rest together.
+ * Where a packet goes next: the kernel's own routing and neighbour tables, asked once and
+ * remembered in an array, because asking for every packet costs more than all the rest together.
  */
 #pragma once
 
@@ -15,9 +15,9 @@ struct fl_hop {
 	__u8 dst_mac[6];
 	__u8 src_mac[6];
 	__u16 mtu;
-	__u16 flags; /* enum fl_device_flags */
+	__u16 flags;		 /* enum fl_device_flags */
 	__u16 index, generation; /* where it is remembered; index 0: nowhere */
-	bool resolved; /* the MAC addresses are known */
+	bool resolved;		 /* the MAC addresses are known */
 };
 
 enum fl_fib_result {
@@ -26,8 +26,10 @@ enum fl_fib_result {
 	FL_FIB_NO_ROUTE,
 };
 
-/* The remembered next hop, if it is the same one and still fresh. Index 0 is never filled, so it never is. */
-static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now, struct fl_hop *ret_hop)
+/* The remembered next hop, if it is the same one and still fresh. Index 0 is never filled, so it
+ * never is. */
+static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
+				       struct fl_hop *ret_hop)
 {
 	struct fl_next_hop *nh;
 	__u32 word;
@@ -64,7 +66,8 @@ static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const stru
 	return !difference;
 }
 
-/* The epoch of a lookup that begins now; never 0 but once in 2^32 changes, when hops are just not remembered. */
+/* The epoch of a lookup that begins now; never 0 but once in 2^32 changes, when hops are just not
+ * remembered. */
 static __always_inline __u32 fl_hop_epoch(void)
 {
 	struct fl_meta *meta = fl_meta_get();
@@ -80,8 +83,8 @@ static __always_inline void fl_hop_recheck(struct fl_next_hop *nh, __u32 epoch)
 }
 
 /*
- * Remember a hop that was looked up since `epoch`: at its own place, or the next one, unless both are in use by
- * others.
+ * Remember a hop that was looked up since `epoch`: at its own place, or the next one, unless both
+ * are in use by others.
  */
 static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u32 now)
 {
@@ -103,7 +106,8 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 		word = READ_ONCE(nh->word);
 		if (word & 1)
 			continue;
-		if (word && fl_hop_same(nh, hop) && nh->mtu == hop->mtu && nh->flags == hop->flags) {
+		if (word && fl_hop_same(nh, hop) && nh->mtu == hop->mtu &&
+		    nh->flags == hop->flags) {
 			WRITE_ONCE(nh->stamp, now);
 			WRITE_ONCE(nh->epoch, epoch);
 			fl_hop_recheck(nh, epoch);
@@ -111,7 +115,8 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 			hop->generation = word >> 1;
 			return;
 		}
-		if (word && !fl_hop_same(nh, hop) && nh->epoch == epoch && now - nh->stamp <= fl_config.next_hop_ttl)
+		if (word && !fl_hop_same(nh, hop) && nh->epoch == epoch &&
+		    now - nh->stamp <= fl_config.next_hop_ttl)
 			continue; /* somebody else's, and fresh */
 		if (__sync_val_compare_and_swap(&nh->word, word, word | 1) != word)
 			continue;
@@ -122,7 +127,8 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 		nh->stamp = now;
 		nh->epoch = epoch;
 		word = (word & ~1U) + 2;
-		if (!(__u16)(word >> 1)) /* generation 0 would read as "none" in an entry that was never filled */
+		if (!(__u16)(word >> 1)) /* generation 0 would read as "none" in an entry that was
+					    never filled */
 			word += 2;
 		__sync_lock_test_and_set(&nh->word, word);
 		fl_hop_recheck(nh, epoch);
@@ -133,7 +139,8 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 }
 
 /*
- * Ask the kernel how to reach `dst`, in the family its form says. enum fl_fib_result. Global, so that it is verified once.
+ * Ask the kernel how to reach `dst`, in the family its form says. enum fl_fib_result. Global, so
+ * that it is verified once.
  */
 int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop);
 
@@ -165,7 +172,8 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 		return FL_FIB_NO_ROUTE;
 	ret_hop->ifindex = fib.ifindex;
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
-	/* without a neighbour the kernel stops before it tells the MTU: what is there is still tot_len */
+	/* without a neighbour the kernel stops before it tells the MTU: what is there is still
+	 * tot_len */
 	ret_hop->mtu = ret_hop->resolved ? fib.mtu_result : 0;
 	ret_hop->flags = 0;
 	ret_hop->index = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The hash of a tuple: a few multiply-and-fold rounds under a secret seed. The multipliers are odd constants with
- * mixed bits (the golden ratio, and a finaliser constant of MurmurHash3, which is public domain).
+ * The hash of a tuple: a few multiply-and-fold rounds under a secret seed. The multipliers are odd
+ * constants with mixed bits (the golden ratio, and a finaliser constant of MurmurHash3, which is
+ * public domain).
  */
 #pragma once
 
@@ -33,7 +34,8 @@ static __always_inline __u64 fl_hash_addr(bool v6, __u64 h, const struct fl_addr
 	return fl_hash_round(h, fl_pair(a->w[2], a->w[3]));
 }
 
-static __always_inline __u64 fl_hash_tuple(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 seed)
+static __always_inline __u64 fl_hash_tuple(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					   __u64 seed)
 {
 	__u64 ports = (__u64)proto << 32 | (__u32)t->dport << 16 | t->sport;
 	__u64 h = seed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Turning a packet into the ICMP error that answers it (RFC 792, RFC 4443): the offending IP header and the first
- * eight bytes behind it go back to the sender, from the address that was asked.
+ * Turning a packet into the ICMP error that answers it (RFC 792, RFC 4443): the offending IP header
+ * and the first eight bytes behind it go back to the sender, from the address that was asked.
  */
 #pragma once
 
@@ -39,14 +39,16 @@ struct fl_icmp6 {
 	__u8 ports[8];
 };
 
-_Static_assert(sizeof(struct fl_icmp4) == 56 && sizeof(struct fl_icmp6) == 96, "no padding on the wire");
+_Static_assert(sizeof(struct fl_icmp4) == 56 && sizeof(struct fl_icmp6) == 96,
+	       "no padding on the wire");
 
 enum fl_icmp_kind {
 	FL_ICMP_PORT_UNREACHABLE,
 	FL_ICMP_TOO_BIG,
 };
 
-static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *p, enum fl_icmp_kind kind, __u32 mtu)
+static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *p,
+					   enum fl_icmp_kind kind, __u32 mtu)
 {
 	const __u32 body = sizeof(struct fl_icmp4) - offsetof(struct fl_icmp4, icmp);
 	struct fl_icmp4 *h;
@@ -73,7 +75,8 @@ static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *
 	return 0;
 }
 
-static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *p, enum fl_icmp_kind kind, __u32 mtu)
+static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *p,
+					   enum fl_icmp_kind kind, __u32 mtu)
 {
 	const __u32 body = sizeof(struct fl_icmp6) - offsetof(struct fl_icmp6, icmp);
 	struct fl_icmp6 *h;
@@ -106,12 +109,14 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 	return 0;
 }
 
-/* Make the packet the answer to itself, MAC addresses swapped. 0, or -1: it may be spoilt and must be dropped. */
-static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_packet *p, enum fl_icmp_kind kind, __u32 mtu)
+/* Make the packet the answer to itself, MAC addresses swapped. 0, or -1: it may be spoilt and must
+ * be dropped. */
+static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  enum fl_icmp_kind kind, __u32 mtu)
 {
 	const __u32 inner = v6 ? sizeof(struct ipv6hdr) + 8 : sizeof(struct iphdr) + 8;
-	const __u32 grow = v6 ? sizeof(struct ipv6hdr) + sizeof(struct fl_icmp_header) :
-				sizeof(struct iphdr) + sizeof(struct fl_icmp_header);
+	const __u32 grow = v6 ? sizeof(struct ipv6hdr) + sizeof(struct fl_icmp_header)
+			      : sizeof(struct iphdr) + sizeof(struct fl_icmp_header);
 	__u8 macs[12];
 	void *data = fl_ctx_data(ctx);
 

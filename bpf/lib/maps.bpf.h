@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps. Sizes are defaults: the agent sets max_entries before load and hands in the pinned maps of an earlier
- * run. Everything a packet of an established flow touches is a flat array, whose lookup is inlined.
+ * The maps. Sizes are defaults: the agent sets max_entries before load and hands in the pinned maps
+ * of an earlier run. Everything a packet of an established flow touches is a flat array, whose
+ * lookup is inlined.
  */
 #pragma once
 

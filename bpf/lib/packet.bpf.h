@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Parsing: from bytes to a tuple. Only what the datapath understands in full gets one (TCP and UDP, no IPv4
- * options, no fragments, no IPv6 extension headers); everything else is not ours and passes unchanged.
+ * Parsing: from bytes to a tuple. Only what the datapath understands in full gets one (TCP and UDP,
+ * no IPv4 options, no fragments, no IPv6 extension headers); everything else is not ours and passes
+ * unchanged.
  */
 #pragma once
 
@@ -104,7 +105,8 @@ static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t
 		if (first >> 24 == 0xff || first >> 22 == 0xfe80 >> 6)
 			return true;
 		/* ::, ::1 and mapped IPv4 */
-		return !t->saddr.w[0] && !t->saddr.w[1] && (!t->saddr.w[2] || t->saddr.w[2] == bpf_htonl(0xffff));
+		return !t->saddr.w[0] && !t->saddr.w[1] &&
+		       (!t->saddr.w[2] || t->saddr.w[2] == bpf_htonl(0xffff));
 	} else {
 		__u32 a = bpf_ntohl(t->saddr.w[3]);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From an address and port to a service, and from a service to a backend: rules 2.19, 5.2, 5.5 and 5.6.
- * Consistent choice by table lookup: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
- * Balancer", NSDI 2016, section 3.4; the agent builds the tables.
+ * From an address and port to a service, and from a service to a backend: rules 2.19, 5.2, 5.5
+ * and 5.6. Consistent choice by table lookup: Eisenbud et al., "Maglev: A Fast and Reliable
+ * Software Network Load Balancer", NSDI 2016, section 3.4; the agent builds the tables.
  */
 #pragma once
 
@@ -10,15 +10,17 @@
 
 #define FL_ID_LINES(count) (((count) + FL_LINE_IDS - 1) / FL_LINE_IDS)
 
-static __always_inline struct fl_frontend *fl_frontend_get(const struct fl_addr *addr, __be16 port, __u8 proto)
+static __always_inline struct fl_frontend *fl_frontend_get(const struct fl_addr *addr, __be16 port,
+							   __u8 proto)
 {
-	struct fl_frontend_key key = { .addr = *addr, .port = port, .proto = proto };
+	struct fl_frontend_key key = {.addr = *addr, .port = port, .proto = proto};
 
 	return bpf_map_lookup_elem(&fl_frontends, &key);
 }
 
 /* The node port served on a local address. */
-static __always_inline struct fl_frontend *fl_frontend_get_node_port(bool v6, __be16 port, __u8 proto)
+static __always_inline struct fl_frontend *fl_frontend_get_node_port(bool v6, __be16 port,
+								     __u8 proto)
 {
 	struct fl_addr any = {};
 
@@ -40,7 +42,8 @@ static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 	if (!v6)
 		return fl_config.pod_detector4 &&
 		       (a->w[3] & fl_config.pod_mask4.w[3]) == fl_config.pod_cidr4.w[3];
-	return fl_config.pod_detector6 && (a->w[0] & fl_config.pod_mask6.w[0]) == fl_config.pod_cidr6.w[0] &&
+	return fl_config.pod_detector6 &&
+	       (a->w[0] & fl_config.pod_mask6.w[0]) == fl_config.pod_cidr6.w[0] &&
 	       (a->w[1] & fl_config.pod_mask6.w[1]) == fl_config.pod_cidr6.w[1] &&
 	       (a->w[2] & fl_config.pod_mask6.w[2]) == fl_config.pod_cidr6.w[2] &&
 	       (a->w[3] & fl_config.pod_mask6.w[3]) == fl_config.pod_cidr6.w[3];
@@ -49,7 +52,8 @@ static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 /* loadBalancerSourceRanges: is this source let in? */
 static __always_inline bool fl_source_allowed(__u32 service_id, const struct fl_addr *source)
 {
-	struct fl_range_key key = { .prefix_len = 32 + 128, .service_id = service_id, .addr = *source };
+	struct fl_range_key key = {
+		.prefix_len = 32 + 128, .service_id = service_id, .addr = *source};
 
 	return bpf_map_lookup_elem(&fl_ranges, &key) != NULL;
 }
@@ -61,7 +65,8 @@ static __always_inline struct fl_backend *fl_backend_get(__u32 id)
 
 static __always_inline bool fl_backend_is(const struct fl_backend *backend, __u16 generation)
 {
-	return backend && backend->generation == generation && READ_ONCE(backend->flags) & FL_BACKEND_LIVE;
+	return backend && backend->generation == generation &&
+	       READ_ONCE(backend->flags) & FL_BACKEND_LIVE;
 }
 
 /* Backend id at an ordinal of a list; 0 when there is none. */
@@ -85,11 +90,12 @@ static __always_inline __u32 fl_list_choose(const struct fl_list *list, __u64 ha
 }
 
 /* The backend this client had lately, if it is still in the list in force (rule 5.5.3). */
-static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key, const struct fl_frontend *fe,
+static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
+					     const struct fl_frontend *fe,
 					     const struct fl_list *list, __u32 now)
 {
 	struct fl_affinity *record = bpf_map_lookup_elem(&fl_affinity, key);
-	struct fl_member_key member = { .list_id = list->id };
+	struct fl_member_key member = {.list_id = list->id};
 
 	if (!record || now - record->last > fe->affinity_timeout)
 		return 0;
@@ -101,9 +107,10 @@ static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key, 
 	return record->backend;
 }
 
-static __always_inline void fl_affinity_put(const struct fl_affinity_key *key, __u32 backend, __u16 generation, __u32 now)
+static __always_inline void fl_affinity_put(const struct fl_affinity_key *key, __u32 backend,
+					    __u16 generation, __u32 now)
 {
-	struct fl_affinity record = { .backend = backend, .generation = generation, .last = now };
+	struct fl_affinity record = {.backend = backend, .generation = generation, .last = now};
 
 	bpf_map_update_elem(&fl_affinity, key, &record, BPF_ANY);
 }

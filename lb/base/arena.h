@@ -14,7 +14,8 @@ struct fl_arena {
 		0                                                                                  \
 	}
 
-/* Zeroed memory aligned for pointers and integers, valid until reset or fini; NULL when there is none. */
+/* Zeroed memory aligned for pointers and integers, valid until reset or fini; NULL when there is
+ * none. */
 void *fl_arena_alloc(struct fl_arena *arena, size_t size);
 /* The same without alignment or zeroing, for text. */
 char *fl_arena_text(struct fl_arena *arena, size_t size);

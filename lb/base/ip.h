@@ -21,10 +21,10 @@ struct fl_ip {
 
 struct fl_prefix {
 	struct fl_ip ip; /* host bits are zero */
-	uint8_t len; /* of the mapped form: an IPv4 /24 has 120 */
+	uint8_t len;	 /* of the mapped form: an IPv4 /24 has 120 */
 };
 
-#define FL_IP_STRLEN 46 /* with the final NUL */
+#define FL_IP_STRLEN 46			     /* with the final NUL */
 #define FL_IP_PORT_STRLEN (FL_IP_STRLEN + 8) /* "[v6]:65535" */
 #define FL_PREFIX_STRLEN (FL_IP_STRLEN + 4)
 
@@ -36,11 +36,12 @@ bool fl_ip_equal(const struct fl_ip *a, const struct fl_ip *b);
 /* Write the canonical text (RFC 5952 for IPv6; plain dotted quad for IPv4) and return buf. */
 const char *fl_ip_format(const struct fl_ip *ip, char buf[static FL_IP_STRLEN]);
 /* "10.0.0.1:80" or "[fd00::1]:80" */
-const char *fl_ip_port_format(const struct fl_ip *ip, uint16_t port, char buf[static FL_IP_PORT_STRLEN]);
+const char *fl_ip_port_format(const struct fl_ip *ip, uint16_t port,
+			      char buf[static FL_IP_PORT_STRLEN]);
 
 bool fl_ip_is_loopback(const struct fl_ip *ip);
 bool fl_ip_is_link_local(const struct fl_ip *ip);
-bool fl_ip_is_multicast(const struct fl_ip *ip); /* IPv4 broadcast counts */
+bool fl_ip_is_multicast(const struct fl_ip *ip);   /* IPv4 broadcast counts */
 bool fl_ip_is_unspecified(const struct fl_ip *ip); /* 0.0.0.0/8 or :: */
 
 /* "10.0.0.0/8"; blanks around it are not accepted. Host bits are cleared. 0 or -EINVAL. */

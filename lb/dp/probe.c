@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What this kernel can do and how fast it ticks: jiffies are the datapath's clock because reading them is free. */
+/* What this kernel can do and how fast it ticks: jiffies are the datapath's clock because reading
+ * them is free. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
