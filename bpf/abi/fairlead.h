@@ -433,11 +433,12 @@ struct fl_config {
 	struct fl_addr node_addr4, node_addr6;
 };
 
-#define FL_MAP_NAMES(X)                                                                            \
-	X(frontends)                                                                               \
-	X(backends)                                                                                \
-	X(lines) X(ranges) X(affinity) X(members) X(local) X(devices) X(next_hops) X(flows4)       \
-		X(flows6) X(overflow4) X(overflow6) X(sockets) X(stats) X(meta)
+/* clang-format off */
+#define FL_MAP_NAMES(X) \
+	X(frontends) X(backends) X(lines) X(ranges) X(affinity) X(members) X(local) \
+	X(devices) X(next_hops) X(flows4) X(flows6) X(overflow4) X(overflow6) \
+	X(sockets) X(stats) X(meta)
+/* clang-format on */
 
 #define FL_NEXT_HOPS 4096 /* a power of two */
 
