@@ -80,7 +80,7 @@ static __always_inline bool source_of(struct bpf_sock_addr *ctx, bool v6,
 		ret_source->w[3] = sk->src_ip4;
 	}
 	if (fl_addr_is_zero(ret_source) && on_host(ctx))
-		*ret_source = v6 ? fl_config.node_addr6 : fl_config.node_addr4;
+		fl_node_addr(v6, ret_source);
 	return !fl_addr_is_zero(ret_source);
 }
 

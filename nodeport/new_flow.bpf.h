@@ -101,7 +101,7 @@ static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const 
 	if (!hairpin && !local && !(v->hop.flags & FL_DEVICE_EXTERNAL))
 		return FL_SOURCE_KEEP;
 	device = bpf_map_lookup_elem(&fl_devices, &v->hop.ifindex);
-	v->to.saddr = v6 ? fl_config.node_addr6 : fl_config.node_addr4;
+	fl_node_addr(v6, &v->to.saddr);
 	if (device) {
 		struct fl_addr *addr = v6 ? &device->addr6 : &device->addr4;
 

@@ -74,3 +74,13 @@ static __always_inline void fl_addr_map4(struct fl_addr *a)
 	a->w[1] = 0;
 	a->w[2] = bpf_htonl(0xffff);
 }
+
+/*
+ * The node's own address of a family; zero: none. Word by word: of a whole structure clang 14 takes
+ * the copy for a copy of its initialiser, volatile or not.
+ */
+static __always_inline void fl_node_addr(bool v6, struct fl_addr *ret_addr)
+{
+	for (int i = 0; i < 4; i++)
+		ret_addr->w[i] = v6 ? fl_config.node_addr6.w[i] : fl_config.node_addr4.w[i];
+}
