@@ -174,14 +174,14 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	__u64 hash;
 
 	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	/* never from a wire: the kernel drops these itself */
+	if (fl_packet_martian(v6, &p->tuple))
+		return;
 	fe = fl_new_frontend(v6, p, v);
 	if (!fe)
 		return;
-	/* never from a wire: the kernel drops these itself */
-	if (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) {
-		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) /* nor this */
 		return;
-	}
 	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) ||
 	    fl_addr_is_pod(v6, &p->tuple.saddr))
 		client = FL_CLIENT_POD;

@@ -96,7 +96,15 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, bool v6, 
 	return 0;
 }
 
-/* A source that no packet from a network may have: the kernel drops it, we must not forward it. */
+static __always_inline bool fl_addr_is_mapped(const struct fl_addr *a)
+{
+	return !a->w[0] && !a->w[1] && a->w[2] == bpf_htonl(0xffff);
+}
+
+/*
+ * Addresses that no packet from a network may have: the kernel drops it, we must not forward it. A mapped
+ * destination in IPv6 would find the frontends of IPv4.
+ */
 static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t)
 {
 	if (v6) {
@@ -104,9 +112,10 @@ static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t
 
 		if (first >> 24 == 0xff || first >> 22 == 0xfe80 >> 6)
 			return true;
-		/* ::, ::1 and mapped IPv4 */
-		return !t->saddr.w[0] && !t->saddr.w[1] &&
-		       (!t->saddr.w[2] || t->saddr.w[2] == bpf_htonl(0xffff));
+		if (fl_addr_is_mapped(&t->saddr) || fl_addr_is_mapped(&t->daddr))
+			return true;
+		/* ::, ::1 and the like */
+		return !(t->saddr.w[0] | t->saddr.w[1] | t->saddr.w[2]);
 	} else {
 		__u32 a = bpf_ntohl(t->saddr.w[3]);
 
