@@ -17,17 +17,9 @@
 #define MAX_TESTS 32
 
 static int (*const topics[])(struct world *) = {
-	frontend_tests,
-	foreign_tests,
-	local_tests,
-	remote_tests,
-	unroutable_tests,
-	checksum_tests,
-	state_tests,
-	change_tests,
-	pair_tests,
-	table_tests,
-	flood_tests,
+	frontend_tests, foreign_tests, local_tests,    remote_tests, unroutable_tests,
+	checksum_tests, state_tests,   change_tests,   pair_tests,   table_tests,
+	flood_tests,	snat_tests,    affinity_tests, policy_tests, client_tests,
 };
 
 static int reset(void **state)
@@ -55,13 +47,13 @@ int run_topic(const char *name, const struct CMUnitTest *tests, size_t n, struct
 static int settle(struct world *world, struct fl_err *err)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	cpu_set_t first;
+	cpu_set_t one;
 	uint32_t hz = fl_dp_kernel_hz();
 	int r;
 
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	sched_setaffinity(0, sizeof(first), &first);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	r = net_init(&world->net, err);
 	for (int i = 0; i < PLANES && !r; i++)

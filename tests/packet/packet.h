@@ -42,3 +42,7 @@ int change_tests(struct world *world);
 int pair_tests(struct world *world);
 int table_tests(struct world *world);
 int flood_tests(struct world *world);
+int snat_tests(struct world *world);
+int affinity_tests(struct world *world);
+int policy_tests(struct world *world);
+int client_tests(struct world *world);
