@@ -27,6 +27,7 @@
 
 #define STANDARD_MOUNT "/sys/fs/bpf"
 #define OUR_MOUNT_SOURCE "fairlead" /* marks a mount that we made and may take away */
+#define UNFINISHED "~"		    /* ends a name that is not the object's last one yet */
 
 static const char *const subdirs[] = {"maps", "links", "programs"};
 
@@ -248,6 +249,8 @@ int fl_bpffs_open(const char *dir, unsigned int flags, struct fl_bpffs *ret_fs, 
 	r = open_subdirs(&fs, flags & FL_BPFFS_CREATE, err);
 	if (r)
 		return r;
+	if (flags & FL_BPFFS_CREATE && flags & FL_BPFFS_LOCK)
+		fl_bpffs_mend(&fs);
 	ret_fs->path = TAKE_PTR(fs.path);
 	ret_fs->dir_fd = TAKE_FD(fs.dir_fd);
 	return 0;
@@ -273,7 +276,7 @@ int fl_bpffs_pin(const struct fl_bpffs *fs, const char *sub, const char *name, i
 {
 	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name), *tmp = NULL;
 
-	if (!path || asprintf(&tmp, "%s~", path) < 0)
+	if (!path || asprintf(&tmp, "%s" UNFINISHED, path) < 0)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	unlink(tmp); /* what a crash left */
 	if (bpf_obj_pin(fd, tmp))
@@ -329,6 +332,36 @@ int fl_bpffs_each(const struct fl_bpffs *fs, const char *sub,
 			r = fn(e->d_name, arg);
 	closedir(d);
 	return r;
+}
+
+struct mend {
+	const struct fl_bpffs *fs;
+	const char *sub;
+};
+
+static int mend_one(const char *name, void *arg)
+{
+	const struct mend *m = arg;
+	size_t len = strlen(name) - strlen(UNFINISHED);
+	_cleanup_free_ char *from = NULL, *to = NULL;
+
+	if (strlen(name) <= strlen(UNFINISHED) || strcmp(name + len, UNFINISHED))
+		return 0;
+	from = fl_bpffs_path(m->fs, m->sub, name);
+	to = from ? strndup(from, strlen(from) - strlen(UNFINISHED)) : NULL;
+	if (!to)
+		return -ENOMEM;
+	/* a set of maps is whole or it is made anew, so there nothing is finished */
+	if (!strcmp(m->sub, "maps") || !access(to, F_OK) || rename(from, to))
+		unlink(from);
+	return 0;
+}
+
+void fl_bpffs_mend(const struct fl_bpffs *fs)
+{
+	for (size_t i = 0; i < sizeof(subdirs) / sizeof(subdirs[0]); i++)
+		fl_bpffs_each(fs, subdirs[i], mend_one,
+			      &(struct mend){.fs = fs, .sub = subdirs[i]});
 }
 
 static bool is_mount_root(int dir_fd)

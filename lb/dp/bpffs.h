@@ -47,6 +47,12 @@ int fl_bpffs_pin(const struct fl_bpffs *fs, const char *sub, const char *name, i
 /* A new descriptor of a pinned object, or -errno. */
 int fl_bpffs_get(const struct fl_bpffs *fs, const char *sub, const char *name, bool read_only);
 int fl_bpffs_unpin(const struct fl_bpffs *fs, const char *sub, const char *name);
+/*
+ * Give their names to links and programs that an agent had pinned but not named yet when it was
+ * killed. Such a link keeps its place on the device, so that nothing else can be attached there.
+ * Done by fl_bpffs_open() for whoever may create and has the lock.
+ */
+void fl_bpffs_mend(const struct fl_bpffs *fs);
 
 /* Call fn for each name in DIR/sub. A missing directory has none. Stops at non-zero, which is
  * returned. */

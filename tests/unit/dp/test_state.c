@@ -2,10 +2,12 @@
 /* What of the datapath's state can be judged without a kernel: names, rates, and directories that
  * are refused. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -125,6 +127,68 @@ static void test_links_are_not_followed(void **state)
 	assert_true(r == -ELOOP || r == -ENOTDIR);
 }
 
+static void touch(const char *dir, const char *name)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(name, f);
+	fclose(f);
+}
+
+/* What is in the file, "" when there is none; removes it. */
+static const char *take(const char *dir, const char *name, char buf[static 64])
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "r");
+	buf[0] = '\0';
+	if (f) {
+		assert_non_null(fgets(buf, 64, f));
+		fclose(f);
+		unlink(path);
+	}
+	return buf;
+}
+
+/*
+ * robustness A2: an agent killed between pinning and naming. The link holds the device; when it
+ * stayed without its name the next agent found the device taken by "another XDP program".
+ */
+static void test_unfinished_names_are_finished(void **state)
+{
+	static const char *const dirs[] = {"maps", "links", "programs"};
+	const char *dir = *state;
+	struct fl_bpffs fs = {.path = *state, .dir_fd = open(dir, O_RDONLY | O_DIRECTORY)};
+	char path[64], buf[64];
+
+	assert_true(fs.dir_fd >= 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(mkdirat(fs.dir_fd, dirs[i], 0700), 0);
+	touch(dir, "links/xdp-2~");
+	touch(dir, "links/tc-ingress-2");
+	touch(dir, "links/tc-ingress-2~");
+	touch(dir, "programs/netns-1~");
+	touch(dir, "maps/meta~");
+	touch(dir, "maps/lines");
+	fl_bpffs_mend(&fs);
+	assert_string_equal(take(dir, "links/xdp-2", buf), "links/xdp-2~");
+	assert_string_equal(take(dir, "links/tc-ingress-2", buf), "links/tc-ingress-2");
+	assert_string_equal(take(dir, "programs/netns-1", buf), "programs/netns-1~");
+	assert_string_equal(take(dir, "maps/lines", buf), "maps/lines");
+	close(fs.dir_fd);
+	/* and nothing else is left: a set of maps is whole or it is made anew */
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, dirs[i]);
+		assert_int_equal(rmdir(path), 0);
+	}
+}
+
 static void test_nothing_to_clean_up_is_success(void **state)
 {
 	size_t removed = 1;
@@ -155,6 +219,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_directories_that_are_no_state, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_unfinished_names_are_finished, make_dir,
+						remove_dir),
 		cmocka_unit_test_setup_teardown(test_nothing_to_clean_up_is_success, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_readers_hear_that_there_is_no_datapath,
