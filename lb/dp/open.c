@@ -4,7 +4,9 @@
  * load.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
@@ -62,9 +64,27 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 	return r;
 }
 
+/* Asked before anything is made, so that a wrong setting leaves no half datapath behind. */
+static int check_cgroup(const char *path, struct fl_err *err)
+{
+	struct statfs st;
+
+	if (!*path)
+		return 0;
+	if (statfs(path, &st))
+		return fl_err_set(err, -errno, "cannot open cgroup %s: %s", path, strerror(errno));
+	if ((unsigned long)st.f_type != CGROUP2_SUPER_MAGIC)
+		return fl_err_set(err, -EINVAL, "%s is not a cgroup v2 directory", path);
+	return 0;
+}
+
 static int find_cgroup(struct fl_dp *dp, const char *wanted, struct fl_err *err)
 {
 	if (wanted) {
+		int r = check_cgroup(wanted, err);
+
+		if (r)
+			return r;
 		dp->cgroup = strdup(wanted);
 		return dp->cgroup ? 0 : -ENOMEM;
 	}
