@@ -45,7 +45,9 @@ struct {
 /* Token buckets of one CPU; each object has its own, they are not pinned. */
 struct fl_bucket_rate {
 	__u32 stamp; /* jiffies of the last refill */
-	__u32 tokens;
+	__u32 pad;
+	__u64 parts; /* fl_config.hz of them make a token, so that each jiffy brings a whole number
+		      */
 };
 
 enum fl_rate {
@@ -66,7 +68,7 @@ static __always_inline bool fl_rate_take(__u32 which, __u32 per_second)
 {
 	struct fl_bucket_rate *rate;
 	__u32 now, since;
-	__u64 tokens;
+	__u64 parts;
 
 	if (!per_second)
 		return true;
@@ -75,19 +77,19 @@ static __always_inline bool fl_rate_take(__u32 which, __u32 per_second)
 		return true;
 	now = fl_now();
 	since = now - rate->stamp;
-	tokens = rate->tokens;
+	parts = rate->parts;
 	if (since) {
 		if (since > fl_config.hz)
 			since = fl_config.hz;
-		tokens += (__u64)since * per_second / fl_config.hz;
-		if (tokens > per_second)
-			tokens = per_second;
+		parts += (__u64)since * per_second;
+		if (parts > (__u64)per_second * fl_config.hz)
+			parts = (__u64)per_second * fl_config.hz;
 		rate->stamp = now;
 	}
-	if (!tokens) {
-		rate->tokens = 0;
+	if (parts < fl_config.hz) {
+		rate->parts = parts;
 		return false;
 	}
-	rate->tokens = tokens - 1;
+	rate->parts = parts - fl_config.hz;
 	return true;
 }
