@@ -46,3 +46,6 @@ int snat_tests(struct world *world);
 int affinity_tests(struct world *world);
 int policy_tests(struct world *world);
 int client_tests(struct world *world);
+int reject_tests(struct world *world);
+int rate_tests(struct world *world);
+int egress_tests(struct world *world);

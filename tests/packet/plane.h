@@ -61,13 +61,14 @@ struct fl_flow_head *plane_head(const struct plane *plane, enum fl_family family
 size_t plane_count(const struct plane *plane, enum fl_family family); /* flows of any state */
 bool plane_may_use_port(const struct plane *plane, uint16_t port);    /* for masquerading */
 
-/* Set a rate limit's bucket: tokens left, and when it was refilled. Index as in the programs. */
+/* Set a rate limit's bucket: what is left, and when it was refilled. Index as in the programs. */
 enum rate {
 	RATE_NEW_FLOW,
 	RATE_REJECT,
 };
 struct rate_bucket {
-	uint32_t stamp, tokens;
+	uint32_t stamp, pad;
+	uint64_t parts; /* hz of them are a token */
 };
 struct rate_bucket plane_rate_get(const struct plane *plane, enum fl_object_id id, enum rate rate);
 void plane_rate_set(const struct plane *plane, enum fl_object_id id, enum rate rate,

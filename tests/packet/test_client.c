@@ -265,7 +265,8 @@ static void test_local_backends_are_masqueraded_on_request(void **state)
 			scene.keep_source = keep;
 			plane_reset(p);
 			plane_rate_set(p, FL_OBJECT_TC, RATE_NEW_FLOW,
-				       (struct rate_bucket){plane_now(p), 10});
+				       (struct rate_bucket){.stamp = plane_now(p),
+							    .parts = 10 * p->config.hz});
 			scene_set(p, &scene, fe);
 			base = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
 			ask(p, PROG_TC_INGRESS, DEV_EXT0, &base, &src, &s, &r);
