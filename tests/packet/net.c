@@ -170,17 +170,18 @@ static int load_pass(struct fl_err *err)
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", insns, 2, NULL);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", insns, 2, &opts);
 
 	return fd < 0 ? fl_err_set(err, -errno, "cannot load a program: %s", strerror(errno)) : fd;
 }
 
 int net_init(struct net *net, struct fl_err *err)
 {
-	_cleanup_close_ int pass = -1;
 	int r;
 
 	memset(net, 0, sizeof(*net));
+	net->pass_fd = -1;
 	for (int i = 0; i < DEVS; i++)
 		net->xdp_link_fd[i] = -1;
 	for (int i = 0; i < PLACES; i++)
@@ -196,7 +197,7 @@ int net_init(struct net *net, struct fl_err *err)
 	if (!r)
 		r = write_file("/proc/sys/net/ipv6/conf/all/forwarding", "1", err);
 	if (!r)
-		r = pass = load_pass(err);
+		r = net->pass_fd = load_pass(err);
 	for (int i = 0; i < DEVS && r >= 0; i++) {
 		char peer[IF_NAMESIZE];
 
@@ -206,7 +207,7 @@ int net_init(struct net *net, struct fl_err *err)
 			r = get_device(peer, &net->peer_ifindex[i], net->peer_mac[i], err);
 		if (r)
 			break;
-		net->xdp_link_fd[i] = bpf_link_create(pass, net->ifindex[i], BPF_XDP, NULL);
+		net->xdp_link_fd[i] = bpf_link_create(net->pass_fd, net->ifindex[i], BPF_XDP, NULL);
 		if (net->xdp_link_fd[i] < 0)
 			r = fl_err_set(err, -errno, "cannot attach XDP: %s", strerror(errno));
 	}
@@ -217,4 +218,5 @@ void net_fini(struct net *net)
 {
 	for (int i = 0; i < DEVS; i++)
 		fl_closep(&net->xdp_link_fd[i]);
+	fl_closep(&net->pass_fd);
 }

@@ -49,6 +49,7 @@ struct net {
 	uint8_t peer_mac[DEVS][ETH_ALEN];
 	/* of the neighbour packets to that place are handed to */
 	uint8_t gateway_mac[PLACES][ETH_ALEN];
+	int pass_fd;	       /* an XDP program that lets everything pass */
 	int xdp_link_fd[DEVS]; /* XDP runs may only pretend to come from devices that have XDP on */
 };
 

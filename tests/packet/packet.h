@@ -49,3 +49,7 @@ int client_tests(struct world *world);
 int reject_tests(struct world *world);
 int rate_tests(struct world *world);
 int egress_tests(struct world *world);
+int live_tests(struct world *world);
+int socket_tests(struct world *world);
+int datagram_tests(struct world *world);
+int coverage_tests(struct world *world); /* last: whether the others reached every reason */

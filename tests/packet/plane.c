@@ -210,7 +210,7 @@ static void empty(int fd, const struct fl_map_desc *d)
 		assert_int_equal(bpf_map_delete_elem(fd, key), 0);
 }
 
-static uint64_t read_counter(const struct plane *p, uint32_t counter)
+uint64_t plane_total(const struct plane *p, uint32_t counter)
 {
 	uint64_t value[MAX_CPUS] = {0}, sum = 0;
 
@@ -257,13 +257,13 @@ void plane_reset(struct plane *p)
 	memset(p->maps.flows6, 0, p->maps.n_flows6 * sizeof(*p->maps.flows6));
 	p->next_line = 1;
 	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++)
-		p->seen[i] = read_counter(p, i);
+		p->seen[i] = plane_total(p, i);
 	add_node(p);
 }
 
 uint64_t plane_counter(const struct plane *p, uint32_t counter)
 {
-	return read_counter(p, counter) - p->seen[counter];
+	return plane_total(p, counter) - p->seen[counter];
 }
 
 uint32_t plane_now(struct plane *p)

@@ -53,6 +53,7 @@ void plane_close(struct plane *plane);
 /* Empty all maps, then tell it the node's addresses and devices. Every test begins so. */
 void plane_reset(struct plane *plane);
 
+uint64_t plane_total(const struct plane *p, uint32_t counter);	     /* since it was loaded */
 uint64_t plane_counter(const struct plane *plane, uint32_t counter); /* since plane_reset() */
 uint32_t plane_now(struct plane *plane); /* the datapath's clock, jiffies */
 
