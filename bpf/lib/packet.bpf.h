@@ -102,8 +102,8 @@ static __always_inline bool fl_addr_is_mapped(const struct fl_addr *a)
 }
 
 /*
- * Addresses that no packet from a network may have: the kernel drops it, we must not forward it. A mapped
- * destination in IPv6 would find the frontends of IPv4.
+ * Addresses that no packet from a network may have: the kernel drops it, we must not forward it. A
+ * mapped destination in IPv6 would find the frontends of IPv4.
  */
 static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t)
 {
