@@ -37,8 +37,8 @@ static void count_problem(const struct fl_problem *p, void *arg)
 	size_t *counts = arg;
 
 	counts[p->level]++;
-	fprintf(stderr, "%s:%u: %s: %s%s%s\n", p->file, p->line, fl_problem_level_name(p->level),
-		p->object, *p->object ? ": " : "", p->reason);
+	fl_log_plain("%s:%u: %s: %s%s%s", p->file, p->line, fl_problem_level_name(p->level),
+		     p->object, *p->object ? ": " : "", p->reason);
 }
 
 /* --check: settings were read already; read the manifests and say what is wrong with them. */
@@ -57,7 +57,7 @@ static int check(const struct fl_settings *settings)
 	if (!r)
 		r = fl_source_load(source, &err);
 	if (r) {
-		fprintf(stderr, "fairleadd: %s\n", err.text[0] ? err.text : strerror(-r));
+		fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));
 		return EXIT_FAILED;
 	}
 	printf("configuration is good; %zu Services, %zu EndpointSlices, %zu errors, %zu "
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	r = fl_options_parse(argc, argv, &settings, on_note, NULL, &err);
 	if (r) {
-		fprintf(stderr, "fairleadd: %s\n", err.text[0] ? err.text : strerror(-r));
+		fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));
 		return r == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
 	}
 	if (settings.help) {

@@ -56,20 +56,11 @@ static bool printable(const char *text, size_t n)
 	return n > 1 && !(c == 0xc2 && (unsigned char)text[1] < 0xa0);
 }
 
-size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
-			  enum fl_log_level level, const char *fmt, va_list ap)
+/* Append a message of one line; returns the new length. */
+static size_t put_escaped(char buf[static FL_LOG_LINE_MAX], size_t out, const char *message)
 {
-	char message[FL_LOG_LINE_MAX];
-	size_t len, out;
-	struct tm tm;
+	size_t len = strlen(message);
 
-	gmtime_r(&when->tv_sec, &tm);
-	out = strftime(buf, FL_LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-	out += (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out, ".%03ldZ %-5s ",
-				when->tv_nsec / 1000000, names[level]);
-	if (vsnprintf(message, sizeof(message), fmt, ap) < 0)
-		message[0] = '\0';
-	len = strlen(message);
 	while (len && message[len - 1] == '\n')
 		len--;
 	for (size_t i = 0; i < len && out + 6 < FL_LOG_LINE_MAX;) {
@@ -89,6 +80,44 @@ size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespe
 	buf[out++] = '\n';
 	buf[out] = '\0';
 	return out;
+}
+
+size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
+			  enum fl_log_level level, const char *fmt, va_list ap)
+{
+	char message[FL_LOG_LINE_MAX];
+	struct tm tm;
+	size_t out;
+
+	gmtime_r(&when->tv_sec, &tm);
+	out = strftime(buf, FL_LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	out += (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out, ".%03ldZ %-5s ",
+				when->tv_nsec / 1000000, names[level]);
+	if (vsnprintf(message, sizeof(message), fmt, ap) < 0)
+		message[0] = '\0';
+	return put_escaped(buf, out, message);
+}
+
+size_t fl_log_plain_format(char buf[static FL_LOG_LINE_MAX], const char *fmt, va_list ap)
+{
+	char message[FL_LOG_LINE_MAX];
+
+	if (vsnprintf(message, sizeof(message), fmt, ap) < 0)
+		message[0] = '\0';
+	return put_escaped(buf, 0, message);
+}
+
+void fl_log_plain(const char *fmt, ...)
+{
+	char line[FL_LOG_LINE_MAX];
+	va_list ap;
+	size_t len;
+
+	va_start(ap, fmt);
+	len = fl_log_plain_format(line, fmt, ap);
+	va_end(ap);
+	if (write(STDERR_FILENO, line, len) < 0)
+		errno = 0; /* nobody is left to tell */
 }
 
 void fl_log(enum fl_log_level level, const char *fmt, ...)

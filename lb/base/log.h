@@ -45,6 +45,11 @@ size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespe
 			  enum fl_log_level level, const char *fmt, va_list ap)
 	__attribute__((format(printf, 4, 0)));
 
+/* A line for somebody at a terminal: without time and level, escaped all the same. */
+void fl_log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+size_t fl_log_plain_format(char buf[static FL_LOG_LINE_MAX], const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
 /* At most `burst` messages per `window_ms`. Zero-initialise; one for each message that may repeat.
  */
 struct fl_log_limit {

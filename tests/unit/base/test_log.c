@@ -52,6 +52,27 @@ static void test_log_line_is_one_line(void **state)
 	}
 }
 
+static size_t plain(char buf[static FL_LOG_LINE_MAX], const char *fmt, ...)
+{
+	va_list ap;
+	size_t len;
+
+	va_start(ap, fmt);
+	len = fl_log_plain_format(buf, fmt, ap);
+	va_end(ap);
+	return len;
+}
+
+/* robustness E9: what --check prints is text of a file too */
+static void test_plain_lines_are_escaped_as_well(void **state)
+{
+	char buf[FL_LOG_LINE_MAX];
+
+	assert_int_equal(plain(buf, "%s:%d: %s", "a.yaml", 3, "\033[31mx\nfake"),
+			 strlen("a.yaml:3: \\x1b[31mx\\nfake\n"));
+	assert_string_equal(buf, "a.yaml:3: \\x1b[31mx\\nfake\n");
+}
+
 static void test_log_line_is_cut(void **state)
 {
 	char buf[FL_LOG_LINE_MAX], message[3 * FL_LOG_LINE_MAX];
@@ -104,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_log_line_is_one_line),
+		cmocka_unit_test(test_plain_lines_are_escaped_as_well),
 		cmocka_unit_test(test_log_line_is_cut),
 		cmocka_unit_test(test_log_levels),
 		cmocka_unit_test(test_log_limit),
