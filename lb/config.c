@@ -197,6 +197,13 @@ static int set_oom(struct reader *r, const struct fl_value *value, const char *k
 	return 0;
 }
 
+static void say_useless(struct reader *r, const struct fl_value *value, const char *key)
+{
+	if (!is_unset(value))
+		say(r, false, "%s:%u: %s is accepted, and has no effect yet", r->file,
+		    fl_value_line(value), key);
+}
+
 /* 1: the field is not in the table. */
 static int kube_field(struct reader *r, const struct fl_value *value, const char *key)
 {
@@ -213,8 +220,10 @@ static int kube_field(struct reader *r, const struct fl_value *value, const char
 		case OOM:
 			return set_oom(r, value, key);
 		case HEALTHZ:
+			say_useless(r, value, key);
 			return set_address(r, &r->settings->healthz_address, value, key);
 		case METRICS:
+			say_useless(r, value, key);
 			return set_address(r, &r->settings->metrics_address, value, key);
 		case IGNORED:
 			if (!is_unset(value))

@@ -16,7 +16,6 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/model/detect.h"
-#include "nodeport/ports.h"
 
 #define F(field) offsetof(struct fl_settings, field)
 #define OPTION(option, key, type, field, arg, help)                                                \
@@ -406,38 +405,15 @@ static int pods_by_interface(struct fl_settings *s)
 
 int fl_settings_finish(struct fl_settings *s, struct fl_err *err)
 {
-	struct fl_port_span span;
-	enum fl_detect_mode detect;
-	struct fl_prefix prefix;
-	struct fl_ip ip;
 	int r = finish_node(s, err);
 
+	if (!r)
+		r = fl_settings_check(s, err);
 	if (r)
 		return r;
-	if (!s->manifests.n)
-		return fl_err_set(err, -EINVAL, "no source of objects: give --manifests DIR");
-	if (fl_port_span_parse(s->node_port_range, &span) || !span.first)
-		return fl_err_set(err, -EINVAL,
-				  "nodePortRange \"%s\" is not a range like 30000-32767",
-				  s->node_port_range);
-	for (size_t i = 0; i < s->cluster_cidr.n; i++)
-		if (fl_prefix_parse(s->cluster_cidr.items[i], &prefix))
-			return fl_err_set(err, -EINVAL, "cluster CIDR \"%s\" is not a CIDR",
-					  s->cluster_cidr.items[i]);
-	if (s->bind_address && *s->bind_address && fl_ip_parse(s->bind_address, &ip))
-		return fl_err_set(err, -EINVAL, "bindAddress \"%s\" is not an address",
-				  s->bind_address);
-	if (s->detect_mode && fl_detect_mode_parse(s->detect_mode, &detect))
-		return fl_err_set(
-			err, -EINVAL,
-			"detectLocalMode \"%s\" is none of ClusterCIDR, NodeCIDR, BridgeInterface, "
-			"InterfaceNamePrefix",
-			s->detect_mode);
 	r = pods_by_interface(s);
 	if (r)
 		return fl_err_set(err, r, "out of memory");
-	if (!*s->bpffs || !*s->socket)
-		return fl_err_set(err, -EINVAL, "bpffs and socket must not be empty");
 	/* "auto" is what no pattern means */
 	if (s->devices.n == 1 && !strcmp(s->devices.items[0], "auto"))
 		strings_clear(&s->devices);

@@ -105,6 +105,8 @@ const struct fl_setting *fl_setting_by_key(const char *key);	   /* or NULL */
  * rule 9.4.
  */
 int fl_settings_finish(struct fl_settings *settings, struct fl_err *err);
+/* settings_check.c: the judging part of it. */
+int fl_settings_check(const struct fl_settings *settings, struct fl_err *err);
 
 /* "24h0m0s", "1.5s", "200ms", or a number of `unit_ms`. 0 or -EINVAL. */
 int fl_duration_parse(const char *text, uint32_t unit_ms, uint64_t *ret_ms);

@@ -12,6 +12,7 @@
 #include "lb/config.c"
 #include "lb/options.c"
 #include "lb/settings.c"
+#include "lb/settings_check.c"
 
 static char notes[2048];
 
@@ -96,7 +97,8 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 	assert_int_equal(s->node_port_addresses.n, 2);
 	assert_string_equal(s->metrics_address, "127.0.0.1:10249");
 	assert_int_equal(s->oom_score_adj, FL_OOM_SCORE_BIAS - 998);
-	assert_string_equal(notes, "f.yaml:36: mode is ignored\n");
+	assert_string_equal(notes, "f.yaml:35: metricsBindAddress is accepted, and has no effect "
+				   "yet\nf.yaml:36: mode is ignored\n");
 }
 
 static void test_unknown_kube_proxy_fields_are_warned_of(void **state)
@@ -272,6 +274,40 @@ static void test_wrong_command_lines(void **state)
 	WRONG("cannot read /nonexistent/file", "--manifests", "/a", "--config",
 	      "/nonexistent/file");
 	WRONG("node's name is empty", "--manifests", "/a", "--node", " ");
+	WRONG("\"10.0.0.0/40\" is neither a CIDR nor", "--manifests", "/a", "--nodeport-addresses",
+	      "primary,10.0.0.0/40");
+	WRONG("is longer than 107 bytes", "--manifests", "/a", "--socket",
+	      "/an/address/of/a/unix/socket/has/room/for/no/more/than/one/hundred/and/seven/bytes/"
+	      "and/this/one/is/a/bit/longer");
+	WRONG("cgroup must not be empty", "--manifests", "/a", "--cgroup", "");
+}
+
+/* What the maps or the programs would refuse at start is refused by --check already. */
+static void test_settings_are_judged_by_those_who_use_them(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} cases[] = {
+		{"maglev: {tableLength: 100}", "tableLength 100 is not a prime up to 131071"},
+		{"detectLocalMode: BridgeInterface", "no interface is named"},
+		{"detectLocalMode: InterfaceNamePrefix\npodInterfaceNamePrefix: muchtoolongaprefix",
+		 "is too long"},
+		{"nodePortRange: 0-10", "nodePortRange \"0-10\""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fl_settings s;
+		struct fl_err err = {""};
+		char text[256];
+
+		snprintf(text, sizeof(text), OWN "manifests: [/a]\n%s\n", cases[i].text);
+		assert_int_equal(fl_settings_init(&s), 0);
+		assert_int_equal(parse(&s, text, &err), 0);
+		assert_int_equal(fl_settings_finish(&s, &err), -EINVAL);
+		if (!strstr(err.text, cases[i].words))
+			fail_msg("\"%s\" has no \"%s\"", err.text, cases[i].words);
+		fl_settings_fini(&s);
+	}
 }
 
 /* rule 5.2: in the interface modes these devices are the pod side */
@@ -327,6 +363,7 @@ int main(void)
 		T(test_auto_is_no_device_name),
 		T(test_command_line_beats_the_file),
 		T(test_wrong_command_lines),
+		T(test_settings_are_judged_by_those_who_use_them),
 		T(test_interface_modes_name_pod_devices),
 		T(test_help_and_version_need_nothing_else),
 		T(test_every_option_is_in_the_help),
