@@ -34,8 +34,9 @@ static bool holds_node_ip(const struct fl_network *network, const struct fl_netd
 	return false;
 }
 
-enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
-				   const struct fl_device_rules *rules)
+static enum fl_device_role wanted_role(const struct fl_network *network,
+				       const struct fl_netdev *device,
+				       const struct fl_device_rules *rules)
 {
 	if (device->loopback)
 		return FL_ROLE_NONE;
@@ -49,6 +50,31 @@ enum fl_device_role fl_device_role(const struct fl_network *network, const struc
 	    holds_node_ip(network, device, rules))
 		return FL_ROLE_EXTERNAL;
 	return FL_ROLE_NONE;
+}
+
+enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
+				   const struct fl_device_rules *rules)
+{
+	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
+}
+
+bool fl_device_is_unfit(const struct fl_network *network, const struct fl_netdev *device,
+			const struct fl_device_rules *rules)
+{
+	return device->headerless && wanted_role(network, device, rules) != FL_ROLE_NONE;
+}
+
+bool fl_device_is_dead_end(const struct fl_network *network, const struct fl_netdev *device,
+			   enum fl_family family)
+{
+	if (device->forwarding[family])
+		return false;
+	for (size_t i = 0; i < network->n_addresses; i++)
+		if (network->addresses[i].ifindex == device->ifindex &&
+		    network->addresses[i].global &&
+		    fl_ip_family(&network->addresses[i].ip) == family)
+			return true;
+	return false;
 }
 
 bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,

@@ -22,11 +22,21 @@ struct fl_device_rules {
 };
 
 /*
- * What a device is to us. The loopback device is nothing, whatever the patterns say. Named as
+ * What a device is to us. The loopback device is nothing, whatever the patterns say, nor is one
+ * whose packets have no Ethernet header, which our programs would take for one. Named as
  * external beats named as pod-side; named as pod-side beats what was found.
  */
 enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
 				   const struct fl_device_rules *rules);
+
+/* Whether only the missing Ethernet header keeps the device from being served. */
+bool fl_device_is_unfit(const struct fl_network *network, const struct fl_netdev *device,
+			const struct fl_device_rules *rules);
+
+/* Whether the device has addresses of the family, but the kernel routes nothing that comes in by
+ * it: what is balanced to a pod or another node is then dropped for want of a route. */
+bool fl_device_is_dead_end(const struct fl_network *network, const struct fl_netdev *device,
+			   enum fl_family family);
 
 /*
  * The address of `family` to masquerade with when leaving by that device: one of the node's own

@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <stdlib.h>
@@ -32,6 +35,21 @@ static void *grow(void *array, size_t n, size_t size)
 	return n & (n - 1) ? array : reallocarray(array, n ? n * 2 : 1, size);
 }
 
+/* The device's switches: an array of numbers per family, those of IPv4 counted from 1. */
+static bool is_switched_on(struct nlattr *families, int family, int conf, int at)
+{
+	struct nlattr *specific =
+		families ? nla_find(nla_data(families), nla_len(families), family) : NULL;
+	struct nlattr *values =
+		specific ? nla_find(nla_data(specific), nla_len(specific), conf) : NULL;
+	int32_t value;
+
+	if (!values || nla_len(values) < (at + 1) * (int)sizeof(value))
+		return true; /* not known to be off */
+	memcpy(&value, (char *)nla_data(values) + (size_t)at * sizeof(value), sizeof(value));
+	return value;
+}
+
 static int on_link(struct nl_msg *msg, void *arg)
 {
 	struct scan *s = arg;
@@ -47,6 +65,11 @@ static int on_link(struct nl_msg *msg, void *arg)
 	dev.ifindex = (unsigned int)ifi->ifi_index;
 	dev.up = ifi->ifi_flags & IFF_UP;
 	dev.loopback = ifi->ifi_flags & IFF_LOOPBACK;
+	dev.headerless = ifi->ifi_type != ARPHRD_ETHER && !dev.loopback;
+	dev.forwarding[FL_IPV4] = is_switched_on(tb[IFLA_AF_SPEC], AF_INET, IFLA_INET_CONF,
+						 IPV4_DEVCONF_FORWARDING - 1);
+	dev.forwarding[FL_IPV6] =
+		is_switched_on(tb[IFLA_AF_SPEC], AF_INET6, IFLA_INET6_CONF, DEVCONF_FORWARDING);
 	snprintf(dev.name, sizeof(dev.name), "%s", nla_get_string(tb[IFLA_IFNAME]));
 	if (tb[IFLA_MTU])
 		dev.mtu = nla_get_u32(tb[IFLA_MTU]);

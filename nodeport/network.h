@@ -18,6 +18,8 @@ struct fl_netdev {
 	uint32_t mtu;
 	uint8_t mac[6];
 	bool up, loopback;
+	bool headerless;		 /* packets have no Ethernet header: tunnels, tun, PPP */
+	bool forwarding[FL_FAMILIES];	 /* the kernel routes what comes in by it */
 	bool default_route[FL_FAMILIES]; /* a default route of the main table leaves by it */
 };
 

@@ -83,7 +83,8 @@ static int on_message(struct nl_msg *msg, void *arg)
 			w->news->next_hops = true;
 		w->news->network = true;
 		break;
-	case RTM_NEWLINK: /* whether it matters shows when the network is scanned */
+	case RTM_NEWNETCONF: /* forwarding was switched */
+	case RTM_NEWLINK:    /* whether it matters shows when the network is scanned */
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
 		w->news->network = true;
@@ -124,10 +125,11 @@ int fl_watch_open(struct fl_watch **ret_watch, struct fl_err *err)
 	nl_socket_disable_seq_check(w->sock);
 	r = nl_connect(w->sock, NETLINK_ROUTE);
 	if (!r)
-		r = nl_socket_add_memberships(w->sock, RTNLGRP_LINK, RTNLGRP_NEIGH,
-					      RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-					      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-					      RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NONE);
+		r = nl_socket_add_memberships(
+			w->sock, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
+			RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+			RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF,
+			RTNLGRP_IPV6_NETCONF, RTNLGRP_NONE);
 	if (!r)
 		r = nl_socket_set_nonblocking(w->sock);
 	if (!r)

@@ -80,6 +80,37 @@ static void test_patterns_replace_what_is_found(void **state)
 	assert_int_equal(role(5, &rules), FL_ROLE_POD);
 }
 
+/* A program that takes the first 14 bytes for an Ethernet header would read garbage. */
+static void test_devices_without_ethernet_header_are_never_served(void **state)
+{
+	static const char *const all[] = {"*"};
+	struct fl_device_rules named = {.external = all, .n_external = 1}, found = {0};
+	struct fl_netdev tunnel = {.ifindex = 2,
+				   .name = "tun0",
+				   .up = true,
+				   .headerless = true,
+				   .default_route = {true, true}};
+
+	assert_int_equal(fl_device_role(&network, &tunnel, &named), FL_ROLE_NONE);
+	assert_int_equal(fl_device_role(&network, &tunnel, &found), FL_ROLE_NONE);
+	assert_true(fl_device_is_unfit(&network, &tunnel, &named));
+	assert_true(fl_device_is_unfit(&network, &tunnel, &found));
+	tunnel.default_route[FL_IPV4] = tunnel.default_route[FL_IPV6] = false;
+	assert_false(fl_device_is_unfit(&network, &tunnel, &found)); /* nobody wants it */
+	tunnel.headerless = false;
+	assert_false(fl_device_is_unfit(&network, &tunnel, &named));
+}
+
+static void test_a_dead_end_has_addresses_but_no_forwarding(void **state)
+{
+	struct fl_netdev dev = {.ifindex = 3, .forwarding = {true, true}};
+
+	assert_false(fl_device_is_dead_end(&network, &dev, FL_IPV4));
+	dev.forwarding[FL_IPV4] = dev.forwarding[FL_IPV6] = false;
+	assert_true(fl_device_is_dead_end(&network, &dev, FL_IPV4));
+	assert_false(fl_device_is_dead_end(&network, &dev, FL_IPV6)); /* no IPv6 address there */
+}
+
 static void test_loopback_is_never_served(void **state)
 {
 	static const char *const all[] = {"*"};
@@ -194,6 +225,9 @@ int main(void)
 		cmocka_unit_test_setup(test_default_routes_and_node_addresses_make_external, setup),
 		cmocka_unit_test_setup(test_patterns_replace_what_is_found, setup),
 		cmocka_unit_test_setup(test_loopback_is_never_served, setup),
+		cmocka_unit_test_setup(test_devices_without_ethernet_header_are_never_served,
+				       setup),
+		cmocka_unit_test_setup(test_a_dead_end_has_addresses_but_no_forwarding, setup),
 		cmocka_unit_test_setup(test_pod_patterns_beat_what_is_found, setup),
 		cmocka_unit_test_setup(test_masquerade_address_is_primary_and_global, setup),
 		cmocka_unit_test_setup(test_node_address_is_one_that_is_here, setup),
