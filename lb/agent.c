@@ -19,6 +19,7 @@
 #define SWEEP_MS 100
 #define SWEEP_SLICES 64 /* the whole table in some 6 seconds */
 #define SLOW_MS 10000	/* try again what failed */
+#define CHECK_MS 1000	/* are all programs still where we put them? */
 #define VERIFY_MS (3600 * 1000)
 
 uint64_t fl_agent_now_ns(void)
@@ -294,9 +295,32 @@ static void on_slow(uv_timer_t *timer)
 			agent->retry = true;
 			fl_log_debug("still refused: %s", err.text);
 		}
+		if (agent->drift > 0)
+			agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
+		agent->retry |= agent->drift > 0;
 		agent->network_changed = true;
 	}
 	agent->network_changed |= agent->attach_failed;
+}
+
+/* What somebody else detached is attached again. */
+static void on_check(uv_timer_t *timer)
+{
+	struct fl_agent *agent = timer->data;
+	int lost = fl_dp_forget_lost(agent->dp);
+	struct fl_err err = {""};
+
+	if (!lost && !agent->cgroup_failed)
+		return;
+	agent->network_changed = true;
+	if (lost)
+		fl_log_warn("%d programs were detached: attaching them again", lost);
+	agent->cgroup_failed = fl_dp_attach_cgroup(agent->dp, &err);
+	if (!agent->cgroup_failed)
+		return;
+	snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
+	if (lost)
+		fl_log_error("%s", err.text);
 }
 
 static void on_difference(const char *difference, void *arg)
@@ -304,12 +328,26 @@ static void on_difference(const char *difference, void *arg)
 	fl_log_warn("the maps differ from what is wanted: %s", difference);
 }
 
-static void on_verify(uv_timer_t *timer)
+/* Somebody else wrote into the maps: mend it at once, then see whether that helped. */
+static void verify(struct fl_agent *agent)
 {
-	struct fl_agent *agent = timer->data;
+	struct fl_err err = {""};
 
 	agent->drift = fl_sync_verify(agent->sync, on_difference, agent);
+	if (agent->drift <= 0)
+		return;
+	agent->retry |= fl_sync_retry(agent->sync, &err) != 0;
+	agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
 	agent->retry |= agent->drift > 0;
+	if (agent->drift)
+		fl_log_error("%ld differences stay: %s", agent->drift, err.text);
+	else
+		fl_log_info("the maps are as wanted again");
+}
+
+static void on_verify(uv_timer_t *timer)
+{
+	verify(timer->data);
 }
 
 static void on_stop(uv_signal_t *signal, int number)
@@ -326,6 +364,7 @@ static void on_hup(uv_signal_t *signal, int number)
 	if (fl_source_refresh(agent->source, &err))
 		fl_log_error("cannot read the manifests: %s", err.text);
 	agent->network_changed = true;
+	verify(agent);
 }
 
 static int start_poll(struct fl_agent *agent, uv_poll_t *poll, int fd, uv_poll_cb callback)
@@ -380,6 +419,8 @@ static int start_loop(struct fl_agent *agent)
 	if (!r)
 		r = start_timer(agent, &agent->slow_timer, SLOW_MS, on_slow);
 	if (!r)
+		r = start_timer(agent, &agent->check_timer, CHECK_MS, on_check);
+	if (!r)
 		r = start_timer(agent, &agent->verify_timer, VERIFY_MS, on_verify);
 	return r;
 }
@@ -409,6 +450,7 @@ void fl_agent_stop(struct fl_agent *agent)
 	}
 	fl_api_close(&agent->api);
 	fl_agent_status_fini(agent);
+	fl_agent_doubts_fini(agent);
 	fl_watch_close(&agent->watch);
 	fl_mirror_free(&agent->local);
 	fl_mirror_free(&agent->device_map);

@@ -51,14 +51,16 @@ struct fl_agent {
 	struct fl_sync_stale *stale; /* reported by the commit under way */
 	size_t n_stale;
 	bool attach_failed;
-	bool pruned; /* what earlier agents left on other devices is gone */
+	bool cgroup_failed; /* its programs were lost and could not be attached again */
+	bool pruned;	    /* what earlier agents left on other devices is gone */
 	/* the node */
 	struct fl_watch *watch;
 	struct fl_network network;
 	struct fl_mirror *local, *device_map;
 	struct fl_agent_device *devices; /* sorted by ifindex */
 	size_t n_devices;
-	bool network_changed; /* scan again in this turn of the loop */
+	bool network_changed;	  /* scan again in this turn of the loop */
+	struct fl_strings doubts; /* what of the node stands in the way */
 	/* serving */
 	struct fl_api *api;
 	struct fl_api_device *api_devices; /* for the status callback, remade each time */
@@ -71,7 +73,7 @@ struct fl_agent {
 	uv_loop_t loop;
 	bool loop_ready;
 	uv_poll_t source_poll, watch_poll, api_poll;
-	uv_timer_t sweep_timer, slow_timer, verify_timer;
+	uv_timer_t sweep_timer, slow_timer, check_timer, verify_timer;
 	uv_signal_t term_signal, int_signal, hup_signal;
 	uv_check_t turn; /* the end of each turn: what came in together is applied together */
 };
@@ -99,6 +101,10 @@ int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err);
 void fl_agent_net_update(struct fl_agent *agent);
 struct fl_device_rules fl_agent_device_rules(const struct fl_agent *agent);
 void fl_agent_next_hops_changed(struct fl_agent *agent);
+
+/* agent_doubts.c: what of the node stands in the way, by the network as last scanned */
+void fl_agent_doubts_update(struct fl_agent *agent);
+void fl_agent_doubts_fini(struct fl_agent *agent);
 
 /* agent_status.c: what the API shows of the agent itself */
 void fl_agent_status(struct fl_api_status *ret_status, void *arg);

@@ -59,12 +59,12 @@ void fl_agent_apply(struct fl_agent *agent)
 	 * removed before */
 	if (agent->settled || !fl_source_complete(agent->source))
 		return;
+	/* what is refused now is tried again with the rest; from here on removals are allowed */
+	agent->settled = true;
 	if (fl_sync_settle(agent->sync, &err)) {
 		agent->retry = true;
-		fl_log_error("cannot remove what is no longer wanted: %s", err.text);
-		return;
+		fl_log_error("not all is in the maps as wanted: %s", err.text);
 	}
-	agent->settled = true;
 }
 
 bool fl_agent_read_node(struct fl_agent *agent)

@@ -217,7 +217,7 @@ static void update_programs(struct fl_agent *agent)
 	agent->attach_failed = false;
 	for (size_t i = 0; i < n; i++)
 		attach(agent, &devices[i]);
-	if (!agent->attach_failed)
+	if (!agent->attach_failed && !agent->cgroup_failed)
 		agent->error[0] = '\0';
 	for (size_t i = 0; i < n_old; i++) {
 		if (device_of(agent, old[i].ifindex))
@@ -264,4 +264,5 @@ void fl_agent_net_update(struct fl_agent *agent)
 		write_devices(agent);
 	update_programs(agent);
 	write_devices(agent);
+	fl_agent_doubts_update(agent);
 }

@@ -18,21 +18,28 @@ void fl_agent_status_fini(struct fl_agent *agent)
 	agent->api_devices = NULL;
 }
 
+/* Takes the text, which may be NULL: without memory a problem is not told. */
+static void add_text(struct fl_strings *problems, char *text)
+{
+	char **items = text ? reallocarray(problems->items, problems->n + 1, sizeof(*items)) : NULL;
+
+	if (!items) {
+		free(text);
+		return;
+	}
+	problems->items = items;
+	items[problems->n++] = text;
+}
+
 static void add_problem(const struct fl_problem *p, void *arg)
 {
-	struct fl_strings *problems = arg;
-	char **items, *text = NULL;
+	char *text;
 
 	if (p->level == FL_PROBLEM_NOTE)
 		return;
-	items = reallocarray(problems->items, problems->n + 1, sizeof(*items));
-	if (!items)
-		return;
-	problems->items = items;
 	if (asprintf(&text, "%s:%u: %s%s%s", p->file, p->line, p->object, *p->object ? ": " : "",
-		     p->reason) < 0)
-		return;
-	items[problems->n++] = text;
+		     p->reason) >= 0)
+		add_text(arg, text);
 }
 
 /* Devices whose programs could not be attached are left out: the error says so. */
@@ -59,6 +66,8 @@ void fl_agent_status(struct fl_api_status *ret_status, void *arg)
 	struct fl_agent *agent = arg;
 
 	fl_agent_status_fini(agent);
+	for (size_t i = 0; i < agent->doubts.n; i++)
+		add_text(&agent->api_problems, strdup(agent->doubts.items[i]));
 	fl_source_each_problem(agent->source, add_problem, &agent->api_problems);
 	ret_status->node = agent->settings->node;
 	ret_status->zone = agent->plan_options.zone;

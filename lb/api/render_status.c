@@ -158,11 +158,17 @@ static void write_agent(const struct fl_api_status *agent, struct fl_json *json)
 int fl_render_status(const struct fl_view *view, const struct fl_api_status *agent,
 		     struct fl_sync *sync, struct fl_json *json)
 {
+	struct fl_sync_stats stats = {0};
+
 	fl_render_begin(json, "Status");
 	fl_json_member_string(json, "version", FL_VERSION);
 	fl_json_member_string(json, "agent", agent ? "running" : "unreachable");
+	if (sync)
+		fl_sync_stats(sync, &stats);
+	/* a Service port without room in the maps is not served, or not as it should be */
 	fl_json_member_bool(json, "healthy",
-			    agent && agent->synced && !agent->error && agent->drift <= 0);
+			    agent && agent->synced && !agent->error && agent->drift <= 0 &&
+				    !stats.failed_ports);
 	if (agent)
 		write_agent(agent, json);
 	if (write_programmed(view, sync, json))

@@ -387,6 +387,40 @@ int fl_dp_prune(struct fl_dp *dp)
 	return p.n;
 }
 
+/* A detached link stays open, but has lost its target; of a tc filter only its absence shows. */
+static bool is_lost(const struct fl_attachment *a)
+{
+	struct fl_link_info info;
+	unsigned int ifindex;
+	bool ingress;
+
+	if (a->link_fd < 0)
+		return fl_clsact_parse(a->name, &ifindex, &ingress) &&
+		       !fl_clsact_present(ifindex, ingress);
+	if (fl_link_info_get(a->link_fd, &info))
+		return false;
+	return info.type == FL_LINK_CGROUP ? !info.cgroup_id : info.ifindex != a->ifindex;
+}
+
+int fl_dp_forget_lost(struct fl_dp *dp)
+{
+	struct fl_attachment **at = &dp->attachments, *a;
+	int n = 0;
+
+	while ((a = *at)) {
+		if (!is_lost(a)) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		if (a->link_fd >= 0)
+			close(a->link_fd);
+		free(a);
+		n++;
+	}
+	return n;
+}
+
 size_t fl_dp_attach_calls(const struct fl_dp *dp)
 {
 	return dp->attach_calls;

@@ -101,6 +101,15 @@ static bool has_filter(unsigned int ifindex, bool ingress)
 	return !bpf_tc_query(&h, &opts);
 }
 
+bool fl_clsact_present(unsigned int ifindex, bool ingress)
+{
+	libbpf_print_fn_t old = libbpf_set_print(quiet);
+	bool present = has_filter(ifindex, ingress);
+
+	libbpf_set_print(old);
+	return present;
+}
+
 /* The qdisc is ours and has lost both of our filters: it goes too. */
 static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 {

@@ -99,6 +99,11 @@ const char *fl_dp_cgroup(const struct fl_dp *dp); /* "" none */
 /* Remove pinned links of earlier agents that no attach call has taken over since fl_dp_open().
  * Returns how many. */
 int fl_dp_prune(struct fl_dp *dp);
+/*
+ * Forget programs that somebody else detached, or whose cgroup or device went away; the attach
+ * calls put them back. Returns how many: a system call per place, cheap enough for every second.
+ */
+int fl_dp_forget_lost(struct fl_dp *dp);
 /* Number of system calls so far that attached, replaced or detached a program. */
 size_t fl_dp_attach_calls(const struct fl_dp *dp);
 

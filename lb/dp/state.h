@@ -88,5 +88,7 @@ int fl_link_info_get(int link_fd, struct fl_link_info *ret_info); /* 0 or -errno
 int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin);
 /* "clsact-ingress-3" -> 3 and whether it is ingress; false for other names. */
 bool fl_clsact_parse(const char *pin, unsigned int *ret_ifindex, bool *ret_ingress);
+/* Whether our filter is there. */
+bool fl_clsact_present(unsigned int ifindex, bool ingress);
 int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int prog_fd,
 		     struct fl_err *err);
