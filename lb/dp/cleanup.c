@@ -73,8 +73,11 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err)
 
 	if (ret_removed)
 		*ret_removed = 0;
-	if (r == -ENOENT)
+	if (r == -ENOENT) {
+		if (err) /* nothing there is no failure, so there are no words for one */
+			err->text[0] = '\0';
 		return 0;
+	}
 	if (r)
 		return r;
 	c.sub = "links";
