@@ -122,7 +122,8 @@ enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
 	else if (cli->output->write(listing, root, &options, stdout, &err))
 		return fl_say("%s", err.text), FL_EXIT_FAILED;
 	if (fflush(stdout) || ferror(stdout)) {
-		fl_say("cannot write: %s", strerror(errno));
+		if (errno != EPIPE) /* "| head" has had enough: nothing to complain about */
+			fl_say("cannot write: %s", strerror(errno));
 		return FL_EXIT_FAILED;
 	}
 	return FL_EXIT_OK;

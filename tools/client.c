@@ -11,7 +11,7 @@
 #include "tools/ask.h"
 
 #define CONNECT_TIMEOUT_S 2L
-#define TIMEOUT_S 30L
+#define TIMEOUT_S 10L
 
 struct body {
 	char *text;
