@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What others do to a node, and what a crash leaves: noticed, said, mended."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+import bpf
+import cells
+from wait import until
+
+MAP_DELETE = 3
+CLSACT = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\ntcHook: clsact\n"
+
+
+def serves(lab):
+    report = lab["client"].http(cells.vip(10)[4], 80, 20)
+    return report["failed"] == 0 and report["answered"] == 20
+
+
+def fresh(lab, **options):
+    """node-1's agent with a datapath of its own making; node-2's serves beside it."""
+    for node in lab.nodes.values():
+        node.stop()
+        node.cleanup()
+    lab.nodes["node-2"].start()
+    node = lab.nodes["node-1"]
+    node.start(**options)
+    return node
+
+
+def test_tc_filters_that_somebody_deleted_come_back(own_lab):
+    """robustness A8: a network plugin that makes the qdisc anew must not end the service."""
+    path = os.path.join(own_lab.directory, "clsact.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CLSACT)
+    node = fresh(own_lab, mode="tc", extra=["--config", path])
+    before = node.attached()
+    assert "eth0 clsact 1" in before
+    for command in (["tc", "filter", "del", "dev", "eth0", "ingress"],
+                    ["tc", "qdisc", "del", "dev", "eth0", "clsact"]):
+        node.place.run(command, check=True)
+        assert node.attached() != before
+        until(lambda: node.attached() == before, f"all is back after {' '.join(command)}", 5)
+    assert "were detached" in node.log()
+    assert serves(own_lab)
+
+
+def test_a_link_that_was_pinned_but_not_named(own_lab):
+    """robustness A2: an agent killed between the two leaves its own program in the next one's way."""
+    node = fresh(own_lab, mode="xdp")
+    before = node.attached()
+    node.kill()
+    pin = next(p for p in node.pins() if "/links/xdp-" in p)
+    node.place.run(["mv", pin, pin + "~"], check=True)
+    assert node.attached() == before
+    node.start()
+    assert node.attached() == before
+    assert pin in node.pins() and pin + "~" not in node.pins()
+    assert node.cli("status").returncode == 0
+    assert serves(own_lab)
+
+
+def test_forwarding_that_is_off_is_said(own_lab):
+    """Without forwarding no route is found for what comes in: the owner hears of it, at once."""
+    node = fresh(own_lab)
+    proc = "/proc/sys/net/ipv4/conf/eth0/forwarding"
+    words = "IPv4 forwarding is off"
+    assert words not in node.cli("status").stdout
+    node.place.run(["sh", "-c", f"echo 0 >{proc}"], check=True)
+    try:
+        until(lambda: words in node.cli("status").stdout, "status tells of it", 3)
+        assert words in node.log()
+        node.kill()
+        node.start()
+        assert words in node.log()
+    finally:
+        node.place.run(["sh", "-c", f"echo 1 >{proc}"], check=True)
+    until(lambda: words not in node.cli("status").stdout, "status no longer tells of it", 3)
+
+
+def test_a_device_without_ethernet_header_is_not_served(own_lab):
+    """A tunnel device with a default route gets no program that would misread its packets."""
+    node = fresh(own_lab, extra=["--devices", "eth0,tun*"])
+    before = node.attached()
+    made = node.place.run(["ip", "tuntap", "add", "tun9", "mode", "tun"])
+    if made.returncode:
+        pytest.skip(f"SKIP: no tun devices here: {made.stderr.strip()}")
+    try:
+        node.place.run(["ip", "link", "set", "tun9", "up"], check=True)
+        until(lambda: "tun9: packets there have no Ethernet header" in node.cli("status").stdout,
+              "status tells of it", 3)
+        assert node.attached() == before
+    finally:
+        node.place.run(["ip", "link", "del", "tun9"], check=True)
+
+
+def test_drift_is_mended_and_gone_from_the_status(own_lab):
+    """An element that somebody deleted is missed at the next comparison, and written again."""
+    node = fresh(own_lab)
+    pin = next(p for p in node.pins() if p.endswith("/maps/frontends"))
+    code = ("import ctypes, struct, sys; sys.path.insert(0, sys.argv[2]); import bpf\n"
+            "path = ctypes.create_string_buffer(sys.argv[1].encode())\n"
+            "fd = bpf.bpf(7, ctypes.create_string_buffer(struct.pack('<QII', "
+            "ctypes.addressof(path), 0, 0), 16))\n"
+            "key = ctypes.create_string_buffer(20)\n"
+            "bpf.bpf(4, ctypes.create_string_buffer(struct.pack('<IIQQ', fd, 0, 0, "
+            "ctypes.addressof(key)), 24))\n"
+            f"bpf.bpf({MAP_DELETE}, ctypes.create_string_buffer(struct.pack('<IIQ', fd, 0, "
+            "ctypes.addressof(key)), 16))\n")
+    node.place.run(["/usr/bin/python3", "-c", code, pin, os.path.dirname(bpf.__file__)], check=True)
+    assert node.cli("status").returncode == 0, "nobody has compared yet"
+    node.agent.send_signal(signal.SIGHUP)
+    until(lambda: "the maps are as wanted again" in node.log(), "the difference is mended", 5)
+    assert "frontends" in node.log()
+    assert node.cli("status").returncode == 0
+    assert serves(own_lab)
+
+
+def test_a_reader_that_has_had_enough(own_lab):
+    """`fairlead ... | head` is no reason for words on standard error."""
+    node = fresh(own_lab)
+    argv = node.place.command(["sh", "-c", '"$@" | true', "sh", *node.cli_command("status")])
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
+    assert done.stderr == ""
