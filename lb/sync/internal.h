@@ -285,5 +285,5 @@ void fl_port_failed(struct fl_sync *sync, struct fl_port *port, bool failed);
 /* There was no room to make a state of this plan: keep a copy. */
 void fl_port_refused(struct fl_sync *sync, struct fl_port *port, int64_t created,
 		     const struct fl_plan_port *plan);
-int fl_ports_revive(struct fl_sync *sync, int max);
+int fl_ports_revive(struct fl_sync *sync, int max, int tries);
 void fl_port_free(struct fl_sync *sync, struct fl_port *port);

@@ -74,14 +74,16 @@ void fl_port_refused(struct fl_sync *sync, struct fl_port *port, int64_t created
 	fl_port_failed(sync, port, true);
 }
 
-/* Make ready what can be tried again: at most `max` ports. Returns how many, or -errno if none
- * could. */
-int fl_ports_revive(struct fl_sync *sync, int max)
+/*
+ * Make ready what can be tried again: at most `max` ports, out of the first `tries`. Returns how
+ * many, or -errno if none could.
+ */
+int fl_ports_revive(struct fl_sync *sync, int max, int tries)
 {
 	struct fl_port *next;
 	int n = 0, rc = 0, first = 0;
 
-	for (struct fl_port *port = sync->failed; port && n < max; port = next) {
+	for (struct fl_port *port = sync->failed; port && n < max && tries-- > 0; port = next) {
 		next = port->next_failed;
 		rc = 0;
 		if (!port->want && port->refused)

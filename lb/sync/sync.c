@@ -8,6 +8,7 @@
 #include "lb/sync/internal.h"
 
 #define HZ_DEFAULT 250
+#define REVIVE_TRIES 16 /* refused ports that a change looks at, besides its own */
 
 int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *options,
 		     const struct fl_sync_ops *ops, void *ctx, struct fl_sync **ret_sync,
@@ -106,8 +107,12 @@ int fl_sync_commit(struct fl_sync *sync, struct fl_err *err)
 	const bool changes = sync->n_pending;
 	int rc = fl_sync_apply(sync, err);
 
-	/* what changed may have made room: as long as one refused port fits, try the next */
-	while (!rc && changes && sync->n_failed && fl_ports_revive(sync, 1) > 0)
+	/*
+	 * What changed may have made room: as long as one refused port fits, try the next. Of many
+	 * only some, or each change would cost as much as all that is refused; fl_sync_retry()
+	 * tries the others.
+	 */
+	while (!rc && changes && sync->n_failed && fl_ports_revive(sync, 1, REVIVE_TRIES) > 0)
 		if (fl_sync_apply(sync, NULL))
 			break;
 	revise(sync);
@@ -126,7 +131,7 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err)
 
 	fl_sync_begin(sync);
 	rc = fl_sync_repair(sync, err);
-	revive_rc = fl_ports_revive(sync, INT32_MAX);
+	revive_rc = fl_ports_revive(sync, INT32_MAX, INT32_MAX);
 	if (revive_rc < 0 && !rc)
 		rc = fl_err_set(err, revive_rc, "%s/%s port \"%s\": map backends or lines: %s",
 				sync->failed->pub.ns, sync->failed->pub.name,
