@@ -26,7 +26,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 524288);
+	__uint(max_entries, 786432); /* 10,000 Services with 10 pods each at ratio 200: 650,000 */
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct fl_line);
