@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lb/api/listen.h"
@@ -25,6 +26,7 @@
 #define CONNECTION_MEMORY 16384 /* limits request line and headers too */
 #define MAX_BODY 4096
 #define PAUSE_MS 500
+#define TURN_NS (10 * 1000 * 1000) /* answers are made for so long in one turn of the loop */
 
 struct fl_api {
 	struct fl_api_source source;
@@ -32,6 +34,10 @@ struct fl_api {
 	int epoll_fd, timer_fd;
 	bool paused; /* the listener is not watched: no descriptors left to accept with */
 	struct MHD_Daemon *daemon;
+	uint64_t turn_ends_ns;
+	/* suspended: their answers are made in a later turn, after what is more urgent */
+	struct MHD_Connection *waiting[MAX_CONNECTIONS];
+	size_t n_waiting;
 };
 
 /* Per request: libmicrohttpd calls several times until the body is there. */
@@ -87,11 +93,20 @@ static enum MHD_Result answer(struct fl_api *api, struct MHD_Connection *connect
 	return respond(connection, code, text, len);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 static enum MHD_Result handle_request(void *arg, struct MHD_Connection *connection, const char *url,
 				      const char *method, const char *version, const char *body,
 				      size_t *body_bytes, void **state)
 {
 	struct request *request = *state;
+	struct fl_api *api = arg;
 
 	if (!request) {
 		request = calloc(1, sizeof(*request));
@@ -105,7 +120,12 @@ static enum MHD_Result handle_request(void *arg, struct MHD_Connection *connecti
 		*body_bytes = 0;
 		return request->body_bytes > MAX_BODY ? MHD_NO : MHD_YES;
 	}
-	return answer(arg, connection, url, method);
+	if (api->n_waiting < MAX_CONNECTIONS && now_ns() > api->turn_ends_ns) {
+		api->waiting[api->n_waiting++] = connection;
+		MHD_suspend_connection(connection);
+		return MHD_YES;
+	}
+	return answer(api, connection, url, method);
 }
 
 static void request_completed(void *arg, struct MHD_Connection *connection, void **state,
@@ -133,12 +153,12 @@ static int start(struct fl_api *api, struct fl_err *err)
 	api->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (api->timer_fd < 0)
 		return fl_err_set(err, -errno, "cannot make a timer: %s", strerror(errno));
-	api->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
-				       handle_request, api, MHD_OPTION_CONNECTION_LIMIT,
-				       (unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-				       (unsigned int)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				       (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-				       request_completed, NULL, MHD_OPTION_END);
+	api->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		handle_request, api, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)MAX_CONNECTIONS,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)TIMEOUT_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_END);
 	info = api->daemon ? MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info)
 		return fl_err_set(err, -ENOMEM, "cannot start the HTTP server");
@@ -206,7 +226,7 @@ static void set_timer(struct fl_api *api)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 0;
 	struct itimerspec when = {0};
-	bool due = MHD_get_timeout(api->daemon, &ms) == MHD_YES;
+	bool due = MHD_get_timeout(api->daemon, &ms) == MHD_YES || api->n_waiting;
 	uint64_t expirations;
 
 	while (read(api->timer_fd, &expirations, sizeof(expirations)) > 0)
@@ -215,6 +235,8 @@ static void set_timer(struct fl_api *api)
 		due = true;
 		ms = PAUSE_MS;
 	}
+	if (api->n_waiting)
+		ms = 0;
 	if (due) {
 		when.it_value.tv_sec = (time_t)(ms / 1000);
 		/* an all-zero value would disarm it */
@@ -223,9 +245,17 @@ static void set_timer(struct fl_api *api)
 	timerfd_settime(api->timer_fd, 0, &when, NULL);
 }
 
+static void resume_all(struct fl_api *api)
+{
+	while (api->n_waiting)
+		MHD_resume_connection(api->waiting[--api->n_waiting]);
+}
+
 void fl_api_handle(struct fl_api *api)
 {
 	accept_all(api);
+	resume_all(api);
+	api->turn_ends_ns = now_ns() + TURN_NS;
 	MHD_run(api->daemon);
 	set_timer(api);
 }
@@ -237,6 +267,7 @@ void fl_api_close(struct fl_api **apip)
 	if (!api)
 		return;
 	fl_listener_close(&api->listener);
+	resume_all(api);
 	if (api->daemon)
 		MHD_stop_daemon(api->daemon);
 	fl_closep(&api->timer_fd);
