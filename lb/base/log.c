@@ -4,6 +4,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@ static const char *const names[] = {
 	[FL_LOG_INFO] = "info",
 	[FL_LOG_DEBUG] = "debug",
 };
+static_assert(FL_LOG_LINE_MAX <= PIPE_BUF, "a writable pipe takes a line without blocking");
 static_assert(sizeof(names) / sizeof(names[0]) == FL_LOG_LEVELS, "a name for each level");
 
 int fl_log_level_parse(const char *text, enum fl_log_level *ret_level)
@@ -120,6 +123,17 @@ void fl_log_plain(const char *fmt, ...)
 		errno = 0; /* nobody is left to tell */
 }
 
+/*
+ * A reader that stopped must not stop us too: with a full pipe a line is lost. Room for PIPE_BUF
+ * bytes, which is what a pipe calls writable, is room for a line.
+ */
+static bool is_writable(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) != 0;
+}
+
 void fl_log(enum fl_log_level level, const char *fmt, ...)
 {
 	char line[FL_LOG_LINE_MAX];
@@ -135,7 +149,7 @@ void fl_log(enum fl_log_level level, const char *fmt, ...)
 	len = fl_log_line_format(line, &now, level, fmt, ap);
 	va_end(ap);
 	/* nobody is left to tell when standard error is gone */
-	if (write(STDERR_FILENO, line, len) < 0)
+	if (is_writable() && write(STDERR_FILENO, line, len) < 0)
 		errno = 0;
 	errno = saved;
 }

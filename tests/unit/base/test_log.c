@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lb/base/log.h"
 
@@ -121,12 +122,29 @@ static void test_log_limit(void **state)
 	assert_int_equal(suppressed, 0);
 }
 
+/* A log reader that hangs: the agent goes on without its words. Blocks for ever when it does not.
+ */
+static void test_a_full_pipe_does_not_stop_us(void **state)
+{
+	int fds[2], saved = dup(STDERR_FILENO);
+
+	assert_int_equal(pipe(fds), 0);
+	assert_true(dup2(fds[1], STDERR_FILENO) >= 0);
+	for (int i = 0; i < 2000; i++)
+		fl_log_error("%0500d", i);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	close(saved);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_log_line_is_one_line),
 		cmocka_unit_test(test_plain_lines_are_escaped_as_well),
 		cmocka_unit_test(test_log_line_is_cut),
+		cmocka_unit_test(test_a_full_pipe_does_not_stop_us),
 		cmocka_unit_test(test_log_levels),
 		cmocka_unit_test(test_log_limit),
 	};
