@@ -58,14 +58,33 @@ static bool is_stale(const struct fl_agent *agent, uint32_t backend, uint16_t ge
 	return false;
 }
 
-static bool flow_is_stale(const struct fl_flow *flow, void *arg)
+struct leaving {
+	struct fl_agent *agent;
+	size_t n;
+};
+
+/*
+ * A generation that no backend has: the client's next packet finds its backend gone and is steered
+ * afresh, while a reply that is under way still gets home. Should the slot have passed to another
+ * flow meanwhile, that one is steered afresh as well, which brings it back to where it was.
+ */
+static int steer_afresh(const struct fl_flow *flow, void *arg)
 {
+	struct leaving *leaving = arg;
+	const struct fl_flow_table *table = &leaving->agent->flows;
+	const uint32_t bucket = flow->slot / FL_FLOW_WAYS, way = flow->slot % FL_FLOW_WAYS;
+	struct fl_flow_head *head = flow->family == FL_IPV4 ? &table->flows4[bucket].way[way].head
+							    : &table->flows6[bucket].way[way].head;
 	struct fl_addr frontend;
 
 	memcpy(&frontend, &flow->frontend, sizeof(frontend));
-	return flow->proto == IPPROTO_UDP &&
-	       is_stale(arg, flow->backend_id, flow->backend_generation, &frontend,
-			htons(flow->frontend_port));
+	if (flow->proto != IPPROTO_UDP ||
+	    !is_stale(leaving->agent, flow->backend_id, flow->backend_generation, &frontend,
+		      htons(flow->frontend_port)))
+		return 0;
+	__atomic_store_n(&head->backend_generation, 0, __ATOMIC_RELAXED);
+	leaving->n++;
+	return 0;
 }
 
 /* Unconnected sockets choose afresh at their next send. */
@@ -95,12 +114,12 @@ static void forget_sockets(const struct fl_agent *agent)
 
 void fl_agent_flush_stale(struct fl_agent *agent)
 {
-	size_t n;
+	struct leaving leaving = {.agent = agent};
 
 	if (!agent->n_stale)
 		return;
-	n = fl_flow_flush(&agent->flows, fl_dp_now(agent->dp), flow_is_stale, agent);
+	fl_flow_walk(&agent->flows, fl_dp_now(agent->dp), steer_afresh, &leaving);
 	forget_sockets(agent);
-	fl_log_debug("%zu UDP flows leave backends that their Services lost", n);
+	fl_log_debug("%zu UDP flows leave backends that their Services lost", leaving.n);
 	agent->n_stale = 0;
 }
