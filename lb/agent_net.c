@@ -93,13 +93,34 @@ static const struct fl_agent_device *device_of(const struct fl_agent *agent, uns
 	return NULL;
 }
 
-static void write_devices(struct fl_agent *agent)
+/*
+ * Whether XDP may send frames out of a device. Before its programs are there: what the map says of
+ * it, which is what an earlier agent found out; of a device that is new to the map, what we are
+ * about to try.
+ */
+static bool takes_frames(const struct fl_agent *agent, const struct fl_agent_device *ours,
+			 bool before)
+{
+	const struct fl_device *held;
+
+	if (!ours || ours->role != FL_ROLE_EXTERNAL)
+		return false;
+	if (ours->attached || !before)
+		return ours->attached && ours->got.xdp_tx;
+	held = fl_mirror_get(agent->device_map, &(uint32_t){ours->ifindex});
+	if (held && held->flags & FL_DEVICE_EXTERNAL)
+		return held->flags & FL_DEVICE_XDP_TX;
+	return agent->settings->mode != FL_DP_TC;
+}
+
+/* `before`: the programs that the devices shall have are not attached yet. */
+static void write_devices(struct fl_agent *agent, bool before)
 {
 	_cleanup_free_ struct device_pair *pairs =
 		calloc(agent->network.n_devices + 1, sizeof(*pairs));
 	struct fl_device_rules rules = fl_agent_device_rules(agent);
 	struct fl_err err = {""};
-	size_t n = 0;
+	size_t n = 0, writes = 0;
 
 	if (!pairs) {
 		agent->retry = true;
@@ -114,12 +135,15 @@ static void write_devices(struct fl_agent *agent)
 		pairs[n].ifindex = dev->ifindex;
 		pairs[n++].device = fl_device_entry(&agent->network, dev, &rules,
 						    ours ? ours->role : FL_ROLE_NONE,
-						    ours && ours->attached && ours->got.xdp_tx);
+						    takes_frames(agent, ours, before));
 	}
-	if (fl_mirror_apply(agent->device_map, pairs, n, NULL, &err)) {
+	if (fl_mirror_apply(agent->device_map, pairs, n, &writes, &err)) {
 		agent->retry = true;
 		fl_log_error("cannot write this node's devices: %s", err.text);
 	}
+	/* next hops remember what their device was */
+	if (writes)
+		fl_agent_next_hops_changed(agent);
 }
 
 static void say_attached(const struct fl_agent_device *d)
@@ -215,6 +239,9 @@ static void update_programs(struct fl_agent *agent)
 	agent->devices = devices;
 	agent->n_devices = n;
 	agent->attach_failed = false;
+	/* a program that does not know a device yet would let flows leave by it unmasqueraded, and
+	 * remember them so */
+	write_devices(agent, true);
 	for (size_t i = 0; i < n; i++)
 		attach(agent, &devices[i]);
 	if (!agent->attach_failed && !agent->cgroup_failed)
@@ -258,11 +285,7 @@ void fl_agent_net_update(struct fl_agent *agent)
 		fl_agent_next_hops_changed(agent);
 	/* addresses before programs: those that are attached next already know them */
 	write_addresses(agent);
-	/* at a cold start also devices; what a running datapath knows stays until programs are
-	 * replaced */
-	if (!agent->devices && !fl_dp_adopted(agent->dp))
-		write_devices(agent);
 	update_programs(agent);
-	write_devices(agent);
+	write_devices(agent, false);
 	fl_agent_doubts_update(agent);
 }

@@ -82,6 +82,17 @@ void fl_mirror_free(struct fl_mirror **mirror)
 	*mirror = NULL;
 }
 
+const void *fl_mirror_get(const struct fl_mirror *mirror, const void *key)
+{
+	for (size_t i = 0; i < mirror->n; i++) {
+		const unsigned char *pair = mirror->pairs + i * pair_size(mirror);
+
+		if (!memcmp(pair, key, mirror->key_size))
+			return pair + mirror->key_size;
+	}
+	return NULL;
+}
+
 struct apply {
 	struct fl_mirror *m;
 	unsigned char *held; /* becomes what the map holds */

@@ -16,6 +16,9 @@ int fl_mirror_new(int fd, const char *name, size_t key_size, size_t value_size,
 		  struct fl_mirror **ret_mirror, struct fl_err *err);
 void fl_mirror_free(struct fl_mirror **mirror);
 
+/* The value that the map holds for a key, borrowed until the next apply; NULL: none. */
+const void *fl_mirror_get(const struct fl_mirror *mirror, const void *key);
+
 /*
  * Make the map hold exactly these `n` pairs: `pairs` is key, value, key, value, ... without gaps;
  * sorted in place. New and changed ones are written before old ones are removed. *ret_writes (may

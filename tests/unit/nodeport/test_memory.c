@@ -41,6 +41,22 @@ static void test_only_differences_are_written(void **state)
 	assert_null(m);
 }
 
+static void test_what_the_map_holds_can_be_asked(void **state)
+{
+	const struct pair a[] = {{3, 30}, {1, 10}, {2, 20}};
+	struct fl_mirror *m = NULL;
+
+	assert_int_equal(fl_mirror_new(-1, "test", 4, 4, &m, NULL), 0);
+	assert_null(fl_mirror_get(m, &(uint32_t){1}));
+	apply(m, a, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(*(const uint32_t *)fl_mirror_get(m, &a[i].key), a[i].value);
+	assert_null(fl_mirror_get(m, &(uint32_t){4}));
+	apply(m, a, 1);
+	assert_null(fl_mirror_get(m, &(uint32_t){1}));
+	fl_mirror_free(&m);
+}
+
 static const uint8_t mac_a[6] = {2, 0, 0, 0, 0, 1}, mac_b[6] = {2, 0, 0, 0, 0, 2};
 
 static struct fl_ip ip(const char *text)
@@ -99,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_differences_are_written),
+		cmocka_unit_test(test_what_the_map_holds_can_be_asked),
 		cmocka_unit_test(test_a_new_neighbour_harms_nobody),
 		cmocka_unit_test(test_changed_and_invalid_neighbours_matter),
 		cmocka_unit_test(test_neighbours_go_with_their_device),
