@@ -7,7 +7,9 @@ import signal
 import pytest
 
 import cells
+import topology
 from test_changes import Traffic, failures
+from wait import until
 
 SOURCES = {"client": cells.vip(10), "cli-1": cells.WEB, "cli-2": cells.WEB, "node-1": cells.WEB}
 
@@ -16,10 +18,10 @@ def unharmed(ledgers):
     assert failures(ledgers) == {}
     moved = {key: ledger["moved"] for key, ledger in ledgers.items() if ledger["moved"]}
     assert moved == {}, "long-lived peers changed their backend"
-    # one retransmission of a SYN takes a second, two take three
+    # a lost SYN is sent again after a second
     slow = {key: ledger["slowest_ms"] for key, ledger in ledgers.items()
-            if ledger["slowest_ms"] > 2500}
-    assert slow == {}, "requests waited for more than one retransmission"
+            if ledger["slowest_ms"] > 900}
+    assert slow == {}, "requests waited for a retransmission"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "terminate"])
@@ -40,6 +42,26 @@ def test_restart_under_load(lab, number):
     ledgers = traffic.stop()
     unharmed(ledgers)
     assert sum(ledger["answered"] for ledger in ledgers.values()) > 3000
+
+
+def test_source_ports_come_round_again(own_lab):
+    """Few ports, flows that are over soon, and agents too short-lived to sweep the table: what is left
+    of a flow does not take the replies of the next one with its port.
+    """
+    path = f"{own_lab.directory}/closing.yaml"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
+                   "timeouts: {tcpClosing: 1s}\n")
+    for node in own_lab.nodes.values():
+        node.place.script("echo 1024-29500 > /proc/sys/net/ipv4/ip_local_reserved_ports")
+    own_lab.start_agents(extra=["--config", path])
+    traffic = Traffic(own_lab, {"client": cells.vip(10)}, ("short",), streams=12)
+    for _ in range(4):
+        traffic.round(500)
+        for node in own_lab.nodes.values():
+            node.kill()
+        own_lab.start_agents(extra=["--config", path])
+    unharmed(traffic.stop())
 
 
 def test_kill_while_backends_change(lab):
@@ -73,3 +95,30 @@ def test_kill_during_start(lab):
     node.start()
     traffic.round()
     unharmed(traffic.stop())
+
+
+def test_cold_start_under_load(lab):
+    """5.3: from its first packet on, the datapath masquerades what leaves for another node; a flow
+    that it once let go with the client's address would never be answered.
+    """
+    client = lab["client"]
+    client.call("load_start", name="cold", timeout=1.5, targets=[
+        {"kind": "short", "host": cells.vip(number)[family], "port": 80, "streams": 6, "label": "cold"}
+        for number in (10, 20) for family in (4, 6)])
+    for node in lab.nodes.values():
+        node.kill()
+        assert node.cleanup().returncode == 0
+    lab.start_agents()
+    before = client.call("load_look", name="cold")["cold"]["answered"]
+    try:
+        until(lambda: client.call("load_look", name="cold")["cold"]["answered"] > before + 200,
+              "clients are answered again")
+    finally:
+        client.call("load_stop", name="cold")
+    for name, node in lab.nodes.items():
+        remote = {topology.pod_addresses(pod)[family] for other, about in topology.NODES.items()
+                  if other != name for pod in about["pods"] for family in (4, 6)}
+        flows = [flow for flow in node.json("flow", "list", "--limit", "100000")["items"]
+                 if flow["backend"].rpartition(":")[0].strip("[]") in remote]
+        assert flows, "no flow to the other node was seen"
+        assert [flow for flow in flows if not flow["masqueraded"]] == []
