@@ -58,6 +58,43 @@ def test_mode_changes_without_cleanup(own_lab):
     smoke(own_lab, (4,))
 
 
+CLSACT = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\ntcHook: clsact\n"
+
+
+@pytest.mark.parametrize("mode", ["xdp", "tc"])
+def test_clsact(own_lab, mode):
+    """Without tcx the tc programs are filters; the agent changes from one to the other and back
+    without a cleanup, never leaves both, and takes away the qdisc that it made.
+    """
+    path = f"{own_lab.directory}/clsact.yaml"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CLSACT)
+    clsact, tcx = ["--config", path, "--pod-devices", "veth-*"], ["--pod-devices", "veth-*"]
+    node = own_lab.nodes["node-1"]
+    fresh(own_lab, mode=mode, extra=clsact)
+    for extra, mine, other in ((clsact, "tc", "tcx"), (clsact, "tc", "tcx"), (tcx, "tcx", "tc"),
+                               (clsact, "tc", "tcx")):
+        for each in own_lab.nodes.values():
+            each.stop()
+        own_lab.start_agents(mode=mode, extra=extra)
+        attached = node.attached()
+        for device in ("eth0", "veth-web-1a"):
+            for side in ("ingress", "egress"):
+                assert f"{device} {mine}-{side} 1" in attached
+                assert f"{device} {other}-{side} " not in attached
+        assert ("eth0 xdp 1" in attached) == (mode == "xdp")
+        smoke(own_lab)
+    for cell in OUTSIDE:
+        for family in (4, 6):
+            report = cells.ask(own_lab, cell, family)
+            assert cells.problems(own_lab, cell, family, report) == [], cell.id
+    for each in own_lab.nodes.values():
+        each.stop()
+        assert each.cleanup().returncode == 0
+    left = node.attached()
+    assert not any(hook in left for hook in ("clsact", "tc-", "tcx-", "xdp")), left
+
+
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 def test_pod_side_devices(own_lab, family):
     """Workloads that the socket hooks do not reach are served per packet, when asked for."""
