@@ -88,7 +88,7 @@ def test_removed_backend_loses_its_udp_flows(lab, alone):
         only_web(lab)
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))
     lab.settle()
-    traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"), streams=6)
+    traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"), streams=20)
     traffic.round()
     assert all(ledger["answers"].get("web-1a") for ledger in traffic.look().values())
     lab.manifests.set_backends("web", ("web-2a",))
