@@ -8,10 +8,15 @@
 
 #include "nodeport/new_flow.bpf.h"
 
-static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, __u32 len)
+static __always_inline void fl_flow_see(struct fl_flow_head *head, __u32 now)
 {
 	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
 		WRITE_ONCE(head->last_seen, now);
+}
+
+static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, __u32 len)
+{
+	fl_flow_see(head, now);
 	head->packets += 1;
 	head->bytes += len;
 }
@@ -96,7 +101,7 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	if (!reply) {
 		/* rule 7.9: a SYN on a closing flow begins another one */
 		if (fl_flow_state(ref->word) == FL_FLOW_CLOSING &&
-		    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN) {
+		    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK | FL_TCP_RST)) == FL_TCP_SYN) {
 			fl_flow_remove(v6, ref);
 			fl_count(FL_COUNTER_FLOW_RESTARTED);
 			return FL_UNKNOWN;
@@ -156,7 +161,11 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
 	else
 		fl_flow_route(ctx, v6, p, ref.head, now, v);
-	if (v->action != FL_TO_TC)
+	/* tc counts what is left to it; yet it must not find the flow expired because this packet
+	 * has just given it a state with a shorter timeout */
+	if (v->action == FL_TO_TC)
+		fl_flow_see(ref.head, now);
+	else
 		fl_flow_touch(ref.head, now, p->len);
 	return FL_KNOWN;
 }

@@ -23,7 +23,8 @@ static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct
 			return fe;
 	}
 	if (fl_config.reject_unknown_port && !local && opening &&
-	    fl_frontend_get(&p->tuple.daddr, 0, 0))
+	    fl_frontend_get(&p->tuple.daddr, 0, 0) &&
+	    !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))
 		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_UNKNOWN_PORT); /* rule 2.22 */
 	else
 		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
