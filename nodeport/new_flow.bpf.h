@@ -31,6 +31,26 @@ static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct
 	return NULL;
 }
 
+/*
+ * Who opens a connection straight to a backend, from a port whose flow through a frontend is over,
+ * is answered as the backend and not as that frontend any more.
+ */
+static __always_inline void fl_new_direct(bool v6, const struct fl_packet *p)
+{
+	struct fl_flow_ref ref;
+	struct fl_tuple6 reply;
+
+	if (p->proto != IPPROTO_TCP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
+		return;
+	fl_tuple_reverse(&p->tuple, &reply);
+	if (!fl_flow_find(v6, &reply, p->proto,
+			  fl_hash_tuple(v6, &reply, p->proto, fl_config.flow_seed[0]), &ref) ||
+	    fl_flow_state(ref.word) == FL_FLOW_ESTABLISHED)
+		return;
+	fl_flow_remove(v6, &ref);
+	fl_count(FL_COUNTER_FLOW_RESTARTED);
+}
+
 /* A live backend of the list; its id in *ret_id. NULL: none. */
 static __always_inline struct fl_backend *fl_new_backend(bool v6, const struct fl_packet *p,
 							 const struct fl_frontend *fe,
@@ -179,8 +199,10 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	if (fl_packet_martian(v6, &p->tuple))
 		return;
 	fe = fl_new_frontend(v6, p, v);
-	if (!fe)
+	if (!fe) {
+		fl_new_direct(v6, p);
 		return;
+	}
 	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) /* nor this */
 		return;
 	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) ||

@@ -233,3 +233,16 @@ def test_service_that_stops_being_ours_loses_its_frontends(lab, change):
     lab.settle()
     assert lab["client"].http(cells.vip(13)[4], 80, 1, timeout=SHORT)["answered"] == 0
     assert lab["client"].http(cells.node_ip("node-1")[4], 30013, 1, timeout=SHORT)["answered"] == 0
+
+
+@FAMILIES
+def test_port_of_a_node_port_connection_serves_a_direct_one(lab, family):
+    """2.20 leaves a flow on the other node that keeps the pod's address. The pod may use its source
+    port again, straight to the same backend: the answers are not the old frontend's any more.
+    """
+    add(lab, 13, ("web-2a",))
+    pod = lab["cli-1"]
+    for port in range(20000, 20010):
+        for host, number in ((cells.node_ip("node-2"), 30013), (cells.cluster_ip(13), 80)):
+            report = pod.http(host[family], number, 1, source_port=port, timeout=1.0)
+            assert report["failed"] == 0, (host, report)
