@@ -46,5 +46,9 @@ static __always_inline __u64 fl_hash_tuple(bool v6, const struct fl_tuple6 *t, _
 	} else {
 		h = fl_hash_round(h, fl_pair(t->saddr.w[3], t->daddr.w[3]));
 	}
-	return fl_hash_finish(h ^ ports);
+	/* fold the high half of the ports onto the low one: the two buckets of a key differ by the
+	 * low bits of the last product, and those come from the low bits here; the replies of one
+	 * backend would share four pairs of buckets */
+	h ^= ports;
+	return fl_hash_finish(h ^ h >> 16);
 }
