@@ -163,7 +163,19 @@ static __always_inline void fl_flow_set_overflow(bool v6, __u32 first)
 		__sync_fetch_and_or(overflow, bit);
 }
 
-#define FL_TAKE_TRIES 3
+/* Each candidate of a bucket may turn out to be in use by its other direction; then it is none any
+ * more, and the next one is tried. */
+#define FL_TAKE_TRIES (FL_FLOW_WAYS + 1)
+
+static __always_inline int fl_flow_take_one(bool v6, __u64 hash, bool second, __u32 most_kept,
+					    __u32 now, struct fl_flow_slot *ret_slot)
+{
+	int took = FL_TAKE_AGAIN;
+
+	for (int i = 0; i < FL_TAKE_TRIES && took == FL_TAKE_AGAIN; i++)
+		took = fl_flow_take_from(v6, hash, second, most_kept, now, ret_slot);
+	return took;
+}
 
 /*
  * Take an entry for a key with this hash: from its first bucket while that has room to spare, else
@@ -173,18 +185,16 @@ static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u
 							struct fl_flow_slot *ret_slot)
 {
 	__u32 kept = FL_FLOW_WAYS - 2;
-	int took = FL_TAKE_AGAIN;
+	int took = fl_flow_take_one(v6, hash, false, kept, now, ret_slot);
 
-	for (int i = 0; i < FL_TAKE_TRIES && took == FL_TAKE_AGAIN; i++)
-		took = fl_flow_take_from(v6, hash, false, kept, now, ret_slot);
 	if (took == FL_TAKE_CROWDED) {
 		kept = ret_slot->kept;
 		/* said before the entry can be seen, so that whoever looks for it looks there too
 		 */
 		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, false));
-		took = fl_flow_take_from(v6, hash, true, kept - 1, now, ret_slot);
+		took = fl_flow_take_one(v6, hash, true, kept - 1, now, ret_slot);
 		if (took != FL_TAKE_OK)
-			took = fl_flow_take_from(v6, hash, false, FL_FLOW_WAYS, now, ret_slot);
+			took = fl_flow_take_one(v6, hash, false, FL_FLOW_WAYS, now, ret_slot);
 	}
 	return took == FL_TAKE_OK ? fl_flow_at(v6, ret_slot->slot) : NULL;
 }

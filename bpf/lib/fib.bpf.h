@@ -62,7 +62,8 @@ static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const stru
 
 #pragma unroll
 	for (int i = 0; i < 6; i++)
-		difference |= nh->dst_mac[i] ^ hop->dst_mac[i];
+		difference |=
+			(nh->dst_mac[i] ^ hop->dst_mac[i]) | (nh->src_mac[i] ^ hop->src_mac[i]);
 	return !difference;
 }
 

@@ -103,7 +103,8 @@ static __always_inline bool fl_addr_is_mapped(const struct fl_addr *a)
 
 /*
  * Addresses that no packet from a network may have: the kernel drops it, we must not forward it. A
- * mapped destination in IPv6 would find the frontends of IPv4.
+ * mapped destination in IPv6 would find the frontends of IPv4. Whoever writes to itself from afar
+ * would have the answer come back as another question, for ever where the service answers anything.
  */
 static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t)
 {
@@ -112,13 +113,15 @@ static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t
 
 		if (first >> 24 == 0xff || first >> 22 == 0xfe80 >> 6)
 			return true;
-		if (fl_addr_is_mapped(&t->saddr) || fl_addr_is_mapped(&t->daddr))
+		if (fl_addr_is_mapped(&t->saddr) || fl_addr_is_mapped(&t->daddr) ||
+		    fl_addr_equal(&t->saddr, &t->daddr))
 			return true;
 		/* ::, ::1 and the like */
 		return !(t->saddr.w[0] | t->saddr.w[1] | t->saddr.w[2]);
 	} else {
 		__u32 a = bpf_ntohl(t->saddr.w[3]);
 
-		return a >> 24 == 0 || a >> 24 == 127 || a >> 28 >= 0xe || a >> 16 == 0xa9fe;
+		return a >> 24 == 0 || a >> 24 == 127 || a >> 28 == 0xe || a == 0xffffffff ||
+		       a >> 16 == 0xa9fe || t->saddr.w[3] == t->daddr.w[3];
 	}
 }
