@@ -52,4 +52,5 @@ int egress_tests(struct world *world);
 int live_tests(struct world *world);
 int socket_tests(struct world *world);
 int datagram_tests(struct world *world);
+int hostile_tests(struct world *world);
 int coverage_tests(struct world *world); /* last: whether the others reached every reason */
