@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* As on a node: what XDP leaves for tc is run by tc. Returns the last verdict. */
-static int both_stages(struct plane *p, enum dev dev, const struct spec *s, struct result *ret_result)
+static int both_stages(struct plane *p, enum dev dev, const struct spec *s,
+		       struct result *ret_result)
 {
 	struct frame in;
 
@@ -92,14 +93,13 @@ static void test_own_and_looping_sources_are_not_answered(void **state)
 
 					plane_reset(USUAL(state));
 					scene_set(USUAL(state), &scene, fe);
-					s = client_spec(USUAL(state), scene.family, scene.proto,
-							10, SERVICE_PORT, &fe[1]);
+					s = client_spec(USUAL(state), scene.family, scene.proto, 10,
+							SERVICE_PORT, &fe[1]);
 					s.src = looping ? s.dst : addr(scene.family, AT_EXT1, 1);
 					s.dport = (uint16_t)(SERVICE_PORT + !known);
 					frame_build(&s, &in);
 					run(USUAL(state), progs[i], DEV_EXT0, &in, &r);
-					assert_int_equal(r.verdict,
-							 i ? TC_ACT_UNSPEC : XDP_PASS);
+					assert_int_equal(r.verdict, i ? TC_ACT_UNSPEC : XDP_PASS);
 					expect_untouched(&r, &in, "own or looping");
 					expect_no_flow(USUAL(state), &s);
 				}
