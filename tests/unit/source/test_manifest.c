@@ -1,182 +1,6 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The manifest source on a directory of its own: first reading, changes, last good state,
- * conflicts. The kernel queues inotify events before the call that caused them returns, so nothing
- * here waits.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "lb/base/cleanup.h"
-#include "lb/source/manifest.h"
-
-struct fixture {
-	char dir[64];
-	struct fl_store *store;
-	struct fl_source *source;
-	char reported[8192]; /* "level file:line object: reason\n" */
-};
-
-static void on_report(const struct fl_problem *p, void *arg)
-{
-	struct fixture *f = arg;
-	size_t len = strlen(f->reported);
-	const char *name = strrchr(p->file, '/');
-
-	snprintf(f->reported + len, sizeof(f->reported) - len, "%s %s:%u %s: %s\n",
-		 fl_problem_level_name(p->level), name ? name + 1 : p->file, p->line, p->object,
-		 p->reason);
-}
-
-static void path_of(const struct fixture *f, const char *name, char path[static 160])
-{
-	snprintf(path, 160, "%s/%s", f->dir, name);
-}
-
-static void put(const struct fixture *f, const char *name, const char *text)
-{
-	char path[160];
-	FILE *file;
-
-	path_of(f, name, path);
-	file = fopen(path, "we");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-}
-
-static void del(const struct fixture *f, const char *name)
-{
-	char path[160];
-
-	path_of(f, name, path);
-	assert_int_equal(unlink(path), 0);
-}
-
-static void move(const struct fixture *f, const char *from, const char *to)
-{
-	char a[160], b[160];
-
-	path_of(f, from, a);
-	path_of(f, to, b);
-	assert_int_equal(rename(a, b), 0);
-}
-
-/* A Service named so, with this ClusterIP. */
-static const char *service(const char *name, const char *ip)
-{
-	static char text[4][512];
-	static unsigned int next;
-	char *buf = text[next++ % 4];
-
-	snprintf(buf, sizeof(text[0]),
-		 "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\n"
-		 "spec: {clusterIP: %s, ports: [{port: 80}]}\n---\n",
-		 name, ip);
-	return buf;
-}
-
-static void put2(const struct fixture *f, const char *name, const char *a, const char *b)
-{
-	char text[2048];
-
-	snprintf(text, sizeof(text), "%s%s", a, b);
-	put(f, name, text);
-}
-
-static void open_source(struct fixture *f)
-{
-	const char *paths[] = {f->dir};
-	struct fl_err err = {""};
-
-	assert_int_equal(fl_manifest_new(paths, 1, f->store, on_report, f, &f->source, &err), 0);
-}
-
-static void load(struct fixture *f)
-{
-	struct fl_err err = {""};
-
-	open_source(f);
-	if (fl_source_load(f->source, &err))
-		fail_msg("%s", err.text);
-	assert_true(fl_source_synced(f->source));
-}
-
-/* Whether anything was waiting to be handled, which it then is. */
-static bool handle(struct fixture *f)
-{
-	struct pollfd poll_fd = {.fd = fl_source_fd(f->source), .events = POLLIN};
-	struct fl_err err = {""};
-	bool ready = poll(&poll_fd, 1, 0) == 1;
-
-	f->reported[0] = '\0';
-	if (fl_source_handle(f->source, &err))
-		fail_msg("%s", err.text);
-	return ready;
-}
-
-/* The ClusterIP of a Service in the store, "-" when there is no such Service. */
-static const char *ip_of(const struct fixture *f, const char *name)
-{
-	static char buf[FL_IP_STRLEN];
-	const struct fl_service *s = fl_store_service(f->store, "default", name);
-
-	return s ? fl_ip_format(&s->cluster_ip[FL_IPV4], buf) : "-";
-}
-
-#define assert_ip(f, name, ip) assert_string_equal(ip_of(f, name), ip)
-#define assert_reported(f, text)                                                                   \
-	do {                                                                                       \
-		if (!strstr((f)->reported, text))                                                  \
-			fail_msg("\"%s\" is not in:\n%s", text, (f)->reported);                    \
-	} while (0)
-
-static void list_problems(struct fixture *f)
-{
-	f->reported[0] = '\0';
-	fl_source_each_problem(f->source, on_report, f);
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	strcpy(f->dir, "/tmp/fl-manifest-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	assert_int_equal(fl_store_new("node-1", &f->store), 0);
-	*state = f;
-	return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	fl_source_free(&f->source);
-	fl_store_free(&f->store);
-	nftw(f->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-	free(f);
-	return 0;
-}
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The manifest source: first reading, changes, last good state. */
+#include "tests/unit/source/manifest_fixture.h"
 
 static void test_manifest_first_reading(void **state)
 {
@@ -335,81 +159,6 @@ static void test_manifest_faulty_object_without_a_past(void **state)
 	assert_int_equal(fl_store_count(f->store, FL_KIND_SERVICE), 1);
 }
 
-static void test_manifest_object_twice_in_a_file(void **state)
-{
-	struct fixture *f = *state;
-
-	put2(f, "a.yaml", service("a", "10.96.0.1"), service("a", "10.96.0.2"));
-	load(f);
-	assert_ip(f, "a", "10.96.0.1");
-	assert_reported(f,
-			"error a.yaml:6 Service default/a: is in this file twice, first in line 1");
-}
-
-/* The first file in name order is heard; the next one takes over when it goes. */
-static void test_manifest_conflict_between_files(void **state)
-{
-	struct fixture *f = *state;
-
-	put(f, "b.yaml", service("a", "10.96.0.2"));
-	put(f, "c.yaml", service("a", "10.96.0.3"));
-	load(f);
-	assert_ip(f, "a", "10.96.0.2");
-	assert_reported(f, "error c.yaml:1 Service default/a: is also in ");
-	assert_reported(f, "/b.yaml, line 1, which comes first");
-
-	/* an earlier file comes later in time: it is heard nonetheless */
-	put(f, "a.yaml", service("a", "10.96.0.1"));
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.1");
-	list_problems(f);
-	assert_reported(f, "error b.yaml:1 Service default/a: is also in ");
-	assert_reported(f, "error c.yaml:1 Service default/a: is also in ");
-
-	/* what waits in the shadow is kept up to date */
-	put(f, "b.yaml", service("a", "10.96.0.22"));
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.1");
-
-	del(f, "a.yaml");
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.22");
-	del(f, "b.yaml");
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.3");
-	list_problems(f);
-	assert_string_equal(f->reported, "");
-	del(f, "c.yaml");
-	assert_true(handle(f));
-	assert_ip(f, "a", "-");
-}
-
-static void test_manifest_order_of_paths(void **state)
-{
-	struct fixture *f = *state;
-	char first[160], second[160];
-	const char *paths[] = {first, second};
-
-	path_of(f, "z", first);
-	path_of(f, "a.yaml", second);
-	assert_int_equal(mkdir(first, 0755), 0);
-	put(f, "z/x.yaml", service("a", "10.96.0.1"));
-	put(f, "a.yaml", service("a", "10.96.0.2"));
-	put(f, "b.yaml", service("b", "10.96.0.3"));
-	assert_int_equal(fl_manifest_new(paths, 2, f->store, on_report, f, &f->source, NULL), 0);
-	assert_int_equal(fl_source_load(f->source, NULL), 0);
-	assert_ip(f, "a", "10.96.0.1");
-	assert_ip(f, "b", "-"); /* a single file is that file, not its directory */
-	del(f, "z/x.yaml");
-	put(f, "b.yaml", service("b", "10.96.0.3"));
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.2");
-	assert_ip(f, "b", "-");
-	put(f, "a.yaml", service("a", "10.96.0.4"));
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.4");
-}
-
 /* What is no regular file is refused and never waited for. */
 static void test_manifest_refuses_odd_files(void **state)
 {
@@ -538,43 +287,6 @@ static void test_manifest_directory_lost_and_found(void **state)
 	assert_string_equal(f->reported, "");
 }
 
-/* A displaced file that cannot be read again hands nothing over, but recovers with its next
- * reading. */
-static void test_manifest_displaced_and_broken(void **state)
-{
-	struct fixture *f = *state;
-
-	put(f, "b.yaml", service("a", "10.96.0.2"));
-	load(f);
-	put(f, "b.yaml", "kind: [");
-	put(f, "a.yaml", service("a", "10.96.0.1"));
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.1");
-	del(f, "a.yaml");
-	assert_true(handle(f));
-	assert_ip(f, "a", "-");
-	put(f, "b.yaml", service("a", "10.96.0.3"));
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.3");
-}
-
-/* A displaced file breaks later: its last good state waited in the shadow and takes over. */
-static void test_manifest_displaced_then_broken(void **state)
-{
-	struct fixture *f = *state;
-
-	put(f, "b.yaml", service("a", "10.96.0.2"));
-	load(f);
-	put(f, "a.yaml", service("a", "10.96.0.1"));
-	assert_true(handle(f));
-	assert_reported(f, "error b.yaml:1 Service default/a: is also in ");
-	put(f, "b.yaml", "kind: [");
-	assert_true(handle(f));
-	del(f, "a.yaml");
-	assert_true(handle(f));
-	assert_ip(f, "a", "10.96.0.2");
-}
-
 static void test_manifest_many_problems_are_counted(void **state)
 {
 	struct fixture *f = *state;
@@ -590,8 +302,6 @@ static void test_manifest_many_problems_are_counted(void **state)
 	assert_reported(f, "warning a.yaml:0 : 50 more problems in this file");
 }
 
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -602,15 +312,10 @@ int main(void)
 		TEST(test_manifest_syntax_error_keeps_file),
 		TEST(test_manifest_faulty_object_keeps_itself),
 		TEST(test_manifest_faulty_object_without_a_past),
-		TEST(test_manifest_object_twice_in_a_file),
-		TEST(test_manifest_conflict_between_files),
-		TEST(test_manifest_order_of_paths),
 		TEST(test_manifest_refuses_odd_files),
 		TEST(test_manifest_config_map_layout),
 		TEST(test_manifest_creation),
 		TEST(test_manifest_directory_lost_and_found),
-		TEST(test_manifest_displaced_and_broken),
-		TEST(test_manifest_displaced_then_broken),
 		TEST(test_manifest_many_problems_are_counted),
 	};
 
