@@ -150,7 +150,7 @@ lint: ## who may include whom, formatting, shell scripts
 	$(Q)tests/lint
 
 format: ## let clang-format decide
-	$(Q)git ls-files '*.c' '*.h' | xargs -r clang-format-14 -i
+	$(Q)git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format-14 -i
 
 bench: deps ## measure against iptables, nftables and minimal programs (minutes; needs root)
 	$(Q)$(MAKE) --no-print-directory all $(BENCH_BIN)

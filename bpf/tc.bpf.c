@@ -68,7 +68,7 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	bool taken;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
-	if (fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), v6, &p))
+	if (fl_ctx_parse(skb, v6, &p))
 		return TC_ACT_UNSPEC;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
 		taken = fl_egress_fast(v6, &p, &v);
@@ -100,8 +100,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
 	if (likely(action != LONG_WAY))
 		return action;
-	if (v6 ? fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), true, &p)
-	       : fl_packet_parse(fl_ctx_data(skb), fl_ctx_data_end(skb), false, &p))
+	if (v6 ? fl_ctx_parse(skb, true, &p) : fl_ctx_parse(skb, false, &p))
 		return TC_ACT_UNSPEC;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
 		fl_decide_egress_slow(v6, &p, &v);

@@ -71,7 +71,7 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 	struct fl_verdict v;
 	struct fl_packet p;
 
-	if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, &p))
+	if (fl_ctx_parse(ctx, v6, &p))
 		return XDP_PASS;
 	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &v)) ? send(ctx, v6, &p, &v)
 									: -1;
@@ -115,12 +115,12 @@ int fl_xdp(struct xdp_md *ctx)
 		return action;
 	/* parsed once more rather than kept at hand all along the short way */
 	if (v6) {
-		if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), true, &p))
+		if (fl_ctx_parse(ctx, true, &p))
 			return XDP_PASS;
 		fl_decide_slow(ctx, true, &p, FL_HOOK_INGRESS, &v);
 		return finish6(ctx, &p, &v);
 	}
-	if (fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), false, &p))
+	if (fl_ctx_parse(ctx, false, &p))
 		return XDP_PASS;
 	fl_decide_slow(ctx, false, &p, FL_HOOK_INGRESS, &v);
 	return finish4(ctx, &p, &v);

@@ -22,6 +22,11 @@ static __always_inline void *fl_ctx_data_end(fl_ctx *ctx)
 	return (void *)(long)ctx->data_end;
 }
 
+static __always_inline int fl_ctx_parse(fl_ctx *ctx, bool v6, struct fl_packet *ret_p)
+{
+	return fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), ctx->len, v6, ret_p);
+}
+
 static __always_inline __u32 fl_ctx_ifindex(fl_ctx *ctx)
 {
 	return ctx->ifindex;

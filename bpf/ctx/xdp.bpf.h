@@ -23,6 +23,22 @@ static __always_inline void *fl_ctx_data_end(fl_ctx *ctx)
 	return (void *)(long)ctx->data_end;
 }
 
+static __always_inline __u32 fl_ctx_len(fl_ctx *ctx)
+{
+	long len = fl_ctx_data_end(ctx) - fl_ctx_data(ctx);
+
+	/* the verifier allows no 32-bit arithmetic on pointers, which the compiler would make of
+	 * this */
+	asm volatile("" : "+r"(len));
+	return len;
+}
+
+/* What the packet is. 0, or -1: not for us. */
+static __always_inline int fl_ctx_parse(fl_ctx *ctx, bool v6, struct fl_packet *ret_p)
+{
+	return fl_packet_parse(fl_ctx_data(ctx), fl_ctx_data_end(ctx), fl_ctx_len(ctx), v6, ret_p);
+}
+
 static __always_inline __u32 fl_ctx_ifindex(fl_ctx *ctx)
 {
 	return ctx->ingress_ifindex;
@@ -104,12 +120,7 @@ static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u8 *dst, const _
 /* Cut the packet to `keep` bytes and make room for `grow` more in front of it. */
 static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 {
-	long len = fl_ctx_data_end(ctx) - fl_ctx_data(ctx);
-
-	/* the verifier allows no 32-bit arithmetic on pointers, which the compiler would use for an
-	 * int argument */
-	asm volatile("" : "+r"(len));
-	if (bpf_xdp_adjust_tail(ctx, (long)keep - len))
+	if (bpf_xdp_adjust_tail(ctx, (int)(keep - fl_ctx_len(ctx))))
 		return -1;
 	return bpf_xdp_adjust_head(ctx, -(int)grow);
 }

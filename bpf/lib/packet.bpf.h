@@ -41,8 +41,10 @@ static __always_inline __u32 fl_ports(const struct fl_tuple6 *t)
 	return (__u32)t->dport << 16 | t->sport;
 }
 
-/* 0, or -1: not for us. */
-static __always_inline int fl_packet_parse(void *data, void *data_end, bool v6, struct fl_packet *p)
+/* `len`: of the whole packet, of which data to data_end is what can be read. 0, or -1: not for us.
+ */
+static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len, bool v6,
+					   struct fl_packet *p)
 {
 	void *l4 = data + fl_l4_offset(v6);
 	__u32 ports, l3_len, need;
@@ -91,7 +93,7 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, bool v6, 
 	} else {
 		return -1;
 	}
-	if (!p->tuple.sport || !p->tuple.dport || l3_len < need)
+	if (!p->tuple.sport || !p->tuple.dport || l3_len < need || FL_ETH_LEN + l3_len > len)
 		return -1;
 	return 0;
 }

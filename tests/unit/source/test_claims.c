@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Who is heard when an object stands in several files, and who follows when that one falls silent. */
+/* Who is heard when an object stands in several files, and who follows when that one falls silent.
+ */
 #include "tests/unit/source/manifest_fixture.h"
 
 static void test_claims_object_twice_in_a_file(void **state)
@@ -117,10 +118,8 @@ static void test_claims_displaced_then_broken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_claims_object_twice_in_a_file),
-		TEST(test_claims_conflict_between_files),
-		TEST(test_claims_order_of_paths),
-		TEST(test_claims_displaced_and_broken),
+		TEST(test_claims_object_twice_in_a_file), TEST(test_claims_conflict_between_files),
+		TEST(test_claims_order_of_paths),	  TEST(test_claims_displaced_and_broken),
 		TEST(test_claims_displaced_then_broken),
 	};
 
