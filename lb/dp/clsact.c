@@ -6,6 +6,9 @@
  * says that we also made the qdisc.
  */
 #include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <netlink/netlink.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -110,7 +113,36 @@ bool fl_clsact_present(unsigned int ifindex, bool ingress)
 	return present;
 }
 
-/* The qdisc is ours and has lost both of our filters: it goes too. */
+static int on_filter(struct nl_msg *msg, void *arg)
+{
+	*(bool *)arg = true;
+	return NL_OK;
+}
+
+/* Whether the clsact qdisc has any filter there; true also when that cannot be found out. */
+static bool has_any_filter(unsigned int ifindex, bool ingress)
+{
+	struct tcmsg request = {
+		.tcm_ifindex = (int)ifindex,
+		.tcm_parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS),
+	};
+	struct nl_sock *sock = nl_socket_alloc();
+	bool any = false;
+	int r = -NLE_NOMEM;
+
+	if (sock)
+		r = nl_connect(sock, NETLINK_ROUTE);
+	if (r >= 0)
+		r = nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_filter, &any);
+	if (r >= 0)
+		r = nl_send_simple(sock, RTM_GETTFILTER, NLM_F_DUMP, &request, sizeof(request));
+	if (r >= 0)
+		r = nl_recvmsgs_default(sock);
+	nl_socket_free(sock);
+	return any || r < 0;
+}
+
+/* The qdisc is ours and has lost both of our filters: it goes too, unless others use it by now. */
 static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 {
 	static const char *const pins[] = {FL_PIN_CLSACT_INGRESS, FL_PIN_CLSACT_EGRESS};
@@ -125,7 +157,7 @@ static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 		snprintf(name, sizeof(name), "%s-%u", pins[i], ifindex);
 		ours |= !fl_bpffs_unpin(fs, "programs", name);
 	}
-	if (ours)
+	if (ours && !has_any_filter(ifindex, true) && !has_any_filter(ifindex, false))
 		bpf_tc_hook_destroy(&h);
 }
 

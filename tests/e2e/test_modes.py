@@ -95,6 +95,26 @@ def test_clsact(own_lab, mode):
     assert not any(hook in left for hook in ("clsact", "tc-", "tcx-", "xdp")), left
 
 
+def test_clsact_of_others_stays(own_lab):
+    """Who has put a filter on the qdisc that the agent made keeps both after a cleanup."""
+    path = f"{own_lab.directory}/clsact.yaml"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CLSACT)
+    fresh(own_lab, mode="tc", extra=["--config", path])
+    node = own_lab.nodes["node-1"]
+    pins = f"{own_lab.directory}/bpf/fairlead/links"
+    pin = next(name for name in os.listdir(pins) if name.startswith("clsact-egress-"))
+    node.place.script("tc filter add dev eth0 egress prio 77 handle 0x77 bpf da object-pinned "
+                      f"{pins}/{pin}")
+    for each in own_lab.nodes.values():
+        each.stop()
+        assert each.cleanup().returncode == 0
+    left = node.place.run(["tc", "filter", "show", "dev", "eth0", "egress"]).stdout
+    assert "pref 77 " in left and f"pref {0x6661} " not in left, left
+    assert node.place.run(["tc", "filter", "show", "dev", "eth0", "ingress"]).stdout == ""
+    node.place.script("tc qdisc del dev eth0 clsact")
+
+
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 def test_pod_side_devices(own_lab, family):
     """Workloads that the socket hooks do not reach are served per packet, when asked for."""
