@@ -107,6 +107,15 @@ static int check_owner(int fd, const char *path, struct fl_err *err)
 	return 0;
 }
 
+/* Where everybody's pins are: to be opened by everybody, and not ours to remove. */
+static bool is_standard_mount(int fd)
+{
+	struct stat st, standard;
+
+	return !fstat(fd, &st) && !stat(STANDARD_MOUNT, &standard) &&
+	       st.st_dev == standard.st_dev && st.st_ino == standard.st_ino;
+}
+
 /* Open a directory without following a link in its place. */
 static int open_dir(const char *path)
 {
@@ -130,6 +139,9 @@ static int open_checked(const char *dir, bool create, int *ret_fd, struct fl_err
 		return fl_err_set(err, fd, "%s is not a directory (a link is not followed)", dir);
 	if (fd < 0)
 		return fl_err_set(err, fd, "cannot open %s: %s", dir, strerror(-fd));
+	if (is_standard_mount(fd))
+		return fl_err_set(err, -EINVAL,
+				  "%s is for all users of BPF: name a directory below it", dir);
 	r = check_owner(fd, dir, err);
 	if (r)
 		return r;

@@ -152,6 +152,18 @@ def test_bad_settings_are_refused_with_words(own_lab, argv):
     assert node.attached() == ""
 
 
+def test_everybodys_bpf_file_system_is_refused(own_lab):
+    """The pins need a directory of their own: what holds them is closed to others, and cleaned up."""
+    node = own_lab.nodes["node-2"]  # has /sys/fs/bpf to itself
+    argv = node.agent_command(extra=["--bpffs", "/sys/fs/bpf/"])
+    mode = node.place.run(["stat", "-c", "%a", "/sys/fs/bpf"]).stdout
+    for command in (argv, [node.binary("fairlead"), "--bpffs", "/sys/fs/bpf", "cleanup"]):
+        done = node.place.run(command, timeout=10)
+        assert done.returncode == 1
+        assert "name a directory below it" in done.stderr
+    assert node.place.run(["stat", "-c", "%a", "/sys/fs/bpf"]).stdout == mode
+
+
 def test_stops_on_signals_and_leaves_the_datapath(own_lab):
     """12.3: SIGTERM and SIGINT end the agent with status 0 and leave everything in place."""
     node = own_lab.nodes["node-1"]
