@@ -55,9 +55,9 @@ void fl_agent_apply(struct fl_agent *agent)
 		}
 		fl_agent_flush_stale(agent);
 	}
-	/* a source that was never readable may hide objects that the maps still serve: nothing is
-	 * removed before */
-	if (agent->settled || !fl_source_complete(agent->source))
+	/* a file or object that was never readable may be one that the maps of an earlier agent
+	 * still serve: nothing of that is removed before */
+	if (agent->settled || (fl_dp_adopted(agent->dp) && !fl_source_complete(agent->source)))
 		return;
 	/* what is refused now is tried again with the rest; from here on removals are allowed */
 	agent->settled = true;

@@ -20,7 +20,7 @@
 
 enum fl_doc_syntax {
 	FL_DOC_YAML, /* one or more documents */
-	FL_DOC_JSON, /* one object or array */
+	FL_DOC_JSON, /* one or more objects or arrays */
 };
 
 enum fl_value_type {
@@ -47,9 +47,9 @@ void fl_doc_free(struct fl_doc **doc);
 
 /*
  * Parse a stream and call fn for each document, which is borrowed for the call. Stops at fn's first
- * non-zero, which is returned. A document before a faulty one has been given to fn already. Errors
- * as above, but with the line in *ret_line (may be NULL; 0 when it has none) and only the reason in
- * err.
+ * non-zero, which is returned. Documents before a faulty one may have been given to fn already.
+ * Errors as above, but with the line in *ret_line (may be NULL; 0 when it has none) and only the
+ * reason in err.
  */
 typedef int (*fl_doc_fn)(const struct fl_doc *doc, void *arg);
 int fl_doc_each(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn, void *arg,

@@ -295,7 +295,6 @@ static int walk_document(struct walk *w)
 {
 	int rc = 0;
 
-	skip_blanks(w);
 	if (!at(w, '{') && !at(w, '['))
 		return unexpected(w, "an object or an array");
 	rc = walk_value(w);
@@ -318,10 +317,23 @@ static int walk_document(struct walk *w)
 		if (!rc)
 			rc = walk_value(w);
 	}
-	if (rc)
-		return rc;
+	return rc;
+}
+
+/* One document behind the other, as `kubectl get -o json` leaves them in a file. */
+static int walk_documents(struct walk *w, fl_doc_fn fn, void *arg)
+{
+	int rc;
+
 	skip_blanks(w);
-	return w->pos == w->len ? 0 : unexpected(w, "the end of the text");
+	do {
+		fl_doc_reset(w->doc);
+		rc = walk_document(w);
+		if (!rc)
+			rc = fn(w->doc, arg);
+		skip_blanks(w);
+	} while (!rc && w->pos < w->len);
+	return rc;
 }
 
 static unsigned int line_at(const char *text, size_t pos)
@@ -352,6 +364,28 @@ static int tokenizer_error(struct walk *w, int code, size_t pos)
 	return unexpected(w, "a value, ',' or a closing bracket");
 }
 
+/* Before jsmn sees it, whose time grows with the square of the depth. */
+static int check_depth(struct walk *w)
+{
+	size_t depth = 0;
+	bool string = false;
+
+	for (size_t i = 0; i < w->len; i++) {
+		char c = w->text[i];
+
+		if (string && c == '\\')
+			i++;
+		else if (c == '"')
+			string = !string;
+		else if (!string && (c == '[' || c == '{') && ++depth > FL_DOC_MAX_DEPTH)
+			return fl_doc_error(w->doc, -E2BIG, line_at(w->text, i), w->err,
+					    "nested deeper than %d levels", FL_DOC_MAX_DEPTH);
+		else if (!string && (c == ']' || c == '}') && depth)
+			depth--;
+	}
+	return 0;
+}
+
 int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn, void *arg,
 		 struct fl_err *err)
 {
@@ -370,6 +404,9 @@ int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
 		w.text = text += 3;
 		w.len = len -= 3;
 	}
+	rc = check_depth(&w);
+	if (rc)
+		return rc;
 	jsmn_init(&parser);
 	n = jsmn_parse(&parser, text, len, NULL, 0);
 	if (n < 0)
@@ -388,6 +425,5 @@ int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
 	w.tokens = tokens;
 	w.n_tokens = (size_t)rc;
 	w.scratch = scratch;
-	rc = walk_document(&w);
-	return rc ? rc : fn(doc, arg);
+	return walk_documents(&w, fn, arg);
 }

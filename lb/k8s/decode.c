@@ -80,6 +80,16 @@ static int read_identity(struct fl_decoding *d, const struct fl_value *root, boo
 	return 0;
 }
 
+/* The same as far as it goes, for an object that is refused by its kind or version already. */
+static void guess_identity(struct fl_decoding *d, const struct fl_value *root, bool namespaced)
+{
+	const struct fl_value *meta = fl_value_get(root, "metadata");
+	const char *ns = fl_value_string(fl_value_get(meta, "namespace"));
+
+	d->name = fl_value_string(fl_value_get(meta, "name"));
+	d->ns = !namespaced ? "" : ns && *ns ? ns : "default";
+}
+
 static int decode_object(struct fl_decoding *d, const struct kind *kind,
 			 const struct fl_value *root)
 {
@@ -158,13 +168,17 @@ static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
 		    !same_group(api_version, kinds[i].group))
 			continue;
 		d->kind = kinds[i].kind;
-		if (strcmp(version_of(api_version), kinds[i].version))
+		if (strcmp(version_of(api_version), kinds[i].version)) {
+			guess_identity(d, root, kinds[i].namespaced);
 			return fl_field_error(d, fl_value_get(root, "apiVersion"), "apiVersion",
 					      "\"%.60s\" is not supported, use %s%s%s", api_version,
 					      kinds[i].group, *kinds[i].group ? "/" : "",
 					      kinds[i].version);
+		}
 		return list ? decode_items(d, root, &kinds[i]) : decode_object(d, &kinds[i], root);
 	}
+	guess_identity(d, root, true);
+	d->foreign = true;
 	return fl_field_error(d, fl_value_get(root, "kind"), "kind",
 			      "unknown kind \"%.60s\" (%.60s), skipped", kind, api_version);
 }

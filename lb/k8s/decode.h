@@ -26,6 +26,9 @@ struct fl_problem {
 	/* who it is about: known when name is not NULL */
 	enum fl_kind kind;
 	const char *ns, *name;
+	/* of a kind that is not ours, which is what `object` begins with; then .kind means nothing
+	 */
+	bool foreign;
 };
 
 struct fl_decode_sink {

@@ -24,6 +24,7 @@ static int report(struct fl_decoding *d, enum fl_problem_level level, unsigned i
 		.kind = d->kind,
 		.ns = d->ns,
 		.name = d->name,
+		.foreign = d->foreign,
 	};
 
 	if (d->name && d->ns && *d->ns)

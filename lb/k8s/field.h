@@ -18,6 +18,7 @@ struct fl_decoding {
 	enum fl_kind kind;
 	const char *kind_name;
 	const char *ns, *name; /* NULL until they are known */
+	bool foreign;	       /* of a kind that is not ours */
 	unsigned int line;
 	unsigned int n_warnings;
 	char path[160]; /* of the value at hand: "spec.ports[2]" */

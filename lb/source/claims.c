@@ -249,7 +249,7 @@ static bool is_kept(const struct fl_object_claim *claim, const struct fl_object_
 
 int fl_object_claims_apply(struct fl_object_claims *claims, struct fl_object_claimant *who,
 			   struct fl_staged *staged, size_t n_staged,
-			   const struct fl_object_claim_key *keep, size_t n_keep)
+			   const struct fl_object_claim_key *keep, size_t n_keep, bool keep_all)
 {
 	struct fl_object_claim **next =
 		calloc(who->n_claims + n_staged + 1, sizeof(struct fl_object_claim *));
@@ -268,7 +268,7 @@ int fl_object_claims_apply(struct fl_object_claims *claims, struct fl_object_cla
 			order = old ? fl_object_claim_key_cmp(&old->key, &key) : 1;
 		}
 		failed = 0;
-		if (order < 0 && is_kept(old, keep, n_keep)) {
+		if (order < 0 && (keep_all || is_kept(old, keep, n_keep))) {
 			next[n++] = old;
 		} else if (order < 0) {
 			failed = drop(claims, old);
@@ -290,6 +290,18 @@ int fl_object_claims_apply(struct fl_object_claims *claims, struct fl_object_cla
 	who->claims = next;
 	who->n_claims = n;
 	return rc;
+}
+
+static int compare_to_claim(const void *key, const void *element)
+{
+	return fl_object_claim_key_cmp(key, &(*(struct fl_object_claim *const *)element)->key);
+}
+
+bool fl_object_claims_has(const struct fl_object_claimant *who,
+			  const struct fl_object_claim_key *key)
+{
+	return who->n_claims &&
+	       bsearch(key, who->claims, who->n_claims, sizeof(who->claims[0]), compare_to_claim);
 }
 
 void fl_object_claims_forget(struct fl_object_claims *claims, struct fl_object_claimant *who)

@@ -44,12 +44,14 @@ void fl_object_claims_free(struct fl_object_claims **claims);
 
 /*
  * Make `staged` (sorted by key, no key twice; its objects are taken) all that `who` contributes,
- * apart from the claims named in `keep` (sorted), which stay as they are. 0 or -ENOMEM, after which
- * the contribution may be half done and should be tried again.
+ * apart from the claims named in `keep` (sorted), or with `keep_all` all others, which stay as they
+ * are. 0 or -ENOMEM, after which the contribution may be half done and should be tried again.
  */
 int fl_object_claims_apply(struct fl_object_claims *claims, struct fl_object_claimant *who,
 			   struct fl_staged *staged, size_t n_staged,
-			   const struct fl_object_claim_key *keep, size_t n_keep);
+			   const struct fl_object_claim_key *keep, size_t n_keep, bool keep_all);
+bool fl_object_claims_has(const struct fl_object_claimant *who,
+			  const struct fl_object_claim_key *key);
 
 /* Drop every claim of `who` and leave the store as it is. */
 void fl_object_claims_forget(struct fl_object_claims *claims, struct fl_object_claimant *who);

@@ -31,6 +31,7 @@ void fl_manifest_file_free(struct fl_manifest_file **file)
 	if (!*file)
 		return;
 	fl_problems_clear(&(*file)->problems);
+	free((*file)->foreign);
 	free((*file)->who.claims);
 	free((*file)->path);
 	free(*file);

@@ -10,14 +10,22 @@
 
 #define FL_MANIFEST_MAX_FILES 65536 /* of one directory */
 
+/* An object of a kind that is not ours. */
+struct fl_foreign {
+	uint64_t id;
+	bool holds; /* came when the file had objects: it may be one of them, misspelt */
+};
+
 struct fl_manifest_file {
 	struct fl_object_claimant who; /* path and order: those of the file and its root */
 	char *path;
 	const char *name; /* the last part of path */
 	struct stat seen; /* when it was read last; zero: never */
 	struct fl_problems problems;
+	struct fl_foreign *foreign; /* of the last reading */
+	size_t n_foreign;
 	bool touched;	 /* to be read */
-	bool good;	 /* was read once */
+	bool good;	 /* was read once without a fault that may hide an object */
 	bool unreadable; /* at the last attempt: a change of mode may help */
 	bool gone;
 };

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "lb/base/cleanup.h"
 #include "lb/source/manifest_files.h"
@@ -18,6 +19,10 @@ struct reading {
 	/* objects with an error, whose last good state stays; the strings are owned */
 	struct fl_object_claim_key *failed;
 	size_t n_failed, n_failed_room;
+	struct fl_foreign *foreign;
+	size_t n_foreign, n_foreign_room;
+	bool hides;    /* an object of ours could not be read */
+	bool keep_all; /* and nobody knows which */
 	struct fl_problems problems;
 };
 
@@ -31,6 +36,7 @@ static void reading_fini(struct reading *r)
 		free((char *)r->failed[i].name);
 	}
 	free(r->failed);
+	free(r->foreign);
 	fl_problems_clear(&r->problems);
 }
 
@@ -61,21 +67,85 @@ static int on_object(struct fl_object *object, unsigned int line, void *arg)
 	return 0;
 }
 
+static bool has_state(const struct fl_manifest_file *file)
+{
+	return file->who.n_claims > 0;
+}
+
+/* What the file held of this object before stays. */
+static int keep(struct reading *r, enum fl_kind kind, const char *ns, const char *name)
+{
+	struct fl_object_claim_key key = {.kind = kind};
+
+	if (make_room(&r->failed, &r->n_failed_room, r->n_failed, sizeof(*r->failed)))
+		return -ENOMEM;
+	key.ns = strdup(ns);
+	key.name = strdup(name);
+	r->failed[r->n_failed++] = key;
+	return key.ns && key.name ? 0 : -ENOMEM;
+}
+
+/*
+ * An object of a kind that is not ours, such as the Deployment beside a Service: nobody's business
+ * here. But if it comes where the file has an object of that name, and that one is missing now, it
+ * is taken for a misspelt kind, for as long as it is there.
+ */
+static int on_foreign(struct reading *r, const struct fl_problem *problem, bool *ret_keeps)
+{
+	static const enum fl_kind kinds[] = {FL_KIND_SERVICE, FL_KIND_SLICE, FL_KIND_NODE};
+	struct fl_foreign foreign = {
+		.id = XXH64(problem->object, strlen(problem->object), 0),
+		.holds = has_state(r->file),
+	};
+	int rc;
+
+	for (size_t i = 0; i < r->file->n_foreign; i++)
+		if (r->file->foreign[i].id == foreign.id)
+			foreign.holds = r->file->foreign[i].holds;
+	if (make_room(&r->foreign, &r->n_foreign_room, r->n_foreign, sizeof(foreign)))
+		return -ENOMEM;
+	r->foreign[r->n_foreign++] = foreign;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const struct fl_object_claim_key key = {
+			kinds[i], kinds[i] == FL_KIND_NODE ? "" : problem->ns, problem->name};
+
+		if (!foreign.holds || !problem->name || !fl_object_claims_has(&r->file->who, &key))
+			continue;
+		*ret_keeps = true;
+		rc = keep(r, key.kind, key.ns, key.name);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int on_problem(const struct fl_problem *problem, void *arg)
 {
+	struct fl_problem longer = *problem;
 	struct reading *r = arg;
-	struct fl_object_claim_key key = {.kind = problem->kind};
+	bool keeps = false;
+	char reason[600];
+	int rc = 0;
 
-	if (problem->level == FL_PROBLEM_ERROR && problem->name) {
-		if (make_room(&r->failed, &r->n_failed_room, r->n_failed, sizeof(*r->failed)))
-			return -ENOMEM;
-		key.ns = strdup(problem->ns);
-		key.name = strdup(problem->name);
-		r->failed[r->n_failed++] = key;
-		if (!key.ns || !key.name)
-			return -ENOMEM;
+	if (problem->level != FL_PROBLEM_ERROR) {
+		;
+	} else if (problem->foreign) {
+		rc = on_foreign(r, problem, &keeps);
+	} else {
+		r->hides = true;
+		if (problem->name)
+			rc = keep(r, problem->kind, problem->ns, problem->name);
+		else
+			r->keep_all = keeps = true;
 	}
-	return fl_problems_add(&r->problems, problem);
+	if (rc)
+		return rc;
+	if (keeps && has_state(r->file)) {
+		snprintf(reason, sizeof(reason), "%s; what this file held before stays",
+			 problem->reason);
+		longer.reason = reason;
+	}
+	return fl_problems_add(&r->problems, &longer);
 }
 
 static int on_document(const struct fl_doc *doc, void *arg)
@@ -142,11 +212,6 @@ static int decode_text(struct reading *r, const char *text, size_t len, unsigned
 	enum fl_doc_syntax syntax = dot && !strcmp(dot, ".json") ? FL_DOC_JSON : FL_DOC_YAML;
 
 	return fl_doc_each(text, len, syntax, on_document, r, ret_line, err);
-}
-
-static bool has_state(const struct fl_manifest_file *file)
-{
-	return file->who.n_claims > 0;
 }
 
 int fl_manifest_problem(struct fl_manifest *m, struct fl_problems *problems,
@@ -230,13 +295,16 @@ static int apply(struct reading *r)
 	rc = drop_duplicates(r);
 	if (!rc)
 		rc = fl_object_claims_apply(m->claims, &file->who, r->staged, r->n_staged,
-					    r->failed, r->n_failed);
+					    r->failed, r->n_failed, r->keep_all);
 	if (rc)
 		return rc;
+	free(file->foreign);
+	file->foreign = TAKE_PTR(r->foreign);
+	file->n_foreign = r->n_foreign;
 	fl_problems_clear(&file->problems);
 	file->problems = r->problems;
 	r->problems = (struct fl_problems){0};
-	file->good = true;
+	file->good |= !r->hides;
 	if (m->report) {
 		fl_problems_each(&file->problems, file->path, m->report, m->report_arg);
 		fl_manifest_each_conflict(m, file, m->report, m->report_arg);
@@ -261,7 +329,7 @@ int fl_manifest_read(struct fl_manifest *m, struct fl_manifest_file *file, struc
 		/* it is gone, and so is what it said; a dangling symlink is not gone */
 		file->gone = true;
 		fl_problems_clear(&file->problems);
-		rc = fl_object_claims_apply(m->claims, &file->who, NULL, 0, NULL, 0);
+		rc = fl_object_claims_apply(m->claims, &file->who, NULL, 0, NULL, 0, false);
 		return rc ? fl_err_set(err, rc, "%s: out of memory", file->path) : 0;
 	}
 	if (!rc) {

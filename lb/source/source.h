@@ -72,8 +72,8 @@ static inline bool fl_source_synced(const struct fl_source *source)
 }
 
 /*
- * Whether every part was readable at least once. When it is not, the store may lack objects that an
- * earlier run knew, and what is in the kernel for them should stay.
+ * Whether every part was readable at least once, with every object in it. When it is not, the store
+ * may lack objects that an earlier run knew, and what is in the kernel for them should stay.
  */
 static inline bool fl_source_complete(const struct fl_source *source)
 {

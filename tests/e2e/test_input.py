@@ -65,25 +65,42 @@ def test_bad_file(lab, case):
     assert all(node.agent.poll() is None for node in lab.nodes.values())
 
 
-@pytest.mark.parametrize("damage", ["malformed", "empty-document", "emptied-then-restored"])
-def test_a_good_file_that_goes_bad_keeps_its_last_good_state(lab, damage):
+# what becomes of the text of a good file, and whether that is a fault
+DAMAGES = {
+    "malformed": lambda text: "addressType: IPv4\nkind: [\n",
+    # as a slow writer leaves it for a moment
+    "half": lambda text: text[:len(text) // 2].rsplit("\n", 3)[0] + "\n  x: [",
+    "scalar": lambda text: "oops\n",
+    "no-name": lambda text: "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n",
+    "no-kind": lambda text: text.replace("kind: EndpointSlice", "kin: EndpointSlice"),
+    "misspelt-kind": lambda text: text.replace("kind: EndpointSlice", "kind: EndpointSlic"),
+    "wrong-version": lambda text: text.replace("discovery.k8s.io/v1", "discovery.k8s.io/v7"),
+}
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["renamed", "rewritten"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_good_file_that_goes_bad_keeps_its_last_good_state(lab, damage, in_place):
     m = lab.manifests
     name = "web-endpointslices.yaml"
-    if damage == "malformed":
-        m.write(name, "addressType: IPv4\nkind: [\n", in_place=True)
-        reported(lab, name)
-    elif damage == "empty-document":
-        with open(m.path(name), encoding="utf-8") as good:
-            m.write(name, "---\n---\n" + good.read() + "\n---\n", in_place=True)
-    else:
-        with open(m.path(name), encoding="utf-8") as good:
-            text = good.read()
-        # half a file, as a slow writer leaves it for a moment
-        m.write(name, text[:len(text) // 2].rsplit("\n", 3)[0] + "\n  x: [", in_place=True)
-        reported(lab, name)
-        m.write(name, text, in_place=True)
+    with open(m.path(name), encoding="utf-8") as good:
+        text = good.read()
+    m.write(name, DAMAGES[damage](text), in_place=in_place)
+    reported(lab, name)
     web_serves(lab)
+    m.write(name, text, in_place=in_place)
+    lab.settle()
     assert set(lab["client"].http(cells.vip(10)[4], 80, 60)["answers"]) == set(cells.ALL)
+
+
+def test_empty_documents_are_nothing(lab):
+    m = lab.manifests
+    name = "web-endpointslices.yaml"
+    with open(m.path(name), encoding="utf-8") as good:
+        text = good.read()
+    m.write(name, "---\n---\n" + text + "\n---\n")
+    lab.settle()
+    web_serves(lab)
 
 
 @pytest.mark.parametrize("address", [
@@ -189,6 +206,29 @@ def test_start_with_a_bad_file_in_place(lab):
         node.wait_answers()
     reported(lab, "bad.yaml")
     web_serves(lab)
+
+
+def test_start_with_a_bad_object_in_place(lab):
+    """10.3: an object that has gone bad is served on, by an agent that never saw it good as well."""
+    m = lab.manifests
+    service, slices = m.service("probe", 13), [m.slice("probe", f, ("web-1a",)) for f in (4, 6)]
+    m.add("probe", service, *slices)
+    lab.settle()
+    bad = json.loads(json.dumps(service))
+    bad["spec"]["clusterIP"] = bad["spec"]["clusterIPs"][0] = "10.96.1.999"
+    m.add("probe", bad, *slices)
+    reported(lab, "probe.yaml", "10.96.1.999")
+    for node in lab.nodes.values():
+        node.kill()
+        node.start(wait=False)
+    for node in lab.nodes.values():
+        node.wait_answers()
+    reported(lab, "probe.yaml", "10.96.1.999")
+    assert lab["client"].http(cells.vip(13)[4], 80, 20)["answers"] == {"web-1a": 20}
+    # what is known to be gone goes then
+    m.remove("probe.yaml")
+    until(lambda: lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answered"] == 0,
+          "the object is gone", 5)
 
 
 def test_a_file_of_many_objects(lab):

@@ -133,14 +133,18 @@ static void test_doc_nesting_bombs(void **state)
 	static const struct {
 		const char *unit;
 		enum fl_doc_syntax syntax;
+		const char *end; /* the parser underneath needs the square of the depth for it */
 	} bombs[] = {
-		{"[", FL_DOC_JSON},  {"{\"a\":", FL_DOC_JSON}, {"[{\"a\":", FL_DOC_JSON},
-		{"[", FL_DOC_YAML},  {"{a: ", FL_DOC_YAML},    {"- ", FL_DOC_YAML},
-		{"? ", FL_DOC_YAML}, {"[{a: ", FL_DOC_YAML},
+		{"[", FL_DOC_JSON, ""},	       {"{\"a\":", FL_DOC_JSON, ""},
+		{"[{\"a\":", FL_DOC_JSON, ""}, {"[", FL_DOC_JSON, "]"},
+		{"{\"a\":", FL_DOC_JSON, "}"}, {"[", FL_DOC_YAML, ""},
+		{"{a: ", FL_DOC_YAML, ""},     {"- ", FL_DOC_YAML, ""},
+		{"? ", FL_DOC_YAML, ""},       {"[{a: ", FL_DOC_YAML, ""},
 	};
 
 	for (size_t i = 0; i < N(bombs); i++) {
-		_cleanup_free_ char *text = repeat(bombs[i].unit, 500000, "");
+		_cleanup_free_ char *end = repeat(bombs[i].end, 500000, "");
+		_cleanup_free_ char *text = repeat(bombs[i].unit, 500000, end);
 		_cleanup_doc_ struct fl_doc *doc = NULL;
 		struct fl_err err;
 
@@ -222,7 +226,11 @@ static void test_doc_streams(void **state)
 		{"a: 1\n---\nb: [\n---\nc: 3\n", FL_DOC_YAML, -EINVAL, 1, 4},
 		{"stop: 1\n---\nb: 1\n", FL_DOC_YAML, 7, 1, 0},
 		{"{}", FL_DOC_JSON, 0, 1, 0},
-		{"{}\n{}", FL_DOC_JSON, -EINVAL, 0, 2},
+		{"{}\n{}", FL_DOC_JSON, 0, 2, 0},
+		{" [1] {}[]\n\n", FL_DOC_JSON, 0, 3, 0},
+		{"{}\n{} {", FL_DOC_JSON, -EINVAL, 0, 2},
+		{"{}\n{\"a\":1,\"a\":2}", FL_DOC_JSON, -EINVAL, 1, 2},
+		{"{\"stop\": 1}{}", FL_DOC_JSON, 7, 1, 0},
 	};
 
 	for (size_t i = 0; i < N(cases); i++) {

@@ -82,13 +82,13 @@ static void test_decode_kinds(void **state)
 		 "error 1 : kind: expected a string, found a list\n"},
 		{"{apiVersion: v1, kind: Service, %}", 1, ""},
 		{"{apiVersion: apps/v1, kind: Deployment, %}", 0,
-		 "error 1 Deployment: kind: unknown kind \"Deployment\" (apps/v1), "
+		 "error 1 Deployment default/a: kind: unknown kind \"Deployment\" (apps/v1), "
 		 "skipped\n"},
 		{"{apiVersion: serving.knative.dev/v1, kind: Service, %}", 0,
-		 "error 1 Service: kind: unknown kind \"Service\" "
+		 "error 1 Service default/a: kind: unknown kind \"Service\" "
 		 "(serving.knative.dev/v1), skipped\n"},
 		{"{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, %}", 0,
-		 "error 1 EndpointSlice: apiVersion: \"discovery.k8s.io/v1beta1\" "
+		 "error 1 EndpointSlice default/a: apiVersion: \"discovery.k8s.io/v1beta1\" "
 		 "is not "
 		 "supported, use "
 		 "discovery.k8s.io/v1\n"},

@@ -159,6 +159,95 @@ static void test_manifest_faulty_object_without_a_past(void **state)
 	assert_int_equal(fl_store_count(f->store, FL_KIND_SERVICE), 1);
 }
 
+/* A document that does not say what it is may be any object of its file: all of them stay. */
+static void test_manifest_unidentified_object_keeps_all(void **state)
+{
+	static const char *const bad[] = {
+		"x\n",
+		"{apiVersion: v1, metadata: {name: a}}\n",
+		"{kind: Service, metadata: {name: a}}\n",
+		"{apiVersion: v1, kind: Service}\n",
+		"{apiVersion: v1, kind: Service, metadata: }\n",
+		"{apiVersion: v1, kind: Service, metadata: {namespace: x}}\n",
+		"{apiVersion: v1, kind: Service, metadata: {name: a, namespace: '!'}}\n",
+		"{apiVersion: v1, kind: List, items: [x]}\n",
+		"{apiVersion: v1, kind: List, items: x}\n",
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put2(f, "a.yaml", service("a", "10.96.0.1"), service("b", "10.96.0.2"));
+		if (i)
+			assert_true(handle(f));
+		else
+			load(f);
+		put2(f, "a.yaml", service("b", "10.96.0.3"), bad[i]);
+		assert_true(handle(f));
+		assert_ip(f, "a", "10.96.0.1");
+		assert_ip(f, "b", "10.96.0.3");
+		assert_reported(f, "; what this file held before stays\n");
+		put(f, "a.yaml", service("b", "10.96.0.3"));
+		assert_true(handle(f));
+		assert_ip(f, "a", "-");
+	}
+}
+
+/* The version of a kind is wrong: the object is known by name and stays. */
+static void test_manifest_wrong_version_keeps_object(void **state)
+{
+	struct fixture *f = *state;
+
+	put2(f, "a.yaml", service("a", "10.96.0.1"), service("b", "10.96.0.2"));
+	load(f);
+	put(f, "a.yaml", "{apiVersion: v2, kind: Service, metadata: {name: a}}\n");
+	assert_true(handle(f));
+	assert_ip(f, "a", "10.96.0.1");
+	assert_ip(f, "b", "-");
+}
+
+#define DEPLOYMENT "\n---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}\n"
+
+/* A kind that is misspelt is a kind of others, but takes nothing away; those of others that were
+ * there before hold nothing up. */
+static void test_manifest_misspelt_kind_keeps_object(void **state)
+{
+	struct fixture *f = *state;
+
+	put2(f, "a.yaml", service("a", "10.96.0.1"), DEPLOYMENT);
+	put2(f, "b.yaml", service("b", "10.96.0.2"), service("c", "10.96.0.3"));
+	load(f);
+	assert_true(fl_source_complete(f->source));
+	put(f, "a.yaml", DEPLOYMENT);
+	assert_true(handle(f));
+	assert_ip(f, "a", "-");
+
+	for (int again = 0; again < 2; again++) {
+		put(f, "b.yaml", "{apiVersion: v1, kind: Serv, metadata: {name: b}}\n");
+		assert_true(handle(f));
+		assert_ip(f, "b", "10.96.0.2");
+		assert_ip(f, "c", "-");
+		assert_reported(f,
+				"error b.yaml:1 Serv default/b: kind: unknown kind \"Serv\" (v1), "
+				"skipped; what this file held before stays\n");
+	}
+	put(f, "b.yaml", "");
+	assert_true(handle(f));
+	assert_ip(f, "b", "-");
+}
+
+/* What could not be read at the first reading may be served already. */
+static void test_manifest_faulty_object_is_missing(void **state)
+{
+	struct fixture *f = *state;
+
+	put2(f, "a.yaml", service("a", "10.96.0.999"), DEPLOYMENT);
+	load(f);
+	assert_false(fl_source_complete(f->source));
+	put2(f, "a.yaml", service("a", "10.96.0.9"), DEPLOYMENT);
+	assert_true(handle(f));
+	assert_true(fl_source_complete(f->source));
+}
+
 /* What is no regular file is refused and never waited for. */
 static void test_manifest_refuses_odd_files(void **state)
 {
@@ -312,6 +401,10 @@ int main(void)
 		TEST(test_manifest_syntax_error_keeps_file),
 		TEST(test_manifest_faulty_object_keeps_itself),
 		TEST(test_manifest_faulty_object_without_a_past),
+		TEST(test_manifest_unidentified_object_keeps_all),
+		TEST(test_manifest_wrong_version_keeps_object),
+		TEST(test_manifest_misspelt_kind_keeps_object),
+		TEST(test_manifest_faulty_object_is_missing),
 		TEST(test_manifest_refuses_odd_files),
 		TEST(test_manifest_config_map_layout),
 		TEST(test_manifest_creation),
