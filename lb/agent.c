@@ -43,8 +43,10 @@ static void on_problem(const struct fl_problem *p, void *arg)
 		[FL_PROBLEM_NOTE] = FL_LOG_DEBUG,
 	};
 
-	fl_log(levels[p->level], "%s:%u: %s%s%s", p->file, p->line, p->object,
-	       *p->object ? ": " : "", p->reason);
+	_cleanup_free_ char *text = fl_problem_text(p, false);
+
+	if (text)
+		fl_log(levels[p->level], "%s", text);
 }
 
 static int load_objects(struct fl_agent *agent, struct fl_err *err)

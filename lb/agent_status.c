@@ -33,12 +33,9 @@ static void add_text(struct fl_strings *problems, char *text)
 
 static void add_problem(const struct fl_problem *p, void *arg)
 {
-	char *text;
+	char *text = p->level == FL_PROBLEM_NOTE ? NULL : fl_problem_text(p, false);
 
-	if (p->level == FL_PROBLEM_NOTE)
-		return;
-	if (asprintf(&text, "%s:%u: %s%s%s", p->file, p->line, p->object, *p->object ? ": " : "",
-		     p->reason) >= 0)
+	if (text)
 		add_text(arg, text);
 }
 

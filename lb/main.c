@@ -34,11 +34,12 @@ static void source_freep(struct fl_source **source)
 
 static void count_problem(const struct fl_problem *p, void *arg)
 {
+	_cleanup_free_ char *text = fl_problem_text(p, true);
 	size_t *counts = arg;
 
 	counts[p->level]++;
-	fl_log_plain("%s:%u: %s: %s%s%s", p->file, p->line, fl_problem_level_name(p->level),
-		     p->object, *p->object ? ": " : "", p->reason);
+	if (text)
+		fl_log_plain("%s", text);
 }
 
 /* --check: settings were read already; read the manifests and say what is wrong with them. */

@@ -31,7 +31,7 @@ static int manifest_load(struct fl_source *source, struct fl_err *err)
 		if (!rc)
 			rc = fl_manifest_scan(m, i, err);
 		if (rc)
-			return rc;
+			return fl_err_wrap(err, rc, "%s", m->roots[i].dir);
 	}
 	return fl_manifest_settle(m, err);
 }
@@ -44,7 +44,7 @@ static int manifest_fd(const struct fl_source *source)
 static bool is_watched(const struct fl_manifest *m, int watch)
 {
 	for (size_t i = 0; i < m->n_roots; i++)
-		if (m->roots[i].watch == watch)
+		if (m->roots[i].watch == watch || m->roots[i].parent_watch == watch)
 			return true;
 	return false;
 }
@@ -64,10 +64,16 @@ static int rescan(struct fl_manifest *m, size_t root, struct fl_err *err)
 	rc = fl_manifest_watch(m, root, &why);
 	if (!rc && old >= 0 && old != r->watch && !is_watched(m, old))
 		inotify_rm_watch(m->inotify, old); /* the path leads to another directory now */
+	if (!rc && r->parent_watch >= 0) {
+		old = r->parent_watch;
+		r->parent_watch = -1;
+		if (!is_watched(m, old))
+			inotify_rm_watch(m->inotify, old);
+	}
 	if (!rc)
 		rc = fl_manifest_scan(m, root, &why);
 	if (rc == -ENOMEM)
-		return fl_err_set(err, rc, "%s", why.text);
+		return fl_err_set(err, rc, "%s: %s", r->dir, why.text);
 	if (rc && r->problems.n)
 		return 0; /* known already */
 	fl_problems_clear(&r->problems);
@@ -170,7 +176,7 @@ static int add_root(struct fl_manifest *m, const char *path)
 	const char *slash = strrchr(path, '/');
 	struct stat st;
 
-	r->watch = -1;
+	r->watch = r->parent_watch = -1;
 	r->path = strdup(path);
 	if (!r->path)
 		return -ENOMEM;

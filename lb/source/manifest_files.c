@@ -156,13 +156,12 @@ static int touch_new(struct fl_manifest *m, size_t root, DIR *dir, struct fl_err
 		if (!fl_manifest_wants(entry->d_name))
 			continue;
 		if (++n > FL_MANIFEST_MAX_FILES)
-			return fl_err_set(err, -E2BIG, "%s: more than %d files", m->roots[root].dir,
-					  FL_MANIFEST_MAX_FILES);
+			return fl_err_set(err, -E2BIG, "more than %d files", FL_MANIFEST_MAX_FILES);
 		if (!fl_manifest_find(m, root, entry->d_name) &&
 		    fl_manifest_touch(m, root, entry->d_name))
-			return fl_err_set(err, -ENOMEM, "%s: out of memory", m->roots[root].dir);
+			return fl_err_set(err, -ENOMEM, "out of memory");
 	}
-	return errno ? fl_err_set(err, -errno, "%s: %s", m->roots[root].dir, strerror(errno)) : 0;
+	return errno ? fl_err_set(err, -errno, "%s", strerror(errno)) : 0;
 }
 
 static void close_dir(DIR **dir)
@@ -183,7 +182,7 @@ int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err)
 	} else {
 		dir = opendir(r->dir);
 		if (!dir)
-			return fl_err_set(err, -errno, "%s: %s", r->dir, strerror(errno));
+			return fl_err_set(err, -errno, "%s", strerror(errno));
 		rc = touch_new(m, root, dir, err);
 	}
 	touch_changed(m, root);

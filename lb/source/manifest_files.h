@@ -35,6 +35,7 @@ struct fl_manifest_root {
 	char *dir;	  /* what is watched: path, or the directory it is in */
 	const char *name; /* of a single file, NULL for a directory */
 	int watch;	  /* -1: none */
+	int parent_watch; /* where `dir` will come back, while it is gone; -1: none */
 	struct fl_problems problems;
 	bool rescan;
 };
@@ -74,7 +75,7 @@ int fl_manifest_problem(struct fl_manifest *m, struct fl_problems *problems,
 void fl_manifest_each_conflict(const struct fl_manifest *m, const struct fl_manifest_file *file,
 			       fl_problem_fn fn, void *arg);
 
-/* Watch a root. 0 or -errno. */
+/* Watch a root, or while it is not there, what it will come back in. 0 or -errno. */
 int fl_manifest_watch(struct fl_manifest *m, size_t root, struct fl_err *err);
 /* Drain the events and touch what they name. 0 or -ENOMEM. */
 int fl_manifest_drain(struct fl_manifest *m, struct fl_err *err);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What inotify says about the directories, turned into files to read again. */
 #include <errno.h>
+#include <libgen.h>
 #include <stdalign.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "lb/base/cleanup.h"
 #include "lb/source/manifest_files.h"
 
 #define EVENTS                                                                                     \
@@ -14,13 +16,34 @@
 	 IN_DELETE_SELF | IN_MOVE_SELF)
 #define MAX_ROUNDS 64 /* of one drain; the descriptor stays readable when there is more */
 
+/* IN_MASK_ADD: the directory may be watched for another root as well. */
+static int watch_dir(struct fl_manifest *m, const char *dir, uint32_t events)
+{
+	int watch = inotify_add_watch(m->inotify, dir,
+				      events | IN_ONLYDIR | IN_EXCL_UNLINK | IN_MASK_ADD);
+
+	return watch < 0 ? -errno : watch;
+}
+
+static void watch_parent(struct fl_manifest *m, struct fl_manifest_root *r)
+{
+	_cleanup_free_ char *copy = strdup(r->dir);
+	int watch = copy ? watch_dir(m, dirname(copy), IN_CREATE | IN_MOVED_TO) : -ENOMEM;
+
+	r->parent_watch = watch < 0 ? -1 : watch; /* without it the next refresh finds out */
+}
+
 int fl_manifest_watch(struct fl_manifest *m, size_t root, struct fl_err *err)
 {
 	struct fl_manifest_root *r = &m->roots[root];
-	int watch = inotify_add_watch(m->inotify, r->dir, EVENTS | IN_ONLYDIR | IN_EXCL_UNLINK);
+	int watch = watch_dir(m, r->dir, EVENTS);
 
+	if (watch == -ENOENT) {
+		watch_parent(m, r);
+		watch = watch_dir(m, r->dir, EVENTS); /* it may have come back meanwhile */
+	}
 	if (watch < 0)
-		return fl_err_set(err, -errno, "%s: %s", r->dir, strerror(errno));
+		return fl_err_set(err, watch, "%s", strerror(-watch));
 	r->watch = watch;
 	return 0;
 }
@@ -68,6 +91,13 @@ static void on_lost(struct fl_manifest *m, struct fl_manifest_root *r, uint32_t 
 	r->rescan = true;
 }
 
+static bool is_last_part(const char *path, const char *name)
+{
+	_cleanup_free_ char *copy = strdup(path);
+
+	return copy && !strcmp(basename(copy), name);
+}
+
 static int on_event(struct fl_manifest *m, const struct inotify_event *event)
 {
 	int rc = 0;
@@ -77,6 +107,8 @@ static int on_event(struct fl_manifest *m, const struct inotify_event *event)
 
 		if (event->mask & IN_Q_OVERFLOW)
 			r->rescan = true;
+		else if (r->parent_watch == event->wd && r->watch < 0)
+			r->rescan |= event->len && is_last_part(r->dir, event->name);
 		else if (r->watch != event->wd)
 			continue;
 		else if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT))

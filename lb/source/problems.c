@@ -7,6 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+char *fl_problem_text(const struct fl_problem *p, bool level)
+{
+	char line[16] = "", *text;
+
+	if (p->line)
+		snprintf(line, sizeof(line), ":%u", p->line);
+	if (asprintf(&text, "%s%s: %s%s%s%s%s", p->file, line,
+		     level ? fl_problem_level_name(p->level) : "", level ? ": " : "", p->object,
+		     *p->object ? ": " : "", p->reason) < 0)
+		return NULL;
+	return text;
+}
+
 struct fl_stored_problem {
 	enum fl_problem_level level;
 	unsigned int line;

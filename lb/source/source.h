@@ -16,6 +16,9 @@ struct fl_source;
 
 /* The problem is borrowed for the call. */
 typedef void (*fl_problem_fn)(const struct fl_problem *problem, void *arg);
+/* "FILE:LINE: OBJECT: REASON", as far as known; with `level` also that. The caller frees it. NULL:
+ * no memory. */
+char *fl_problem_text(const struct fl_problem *problem, bool level);
 
 struct fl_source_ops {
 	int (*load)(struct fl_source *source, struct fl_err *err);
