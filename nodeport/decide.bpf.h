@@ -101,7 +101,8 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	if (!reply) {
 		/* rule 7.9: a SYN on a closing flow begins another one */
 		if (fl_flow_state(ref->word) == FL_FLOW_CLOSING &&
-		    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK | FL_TCP_RST)) == FL_TCP_SYN) {
+		    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK | FL_TCP_RST | FL_TCP_FIN)) ==
+			    FL_TCP_SYN) {
 			fl_flow_remove(v6, ref);
 			fl_count(FL_COUNTER_FLOW_RESTARTED);
 			return FL_UNKNOWN;

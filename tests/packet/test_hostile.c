@@ -76,6 +76,37 @@ static void test_syn_with_reset_restarts_nothing(void **state)
 	}
 }
 
+/* Nor does one that opens and ends at once: what makes a flow a closing one for XDP would begin
+ * another for tc. */
+static void test_syn_with_fin_restarts_nothing(void **state)
+{
+	for (int k = 0; k < KINDS; k++) {
+		const struct scene scene = scene_of(&kinds[k], AT_TC);
+		struct plane *p = USUAL(state);
+		struct frontend fe[SCENE_FRONTENDS];
+		struct spec back, inner;
+		struct fl_flow flow;
+		struct result r;
+		struct spec s;
+
+		if (scene.proto != IPPROTO_TCP)
+			continue;
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
+		both_stages(p, DEV_EXT0, &s, &r);
+		flow = expect_flow(p, &s);
+		inner = translated(&s, &flow);
+		back = spec_reverse(&inner);
+		back.flags = FIN | ACK;
+		both_stages(p, DEV_EXT2, &back, &r);
+		s.flags = SYN | FIN;
+		assert_int_equal(both_stages(p, DEV_EXT0, &s, &r), TC_ACT_REDIRECT);
+		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_RESTARTED), 0);
+		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), 1);
+	}
+}
+
 /* An unknown port (2.22) asked for from an address of ours, or by the address itself: no answer. */
 static void test_own_and_looping_sources_are_not_answered(void **state)
 {
@@ -238,6 +269,7 @@ int hostile_tests(struct world *world)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reset_of_an_idle_flow_arrives),
 		cmocka_unit_test(test_syn_with_reset_restarts_nothing),
+		cmocka_unit_test(test_syn_with_fin_restarts_nothing),
 		cmocka_unit_test(test_own_and_looping_sources_are_not_answered),
 		cmocka_unit_test(test_class_e_clients_are_served),
 		cmocka_unit_test(test_old_source_mac_is_not_remembered_again),
