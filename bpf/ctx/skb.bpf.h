@@ -115,6 +115,15 @@ static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u8 *dst, const _
 	return 0;
 }
 
+/*
+ * Whether the L4 checksum is still to be filled in by a device. `len` must end within that checksum
+ * or before it: the kernel refuses to cut such a packet there, and cuts any other.
+ */
+static __always_inline bool fl_ctx_sum_pending(fl_ctx *ctx, __u32 len)
+{
+	return bpf_skb_change_tail(ctx, len, 0) != 0;
+}
+
 static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 {
 	if (bpf_skb_change_tail(ctx, keep, 0))

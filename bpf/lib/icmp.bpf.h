@@ -25,6 +25,14 @@ enum {
 	FL_ICMP6_TOO_BIG = 2,
 };
 
+/* What is quoted of the offending packet behind its IP header. */
+struct fl_icmp_quote {
+	__u8 ports[8];
+	__u32 len;    /* bytes; with a pending checksum as many as reach behind it */
+	__u16 pseudo; /* what stands in the place of a pending checksum */
+	bool pending; /* a device will fill the checksum in, from the L4 header to the end */
+};
+
 struct fl_icmp4 {
 	struct iphdr ip;
 	struct fl_icmp_header icmp;
@@ -47,12 +55,25 @@ enum fl_icmp_kind {
 	FL_ICMP_TOO_BIG,
 };
 
-static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *p,
-					   enum fl_icmp_kind kind, __u32 mtu)
+/*
+ * The sum of what is quoted. Once a device has filled the checksum in, the bytes it covers sum up
+ * to the complement of what stood in its place.
+ */
+static __always_inline __u64 fl_icmp_quote_sum(const struct fl_icmp_quote *q)
 {
-	const __u32 body = sizeof(struct fl_icmp4) - offsetof(struct fl_icmp4, icmp);
+	const __u32 *ports = (const void *)q->ports;
+
+	return q->pending ? (__u16)~q->pseudo : (__u64)ports[0] + ports[1];
+}
+
+static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *p,
+					   const struct fl_icmp_quote *q, enum fl_icmp_kind kind,
+					   __u32 mtu)
+{
+	const __u32 summed = offsetof(struct fl_icmp4, ports) - offsetof(struct fl_icmp4, icmp);
 	struct fl_icmp4 *h;
 	void *data;
+	__u64 sum;
 
 	data = fl_ctx_data(ctx);
 	if (data + FL_ETH_LEN + sizeof(*h) > fl_ctx_data_end(ctx))
@@ -61,7 +82,7 @@ static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *
 	__builtin_memset(h, 0, sizeof(h->ip) + sizeof(h->icmp));
 	h->ip.version = 4;
 	h->ip.ihl = 5;
-	h->ip.tot_len = bpf_htons(sizeof(*h));
+	h->ip.tot_len = bpf_htons(offsetof(struct fl_icmp4, ports) + q->len);
 	h->ip.ttl = 64;
 	h->ip.protocol = IPPROTO_ICMP;
 	h->ip.saddr = p->tuple.daddr.w[3];
@@ -71,14 +92,17 @@ static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *
 	if (kind == FL_ICMP_TOO_BIG)
 		h->icmp.info = bpf_htonl(mtu);
 	h->ip.check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)&h->ip, sizeof(h->ip), 0));
-	h->icmp.checksum = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, body, 0));
+	__builtin_memcpy(h->ports, q->ports, sizeof(h->ports));
+	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, summed, 0);
+	h->icmp.checksum = ~fl_csum_fold16(sum + fl_icmp_quote_sum(q));
 	return 0;
 }
 
 static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *p,
-					   enum fl_icmp_kind kind, __u32 mtu)
+					   const struct fl_icmp_quote *q, enum fl_icmp_kind kind,
+					   __u32 mtu)
 {
-	const __u32 body = sizeof(struct fl_icmp6) - offsetof(struct fl_icmp6, icmp);
+	const __u32 summed = offsetof(struct fl_icmp6, ports) - offsetof(struct fl_icmp6, icmp);
 	struct fl_icmp6 *h;
 	__u64 sum;
 	void *data;
@@ -89,7 +113,7 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 	h = data + FL_ETH_LEN;
 	__builtin_memset(h, 0, sizeof(h->ip) + sizeof(h->icmp));
 	h->ip.version = 6;
-	h->ip.payload_len = bpf_htons(body);
+	h->ip.payload_len = bpf_htons(summed + q->len);
 	h->ip.hop_limit = 64;
 	h->ip.nexthdr = IPPROTO_ICMPV6;
 	__builtin_memcpy(&h->ip.saddr, &p->tuple.daddr, 16);
@@ -101,11 +125,36 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 		h->icmp.type = FL_ICMP6_UNREACHABLE;
 		h->icmp.code = FL_ICMP6_CODE_PORT;
 	}
+	__builtin_memcpy(h->ports, q->ports, sizeof(h->ports));
 	/* pseudo header: both addresses, length, next header */
 	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->ip.saddr, 32, 0);
-	sum += bpf_htonl(body) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
-	sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, body, 0);
-	h->icmp.checksum = ~fl_csum_fold16(sum);
+	sum += bpf_htonl(summed + q->len) + (__u64)bpf_htonl(IPPROTO_ICMPV6);
+	sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, summed, 0);
+	h->icmp.checksum = ~fl_csum_fold16(sum + fl_icmp_quote_sum(q));
+	return 0;
+}
+
+/* Read what will be quoted; the packet may lose its end by that. */
+static __always_inline int fl_icmp_quote(fl_ctx *ctx, bool v6, __u8 proto,
+					 struct fl_icmp_quote *ret_q)
+{
+	const __u32 l4_off = fl_l4_offset(v6);
+	void *l4 = fl_ctx_data(ctx) + l4_off, *data_end = fl_ctx_data_end(ctx);
+
+	ret_q->len = sizeof(struct udphdr);
+	if (proto == IPPROTO_TCP) {
+		if (l4 + sizeof(struct tcphdr) > data_end)
+			return -1;
+		ret_q->pseudo = ((struct tcphdr *)l4)->check;
+	} else {
+		if (l4 + sizeof(struct udphdr) > data_end)
+			return -1;
+		ret_q->pseudo = ((struct udphdr *)l4)->check;
+	}
+	__builtin_memcpy(ret_q->ports, l4, sizeof(ret_q->ports));
+	ret_q->pending = fl_ctx_sum_pending(ctx, l4_off + sizeof(ret_q->ports) - 1);
+	if (ret_q->pending && proto == IPPROTO_TCP)
+		ret_q->len = sizeof(struct tcphdr);
 	return 0;
 }
 
@@ -114,9 +163,9 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  enum fl_icmp_kind kind, __u32 mtu)
 {
-	const __u32 inner = v6 ? sizeof(struct ipv6hdr) + 8 : sizeof(struct iphdr) + 8;
 	const __u32 grow = v6 ? sizeof(struct ipv6hdr) + sizeof(struct fl_icmp_header)
 			      : sizeof(struct iphdr) + sizeof(struct fl_icmp_header);
+	struct fl_icmp_quote q;
 	__u8 macs[12];
 	void *data = fl_ctx_data(ctx);
 
@@ -124,7 +173,8 @@ static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_
 		return -1;
 	__builtin_memcpy(macs, data, 12);
 	/* room in front for the new header; the old Ethernet header's place becomes part of it */
-	if (fl_ctx_reshape(ctx, FL_ETH_LEN + inner, grow))
+	if (fl_icmp_quote(ctx, v6, p->proto, &q) ||
+	    fl_ctx_reshape(ctx, fl_l4_offset(v6) + q.len, grow))
 		return -1;
 	data = fl_ctx_data(ctx);
 	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
@@ -132,5 +182,5 @@ static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_
 	__builtin_memcpy(data, macs + 6, 6);
 	__builtin_memcpy(data + 6, macs, 6);
 	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
-	return v6 ? fl_icmp_answer6(ctx, p, kind, mtu) : fl_icmp_answer4(ctx, p, kind, mtu);
+	return v6 ? fl_icmp_answer6(ctx, p, &q, kind, mtu) : fl_icmp_answer4(ctx, p, &q, kind, mtu);
 }

@@ -50,6 +50,7 @@ int reject_tests(struct world *world);
 int rate_tests(struct world *world);
 int egress_tests(struct world *world);
 int live_tests(struct world *world);
+int offload_tests(struct world *world);
 int socket_tests(struct world *world);
 int datagram_tests(struct world *world);
 int hostile_tests(struct world *world);
