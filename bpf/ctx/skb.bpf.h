@@ -38,9 +38,10 @@ static __always_inline void fl_ctx_pull(fl_ctx *ctx, __u32 len)
 		bpf_skb_pull_data(ctx, len);
 }
 
-static __always_inline bool fl_ctx_is_gso(fl_ctx *ctx)
+/* The largest IP packet that this one is on the wire. */
+static __always_inline __u32 fl_ctx_wire_len(fl_ctx *ctx, const struct fl_packet *p)
 {
-	return ctx->gso_size != 0;
+	return ctx->gso_size ? p->headers + ctx->gso_size : p->len;
 }
 
 static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto,

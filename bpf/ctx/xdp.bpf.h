@@ -49,10 +49,10 @@ static __always_inline void fl_ctx_pull(fl_ctx *ctx, __u32 len)
 {
 }
 
-/* Larger than the MTU although each segment on the wire is not. */
-static __always_inline bool fl_ctx_is_gso(fl_ctx *ctx)
+/* The largest IP packet that this one is on the wire: frames are not segments of anything. */
+static __always_inline __u32 fl_ctx_wire_len(fl_ctx *ctx, const struct fl_packet *p)
 {
-	return false;
+	return p->len;
 }
 
 /* Write the tuple `to` over `from`, and the checksums; with `forward` also count the TTL down. */

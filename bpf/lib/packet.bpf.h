@@ -27,7 +27,7 @@ struct fl_packet {
 	__u8 proto;
 	__u8 tcp_flags; /* enum fl_tcp_flags; 0 for UDP */
 	__u8 ttl;
-	__u8 pad;
+	__u8 headers; /* bytes, IP and L4 */
 };
 
 static __always_inline __u32 fl_l4_offset(bool v6)
@@ -78,7 +78,6 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len
 		need = sizeof(*ip);
 	}
 	p->len = l3_len;
-	p->pad = 0;
 	ports = *(__u32 *)l4;
 	p->tuple.sport = (__be16)ports;
 	p->tuple.dport = (__be16)(ports >> 16);
@@ -86,10 +85,12 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len
 		if (l4 + sizeof(struct tcphdr) > data_end)
 			return -1;
 		p->tcp_flags = ((__u8 *)l4)[13];
+		p->headers = need + (((__u8 *)l4)[12] >> 4) * 4;
 		need += sizeof(struct tcphdr);
 	} else if (p->proto == IPPROTO_UDP) {
 		p->tcp_flags = 0;
 		need += sizeof(struct udphdr);
+		p->headers = need;
 	} else {
 		return -1;
 	}

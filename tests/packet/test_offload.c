@@ -169,10 +169,42 @@ static void test_reject_without_checksum(void **state)
 	}
 }
 
+/* Segments that do not fit the way out are answered with its MTU, those that do are sent. */
+static void test_segments_larger_than_the_way_out(void **state)
+{
+	for (int v = 0; v < FL_FAMILIES; v++) {
+		const struct scene scene = {
+			.family = v, .proto = IPPROTO_TCP, .place = AT_NARROW};
+		const uint16_t fits = NARROW_MTU - (v == FL_IPV4 ? 40 : 60);
+		struct frontend fe[SCENE_FRONTENDS];
+		struct plane *p = USUAL(state);
+		struct offload o;
+		struct spec s;
+
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		offload_begin(p, &o);
+		if (offload_missing(&o))
+			skip();
+		s = client_spec(p, v, IPPROTO_TCP, 10, 4000, &fe[0]);
+		s.flags = ACK;
+		s.payload = 1900;
+		offload_send(&o, &s, fits);
+		s.sport++;
+		offload_send(&o, &s, fits + 1);
+		offload_expect_icmp(&o, &s, ICMP_PACKET_TOO_BIG, NARROW_MTU);
+		expect_no_flow(p, &s);
+		s.sport--;
+		expect_flow(p, &s);
+		offload_end(&o);
+	}
+}
+
 int offload_tests(struct world *world)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reject_without_checksum),
+		cmocka_unit_test(test_segments_larger_than_the_way_out),
 	};
 
 	return run_topic("offload", tests, N(tests), world);
