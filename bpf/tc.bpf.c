@@ -59,7 +59,8 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 						  : 0);
 }
 
-#define LONG_WAY -100 /* no TC_ACT_* */
+#define LONG_WAY -100	 /* no TC_ACT_* */
+#define FL_VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
 static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
@@ -96,6 +97,10 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	int action;
 
 	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
+		return TC_ACT_UNSPEC;
+	/* its tag was taken off already: for the device that has this VLAN, not for this one */
+	if ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_POD_INGRESS) && skb->vlan_present &&
+	    skb->vlan_tci & FL_VLAN_ID)
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
 	if (likely(action != LONG_WAY))

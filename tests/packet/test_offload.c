@@ -200,11 +200,51 @@ static void test_segments_larger_than_the_way_out(void **state)
 	}
 }
 
+/* Of another network: left to the device that has this VLAN, as XDP does. */
+static void test_vlan_is_left_alone(void **state)
+{
+	for (int k = 0; k < KINDS * 2; k++) {
+		const struct scene scene = scene_of(&kinds[k / 2], AT_POD);
+		const uint8_t id = k % 2 ? 5 : 0; /* 0: a priority, no VLAN */
+		struct frontend fe[SCENE_FRONTENDS];
+		struct plane *p = USUAL(state);
+		struct raw raw = {0};
+		struct fl_flow flow;
+		struct offload o;
+		struct frame f;
+		struct spec s;
+
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		offload_begin(p, &o);
+		if (offload_missing(&o))
+			skip();
+		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
+		frame_build(&s, &f);
+		memcpy(raw.b, f.b, 12);
+		memcpy(raw.b + 12, (uint8_t[]){0x81, 0x00, 0x60, id}, 4);
+		memcpy(raw.b + 16, f.b + 12, f.len - 12);
+		offload_write(&o, &raw, f.len + 4);
+		s.sport++;
+		offload_send(&o, &s, 0);
+		for (int i = 0; i < DEADLINE_MS && !find_flow(p, &s, &flow); i++)
+			poll(NULL, 0, 1);
+		expect_flow(p, &s);
+		s.sport--;
+		if (id)
+			expect_no_flow(p, &s);
+		else
+			expect_flow(p, &s);
+		offload_end(&o);
+	}
+}
+
 int offload_tests(struct world *world)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reject_without_checksum),
 		cmocka_unit_test(test_segments_larger_than_the_way_out),
+		cmocka_unit_test(test_vlan_is_left_alone),
 	};
 
 	return run_topic("offload", tests, N(tests), world);
