@@ -4,6 +4,7 @@
  * devices. Packets that are not ours return TC_ACT_UNSPEC, so that other programs on the hook see
  * them too.
  */
+#include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
@@ -59,8 +60,8 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 						  : 0);
 }
 
-#define LONG_WAY -100	 /* no TC_ACT_* */
-#define FL_VLAN_ID 0xfff /* 0: a priority, no VLAN */
+#define LONG_WAY -100 /* no TC_ACT_* */
+#define VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
 static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
@@ -89,6 +90,16 @@ static __noinline int handle_fast6(struct __sk_buff *skb, enum fl_hook hook)
 	return handle_fast(skb, true, hook);
 }
 
+/* Whether a packet that arrives may be ours to send on. */
+static __always_inline bool for_us(struct __sk_buff *skb)
+{
+	/* to more stations than this one, all of which would send it on; no router does that */
+	if (skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST)
+		return false;
+	/* its tag was taken off already: for the device that has this VLAN, not for this one */
+	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);
+}
+
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
 	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
@@ -98,9 +109,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 
 	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
 		return TC_ACT_UNSPEC;
-	/* its tag was taken off already: for the device that has this VLAN, not for this one */
-	if ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_POD_INGRESS) && skb->vlan_present &&
-	    skb->vlan_tci & FL_VLAN_ID)
+	if ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_POD_INGRESS) && !for_us(skb))
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
 	if (likely(action != LONG_WAY))

@@ -99,6 +99,9 @@ int fl_xdp(struct xdp_md *ctx)
 
 	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
 		return XDP_PASS;
+	/* to more stations than this one, all of which would send it on; no router does that */
+	if (*(__u8 *)data & 1)
+		return XDP_PASS;
 	switch (*(__be16 *)(data + 12)) {
 	case bpf_htons(FL_ETH_P_IP):
 		v6 = false;

@@ -20,6 +20,7 @@ struct change {
 };
 
 static const struct change changes4[] = {
+	{"to a group of stations", 0, 1, {0x01}},
 	{"header of 24 bytes: an option", 14, 1, {0x46}},
 	{"header of 60 bytes", 14, 1, {0x4f}},
 	{"header of 16 bytes", 14, 1, {0x44}},
@@ -47,6 +48,7 @@ static const struct change changes4[] = {
 };
 
 static const struct change changes6[] = {
+	{"to a group of stations", 0, 1, {0x33}},
 	{"version 4", 14, 1, {0x40}},
 	{"version 0", 14, 1, {0x00}},
 	{"payload length 0", 18, 2, {0, 0}},

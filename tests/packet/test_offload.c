@@ -43,11 +43,12 @@ static void offload_begin(struct plane *p, struct offload *ret_offload)
 	at.sll_ifindex = (int)if_nametoindex("off0p");
 	ret_offload->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
 	assert_true(ret_offload->fd >= 0);
-	assert_int_equal(
-		setsockopt(ret_offload->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
+	assert_int_equal(setsockopt(ret_offload->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)),
+			 0);
 	assert_int_equal(bind(ret_offload->fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	ret_offload->link = bpf_link_create(p->prog_fd[PROG_TC_INGRESS], (int)if_nametoindex("off0"),
-					    (enum bpf_attach_type)TCX_INGRESS, NULL);
+	ret_offload->link =
+		bpf_link_create(p->prog_fd[PROG_TC_INGRESS], (int)if_nametoindex("off0"),
+				(enum bpf_attach_type)TCX_INGRESS, NULL);
 }
 
 static void offload_end(struct offload *o)
@@ -134,7 +135,7 @@ static void offload_expect_icmp(struct offload *o, const struct spec *s, enum ic
 		got.b[at] = (uint8_t)(sum >> 8);
 		got.b[at + 1] = (uint8_t)sum;
 	}
-	assert_memory_equal(got.b, want.b, 12);		      /* MAC addresses */
+	assert_memory_equal(got.b, want.b, 12);			 /* MAC addresses */
 	assert_memory_equal(got.b + l4 + 4, want.b + l4 + 4, 4); /* MTU */
 	assert_memory_equal(got.b + l4 + 8, want.b + ETH_HLEN + l4 - ETH_HLEN + 8, quoted - 2);
 	if (v4)
@@ -173,8 +174,7 @@ static void test_reject_without_checksum(void **state)
 static void test_segments_larger_than_the_way_out(void **state)
 {
 	for (int v = 0; v < FL_FAMILIES; v++) {
-		const struct scene scene = {
-			.family = v, .proto = IPPROTO_TCP, .place = AT_NARROW};
+		const struct scene scene = {.family = v, .proto = IPPROTO_TCP, .place = AT_NARROW};
 		const uint16_t fits = NARROW_MTU - (v == FL_IPV4 ? 40 : 60);
 		struct frontend fe[SCENE_FRONTENDS];
 		struct plane *p = USUAL(state);
