@@ -125,12 +125,15 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	return fl_flow_unchanged(ref, v->to.sport) ? FL_KNOWN : FL_UNKNOWN;
 }
 
-/* Find the way for a known flow, and remember it. */
+/* Find the way for a known flow, and remember it, unless another flow has taken the entry since. */
 static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					  struct fl_flow_head *head, __u32 now,
+					  const struct fl_flow_ref *ref, __u32 now,
 					  struct fl_verdict *v)
 {
-	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop)) {
+	struct fl_flow_head *head = ref->head;
+
+	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop) ||
+	    !fl_flow_unchanged(ref, v->hop.ifindex)) {
 		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
 		case FL_FIB_LOCAL:
 			fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
@@ -143,6 +146,9 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 		}
 		head->next_hop = v->hop.index;
 		head->next_hop_generation = v->hop.generation;
+		/* an atomic look at the word, so that it comes after these stores */
+		if (!fl_flow_swap(head, ref->word, ref->word))
+			head->next_hop = 0;
 	}
 	fl_verdict_forward(ctx, p, v);
 }
@@ -161,7 +167,7 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 	if (ref.head->flags & FL_FLOW_TO_STACK)
 		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
 	else
-		fl_flow_route(ctx, v6, p, ref.head, now, v);
+		fl_flow_route(ctx, v6, p, &ref, now, v);
 	/* tc counts what is left to it; yet it must not find the flow expired because this packet
 	 * has just given it a state with a shorter timeout */
 	if (v->action == FL_TO_TC)
