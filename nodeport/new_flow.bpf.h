@@ -32,23 +32,34 @@ static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct
 }
 
 /*
- * Who opens a connection straight to a backend, from a port whose flow through a frontend is over,
- * is answered as the backend and not as that frontend any more.
+ * Who writes straight to a backend, from a port with which he reaches it through a frontend too,
+ * would be answered as that frontend. A flow that is over makes way; beside one that lives, the
+ * newcomer needs a flow of its own, with another source port: true.
  */
-static __always_inline void fl_new_direct(bool v6, const struct fl_packet *p)
+static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 {
 	struct fl_flow_ref ref;
 	struct fl_tuple6 reply;
+	bool lives;
 
-	if (p->proto != IPPROTO_TCP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
-		return;
+	if (p->proto == IPPROTO_TCP && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
+		return false;
 	fl_tuple_reverse(&p->tuple, &reply);
 	if (!fl_flow_find(v6, &reply, p->proto,
-			  fl_hash_tuple(v6, &reply, p->proto, fl_config.flow_seed[0]), &ref) ||
-	    fl_flow_state(ref.word) == FL_FLOW_ESTABLISHED)
-		return;
+			  fl_hash_tuple(v6, &reply, p->proto, fl_config.flow_seed[0]), &ref))
+		return false;
+	if (!(ref.head->flags & FL_FLOW_IS_REPLY))
+		return false;
+	if (p->proto == IPPROTO_TCP)
+		lives = fl_flow_state(ref.word) == FL_FLOW_ESTABLISHED;
+	else
+		lives = !fl_flow_lone(v6, ref.head) &&
+			!fl_flow_expired(v6, ref.head, ref.word, fl_now());
+	if (lives)
+		return true;
 	fl_flow_remove(v6, &ref);
 	fl_count(FL_COUNTER_FLOW_RESTARTED);
+	return false;
 }
 
 /* A live backend of the list; its id in *ret_id. NULL: none. */
@@ -182,35 +193,33 @@ static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, s
 	return true;
 }
 
-static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					enum fl_hook hook, __u32 now, struct fl_verdict *v)
+/* What a new flow is to be, besides v->to. */
+struct fl_new {
+	__u32 backend; /* id; 0: none of ours */
+	__u16 generation;
+	bool masquerade;
+};
+
+/* A flow through a frontend: v->to, all but the source port, and the backend. False: *v says why
+ * there is none. */
+static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  const struct fl_frontend *fe, enum fl_hook hook,
+					  __u32 now, struct fl_verdict *v, struct fl_new *ret_new)
 {
 	enum fl_client client = FL_CLIENT_OUTSIDE;
 	enum fl_source source;
 	struct fl_backend *backend;
-	struct fl_tuple6 reply;
 	const struct fl_list *list;
-	struct fl_frontend *fe;
-	__u32 id, verdict;
-	__u64 hash;
+	__u32 verdict;
 
-	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
-	/* never from a wire: the kernel drops these itself */
-	if (fl_packet_martian(v6, &p->tuple))
-		return;
-	fe = fl_new_frontend(v6, p, v);
-	if (!fe) {
-		fl_new_direct(v6, p);
-		return;
-	}
 	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) /* nor this */
-		return;
+		return false;
 	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) ||
 	    fl_addr_is_pod(v6, &p->tuple.saddr))
 		client = FL_CLIENT_POD;
 	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr)) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
-		return;
+		return false;
 	}
 	if (client == FL_CLIENT_OUTSIDE) {
 		verdict = fe->verdict[FL_SIDE_EXTERNAL];
@@ -221,43 +230,68 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	}
 	if (verdict == FL_VERDICT_DROP) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
-		return;
+		return false;
 	}
 	if (verdict != FL_VERDICT_FORWARD) {
 		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
-		return;
+		return false;
 	}
 	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_NEW_FLOW_RATE);
-		return;
+		return false;
 	}
-	backend = fl_new_backend(v6, p, fe, list, now, &id);
+	backend = fl_new_backend(v6, p, fe, list, now, &ret_new->backend);
 	if (!backend) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_NO_BACKEND);
-		return;
+		return false;
 	}
-	v->to.saddr = p->tuple.saddr;
-	v->to.sport = p->tuple.sport;
+	ret_new->generation = backend->generation;
 	v->to.daddr = backend->addr;
 	v->to.dport = backend->port;
 	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, v);
 	if (source == FL_SOURCE_FAILED)
-		return;
+		return false;
 	if (source == FL_SOURCE_KEEP)
 		v->to.saddr = p->tuple.saddr;
+	ret_new->masquerade = source == FL_SOURCE_MASQUERADE;
+	return true;
+}
 
+static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					enum fl_hook hook, __u32 now, struct fl_verdict *v)
+{
+	struct fl_new new = {};
+	struct fl_tuple6 reply;
+	struct fl_frontend *fe;
+	__u32 failed = FL_DROP;
+	__u64 hash;
+
+	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	/* never from a wire: the kernel drops these itself */
+	if (fl_packet_martian(v6, &p->tuple))
+		return;
+	fe = fl_new_frontend(v6, p, v);
+	v->to = p->tuple;
+	if (fe) {
+		if (!fl_new_served(ctx, v6, p, fe, hook, now, v, &new))
+			return;
+	} else {
+		if (v->action != FL_PASS || !fl_new_direct(v6, p))
+			return;
+		failed = FL_PASS;
+	}
 	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	fl_tuple_reverse(&v->to, &reply);
 	if (!fl_snat_choose(ctx, v6, &reply, p->proto, hash,
-			    source == FL_SOURCE_KEEP ? FL_SNAT_KEEP : FL_SNAT_SOCKETS)) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_NO_SOURCE_PORT);
+			    new.masquerade ? FL_SNAT_SOCKETS : FL_SNAT_KEEP)) {
+		fl_verdict_set(v, failed, FL_REASON_NO_SOURCE_PORT);
 		return;
 	}
 	v->to.sport = reply.dport;
-	if (!fl_new_entries(v6, p, v, &reply, source == FL_SOURCE_MASQUERADE, id,
-			    backend->generation, hash, now)) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_FLOW_TABLE_FULL);
+	if (!fl_new_entries(v6, p, v, &reply, new.masquerade, new.backend, new.generation, hash,
+			    now)) {
+		fl_verdict_set(v, failed, FL_REASON_FLOW_TABLE_FULL);
 		return;
 	}
-	fl_verdict_set(v, source == FL_SOURCE_MASQUERADE ? FL_FORWARD : FL_STACK, FL_REASON_NONE);
+	fl_verdict_set(v, new.masquerade ? FL_FORWARD : FL_STACK, FL_REASON_NONE);
 }

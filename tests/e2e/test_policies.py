@@ -246,3 +246,16 @@ def test_port_of_a_node_port_connection_serves_a_direct_one(lab, family):
         for host, number in ((cells.node_ip("node-2"), 30013), (cells.cluster_ip(13), 80)):
             report = pod.http(host[family], number, 1, source_port=port, timeout=1.0)
             assert report["failed"] == 0, (host, report)
+
+
+@FAMILIES
+def test_same_port_through_a_frontend_and_straight(lab, family):
+    """One port of a client, the same backend: asked through a Service it answers as that, and asked
+    itself as itself, while the other conversation goes on.
+    """
+    client, pod = lab["client"], lab["web-1a"].addresses[family]
+    for port in (22001, 22002):
+        for host in (cells.vip(11)[family], pod, cells.vip(11)[family], pod):
+            report = client.udp(host, 5353, 3, keep=True, source_port=port, timeout=1.0)
+            assert report["failed"] == 0, (host, report)
+            assert report["answers"] == {"web-1a": 3}

@@ -214,12 +214,12 @@ def bulk(host, port, size, timeout=10.0):
 class UdpPeer:
     """A UDP socket, connected or not, that checks where an answer came from."""
 
-    def __init__(self, host, port, connected, timeout=3.0, source=None):
+    def __init__(self, host, port, connected, timeout=3.0, source=None, source_port=0):
         self.host, self.port, self.connected = host, port, connected
         self.sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
         self.sock.settimeout(timeout)
-        if source:
-            self.sock.bind((source, 0))
+        if source or source_port:
+            self.sock.bind((source or "", source_port))
         if connected:
             self.sock.connect((host, port))
 
@@ -241,7 +241,8 @@ class UdpPeer:
         self.sock.close()
 
 
-def udp(host, port, requests=1, connected=True, keep=False, timeout=3.0, source=None, size=0):
+def udp(host, port, requests=1, connected=True, keep=False, timeout=3.0, source=None, size=0,
+        source_port=0):
     """`requests` datagrams, from a socket each (or all from one, with keep)."""
     tally = Tally()
     peer = None
@@ -251,7 +252,7 @@ def udp(host, port, requests=1, connected=True, keep=False, timeout=3.0, source=
         tally.ask()
         try:
             if peer is None:
-                peer = UdpPeer(host, port, connected, timeout, source)
+                peer = UdpPeer(host, port, connected, timeout, source, source_port)
             tally.good(peer.ask(f"q{number}".ljust(size, ".")))
             if keep:
                 continue

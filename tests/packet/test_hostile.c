@@ -225,43 +225,83 @@ static void test_one_way_flows_crowd_out_nobody(void **state)
 }
 
 /* A connection straight to the backend, from the port of a flow that kept its source: it is left
- * alone, and ends what is left of a flow that is over, but not one that lives. */
+ * alone, and ends what is left of a flow that is over. */
 static void test_direct_connection_ends_a_flow_that_is_over(void **state)
 {
 	static const uint8_t flags[] = {SYN, SYN | ACK, ACK};
 
 	for (int k = 0; k < KINDS; k++)
-		for (int over = 0; over < 2; over++)
-			for (size_t i = 0; i < N(flags); i++) {
-				const struct scene scene = scene_of(&kinds[k], AT_POD);
-				struct plane *p = USUAL(state);
-				struct frontend fe[SCENE_FRONTENDS];
-				struct spec direct;
-				struct frame in;
-				struct result r;
-				struct talk t;
-				bool ends = over && flags[i] == SYN;
+		for (size_t i = 0; i < N(flags); i++) {
+			const struct scene scene = scene_of(&kinds[k], AT_POD);
+			struct plane *p = USUAL(state);
+			struct frontend fe[SCENE_FRONTENDS];
+			struct spec direct;
+			struct frame in;
+			struct result r;
+			struct talk t;
 
-				if (scene.proto != IPPROTO_TCP)
-					continue;
-				plane_reset(p);
-				scene_set(p, &scene, fe);
-				t = talk_begin(p, &scene, &fe[0], 10, 4000);
-				talk_establish(&t);
-				if (over)
-					talk_send(&t, RST, &r);
-				direct = t.inner;
-				direct.flags = flags[i];
-				frame_build(&direct, &in);
-				run_xdp(p, DEV_EXT0, &in, &r);
-				assert_int_equal(r.verdict, XDP_PASS);
-				expect_untouched(&r, &in, "direct");
-				if (ends)
-					expect_no_flow(p, &t.client);
-				else
-					expect_flow(p, &t.client);
-				assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_RESTARTED), ends);
-			}
+			if (scene.proto != IPPROTO_TCP)
+				continue;
+			plane_reset(p);
+			scene_set(p, &scene, fe);
+			t = talk_begin(p, &scene, &fe[0], 10, 4000);
+			talk_establish(&t);
+			talk_send(&t, RST, &r);
+			direct = t.inner;
+			direct.flags = flags[i];
+			frame_build(&direct, &in);
+			run_xdp(p, DEV_EXT0, &in, &r);
+			assert_int_equal(r.verdict, XDP_PASS);
+			expect_untouched(&r, &in, "direct");
+			if (flags[i] == SYN)
+				expect_no_flow(p, &t.client);
+			else
+				expect_flow(p, &t.client);
+			assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_RESTARTED),
+					 flags[i] == SYN);
+		}
+}
+
+/* Beside a flow that lives, it gets another source port, and both are answered as what they asked.
+ */
+static void test_direct_connection_beside_a_flow(void **state)
+{
+	for (int k = 0; k < KINDS; k++) {
+		const struct scene scene = scene_of(&kinds[k], AT_POD);
+		struct plane *p = USUAL(state);
+		struct frontend fe[SCENE_FRONTENDS];
+		struct talk t, direct;
+		struct frame in;
+		struct spec s;
+		struct result r;
+
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		t = talk_begin(p, &scene, &fe[0], 10, 4000);
+		talk_establish(&t);
+		direct = t;
+		direct.client = t.inner;
+		/* no beginning: nobody's business */
+		s = direct.client;
+		s.flags = ACK;
+		frame_build(&s, &in);
+		run_xdp(p, DEV_EXT0, &in, &r);
+		if (scene.proto == IPPROTO_TCP)
+			expect_untouched(&r, &in, "in the middle");
+		talk_establish(&direct);
+		assert_true(fl_ip_equal(&direct.inner.src, &t.client.src));
+		assert_true(plane_may_use_port(p, direct.inner.sport));
+		talk_send(&direct, ACK, &r);
+		expect_packet(&r, &direct.inner, "another source port only");
+		talk_reply(&direct, ACK, &r);
+		s = spec_reverse(&direct.client);
+		expect_packet(&r, &s, "reply of the pod");
+		talk_reply(&t, ACK, &r);
+		s = spec_reverse(&t.client);
+		s.flags = ACK;
+		expect_packet(&r, &s, "reply of the service");
+		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), 2);
+	}
 }
 
 int hostile_tests(struct world *world)
@@ -275,6 +315,7 @@ int hostile_tests(struct world *world)
 		cmocka_unit_test(test_old_source_mac_is_not_remembered_again),
 		cmocka_unit_test(test_one_way_flows_crowd_out_nobody),
 		cmocka_unit_test(test_direct_connection_ends_a_flow_that_is_over),
+		cmocka_unit_test(test_direct_connection_beside_a_flow),
 	};
 
 	return run_topic("hostile", tests, N(tests), world);
