@@ -21,6 +21,15 @@ static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, 
 	head->bytes += len;
 }
 
+/* Atomic, on the word that the flags are in: written back plainly, the other flags might by now be
+ * those of another flow that took the entry. */
+static __always_inline void fl_flow_set_fin(struct fl_flow_head *head)
+{
+	_Static_assert(offsetof(struct fl_flow_head, flags) % 4 == 1,
+		       "second byte of an aligned word");
+	__sync_fetch_and_or((__u32 *)&head->proto, bpf_htonl((__u32)FL_FLOW_FIN << 16));
+}
+
 /* What a TCP segment or UDP datagram does to the state of its flow. */
 static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 					  const struct fl_packet *p)
@@ -38,7 +47,7 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 	}
 	if (p->tcp_flags & FL_TCP_FIN) {
 		if (!(head->flags & FL_FLOW_FIN))
-			head->flags |= FL_FLOW_FIN;
+			fl_flow_set_fin(head);
 		twin = fl_flow_twin(v6, head, &twin_word);
 		if (twin && twin->flags & FL_FLOW_FIN) {
 			if (state != FL_FLOW_CLOSING)
