@@ -107,19 +107,17 @@ static int write_programmed(const struct fl_view *view, struct fl_sync *sync, st
 	return 0;
 }
 
-static void write_conflict(const struct fl_sync_conflict *conflict, void *arg)
+static void write_conflict(const struct fl_conflict *conflict, void *arg)
 {
 	struct fl_json *json = arg;
-	char buf[FL_IP_PORT_STRLEN];
+	char buf[FL_FRONTEND_STRLEN];
 
 	fl_json_object_begin(json);
-	fl_json_key(json, "frontend");
-	fl_json_stringf(json, "%s %s", fl_proto_name(conflict->proto),
-			fl_ip_port_format(&conflict->frontend.ip, conflict->frontend.port, buf));
+	fl_json_member_string(json, "frontend", fl_conflict_frontend(conflict, buf));
 	fl_json_key(json, "winner");
-	fl_json_stringf(json, "%s/%s", conflict->winner_ns, conflict->winner_name);
+	fl_json_stringf(json, FL_CLAIMANT, FL_CLAIMANT_ARGS(&conflict->winner));
 	fl_json_key(json, "loser");
-	fl_json_stringf(json, "%s/%s", conflict->loser_ns, conflict->loser_name);
+	fl_json_stringf(json, FL_CLAIMANT, FL_CLAIMANT_ARGS(&conflict->loser));
 	fl_json_object_end(json);
 }
 

@@ -81,6 +81,7 @@ int fl_port_claims(const struct fl_service *service, struct fl_port_claim **ret_
 	for (size_t i = 1; i < n; i++)
 		c[i].node_port_taken = c[i].replaced == c[i - 1].replaced &&
 				       c[i].port->proto == c[i - 1].port->proto &&
+				       c[i].port->node_port &&
 				       c[i].port->node_port == c[i - 1].port->node_port;
 	qsort(c, n, sizeof(*c), by_index);
 	return 0;
@@ -146,41 +147,62 @@ static struct fl_ip any_address(enum fl_family family)
 	return ip;
 }
 
+/* All that the Service names for this port at its own number: room for 1 + externalIPs + ingress.
+ */
+static size_t service_port_frontends(const struct fl_service *service,
+				     const struct fl_plan_options *options, enum fl_family family,
+				     uint16_t port, struct fl_plan_frontend *v)
+{
+	size_t n_external = options->no_external_ips ? 0 : service->n_external_ips;
+	size_t n = 0;
+
+	v[n++] = (struct fl_plan_frontend){FL_PLAN_CLUSTER_IP, service->cluster_ip[family], port};
+	for (size_t i = 0; i < n_external; i++) {
+		const struct fl_ip *ip = &service->external_ips[i];
+
+		if (fl_ip_family(ip) == family && fl_frontend_address_ok(ip) &&
+		    !fl_ip_is_link_local(ip))
+			v[n++] = (struct fl_plan_frontend){FL_PLAN_EXTERNAL_IP, *ip, port};
+	}
+	for (size_t i = 0; i < service->n_ingress; i++) {
+		const struct fl_lb_ingress *ingress = &service->ingress[i];
+
+		if (ingress->has_ip && !ingress->proxy && fl_ip_family(&ingress->ip) == family &&
+		    fl_frontend_address_ok(&ingress->ip))
+			v[n++] =
+				(struct fl_plan_frontend){FL_PLAN_LOAD_BALANCER, ingress->ip, port};
+	}
+	return n;
+}
+
 int fl_frontends_plan(const struct fl_service *service, const struct fl_port_claim *claim,
 		      const struct fl_plan_options *options, struct fl_plan_port *port)
 {
-	size_t n_external = options->no_external_ips ? 0 : service->n_external_ips;
-	enum fl_family family = port->family;
-	struct fl_plan_frontend *v;
-	size_t n = 0;
+	const size_t room = 2 + service->n_external_ips + service->n_ingress;
+	const struct fl_plan_frontend node_port = {FL_PLAN_NODE_PORT, any_address(port->family),
+						   claim->port->node_port};
+	size_t n = 0, n_lost = 0;
 
-	v = malloc((2 + n_external + service->n_ingress) * sizeof(*v));
-	if (!v)
+	port->frontends = malloc(room * sizeof(*port->frontends));
+	if (!port->frontends)
 		return -ENOMEM;
-	port->frontends = v;
-#define ADD(type, ip, port) (v[n++] = (struct fl_plan_frontend){type, ip, port})
-	if (!claim->port_taken) {
-		ADD(FL_PLAN_CLUSTER_IP, service->cluster_ip[family], claim->port->port);
-		for (size_t i = 0; i < n_external; i++) {
-			const struct fl_ip *ip = &service->external_ips[i];
-
-			if (fl_ip_family(ip) == family && fl_frontend_address_ok(ip) &&
-			    !fl_ip_is_link_local(ip))
-				ADD(FL_PLAN_EXTERNAL_IP, *ip, claim->port->port);
-		}
-		for (size_t i = 0; i < service->n_ingress; i++) {
-			const struct fl_lb_ingress *ingress = &service->ingress[i];
-
-			if (ingress->has_ip && !ingress->proxy &&
-			    fl_ip_family(&ingress->ip) == family &&
-			    fl_frontend_address_ok(&ingress->ip))
-				ADD(FL_PLAN_LOAD_BALANCER, ingress->ip, claim->port->port);
-		}
+	if (claim->port_taken || claim->node_port_taken) {
+		port->lost = malloc(room * sizeof(*port->lost));
+		if (!port->lost)
+			return -ENOMEM;
 	}
-	if (claim->port->node_port && !claim->node_port_taken)
-		ADD(FL_PLAN_NODE_PORT, any_address(family), claim->port->node_port);
-#undef ADD
-	port->n_frontends = sort_unique(v, n);
+	if (claim->port_taken)
+		n_lost = service_port_frontends(service, options, port->family, claim->port->port,
+						port->lost);
+	else
+		n = service_port_frontends(service, options, port->family, claim->port->port,
+					   port->frontends);
+	if (claim->node_port_taken)
+		port->lost[n_lost++] = node_port;
+	else if (claim->port->node_port)
+		port->frontends[n++] = node_port;
+	port->n_frontends = sort_unique(port->frontends, n);
+	port->n_lost = sort_unique(port->lost, n_lost);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ int fl_port_claims(const struct fl_service *service, struct fl_port_claim **ret_
  */
 bool fl_frontend_address_ok(const struct fl_ip *ip);
 
-/* Fill frontends and n_frontends of `port`, whose family is set. 0 or -ENOMEM. */
+/* Fill frontends, n_frontends, lost and n_lost of `port`, whose family is set. 0 or -ENOMEM. */
 int fl_frontends_plan(const struct fl_service *service, const struct fl_port_claim *claim,
 		      const struct fl_plan_options *options, struct fl_plan_port *port);
 

@@ -218,6 +218,7 @@ void fl_plan_fini(struct fl_plan *plan)
 {
 	for (size_t i = 0; i < plan->n_ports; i++) {
 		free(plan->ports[i].frontends);
+		free(plan->ports[i].lost);
 		free(plan->ports[i].source_ranges);
 		free(plan->ports[i].endpoints);
 	}

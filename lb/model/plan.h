@@ -48,6 +48,9 @@ struct fl_plan_port {
 	uint16_t port;
 	struct fl_plan_frontend *frontends; /* sorted: type, address, port; no duplicates */
 	size_t n_frontends;
+	/* what an earlier port of the Service has already (rule 2.21); sorted alike */
+	struct fl_plan_frontend *lost;
+	size_t n_lost;
 	bool internal_local, external_local; /* effective policies (rules 1.17, 1.18) */
 	bool affinity;
 	uint32_t affinity_timeout_s;

@@ -17,6 +17,14 @@ static uint32_t key_hash(const struct fl_frontend_key *key)
 	return (uint32_t)XXH3_64bits(key, sizeof(*key));
 }
 
+struct fl_frontend_key fl_front_key(const struct fl_plan_frontend *frontend, uint8_t proto)
+{
+	struct fl_frontend_key key = {.port = htons(frontend->port), .proto = proto};
+
+	memcpy(&key.addr, frontend->ip.b, sizeof(key.addr));
+	return key;
+}
+
 void fl_fronts_fini(struct fl_sync *sync)
 {
 	free(sync->fronts.all);
@@ -158,22 +166,32 @@ void fl_claim_value(const struct fl_claim *claim, const struct fl_sync *sync,
 	*ret_value = value;
 }
 
+static struct fl_claimant claimant(const struct fl_claim *claim)
+{
+	const struct fl_sync_port *port = &claim->state->port->pub;
+
+	return (struct fl_claimant){port->ns, port->name, port->port_name, claim->state->created};
+}
+
 /* < 0: a goes first. Of two states of one port the wanted one. */
 static int claim_cmp(const struct fl_claim *a, const struct fl_claim *b)
 {
 	const struct fl_port *pa = a->state->port, *pb = b->state->port;
-	int rc;
+	const struct fl_claimant ca = claimant(a), cb = claimant(b);
+	int rc = fl_claimant_cmp(&ca, &cb);
 
-	if (a->state->created != b->state->created)
-		return a->state->created < b->state->created ? -1 : 1;
-	rc = strcmp(pa->pub.ns, pb->pub.ns);
-	if (!rc)
-		rc = strcmp(pa->pub.name, pb->pub.name);
-	if (!rc)
-		rc = strcmp(pa->pub.port_name, pb->pub.port_name);
 	if (rc || pa != pb)
 		return rc ? rc : (pa > pb) - (pa < pb);
 	return a->state == b->state ? a->type - b->type : a->state == pa->want ? -1 : 1;
+}
+
+/* Whether more than one service port claims it. */
+static bool is_contested(const struct fl_front *front)
+{
+	for (const struct fl_claim *claim = front->claims; claim; claim = claim->next)
+		if (claim->state->port != front->claims->state->port)
+			return claim->type != FL_FRONTEND_VIP;
+	return false;
 }
 
 void fl_claims_link(struct fl_sync *sync, struct fl_state *state)
@@ -187,6 +205,7 @@ void fl_claims_link(struct fl_sync *sync, struct fl_state *state)
 				at = &(*at)->next;
 		claim->next = *at;
 		*at = claim;
+		sync->conflicts_changed |= is_contested(&sync->fronts.all[claim->frontend]);
 	}
 	state->linked = true;
 }
@@ -199,6 +218,7 @@ void fl_claims_unlink(struct fl_sync *sync, struct fl_state *state)
 		struct fl_claim *claim = &state->claims[i];
 		struct fl_claim **at = &sync->fronts.all[claim->frontend].claims;
 
+		sync->conflicts_changed |= is_contested(&sync->fronts.all[claim->frontend]);
 		while (*at != claim)
 			at = &(*at)->next;
 		*at = claim->next;
@@ -208,31 +228,68 @@ void fl_claims_unlink(struct fl_sync *sync, struct fl_state *state)
 	state->linked = false;
 }
 
+static struct fl_plan_frontend frontend_of(const struct fl_front *front, uint8_t type)
+{
+	struct fl_plan_frontend frontend = {
+		.type = (enum fl_plan_frontend_type)type,
+		.port = ntohs(front->key.port),
+	};
+
+	memcpy(frontend.ip.b, &front->key.addr, sizeof(frontend.ip.b));
+	return frontend;
+}
+
+/* What the port has lost to others of its own Service never became a claim. */
+static void each_lost(const struct fl_sync *sync, const struct fl_port *port,
+		      void (*fn)(const struct fl_conflict *conflict, void *arg), void *arg)
+{
+	for (size_t i = 0; i < port->n_lost; i++) {
+		const struct fl_plan_frontend *lost = &port->lost[i];
+		const struct fl_frontend_key key = fl_front_key(lost, port->pub.proto);
+		const uint32_t f = fl_front_find(sync, &key);
+		const struct fl_claim *winner =
+			f == FL_INDEX_NONE ? NULL : sync->fronts.all[f].claims;
+		struct fl_conflict conflict = {.frontend = *lost, .proto = port->pub.proto};
+
+		if (!winner)
+			continue;
+		conflict.winner = claimant(winner);
+		conflict.loser =
+			(struct fl_claimant){port->pub.ns, port->pub.name, port->pub.port_name, 0};
+		fn(&conflict, arg);
+	}
+}
+
 void fl_sync_each_conflict(const struct fl_sync *sync,
-			   void (*fn)(const struct fl_sync_conflict *conflict, void *arg),
-			   void *arg)
+			   void (*fn)(const struct fl_conflict *conflict, void *arg), void *arg)
 {
 	for (uint32_t f = 0; f < sync->fronts.n; f++) {
 		const struct fl_front *front = &sync->fronts.all[f];
 		const struct fl_claim *winner = front->claims;
-		struct fl_sync_conflict conflict;
 
 		if (!front->used || !winner || winner->type == FL_FRONTEND_VIP)
 			continue;
-		conflict = (struct fl_sync_conflict){
-			.winner_ns = winner->state->port->pub.ns,
-			.winner_name = winner->state->port->pub.name,
-			.frontend.port = ntohs(front->key.port),
-			.proto = front->key.proto,
-		};
-		memcpy(conflict.frontend.ip.b, &front->key.addr, sizeof(conflict.frontend.ip.b));
 		for (const struct fl_claim *loser = winner->next; loser; loser = loser->next) {
-			if (loser->state->port == winner->state->port)
-				continue;
-			conflict.loser_ns = loser->state->port->pub.ns;
-			conflict.loser_name = loser->state->port->pub.name;
-			conflict.frontend.type = (enum fl_plan_frontend_type)loser->type;
-			fn(&conflict, arg);
+			const struct fl_conflict conflict = {
+				.winner = claimant(winner),
+				.loser = claimant(loser),
+				.frontend = frontend_of(front, loser->type),
+				.proto = front->key.proto,
+			};
+
+			if (loser->state->port != winner->state->port)
+				fn(&conflict, arg);
 		}
 	}
+	for (uint32_t i = 0; i < sync->n_owners; i++)
+		for (const struct fl_port *port = sync->owners[i]->ports; port; port = port->next)
+			each_lost(sync, port, fn, arg);
+}
+
+bool fl_sync_conflicts_changed(struct fl_sync *sync)
+{
+	const bool changed = sync->conflicts_changed;
+
+	sync->conflicts_changed = false;
+	return changed;
 }

@@ -175,6 +175,7 @@ struct fl_fronts {
 };
 
 void fl_fronts_fini(struct fl_sync *sync);
+struct fl_frontend_key fl_front_key(const struct fl_plan_frontend *frontend, uint8_t proto);
 uint32_t fl_front_find(const struct fl_sync *sync, const struct fl_frontend_key *key);
 int fl_front_get(struct fl_sync *sync, const struct fl_frontend_key *key, uint32_t *ret_front);
 void fl_front_gc(struct fl_sync *sync, uint32_t front); /* forget it if nobody needs it */
@@ -217,6 +218,8 @@ struct fl_port {
 	struct fl_plan_port
 		*refused; /* copy of a plan there was no room for; NULL: none, or see want */
 	int64_t refused_created;
+	struct fl_plan_frontend *lost; /* as planned last: what other ports of the Service have */
+	size_t n_lost;
 	struct fl_port *prev_failed, *next_failed;
 	bool failed; /* wanted but not in force */
 	bool pending, remove, seen;
@@ -267,6 +270,7 @@ struct fl_sync {
 	bool stale;   /* members or ranges are known to need a repair */
 	bool sweep;   /* ... that needs the second half, fl_sync_sweep() */
 	bool corrupt; /* backends or lines are known to need a repair */
+	bool conflicts_changed;
 };
 
 /* fl_sync_new() with another kernel. */

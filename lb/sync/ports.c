@@ -89,14 +89,10 @@ static uint32_t port_known_as(const struct fl_sync *sync, const struct fl_plan_p
 		return 0;
 	for (size_t i = 0; i < plan->n_frontends; i++) {
 		const struct fl_plan_frontend *frontend = &plan->frontends[i];
-		struct fl_frontend_key key = {
-			.port = htons(frontend->port),
-			.proto = plan->proto,
-		};
+		const struct fl_frontend_key key = fl_front_key(frontend, plan->proto);
 		const struct fl_front *front;
 		uint32_t f;
 
-		memcpy(&key.addr, frontend->ip.b, sizeof(key.addr));
 		f = fl_front_find(sync, &key);
 		if (f == FL_INDEX_NONE)
 			continue;
@@ -155,6 +151,8 @@ void fl_port_free(struct fl_sync *sync, struct fl_port *port)
 	fl_port_failed(sync, port, false);
 	fl_service_id_drop(sync, port->pub.service_id);
 	sync->n_ports--;
+	sync->conflicts_changed |= !!port->n_lost;
+	free(port->lost);
 	free(port);
 	if (!owner->ports)
 		owner_free(sync, owner);
@@ -175,12 +173,33 @@ int fl_port_pend(struct fl_sync *sync, struct fl_port *port)
 	return 0;
 }
 
+/* What it lost to other ports of its Service is only told. */
+static int port_lost(struct fl_sync *sync, struct fl_port *port, const struct fl_plan_port *plan)
+{
+	const size_t size = plan->n_lost * sizeof(*plan->lost);
+	struct fl_plan_frontend *lost = NULL;
+
+	if (plan->n_lost) {
+		lost = malloc(size);
+		if (!lost)
+			return -ENOMEM;
+		memcpy(lost, plan->lost, size);
+	}
+	sync->conflicts_changed |= plan->n_lost || port->n_lost;
+	free(port->lost);
+	port->lost = lost;
+	port->n_lost = plan->n_lost;
+	return 0;
+}
+
 static int port_plan(struct fl_sync *sync, struct fl_port *port, int64_t created,
 		     const struct fl_plan_port *plan)
 {
 	struct fl_state *want = NULL;
 	int rc = fl_port_pend(sync, port);
 
+	if (!rc)
+		rc = port_lost(sync, port, plan);
 	if (!rc)
 		rc = fl_state_new(sync, port, created, plan, &want);
 	port->remove = false;

@@ -20,6 +20,8 @@ static struct fl_plan_port *plan_copy(const struct fl_port *port, const struct f
 	if (!copy)
 		return NULL;
 	*copy = *plan;
+	copy->lost = NULL; /* the port has them */
+	copy->n_lost = 0;
 	copy->ns = port->pub.ns;
 	copy->name = port->pub.name;
 	copy->port_name = port->pub.port_name;

@@ -208,10 +208,9 @@ static int take_fronts(struct fl_sync *sync, struct fl_state *state,
 {
 	for (size_t i = 0; i < plan->n_frontends; i++) {
 		const struct fl_plan_frontend *frontend = &plan->frontends[i];
-		struct fl_frontend_key key = {.port = htons(frontend->port), .proto = plan->proto};
+		struct fl_frontend_key key = fl_front_key(frontend, plan->proto);
 		int rc;
 
-		memcpy(&key.addr, frontend->ip.b, sizeof(key.addr));
 		rc = take_front(sync, state, &key, (uint8_t)frontend->type);
 		if (rc)
 			return rc;

@@ -66,6 +66,7 @@ void fl_sync_free(struct fl_sync **ptr)
 			free(port->cur);
 			free(port->want);
 			free(port->refused);
+			free(port->lost);
 			free(port);
 		}
 		free(sync->owners[i]);

@@ -11,6 +11,7 @@
 
 #include "lb/base/err.h"
 #include "lb/dp/maps.h"
+#include "lb/model/conflict.h"
 #include "lb/model/plan.h"
 
 struct fl_sync;
@@ -46,10 +47,10 @@ void fl_sync_free(struct fl_sync **sync);
 
 /*
  * Make the maps say what `plan` says for Service ns/name; an empty plan removes it. `created`
- * breaks ties between Services that claim one frontend (rule 2.21): oldest, then namespace and
- * name; the loser takes over when the winner goes. All or nothing per service port: if a map is
- * full the port keeps its old state, -ENOSPC is returned and `err` names map and Service; the next
- * successful change or fl_sync_retry() tries again.
+ * breaks ties between Services that claim one frontend (rule 2.21, fl_claimant_cmp()); the loser
+ * takes over when the winner goes. All or nothing per service port: if a map is full the port keeps
+ * its old state, -ENOSPC is returned and `err` names map and Service; the next successful change or
+ * fl_sync_retry() tries again.
  */
 int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int64_t created,
 		    const struct fl_plan *plan, struct fl_err *err);
@@ -84,15 +85,11 @@ struct fl_sync_port {
 const struct fl_sync_port *fl_sync_port(const struct fl_sync *sync,
 					uint32_t service_id); /* or NULL */
 
-struct fl_sync_conflict {
-	const char *winner_ns, *winner_name, *loser_ns, *loser_name;
-	struct fl_plan_frontend frontend;
-	uint8_t proto;
-};
-/* Frontends that two Services claim; fn per loser. */
+/* Frontends that two service ports claim; fn per loser. */
 void fl_sync_each_conflict(const struct fl_sync *sync,
-			   void (*fn)(const struct fl_sync_conflict *conflict, void *arg),
-			   void *arg);
+			   void (*fn)(const struct fl_conflict *conflict, void *arg), void *arg);
+/* Whether there may be other ones than when this was asked last: saves walking over them. */
+bool fl_sync_conflicts_changed(struct fl_sync *sync);
 
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;

@@ -49,7 +49,7 @@ static const char *front_text(const struct fl_frontend_key *key, char buf[static
 	struct fl_ip ip;
 
 	memcpy(ip.b, &key->addr, sizeof(ip.b));
-	return fl_ip_port_format(&ip, ntohs(key->port), buf);
+	return fl_frontend_format(&ip, ntohs(key->port), buf);
 }
 
 static int read_frontend(const void *key, const void *value, void *arg)

@@ -115,6 +115,15 @@ static void test_2_21_two_ports_with_one_number(void **state)
 	assert_int_equal(plan.ports[1].cluster_ip, FL_PLAN_NONE);
 	expect_frontends("udp", &plan.ports[2], "C/10.96.0.10:80 N/0.0.0.0:30080");
 	expect_frontends("node", &plan.ports[3], "C/10.96.0.10:81");
+	/* and what is lost is remembered with who lost it */
+	assert_int_equal(plan.ports[0].n_lost, 0);
+	assert_int_equal(plan.ports[1].n_lost, 1);
+	assert_int_equal(plan.ports[1].lost[0].type, FL_PLAN_CLUSTER_IP);
+	assert_int_equal(plan.ports[1].lost[0].port, 80);
+	assert_int_equal(plan.ports[2].n_lost, 0);
+	assert_int_equal(plan.ports[3].n_lost, 1);
+	assert_int_equal(plan.ports[3].lost[0].type, FL_PLAN_NODE_PORT);
+	assert_int_equal(plan.ports[3].lost[0].port, 30080);
 }
 
 static void test_ports_without_node_port_do_not_take_it_from_each_other(void **state)
@@ -126,6 +135,7 @@ static void test_ports_without_node_port_do_not_take_it_from_each_other(void **s
 	add_port(service, "third", IPPROTO_TCP, 82, 30082);
 	plan = plan_one(service, NULL);
 	expect_frontends("second", &plan.ports[1], "C/10.96.0.10:81");
+	assert_int_equal(plan.ports[1].n_lost, 0);
 	expect_frontends("third", &plan.ports[2], "C/10.96.0.10:82 N/0.0.0.0:30082");
 }
 
