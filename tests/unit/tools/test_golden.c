@@ -39,6 +39,7 @@ static const struct row {
 	 "plan --node node-2 --manifests tests/golden/input/manifests/web.yaml "
 	 "tests/golden/input/manifests/dns.json",
 	 0},
+	{"plan-conflict", "plan --manifests tests/golden/input/conflict --node node-1", 0},
 	{"plan-faulty", "plan --manifests tests/golden/input/faulty --node node-1", 1},
 	{"plan-no-directory", "plan --manifests tests/golden/input/none --node node-1", 1},
 	{"plan-no-manifests", "plan --node node-1", 2},
