@@ -297,6 +297,7 @@ static void on_slow(uv_timer_t *timer)
 			agent->retry = true;
 			fl_log_debug("still refused: %s", err.text);
 		}
+		fl_agent_conflicts_update(agent);
 		if (agent->drift > 0)
 			agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
 		agent->retry |= agent->drift > 0;
@@ -453,6 +454,7 @@ void fl_agent_stop(struct fl_agent *agent)
 	fl_api_close(&agent->api);
 	fl_agent_status_fini(agent);
 	fl_agent_doubts_fini(agent);
+	fl_agent_conflicts_fini(agent);
 	fl_watch_close(&agent->watch);
 	fl_mirror_free(&agent->local);
 	fl_mirror_free(&agent->device_map);

@@ -59,8 +59,9 @@ struct fl_agent {
 	struct fl_mirror *local, *device_map;
 	struct fl_agent_device *devices; /* sorted by ifindex */
 	size_t n_devices;
-	bool network_changed;	  /* scan again in this turn of the loop */
-	struct fl_strings doubts; /* what of the node stands in the way */
+	bool network_changed;	     /* scan again in this turn of the loop */
+	struct fl_strings doubts;    /* what of the node stands in the way */
+	struct fl_strings conflicts; /* those that were logged, sorted */
 	/* serving */
 	struct fl_api *api;
 	struct fl_api_device *api_devices; /* for the status callback, remade each time */
@@ -90,6 +91,10 @@ void fl_agent_apply(struct fl_agent *agent);
 bool fl_agent_read_node(struct fl_agent *agent);
 struct fl_config fl_agent_config(const struct fl_agent *agent);
 int fl_agent_detector(struct fl_agent *agent, struct fl_err *err);
+
+/* agent_conflicts.c: frontends that several service ports claim are logged when that begins */
+void fl_agent_conflicts_update(struct fl_agent *agent);
+void fl_agent_conflicts_fini(struct fl_agent *agent);
 
 /* agent_stale.c: UDP flows leave a backend that their Service lost */
 void fl_agent_stale(const struct fl_sync_stale *stale, void *arg);

@@ -54,6 +54,7 @@ void fl_agent_apply(struct fl_agent *agent)
 			fl_log_error("%s", err.text);
 		}
 		fl_agent_flush_stale(agent);
+		fl_agent_conflicts_update(agent);
 	}
 	/* a file or object that was never readable may be one that the maps of an earlier agent
 	 * still serve: nothing of that is removed before */

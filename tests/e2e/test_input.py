@@ -167,9 +167,37 @@ def test_two_services_that_claim_one_frontend(lab):
         return lab["client"].http(cells.vip(13)[4], 80, 5)["answers"] == {pod: 5}
 
     until(lambda: answers("web-1a"), "the older one has the address", 5)
-    reported(lab, "older", "younger")
+    sentence = (f"TCP {cells.vip(13)[4]}:80 belongs to default/older:http, "
+                "default/younger:http wants it too")
+
+    def said(words):
+        return [node.log().count(words) for node in lab.nodes.values()]
+
+    for node in lab.nodes.values():
+        until(lambda n=node: f"warn  {sentence}" in n.log(), f"{node.name}'s agent warns", 5)
+        assert sentence in node.cli("status").stdout
+        plan = node.cli("plan", "--manifests", m.directory, "--node", node.name)
+        assert plan.returncode == 0 and f"warning: {sentence}\n" in plan.stderr, plan.stderr
+    # further changes of either do not say it again
+    m.add("older", older, m.slice("older", 4, ("web-1b",)), m.slice("older", 6, ("web-1b",)))
+    until(lambda: answers("web-1b"), "the winner's endpoints have changed", 5)
+    assert said(sentence) == [1] * len(lab.nodes)
     m.remove("older.yaml")
     until(lambda: answers("web-2b"), "the loser takes over", 5)
+    until(lambda: said(f"no longer so: {sentence}") == [1] * len(lab.nodes), "the agents say that it is over", 5)
+
+
+def test_two_ports_of_one_service_that_claim_one_frontend(lab):
+    """2.21: the first port has it, and the other one's loss is told."""
+    m = lab.manifests
+    service = m.service("twice", 14, ports=[{"name": "first", "port": 80, "protocol": "TCP"},
+                                            {"name": "second", "port": 80, "protocol": "TCP"}])
+    m.add("twice", service)
+    lab.settle()
+    sentence = f"TCP {cells.vip(14)[4]}:80 belongs to default/twice:first, default/twice:second wants it too"
+    for node in lab.nodes.values():
+        assert node.log().count(f"warn  {sentence}") == 1, node.log_tail()
+        assert sentence in node.cli("status").stdout
 
 
 def test_unreadable_things_in_the_directory(lab):
