@@ -31,7 +31,7 @@ class Node:
         """A mount namespace of its own, in which the agent's default paths are this node's."""
         make = ("umount -R -l /run/netns 2>/dev/null; mkdir -p /sys/fs/bpf /run/fairlead && "
                 "mount -t bpf bpf /sys/fs/bpf && mount -t tmpfs tmpfs /run/fairlead && "
-                "echo ready && exec sleep infinity >/dev/null")
+                "echo ready && exec sleep infinity >/dev/null 2>&1")
         holder = self.place.popen(["unshare", "--mount", "--propagation", "private",
                                    "/bin/sh", "-c", make],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The lab itself: what it leaves behind, running or ended."""
+import os
+
+
+def identity(path):
+    """Which file an open descriptor is of; None once it is closed, or for /dev/null, which is anybody's."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    null = os.stat(os.devnull)
+    return None if about.st_rdev == null.st_rdev else (about.st_dev, about.st_ino)
+
+
+def processes(base):
+    for path, _, _ in os.walk(base):
+        with open(f"{path}/cgroup.procs", encoding="utf-8") as procs:
+            yield from procs.read().split()
+
+
+def test_a_lab_that_is_left_does_not_hold_the_output_of_who_made_it(lab):
+    """`make lab | tail` ends: no process that stays has the caller's standard output or error open."""
+    ours = {identity(f"/proc/self/fd/{fd}") for fd in (1, 2)} - {None}
+    for place in lab.places.values():
+        place.close()  # as Lab.leave() does; the next call opens another one
+    pids = list(processes(lab.base))
+    assert len(pids) >= len(lab.pods()) + len(lab.nodes)
+    for pid in pids:
+        held = {fd for fd in os.listdir(f"/proc/{pid}/fd")
+                if identity(f"/proc/{pid}/fd/{fd}") in ours}
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as cmdline:
+            assert not held, f"{cmdline.read().split(chr(0))} holds {held}"
