@@ -2,6 +2,9 @@
 """The lab itself: what it leaves behind, running or ended."""
 import os
 
+import lab as lab_module
+from conftest import make_lab
+
 
 def identity(path):
     """Which file an open descriptor is of; None once it is closed, or for /dev/null, which is anybody's."""
@@ -31,3 +34,16 @@ def test_a_lab_that_is_left_does_not_hold_the_output_of_who_made_it(lab):
                 if identity(f"/proc/{pid}/fd/{fd}") in ours}
         with open(f"/proc/{pid}/cmdline", encoding="utf-8") as cmdline:
             assert not held, f"{cmdline.read().split(chr(0))} holds {held}"
+
+
+def test_the_last_lab_takes_its_directory_along(monkeypatch, tmp_path):
+    """Also where the state of labs is kept goes when it is empty, and stays while another lab is there."""
+    monkeypatch.setattr(lab_module, "STATE", str(tmp_path / "labs"))
+    lab = make_lab(start=False)
+    other = tmp_path / "labs" / "other"
+    other.mkdir()
+    lab.close()
+    assert other.is_dir() and not os.path.exists(lab.directory)
+    other.rmdir()
+    lab_module.remove("none")
+    assert not (tmp_path / "labs").exists()

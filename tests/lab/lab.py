@@ -81,6 +81,10 @@ def remove(identity):
         except OSError:
             pass
     shutil.rmtree(directory, ignore_errors=True)
+    try:
+        os.rmdir(STATE)
+    except OSError:  # other labs are there
+        pass
 
 
 def kill_cgroup(base):
@@ -157,7 +161,10 @@ class Lab:
 
     # ---- making ------------------------------------------------------------------------------
     def _record(self):
-        os.makedirs(self.directory, mode=0o755)
+        try:
+            os.makedirs(self.directory, mode=0o755)
+        except FileNotFoundError:  # somebody has just removed the last lab, and STATE with it
+            os.makedirs(self.directory, mode=0o755)
         with open(f"{self.directory}/lab.json", "w", encoding="utf-8") as record:
             json.dump({"pid": os.getpid(), "started": start_time(os.getpid()), "keep": self.keep},
                       record)
