@@ -158,12 +158,19 @@ bench: deps ## measure against iptables, nftables and minimal programs (minutes;
 
 bench-bin: $(BENCH_BIN)
 
+# the configuration goes where examples are: /etc belongs to the machine's owner
+DOCS := README.md ARCHITECTURE.md HACKING.md CHANGELOG.md LICENSE bench/README.md \
+	$(wildcard LICENSES/*.txt docs/*.md docs/*/*.md)
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/fairlead
+
 install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
 	install -D -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
 	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fairleadd.service)
 	install -D -m 644 tools/completion/fairlead.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fairlead
 	$(foreach m,$(wildcard tools/man/*.[158]),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m));)
+	$(foreach d,$(DOCS),install -D -m 644 $(d) $(DOCDIR)/$(d);)
+	install -D -m 644 deploy/fairleadd.yaml $(DOCDIR)/examples/fairleadd.yaml
 
 clean: ## remove what was built
 	rm -rf build

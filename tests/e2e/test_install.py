@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""`make install`: what a machine has afterwards, and that its configuration is left alone."""
+import os
+import re
+
+import pytest
+
+from conftest import REPO, build_directory, run
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Twice, as an upgrade does, over a configuration that somebody wrote."""
+    own = tmp_path / "etc/fairlead/fairleadd.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# mine\n")
+    for _ in range(2):
+        done = run("make", "-C", REPO, "-o", "all", "install", f"BUILD={build_directory()}",
+                   f"DESTDIR={tmp_path}", "PREFIX=/usr", env={**os.environ, "MAKEFLAGS": ""})
+        assert done.returncode == 0, done.stderr
+    assert own.read_text() == "# mine\n"
+    return tmp_path
+
+
+def test_the_unit_finds_what_it_names(installed):
+    unit = (installed / "usr/lib/systemd/system/fairleadd.service").read_text()
+    agent = re.search(r"^ExecStart=(\S+)", unit, re.M)[1]
+    assert os.access(f"{installed}{agent}", os.X_OK)
+    # what the unit waits for has a sample where the documentation says
+    wanted = re.search(r"^ConditionPathExists=(\S+)", unit, re.M)[1]
+    sample = f"/usr/share/doc/fairlead/examples/{os.path.basename(wanted)}"
+    assert os.path.isfile(f"{installed}{sample}")
+    for words in ("README.md", "docs/install.md"):
+        assert sample in (installed / "usr/share/doc/fairlead" / words).read_text(), words
+
+
+def test_the_sample_is_a_good_configuration(installed, tmp_path):
+    text = (installed / "usr/share/doc/fairlead/examples/fairleadd.yaml").read_text()
+    (tmp_path / "manifests").mkdir()
+    mine = tmp_path / "config.yaml"
+    mine.write_text(text.replace("/etc/fairlead/manifests", str(tmp_path / "manifests")))
+    done = run(f"{installed}/usr/sbin/fairleadd", "--config", str(mine), "--check")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_documentation_is_whole(installed):
+    """README, licences and all that the installed pages link to."""
+    docs = installed / "usr/share/doc/fairlead"
+    for name in ("README.md", "LICENSE", "LICENSES/GPL-2.0-only.txt", "LICENSES/BSD-2-Clause.txt"):
+        assert (docs / name).is_file(), name
+    for page in docs.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#:]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.relative_to(docs)} links to {link}"
