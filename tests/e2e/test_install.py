@@ -43,6 +43,16 @@ def test_the_sample_is_a_good_configuration(installed, tmp_path):
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
+def test_the_unit_and_not_the_sample_sets_the_oom_score(installed):
+    """The unit's capabilities do not let the agent lower it: the sample would begin with a warning."""
+    unit = (installed / "usr/lib/systemd/system/fairleadd.service").read_text()
+    capabilities = re.search(r"^CapabilityBoundingSet=(.*)", unit, re.M)[1].split()
+    assert "CAP_SYS_RESOURCE" not in capabilities
+    assert re.search(r"^OOMScoreAdjust=-999$", unit, re.M)
+    sample = (installed / "usr/share/doc/fairlead/examples/fairleadd.yaml").read_text()
+    assert not re.search(r"^\s*oomScoreAdj:", sample, re.M)
+
+
 def test_documentation_is_whole(installed):
     """README, licences and all that the installed pages link to."""
     docs = installed / "usr/share/doc/fairlead"
