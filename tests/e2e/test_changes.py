@@ -100,6 +100,23 @@ def test_removed_backend_loses_its_udp_flows(lab, alone):
     assert failures(ledgers) == {}
 
 
+def test_connected_udp_socket_of_a_pod_keeps_a_removed_backend(lab):
+    """7.1, where we differ and say so (docs/kube-proxy-migration.md); unconnected sockets go elsewhere."""
+    lab.manifests.set_backends("web", ("web-1a", "web-2a"))
+    lab.settle()
+    traffic = Traffic(lab, {"cli-1": cells.WEB}, ("udp", "udp-unconnected"), streams=20)
+    traffic.round(40)
+    assert all(ledger["answers"].get("web-1a") for ledger in traffic.look().values())
+    lab.manifests.set_backends("web", ("web-2a",))
+    try:
+        until(lambda: traffic.silent(("web-1a",), ("udp-unconnected",)),
+              "unconnected sockets leave the removed backend", 5)
+        assert not traffic.silent(("web-1a",), ("udp",))
+    finally:
+        ledgers = traffic.stop()
+    assert failures(ledgers) == {}
+
+
 def test_rolling_update(lab):
     """Pods are replaced one by one, as a Deployment does it; the servers of old ones really end."""
     only_web(lab)
