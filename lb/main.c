@@ -9,6 +9,7 @@
 #include "lb/agent.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
+#include "lb/model/conflict.h"
 #include "lb/options.h"
 #include "lb/source/manifest.h"
 
@@ -42,12 +43,23 @@ static void count_problem(const struct fl_problem *p, void *arg)
 		fl_log_plain("%s", text);
 }
 
+static void count_conflict(const struct fl_conflict *conflict, void *arg)
+{
+	_cleanup_free_ char *text = fl_conflict_text(conflict);
+	size_t *counts = arg;
+
+	counts[FL_PROBLEM_WARNING]++;
+	if (text)
+		fl_log_plain("%s: %s", fl_problem_level_name(FL_PROBLEM_WARNING), text);
+}
+
 /* --check: settings were read already; read the manifests and say what is wrong with them. */
 static int check(const struct fl_settings *settings)
 {
 	_cleanup_(store_freep) struct fl_store *store = NULL;
 	_cleanup_(source_freep) struct fl_source *source = NULL;
 	size_t counts[FL_PROBLEM_NOTE + 1] = {0};
+	struct fl_plan_options options;
 	struct fl_err err = {""};
 	int r = fl_store_new(settings->node, &store);
 
@@ -57,6 +69,11 @@ static int check(const struct fl_settings *settings)
 				    &err);
 	if (!r)
 		r = fl_source_load(source, &err);
+	if (!r) {
+		options = fl_plan_options_of(store);
+		options.no_external_ips = !settings->external_ips;
+		r = fl_conflict_each(store, &options, count_conflict, counts);
+	}
 	if (r) {
 		fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));
 		return EXIT_FAILED;

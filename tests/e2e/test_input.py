@@ -211,6 +211,9 @@ def test_two_ports_of_one_service_that_claim_one_frontend(lab):
     sentence = f"TCP {cells.vip(14)[4]}:80 belongs to default/twice:first, default/twice:second wants it too"
     for node in lab.nodes.values():
         assert node.log().count(f"warn  {sentence}") == 1, node.log_tail()
+        check = node.place.run([*node.agent_command(), "--check"])
+        assert check.returncode == 0 and f"warning: {sentence}\n" in check.stderr, check.stderr
+        assert "0 errors, 4 warnings" in check.stdout, check.stdout  # two addresses in both families
         assert sentence in node.cli("status").stdout
 
 
