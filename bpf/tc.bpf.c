@@ -27,7 +27,7 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 			return drop(FL_REASON_REWRITE_FAILED);
 		if (!v->hop.resolved)
 			return bpf_redirect_neigh(v->hop.ifindex, NULL, 0, 0);
-		if (fl_ctx_set_macs(skb, v->hop.dst_mac, v->hop.src_mac))
+		if (fl_ctx_set_macs(skb, v->hop.macs))
 			return drop(FL_REASON_REWRITE_FAILED);
 		return bpf_redirect(v->hop.ifindex, 0);
 	case FL_STACK:

@@ -17,7 +17,7 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 	switch (v->action) {
 	case FL_FORWARD:
 		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &v->to, true) ||
-		    fl_ctx_set_macs(ctx, v->hop.dst_mac, v->hop.src_mac))
+		    fl_ctx_set_macs(ctx, v->hop.macs))
 			return drop(FL_REASON_REWRITE_FAILED);
 		if (v->hop.ifindex == ctx->ingress_ifindex)
 			return XDP_TX;
@@ -65,14 +65,15 @@ static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p,
 	return finish(ctx, true, p, v);
 }
 
-/* The short way. -1: not taken. */
+/* The short way. -1: not taken, be it for a packet that is not ours, which the long way looks at
+ * again. */
 static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 {
 	struct fl_verdict v;
 	struct fl_packet p;
 
 	if (fl_ctx_parse(ctx, v6, &p))
-		return XDP_PASS;
+		return -1;
 	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &v)) ? send(ctx, v6, &p, &v)
 									: -1;
 }

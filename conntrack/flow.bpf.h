@@ -93,7 +93,7 @@ static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *
 		const struct fl_flow4 *f = (const void *)head;
 
 		return *(__u32 *)&f->key.sport == fl_ports(t) && head->proto == proto &&
-		       f->key.saddr == t->saddr.w[3] && f->key.daddr == t->daddr.w[3];
+		       *(const __u64 *)&f->key.saddr == fl_pair(t->saddr.w[3], t->daddr.w[3]);
 	}
 }
 
@@ -107,8 +107,7 @@ static __always_inline void fl_flow_rewrite(bool v6, const struct fl_flow_head *
 
 		ret_to->saddr.w[3] = f->rewrite.saddr;
 		ret_to->daddr.w[3] = f->rewrite.daddr;
-		ret_to->sport = f->rewrite.sport;
-		ret_to->dport = f->rewrite.dport;
+		fl_ports_set(ret_to, *(const __u32 *)&f->rewrite.sport);
 	}
 }
 

@@ -14,11 +14,16 @@ static __always_inline void fl_flow_see(struct fl_flow_head *head, __u32 now)
 		WRITE_ONCE(head->last_seen, now);
 }
 
+static __always_inline void fl_flow_count(struct fl_flow_head *head, __u32 len)
+{
+	head->packets += 1;
+	head->bytes += len;
+}
+
 static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, __u32 len)
 {
 	fl_flow_see(head, now);
-	head->packets += 1;
-	head->bytes += len;
+	fl_flow_count(head, len);
 }
 
 /* Atomic, on the word that the flags are in: written back plainly, the other flags might by now be
@@ -234,6 +239,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	struct fl_flow_head *head;
 	struct fl_flow_ref ref;
 	__u32 now, state;
+	__s32 idle;
 	__u8 flags;
 
 	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST))
@@ -248,8 +254,8 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 		return true;
 	}
 	now = fl_now();
-	if (state != FL_FLOW_ESTABLISHED ||
-	    (__s32)(now - head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
+	idle = now - head->last_seen;
+	if (state != FL_FLOW_ESTABLISHED || idle > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
 	if (p->proto == IPPROTO_UDP && !(flags & FL_FLOW_IS_REPLY) && head->backend &&
 	    !fl_backend_is(fl_backend_get(head->backend), head->backend_generation))
@@ -264,8 +270,11 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	if (v->action == FL_DROP || v->action == FL_TOO_BIG ||
 	    !fl_flow_unchanged(&ref, v->to.sport))
 		return false;
-	if (v->action != FL_TO_TC)
-		fl_flow_touch(head, now, p->len);
+	if (v->action == FL_TO_TC)
+		return true;
+	if (idle >= (__s32)fl_config.hz)
+		WRITE_ONCE(head->last_seen, now);
+	fl_flow_count(head, p->len);
 	return true;
 }
 

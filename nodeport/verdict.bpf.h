@@ -45,7 +45,7 @@ static __always_inline void fl_verdict_forward(fl_ctx *ctx, const struct fl_pack
 		fl_verdict_set(v, FL_DROP, FL_REASON_TTL_EXCEEDED);
 	else if (fl_ctx_is_xdp && (!v->hop.resolved || !(v->hop.flags & FL_DEVICE_XDP_TX)))
 		fl_verdict_set(v, FL_TO_TC, FL_REASON_NONE);
-	else if (fl_config.check_mtu && v->hop.mtu && fl_ctx_wire_len(ctx, p) > v->hop.mtu)
+	else if (fl_ctx_wire_len(ctx, p) > v->hop.mtu)
 		fl_verdict_set(v, FL_TOO_BIG, FL_REASON_TOO_BIG);
 	else
 		fl_verdict_set(v, FL_FORWARD, FL_REASON_NONE);

@@ -201,7 +201,7 @@ struct fl_next_hop {
 	__u32 ifindex;
 	__u8 dst_mac[6];
 	__u8 src_mac[6];
-	__u16 mtu;
+	__u16 mtu;   /* 0xffff: packets of any size may try */
 	__u16 flags; /* enum fl_device_flags of the device */
 };
 

@@ -106,14 +106,15 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, __u8 proto,
 	return 0;
 }
 
-static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u8 *dst, const __u8 *src)
+static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u32 macs[3])
 {
-	void *data = fl_ctx_data(ctx);
+	__u32 *data = fl_ctx_data(ctx);
 
-	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
+	if ((void *)data + FL_ETH_LEN > fl_ctx_data_end(ctx))
 		return -1;
-	__builtin_memcpy(data, dst, 6);
-	__builtin_memcpy(data + 6, src, 6);
+	data[0] = macs[0];
+	data[1] = macs[1];
+	data[2] = macs[2];
 	return 0;
 }
 

@@ -11,10 +11,9 @@
 #define FL_AF_INET6 10
 
 struct fl_hop {
-	__u32 ifindex; /* 0: none */
-	__u8 dst_mac[6];
-	__u8 src_mac[6];
-	__u16 mtu;
+	__u32 ifindex;		 /* 0: none */
+	__u32 macs[3];		 /* destination and source, as they lie in a frame */
+	__u16 mtu;		 /* 0xffff: packets of any size may try */
 	__u16 flags;		 /* enum fl_device_flags */
 	__u16 index, generation; /* where it is remembered; index 0: nowhere */
 	bool resolved;		 /* the MAC addresses are known */
@@ -42,12 +41,12 @@ static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
 		return false;
 	nh = fl_after_load(nh, word);
 	ret_hop->ifindex = nh->ifindex;
-	__builtin_memcpy(ret_hop->dst_mac, nh->dst_mac, 12);
+	__builtin_memcpy(ret_hop->macs, nh->dst_mac, 12);
 	ret_hop->mtu = nh->mtu;
 	ret_hop->flags = nh->flags;
 	if (!nh->epoch || now - nh->stamp > fl_config.next_hop_ttl)
 		return false;
-	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->dst_mac[5]);
+	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->macs[2]);
 	if (READ_ONCE(nh->word) != word)
 		return false;
 	ret_hop->index = index;
@@ -58,13 +57,11 @@ static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
 
 static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const struct fl_hop *hop)
 {
-	__u32 difference = nh->ifindex ^ hop->ifindex;
+	__u32 macs[3];
 
-#pragma unroll
-	for (int i = 0; i < 6; i++)
-		difference |=
-			(nh->dst_mac[i] ^ hop->dst_mac[i]) | (nh->src_mac[i] ^ hop->src_mac[i]);
-	return !difference;
+	__builtin_memcpy(macs, nh->dst_mac, sizeof(macs));
+	return nh->ifindex == hop->ifindex && macs[0] == hop->macs[0] && macs[1] == hop->macs[1] &&
+	       macs[2] == hop->macs[2];
 }
 
 /* The epoch of a lookup that begins now; never 0 but once in 2^32 changes, when hops are just not
@@ -89,11 +86,9 @@ static __always_inline void fl_hop_recheck(struct fl_next_hop *nh, __u32 epoch)
  */
 static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u32 now)
 {
-	__u32 low, start;
+	__u32 start = (hop->macs[0] ^ hop->macs[1] ^ hop->ifindex) * 0x9e3779b1U >> 20;
 
 	hop->index = 0;
-	__builtin_memcpy(&low, hop->dst_mac + 2, 4);
-	start = (low ^ hop->ifindex) * 0x9e3779b1U >> 20;
 #pragma unroll
 	for (__u32 i = 0; i < 2; i++) {
 		__u32 index = (start + i) & (FL_NEXT_HOPS - 1), word;
@@ -122,7 +117,7 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 		if (__sync_val_compare_and_swap(&nh->word, word, word | 1) != word)
 			continue;
 		nh->ifindex = hop->ifindex;
-		__builtin_memcpy(nh->dst_mac, hop->dst_mac, 12);
+		__builtin_memcpy(nh->dst_mac, hop->macs, 12);
 		nh->mtu = hop->mtu;
 		nh->flags = hop->flags;
 		nh->stamp = now;
@@ -175,15 +170,15 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
 	/* without a neighbour the kernel stops before it tells the MTU: what is there is still
 	 * tot_len */
-	ret_hop->mtu = ret_hop->resolved ? fib.mtu_result : 0;
+	ret_hop->mtu = ret_hop->resolved && fl_config.check_mtu ? fib.mtu_result : 0xffff;
 	ret_hop->flags = 0;
 	ret_hop->index = 0;
 	device = bpf_map_lookup_elem(&fl_devices, &ret_hop->ifindex);
 	if (device)
 		ret_hop->flags = device->flags;
 	if (ret_hop->resolved) {
-		__builtin_memcpy(ret_hop->dst_mac, fib.dmac, 6);
-		__builtin_memcpy(ret_hop->src_mac, fib.smac, 6);
+		__builtin_memcpy(ret_hop->macs, fib.dmac, 6);
+		__builtin_memcpy((__u8 *)ret_hop->macs + 6, fib.smac, 6);
 		fl_hop_remember(ret_hop, epoch, fl_now());
 	}
 	return FL_FIB_OK;

@@ -38,7 +38,12 @@ static __always_inline __u32 fl_l4_offset(bool v6)
 /* Both ports as they lie in the header. */
 static __always_inline __u32 fl_ports(const struct fl_tuple6 *t)
 {
-	return (__u32)t->dport << 16 | t->sport;
+	return *(const __u32 *)&t->sport;
+}
+
+static __always_inline void fl_ports_set(struct fl_tuple6 *t, __u32 ports)
+{
+	*(__u32 *)&t->sport = ports;
 }
 
 /* `len`: of the whole packet, of which data to data_end is what can be read. 0, or -1: not for us.
@@ -47,7 +52,7 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len
 					   struct fl_packet *p)
 {
 	void *l4 = data + fl_l4_offset(v6);
-	__u32 ports, l3_len, need;
+	__u32 l3_len, need;
 
 	/* both L4 headers are at least this long */
 	if (l4 + sizeof(struct udphdr) > data_end)
@@ -78,9 +83,7 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len
 		need = sizeof(*ip);
 	}
 	p->len = l3_len;
-	ports = *(__u32 *)l4;
-	p->tuple.sport = (__be16)ports;
-	p->tuple.dport = (__be16)(ports >> 16);
+	fl_ports_set(&p->tuple, *(__u32 *)l4);
 	if (p->proto == IPPROTO_TCP) {
 		if (l4 + sizeof(struct tcphdr) > data_end)
 			return -1;
