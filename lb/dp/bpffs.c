@@ -89,7 +89,6 @@ static bool dir_is_empty(const char *path)
 	return empty;
 }
 
-/* The descriptor is a directory of ours that nobody else may write into. */
 static int check_owner(int fd, const char *path, struct fl_err *err)
 {
 	struct stat st;
@@ -100,10 +99,20 @@ static int check_owner(int fd, const char *path, struct fl_err *err)
 		return fl_err_set(err, -EPERM,
 				  "%s belongs to user %u, not to us (user %u): refused", path,
 				  st.st_uid, geteuid());
-	if ((st.st_mode & 0077) && fchmod(fd, 0700))
-		return fl_err_set(err, -EPERM,
-				  "%s is open to other users (mode %04o) and cannot be closed",
-				  path, st.st_mode & 07777);
+	return 0;
+}
+
+/* Nobody else may write into the directory; who may create closes it to others altogether. */
+static int check_mode(int fd, const char *path, bool create, struct fl_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return fl_err_set(err, -errno, "cannot look at %s: %s", path, strerror(errno));
+	if (create ? (st.st_mode & 0077) && fchmod(fd, 0700) : st.st_mode & 0022)
+		return fl_err_set(err, -EPERM, "%s is open to other users (mode %04o)%s", path,
+				  st.st_mode & 07777,
+				  create ? " and cannot be closed" : ": refused");
 	return 0;
 }
 
@@ -164,6 +173,10 @@ static int open_checked(const char *dir, bool create, int *ret_fd, struct fl_err
 		if (r)
 			return r;
 	}
+	/* last: of a directory that is not for pins nothing is changed */
+	r = check_mode(fd, dir, create, err);
+	if (r)
+		return r;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
@@ -185,6 +198,8 @@ static int open_subdirs(struct fl_bpffs *fs, bool create, struct fl_err *err)
 			return fl_err_set(err, -errno, "cannot open %s/%s: %s", fs->path,
 					  subdirs[i], strerror(errno));
 		r = check_owner(fd, fs->path, err);
+		if (!r)
+			r = check_mode(fd, fs->path, create, err);
 		if (r)
 			return r;
 	}

@@ -31,10 +31,12 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-	char link[64];
+	char path[64];
 
-	snprintf(link, sizeof(link), "%s/link", (char *)*state);
-	unlink(link);
+	snprintf(path, sizeof(path), "%s/link", (char *)*state);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/somebodys", (char *)*state);
+	unlink(path);
 	rmdir(*state);
 	free(*state);
 	return 0;
@@ -139,6 +141,24 @@ static void touch(const char *dir, const char *name)
 	fclose(f);
 }
 
+/* robustness A6: a wrong --bpffs is refused, and what it names is not closed to its users. */
+static void test_other_directories_keep_their_mode(void **state)
+{
+	static const unsigned int flags[] = {0, FL_BPFFS_LOCK, FL_BPFFS_CREATE | FL_BPFFS_LOCK};
+	struct fl_bpffs fs = FL_BPFFS_INIT;
+	struct fl_err err = {""};
+	struct stat st;
+
+	touch(*state, "somebodys");
+	assert_int_equal(chmod(*state, 0755), 0);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		assert_int_not_equal(fl_bpffs_open(*state, flags[i], &fs, &err), 0);
+		assert_non_null(strstr(err.text, "not on a BPF file system"));
+		assert_int_equal(stat(*state, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0755);
+	}
+}
+
 /* What is in the file, "" when there is none; removes it. */
 static const char *take(const char *dir, const char *name, char buf[static 64])
 {
@@ -219,6 +239,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_directories_that_are_no_state, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_links_are_not_followed, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_other_directories_keep_their_mode, make_dir,
+						remove_dir),
 		cmocka_unit_test_setup_teardown(test_unfinished_names_are_finished, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_nothing_to_clean_up_is_success, make_dir,
