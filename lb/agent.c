@@ -306,6 +306,25 @@ static void on_slow(uv_timer_t *timer)
 	agent->network_changed |= agent->attach_failed;
 }
 
+/* What somebody else unpinned is pinned again: without pins all ends with the agent. */
+static void check_pins(struct fl_agent *agent)
+{
+	const bool failed = agent->pins_failed;
+	struct fl_err err = {""};
+	int n = 0;
+
+	agent->pins_failed = fl_dp_mend_pins(agent->dp, &n, &err) != 0;
+	if (n)
+		fl_log_warn("%d pins were removed from %s: pinned again", n,
+			    agent->settings->bpffs);
+	if (agent->pins_failed) {
+		snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
+		if (!failed)
+			fl_log_error("cannot pin again what was removed: %s", err.text);
+	}
+	agent->network_changed |= failed && !agent->pins_failed;
+}
+
 /* What somebody else detached is attached again. */
 static void on_check(uv_timer_t *timer)
 {
@@ -313,6 +332,7 @@ static void on_check(uv_timer_t *timer)
 	int lost = fl_dp_forget_lost(agent->dp);
 	struct fl_err err = {""};
 
+	check_pins(agent);
 	if (!lost && !agent->cgroup_failed)
 		return;
 	agent->network_changed = true;

@@ -244,7 +244,7 @@ static void update_programs(struct fl_agent *agent)
 	write_devices(agent, true);
 	for (size_t i = 0; i < n; i++)
 		attach(agent, &devices[i]);
-	if (!agent->attach_failed && !agent->cgroup_failed)
+	if (!agent->attach_failed && !agent->cgroup_failed && !agent->pins_failed)
 		agent->error[0] = '\0';
 	for (size_t i = 0; i < n_old; i++) {
 		if (device_of(agent, old[i].ifindex))

@@ -283,6 +283,23 @@ int fl_bpffs_open(const char *dir, unsigned int flags, struct fl_bpffs *ret_fs, 
 	return 0;
 }
 
+int fl_bpffs_restore(struct fl_bpffs *fs, struct fl_err *err)
+{
+	struct fl_bpffs again = FL_BPFFS_INIT;
+	struct stat ours, there;
+	int r;
+
+	if (!fstat(fs->dir_fd, &ours) && !lstat(fs->path, &there) && ours.st_dev == there.st_dev &&
+	    ours.st_ino == there.st_ino)
+		return open_subdirs(fs, true, err);
+	r = fl_bpffs_open(fs->path, FL_BPFFS_CREATE | FL_BPFFS_LOCK, &again, err);
+	if (r)
+		return r;
+	fl_bpffs_close(fs);
+	*fs = again;
+	return 0;
+}
+
 void fl_bpffs_close(struct fl_bpffs *fs)
 {
 	if (fs->dir_fd >= 0)

@@ -35,6 +35,10 @@ enum fl_bpffs_flags {
 int fl_bpffs_open(const char *dir, unsigned int flags, struct fl_bpffs *ret_fs, struct fl_err *err);
 void fl_bpffs_close(struct fl_bpffs *fs);
 
+/* Make again what is gone of the directory and those in it; a new one is locked as the old one was.
+ */
+int fl_bpffs_restore(struct fl_bpffs *fs, struct fl_err *err);
+
 /* The process that holds the lock, by /proc/locks; 0: none, or unknown. */
 int fl_bpffs_lock_holder(const struct fl_bpffs *fs);
 

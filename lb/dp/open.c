@@ -124,7 +124,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 		r = fl_dp_maps_pin(dp, err);
 	if (r)
 		return r;
-	r = fl_bpffs_pin(&dp->fs, "programs", "clock", dp->clock_fd, err);
+	r = fl_bpffs_pin(&dp->fs, "programs", FL_PIN_CLOCK, dp->clock_fd, err);
 	if (r)
 		return r;
 	*ret_dp = TAKE_PTR(dp);

@@ -10,6 +10,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/dp/bpffs.h"
 #include "lb/dp/dp.h"
+#include "lb/dp/state.h"
 
 bool fl_dp_probe_helper(enum bpf_prog_type type, enum bpf_func_id helper)
 {
@@ -50,7 +51,7 @@ int fl_dp_refresh_clock(const char *dir, struct fl_err *err)
 
 	if (r)
 		return r;
-	fd = fl_bpffs_get(&fs, "programs", "clock", false);
+	fd = fl_bpffs_get(&fs, "programs", FL_PIN_CLOCK, false);
 	if (fd < 0)
 		return fl_err_set(err, fd, "cannot open %s/programs/clock: %s", dir, strerror(-fd));
 	r = read_jiffies(fd, &unused);

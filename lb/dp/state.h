@@ -41,6 +41,7 @@ struct fl_dp {
 #define FL_PIN_CLSACT_INGRESS "clsact-ingress"
 #define FL_PIN_CLSACT_EGRESS "clsact-egress"
 #define FL_PIN_CGROUP "cgroup"
+#define FL_PIN_CLOCK "clock"
 
 /* map_setup.c. The size asked for of each map; 0 = whatever there is. */
 void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS]);

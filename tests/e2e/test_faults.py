@@ -62,6 +62,27 @@ def test_a_link_that_was_pinned_but_not_named(own_lab):
     assert serves(own_lab)
 
 
+@pytest.mark.parametrize("which", ["links/*", "maps/*", "programs/*", ""],
+                         ids=["links", "maps", "programs", "directory"])
+def test_pins_that_somebody_removed_come_back(own_lab, which):
+    """robustness A8: the end of an agent whose pins were removed must not end the service."""
+    node = fresh(own_lab)
+    before, pins = node.attached(), sorted(node.pins())
+    node.place.run(["sh", "-c", f"rm -r {node.bpffs}/{which}"], check=True)
+    until(lambda: sorted(node.pins()) == pins, "all pins are back", 5)
+    assert "were removed" in node.log()
+    assert node.cli("status").returncode == 0
+    second = node.place.run([*node.agent_command(), "--socket", node.socket + ".other"], timeout=10)
+    assert second.returncode not in (0, None), "the new directory is locked as well"
+    node.kill()
+    assert node.attached() == before
+    assert serves(own_lab)
+    node.start()
+    assert "taken over" in node.log()
+    assert node.attached() == before and sorted(node.pins()) == pins
+    assert serves(own_lab)
+
+
 def test_forwarding_that_is_off_is_said(own_lab):
     """Without forwarding no route is found for what comes in: the owner hears of it, at once."""
     node = fresh(own_lab)

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Pins that somebody removed under a running agent. Its descriptors keep everything at work, so
+ * nothing is seen of it until the agent ends: then links without a name detach, and the next agent
+ * finds no maps to adopt.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/state.h"
+
+struct pin {
+	const char *sub, *name;
+	int fd;
+};
+
+static bool is_pinned(const struct fl_dp *dp, const struct pin *pin)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s/%s", pin->sub, pin->name);
+	return !faccessat(dp->fs.dir_fd, path, F_OK, 0) || errno != ENOENT;
+}
+
+/* Pin again what has lost its pin; counts. */
+static int mend(struct fl_dp *dp, const struct pin *pin, int *n, struct fl_err *err)
+{
+	int r = 0;
+
+	if (is_pinned(dp, pin))
+		return 0;
+	/* the directories may be gone as well */
+	if (!*n)
+		r = fl_bpffs_restore(&dp->fs, err);
+	if (!r)
+		r = fl_bpffs_pin(&dp->fs, pin->sub, pin->name, pin->fd, err);
+	*n += !r;
+	return r;
+}
+
+int fl_dp_mend_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
+{
+	int n = 0, r = 0;
+
+	/* fl_meta, which makes a datapath of the rest, is the last of them */
+	for (int i = 0; i < FL_MAPS && !r; i++)
+		r = mend(dp, &(struct pin){"maps", fl_map_descs[i].name, *fl_map_fd(&dp->maps, i)},
+			 &n, err);
+	for (const struct fl_attachment *a = dp->attachments; a && !r; a = a->next)
+		r = mend(dp,
+			 &(struct pin){"links", a->name, a->link_fd < 0 ? a->prog_fd : a->link_fd},
+			 &n, err);
+	if (!r)
+		r = mend(dp, &(struct pin){"programs", FL_PIN_CLOCK, dp->clock_fd}, &n, err);
+	if (!r && n)
+		r = fl_dp_netns_claim(dp, err);
+	if (r)
+		return r;
+	*ret_n = n;
+	return 0;
+}
