@@ -103,6 +103,8 @@ static int serve(const struct fl_settings *settings)
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* until the loop listens: what a reload asks for is what the start does anyway */
+	signal(SIGHUP, SIG_IGN);
 	set_oom_score(settings);
 	r = fl_agent_start(&agent, settings, &err);
 	if (!r && !settings->once)

@@ -8,6 +8,7 @@ import pytest
 
 import cells
 from test_changes import Traffic, failures
+from wait import until
 
 CAPS = "+bpf,+net_admin,+perfmon"
 
@@ -172,6 +173,17 @@ def test_stops_on_signals_and_leaves_the_datapath(own_lab):
         assert node.stop(number) == 0
         assert own_lab["client"].http(cells.vip(10)[4], 80, 20)["failed"] == 0
     assert not os.path.exists(node.socket), "the socket goes with the agent"
+
+
+def test_a_reload_during_the_start_is_no_end(own_lab):
+    """SIGHUP means reload from the first moment on: `systemctl reload` may come early."""
+    node = own_lab.nodes["node-1"]
+    node.stop()
+    node.start(wait=False)
+    until(lambda: "fairleadd " in node.log(), "the agent has begun")
+    node.agent.send_signal(signal.SIGHUP)
+    node.wait_ready()
+    assert node.stop() == 0
 
 
 def test_cli_without_agent_reads_the_pins(own_lab):
