@@ -121,12 +121,7 @@ enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
 		fl_say("%s", listing->none);
 	else if (cli->output->write(listing, root, &options, stdout, &err))
 		return fl_say("%s", err.text), FL_EXIT_FAILED;
-	if (fflush(stdout) || ferror(stdout)) {
-		if (errno != EPIPE) /* "| head" has had enough: nothing to complain about */
-			fl_say("cannot write: %s", strerror(errno));
-		return FL_EXIT_FAILED;
-	}
-	return FL_EXIT_OK;
+	return fl_written();
 }
 
 enum fl_exit fl_show(struct fl_cli *cli, const struct fl_question *question,

@@ -84,6 +84,8 @@ extern const struct fl_noun fl_noun_status, fl_noun_service, fl_noun_backend, fl
 /* Words on standard error, with "fairlead: " before and a newline behind. Control characters are
  * escaped. */
 void fl_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Whether standard output has taken all; says what is wrong with it. */
+enum fl_exit fl_written(void);
 /* The same about a wrong command line; returns FL_EXIT_USAGE. */
 enum fl_exit fl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

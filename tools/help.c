@@ -73,13 +73,13 @@ static enum fl_exit run_help(struct fl_cli *cli)
 
 	if (!cli->n_operands) {
 		fl_help_program();
-		return FL_EXIT_OK;
+		return fl_written();
 	}
 	noun = fl_noun_find(cli->operand[0]);
 	if (!noun)
 		return fl_usage("there is no \"%s\"", cli->operand[0]);
 	fl_help_noun(noun, NULL);
-	return FL_EXIT_OK;
+	return fl_written();
 }
 
 static const struct fl_command commands[] = {

@@ -199,7 +199,7 @@ static enum fl_exit run_noun(struct fl_cli *cli, int argc, char **argv)
 	}
 	if (cli->help) {
 		fl_help_noun(noun, command);
-		return FL_EXIT_OK;
+		return fl_written();
 	}
 	cli->operand = argv + next;
 	cli->n_operands = argc - next;
@@ -222,11 +222,13 @@ int main(int argc, char **argv)
 	rc = read_options(&cli, argc, argv, "+:", NULL, &next);
 	if (rc)
 		return rc;
-	if (cli.version)
-		return printf("fairlead %s\n", FL_VERSION) < 0;
+	if (cli.version) {
+		printf("fairlead %s\n", FL_VERSION);
+		return fl_written();
+	}
 	if (cli.help) {
 		fl_help_program();
-		return FL_EXIT_OK;
+		return fl_written();
 	}
 	if (next == argc)
 		return fl_usage("what do you want to see?");

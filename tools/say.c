@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Words on standard error, and reading the names people give. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,15 @@ void fl_say(const char *fmt, ...)
 	va_start(ap, fmt);
 	say(fmt, ap);
 	va_end(ap);
+}
+
+enum fl_exit fl_written(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return FL_EXIT_OK;
+	if (errno != EPIPE) /* "| head" has had enough: nothing to complain about */
+		fl_say("cannot write: %s", strerror(errno));
+	return FL_EXIT_FAILED;
 }
 
 enum fl_exit fl_usage(const char *fmt, ...)

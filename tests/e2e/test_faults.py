@@ -145,3 +145,12 @@ def test_a_reader_that_has_had_enough(own_lab):
     argv = node.place.command(["sh", "-c", '"$@" | true', "sh", *node.cli_command("status")])
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("argv", [["version"], ["--version"], ["help"], ["flow", "--help"]], ids=" ".join)
+def test_what_cannot_be_written_is_a_failure(own_lab, argv):
+    """Exit code 1 and words, also for what asks no agent."""
+    node = own_lab.nodes["node-1"]
+    done = node.place.run(["sh", "-c", '"$@" >/dev/full', "sh", *node.cli_command(*argv)])
+    assert done.returncode == 1
+    assert "cannot write: No space left on device" in done.stderr
