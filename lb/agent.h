@@ -51,6 +51,7 @@ struct fl_agent {
 	struct fl_sync_stale *stale; /* reported by the commit under way */
 	size_t n_stale;
 	bool attach_failed;
+	bool net_failed;    /* addresses or devices could not be written */
 	bool pins_failed;   /* they were removed and could not be made again */
 	bool cgroup_failed; /* its programs were lost and could not be attached again */
 	bool pruned;	    /* what earlier agents left on other devices is gone */

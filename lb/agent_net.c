@@ -55,6 +55,15 @@ int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err)
 	return r;
 }
 
+/* Tried again by the slow timer. */
+static void not_written(struct fl_agent *agent, const char *what, const char *why)
+{
+	agent->retry = agent->net_failed = true;
+	snprintf(agent->error, sizeof(agent->error), "cannot write this node's %s: %.200s", what,
+		 why);
+	fl_log_error("%s", agent->error);
+}
+
 static void write_addresses(struct fl_agent *agent)
 {
 	_cleanup_(fl_node_ports_fini) struct fl_node_ports node_ports = {0};
@@ -78,11 +87,8 @@ static void write_addresses(struct fl_agent *agent)
 		r = fl_local_pairs(&agent->network, &node_ports, &pairs, &n);
 	if (!r)
 		r = fl_mirror_apply(agent->local, pairs, n, NULL, &err);
-	if (r) {
-		agent->retry = true;
-		fl_log_error("cannot write this node's addresses: %s",
-			     err.text[0] ? err.text : strerror(-r));
-	}
+	if (r)
+		not_written(agent, "addresses", err.text[0] ? err.text : strerror(-r));
 }
 
 static const struct fl_agent_device *device_of(const struct fl_agent *agent, unsigned int ifindex)
@@ -137,10 +143,8 @@ static void write_devices(struct fl_agent *agent, bool before)
 						    ours ? ours->role : FL_ROLE_NONE,
 						    takes_frames(agent, ours, before));
 	}
-	if (fl_mirror_apply(agent->device_map, pairs, n, &writes, &err)) {
-		agent->retry = true;
-		fl_log_error("cannot write this node's devices: %s", err.text);
-	}
+	if (fl_mirror_apply(agent->device_map, pairs, n, &writes, &err))
+		not_written(agent, "devices", err.text);
 	/* next hops remember what their device was */
 	if (writes)
 		fl_agent_next_hops_changed(agent);
@@ -244,7 +248,8 @@ static void update_programs(struct fl_agent *agent)
 	write_devices(agent, true);
 	for (size_t i = 0; i < n; i++)
 		attach(agent, &devices[i]);
-	if (!agent->attach_failed && !agent->cgroup_failed && !agent->pins_failed)
+	if (!agent->attach_failed && !agent->cgroup_failed && !agent->pins_failed &&
+	    !agent->net_failed)
 		agent->error[0] = '\0';
 	for (size_t i = 0; i < n_old; i++) {
 		if (device_of(agent, old[i].ifindex))
@@ -283,6 +288,7 @@ void fl_agent_net_update(struct fl_agent *agent)
 	agent->network = network;
 	if (changed)
 		fl_agent_next_hops_changed(agent);
+	agent->net_failed = false;
 	/* addresses before programs: those that are attached next already know them */
 	write_addresses(agent);
 	update_programs(agent);

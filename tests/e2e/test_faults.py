@@ -101,6 +101,30 @@ def test_forwarding_that_is_off_is_said(own_lab):
     until(lambda: words not in node.cli("status").stdout, "status no longer tells of it", 3)
 
 
+@pytest.mark.parametrize("key, what", [("localAddresses", "addresses"), ("devices", "devices")])
+def test_a_node_that_does_not_fit_is_said(own_lab, key, what):
+    """robustness B4: addresses or devices that the maps have no room for are a fault to be seen."""
+    path = os.path.join(own_lab.directory, "small.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{CLSACT.replace('tcHook: clsact', 'maps:')}  {key}: 8\n")
+    node = fresh(own_lab, extra=["--config", path])
+    words = f"cannot write this node's {what}: map "
+    assert node.cli("status").returncode == 0, node.cli("status").stdout
+    for i in range(8):
+        node.place.run(["ip", "link", "add", f"many{i}", "type", "veth", "peer",
+                        "name", f"more{i}"], check=True)
+        node.place.run(["ip", "addr", "add", f"192.0.2.{i + 1}/32", "dev", "eth0"], check=True)
+    try:
+        until(lambda: words in node.cli("status").stdout, "status tells of it", 3)
+        assert node.cli("status").returncode == 1
+        assert serves(own_lab)
+    finally:
+        for i in range(8):
+            node.place.run(["ip", "link", "del", f"many{i}"])
+            node.place.run(["ip", "addr", "del", f"192.0.2.{i + 1}/32", "dev", "eth0"])
+    until(lambda: node.cli("status").returncode == 0, "status is well again", 15)
+
+
 def test_a_device_without_ethernet_header_is_not_served(own_lab):
     """A tunnel device with a default route gets no program that would misread its packets."""
     node = fresh(own_lab, extra=["--devices", "eth0,tun*"])
