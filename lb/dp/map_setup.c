@@ -58,7 +58,13 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 				  strerror(-r));
 	close(r);
 	r = fl_maps_open_pinned(dp->fs.path, true, &dp->maps, err);
-	if (r == -EPROTO || r == -ENOENT)
+	/* somebody removed one of them: what is left is no datapath either */
+	if (r == -ENOENT) {
+		if (err)
+			err->text[0] = '\0';
+		return fl_bpffs_each(&dp->fs, "maps", unpin_one, &dp->fs);
+	}
+	if (r == -EPROTO)
 		return fl_err_wrap(
 			err, r,
 			"cannot take over the running datapath (`fairlead cleanup` removes it)");

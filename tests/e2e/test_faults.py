@@ -101,6 +101,19 @@ def test_forwarding_that_is_off_is_said(own_lab):
     until(lambda: words not in node.cli("status").stdout, "status no longer tells of it", 3)
 
 
+def test_maps_of_which_one_is_missing_are_made_anew(own_lab):
+    """robustness A6: an agent that finds part of a datapath serves, instead of ending each time."""
+    node = fresh(own_lab)
+    before, pins = node.attached(), sorted(node.pins())
+    node.kill()
+    node.place.run(["rm", f"{node.bpffs}/maps/frontends"], check=True)
+    assert serves(own_lab)
+    node.start()
+    assert node.attached() == before and sorted(node.pins()) == pins
+    assert node.cli("status").returncode == 0
+    assert serves(own_lab)
+
+
 @pytest.mark.parametrize("key, what", [("localAddresses", "addresses"), ("devices", "devices")])
 def test_a_node_that_does_not_fit_is_said(own_lab, key, what):
     """robustness B4: addresses or devices that the maps have no room for are a fault to be seen."""
