@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What `fairlead status` asks the agent about itself; everything else it takes from the maps. */
+#include <stdio.h>
 #include <string.h>
 
 #include "lb/agent.h"
 #include "lb/base/cleanup.h"
+#include "lb/model/plan_json.h"
+
+#define REFUSED_SHOWN 1000 /* a full map must not make the answer endless */
 
 static const char *const role_names[] = {
 	[FL_ROLE_NONE] = "", [FL_ROLE_EXTERNAL] = "external", [FL_ROLE_POD] = "pod"};
@@ -39,6 +43,18 @@ static void add_problem(const struct fl_problem *p, void *arg)
 		add_text(arg, text);
 }
 
+static void add_refused(const struct fl_sync_port *port, void *arg)
+{
+	struct fl_strings *problems = arg;
+	char *text;
+
+	if (problems->n >= REFUSED_SHOWN)
+		return;
+	if (asprintf(&text, "%s/%s port \"%s\" (%s) did not fit into the maps: its old state stays",
+		     port->ns, port->name, port->port_name, fl_plan_family_name(port->family)) > 0)
+		add_text(problems, text);
+}
+
 /* Devices whose programs could not be attached are left out: the error says so. */
 static size_t list_devices(struct fl_agent *agent)
 {
@@ -65,6 +81,7 @@ void fl_agent_status(struct fl_api_status *ret_status, void *arg)
 	fl_agent_status_fini(agent);
 	for (size_t i = 0; i < agent->doubts.n; i++)
 		add_text(&agent->api_problems, strdup(agent->doubts.items[i]));
+	fl_sync_each_refused(agent->sync, add_refused, &agent->api_problems);
 	fl_source_each_problem(agent->source, add_problem, &agent->api_problems);
 	ret_status->node = agent->settings->node;
 	ret_status->zone = agent->plan_options.zone;

@@ -100,3 +100,10 @@ int fl_ports_revive(struct fl_sync *sync, int max, int tries)
 	}
 	return n ? n : first;
 }
+
+void fl_sync_each_refused(const struct fl_sync *sync,
+			  void (*fn)(const struct fl_sync_port *port, void *arg), void *arg)
+{
+	for (const struct fl_port *port = sync->failed; port; port = port->next_failed)
+		fn(&port->pub, arg);
+}

@@ -91,6 +91,10 @@ void fl_sync_each_conflict(const struct fl_sync *sync,
 /* Whether there may be other ones than when this was asked last: saves walking over them. */
 bool fl_sync_conflicts_changed(struct fl_sync *sync);
 
+/* Service ports that are wanted but refused (map full), in no order. */
+void fl_sync_each_refused(const struct fl_sync *sync,
+			  void (*fn)(const struct fl_sync_port *port, void *arg), void *arg);
+
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;
 	uint64_t map_writes, revision;

@@ -138,6 +138,18 @@ def test_a_node_that_does_not_fit_is_said(own_lab, key, what):
     until(lambda: node.cli("status").returncode == 0, "status is well again", 15)
 
 
+def test_all_service_ports_that_do_not_fit_are_named(own_lab):
+    """robustness B4: not only the first of a batch."""
+    path = os.path.join(own_lab.directory, "small.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(CLSACT.replace("tcHook: clsact", "maps: {frontends: 8}"))
+    node = fresh(own_lab, extra=["--config", path])
+    status = node.api("/v1/status")
+    named = [p for p in status["problems"] if "did not fit into the maps" in p]
+    assert len(set(named)) == status["programmed"]["failedPorts"] > 2, status
+    assert node.cli("status").returncode == 1
+
+
 def test_a_device_without_ethernet_header_is_not_served(own_lab):
     """A tunnel device with a default route gets no program that would misread its packets."""
     node = fresh(own_lab, extra=["--devices", "eth0,tun*"])

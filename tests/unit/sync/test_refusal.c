@@ -159,10 +159,17 @@ static void test_undo_that_is_refused_too_heals(void **state)
 }
 
 /* The map is full: the third port stays out as a whole, and comes in when there is room. */
+static void expect_c(const struct fl_sync_port *port, void *arg)
+{
+	assert_string_equal(port->name, "c");
+	++*(int *)arg;
+}
+
 static void test_full_map_refuses_whole_ports_and_heals(void **state)
 {
 	struct fake *fake = *state;
 	struct fl_sync_stats stats;
+	int n = 0;
 
 	fake->map[FL_SYNC_FRONTENDS].max = 4;
 	assert_int_equal(
@@ -180,6 +187,8 @@ static void test_full_map_refuses_whole_ports_and_heals(void **state)
 	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 3);
 	fl_sync_stats(fake->sync, &stats);
 	assert_int_equal(stats.failed_ports, 1);
+	fl_sync_each_refused(fake->sync, expect_c, &n);
+	assert_int_equal(n, 1);
 	assert_int_equal(fl_sync_retry(fake->sync, &fake->err), -ENOSPC);
 	assert_int_equal(GONE(fake, "b"), 0);
 	assert_non_null(fake_frontend(fake, "192.0.2.4", 80, IPPROTO_TCP));
