@@ -325,6 +325,17 @@ static void check_pins(struct fl_agent *agent)
 	agent->network_changed |= failed && !agent->pins_failed;
 }
 
+/* A node whose agent cannot be asked looks like one without. */
+static void check_socket(struct fl_agent *agent)
+{
+	const bool failed = agent->socket_failed;
+	struct fl_err err = {""};
+
+	agent->socket_failed = fl_api_mend(agent->api, &err) != 0;
+	if (agent->socket_failed && !failed)
+		fl_log_error("cannot make the socket again: %s", err.text);
+}
+
 /* What somebody else detached is attached again. */
 static void on_check(uv_timer_t *timer)
 {
@@ -333,6 +344,7 @@ static void on_check(uv_timer_t *timer)
 	struct fl_err err = {""};
 
 	check_pins(agent);
+	check_socket(agent);
 	if (!lost && !agent->cgroup_failed)
 		return;
 	agent->network_changed = true;

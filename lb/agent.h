@@ -52,6 +52,7 @@ struct fl_agent {
 	size_t n_stale;
 	bool attach_failed;
 	bool net_failed;    /* addresses or devices could not be written */
+	bool socket_failed; /* it was removed and could not be made again */
 	bool pins_failed;   /* they were removed and could not be made again */
 	bool cgroup_failed; /* its programs were lost and could not be attached again */
 	bool pruned;	    /* what earlier agents left on other devices is gone */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -258,6 +259,28 @@ void fl_api_handle(struct fl_api *api)
 	api->turn_ends_ns = now_ns() + TURN_NS;
 	MHD_run(api->daemon);
 	set_timer(api);
+}
+
+int fl_api_mend(struct fl_api *api, struct fl_err *err)
+{
+	struct fl_listener listener = {.fd = -1};
+	struct stat st;
+	int rc;
+
+	if (!lstat(api->listener.path, &st) || errno != ENOENT)
+		return 0;
+	rc = fl_listener_open(&listener, api->listener.path, err);
+	if (rc)
+		return fl_err_wrap(err, rc, "API socket");
+	rc = watch(api, listener.fd);
+	if (rc) {
+		fl_listener_close(&listener);
+		return fl_err_set(err, rc, "cannot watch a descriptor: %s", strerror(-rc));
+	}
+	fl_closep(&api->listener.fd); /* nothing is left there to unlink */
+	api->listener = listener;
+	api->paused = false;
+	return 0;
 }
 
 void fl_api_close(struct fl_api **apip)

@@ -67,5 +67,7 @@ int fl_api_open(const char *path, const struct fl_api_source *source, struct fl_
 int fl_api_fd(const struct fl_api *api);
 /* Accept, read, answer, time out: whatever is due. Never blocks on a client. */
 void fl_api_handle(struct fl_api *api);
+/* Listen anew where somebody removed the socket; connections stay. */
+int fl_api_mend(struct fl_api *api, struct fl_err *err);
 /* Close all connections and remove the socket, if it is still ours. Accepts NULL. */
 void fl_api_close(struct fl_api **api);

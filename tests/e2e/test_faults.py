@@ -101,6 +101,20 @@ def test_forwarding_that_is_off_is_said(own_lab):
     until(lambda: words not in node.cli("status").stdout, "status no longer tells of it", 3)
 
 
+def test_a_socket_that_somebody_removed_comes_back(own_lab):
+    """The agent can be asked again, by the same path, without a restart."""
+    node = fresh(own_lab)
+    open_files = len(os.listdir(f"/proc/{node.pid()}/fd"))
+    for _ in range(3):
+        os.unlink(node.socket)
+        until(lambda: os.path.exists(node.socket), "the socket is back", 5)
+        assert node.cli("status").returncode == 0
+        assert os.stat(node.socket).st_mode & 0o777 == 0o600
+    until(lambda: len(os.listdir(f"/proc/{node.pid()}/fd")) == open_files, "nothing stays open", 5)
+    assert node.stop() == 0
+    assert not os.path.exists(node.socket)
+
+
 def test_maps_of_which_one_is_missing_are_made_anew(own_lab):
     """robustness A6: an agent that finds part of a datapath serves, instead of ending each time."""
     node = fresh(own_lab)
