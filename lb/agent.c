@@ -306,56 +306,9 @@ static void on_slow(uv_timer_t *timer)
 	agent->network_changed |= agent->attach_failed;
 }
 
-/* What somebody else unpinned is pinned again: without pins all ends with the agent. */
-static void check_pins(struct fl_agent *agent)
-{
-	const bool failed = agent->pins_failed;
-	struct fl_err err = {""};
-	int n = 0;
-
-	agent->pins_failed = fl_dp_mend_pins(agent->dp, &n, &err) != 0;
-	if (n)
-		fl_log_warn("%d pins were removed from %s: pinned again", n,
-			    agent->settings->bpffs);
-	if (agent->pins_failed) {
-		snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
-		if (!failed)
-			fl_log_error("cannot pin again what was removed: %s", err.text);
-	}
-	agent->network_changed |= failed && !agent->pins_failed;
-}
-
-/* A node whose agent cannot be asked looks like one without. */
-static void check_socket(struct fl_agent *agent)
-{
-	const bool failed = agent->socket_failed;
-	struct fl_err err = {""};
-
-	agent->socket_failed = fl_api_mend(agent->api, &err) != 0;
-	if (agent->socket_failed && !failed)
-		fl_log_error("cannot make the socket again: %s", err.text);
-}
-
-/* What somebody else detached is attached again. */
 static void on_check(uv_timer_t *timer)
 {
-	struct fl_agent *agent = timer->data;
-	int lost = fl_dp_forget_lost(agent->dp);
-	struct fl_err err = {""};
-
-	check_pins(agent);
-	check_socket(agent);
-	if (!lost && !agent->cgroup_failed)
-		return;
-	agent->network_changed = true;
-	if (lost)
-		fl_log_warn("%d programs were detached: attaching them again", lost);
-	agent->cgroup_failed = fl_dp_attach_cgroup(agent->dp, &err);
-	if (!agent->cgroup_failed)
-		return;
-	snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
-	if (lost)
-		fl_log_error("%s", err.text);
+	fl_agent_mend(timer->data);
 }
 
 static void on_difference(const char *difference, void *arg)

@@ -114,6 +114,9 @@ void fl_agent_next_hops_changed(struct fl_agent *agent);
 void fl_agent_doubts_update(struct fl_agent *agent);
 void fl_agent_doubts_fini(struct fl_agent *agent);
 
+/* agent_mend.c: once a second, what somebody removed is put back */
+void fl_agent_mend(struct fl_agent *agent);
+
 /* agent_status.c: what the API shows of the agent itself */
 void fl_agent_status(struct fl_api_status *ret_status, void *arg);
 void fl_agent_status_fini(struct fl_agent *agent);
