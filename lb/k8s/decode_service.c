@@ -93,6 +93,21 @@ static int read_port(struct fl_decoding *d, const struct fl_value *item,
 	return 0;
 }
 
+/* Rule 1.8: of ports with one name and protocol the last is taken. */
+static int warn_replaced(struct fl_decoding *d, const struct fl_value *item,
+			 const struct fl_service *s)
+{
+	const struct fl_service_port *last = &s->ports[s->n_ports - 1];
+
+	for (size_t i = 0; i + 1 < s->n_ports; i++)
+		if (s->ports[i].proto == last->proto && !strcmp(s->ports[i].name, last->name))
+			return fl_field_warn(d, item, NULL,
+					     "takes the place of ports[%zu], which has the same "
+					     "name and protocol",
+					     i);
+	return 0;
+}
+
 static int read_ports(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s)
 {
 	const struct fl_value *list;
@@ -108,6 +123,8 @@ static int read_ports(struct fl_decoding *d, const struct fl_value *spec, struct
 		size_t mark = fl_field_enter_item(d, "ports", s->n_ports);
 
 		rc = read_port(d, item, &s->ports[s->n_ports++]);
+		if (!rc)
+			rc = warn_replaced(d, item, s);
 		if (rc)
 			return rc;
 		fl_field_leave(d, mark);

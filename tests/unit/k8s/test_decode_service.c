@@ -221,6 +221,21 @@ static void test_decode_service_leaves_out(void **state)
 		"as Proxy\n");
 }
 
+/* 1.8: allowed, but told, since the earlier port is not served. */
+static void test_decode_ports_of_one_identity(void **state)
+{
+	_cleanup_result_ struct result r = {.n = 0};
+	const struct fl_service *s = one_service(
+		&r, "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n"
+		    "  clusterIP: 10.96.0.1\n  ports:\n  - {port: 80}\n"
+		    "  - {port: 80, protocol: UDP}\n  - {port: 80, name: x}\n  - {port: 81}\n");
+
+	assert_int_equal(s->n_ports, 4);
+	assert_string_equal(r.problems,
+			    "warning 10 Service default/a: spec.ports[3]: takes the place of "
+			    "ports[0], which has the same name and protocol\n");
+}
+
 static void test_decode_timestamps(void **state)
 {
 	static const struct {
@@ -379,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_decode_service_without_address_is_noted),
 		cmocka_unit_test(test_decode_proxy_name_label),
 		cmocka_unit_test(test_decode_service_leaves_out),
+		cmocka_unit_test(test_decode_ports_of_one_identity),
 		cmocka_unit_test(test_decode_timestamps),
 		cmocka_unit_test(test_decode_service_refuses),
 		cmocka_unit_test(test_decode_warnings_are_bounded),
