@@ -40,7 +40,6 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 {
 	struct fl_flow_ref ref;
 	struct fl_tuple6 reply;
-	bool lives;
 
 	if (p->proto == IPPROTO_TCP && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
 		return false;
@@ -50,15 +49,12 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 		return false;
 	if (!(ref.head->flags & FL_FLOW_IS_REPLY))
 		return false;
-	if (p->proto == IPPROTO_TCP)
-		lives = fl_flow_state(ref.word) == FL_FLOW_ESTABLISHED;
-	else
-		lives = !fl_flow_lone(v6, ref.head) &&
-			!fl_flow_expired(v6, ref.head, ref.word, fl_now());
-	if (lives)
+	if ((p->proto == IPPROTO_UDP || fl_flow_state(ref.word) == FL_FLOW_ESTABLISHED) &&
+	    !fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
 		return true;
 	fl_flow_remove(v6, &ref);
-	fl_count(FL_COUNTER_FLOW_RESTARTED);
+	if (p->proto == IPPROTO_TCP)
+		fl_count(FL_COUNTER_FLOW_RESTARTED);
 	return false;
 }
 
@@ -212,7 +208,8 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 	const struct fl_list *list;
 	__u32 verdict;
 
-	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) /* nor this */
+	/* never from a wire: our own address */
+	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE)
 		return false;
 	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) ||
 	    fl_addr_is_pod(v6, &p->tuple.saddr))

@@ -170,7 +170,9 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
 	/* without a neighbour the kernel stops before it tells the MTU: what is there is still
 	 * tot_len */
-	ret_hop->mtu = ret_hop->resolved && fl_config.check_mtu ? fib.mtu_result : 0xffff;
+	ret_hop->mtu = 0xffff;
+	if (ret_hop->resolved && fl_config.check_mtu && fib.mtu_result)
+		ret_hop->mtu = fib.mtu_result;
 	ret_hop->flags = 0;
 	ret_hop->index = 0;
 	device = bpf_map_lookup_elem(&fl_devices, &ret_hop->ifindex);
