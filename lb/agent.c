@@ -438,8 +438,8 @@ void fl_agent_stop(struct fl_agent *agent)
 	}
 	fl_api_close(&agent->api);
 	fl_agent_status_fini(agent);
-	fl_agent_doubts_fini(agent);
-	fl_agent_conflicts_fini(agent);
+	fl_strings_clear(&agent->doubts);
+	fl_strings_clear(&agent->conflicts);
 	fl_watch_close(&agent->watch);
 	fl_mirror_free(&agent->local);
 	fl_mirror_free(&agent->device_map);

@@ -64,7 +64,7 @@ struct fl_agent {
 	size_t n_devices;
 	bool network_changed;	     /* scan again in this turn of the loop */
 	struct fl_strings doubts;    /* what of the node stands in the way */
-	struct fl_strings conflicts; /* those that were logged, sorted */
+	struct fl_strings conflicts; /* those that were logged */
 	/* serving */
 	struct fl_api *api;
 	struct fl_api_device *api_devices; /* for the status callback, remade each time */
@@ -97,7 +97,6 @@ int fl_agent_detector(struct fl_agent *agent, struct fl_err *err);
 
 /* agent_conflicts.c: frontends that several service ports claim are logged when that begins */
 void fl_agent_conflicts_update(struct fl_agent *agent);
-void fl_agent_conflicts_fini(struct fl_agent *agent);
 
 /* agent_stale.c: UDP flows leave a backend that their Service lost */
 void fl_agent_stale(const struct fl_sync_stale *stale, void *arg);
@@ -112,7 +111,10 @@ void fl_agent_next_hops_changed(struct fl_agent *agent);
 
 /* agent_doubts.c: what of the node stands in the way, by the network as last scanned */
 void fl_agent_doubts_update(struct fl_agent *agent);
-void fl_agent_doubts_fini(struct fl_agent *agent);
+
+/* agent_told.c: warn of what is in `now` and was not told yet, say what was told and is no more,
+ * and take `now`, which is then what is told */
+void fl_agent_tell(struct fl_strings *told, const struct fl_strings *now);
 
 /* agent_mend.c: once a second, what somebody removed is put back */
 void fl_agent_mend(struct fl_agent *agent);

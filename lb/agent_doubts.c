@@ -5,41 +5,19 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "lb/agent.h"
-#include "lb/base/log.h"
-
-static bool has(const struct fl_strings *doubts, const char *text)
-{
-	for (size_t i = 0; i < doubts->n; i++)
-		if (!strcmp(doubts->items[i], text))
-			return true;
-	return false;
-}
-
-static void clear(struct fl_strings *doubts)
-{
-	for (size_t i = 0; i < doubts->n; i++)
-		free(doubts->items[i]);
-	free(doubts->items);
-	*doubts = (struct fl_strings){0};
-}
 
 /* Without memory a doubt is not told. */
 static void __attribute__((format(printf, 2, 3)))
 add(struct fl_strings *doubts, const char *format, ...)
 {
-	char **items = reallocarray(doubts->items, doubts->n + 1, sizeof(*items));
 	va_list ap;
+	char *text;
 
-	if (!items)
-		return;
-	doubts->items = items;
 	va_start(ap, format);
-	if (vasprintf(&items[doubts->n], format, ap) >= 0)
-		doubts->n++;
+	if (vasprintf(&text, format, ap) >= 0)
+		fl_strings_add(doubts, text);
 	va_end(ap);
 }
 
@@ -68,17 +46,5 @@ void fl_agent_doubts_update(struct fl_agent *agent)
 				    "is dropped",
 				    dev->name, switches[family]);
 	}
-	for (size_t i = 0; i < doubts.n; i++)
-		if (!has(&agent->doubts, doubts.items[i]))
-			fl_log_warn("%s", doubts.items[i]);
-	for (size_t i = 0; i < agent->doubts.n; i++)
-		if (!has(&doubts, agent->doubts.items[i]))
-			fl_log_info("no longer so: %s", agent->doubts.items[i]);
-	clear(&agent->doubts);
-	agent->doubts = doubts;
-}
-
-void fl_agent_doubts_fini(struct fl_agent *agent)
-{
-	clear(&agent->doubts);
+	fl_agent_tell(&agent->doubts, &doubts);
 }

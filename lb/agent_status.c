@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What `fairlead status` asks the agent about itself; everything else it takes from the maps. */
+/* What `fairlead status` asks the agent about itself; everything else it takes from the maps. A
+ * problem there is no memory for is not told. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,33 +15,15 @@ static const char *const role_names[] = {
 
 void fl_agent_status_fini(struct fl_agent *agent)
 {
-	for (size_t i = 0; i < agent->api_problems.n; i++)
-		free(agent->api_problems.items[i]);
-	free(agent->api_problems.items);
-	agent->api_problems = (struct fl_strings){0};
+	fl_strings_clear(&agent->api_problems);
 	free(agent->api_devices);
 	agent->api_devices = NULL;
 }
 
-/* Takes the text, which may be NULL: without memory a problem is not told. */
-static void add_text(struct fl_strings *problems, char *text)
-{
-	char **items = text ? reallocarray(problems->items, problems->n + 1, sizeof(*items)) : NULL;
-
-	if (!items) {
-		free(text);
-		return;
-	}
-	problems->items = items;
-	items[problems->n++] = text;
-}
-
 static void add_problem(const struct fl_problem *p, void *arg)
 {
-	char *text = p->level == FL_PROBLEM_NOTE ? NULL : fl_problem_text(p, false);
-
-	if (text)
-		add_text(arg, text);
+	if (p->level != FL_PROBLEM_NOTE)
+		fl_strings_add(arg, fl_problem_text(p, false));
 }
 
 static void add_refused(const struct fl_sync_port *port, void *arg)
@@ -52,7 +35,7 @@ static void add_refused(const struct fl_sync_port *port, void *arg)
 		return;
 	if (asprintf(&text, "%s/%s port \"%s\" (%s) did not fit into the maps: its old state stays",
 		     port->ns, port->name, port->port_name, fl_plan_family_name(port->family)) > 0)
-		add_text(problems, text);
+		fl_strings_add(problems, text);
 }
 
 /* Devices whose programs could not be attached are left out: the error says so. */
@@ -80,7 +63,7 @@ void fl_agent_status(struct fl_api_status *ret_status, void *arg)
 
 	fl_agent_status_fini(agent);
 	for (size_t i = 0; i < agent->doubts.n; i++)
-		add_text(&agent->api_problems, strdup(agent->doubts.items[i]));
+		fl_strings_add(&agent->api_problems, strdup(agent->doubts.items[i]));
 	fl_sync_each_refused(agent->sync, add_refused, &agent->api_problems);
 	fl_source_each_problem(agent->source, add_problem, &agent->api_problems);
 	ret_status->node = agent->settings->node;

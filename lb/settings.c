@@ -123,14 +123,6 @@ static void *field(struct fl_settings *settings, const struct fl_setting *settin
 	return (char *)settings + setting->offset;
 }
 
-static void strings_clear(struct fl_strings *strings)
-{
-	for (size_t i = 0; i < strings->n; i++)
-		free(strings->items[i]);
-	free(strings->items);
-	*strings = (struct fl_strings){0};
-}
-
 void fl_settings_fini(struct fl_settings *settings)
 {
 	char **const unlisted[] = {&settings->healthz_address, &settings->metrics_address};
@@ -139,7 +131,7 @@ void fl_settings_fini(struct fl_settings *settings)
 		const struct fl_setting *s = &fl_setting_table[i];
 
 		if (s->type == FL_SETTING_STRINGS) {
-			strings_clear(field(settings, s));
+			fl_strings_clear(field(settings, s));
 		} else if (s->type == FL_SETTING_STRING) {
 			free(*(char **)field(settings, s));
 			*(char **)field(settings, s) = NULL;
@@ -149,20 +141,6 @@ void fl_settings_fini(struct fl_settings *settings)
 		free(*unlisted[i]);
 		*unlisted[i] = NULL;
 	}
-}
-
-static int strings_add(struct fl_strings *strings, const char *text, size_t len)
-{
-	char **items = reallocarray(strings->items, strings->n + 1, sizeof(*items));
-
-	if (!items)
-		return -ENOMEM;
-	strings->items = items;
-	items[strings->n] = strndup(text, len);
-	if (!items[strings->n])
-		return -ENOMEM;
-	strings->n++;
-	return 0;
 }
 
 /* Add the words between commas, without the blanks around them. */
@@ -179,7 +157,7 @@ static int strings_split(struct fl_strings *strings, const char *text, struct fl
 			trimmed--;
 		if (!trimmed)
 			return fl_err_set(err, -EINVAL, "an empty word in a list");
-		r = strings_add(strings, word, trimmed);
+		r = fl_strings_add(strings, strndup(word, trimmed));
 		if (r)
 			return r;
 		if (!text[len])
@@ -340,7 +318,7 @@ int fl_setting_set(struct fl_settings *settings, const struct fl_setting *settin
 void fl_setting_clear(struct fl_settings *settings, const struct fl_setting *setting)
 {
 	if (setting->type == FL_SETTING_STRINGS)
-		strings_clear(field(settings, setting));
+		fl_strings_clear(field(settings, setting));
 }
 
 const struct fl_setting *fl_setting_by_option(const char *option)
@@ -395,10 +373,10 @@ static int pods_by_interface(struct fl_settings *s)
 	if (s->detect_mode)
 		fl_detect_mode_parse(s->detect_mode, &mode);
 	if (mode == FL_DETECT_BRIDGE_INTERFACE && s->pod_bridge)
-		return strings_add(&s->pod_devices, s->pod_bridge, strlen(s->pod_bridge));
+		return fl_strings_add(&s->pod_devices, strdup(s->pod_bridge));
 	if (mode == FL_DETECT_INTERFACE_NAME_PREFIX && s->pod_prefix) {
 		snprintf(pattern, sizeof(pattern), "%s*", s->pod_prefix);
-		return strings_add(&s->pod_devices, pattern, strlen(pattern));
+		return fl_strings_add(&s->pod_devices, strdup(pattern));
 	}
 	return 0;
 }
@@ -416,6 +394,6 @@ int fl_settings_finish(struct fl_settings *s, struct fl_err *err)
 		return fl_err_set(err, r, "out of memory");
 	/* "auto" is what no pattern means */
 	if (s->devices.n == 1 && !strcmp(s->devices.items[0], "auto"))
-		strings_clear(&s->devices);
+		fl_strings_clear(&s->devices);
 	return 0;
 }

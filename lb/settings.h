@@ -12,12 +12,8 @@
 #include "bpf/abi/fairlead.h"
 #include "lb/base/err.h"
 #include "lb/base/ip.h"
+#include "lb/base/strings.h"
 #include "lb/dp/dp.h"
-
-struct fl_strings {
-	char **items; /* owned */
-	size_t n;
-};
 
 enum fl_tc_hook {
 	FL_TC_HOOK_AUTO,

@@ -127,9 +127,9 @@ static int on_problem(const struct fl_problem *problem, void *arg)
 	char reason[600];
 	int rc = 0;
 
-	if (problem->level != FL_PROBLEM_ERROR) {
-		;
-	} else if (problem->foreign) {
+	if (problem->level != FL_PROBLEM_ERROR)
+		return fl_problems_add(&r->problems, problem);
+	if (problem->foreign) {
 		rc = on_foreign(r, problem, &keeps);
 	} else {
 		r->hides = true;
