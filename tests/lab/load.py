@@ -38,8 +38,10 @@ class Ledger(Tally):
 
 class Load:
     def __init__(self, targets, interval=0.01, timeout=5.0):
-        """`targets`: dictionaries with kind, host, port and streams (how many at once)."""
+        """`targets`: dictionaries with kind, host, port and streams (how many at once). Returns when
+        the first request of every stream is answered or has failed: all connections are open."""
         self.stop_event = threading.Event()
+        self.begun = threading.Semaphore(0)
         self.interval = interval
         self.timeout = timeout
         self.ledgers = {}
@@ -53,6 +55,8 @@ class Load:
                     target=self.work, args=(target, stream, ledger), daemon=True))
         for thread in self.threads:
             thread.start()
+        for _ in self.threads:
+            self.begun.acquire(timeout=timeout + 1)
 
     def open(self, target):
         if target["kind"] in ("short", "long"):
@@ -79,6 +83,8 @@ class Load:
             except (OSError, Wrong, ValueError) as error:
                 ledger.failed(word, error)
                 keep = False
+            if number == 1:
+                self.begun.release()
             if peer is not None and not keep:
                 peer.close()
                 peer = None
