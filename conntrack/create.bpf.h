@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * New flows: taking two entries. In the first bucket of a key a free entry is best, then an expired
- * one, then the oldest embryonic one; when established flows leave at most one of them, the second
- * bucket is used if it is emptier. An established flow is never evicted by a newcomer, so floods
- * and scans only displace one another.
+ * New flows: taking two entries. In a bucket a free entry is best, then an expired one, then the
+ * oldest embryonic one; when established flows leave at most one of them, the key's next bucket is
+ * tried. An established flow is never evicted by a newcomer, so floods and scans only displace one
+ * another.
  */
 #pragma once
 
@@ -13,7 +13,6 @@
 struct fl_flow_slot {
 	__u32 slot;
 	__u32 word; /* as taken: next generation, BUSY */
-	__u32 kept; /* entries of its bucket that could not be had */
 };
 
 /* How willingly an entry is given up; among embryonic ones the longest idle goes first. */
@@ -83,8 +82,7 @@ enum fl_take {
 			    had */
 };
 
-/* Take an entry of a bucket, of which at most `most_kept` entries may be such that cannot be had.
- */
+/* Take an entry of a bucket of which at most `most_kept` entries cannot be had. */
 static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept,
 						 __u32 now, struct fl_flow_slot *ret_slot)
 {
@@ -94,12 +92,12 @@ static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 ho
 		.word = fl_forget(0, now),
 	};
 	struct fl_flow_head *head, *twin = NULL;
-	__u32 twin_word = 0, taken, rank;
+	__u32 twin_word = 0, taken, rank, kept;
 
-	ret_slot->kept = fl_flow_consider(v6, bucket, home, now, &best);
+	kept = fl_flow_consider(v6, bucket, home, now, &best);
 	rank = best.score >> FL_RANK_SHIFT;
 	head = fl_flow_at(v6, best.slot);
-	if (!rank || !head || ret_slot->kept > most_kept)
+	if (!rank || !head || kept > most_kept)
 		return FL_TAKE_CROWDED;
 	if (rank != FL_RANK_FREE) {
 		twin = fl_flow_twin(v6, head, &twin_word);
@@ -121,82 +119,92 @@ static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 ho
 	return FL_TAKE_OK;
 }
 
-/*
- * Global functions are verified once, by themselves; inlined, the ways through them would multiply
- * with the caller's. home_kept: way tried first | most_kept << 8. enum fl_take.
- */
-int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot);
-int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now, struct fl_flow_slot *ret_slot);
-
-__noinline int fl_flow_take4(__u32 bucket, __u32 home_kept, __u32 now,
-			     struct fl_flow_slot *ret_slot)
+/* Say that this choice has to be looked into for entries of this first bucket. */
+static __always_inline void fl_flow_set_overflow(bool v6, __u32 first, __u32 choice)
 {
-	if (!ret_slot)
-		return FL_TAKE_CROWDED;
-	return fl_flow_take(false, bucket, home_kept & 0xff, home_kept >> 8, now, ret_slot);
-}
-
-__noinline int fl_flow_take6(__u32 bucket, __u32 home_kept, __u32 now,
-			     struct fl_flow_slot *ret_slot)
-{
-	if (!ret_slot)
-		return FL_TAKE_CROWDED;
-	return fl_flow_take(true, bucket, home_kept & 0xff, home_kept >> 8, now, ret_slot);
-}
-
-static __always_inline int fl_flow_take_from(bool v6, __u64 hash, bool second, __u32 most_kept,
-					     __u32 now, struct fl_flow_slot *ret_slot)
-{
-	__u32 bucket = fl_flow_bucket(v6, hash, second),
-	      home_kept = fl_flow_home(hash) | most_kept << 8;
-
-	return v6 ? fl_flow_take6(bucket, home_kept, now, ret_slot)
-		  : fl_flow_take4(bucket, home_kept, now, ret_slot);
-}
-
-/* Say that the second bucket has to be looked into for entries of this first one. */
-static __always_inline void fl_flow_set_overflow(bool v6, __u32 first)
-{
-	fl_overflow *overflow = fl_flow_overflow(v6, first), bit = 1ULL << first % FL_OVERFLOW_BITS;
+	__u32 shift;
+	fl_overflow *overflow = fl_flow_overflow(v6, first, &shift),
+		    bit = 1ULL << (shift + choice - 1);
 
 	if (overflow && !(READ_ONCE(*overflow) & bit))
 		__sync_fetch_and_or(overflow, bit);
 }
 
-/* Each candidate of a bucket may turn out to be in use by its other direction; then it is none any
- * more, and the next one is tried. */
-#define FL_TAKE_TRIES (FL_FLOW_WAYS + 1)
+/*
+ * Where a newcomer looks, in this order: a bucket with room to spare among its choices, then one
+ * with any room. `step` counts through both.
+ */
+#define FL_TAKE_STEPS (2 * FL_FLOW_CHOICES)
 
-static __always_inline int fl_flow_take_one(bool v6, __u64 hash, bool second, __u32 most_kept,
-					    __u32 now, struct fl_flow_slot *ret_slot)
+static __always_inline int fl_flow_take_step(bool v6, __u64 hash, __u32 step, __u32 now,
+					     struct fl_flow_slot *ret_slot)
 {
-	int took = FL_TAKE_AGAIN;
+	__u32 choice = step % FL_FLOW_CHOICES,
+	      most_kept = FL_FLOW_WAYS - 2 + step / FL_FLOW_CHOICES;
+	enum fl_take took = fl_flow_take(v6, fl_flow_bucket(v6, hash, choice), fl_flow_home(hash),
+					 most_kept, now, ret_slot);
 
-	for (int i = 0; i < FL_TAKE_TRIES && took == FL_TAKE_AGAIN; i++)
-		took = fl_flow_take_from(v6, hash, second, most_kept, now, ret_slot);
+	/* said before the entry can be seen, so that whoever looks for it looks there too */
+	if (took == FL_TAKE_OK && choice)
+		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, 0), choice);
 	return took;
 }
 
-/*
- * Take an entry for a key with this hash: from its first bucket while that has room to spare, else
- * from the emptier of the two. NULL: every candidate is an established flow.
- */
+/* Global functions are verified once, by themselves; inlined, the ways through them would multiply
+ * with the caller's. enum fl_take. */
+int fl_flow_take4(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot);
+int fl_flow_take6(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot);
+
+__noinline int fl_flow_take4(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	return ret_slot ? fl_flow_take_step(false, hash, step, now, ret_slot) : FL_TAKE_CROWDED;
+}
+
+__noinline int fl_flow_take6(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	return ret_slot ? fl_flow_take_step(true, hash, step, now, ret_slot) : FL_TAKE_CROWDED;
+}
+
+/* Each candidate of a bucket may turn out to be in use by its other direction; then it is none any
+ * more, and the next one is tried. */
+#define FL_TAKE_TRIES (FL_TAKE_STEPS + FL_FLOW_CHOICES * FL_FLOW_WAYS)
+
+/* Take an entry for a key with this hash. 0: every candidate is an established flow. */
+static __always_inline int fl_flow_take_any(bool v6, __u64 hash, __u32 now,
+					    struct fl_flow_slot *ret_slot)
+{
+	__u32 step = fl_forget(0, now);
+
+	for (int i = 0; i < FL_TAKE_TRIES && step < FL_TAKE_STEPS; i++) {
+		int took = v6 ? fl_flow_take6(hash, step, now, ret_slot)
+			      : fl_flow_take4(hash, step, now, ret_slot);
+
+		if (took == FL_TAKE_OK)
+			return 1;
+		step = fl_forget(step + (took == FL_TAKE_CROWDED), now);
+	}
+	return 0;
+}
+
+int fl_flow_take_any4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
+int fl_flow_take_any6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
+
+__noinline int fl_flow_take_any4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	return ret_slot ? fl_flow_take_any(false, hash, now, ret_slot) : 0;
+}
+
+__noinline int fl_flow_take_any6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+{
+	return ret_slot ? fl_flow_take_any(true, hash, now, ret_slot) : 0;
+}
+
 static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now,
 							struct fl_flow_slot *ret_slot)
 {
-	__u32 kept = FL_FLOW_WAYS - 2;
-	int took = fl_flow_take_one(v6, hash, false, kept, now, ret_slot);
-
-	if (took == FL_TAKE_CROWDED) {
-		kept = ret_slot->kept;
-		/* said before the entry can be seen, so that whoever looks for it looks there too
-		 */
-		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, false));
-		took = fl_flow_take_one(v6, hash, true, kept - 1, now, ret_slot);
-		if (took != FL_TAKE_OK)
-			took = fl_flow_take_one(v6, hash, false, FL_FLOW_WAYS, now, ret_slot);
-	}
-	return took == FL_TAKE_OK ? fl_flow_at(v6, ret_slot->slot) : NULL;
+	if (!(v6 ? fl_flow_take_any6(hash, now, ret_slot) : fl_flow_take_any4(hash, now, ret_slot)))
+		return NULL;
+	return fl_flow_at(v6, ret_slot->slot);
 }
 
 static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head,

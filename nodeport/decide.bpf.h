@@ -244,7 +244,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 
 	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST))
 		return false;
-	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref))
+	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
 		return false;
 	head = ref.head;
 	state = fl_flow_state(ref.word);

@@ -76,7 +76,7 @@ static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p, s
 	__u8 flags;
 
 	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
-	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref))
+	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
 		return false;
 	flags = ref.head->flags;
 	/* only replies to unmasqueraded flows are translated on their way out */

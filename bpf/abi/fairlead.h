@@ -207,7 +207,8 @@ struct fl_next_hop {
 
 /* ---- flows ----------------------------------------------------------------------------------- */
 
-#define FL_FLOW_WAYS 4 /* entries per bucket; an entry may lie in either of two buckets */
+#define FL_FLOW_WAYS 4	  /* entries per bucket */
+#define FL_FLOW_CHOICES 5 /* buckets an entry may lie in; the first unless that is crowded */
 
 /*
  * fl_flow_head.word: generation << 8 | state. A writer takes an entry with cmpxchg to FL_FLOW_BUSY
@@ -280,12 +281,12 @@ struct fl_bucket6 {
 };
 
 /*
- * Elements of arrays fl_overflow4 and fl_overflow6: a bit per bucket of 64, set when an entry whose
- * first bucket it is was put into its second one. Where it is clear, a look into the second bucket
- * is saved.
+ * Elements of arrays fl_overflow4 and fl_overflow6: FL_FLOW_CHOICES - 1 bits for each of
+ * FL_OVERFLOW_BUCKETS buckets. Bit i is set when an entry whose first bucket it is was put into
+ * choice i + 1 instead. Where it is clear, a look into that bucket is saved.
  */
 typedef __u64 fl_overflow;
-#define FL_OVERFLOW_BITS 64
+#define FL_OVERFLOW_BUCKETS (64 / (FL_FLOW_CHOICES - 1))
 
 /* ---- sockets --------------------------------------------------------------------------------- */
 

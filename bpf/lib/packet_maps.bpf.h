@@ -30,14 +30,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 262144 / FL_OVERFLOW_BITS);
+	__uint(max_entries, 262144 / FL_OVERFLOW_BUCKETS);
 	__type(key, __u32);
 	__type(value, fl_overflow);
 } fl_overflow4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536 / FL_OVERFLOW_BITS);
+	__uint(max_entries, 65536 / FL_OVERFLOW_BUCKETS);
 	__type(key, __u32);
 	__type(value, fl_overflow);
 } fl_overflow6 SEC(".maps");

@@ -35,8 +35,8 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 		[FL_MAP_sockets] = s->sockets,
 		[FL_MAP_flows4] = flows4,
 		[FL_MAP_flows6] = flows6,
-		[FL_MAP_overflow4] = (flows4 + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS,
-		[FL_MAP_overflow6] = (flows6 + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS,
+		[FL_MAP_overflow4] = (flows4 + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS,
+		[FL_MAP_overflow6] = (flows6 + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS,
 	};
 
 	memcpy(ret_sizes, sizes, sizeof(sizes));

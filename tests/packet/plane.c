@@ -40,7 +40,7 @@ static uint32_t map_size(enum plane_kind kind, enum fl_map_id id)
 		return flow_buckets[kind];
 	case FL_MAP_overflow4:
 	case FL_MAP_overflow6:
-		return (flow_buckets[kind] + FL_OVERFLOW_BITS - 1) / FL_OVERFLOW_BITS;
+		return (flow_buckets[kind] + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS;
 	case FL_MAP_backends:
 		return 64;
 	case FL_MAP_lines:

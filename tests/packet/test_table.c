@@ -209,6 +209,50 @@ static void test_busy_entries_are_left_alone(void **state)
 	}
 }
 
+/*
+ * Established flows only, until one is refused: there is more than two thirds of the table in use
+ * by then, and every flow is still found in both directions, whichever of its buckets it went to.
+ */
+static void test_room_for_two_thirds(void **state)
+{
+	for (enum fl_family v = FL_IPV4; v < FL_FAMILIES; v++) {
+		const struct scene scene = {.family = v, .proto = IPPROTO_TCP, .place = AT_POD};
+		struct plane *p = SMALL(state);
+		static struct talk talks[SMALL_BUCKETS * FL_FLOW_WAYS / 2 + 1];
+		struct frontend fe[SCENE_FRONTENDS];
+		struct result r;
+		size_t n = 0;
+
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		for (;; n++) {
+			talks[n] = talk_begin(p, &scene, &fe[0], 10, (uint16_t)(1000 + n));
+			if (xdp(p, &talks[n].client, &r) == XDP_DROP)
+				break;
+			talks[n].inner = talks[n].client;
+			talks[n].inner.dst = addr(v, AT_POD, 1);
+			talks[n].inner.dport = BACKEND_PORT;
+			talk_reply(&talks[n], SYN | ACK, &r);
+			talks[n].client.flags = ACK;
+			xdp(p, &talks[n].client, &r);
+		}
+		assert_int_equal(plane_counter(p, FL_REASON_FLOW_TABLE_FULL), 1);
+		assert_true(2 * n > SMALL_BUCKETS * FL_FLOW_WAYS * 2 / 3);
+		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), n);
+		for (size_t i = 0; i < n; i++) {
+			struct spec want = spec_reverse(&talks[i].client);
+
+			assert_int_equal(xdp(p, &talks[i].client, &r), XDP_PASS);
+			talks[i].inner.flags = ACK;
+			expect_packet(&r, &talks[i].inner, "request");
+			talk_reply(&talks[i], ACK, &r);
+			want.flags = ACK;
+			expect_packet(&r, &want, "reply");
+		}
+		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), n);
+	}
+}
+
 int table_tests(struct world *world)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +261,7 @@ int table_tests(struct world *world)
 		cmocka_unit_test(test_order_of_victims),
 		cmocka_unit_test(test_half_idle_flow_is_not_expired),
 		cmocka_unit_test(test_busy_entries_are_left_alone),
+		cmocka_unit_test(test_room_for_two_thirds),
 	};
 
 	return run_topic("flow table", tests, N(tests), world);
