@@ -206,6 +206,49 @@ static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t
 	       fl_flow_find_in(v6, fl_flow_bucket(v6, hash, 1), home, t, proto, ret_ref);
 }
 
+/*
+ * Whether no other entry than the one at `slot` has this key. Of two processors that publish an
+ * entry with the same key and ask afterwards, at least one gets to know: publishing is a full
+ * barrier.
+ */
+static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
+					 __u32 slot)
+{
+	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_flow_stride(hash),
+	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
+
+	for (; bits; bits >>= 1, bucket += stride) {
+		void *b = fl_flow_bucket_get(v6, bucket & fl_flow_mask(v6));
+
+		if (!(bits & 1) || !b)
+			continue;
+		for (__u32 way = 0; way < FL_FLOW_WAYS; way++) {
+			struct fl_flow_head *head = fl_flow_way(v6, b, way);
+			__u32 word = READ_ONCE(head->word);
+
+			head = fl_after_load(head, word);
+			if (fl_flow_matches(v6, head, t, proto) &&
+			    fl_flow_state(word) >= FL_FLOW_NEW &&
+			    (bucket & fl_flow_mask(v6)) * FL_FLOW_WAYS + way != slot)
+				return 0;
+		}
+	}
+	return 1;
+}
+
+int fl_flow_alone4(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot);
+int fl_flow_alone6(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot);
+
+__noinline int fl_flow_alone4(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot)
+{
+	return t ? fl_flow_alone(false, t, proto, hash, slot) : 0;
+}
+
+__noinline int fl_flow_alone6(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot)
+{
+	return t ? fl_flow_alone(true, t, proto, hash, slot) : 0;
+}
+
 /* Whether the entry is still the one that was found; `seen` is made of what was read of it. */
 static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u64 seen)
 {

@@ -144,10 +144,13 @@ static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const 
 	return v->action == FL_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
 }
 
-/* Record the flow p->tuple -> v->to in both directions. */
-static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
-					   const struct fl_tuple6 *reply, bool masquerade,
-					   __u32 backend, __u16 generation, __u64 hash, __u32 now)
+/* Record the flow p->tuple -> v->to in both directions. Returns why that could not be, or
+ * FL_REASON_NONE. */
+static __always_inline enum fl_reason fl_new_entries(bool v6, const struct fl_packet *p,
+						     struct fl_verdict *v,
+						     const struct fl_tuple6 *reply, bool masquerade,
+						     __u32 backend, __u16 generation, __u64 hash,
+						     __u32 now)
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_slot original = {}, answer = {};
@@ -157,11 +160,11 @@ static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, s
 
 	head = fl_flow_new(v6, hash, now, &original);
 	if (!head)
-		return false;
+		return FL_REASON_FLOW_TABLE_FULL;
 	reply_head = fl_flow_new(v6, reply_hash, now, &answer);
 	if (!reply_head) {
 		fl_flow_publish(head, &original, FL_FLOW_FREE);
-		return false;
+		return FL_REASON_FLOW_TABLE_FULL;
 	}
 	fl_tuple_reverse(&p->tuple, &back);
 	reply_flags = FL_FLOW_IS_REPLY;
@@ -184,9 +187,17 @@ static __always_inline bool fl_new_entries(bool v6, const struct fl_packet *p, s
 		head->next_hop_generation = v->hop.generation;
 	}
 	fl_flow_publish(reply_head, &answer, FL_FLOW_NEW);
+	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, answer.slot)
+		 : fl_flow_alone4(reply, p->proto, reply_hash, answer.slot))) {
+		/* another processor has given this source port away since it was found free */
+		fl_flow_free(reply_head,
+			     fl_flow_word(fl_flow_generation(answer.word), FL_FLOW_NEW));
+		fl_flow_publish(head, &original, FL_FLOW_FREE);
+		return FL_REASON_NO_SOURCE_PORT;
+	}
 	fl_flow_publish(head, &original, FL_FLOW_NEW);
 	fl_count(FL_COUNTER_FLOW_NEW);
-	return true;
+	return FL_REASON_NONE;
 }
 
 /* What a new flow is to be, besides v->to. */
@@ -261,6 +272,7 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	struct fl_tuple6 reply;
 	struct fl_frontend *fe;
 	__u32 failed = FL_DROP;
+	enum fl_reason reason;
 	__u64 hash;
 
 	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
@@ -285,9 +297,10 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		return;
 	}
 	v->to.sport = reply.dport;
-	if (!fl_new_entries(v6, p, v, &reply, new.masquerade, new.backend, new.generation, hash,
-			    now)) {
-		fl_verdict_set(v, failed, FL_REASON_FLOW_TABLE_FULL);
+	reason = fl_new_entries(v6, p, v, &reply, new.masquerade, new.backend, new.generation, hash,
+				now);
+	if (reason) {
+		fl_verdict_set(v, failed, reason);
 		return;
 	}
 	fl_verdict_set(v, new.masquerade ? FL_FORWARD : FL_STACK, FL_REASON_NONE);

@@ -17,11 +17,11 @@
 #define MAX_TESTS 32
 
 static int (*const topics[])(struct world *) = {
-	frontend_tests, foreign_tests,	local_tests,	remote_tests,	unroutable_tests,
-	checksum_tests, state_tests,	change_tests,	pair_tests,	table_tests,
-	flood_tests,	snat_tests,	affinity_tests, policy_tests,	client_tests,
-	reject_tests,	rate_tests,	egress_tests,	live_tests,	offload_tests,
-	socket_tests,	datagram_tests, hostile_tests,	coverage_tests,
+	frontend_tests, foreign_tests,	local_tests,	remote_tests, unroutable_tests,
+	checksum_tests, state_tests,	change_tests,	pair_tests,   table_tests,
+	flood_tests,	snat_tests,	affinity_tests, policy_tests, client_tests,
+	reject_tests,	rate_tests,	egress_tests,	live_tests,   offload_tests,
+	socket_tests,	datagram_tests, hostile_tests,	race_tests,   coverage_tests,
 };
 
 static int reset(void **state)

@@ -54,4 +54,5 @@ int offload_tests(struct world *world);
 int socket_tests(struct world *world);
 int datagram_tests(struct world *world);
 int hostile_tests(struct world *world);
+int race_tests(struct world *world);
 int coverage_tests(struct world *world); /* last: whether the others reached every reason */
