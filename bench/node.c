@@ -220,13 +220,7 @@ static int flush(struct node *n, struct fl_err *err)
 	int rc = 0;
 
 	if (n->is_fairlead) {
-		struct fl_maps *maps = fl_dp_maps(n->fairlead.dp);
-		struct fl_flow_table table = {
-			.flows4 = maps->flows4,
-			.n_flows4 = maps->n_flows4,
-			.flows6 = maps->flows6,
-			.n_flows6 = maps->n_flows6,
-		};
+		struct fl_flow_table table = fl_flow_table_of(fl_dp_maps(n->fairlead.dp));
 
 		fl_flow_flush(&table, fl_dp_now(n->fairlead.dp), NULL, NULL);
 	} else {

@@ -123,11 +123,14 @@ static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 ho
 static __always_inline void fl_flow_set_overflow(bool v6, __u32 first, __u32 choice)
 {
 	__u32 shift;
-	fl_overflow *overflow = fl_flow_overflow(v6, first, &shift),
-		    bit = 1ULL << (shift + choice - 1);
+	struct fl_overflow *overflow = fl_flow_overflow(v6, first, &shift);
+	__u64 bit = 1ULL << (shift + choice - 1);
 
-	if (overflow && !(READ_ONCE(*overflow) & bit))
-		__sync_fetch_and_or(overflow, bit);
+	if (!overflow)
+		return;
+	for (int i = 0; i < 2; i++)
+		if (!(READ_ONCE(overflow->half[i]) & bit))
+			__sync_fetch_and_or(&overflow->half[i], bit);
 }
 
 /*

@@ -109,33 +109,64 @@ static void entry_from6(const struct fl_flow6 *raw, struct fl_entry *entry)
 	};
 }
 
-bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
-		   struct fl_entry *ret_entry)
+union raw {
+	struct fl_flow_head head;
+	struct fl_flow4 flow4;
+	struct fl_flow6 flow6;
+};
+
+static bool read_raw(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		     union raw *ret_raw)
 {
 	const struct fl_flow_head *head = entry_head(table, family, slot);
-	union {
-		struct fl_flow4 flow4;
-		struct fl_flow6 flow6;
-	} raw;
 	uint32_t before, after;
 
 	for (int i = 0; head && i < READ_TRIES; i++) {
 		before = __atomic_load_n(&head->word, __ATOMIC_ACQUIRE);
 		if (fl_word_state(before) < FL_FLOW_NEW || fl_word_state(before) >= FL_FLOW_STATES)
 			return false;
-		copy_relaxed(&raw, head, family == FL_IPV4 ? sizeof(raw.flow4) : sizeof(raw.flow6));
+		copy_relaxed(ret_raw, head,
+			     family == FL_IPV4 ? sizeof(ret_raw->flow4) : sizeof(ret_raw->flow6));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		after = __atomic_load_n(&head->word, __ATOMIC_RELAXED);
 		if (before != after)
 			continue;
-		if (family == FL_IPV4)
-			entry_from4(&raw.flow4, ret_entry);
-		else
-			entry_from6(&raw.flow6, ret_entry);
-		ret_entry->head.word = before;
+		ret_raw->head.word = before;
 		return true;
 	}
 	return false;
+}
+
+bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   struct fl_entry *ret_entry)
+{
+	union raw raw;
+
+	if (!read_raw(table, family, slot, &raw))
+		return false;
+	if (family == FL_IPV4)
+		entry_from4(&raw.flow4, ret_entry);
+	else
+		entry_from6(&raw.flow6, ret_entry);
+	return true;
+}
+
+bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		  struct fl_tuple6 *ret_key, uint8_t *ret_proto)
+{
+	union raw raw;
+
+	if (!read_raw(table, family, slot, &raw))
+		return false;
+	*ret_proto = raw.head.proto;
+	if (family == FL_IPV6) {
+		*ret_key = raw.flow6.key;
+		return true;
+	}
+	*ret_key = (struct fl_tuple6){.sport = raw.flow4.key.sport, .dport = raw.flow4.key.dport};
+	ret_key->saddr.w[3] = raw.flow4.key.saddr;
+	ret_key->daddr.w[3] = raw.flow4.key.daddr;
+	return true;
 }
 
 bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, size_t slot,

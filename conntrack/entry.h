@@ -41,6 +41,10 @@ size_t fl_entry_slots(const struct fl_flow_table *table, enum fl_family family);
 bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		   struct fl_entry *ret_entry);
 
+/* The key of a live entry, as fl_hash_tuple() wants it. False as above. */
+bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		  struct fl_tuple6 *ret_key, uint8_t *ret_proto);
+
 /* Copy the twin of `entry`, if each names the other. */
 bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		   const struct fl_entry *entry, struct fl_entry *ret_twin);

@@ -21,7 +21,8 @@
  */
 #pragma once
 
-#include "bpf/lib/hash.bpf.h"
+#include "bpf/abi/hash.h"
+#include "bpf/lib/packet.bpf.h"
 #include "bpf/lib/packet_maps.bpf.h"
 
 struct fl_flow_ref {
@@ -50,21 +51,12 @@ static __always_inline __u32 fl_flow_mask(bool v6)
 	return v6 ? fl_config.flow6_mask : fl_config.flow4_mask;
 }
 
-/*
- * The buckets a key may be in and the way tried first, all from one hash. Choices by double hashing
- * are as good as independent ones (Mitzenmacher: "Balanced Allocations and Double Hashing", 2014);
- * the stride is odd, so no two are the same where there are more than FL_FLOW_CHOICES buckets.
- */
-static __always_inline __u32 fl_flow_stride(__u64 hash)
-{
-	return hash >> 32 | 1;
-}
-
 static __always_inline __u32 fl_flow_bucket(bool v6, __u64 hash, __u32 choice)
 {
-	return ((__u32)hash + choice * fl_flow_stride(hash)) & fl_flow_mask(v6);
+	return fl_hash_bucket(hash, choice, fl_flow_mask(v6));
 }
 
+/* The way of a bucket that is tried first. */
 static __always_inline __u32 fl_flow_home(__u64 hash)
 {
 	return hash >> 62;
@@ -146,13 +138,12 @@ static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home,
 	return false;
 }
 
-/* The word with the overflow bits of a bucket, and where in it they begin. */
-static __always_inline fl_overflow *fl_flow_overflow(bool v6, __u32 bucket, __u32 *ret_shift)
+/* The words with the overflow bits of a bucket, and where in them they begin. */
+static __always_inline struct fl_overflow *fl_flow_overflow(bool v6, __u32 bucket, __u32 *ret_shift)
 {
 	__u32 at = bucket / FL_OVERFLOW_BUCKETS;
 
 	*ret_shift = bucket % FL_OVERFLOW_BUCKETS * (FL_FLOW_CHOICES - 1);
-
 	return v6 ? bpf_map_lookup_elem(&fl_overflow6, &at)
 		  : bpf_map_lookup_elem(&fl_overflow4, &at);
 }
@@ -160,10 +151,14 @@ static __always_inline fl_overflow *fl_flow_overflow(bool v6, __u32 bucket, __u3
 /* Bit i: look into choice i + 1. What lies above is another bucket's. */
 static __always_inline __u32 fl_flow_overflow_get(bool v6, __u32 bucket)
 {
+	struct fl_meta *meta = fl_meta_get();
+	struct fl_overflow *overflow;
 	__u32 shift;
-	fl_overflow *overflow = fl_flow_overflow(v6, bucket, &shift);
 
-	return overflow ? READ_ONCE(*overflow) >> shift : 0;
+	overflow = fl_flow_overflow(v6, bucket, &shift);
+	if (!overflow || !meta)
+		return 0;
+	return READ_ONCE(overflow->half[READ_ONCE(meta->overflow_half) & 1]) >> shift;
 }
 
 /*
@@ -173,7 +168,7 @@ static __always_inline __u32 fl_flow_overflow_get(bool v6, __u32 bucket)
 static __always_inline bool fl_flow_find(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
 					 struct fl_flow_ref *ret_ref)
 {
-	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_flow_stride(hash), bits;
+	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash), bits;
 	bool found = fl_flow_find_in(v6, bucket, fl_flow_home(hash), t, proto, ret_ref);
 
 	if (!found) {
@@ -214,7 +209,7 @@ static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t
 static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
 					 __u32 slot)
 {
-	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_flow_stride(hash),
+	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash),
 	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
 
 	for (; bits; bits >>= 1, bucket += stride) {

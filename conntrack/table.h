@@ -13,14 +13,31 @@
 
 #include "bpf/abi/fairlead.h"
 #include "lb/base/ip.h"
+#include "lb/dp/maps.h"
 
 /* Borrowed memory. Either table may be absent (NULL, 0). */
 struct fl_flow_table {
 	struct fl_bucket4 *flows4;
-	size_t n_flows4; /* buckets */
+	size_t n_flows4; /* buckets, a power of two */
 	struct fl_bucket6 *flows6;
-	size_t n_flows6; /* buckets */
+	size_t n_flows6; /* buckets, a power of two */
+	/* for fl_overflow_rebuild() only; NULL: nothing is rebuilt */
+	struct fl_overflow *overflow4, *overflow6;
+	struct fl_meta *meta;
 };
+
+static inline struct fl_flow_table fl_flow_table_of(const struct fl_maps *maps)
+{
+	return (struct fl_flow_table){
+		.flows4 = maps->flows4,
+		.n_flows4 = maps->n_flows4,
+		.flows6 = maps->flows6,
+		.n_flows6 = maps->n_flows6,
+		.overflow4 = maps->overflow4,
+		.overflow6 = maps->overflow6,
+		.meta = maps->meta,
+	};
+}
 
 /* One flow as a reader sees it: a consistent copy of both directions, in host types. */
 struct fl_flow {
@@ -66,6 +83,27 @@ struct fl_sweep {
  */
 size_t fl_flow_sweep(const struct fl_flow_table *table, struct fl_sweep *sweep, uint64_t now,
 		     uint32_t hz, size_t max_buckets);
+
+/* Where fl_overflow_rebuild() is. Zero: at the beginning. */
+struct fl_overflow_rebuild {
+	enum fl_rebuild_phase {
+		FL_REBUILD_BEGIN,
+		FL_REBUILD_REST,
+		FL_REBUILD_CLEARED,
+		FL_REBUILD_SCAN,
+	} phase;
+	uint32_t since; /* jiffies when the phase began */
+	size_t next;	/* FL_REBUILD_SCAN: bucket, in both tables */
+};
+/*
+ * Do a part of making the overflow bits anew (struct fl_overflow), so that those of keys that are
+ * gone do not cost a look for ever: looks at no more than `max_buckets` buckets of each table. A
+ * round takes two waits of at least a second, in which no program may still be at work that ran
+ * when they began, and as many calls as the tables need; then a rest of half a minute. Nothing is
+ * done while no bit is set.
+ */
+void fl_overflow_rebuild(const struct fl_flow_table *table, struct fl_overflow_rebuild *rebuild,
+			 uint64_t now, uint32_t hz, size_t max_buckets);
 
 /* Free the flows for which match() is true; with match NULL all of them. Returns how many. */
 size_t fl_flow_flush(const struct fl_flow_table *table, uint64_t now,

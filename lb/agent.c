@@ -142,10 +142,7 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	fl_log_info("datapath in %s: %s, loaded in %.3f s", s->bpffs,
 		    fl_dp_adopted(agent->dp) ? "taken over from an earlier agent" : "new",
 		    seconds_since(t0));
-	agent->flows = (struct fl_flow_table){.flows4 = maps->flows4,
-					      .n_flows4 = maps->n_flows4,
-					      .flows6 = maps->flows6,
-					      .n_flows6 = maps->n_flows6};
+	agent->flows = fl_flow_table_of(maps);
 	memcpy(agent->sweep.timeout, fl_dp_config(agent->dp)->timeout,
 	       sizeof(agent->sweep.timeout));
 	sync.maglev_seed = options.config.maglev_seed;
@@ -276,11 +273,14 @@ static void on_sweep(uv_timer_t *timer)
 	size_t n = agent->flows.n_flows4 > agent->flows.n_flows6 ? agent->flows.n_flows4
 								 : agent->flows.n_flows6;
 	uint64_t now = fl_dp_now(agent->dp);
+	uint32_t hz = fl_dp_hz(agent->dp);
 
+	n = (n + SWEEP_SLICES - 1) / SWEEP_SLICES;
 	/* without a reading of the datapath's clock nothing is judged expired */
-	if (now)
-		fl_flow_sweep(&agent->flows, &agent->sweep, now, fl_dp_hz(agent->dp),
-			      (n + SWEEP_SLICES - 1) / SWEEP_SLICES);
+	if (now) {
+		fl_flow_sweep(&agent->flows, &agent->sweep, now, hz, n);
+		fl_overflow_rebuild(&agent->flows, &agent->rebuild, now, hz, n);
+	}
 	fl_sync_reap(agent->sync, fl_agent_now_ns());
 }
 

@@ -72,6 +72,7 @@ struct fl_agent {
 	char error[256]; /* why we are not well; "" we are */
 	long drift;
 	struct fl_sweep sweep;
+	struct fl_overflow_rebuild rebuild;
 	struct fl_flow_table flows;
 	/* loop */
 	uv_loop_t loop;

@@ -283,9 +283,13 @@ struct fl_bucket6 {
 /*
  * Elements of arrays fl_overflow4 and fl_overflow6: FL_FLOW_CHOICES - 1 bits for each of
  * FL_OVERFLOW_BUCKETS buckets. Bit i is set when an entry whose first bucket it is was put into
- * choice i + 1 instead. Where it is clear, a look into that bucket is saved.
+ * choice i + 1 instead; where it is clear, a look into that bucket is saved. Who puts an entry sets
+ * the bit in both halves, before the entry can be seen; who looks for one reads the half that
+ * fl_meta.overflow_half says. The agent makes the other one anew from the entries there are.
  */
-typedef __u64 fl_overflow;
+struct fl_overflow {
+	__u64 half[2];
+};
 #define FL_OVERFLOW_BUCKETS (64 / (FL_FLOW_CHOICES - 1))
 
 /* ---- sockets --------------------------------------------------------------------------------- */
@@ -385,6 +389,8 @@ struct fl_meta {
 	__u64 now_jiffies;    /* written by program fl_clock */
 	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
 	__u64 revision;	      /* of the last complete sync */
+	__u32 overflow_half;  /* of struct fl_overflow, 0 or 1: the one to read */
+	__u32 pad;
 };
 
 struct fl_port_range {
@@ -457,4 +463,5 @@ _Static_assert(sizeof(struct fl_bucket4) == 64 * FL_FLOW_WAYS, "abi");
 _Static_assert(sizeof(struct fl_bucket6) == 128 * FL_FLOW_WAYS, "abi");
 _Static_assert(sizeof(struct fl_socket_key) == 32, "abi");
 _Static_assert(sizeof(struct fl_socket_peer) == 24, "abi");
-_Static_assert(sizeof(struct fl_meta) == 56, "abi");
+_Static_assert(sizeof(struct fl_meta) == 64, "abi");
+_Static_assert(sizeof(struct fl_overflow) == 16, "abi");

@@ -31,15 +31,17 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 262144 / FL_OVERFLOW_BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, fl_overflow);
+	__type(value, struct fl_overflow);
 } fl_overflow4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536 / FL_OVERFLOW_BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, fl_overflow);
+	__type(value, struct fl_overflow);
 } fl_overflow6 SEC(".maps");
 
 /* Token buckets of one CPU; each object has its own, they are not pinned. */

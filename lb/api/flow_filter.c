@@ -243,7 +243,7 @@ static bool flush_matches(const struct fl_flow *flow, void *arg)
 
 size_t fl_flow_filter_flush(const struct fl_flow_filter *filter, const struct fl_view *view)
 {
-	struct fl_flow_table table = fl_view_flows(view);
+	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct flush flush = {filter, view};
 
 	return fl_flow_flush(&table, view->now, flush_matches, &flush);

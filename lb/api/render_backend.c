@@ -124,7 +124,7 @@ int fl_render_backends(const struct fl_view *view, struct fl_json *json)
 {
 	size_t n_backends = view->maps->backends ? view->maps->n_backends : 0, at = 0;
 	_cleanup_free_ uint32_t *flows = calloc(n_backends + 1, sizeof(*flows));
-	struct fl_flow_table table = fl_view_flows(view);
+	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct flow_counts counts = {.n = flows, .view = view};
 	struct uses uses = {0};
 

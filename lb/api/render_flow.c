@@ -56,7 +56,7 @@ static int write_flow(const struct fl_flow *flow, void *arg)
 int fl_render_flows(const struct fl_view *view, const struct fl_flow_filter *filter,
 		    struct fl_json *json)
 {
-	struct fl_flow_table table = fl_view_flows(view);
+	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct list list = {
 		.view = view,
 		.filter = filter,

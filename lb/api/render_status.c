@@ -55,7 +55,7 @@ static void write_counters(const struct fl_view *view, bool reasons, const char 
 
 static void write_flow_counts(const struct fl_view *view, struct fl_json *json)
 {
-	struct fl_flow_table table = fl_view_flows(view);
+	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct fl_flow_counts counts;
 	size_t total = 0;
 

@@ -180,16 +180,6 @@ void fl_view_fini(struct fl_view *view)
 	*view = (struct fl_view){0};
 }
 
-struct fl_flow_table fl_view_flows(const struct fl_view *view)
-{
-	return (struct fl_flow_table){
-		.flows4 = view->maps->flows4,
-		.n_flows4 = view->maps->n_flows4,
-		.flows6 = view->maps->flows6,
-		.n_flows6 = view->maps->n_flows6,
-	};
-}
-
 static const struct fl_view_frontend *view_find_key(const struct fl_view *view,
 						    const struct fl_frontend_key *key)
 {

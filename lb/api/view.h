@@ -52,9 +52,6 @@ int fl_view_init_frontends(struct fl_view *view, const struct fl_maps *maps,
 			   const struct fl_view_frontend *frontends, size_t n_frontends);
 void fl_view_fini(struct fl_view *view);
 
-/* The flow table in these maps. */
-struct fl_flow_table fl_view_flows(const struct fl_view *view);
-
 /* The frontend that a packet to ip:port belongs to: that address, else the node port; or NULL. */
 const struct fl_view_frontend *fl_view_find(const struct fl_view *view, const struct fl_ip *ip,
 					    uint16_t port, uint8_t proto);

@@ -50,8 +50,8 @@ const struct fl_map_desc fl_map_descs[FL_MAPS] = {
 	MAPPED(next_hops, sizeof(struct fl_next_hop)),
 	MAPPED(flows4, sizeof(struct fl_bucket4)),
 	MAPPED(flows6, sizeof(struct fl_bucket6)),
-	MAP(overflow4, 4, sizeof(fl_overflow), ARRAY),
-	MAP(overflow6, 4, sizeof(fl_overflow), ARRAY),
+	MAPPED(overflow4, sizeof(struct fl_overflow)),
+	MAPPED(overflow6, sizeof(struct fl_overflow)),
 	MAP(sockets, sizeof(struct fl_socket_key), sizeof(struct fl_socket_peer), LRU),
 	MAP(stats, 4, 8, PERCPU),
 	[FL_MAP_meta] = {.name = "meta",
@@ -173,6 +173,10 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	if (!is_power_of_two(maps.n_flows4) || !is_power_of_two(maps.n_flows6))
 		return fl_err_set(err, -EPROTO,
 				  "the flow tables in %s have no power of two of buckets", dir);
+	if (maps.n_overflow4 * FL_OVERFLOW_BUCKETS < maps.n_flows4 ||
+	    maps.n_overflow6 * FL_OVERFLOW_BUCKETS < maps.n_flows6)
+		return fl_err_set(err, -EPROTO,
+				  "the overflow bits in %s are fewer than the buckets need", dir);
 	*ret_maps = maps;
 	maps = (struct fl_maps)FL_MAPS_INIT;
 	return 0;

@@ -23,9 +23,10 @@ struct fl_maps {
 	struct fl_next_hop *next_hops;
 	struct fl_bucket4 *flows4;
 	struct fl_bucket6 *flows6;
+	struct fl_overflow *overflow4, *overflow6;
 	struct fl_meta *meta;
 	/* number of elements of the mapped arrays; flows: number of buckets, a power of two */
-	size_t n_backends, n_lines, n_next_hops, n_flows4, n_flows6;
+	size_t n_backends, n_lines, n_next_hops, n_flows4, n_flows6, n_overflow4, n_overflow6;
 };
 
 #define FL_MAPS_INIT                                                                               \

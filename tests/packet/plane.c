@@ -255,6 +255,9 @@ void plane_reset(struct plane *p)
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
 	memset(p->maps.flows4, 0, p->maps.n_flows4 * sizeof(*p->maps.flows4));
 	memset(p->maps.flows6, 0, p->maps.n_flows6 * sizeof(*p->maps.flows6));
+	memset(p->maps.overflow4, 0, p->maps.n_overflow4 * sizeof(*p->maps.overflow4));
+	memset(p->maps.overflow6, 0, p->maps.n_overflow6 * sizeof(*p->maps.overflow6));
+	memcpy(p->maps.meta->flow_seed, p->config.flow_seed, sizeof(p->config.flow_seed));
 	p->next_line = 1;
 	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++)
 		p->seen[i] = plane_total(p, i);
@@ -277,8 +280,7 @@ uint32_t plane_now(struct plane *p)
 
 struct fl_flow_table plane_flows(const struct plane *p)
 {
-	return (struct fl_flow_table){p->maps.flows4, p->maps.n_flows4, p->maps.flows6,
-				      p->maps.n_flows6};
+	return fl_flow_table_of(&p->maps);
 }
 
 struct fl_flow_head *plane_head(const struct plane *p, enum fl_family family, uint32_t slot)

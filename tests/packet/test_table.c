@@ -209,17 +209,63 @@ static void test_busy_entries_are_left_alone(void **state)
 	}
 }
 
+/* Every flow works in both directions, and none had to be made again. */
+static void expect_all(struct plane *p, struct talk *talks, size_t n)
+{
+	uint64_t made = plane_counter(p, FL_COUNTER_FLOW_NEW);
+
+	for (size_t i = 0; i < n; i++) {
+		struct spec want = spec_reverse(&talks[i].client);
+		struct result r;
+
+		assert_int_equal(xdp(p, &talks[i].client, &r), XDP_PASS);
+		talks[i].inner.flags = ACK;
+		expect_packet(&r, &talks[i].inner, "request");
+		talk_reply(&talks[i], ACK, &r);
+		want.flags = ACK;
+		expect_packet(&r, &want, "reply");
+	}
+	assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), made);
+}
+
+/* What the agent does in a minute. */
+static void rebuild(struct plane *p)
+{
+	struct fl_flow_table table = plane_flows(p);
+	struct fl_overflow_rebuild state = {0};
+	uint32_t half = p->maps.meta->overflow_half, hz = p->config.hz;
+
+	for (int i = 0; i < 1000 && p->maps.meta->overflow_half == half; i++)
+		fl_overflow_rebuild(&table, &state, (uint64_t)i * hz, hz, SMALL_BUCKETS / 64);
+	assert_int_not_equal(p->maps.meta->overflow_half, half);
+}
+
+static unsigned int overflow_bits(const struct plane *p, enum fl_family family)
+{
+	const struct fl_overflow *o = family == FL_IPV4 ? p->maps.overflow4 : p->maps.overflow6;
+	size_t n = family == FL_IPV4 ? p->maps.n_overflow4 : p->maps.n_overflow6;
+	unsigned int bits = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bits += (unsigned int)__builtin_popcountll(o[i].half[p->maps.meta->overflow_half]);
+	return bits;
+}
+
 /*
- * Established flows only, until one is refused: there is more than two thirds of the table in use
- * by then, and every flow is still found in both directions, whichever of its buckets it went to.
+ * Established flows only, until one is refused: more than two thirds of the table are in use by
+ * then, and every flow is still found in both directions, whichever of its buckets it went to. The
+ * same after the agent made the overflow bits anew, and nothing is left of them when the flows are
+ * gone.
  */
 static void test_room_for_two_thirds(void **state)
 {
 	for (enum fl_family v = FL_IPV4; v < FL_FAMILIES; v++) {
 		const struct scene scene = {.family = v, .proto = IPPROTO_TCP, .place = AT_POD};
-		struct plane *p = SMALL(state);
 		static struct talk talks[SMALL_BUCKETS * FL_FLOW_WAYS / 2 + 1];
+		struct plane *p = SMALL(state);
+		struct fl_flow_table table = plane_flows(p);
 		struct frontend fe[SCENE_FRONTENDS];
+		unsigned int bits;
 		struct result r;
 		size_t n = 0;
 
@@ -237,19 +283,18 @@ static void test_room_for_two_thirds(void **state)
 			xdp(p, &talks[n].client, &r);
 		}
 		assert_int_equal(plane_counter(p, FL_REASON_FLOW_TABLE_FULL), 1);
+		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), n);
 		assert_true(2 * n > SMALL_BUCKETS * FL_FLOW_WAYS * 2 / 3);
-		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), n);
-		for (size_t i = 0; i < n; i++) {
-			struct spec want = spec_reverse(&talks[i].client);
-
-			assert_int_equal(xdp(p, &talks[i].client, &r), XDP_PASS);
-			talks[i].inner.flags = ACK;
-			expect_packet(&r, &talks[i].inner, "request");
-			talk_reply(&talks[i], ACK, &r);
-			want.flags = ACK;
-			expect_packet(&r, &want, "reply");
-		}
-		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), n);
+		expect_all(p, talks, n);
+		bits = overflow_bits(p, v);
+		assert_true(bits > 0);
+		rebuild(p);
+		/* one may have been set for the flow that was refused */
+		assert_in_range(overflow_bits(p, v), bits - 1, bits);
+		expect_all(p, talks, n);
+		assert_int_equal(fl_flow_flush(&table, plane_now(p), NULL, NULL), n);
+		rebuild(p);
+		assert_int_equal(overflow_bits(p, v), 0);
 	}
 }
 

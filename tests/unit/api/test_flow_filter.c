@@ -32,7 +32,7 @@ static size_t matching(struct map_fixture *f, const char *key, const char *value
 	assert_int_equal(fl_view_init_frontends(&view, &f->maps, &fixture_names, FIXTURE_HZ,
 						f->frontends, f->n_frontends),
 			 0);
-	table = fl_view_flows(&view);
+	table = fl_flow_table_of(view.maps);
 	fl_flow_walk(&table, view.now, count, args);
 	fl_view_fini(&view);
 	return n;

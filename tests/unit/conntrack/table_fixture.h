@@ -26,7 +26,8 @@ struct fixture {
 static inline void fixture_init(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	f->table = (struct fl_flow_table){f->b4, BUCKETS, f->b6, BUCKETS};
+	f->table = (struct fl_flow_table){
+		.flows4 = f->b4, .n_flows4 = BUCKETS, .flows6 = f->b6, .n_flows6 = BUCKETS};
 	f->sweep.timeout[FL_TIMEOUT_TCP_EMBRYONIC] = 60 * HZ;
 	f->sweep.timeout[FL_TIMEOUT_TCP_ESTABLISHED] = 1000 * HZ;
 	f->sweep.timeout[FL_TIMEOUT_TCP_CLOSING] = 10 * HZ;
