@@ -341,7 +341,6 @@ const struct fl_setting *fl_setting_by_key(const char *key)
 static int finish_node(struct fl_settings *s, struct fl_err *err)
 {
 	char host[HOST_NAME_MAX + 1] = "";
-	char *start, *end;
 
 	if (!s->node) {
 		if (gethostname(host, sizeof(host) - 1))
@@ -352,15 +351,8 @@ static int finish_node(struct fl_settings *s, struct fl_err *err)
 		if (!s->node)
 			return -ENOMEM;
 	}
-	start = s->node + strspn(s->node, " \t\r\n");
-	end = start + strlen(start);
-	while (end > start && isspace((unsigned char)end[-1]))
-		end--;
-	*end = '\0';
-	memmove(s->node, start, (size_t)(end - start) + 1);
-	for (char *c = s->node; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
-	return *s->node ? 0 : fl_err_set(err, -EINVAL, "the node's name is empty");
+	return fl_node_name_fold(s->node) ? 0
+					  : fl_err_set(err, -EINVAL, "the node's name is empty");
 }
 
 /* Where interfaces tell who is a pod (rule 5.2), these are the pod-side devices, whatever else is.

@@ -84,10 +84,13 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 {
 	_cleanup_(fl_source_free) struct fl_source *source = NULL;
 	_cleanup_(fl_store_free) struct fl_store *store = NULL;
+	_cleanup_free_ char *node = strdup(cli->node);
 	struct fl_plan_options options;
 	int rc;
 
-	rc = fl_store_new(cli->node, &store);
+	if (node && !fl_node_name_fold(node))
+		return fl_err_set(err, -EINVAL, "the node's name is empty");
+	rc = node ? fl_store_new(node, &store) : -ENOMEM;
 	if (rc)
 		return fl_err_set(err, rc, "no memory");
 	rc = fl_manifest_new(cli->manifests.value, cli->manifests.n, store, NULL, NULL, &source,

@@ -8,6 +8,7 @@
 #include "lb/k8s/field.h"
 
 #define SERVICE_LABEL "kubernetes.io/service-name"
+#define HEADLESS_LABEL "service.kubernetes.io/headless"
 /* the API's ceilings (rule 4.15) and some room */
 #define MAX_ENDPOINTS 2000
 #define MAX_ADDRESSES 200
@@ -203,8 +204,10 @@ static int read_ports(struct fl_decoding *d, const struct fl_value *root, struct
 	return 0;
 }
 
-/* Whose slice it is (rule 4.1), and its version if that is a number. */
-static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)
+/* Whose slice it is (rule 4.1), and its version if that is a number. With the label of headless
+ * Services it is nobody's here, whatever the label says (rule 1.4). */
+static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s,
+			 bool *ret_headless)
 {
 	const struct fl_value *meta = fl_value_get(root, "metadata"), *labels;
 	const char *version;
@@ -217,13 +220,16 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 		return rc;
 	if (*version && strspn(version, "0123456789") == strlen(version) && strlen(version) < 20)
 		s->version = strtoull(version, NULL, 10);
+	*ret_headless = fl_value_get(labels, HEADLESS_LABEL);
+	if (*ret_headless)
+		return fl_field_note(d, labels, "slice of a headless Service, skipped");
 	inner = fl_field_enter(d, "labels");
 	rc = fl_field_name_copy(d, labels, SERVICE_LABEL, &s->service);
 	if (rc)
 		return rc;
 	if (!*s->service)
 		return fl_field_error(d, labels ? labels : meta, SERVICE_LABEL,
-				      "missing, so the slice belongs to no Service");
+				      "missing or empty, so the slice belongs to no Service");
 	fl_field_leave(d, inner);
 	fl_field_leave(d, mark);
 	return 0;
@@ -238,6 +244,7 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 		{NULL, 0},
 	};
 	_cleanup_(fl_slice_free) struct fl_slice *s = calloc(1, sizeof(*s));
+	bool headless = false;
 	int type, rc;
 
 	if (!s)
@@ -254,9 +261,10 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 	if (type == TYPE_FQDN) /* rule 4.2 */
 		return fl_field_note(d, root, "slice of addressType FQDN, skipped");
 	s->family = type == TYPE_IPV4 ? FL_IPV4 : FL_IPV6;
-	rc = read_metadata(d, root, s);
-	if (!rc)
-		rc = read_ports(d, root, s);
+	rc = read_metadata(d, root, s, &headless);
+	if (rc || headless)
+		return rc;
+	rc = read_ports(d, root, s);
 	if (!rc)
 		rc = read_endpoints(d, root, s);
 	if (rc)

@@ -3,8 +3,22 @@
  * and 4.12). */
 #include "lb/model/object.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool fl_node_name_fold(char *name)
+{
+	char *start = name + strspn(name, " \t\r\n"), *end = start + strlen(start);
+
+	while (end > start && isspace((unsigned char)end[-1]))
+		end--;
+	*end = '\0';
+	memmove(name, start, (size_t)(end - start) + 1);
+	for (char *c = name; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return *name;
+}
 
 static void free_strings(char **strings, size_t n)
 {

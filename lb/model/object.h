@@ -111,6 +111,9 @@ struct fl_object {
 	};
 };
 
+/* Rule 9.4: trim a node's name in place and put it into lower case. False when nothing is left. */
+bool fl_node_name_fold(char *name);
+
 /* All free functions accept NULL and half-built objects, and set the pointer to NULL. */
 void fl_service_free(struct fl_service **service);
 void fl_slice_free(struct fl_slice **slice);

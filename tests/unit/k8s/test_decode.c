@@ -126,6 +126,12 @@ static void test_decode_kinds(void **state)
 		 "note 1 EndpointSlice default/e: slice of addressType FQDN, "
 		 "skipped\n"}, /* rule 4.2
 				*/
+		{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
+		 "{name: e, labels: {kubernetes.io/service-name: s, "
+		 "service.kubernetes.io/headless: ''}}, addressType: IPv4}",
+		 0,
+		 "note 1 EndpointSlice default/e: slice of a headless Service, "
+		 "skipped\n"}, /* rule 1.4 */
 		{"{apiVersion: v1, kind: NodeList, items: [{metadata: {name: n}}]}", 1, ""},
 	};
 

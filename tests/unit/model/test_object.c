@@ -218,12 +218,30 @@ static void test_free_half_built(void **state)
 	fl_object_free(&none);
 }
 
+/* Rule 9.4. */
+static void test_node_name(void **state)
+{
+	static const char *const names[][2] = {
+		{"node-1", "node-1"}, {" \tNode-1.Example \r\n", "node-1.example"},
+		{"A b", "a b"},	      {"", ""},
+		{" \n", ""},
+	};
+
+	for (size_t i = 0; i < N(names); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s", names[i][0]);
+		assert_int_equal(fl_node_name_fold(name), *names[i][1] != '\0');
+		assert_string_equal(name, names[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_service_equal),	    cmocka_unit_test(test_slice_equal),
 		cmocka_unit_test(test_slice_family_counts), cmocka_unit_test(test_node_equal),
-		cmocka_unit_test(test_free_half_built),
+		cmocka_unit_test(test_free_half_built),	    cmocka_unit_test(test_node_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

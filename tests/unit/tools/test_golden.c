@@ -36,7 +36,7 @@ static const struct row {
 	{"plan-name", "plan " MANIFESTS " -o name", 0},
 	{"plan-no-headers", "plan " MANIFESTS " --no-headers", 0},
 	{"plan-node-2",
-	 "plan --node node-2 --manifests tests/golden/input/manifests/web.yaml "
+	 "plan --node Node-2 --manifests tests/golden/input/manifests/web.yaml "
 	 "tests/golden/input/manifests/dns.json",
 	 0},
 	{"plan-conflict", "plan --manifests tests/golden/input/conflict --node node-1", 0},
