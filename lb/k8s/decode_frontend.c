@@ -28,7 +28,7 @@ static int parse_cluster_ip(struct fl_decoding *d, const struct fl_value *value,
 int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec,
 			  const char *cluster_ip, struct fl_service *s)
 {
-	const struct fl_value *families, *ips, *ip_item;
+	const struct fl_value *families, *ips, *ip_item, *value;
 	struct fl_ip ip;
 	size_t i = 0;
 	int rc;
@@ -63,13 +63,15 @@ int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec,
 		fl_field_leave(d, mark);
 		if (!ip_item && i > 1)
 			break;
-		mark = fl_field_enter_item(d, "clusterIPs", i - 1);
+		mark = ip_item ? fl_field_enter_item(d, "clusterIPs", i - 1)
+			       : fl_field_enter(d, "clusterIP");
+		value = ip_item ? ip_item : fl_value_get(spec, "clusterIP");
 		text = cluster_ip;
 		rc = ip_item ? fl_field_item_string(d, ip_item, &text) : 0;
 		if (!rc)
-			rc = parse_cluster_ip(d, ip_item, NULL, text, &ip);
+			rc = parse_cluster_ip(d, value, NULL, text, &ip);
 		if (!rc && fl_ip_family(&ip) != family)
-			rc = fl_field_error(d, ip_item, NULL, "%.60s is not of family %s", text,
+			rc = fl_field_error(d, value, NULL, "%.60s is not of family %s", text,
 					    name);
 		if (rc)
 			return rc;

@@ -300,6 +300,8 @@ static void test_decode_service_refuses(void **state)
 		{"metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ipFamilies: [IPv6], clusterIPs: "
 		 "[10.0.0.1]}",
 		 "Service default/a: spec.clusterIPs[0]: 10.0.0.1 is not of family IPv6"},
+		{"metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ipFamilies: [IPv6]}",
+		 "Service default/a: spec.clusterIP: 10.0.0.1 is not of family IPv6"},
 		{"metadata: {name: a}, spec: {clusterIP: 10.0.0.1, ports: {}}",
 		 "Service default/a: spec.ports: expected a list, found a map"},
 		{"metadata: {name: a}, spec: {ports: [80]}",
