@@ -81,9 +81,13 @@ static __always_inline __u32 fl_list_id(const struct fl_list *list, __u32 ordina
 /* Backend id by Maglev table; `hash` uses its upper 32 bits. */
 static __always_inline __u32 fl_list_choose(const struct fl_list *list, __u64 hash)
 {
-	__u32 position = (hash >> 32) * list->lut_len >> 32, at;
-	struct fl_line *line;
+	__u32 position = (hash >> 32) * list->lut_len >> 32, at = list->slab;
+	struct fl_line *line = bpf_map_lookup_elem(&fl_lines, &at);
 
+	/* a short list has its ids in this line, whatever the ordinal: it is fetched while the
+	 * table is */
+	if (line)
+		(void)READ_ONCE(line->id[0]);
 	at = list->slab + FL_ID_LINES(list->count) + position / FL_LINE_ORDINALS;
 	line = bpf_map_lookup_elem(&fl_lines, &at);
 	return line ? fl_list_id(list, line->ordinal[position % FL_LINE_ORDINALS]) : 0;
