@@ -218,6 +218,33 @@ void talk_establish(struct talk *t)
 	assert_int_equal(talk_state(t), FL_FLOW_ESTABLISHED);
 }
 
+bool talk_establish_at_pod(struct talk *t)
+{
+	struct result r;
+
+	if (xdp(t->p, &t->client, &r) == XDP_DROP)
+		return false;
+	t->inner = t->client;
+	t->inner.dst = addr(t->client.family, AT_POD, 1);
+	t->inner.dport = BACKEND_PORT;
+	talk_reply(t, SYN | ACK, &r);
+	t->client.flags = ACK;
+	assert_int_equal(xdp(t->p, &t->client, &r), XDP_PASS);
+	return true;
+}
+
+void talk_expect_at_pod(struct talk *t)
+{
+	struct spec want = spec_reverse(&t->client);
+	struct result r;
+
+	t->client.flags = want.flags = t->inner.flags = ACK;
+	assert_int_equal(xdp(t->p, &t->client, &r), XDP_PASS);
+	expect_packet(&r, &t->inner, "request");
+	talk_reply(t, ACK, &r);
+	expect_packet(&r, &want, "reply");
+}
+
 enum fl_flow_state talk_state(const struct talk *t)
 {
 	struct fl_flow flow;

@@ -69,6 +69,11 @@ int talk_send(struct talk *t, uint8_t flags, struct result *ret_result);
 int talk_reply(struct talk *t, uint8_t flags, struct result *ret_result);
 /* Three packets that make an established flow; fails if they don't. */
 void talk_establish(struct talk *t);
+/* The same with AT_POD's first backend, without looking into the table. False: the first packet was
+ * dropped. */
+bool talk_establish_at_pod(struct talk *t);
+/* A segment each way of a flow that talk_establish_at_pod() made is translated as it was then. */
+void talk_expect_at_pod(struct talk *t);
 enum fl_flow_state talk_state(const struct talk *t); /* FL_FLOW_FREE: no flow */
 
 /* xorshift: the same numbers in every run. */

@@ -49,17 +49,8 @@ static void establish_all(struct plane *p, enum fl_family family, struct talk ta
 	plane_reset(p);
 	scene_set(p, &scene, fe);
 	for (int i = 0; i < FLOWS; i++) {
-		struct result r;
-
 		talks[i] = talk_begin(p, &scene, &fe[0], 10, port++);
-		assert_int_equal(xdp(p, &talks[i].client, &r), XDP_PASS);
-		/* the translation is known, so no look into the table is needed */
-		talks[i].inner = talks[i].client;
-		talks[i].inner.dst = addr(family, AT_POD, 1);
-		talks[i].inner.dport = BACKEND_PORT;
-		talk_reply(&talks[i], SYN | ACK, &r);
-		talks[i].client.flags = ACK;
-		xdp(p, &talks[i].client, &r);
+		assert_true(talk_establish_at_pod(&talks[i]));
 	}
 	udp.proto = IPPROTO_UDP;
 	scene_set(p, &udp, NULL);
@@ -102,18 +93,8 @@ static void test_established_flows_survive_floods(void **state)
 					 established(p, family), FLOWS);
 		}
 		/* and they work */
-		for (int i = 0; i < FLOWS; i++) {
-			struct spec want = spec_reverse(&talks[i].client);
-			struct result r;
-
-			talks[i].client.flags = ACK;
-			assert_int_equal(xdp(p, &talks[i].client, &r), XDP_PASS);
-			talks[i].inner.flags = ACK;
-			expect_packet(&r, &talks[i].inner, "request");
-			talk_reply(&talks[i], ACK, &r);
-			want.flags = ACK;
-			expect_packet(&r, &want, "reply");
-		}
+		for (int i = 0; i < FLOWS; i++)
+			talk_expect_at_pod(&talks[i]);
 		assert_int_equal(established(p, family), FLOWS);
 	}
 }

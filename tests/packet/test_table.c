@@ -214,17 +214,8 @@ static void expect_all(struct plane *p, struct talk *talks, size_t n)
 {
 	uint64_t made = plane_counter(p, FL_COUNTER_FLOW_NEW);
 
-	for (size_t i = 0; i < n; i++) {
-		struct spec want = spec_reverse(&talks[i].client);
-		struct result r;
-
-		assert_int_equal(xdp(p, &talks[i].client, &r), XDP_PASS);
-		talks[i].inner.flags = ACK;
-		expect_packet(&r, &talks[i].inner, "request");
-		talk_reply(&talks[i], ACK, &r);
-		want.flags = ACK;
-		expect_packet(&r, &want, "reply");
-	}
+	for (size_t i = 0; i < n; i++)
+		talk_expect_at_pod(&talks[i]);
 	assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), made);
 }
 
@@ -266,22 +257,13 @@ static void test_room_for_two_thirds(void **state)
 		struct fl_flow_table table = plane_flows(p);
 		struct frontend fe[SCENE_FRONTENDS];
 		unsigned int bits;
-		struct result r;
 		size_t n = 0;
 
 		plane_reset(p);
 		scene_set(p, &scene, fe);
-		for (;; n++) {
+		do
 			talks[n] = talk_begin(p, &scene, &fe[0], 10, (uint16_t)(1000 + n));
-			if (xdp(p, &talks[n].client, &r) == XDP_DROP)
-				break;
-			talks[n].inner = talks[n].client;
-			talks[n].inner.dst = addr(v, AT_POD, 1);
-			talks[n].inner.dport = BACKEND_PORT;
-			talk_reply(&talks[n], SYN | ACK, &r);
-			talks[n].client.flags = ACK;
-			xdp(p, &talks[n].client, &r);
-		}
+		while (talk_establish_at_pod(&talks[n]) && ++n);
 		assert_int_equal(plane_counter(p, FL_REASON_FLOW_TABLE_FULL), 1);
 		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), n);
 		assert_true(2 * n > SMALL_BUCKETS * FL_FLOW_WAYS * 2 / 3);
