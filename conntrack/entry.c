@@ -8,8 +8,8 @@
  * - Publishing. A writer takes an entry by cmpxchg of its word, fills it by plain stores, and
  * publishes it by xchg. A reader loads the word with acquire, so that its copy comes after; copies;
  * then an acquire fence keeps the second load of the word behind the copy. If both loads give the
- * same word, no writer had the entry in between: one that takes it raises the generation, and a
- * cmpxchg that others see comes before the stores that follow it. The copy is made of relaxed
+ * same generation, no writer had the entry in between: one that takes it raises the generation, and
+ * a cmpxchg that others see comes before the stores that follow it. The copy is made of relaxed
  * atomic loads, because a plain copy that races with a writer has no defined meaning, even if it is
  * thrown away.
  *
@@ -129,7 +129,8 @@ static bool read_raw(const struct fl_flow_table *table, enum fl_family family, s
 			     family == FL_IPV4 ? sizeof(ret_raw->flow4) : sizeof(ret_raw->flow6));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		after = __atomic_load_n(&head->word, __ATOMIC_RELAXED);
-		if (before != after)
+		/* a change of state alone leaves the rest as it is */
+		if (fl_word_generation(before) != fl_word_generation(after))
 			continue;
 		ret_raw->head.word = before;
 		return true;

@@ -201,14 +201,37 @@ static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t
 	       fl_flow_find_in(v6, fl_flow_bucket(v6, hash, 1), home, t, proto, ret_ref);
 }
 
+/* Two entries with one key that do the same to a packet. */
+static __always_inline bool fl_flow_same(bool v6, const struct fl_flow_head *a,
+					 const struct fl_flow_head *b)
+{
+	if ((a->flags ^ b->flags) & FL_FLOW_IS_REPLY)
+		return false;
+	if (v6) {
+		const struct fl_tuple6 *x = &((const struct fl_flow6 *)a)->rewrite,
+				       *y = &((const struct fl_flow6 *)b)->rewrite;
+
+		return fl_ports(x) == fl_ports(y) && fl_addr_equal(&x->saddr, &y->saddr) &&
+		       fl_addr_equal(&x->daddr, &y->daddr);
+	} else {
+		const struct fl_tuple4 *x = &((const struct fl_flow4 *)a)->rewrite,
+				       *y = &((const struct fl_flow4 *)b)->rewrite;
+
+		return x->saddr == y->saddr && x->daddr == y->daddr && x->sport == y->sport &&
+		       x->dport == y->dport;
+	}
+}
+
 /*
- * Whether no other entry than the one at `slot` has this key. Of two processors that publish an
- * entry with the same key and ask afterwards, at least one gets to know: publishing is a full
- * barrier.
+ * Whether no other flow has an entry with this key, which is that of the entry at `slot`. Of two
+ * processors that publish such entries and ask afterwards, at least one gets to know: publishing is
+ * a full barrier. The same flow may be there twice, when two of its packets were the first: both
+ * entries do the same.
  */
 static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
 					 __u32 slot)
 {
+	struct fl_flow_head *own = fl_flow_at(v6, slot);
 	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash),
 	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
 
@@ -223,8 +246,8 @@ static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u
 
 			head = fl_after_load(head, word);
 			if (fl_flow_matches(v6, head, t, proto) &&
-			    fl_flow_state(word) >= FL_FLOW_NEW &&
-			    (bucket & fl_flow_mask(v6)) * FL_FLOW_WAYS + way != slot)
+			    fl_flow_state(word) >= FL_FLOW_NEW && own &&
+			    !fl_flow_same(v6, head, own))
 				return 0;
 		}
 	}

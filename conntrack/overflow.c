@@ -116,12 +116,20 @@ void fl_overflow_rebuild(const struct fl_flow_table *table, struct fl_overflow_r
 		enter(rebuild, FL_REBUILD_REST, (uint32_t)now);
 		break;
 	case FL_REBUILD_REST:
-		if (waited <= REST_S * hz || !any_bit(table, used))
+		if (waited <= REST_S * hz)
 			break;
-		clear(table, spare);
-		enter(rebuild, FL_REBUILD_CLEARED, (uint32_t)now);
+		if (any_bit(table, used)) {
+			clear(table, spare);
+			enter(rebuild, FL_REBUILD_CLEARED, (uint32_t)now);
+		} else {
+			enter(rebuild, FL_REBUILD_REST, (uint32_t)now);
+		}
 		break;
 	case FL_REBUILD_CLEARED:
+		/* `now` was from before the clearing, which may have taken long */
+		enter(rebuild, FL_REBUILD_WAIT, (uint32_t)now);
+		break;
+	case FL_REBUILD_WAIT:
 		if (waited > WAIT_S * hz)
 			enter(rebuild, FL_REBUILD_SCAN, (uint32_t)now);
 		break;

@@ -90,6 +90,7 @@ struct fl_overflow_rebuild {
 		FL_REBUILD_BEGIN,
 		FL_REBUILD_REST,
 		FL_REBUILD_CLEARED,
+		FL_REBUILD_WAIT,
 		FL_REBUILD_SCAN,
 	} phase;
 	uint32_t since; /* jiffies when the phase began */

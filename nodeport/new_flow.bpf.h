@@ -189,9 +189,11 @@ static __always_inline enum fl_reason fl_new_entries(bool v6, const struct fl_pa
 	fl_flow_publish(reply_head, &answer, FL_FLOW_NEW);
 	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, answer.slot)
 		 : fl_flow_alone4(reply, p->proto, reply_hash, answer.slot))) {
+		__u32 word = READ_ONCE(reply_head->word);
+
 		/* another processor has given this source port away since it was found free */
-		fl_flow_free(reply_head,
-			     fl_flow_word(fl_flow_generation(answer.word), FL_FLOW_NEW));
+		if (fl_flow_generation(word) == fl_flow_generation(answer.word))
+			fl_flow_free(reply_head, word);
 		fl_flow_publish(head, &original, FL_FLOW_FREE);
 		return FL_REASON_NO_SOURCE_PORT;
 	}

@@ -2,7 +2,8 @@
 /*
  * What the datapath and userspace agree on: the layout of every map, the limits, and the names of
  * what can happen to a packet. This file is compiled by clang for BPF and by gcc and clang for the
- * agent; both assert the same sizes. Any change of a layout raises FL_ABI_VERSION.
+ * agent; both assert the same sizes. Any change of a layout since the last release raises
+ * FL_ABI_VERSION.
  */
 #pragma once
 

@@ -56,7 +56,8 @@ class Load:
         for thread in self.threads:
             thread.start()
         for _ in self.threads:
-            self.begun.acquire(timeout=timeout + 1)
+            if not self.begun.acquire(timeout=2 * timeout + 1):
+                raise RuntimeError("a stream of the load does not begin")
 
     def open(self, target):
         if target["kind"] in ("short", "long"):

@@ -245,6 +245,14 @@ static void add_node(struct plane *p)
 	}
 }
 
+void plane_flows_clear(struct plane *p)
+{
+	memset(p->maps.flows4, 0, p->maps.n_flows4 * sizeof(*p->maps.flows4));
+	memset(p->maps.flows6, 0, p->maps.n_flows6 * sizeof(*p->maps.flows6));
+	memset(p->maps.overflow4, 0, p->maps.n_overflow4 * sizeof(*p->maps.overflow4));
+	memset(p->maps.overflow6, 0, p->maps.n_overflow6 * sizeof(*p->maps.overflow6));
+}
+
 void plane_reset(struct plane *p)
 {
 	for (int i = 0; i < FL_MAPS; i++)
@@ -253,10 +261,8 @@ void plane_reset(struct plane *p)
 	memset(p->maps.backends, 0, p->maps.n_backends * sizeof(*p->maps.backends));
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
-	memset(p->maps.flows4, 0, p->maps.n_flows4 * sizeof(*p->maps.flows4));
-	memset(p->maps.flows6, 0, p->maps.n_flows6 * sizeof(*p->maps.flows6));
-	memset(p->maps.overflow4, 0, p->maps.n_overflow4 * sizeof(*p->maps.overflow4));
-	memset(p->maps.overflow6, 0, p->maps.n_overflow6 * sizeof(*p->maps.overflow6));
+	plane_flows_clear(p);
+	p->maps.meta->overflow_half = 0;
 	memcpy(p->maps.meta->flow_seed, p->config.flow_seed, sizeof(p->config.flow_seed));
 	p->next_line = 1;
 	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++)

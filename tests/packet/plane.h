@@ -52,6 +52,8 @@ void plane_close(struct plane *plane);
 
 /* Empty all maps, then tell it the node's addresses and devices. Every test begins so. */
 void plane_reset(struct plane *plane);
+/* No flows, no overflow bits. */
+void plane_flows_clear(struct plane *plane);
 
 uint64_t plane_total(const struct plane *p, uint32_t counter);	     /* since it was loaded */
 uint64_t plane_counter(const struct plane *plane, uint32_t counter); /* since plane_reset() */
