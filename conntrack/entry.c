@@ -132,8 +132,8 @@ static bool read_raw(const struct fl_flow_table *table, enum fl_family family, s
 		/* a change of state alone leaves the rest as it is */
 		if (fl_word_generation(before) != fl_word_generation(after))
 			continue;
-		ret_raw->head.word = before;
-		return true;
+		ret_raw->head.word = after;
+		return fl_word_state(after) >= FL_FLOW_NEW;
 	}
 	return false;
 }
