@@ -9,114 +9,102 @@
 
 #include "conntrack/flow.bpf.h"
 
-/* An entry that is ours to fill. */
-struct fl_flow_slot {
-	__u32 slot;
-	__u32 word; /* as taken: next generation, BUSY */
-};
-
-/* How willingly an entry is given up; among embryonic ones the longest idle goes first. */
+/* How willingly an entry is given up: the highest number first, then the longest idle. */
 enum fl_flow_rank {
-	FL_RANK_NEVER,
-	FL_RANK_EMBRYONIC,
-	FL_RANK_EXPIRED,
-	FL_RANK_FREE,
+	FL_RANK_NEVER = 0,
+	FL_RANK_EMBRYONIC = 1 << 0,
+	FL_RANK_EXPIRED = 1 << 1,
+	FL_RANK_FREE = 1 << 2,
 };
 #define FL_RANK_SHIFT 32
 
-/* Plain numbers, no pointers: the verifier can then forget by which way a candidate was found. */
-struct fl_flow_candidate {
-	__u64 score; /* rank << FL_RANK_SHIFT | jiffies idle */
-	__u32 slot;
-	__u32 word;
-};
+/* The rank of each state before its age is looked at, four bits each. */
+#define FL_RANKS                                                                                   \
+	((__u64)FL_RANK_FREE << 4 * FL_FLOW_FREE | (__u64)FL_RANK_EMBRYONIC << 4 * FL_FLOW_NEW |   \
+	 (__u64)FL_RANK_EMBRYONIC << 4 * FL_FLOW_REPLIED)
 
-/* By this direction alone; whether the other one has been idle for as long is asked of the chosen
- * entry only. */
+/*
+ * Rank << FL_RANK_SHIFT | jiffies idle. By this direction alone; whether the other one has been
+ * idle for as long is asked of the chosen entry only. Without a branch: which way these would go is
+ * chance, and a wrong guess of the processor costs as much as ten of these instructions.
+ */
 static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u32 word, __u32 now)
 {
-	__u32 state = fl_flow_state(word), idle = now - head->last_seen;
-	__u64 rank = FL_RANK_NEVER;
+	__u32 state = fl_flow_state(word);
+	__s64 idle = (__s32)(now - head->last_seen), left;
+	__u64 rank = FL_RANKS >> (state & 7) * 4 & 7;
 
-	if (state == FL_FLOW_FREE)
-		return (__u64)FL_RANK_FREE << FL_RANK_SHIFT;
-	if ((__s32)idle < 0)
-		idle = 0;
-	if (state == FL_FLOW_NEW || state == FL_FLOW_REPLIED)
-		rank = FL_RANK_EMBRYONIC;
-	if (idle > fl_flow_timeout(state, head->proto))
-		rank = FL_RANK_EXPIRED;
-	return rank && state != FL_FLOW_BUSY ? rank << FL_RANK_SHIFT | idle : 0;
+	left = fl_opaque(fl_flow_timeout(state, head->proto) - idle);
+	rank |= (__u64)left >> 63 << 1; /* FL_RANK_EXPIRED */
+	idle &= ~fl_opaque(idle >> 63);
+	idle &= (rank >> 2) - 1; /* of free ones all are as good */
+	return rank << FL_RANK_SHIFT | idle;
 }
 
-/* Look through a bucket. Returns how many of its entries cannot be had. */
-static __always_inline __u32 fl_flow_consider(bool v6, __u32 bucket, __u32 home, __u32 now,
-					      struct fl_flow_candidate *best)
+/*
+ * Look through a bucket. Returns the best score << 2 | 3 - how many ways after `home` it has; in
+ * *ret_kept how many entries cannot be had.
+ */
+static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home, __u32 now,
+					      __u32 *ret_kept)
 {
-	void *b = fl_flow_bucket_get(v6, bucket);
+	__u64 best = 0;
 	__u32 kept = 0;
 
-	if (!b)
-		return FL_FLOW_WAYS;
 	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
-		__u32 way = (home ^ i) & (FL_FLOW_WAYS - 1);
-		struct fl_flow_head *head = fl_flow_way(v6, b, way);
-		__u32 word = READ_ONCE(head->word);
-		__u64 score = fl_forget(fl_flow_score(head, word, now), now);
+		struct fl_flow_head *head = fl_flow_way(v6, bucket, home ^ i);
+		__u64 score = fl_flow_score(head, READ_ONCE(head->word), now);
+		__s64 more;
 
-		if (score > best->score) {
-			best->score = score;
-			best->slot = bucket * FL_FLOW_WAYS + way;
-			best->word = word;
-		}
-		kept += (score - 1) >> 63; /* 1 if it is zero, without a branch */
+		kept += ((score >> FL_RANK_SHIFT) - 1) >> 63; /* 1 if the rank is zero */
+		score = score << 2 | (3 - i);
+		more = score - best;
+		best += more & ~fl_opaque(more >> 63); /* the larger one */
 	}
-	return kept;
+	*ret_kept = kept;
+	return best;
 }
 
-enum fl_take {
-	FL_TAKE_OK,
-	FL_TAKE_AGAIN,	 /* another CPU was quicker, or the candidate's other direction is still in
-			    use */
-	FL_TAKE_CROWDED, /* more entries than `most_kept` cannot be had, or there is nothing to be
-			    had */
-};
+/* What taking an entry gives: its slot, or one of these. */
+#define FL_TAKE_AGAIN (-1LL)   /* another CPU was quicker, or the other direction is still in use */
+#define FL_TAKE_CROWDED (-2LL) /* too many entries of the bucket cannot be had */
 
 /* Take an entry of a bucket of which at most `most_kept` entries cannot be had. */
-static __always_inline enum fl_take fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept,
-						 __u32 now, struct fl_flow_slot *ret_slot)
+static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept,
+					  __u32 now)
 {
-	struct fl_flow_candidate best = {
-		.score = fl_forget(0, now),
-		.slot = fl_forget(0, now),
-		.word = fl_forget(0, now),
-	};
+	void *b = fl_flow_bucket_get(v6, bucket);
 	struct fl_flow_head *head, *twin = NULL;
-	__u32 twin_word = 0, taken, rank, kept;
+	__u32 twin_word = 0, word, rank, kept;
+	__u64 best;
 
-	kept = fl_flow_consider(v6, bucket, home, now, &best);
-	rank = best.score >> FL_RANK_SHIFT;
-	head = fl_flow_at(v6, best.slot);
-	if (!rank || !head || kept > most_kept)
+	if (!b)
 		return FL_TAKE_CROWDED;
+	best = fl_flow_consider(v6, b, home, now, &kept);
+	rank = best >> (FL_RANK_SHIFT + 2);
+	if (!rank || kept > most_kept)
+		return FL_TAKE_CROWDED;
+	home = (home ^ ~(__u32)best) & (FL_FLOW_WAYS - 1);
+	head = fl_flow_way(v6, b, home);
+	word = READ_ONCE(head->word);
+	/* it may have become somebody's since it was the best */
+	if (fl_flow_score(head, word, now) != best >> 2)
+		return FL_TAKE_AGAIN;
 	if (rank != FL_RANK_FREE) {
 		twin = fl_flow_twin(v6, head, &twin_word);
-		if (twin && rank == FL_RANK_EXPIRED && !fl_flow_expired(v6, head, best.word, now)) {
+		if (twin && rank & FL_RANK_EXPIRED && !fl_flow_expired(v6, head, word, now)) {
 			WRITE_ONCE(head->last_seen, twin->last_seen);
 			return FL_TAKE_AGAIN;
 		}
 	}
-	taken = fl_flow_word(fl_flow_generation(best.word) + 1, FL_FLOW_BUSY);
-	if (!fl_flow_swap(head, best.word, taken))
+	if (!fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_BUSY)))
 		return FL_TAKE_AGAIN;
 	if (twin)
 		fl_flow_free(twin, twin_word);
 	if (rank != FL_RANK_FREE)
-		fl_count(rank == FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED
-						 : FL_COUNTER_FLOW_EVICTED);
-	ret_slot->slot = best.slot;
-	ret_slot->word = taken;
-	return FL_TAKE_OK;
+		fl_count(rank & FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED
+						: FL_COUNTER_FLOW_EVICTED);
+	return (__u64)bucket * FL_FLOW_WAYS + home;
 }
 
 /* Say that this choice has to be looked into for entries of this first bucket. */
@@ -139,84 +127,116 @@ static __always_inline void fl_flow_set_overflow(bool v6, __u32 first, __u32 cho
  */
 #define FL_TAKE_STEPS (2 * FL_FLOW_CHOICES)
 
-static __always_inline int fl_flow_take_step(bool v6, __u64 hash, __u32 step, __u32 now,
-					     struct fl_flow_slot *ret_slot)
+static __always_inline __s64 fl_flow_take_step(bool v6, __u64 hash, __u32 step, __u32 now)
 {
 	__u32 choice = step % FL_FLOW_CHOICES,
 	      most_kept = FL_FLOW_WAYS - 2 + step / FL_FLOW_CHOICES;
-	enum fl_take took = fl_flow_take(v6, fl_flow_bucket(v6, hash, choice), fl_flow_home(hash),
-					 most_kept, now, ret_slot);
+	__s64 slot = fl_flow_take(v6, fl_flow_bucket(v6, hash, choice), fl_flow_home(hash),
+				  most_kept, now);
 
 	/* said before the entry can be seen, so that whoever looks for it looks there too */
-	if (took == FL_TAKE_OK && choice)
+	if (slot >= 0 && choice)
 		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, 0), choice);
-	return took;
+	return slot;
 }
 
 /* Global functions are verified once, by themselves; inlined, the ways through them would multiply
- * with the caller's. enum fl_take. */
-int fl_flow_take4(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot);
-int fl_flow_take6(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot);
+ * with the caller's. */
+__s64 fl_flow_take4(__u64 hash, __u32 step, __u32 now);
+__s64 fl_flow_take6(__u64 hash, __u32 step, __u32 now);
 
-__noinline int fl_flow_take4(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline __s64 fl_flow_take4(__u64 hash, __u32 step, __u32 now)
 {
-	return ret_slot ? fl_flow_take_step(false, hash, step, now, ret_slot) : FL_TAKE_CROWDED;
+	return fl_flow_take_step(false, hash, step, now);
 }
 
-__noinline int fl_flow_take6(__u64 hash, __u32 step, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline __s64 fl_flow_take6(__u64 hash, __u32 step, __u32 now)
 {
-	return ret_slot ? fl_flow_take_step(true, hash, step, now, ret_slot) : FL_TAKE_CROWDED;
+	return fl_flow_take_step(true, hash, step, now);
 }
 
 /* Each candidate of a bucket may turn out to be in use by its other direction; then it is none any
  * more, and the next one is tried. */
 #define FL_TAKE_TRIES (FL_TAKE_STEPS + FL_FLOW_CHOICES * FL_FLOW_WAYS)
 
-/* Take an entry for a key with this hash. 0: every candidate is an established flow. */
-static __always_inline int fl_flow_take_any(bool v6, __u64 hash, __u32 now,
-					    struct fl_flow_slot *ret_slot)
+static __always_inline __s64 fl_flow_take_any(bool v6, __u64 hash, __u32 now)
 {
 	__u32 step = fl_forget(0, now);
 
 	for (int i = 0; i < FL_TAKE_TRIES && step < FL_TAKE_STEPS; i++) {
-		int took = v6 ? fl_flow_take6(hash, step, now, ret_slot)
-			      : fl_flow_take4(hash, step, now, ret_slot);
+		__s64 slot = v6 ? fl_flow_take6(hash, step, now) : fl_flow_take4(hash, step, now);
 
-		if (took == FL_TAKE_OK)
-			return 1;
-		step = fl_forget(step + (took == FL_TAKE_CROWDED), now);
+		if (slot >= 0)
+			return slot;
+		step = fl_forget(step + (slot == FL_TAKE_CROWDED), now);
 	}
-	return 0;
+	return FL_TAKE_CROWDED;
 }
 
-int fl_flow_take_any4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
-int fl_flow_take_any6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot);
+__s64 fl_flow_take_any4(__u64 hash, __u32 now);
+__s64 fl_flow_take_any6(__u64 hash, __u32 now);
 
-__noinline int fl_flow_take_any4(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline __s64 fl_flow_take_any4(__u64 hash, __u32 now)
 {
-	return ret_slot ? fl_flow_take_any(false, hash, now, ret_slot) : 0;
+	return fl_flow_take_any(false, hash, now);
 }
 
-__noinline int fl_flow_take_any6(__u64 hash, __u32 now, struct fl_flow_slot *ret_slot)
+__noinline __s64 fl_flow_take_any6(__u64 hash, __u32 now)
 {
-	return ret_slot ? fl_flow_take_any(true, hash, now, ret_slot) : 0;
+	return fl_flow_take_any(true, hash, now);
 }
 
+/*
+ * Take an entry for a key with this hash; it is ours to fill, nobody else changes its word, which
+ * has the next generation and says BUSY. NULL: every candidate is an established flow.
+ */
 static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now,
-							struct fl_flow_slot *ret_slot)
+							__u32 *ret_slot)
 {
-	if (!(v6 ? fl_flow_take_any6(hash, now, ret_slot) : fl_flow_take_any4(hash, now, ret_slot)))
+	__s64 slot = v6 ? fl_flow_take6(hash, 0, now) : fl_flow_take4(hash, 0, now);
+
+	if (unlikely(slot < 0))
+		slot = v6 ? fl_flow_take_any6(hash, now) : fl_flow_take_any4(hash, now);
+	if (slot < 0)
 		return NULL;
-	return fl_flow_at(v6, ret_slot->slot);
+	*ret_slot = slot;
+	return fl_flow_at(v6, slot);
 }
 
-static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head,
-					 const struct fl_flow_slot *twin,
+/* What packets of this direction become: `to`, or for a reply the mirror image of what was asked.
+ */
+static __always_inline void fl_flow_fill_rewrite(bool v6, struct fl_flow_head *head,
+						 const struct fl_tuple6 *to, bool mirror)
+{
+	const struct fl_addr *saddr = mirror ? &to->daddr : &to->saddr,
+			     *daddr = mirror ? &to->saddr : &to->daddr;
+	__be16 sport = mirror ? to->dport : to->sport, dport = mirror ? to->sport : to->dport;
+
+	if (v6) {
+		struct fl_flow6 *f = (void *)head;
+
+		f->rewrite.saddr = *saddr;
+		f->rewrite.daddr = *daddr;
+		f->rewrite.sport = sport;
+		f->rewrite.dport = dport;
+	} else {
+		struct fl_flow4 *f = (void *)head;
+
+		f->rewrite.saddr = saddr->w[3];
+		f->rewrite.daddr = daddr->w[3];
+		f->rewrite.sport = sport;
+		f->rewrite.dport = dport;
+	}
+}
+
+/* twin: of the other direction, taken too. to: what was asked for, if this is the reply. */
+static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u32 twin_slot,
+					 const struct fl_flow_head *twin,
 					 const struct fl_tuple6 *key, const struct fl_tuple6 *to,
 					 __u8 proto, __u8 flags, __u32 now)
 {
-	head->twin = twin->slot;
-	head->twin_generation = fl_flow_generation(twin->word);
+	head->twin = twin_slot;
+	head->twin_generation = fl_flow_generation(READ_ONCE(twin->word));
 	head->backend = 0;
 	head->backend_generation = 0;
 	head->next_hop = 0;
@@ -227,10 +247,7 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head,
 	head->packets = 0;
 	head->bytes = 0;
 	if (v6) {
-		struct fl_flow6 *f = (void *)head;
-
-		f->key = *key;
-		f->rewrite = *to;
+		((struct fl_flow6 *)head)->key = *key;
 	} else {
 		struct fl_flow4 *f = (void *)head;
 
@@ -238,19 +255,20 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head,
 		f->key.daddr = key->daddr.w[3];
 		f->key.sport = key->sport;
 		f->key.dport = key->dport;
-		f->rewrite.saddr = to->saddr.w[3];
-		f->rewrite.daddr = to->daddr.w[3];
-		f->rewrite.sport = to->sport;
-		f->rewrite.dport = to->dport;
 	}
+	if (flags & FL_FLOW_IS_REPLY)
+		fl_flow_fill_rewrite(v6, head, to, true);
+	else
+		fl_flow_fill_rewrite(v6, head, to, false);
 }
 
 /* Let readers see the entry. An atomic exchange is a full barrier: what was filled in comes before
  * it. */
-static __always_inline void fl_flow_publish(struct fl_flow_head *head,
-					    const struct fl_flow_slot *slot, __u32 state)
+static __always_inline void fl_flow_publish(struct fl_flow_head *head, __u32 state)
 {
-	__sync_lock_test_and_set(&head->word, fl_flow_word(fl_flow_generation(slot->word), state));
+	__u32 generation = fl_flow_generation(READ_ONCE(head->word));
+
+	__sync_lock_test_and_set(&head->word, fl_flow_word(generation, state));
 }
 
 /* The reply's key and rewrite: the mirror image of the original's rewrite and key. */

@@ -279,13 +279,7 @@ static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u
 
 static __always_inline __u32 fl_flow_timeout(__u32 state, __u8 proto)
 {
-	if (proto == IPPROTO_UDP)
-		return fl_config.timeout[state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC
-							      : FL_TIMEOUT_UDP_ESTABLISHED];
-	if (state == FL_FLOW_ESTABLISHED)
-		return fl_config.timeout[FL_TIMEOUT_TCP_ESTABLISHED];
-	return fl_config.timeout[state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING
-							  : FL_TIMEOUT_TCP_EMBRYONIC];
+	return fl_config.state_timeout[FL_STATE_TIMEOUT(proto, state)];
 }
 
 /* The other direction, if it is still there. */

@@ -8,28 +8,10 @@
 
 #include <netinet/in.h>
 
-/* Which timeout a state waits for, [1] for UDP: the same choice as fl_flow_timeout() of the
- * datapath. */
-static const uint8_t state_timeout[2][FL_FLOW_STATES] = {
-	{
-		[FL_FLOW_NEW] = FL_TIMEOUT_TCP_EMBRYONIC,
-		[FL_FLOW_REPLIED] = FL_TIMEOUT_TCP_EMBRYONIC,
-		[FL_FLOW_ESTABLISHED] = FL_TIMEOUT_TCP_ESTABLISHED,
-		[FL_FLOW_CLOSING] = FL_TIMEOUT_TCP_CLOSING,
-	},
-	{
-		[FL_FLOW_NEW] = FL_TIMEOUT_UDP_EMBRYONIC,
-		[FL_FLOW_REPLIED] = FL_TIMEOUT_UDP_ESTABLISHED,
-		[FL_FLOW_ESTABLISHED] = FL_TIMEOUT_UDP_ESTABLISHED,
-		[FL_FLOW_CLOSING] = FL_TIMEOUT_UDP_ESTABLISHED,
-	},
-};
-
 static uint32_t entry_timeout(const struct fl_sweep *sweep, const struct fl_entry *entry)
 {
-	bool udp = entry->head.proto == IPPROTO_UDP;
-
-	return sweep->timeout[state_timeout[udp][fl_word_state(entry->head.word)]];
+	return sweep->timeout[fl_timeout_of(entry->head.proto == IPPROTO_UDP,
+					    fl_word_state(entry->head.word))];
 }
 
 static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_sweep *sweep,

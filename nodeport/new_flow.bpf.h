@@ -58,32 +58,51 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 	return false;
 }
 
+/*
+ * The id of the backend that this client had lately (rules 5.5), or that it gets by its address
+ * alone. 0: none. Global, so that its keys do not lie on the stack of whoever does without.
+ */
+__u32 fl_new_sticky(const struct fl_addr *client, const struct fl_frontend *fe, enum fl_side side,
+		    bool v6, __u32 now);
+
+__noinline __u32 fl_new_sticky(const struct fl_addr *client, const struct fl_frontend *fe,
+			       enum fl_side side, bool v6, __u32 now)
+{
+	struct fl_affinity_key who = {};
+	const struct fl_list *list;
+	struct fl_backend *backend;
+	__u32 id;
+
+	if (!client || !fe)
+		return 0;
+	list = &fe->list[side == FL_SIDE_EXTERNAL ? FL_SIDE_EXTERNAL : FL_SIDE_INTERNAL];
+	who.client = *client;
+	who.service_id = fe->service_id;
+	id = fl_affinity_get(&who, fe, list, now);
+	if (id)
+		return id;
+	id = fl_list_choose(list, fl_hash_finish(fl_hash_addr(v6, fl_config.maglev_seed, client)));
+	backend = fl_backend_get(id);
+	if (backend && backend->generation)
+		fl_affinity_put(&who, id, backend->generation, now);
+	return id;
+}
+
 /* A live backend of the list; its id in *ret_id. NULL: none. */
 static __always_inline struct fl_backend *fl_new_backend(bool v6, const struct fl_packet *p,
 							 const struct fl_frontend *fe,
-							 const struct fl_list *list, __u32 now,
+							 enum fl_side side, __u32 now,
 							 __u32 *ret_id)
 {
-	struct fl_affinity_key who = {.client = p->tuple.saddr, .service_id = fe->service_id};
-	bool affinity = fe->flags & FL_AFFINITY;
 	struct fl_backend *backend;
-	__u64 hash;
 
-	if (affinity) {
-		*ret_id = fl_affinity_get(&who, fe, list, now);
-		if (*ret_id)
-			return fl_backend_get(*ret_id);
-		hash = fl_hash_finish(fl_hash_addr(v6, fl_config.maglev_seed, &p->tuple.saddr));
-	} else {
-		hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.maglev_seed);
-	}
-	*ret_id = fl_list_choose(list, hash);
+	if (fe->flags & FL_AFFINITY)
+		*ret_id = fl_new_sticky(&p->tuple.saddr, fe, side, v6, now);
+	else
+		*ret_id = fl_list_choose(&fe->list[side], fl_hash_tuple(v6, &p->tuple, p->proto,
+									fl_config.maglev_seed));
 	backend = fl_backend_get(*ret_id);
-	if (!*ret_id || !backend || !backend->generation)
-		return NULL;
-	if (affinity)
-		fl_affinity_put(&who, *ret_id, backend->generation, now);
-	return backend;
+	return *ret_id && backend && backend->generation ? backend : NULL;
 }
 
 enum fl_source {
@@ -144,70 +163,66 @@ static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const 
 	return v->action == FL_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
 }
 
-/* Record the flow p->tuple -> v->to in both directions. Returns why that could not be, or
- * FL_REASON_NONE. */
-static __always_inline enum fl_reason fl_new_entries(bool v6, const struct fl_packet *p,
-						     struct fl_verdict *v,
-						     const struct fl_tuple6 *reply, bool masquerade,
-						     __u32 backend, __u16 generation, __u64 hash,
-						     __u32 now)
-{
-	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
-	struct fl_flow_slot original = {}, answer = {};
-	struct fl_flow_head *head, *reply_head;
-	struct fl_tuple6 back;
-	__u8 reply_flags;
-
-	head = fl_flow_new(v6, hash, now, &original);
-	if (!head)
-		return FL_REASON_FLOW_TABLE_FULL;
-	reply_head = fl_flow_new(v6, reply_hash, now, &answer);
-	if (!reply_head) {
-		fl_flow_publish(head, &original, FL_FLOW_FREE);
-		return FL_REASON_FLOW_TABLE_FULL;
-	}
-	fl_tuple_reverse(&p->tuple, &back);
-	reply_flags = FL_FLOW_IS_REPLY;
-	if (masquerade)
-		reply_flags |= FL_FLOW_SNAT;
-	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
-		reply_flags |= FL_FLOW_TO_STACK; /* the stack would drop a source that is its own
-						    address */
-	fl_flow_fill(v6, head, &answer, &p->tuple, &v->to, p->proto,
-		     masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
-	fl_flow_fill(v6, reply_head, &original, reply, &back, p->proto, reply_flags, now);
-	head->packets = 1;
-	head->bytes = p->len;
-	head->backend = backend;
-	head->backend_generation = generation;
-	reply_head->backend = backend;
-	reply_head->backend_generation = generation;
-	if (masquerade) {
-		head->next_hop = v->hop.index;
-		head->next_hop_generation = v->hop.generation;
-	}
-	fl_flow_publish(reply_head, &answer, FL_FLOW_NEW);
-	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, answer.slot)
-		 : fl_flow_alone4(reply, p->proto, reply_hash, answer.slot))) {
-		__u32 word = READ_ONCE(reply_head->word);
-
-		/* another processor has given this source port away since it was found free */
-		if (fl_flow_generation(word) == fl_flow_generation(answer.word))
-			fl_flow_free(reply_head, word);
-		fl_flow_publish(head, &original, FL_FLOW_FREE);
-		return FL_REASON_NO_SOURCE_PORT;
-	}
-	fl_flow_publish(head, &original, FL_FLOW_NEW);
-	fl_count(FL_COUNTER_FLOW_NEW);
-	return FL_REASON_NONE;
-}
-
 /* What a new flow is to be, besides v->to. */
 struct fl_new {
 	__u32 backend; /* id; 0: none of ours */
 	__u16 generation;
 	bool masquerade;
 };
+
+/* Record the flow p->tuple -> v->to in both directions, in two entries. Returns why that could not
+ * be, or FL_REASON_NONE. */
+static __always_inline enum fl_reason
+fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
+	       const struct fl_tuple6 *reply, const struct fl_new *new, __u64 hash, __u32 now)
+{
+	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
+	struct fl_flow_head *head, *reply_head;
+	__u32 slot = 0, reply_slot = 0;
+	__u8 reply_flags;
+
+	head = fl_flow_new(v6, hash, now, &slot);
+	if (!head)
+		return FL_REASON_FLOW_TABLE_FULL;
+	reply_head = fl_flow_new(v6, reply_hash, now, &reply_slot);
+	if (!reply_head) {
+		fl_flow_publish(head, FL_FLOW_FREE);
+		return FL_REASON_FLOW_TABLE_FULL;
+	}
+	reply_flags = FL_FLOW_IS_REPLY;
+	if (new->masquerade)
+		reply_flags |= FL_FLOW_SNAT;
+	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
+		reply_flags |= FL_FLOW_TO_STACK; /* the stack would drop a source that is its own
+						    address */
+	fl_flow_fill(v6, head, reply_slot, reply_head, &p->tuple, &v->to, p->proto,
+		     new->masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
+	fl_flow_fill(v6, reply_head, slot, head, reply, &p->tuple, p->proto, reply_flags, now);
+	head->packets = 1;
+	head->bytes = p->len;
+	head->backend = new->backend;
+	head->backend_generation = new->generation;
+	reply_head->backend = new->backend;
+	reply_head->backend_generation = new->generation;
+	if (new->masquerade) {
+		head->next_hop = v->hop.index;
+		head->next_hop_generation = v->hop.generation;
+	}
+	fl_flow_publish(reply_head, FL_FLOW_NEW);
+	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, reply_slot)
+		 : fl_flow_alone4(reply, p->proto, reply_hash, reply_slot))) {
+		__u32 word = READ_ONCE(reply_head->word);
+
+		/* another processor has given this source port away since it was found free */
+		if (fl_flow_generation(word) == head->twin_generation)
+			fl_flow_free(reply_head, word);
+		fl_flow_publish(head, FL_FLOW_FREE);
+		return FL_REASON_NO_SOURCE_PORT;
+	}
+	fl_flow_publish(head, FL_FLOW_NEW);
+	fl_count(FL_COUNTER_FLOW_NEW);
+	return FL_REASON_NONE;
+}
 
 /* A flow through a frontend: v->to, all but the source port, and the backend. False: *v says why
  * there is none. */
@@ -218,7 +233,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 	enum fl_client client = FL_CLIENT_OUTSIDE;
 	enum fl_source source;
 	struct fl_backend *backend;
-	const struct fl_list *list;
+	enum fl_side side;
 	__u32 verdict;
 
 	/* never from a wire: our own address */
@@ -231,13 +246,8 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
 		return false;
 	}
-	if (client == FL_CLIENT_OUTSIDE) {
-		verdict = fe->verdict[FL_SIDE_EXTERNAL];
-		list = &fe->list[FL_SIDE_EXTERNAL];
-	} else {
-		verdict = fe->verdict[FL_SIDE_INTERNAL];
-		list = &fe->list[FL_SIDE_INTERNAL];
-	}
+	side = client == FL_CLIENT_OUTSIDE ? FL_SIDE_EXTERNAL : FL_SIDE_INTERNAL;
+	verdict = fe->verdict[side];
 	if (verdict == FL_VERDICT_DROP) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
 		return false;
@@ -250,7 +260,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		fl_verdict_set(v, FL_DROP, FL_REASON_NEW_FLOW_RATE);
 		return false;
 	}
-	backend = fl_new_backend(v6, p, fe, list, now, &ret_new->backend);
+	backend = fl_new_backend(v6, p, fe, side, now, &ret_new->backend);
 	if (!backend) {
 		fl_verdict_set(v, FL_DROP, FL_REASON_NO_BACKEND);
 		return false;
@@ -299,8 +309,7 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		return;
 	}
 	v->to.sport = reply.dport;
-	reason = fl_new_entries(v6, p, v, &reply, new.masquerade, new.backend, new.generation, hash,
-				now);
+	reason = fl_new_entries(v6, p, v, &reply, &new, hash, now);
 	if (reason) {
 		fl_verdict_set(v, failed, reason);
 		return;

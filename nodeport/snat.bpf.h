@@ -10,21 +10,35 @@
 
 #define FL_SNAT_PROBES 128
 
-/*
- * Global functions are verified once by themselves, so a loop around them costs the verifier
- * little; that is why they are not static.
- */
-__u32 fl_snat_port(__u32 index);
-/* The index-th port of those we may use, host byte order; 0 beyond the last. */
-__noinline __u32 fl_snat_port(__u32 index)
+/* The index-th port of those we may use, network byte order; 0 beyond the last. */
+static __always_inline __be16 fl_snat_port(__u32 index)
 {
+	__u32 port = 0, begin = 0;
+
 #pragma unroll
 	for (int i = 0; i < FL_PORT_RANGES; i++) {
-		if (index < fl_config.snat[i].count)
-			return fl_config.snat[i].first + index;
-		index -= fl_config.snat[i].count;
+		__u32 at = index - begin;
+
+		if (at < fl_config.snat[i].count)
+			port = fl_config.snat[i].first + at;
+		begin += fl_config.snat[i].count;
 	}
-	return 0;
+	return bpf_htons(fl_forget(port, index));
+}
+
+/* The same as a global function, which is verified once by itself: a loop around it costs the
+ * verifier little. */
+__u32 fl_snat_port_far(__u32 index);
+
+__noinline __u32 fl_snat_port_far(__u32 index)
+{
+	return fl_snat_port(index);
+}
+
+/* Where among them to look first. */
+static __always_inline __u32 fl_snat_index(__u64 hash)
+{
+	return (hash >> 32) * fl_config.snat_ports >> 32;
 }
 
 /*
@@ -98,36 +112,32 @@ __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 {
 	if (!key || fl_snat_taken(true, key, proto_flags))
 		return 0;
-	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_socket(ctx, true, key, proto_flags));
+	return !(proto_flags >> 8 & FL_SNAT_SOCKETS &&
+		 fl_snat_socket(ctx, true, key, proto_flags));
 }
 
 static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key,
 					  __u32 proto_flags, __u64 hash)
 {
-	__u32 total = fl_config.snat_ports, index;
+	__u32 total = fl_config.snat_ports, index = fl_snat_index(hash);
 
-	if (proto_flags >> 8 & FL_SNAT_KEEP &&
-	    (v6 ? fl_snat_free6(ctx, key, proto_flags) : fl_snat_free4(ctx, key, proto_flags)))
-		return 1;
 	if (!total)
 		return 0;
-	index = (hash >> 32) * total >> 32;
 	for (int i = 0; i < FL_SNAT_PROBES; i++) {
-		key->dport = bpf_htons(fl_snat_port(index));
-		if (v6 ? fl_snat_free6(ctx, key, proto_flags)
-		       : fl_snat_free4(ctx, key, proto_flags))
-			return 1;
 		if (total <= FL_SNAT_PROBES) {
 			index = (index + 1) % total;
 		} else {
 			hash = fl_hash_round(hash, i);
-			index = (hash >> 32) * total >> 32;
+			index = fl_snat_index(hash);
 		}
+		key->dport = fl_snat_port_far(index);
+		if (v6 ? fl_snat_free6(ctx, key, proto_flags)
+		       : fl_snat_free4(ctx, key, proto_flags))
+			return 1;
 	}
 	return 0;
 }
 
-/* Fill in key->dport, the port that replies will come to. 0: none is free. */
 int fl_snat_search4(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash);
 int fl_snat_search6(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_flags, __u64 hash);
 
@@ -141,11 +151,17 @@ __noinline int fl_snat_search6(fl_ctx *ctx, struct fl_tuple6 *key, __u32 proto_f
 	return key ? fl_snat_search(ctx, true, key, proto_flags, hash) : 0;
 }
 
+/* Fill in key->dport, the port that replies will come to. False: none is free. */
 static __always_inline bool fl_snat_choose(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u8 proto,
 					   __u64 hash, __u32 flags)
 {
 	__u32 proto_flags = proto | flags << 8;
 
+	if (!(flags & FL_SNAT_KEEP))
+		key->dport = fl_snat_port(fl_snat_index(hash));
+	if (likely(key->dport) && likely(v6 ? fl_snat_free6(ctx, key, proto_flags)
+					    : fl_snat_free4(ctx, key, proto_flags)))
+		return true;
 	return v6 ? fl_snat_search6(ctx, key, proto_flags, hash)
 		  : fl_snat_search4(ctx, key, proto_flags, hash);
 }

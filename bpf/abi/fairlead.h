@@ -409,6 +409,16 @@ enum fl_timeout {
 	FL_TIMEOUTS,
 };
 
+/* Which of them a live flow waits for. */
+static __always_inline enum fl_timeout fl_timeout_of(_Bool udp, __u32 state)
+{
+	if (udp)
+		return state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC : FL_TIMEOUT_UDP_ESTABLISHED;
+	if (state == FL_FLOW_ESTABLISHED)
+		return FL_TIMEOUT_TCP_ESTABLISHED;
+	return state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING : FL_TIMEOUT_TCP_EMBRYONIC;
+}
+
 /* The .rodata of every datapath program: constants to the verifier, set before load. */
 struct fl_config {
 	__u64 flow_seed[2];
@@ -417,6 +427,7 @@ struct fl_config {
 	__u32 flow4_mask; /* number of buckets - 1 */
 	__u32 flow6_mask;
 	__u32 timeout[FL_TIMEOUTS]; /* jiffies */
+	__u32 state_timeout[16];    /* the same by FL_STATE_TIMEOUT, fl_config_spread_timeouts() */
 	__u32 hz;		    /* jiffies per second */
 	__u32 next_hop_ttl;	    /* jiffies */
 	__u32 new_flow_rate;	    /* per CPU and second; 0 = no limit */
@@ -441,6 +452,18 @@ struct fl_config {
 	struct fl_addr node_addr4, node_addr6;
 };
 
+/* Index of fl_config.state_timeout. Of TCP (6) the low bit is clear, of UDP (17) set. */
+#define FL_STATE_TIMEOUT(proto, state) (((proto)&1) << 3 | ((state)&7))
+
+static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
+{
+	for (__u32 udp = 0; udp < 2; udp++)
+		for (__u32 state = 0; state < 8; state++)
+			config->state_timeout[FL_STATE_TIMEOUT(udp, state)] =
+				state < FL_FLOW_NEW ? 0xffffffffU /* no flow, never over */
+						    : config->timeout[fl_timeout_of(udp, state)];
+}
+
 /* clang-format off */
 #define FL_MAP_NAMES(X) \
 	X(frontends) X(backends) X(lines) X(ranges) X(affinity) X(members) X(local) \
@@ -450,6 +473,7 @@ struct fl_config {
 
 #define FL_NEXT_HOPS 4096 /* a power of two */
 
+_Static_assert(FL_FLOW_STATES <= 8, "abi");
 _Static_assert(sizeof(struct fl_frontend_key) == 20, "abi");
 _Static_assert(sizeof(struct fl_frontend) == 48, "abi");
 _Static_assert(sizeof(struct fl_backend) == 32, "abi");

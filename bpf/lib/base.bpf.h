@@ -51,6 +51,13 @@ static __always_inline __u64 fl_forget(__u64 value, __u64 unknown)
 	return value;
 }
 
+/* Keep the compiler from making a branch of arithmetic that was written to do without. */
+static __always_inline __s64 fl_opaque(__s64 value)
+{
+	asm volatile("" : "+r"(value));
+	return value;
+}
+
 static __always_inline __u32 fl_now(void)
 {
 	return (__u32)bpf_jiffies64();

@@ -60,6 +60,7 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 
 		c.timeout[i] = to_jiffies((uint64_t)s * 1000, dp->hz);
 	}
+	fl_config_spread_timeouts(&c);
 	c.next_hop_ttl = to_jiffies(ttl_ms, dp->hz);
 	c.host_netns = fl_netns_cookie();
 	c.flow4_mask = fl_dp_map_size(dp, FL_MAP_flows4) - 1;

@@ -122,6 +122,7 @@ static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
 	default:
 		break;
 	}
+	fl_config_spread_timeouts(&c);
 	for (int i = 0; i < FL_PORT_RANGES; i++)
 		c.snat_ports += c.snat[i].count;
 	return c;
