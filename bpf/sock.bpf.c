@@ -304,6 +304,20 @@ static __always_inline int inward(struct bpf_sock_addr *ctx, bool v6)
 	return 1;
 }
 
+/* Remember which ports of the node have sockets, for whoever looks for a free one. */
+static __always_inline int bound(struct bpf_sock *ctx)
+{
+	__u32 proto = ctx->protocol, port = ctx->src_port & 0xffff, at = FL_BOUND_WORD(proto, port);
+	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at), bit = 1ULL << (port & 63);
+
+	if (!word || (proto != IPPROTO_TCP && proto != IPPROTO_UDP) || READ_ONCE(*word) & bit)
+		return 1;
+	/* kernels that do not tell us our namespace let all of them count */
+	if (!fl_config.host_netns || bpf_get_netns_cookie(ctx) == fl_config.host_netns)
+		__sync_fetch_and_or(word, bit);
+	return 1;
+}
+
 SEC("cgroup/connect4")
 int fl_connect4(struct bpf_sock_addr *ctx)
 {
@@ -350,6 +364,18 @@ SEC("cgroup/getpeername6")
 int fl_getpeername6(struct bpf_sock_addr *ctx)
 {
 	return inward(ctx, true);
+}
+
+SEC("cgroup/post_bind4")
+int fl_post_bind4(struct bpf_sock *ctx)
+{
+	return bound(ctx);
+}
+
+SEC("cgroup/post_bind6")
+int fl_post_bind6(struct bpf_sock *ctx)
+{
+	return bound(ctx);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -195,8 +195,9 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 		r = fl_dp_attach_cgroup(agent->dp, err);
 	if (r)
 		return r;
+	fl_agent_bound_ports(agent);
 	if (*fl_dp_cgroup(agent->dp))
-		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername",
+		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername, bind",
 			    fl_dp_cgroup(agent->dp));
 	fl_agent_net_update(agent);
 	return 0;

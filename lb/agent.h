@@ -119,6 +119,8 @@ void fl_agent_tell(struct fl_strings *told, const struct fl_strings *now);
 
 /* agent_mend.c: once a second, what somebody removed is put back */
 void fl_agent_mend(struct fl_agent *agent);
+/* Let the datapath know which ports have sockets, if the hooks see every bind(). */
+void fl_agent_bound_ports(struct fl_agent *agent);
 
 /* agent_status.c: what the API shows of the agent itself */
 void fl_agent_status(struct fl_api_status *ret_status, void *arg);

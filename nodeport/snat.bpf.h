@@ -58,6 +58,18 @@ static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, _
 	return 0;
 }
 
+/* Whether a socket of this node may have this port. Looking for one costs more than all the rest
+ * of choosing a port. */
+static __always_inline bool fl_snat_bound(__u8 proto, __be16 port)
+{
+	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port);
+	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at);
+	struct fl_meta *meta = fl_meta_get();
+
+	return !word || !meta || !READ_ONCE(meta->bound_ports_complete) ||
+	       READ_ONCE(*word) >> (host_port & 63) & 1;
+}
+
 /* Whether a socket of this node would get packets with this key: from the backend to our address
  * and port. */
 static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key,
@@ -104,7 +116,7 @@ __noinline int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 {
 	if (!key || fl_snat_taken(false, key, proto_flags))
 		return 0;
-	return !(proto_flags >> 8 & FL_SNAT_SOCKETS &&
+	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_bound(proto_flags, key->dport) &&
 		 fl_snat_socket(ctx, false, key, proto_flags));
 }
 
@@ -112,7 +124,7 @@ __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 {
 	if (!key || fl_snat_taken(true, key, proto_flags))
 		return 0;
-	return !(proto_flags >> 8 & FL_SNAT_SOCKETS &&
+	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_bound(proto_flags, key->dport) &&
 		 fl_snat_socket(ctx, true, key, proto_flags));
 }
 

@@ -322,6 +322,16 @@ struct fl_socket_peer {
 	__u32 backend;
 };
 
+/*
+ * Elements of array fl_bound_ports: a bit for each port of TCP, then of UDP, that a socket of the
+ * node's network namespace was ever bound to. The bind hooks set them, and the agent for sockets
+ * that were there before; while fl_meta.bound_ports_complete, no socket has a port whose bit is
+ * clear, but for those in ip_local_port_range, which need no bind(). Index by FL_BOUND_WORD, bit
+ * port % 64; of TCP (6) the low bit is clear, of UDP (17) set.
+ */
+#define FL_BOUND_WORDS (2 * 65536 / 64)
+#define FL_BOUND_WORD(proto, port) (((proto)&1) << 10 | (port) >> 6)
+
 /* ---- what can happen ------------------------------------------------------------------------- */
 
 /*
@@ -391,7 +401,7 @@ struct fl_meta {
 	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
 	__u64 revision;	      /* of the last complete sync */
 	__u32 overflow_half;  /* of struct fl_overflow, 0 or 1: the one to read */
-	__u32 pad;
+	__u32 bound_ports_complete; /* written by the agent; 0: sockets have to be looked for */
 };
 
 struct fl_port_range {
@@ -468,7 +478,7 @@ static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
 #define FL_MAP_NAMES(X) \
 	X(frontends) X(backends) X(lines) X(ranges) X(affinity) X(members) X(local) \
 	X(devices) X(next_hops) X(flows4) X(flows6) X(overflow4) X(overflow6) \
-	X(sockets) X(stats) X(meta)
+	X(bound_ports) X(sockets) X(stats) X(meta)
 /* clang-format on */
 
 #define FL_NEXT_HOPS 4096 /* a power of two */

@@ -29,6 +29,8 @@ static const struct {
 	{"recvmsg6", "fl_recvmsg6", BPF_CGROUP_UDP6_RECVMSG},
 	{"getpeername4", "fl_getpeername4", BPF_CGROUP_INET4_GETPEERNAME},
 	{"getpeername6", "fl_getpeername6", BPF_CGROUP_INET6_GETPEERNAME},
+	{"post_bind4", "fl_post_bind4", BPF_CGROUP_INET4_POST_BIND},
+	{"post_bind6", "fl_post_bind6", BPF_CGROUP_INET6_POST_BIND},
 };
 
 static struct fl_attachment *find(const struct fl_dp *dp, const char *name)

@@ -52,6 +52,7 @@ const struct fl_map_desc fl_map_descs[FL_MAPS] = {
 	MAPPED(flows6, sizeof(struct fl_bucket6)),
 	MAPPED(overflow4, sizeof(struct fl_overflow)),
 	MAPPED(overflow6, sizeof(struct fl_overflow)),
+	MAPPED(bound_ports, sizeof(uint64_t)),
 	MAP(sockets, sizeof(struct fl_socket_key), sizeof(struct fl_socket_peer), LRU),
 	MAP(stats, 4, 8, PERCPU),
 	[FL_MAP_meta] = {.name = "meta",
@@ -177,6 +178,8 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	    maps.n_overflow6 * FL_OVERFLOW_BUCKETS < maps.n_flows6)
 		return fl_err_set(err, -EPROTO,
 				  "the overflow bits in %s are fewer than the buckets need", dir);
+	if (maps.n_bound_ports < FL_BOUND_WORDS)
+		return fl_err_set(err, -EPROTO, "the bits of bound ports in %s are too few", dir);
 	*ret_maps = maps;
 	maps = (struct fl_maps)FL_MAPS_INIT;
 	return 0;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bpf/abi/fairlead.h"
 #include "lb/base/err.h"
@@ -24,9 +25,11 @@ struct fl_maps {
 	struct fl_bucket4 *flows4;
 	struct fl_bucket6 *flows6;
 	struct fl_overflow *overflow4, *overflow6;
+	uint64_t *bound_ports; /* FL_BOUND_WORDS */
 	struct fl_meta *meta;
 	/* number of elements of the mapped arrays; flows: number of buckets, a power of two */
-	size_t n_backends, n_lines, n_next_hops, n_flows4, n_flows6, n_overflow4, n_overflow6;
+	size_t n_backends, n_lines, n_next_hops, n_flows4, n_flows6, n_overflow4, n_overflow6,
+		n_bound_ports;
 };
 
 #define FL_MAPS_INIT                                                                               \
@@ -34,7 +37,8 @@ struct fl_maps {
 		.frontends_fd = -1, .backends_fd = -1, .lines_fd = -1, .ranges_fd = -1,            \
 		.affinity_fd = -1, .members_fd = -1, .local_fd = -1, .devices_fd = -1,             \
 		.next_hops_fd = -1, .flows4_fd = -1, .flows6_fd = -1, .overflow4_fd = -1,          \
-		.overflow6_fd = -1, .sockets_fd = -1, .stats_fd = -1, .meta_fd = -1                \
+		.overflow6_fd = -1, .bound_ports_fd = -1, .sockets_fd = -1, .stats_fd = -1,        \
+		.meta_fd = -1                                                                      \
 	}
 
 /*

@@ -6,7 +6,9 @@
 #include "lb/dp/mountinfo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lb/base/cleanup.h"
 
@@ -85,6 +87,14 @@ void fl_mount_fini(struct fl_mount *mount)
 	free(mount->type);
 	free(mount->source);
 	*mount = (struct fl_mount){0};
+}
+
+bool fl_mount_is_cgroup_root(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	/* every cgroup but the root has this file, the root of a cgroup namespace too */
+	return fd >= 0 && faccessat(fd, "cgroup.type", F_OK, 0) && errno == ENOENT;
 }
 
 int fl_mount_find_cgroup2(char **ret_path, struct fl_err *err)

@@ -24,5 +24,8 @@ void fl_mount_fini(struct fl_mount *mount);
  */
 int fl_mount_find_cgroup2(char **ret_path, struct fl_err *err);
 
+/* Whether this cgroup v2 directory is the hierarchy's root, above all processes. */
+bool fl_mount_is_cgroup_root(const char *path);
+
 /* Whether `path` itself is a mount point whose last mount names that source. */
 bool fl_mount_source_is(const char *path, const char *source);

@@ -29,6 +29,8 @@ static const struct {
 	{"fl_recvmsg6", BPF_CGROUP_UDP6_RECVMSG},
 	{"fl_getpeername4", BPF_CGROUP_INET4_GETPEERNAME},
 	{"fl_getpeername6", BPF_CGROUP_INET6_GETPEERNAME},
+	{"fl_post_bind4", BPF_CGROUP_INET4_POST_BIND},
+	{"fl_post_bind6", BPF_CGROUP_INET6_POST_BIND},
 };
 
 static int move_to(const char *procs, struct fl_err *err)

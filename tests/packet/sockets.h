@@ -9,7 +9,7 @@
 #include "tests/packet/plane.h"
 #include "tests/packet/service.h"
 
-#define HOOKS 8
+#define HOOKS 10
 #define SERVERS 2
 
 /* The hooks of a plane on a cgroup that this process lives in. */

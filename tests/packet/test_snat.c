@@ -213,6 +213,39 @@ static void test_ports_of_sockets_are_not_used(void **state)
 	}
 }
 
+/*
+ * Where the bind hooks see every socket, only ports they have seen are looked at: a socket on one
+ * of those keeps it, one that they have not seen is not looked for.
+ */
+static void test_only_bound_ports_are_looked_at(void **state)
+{
+	for (int k = 0; k < KINDS; k++)
+		for (int seen_by_hook = 0; seen_by_hook < 2; seen_by_hook++) {
+			const struct scene scene = scene_of(&kinds[k], AT_TX);
+			struct plane *p = SMALL(state);
+			const struct fl_port_range *range = &p->config.snat[0];
+			struct fl_ip ours = addr(scene.family, AT_EXT0, 1);
+			struct frontend fe[SCENE_FRONTENDS];
+			bool seen[65536] = {false};
+			uint16_t port = range->first;
+			int fd = bind_socket(&kinds[k], &ours, port);
+
+			plane_reset(p);
+			scene_set(p, &scene, fe);
+			p->maps.meta->bound_ports_complete = 1;
+			if (seen_by_hook)
+				p->maps.bound_ports[FL_BOUND_WORD(scene.proto, port)] |=
+					1ULL << (port & 63);
+			/* of a port without a socket the bit says nothing */
+			p->maps.bound_ports[FL_BOUND_WORD(scene.proto, port + 1)] |=
+				1ULL << ((port + 1) & 63);
+			exhaust(p, &kinds[k], &fe[0], 1, seen);
+			assert_int_equal(seen[port], !seen_by_hook);
+			assert_true(seen[port + 1]);
+			close(fd);
+		}
+}
+
 /* A local backend's client keeps its own address, so sockets of this node are nothing to it. */
 static void test_unmasqueraded_flows_ignore_sockets(void **state)
 {
@@ -242,6 +275,7 @@ int snat_tests(struct world *world)
 		cmocka_unit_test(test_collisions_get_other_ports),
 		cmocka_unit_test(test_first_candidate_is_the_same_again),
 		cmocka_unit_test(test_ports_of_sockets_are_not_used),
+		cmocka_unit_test(test_only_bound_ports_are_looked_at),
 		cmocka_unit_test(test_unmasqueraded_flows_ignore_sockets),
 	};
 

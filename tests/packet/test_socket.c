@@ -150,6 +150,55 @@ static void test_localhost_of_a_pod_is_its_own(void **state)
 	}
 }
 
+static bool bound_bit(const struct plane *p, uint8_t proto, uint16_t port)
+{
+	return p->maps.bound_ports[FL_BOUND_WORD(proto, port)] >> (port & 63) & 1;
+}
+
+/* A socket on a port of any address; -1: the port was not to be had. */
+static int bind_any(const struct variant *v, uint16_t port)
+{
+	struct fl_ip any = {0};
+	union sockaddr_any sa;
+	socklen_t len;
+	int fd = client_socket(&v->kind, v->mapped);
+
+	if (v->kind.family == FL_IPV4)
+		any.b[10] = any.b[11] = 0xff;
+	len = to_sockaddr(&any, port, v->mapped, &sa);
+	return bind(fd, &sa.sa, len) ? -1 : fd;
+}
+
+/* Ports that sockets of this namespace get are remembered, those of other namespaces are not. */
+static void test_bound_ports_are_remembered(void **state)
+{
+	struct plane *p = USUAL(state);
+	int status;
+	pid_t pid;
+
+	for (size_t i = 0; i < N(variants); i++) {
+		uint8_t proto = variants[i].kind.proto;
+		uint16_t port = (uint16_t)(20000 + 7 * i);
+		int fd;
+
+		plane_reset(p);
+		fd = bind_any(&variants[i], port);
+		assert_true(fd >= 0);
+		close(fd);
+		assert_true(bound_bit(p, proto, port));
+		assert_false(bound_bit(p, proto ^ IPPROTO_TCP ^ IPPROTO_UDP, port));
+		for (int n = -3; n <= 3; n++)
+			assert_int_equal(bound_bit(p, proto, (uint16_t)(port + n)), !n);
+		pid = fork();
+		if (!pid)
+			_exit(unshare(CLONE_NEWNET) ||
+			      bind_any(&variants[i], (uint16_t)(port + 1)) < 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_false(bound_bit(p, proto, (uint16_t)(port + 1)));
+	}
+}
+
 struct outcome {
 	const char *what;
 	uint16_t port;
@@ -259,6 +308,7 @@ int socket_tests(struct world *world)
 		cmocka_unit_test(test_affinity),
 		cmocka_unit_test(test_node_port_on_localhost),
 		cmocka_unit_test(test_localhost_of_a_pod_is_its_own),
+		cmocka_unit_test(test_bound_ports_are_remembered),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_source_ranges),
 		cmocka_unit_test(test_others_are_left_alone),

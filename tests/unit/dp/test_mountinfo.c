@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Lines of /proc/self/mountinfo as proc(5) describes them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "lb/dp/mountinfo.h"
@@ -57,6 +61,24 @@ static void test_short_lines_are_refused(void **state)
 		assert_int_equal(fl_mount_parse(lines[i], &m), -EINVAL);
 }
 
+static void test_only_the_root_cgroup_has_no_type(void **state)
+{
+	char dir[] = "/tmp/fairlead-cgroup-XXXXXX", file[64];
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/cgroup.type", dir);
+	assert_true(fl_mount_is_cgroup_root(dir));
+	fd = creat(file, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_false(fl_mount_is_cgroup_root(dir));
+	assert_false(fl_mount_is_cgroup_root(file));
+	unlink(file);
+	rmdir(dir);
+	assert_false(fl_mount_is_cgroup_root(dir));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -64,6 +86,7 @@ int main(void)
 		cmocka_unit_test(test_escapes_are_undone),
 		cmocka_unit_test(test_a_source_may_be_empty),
 		cmocka_unit_test(test_short_lines_are_refused),
+		cmocka_unit_test(test_only_the_root_cgroup_has_no_type),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
