@@ -100,8 +100,9 @@ static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
 {
 	struct fl_affinity *record = bpf_map_lookup_elem(&fl_affinity, key);
 	struct fl_member_key member = {.list_id = list->id};
+	__u32 ahead = fl_config.hz; /* of our clock another CPU's may be */
 
-	if (!record || now - record->last > fe->affinity_timeout)
+	if (!record || now - record->last + ahead > fe->affinity_timeout + ahead)
 		return 0;
 	member.backend = record->backend;
 	if (!fl_backend_is(fl_backend_get(record->backend), record->generation) ||

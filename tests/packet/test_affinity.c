@@ -147,6 +147,10 @@ static void test_timeout_runs_from_the_last_new_flow(void **state)
 		assert_true(record_get(p, &scene, 10, &record));
 		assert_int_equal(record.last, then);
 
+		/* written by a processor whose clock is a tick ahead */
+		record_set(p, &scene, 10, chosen, plane_now(p) + 2);
+		assert_int_equal(connect_from(p, &scene, &fe[0], 10, 4002), chosen);
+
 		/* too late: chosen afresh, and recorded */
 		record_set(p, &scene, 10, chosen, plane_now(p) - timeout - p->config.hz);
 		assert_int_equal(connect_from(p, &scene, &fe[0], 10, 4001), natural);
