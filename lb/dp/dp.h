@@ -66,6 +66,8 @@ struct fl_maps *fl_dp_maps(struct fl_dp *dp);		      /* borrowed, as long as dp 
 uint32_t fl_dp_hz(const struct fl_dp *dp);		      /* jiffies per second */
 const struct fl_config *fl_dp_config(const struct fl_dp *dp); /* as the programs were loaded with */
 bool fl_dp_adopted(const struct fl_dp *dp);		      /* the maps were there already */
+/* There was a datapath of which somebody had removed maps; its flows are lost. */
+bool fl_dp_found_remains(const struct fl_dp *dp);
 uint64_t fl_dp_now(
 	struct fl_dp *dp); /* jiffies, by program fl_clock; also refreshes fl_meta. 0 if it fails */
 /* A loaded program by its name in the objects ("fl_xdp", ...), or -ENOENT. Borrowed. */

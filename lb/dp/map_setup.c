@@ -62,6 +62,7 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 	if (r == -ENOENT) {
 		if (err)
 			err->text[0] = '\0';
+		dp->remains = true;
 		return fl_bpffs_each(&dp->fs, "maps", unpin_one, &dp->fs);
 	}
 	if (r == -EPROTO)

@@ -139,6 +139,31 @@ static bool is_power_of_two(size_t n)
 	return n && !(n & (n - 1));
 }
 
+/* Before any other map is looked at: another layout may well have others. */
+static int check_layout(const char *dir, const struct fl_bpffs *fs, struct fl_err *err)
+{
+	_cleanup_close_ int fd = fl_bpffs_get(fs, "maps", "meta", true);
+	struct fl_meta meta;
+	__u32 zero = 0;
+	int r;
+
+	if (fd == -ENOENT)
+		return fl_err_set(err, fd, "no datapath in %s", dir);
+	if (fd < 0)
+		return fl_err_set(err, fd, "cannot open %s/maps/meta: %s", dir, strerror(-fd));
+	r = fl_map_check(FL_MAP_meta, fd, NULL, err);
+	if (r)
+		return fl_err_wrap(err, r, "%s", dir);
+	if (bpf_map_lookup_elem(fd, &zero, &meta))
+		return fl_err_set(err, -errno, "cannot read %s/maps/meta: %s", dir,
+				  strerror(errno));
+	if (meta.abi_version != FL_ABI_VERSION)
+		return fl_err_set(err, -EPROTO,
+				  "the datapath in %s has ABI version %u, this program needs %u",
+				  dir, meta.abi_version, FL_ABI_VERSION);
+	return 0;
+}
+
 int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps,
 			struct fl_err *err)
 {
@@ -147,6 +172,8 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	int r;
 
 	r = fl_bpffs_open(dir, 0, &fs, err);
+	if (!r)
+		r = check_layout(dir, &fs, err);
 	if (r)
 		return r;
 	for (int i = 0; i < FL_MAPS; i++) {
@@ -167,10 +194,6 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	r = fl_maps_mmap(&maps, writable, err);
 	if (r)
 		return r;
-	if (maps.meta->abi_version != FL_ABI_VERSION)
-		return fl_err_set(err, -EPROTO,
-				  "the datapath in %s has ABI version %u, this program needs %u",
-				  dir, maps.meta->abi_version, FL_ABI_VERSION);
 	if (!is_power_of_two(maps.n_flows4) || !is_power_of_two(maps.n_flows6))
 		return fl_err_set(err, -EPROTO,
 				  "the flow tables in %s have no power of two of buckets", dir);

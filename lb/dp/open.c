@@ -172,6 +172,11 @@ bool fl_dp_adopted(const struct fl_dp *dp)
 	return dp->adopted;
 }
 
+bool fl_dp_found_remains(const struct fl_dp *dp)
+{
+	return dp->remains;
+}
+
 const char *fl_dp_cgroup(const struct fl_dp *dp)
 {
 	return dp->cgroup;

@@ -26,6 +26,7 @@ struct fl_dp {
 	enum fl_dp_mode mode;
 	bool no_tcx;
 	bool adopted;
+	bool remains; /* of a datapath with maps missing were there, and were removed */
 	uint32_t hz;
 	struct fl_config config;
 	int clock_fd; /* borrowed */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What others do to a node, and what a crash leaves: noticed, said, mended."""
+import json
 import os
 import signal
 import subprocess
@@ -123,8 +124,30 @@ def test_maps_of_which_one_is_missing_are_made_anew(own_lab):
     node.place.run(["rm", f"{node.bpffs}/maps/frontends"], check=True)
     assert serves(own_lab)
     node.start()
+    assert "made anew, the flows it had are lost" in node.log()
     assert node.attached() == before and sorted(node.pins()) == pins
     assert node.cli("status").returncode == 0
+    assert serves(own_lab)
+
+
+def test_maps_of_another_layout_are_refused_whatever_they_are(own_lab):
+    """robustness A6: another version may have other maps; what is missing is no sign of damage then."""
+    node = fresh(own_lab)
+    path = f"{node.bpffs}/maps/meta"
+    pins = len(node.pins())
+    node.stop()
+    dump = node.place.run(["bpftool", "-j", "map", "dump", "pinned", path], check=True).stdout
+    meta = [int(byte, 16) for byte in json.loads(dump)[0]["value"]]
+    meta[0] += 1
+    node.place.run(["bpftool", "map", "update", "pinned", path, "key", "0", "0", "0", "0", "value",
+                    *map(str, meta)], check=True)
+    for missing in (0, 1):
+        if missing:
+            node.place.run(["rm", f"{node.bpffs}/maps/frontends"], check=True)
+        node.start(wait=False)
+        assert node.agent.wait(10) == 1
+        assert f"ABI version {meta[0]}, this program needs {meta[0] - 1}" in node.log()
+        assert len(node.pins()) == pins - missing
     assert serves(own_lab)
 
 
