@@ -89,6 +89,9 @@ int bench_fairlead_attach(struct bench_fairlead *fairlead, const char *device, c
 			  const char *addr6, struct fl_err *err);
 /* Sum of a counter (enum fl_reason, enum fl_counter) over the CPUs. */
 uint64_t bench_fairlead_counter(struct bench_fairlead *fairlead, uint32_t counter);
+/* Say what an agent at the root of cgroup v2 says every second: there are no sockets but those that
+ * the bind hooks have seen; here there are none. For the next FL_BOUND_PORTS_S seconds. */
+void bench_fairlead_refresh(struct bench_fairlead *fairlead);
 /* All reasons that are not zero, as members of a JSON object: "\"no-route\":3". */
 void bench_fairlead_reasons(struct bench_fairlead *fairlead, char *ret_text, size_t size);
 

@@ -268,6 +268,7 @@ int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct be
 		.v6 = arena->options.v6,
 	};
 	memcpy(job->dst_mac, arena->mac, 6);
+	bench_fairlead_refresh(&arena->fairlead);
 	before = bench_thread_ns();
 	if (bpf_prog_test_run_opts(bpf_program__fd(arena->wrap->progs.bench_wrap), &opts))
 		return fl_err_set(err, -errno, "%s: test run: %s", names[c], strerror(errno));

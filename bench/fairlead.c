@@ -64,8 +64,6 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 	rc = fl_dp_open(&options, &f.dp, err);
 	if (rc)
 		return rc;
-	/* as an agent has it whose hooks are at the root of cgroup v2; there are no sockets here */
-	fl_dp_maps(f.dp)->meta->bound_ports_complete = 1;
 	sync_options.hz = fl_dp_hz(f.dp);
 	rc = fl_sync_new(fl_dp_maps(f.dp), &sync_options, &f.sync, err);
 	if (!rc) {
@@ -111,6 +109,11 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 		return fl_err_set(err, -errno, "cannot describe device %s: %s", device,
 				  strerror(errno));
 	return 0;
+}
+
+void bench_fairlead_refresh(struct bench_fairlead *f)
+{
+	fl_dp_maps(f->dp)->meta->bound_ports_stamp = (uint32_t)fl_dp_now(f->dp) | 1;
 }
 
 uint64_t bench_fairlead_counter(struct bench_fairlead *f, uint32_t counter)

@@ -178,6 +178,8 @@ static int run(struct node *n, uint64_t flows, uint32_t packets, struct fl_err *
 	memcpy(job->dst_mac, n->l0_mac, 6);
 	arrived = sink->received;
 	translated = sink->translated;
+	if (n->is_fairlead)
+		bench_fairlead_refresh(&n->fairlead);
 	before = bench_thread_ns();
 	if (bpf_prog_test_run_opts(bpf_program__fd(n->veth->progs.bench_generate), &opts))
 		return fl_err_set(err, -errno, "live frames: %s", strerror(errno));

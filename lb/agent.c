@@ -105,7 +105,7 @@ static int make_config(struct fl_agent *agent, struct fl_config *ret_config, str
 	if (fl_node_address(&network, &rules, FL_IPV6, &ip))
 		memcpy(&ret_config->node_addr6, &ip, sizeof(ip));
 	fl_port_span_parse(s->node_port_range, &node_ports); /* was checked with the settings */
-	r = fl_source_ports_read(&node_ports, ret_config->snat, err);
+	r = fl_source_ports_read(&node_ports, ret_config->snat, NULL, err);
 	if (!r)
 		say_source_ports(ret_config->snat);
 	return r;
@@ -142,6 +142,10 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	fl_log_info("datapath in %s: %s, loaded in %.3f s", s->bpffs,
 		    fl_dp_adopted(agent->dp) ? "taken over from an earlier agent" : "new",
 		    seconds_since(t0));
+	if (fl_dp_found_remains(agent->dp))
+		fl_log_warn("maps of an earlier datapath were missing in %s: made anew, the flows "
+			    "it had are lost",
+			    s->bpffs);
 	agent->flows = fl_flow_table_of(maps);
 	memcpy(agent->sweep.timeout, fl_dp_config(agent->dp)->timeout,
 	       sizeof(agent->sweep.timeout));
@@ -190,12 +194,17 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 {
 	int r = fl_agent_net_start(agent, err);
 
-	/* sockets first: what an earlier agent attached elsewhere goes when the devices are done */
-	if (!r)
-		r = fl_dp_attach_cgroup(agent->dp, err);
 	if (r)
 		return r;
-	fl_agent_bound_ports(agent);
+	/* sockets first: what an earlier agent attached elsewhere goes when the devices are done */
+	fl_agent_ports_forget(agent);
+	/* those of sockets that are gone: nothing else clears them */
+	memset(fl_dp_maps(agent->dp)->bound_ports, 0, FL_BOUND_WORDS * sizeof(uint64_t));
+	r = fl_dp_attach_cgroup(agent->dp, err);
+	if (r)
+		return r;
+	if (!agent->settings->once)
+		fl_agent_ports_check(agent);
 	if (*fl_dp_cgroup(agent->dp))
 		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername, bind",
 			    fl_dp_cgroup(agent->dp));
@@ -437,6 +446,7 @@ void fl_agent_stop(struct fl_agent *agent)
 		uv_run(&agent->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&agent->loop);
 	}
+	fl_agent_ports_forget(agent);
 	fl_api_close(&agent->api);
 	fl_agent_status_fini(agent);
 	fl_strings_clear(&agent->doubts);

@@ -51,11 +51,14 @@ struct fl_agent {
 	struct fl_sync_stale *stale; /* reported by the commit under way */
 	size_t n_stale;
 	bool attach_failed;
-	bool net_failed;    /* addresses or devices could not be written */
-	bool socket_failed; /* it was removed and could not be made again */
-	bool pins_failed;   /* they were removed and could not be made again */
-	bool cgroup_failed; /* its programs were lost and could not be attached again */
-	bool pruned;	    /* what earlier agents left on other devices is gone */
+	bool net_failed;	   /* addresses or devices could not be written */
+	bool socket_failed;	   /* it was removed and could not be made again */
+	bool pins_failed;	   /* they were removed and could not be made again */
+	bool cgroup_failed;	   /* its programs were lost and could not be attached again */
+	bool pruned;		   /* what earlier agents left on other devices is gone */
+	uint64_t ports_scanned_ns; /* when sockets were last listed; 0: not since they had to be */
+	bool ports_scan_failed;
+	bool ports_changed; /* others than the programs were loaded with are free now */
 	/* the node */
 	struct fl_watch *watch;
 	struct fl_network network;
@@ -119,8 +122,11 @@ void fl_agent_tell(struct fl_strings *told, const struct fl_strings *now);
 
 /* agent_mend.c: once a second, what somebody removed is put back */
 void fl_agent_mend(struct fl_agent *agent);
-/* Let the datapath know which ports have sockets, if the hooks see every bind(). */
-void fl_agent_bound_ports(struct fl_agent *agent);
+
+/* agent_ports.c: whether the datapath may believe that it knows the ports of all sockets */
+void fl_agent_ports_forget(struct fl_agent *agent);
+/* To be called once a second. */
+void fl_agent_ports_check(struct fl_agent *agent);
 
 /* agent_status.c: what the API shows of the agent itself */
 void fl_agent_status(struct fl_api_status *ret_status, void *arg);

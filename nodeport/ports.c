@@ -139,27 +139,32 @@ int fl_source_ports_make(const struct fl_port_span *exclude, size_t n_exclude,
 }
 
 /* A setting of the kernel as text; "" when it cannot be read. */
-static void read_setting(const char *path, char *ret_text, size_t size)
+static bool read_setting(const char *path, char *ret_text, size_t size)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, ret_text, size - 1);
 
 	ret_text[n > 0 ? n : 0] = '\0';
+	return n >= 0;
 }
 
 int fl_source_ports_read(const struct fl_port_span *node_ports,
-			 struct fl_port_range ret_ranges[static FL_PORT_RANGES], struct fl_err *err)
+			 struct fl_port_range ret_ranges[static FL_PORT_RANGES], bool *ret_known,
+			 struct fl_err *err)
 {
 	struct fl_port_span exclude[MAX_SPANS + 2] = {*node_ports, {32768, 60999}};
 	unsigned int first, last;
 	char text[8192];
 	size_t n = 0;
+	bool known;
 	int r;
 
-	read_setting("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
+	known = read_setting("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
 	if (sscanf(text, "%u %u", &first, &last) == 2 && first <= last && last <= 65535)
 		exclude[1] = (struct fl_port_span){(uint16_t)first, (uint16_t)last};
-	read_setting("/proc/sys/net/ipv4/ip_local_reserved_ports", text, sizeof(text));
+	known &= read_setting("/proc/sys/net/ipv4/ip_local_reserved_ports", text, sizeof(text));
+	if (ret_known)
+		*ret_known = known;
 	r = fl_port_spans_parse(text, exclude + 2, MAX_SPANS, &n);
 	if (r)
 		return fl_err_set(err, r, "cannot understand ip_local_reserved_ports");

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,8 +36,9 @@ int fl_source_ports_make(const struct fl_port_span *exclude, size_t n_exclude,
 
 /*
  * The same for this machine's network namespace: without `node_ports`, ip_local_port_range and
- * ip_local_reserved_ports. Unreadable settings count as the kernel's defaults.
+ * ip_local_reserved_ports. Unreadable settings count as the kernel's defaults; *ret_known (may be
+ * NULL) is then false.
  */
 int fl_source_ports_read(const struct fl_port_span *node_ports,
-			 struct fl_port_range ret_ranges[static FL_PORT_RANGES],
+			 struct fl_port_range ret_ranges[static FL_PORT_RANGES], bool *ret_known,
 			 struct fl_err *err);

@@ -62,11 +62,16 @@ static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, _
  * of choosing a port. */
 static __always_inline bool fl_snat_bound(__u8 proto, __be16 port)
 {
-	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port);
+	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port), stamp, hz, age;
 	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at);
 	struct fl_meta *meta = fl_meta_get();
 
-	return !word || !meta || !READ_ONCE(meta->bound_ports_complete) ||
+	if (!word || !meta)
+		return true;
+	hz = fl_config.hz;
+	stamp = READ_ONCE(meta->bound_ports_stamp);
+	age = fl_now() - stamp + hz; /* another CPU's clock may be ahead */
+	return !stamp || age > (FL_BOUND_PORTS_S + 1) * hz ||
 	       READ_ONCE(*word) >> (host_port & 63) & 1;
 }
 

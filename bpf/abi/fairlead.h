@@ -324,13 +324,14 @@ struct fl_socket_peer {
 
 /*
  * Elements of array fl_bound_ports: a bit for each port of TCP, then of UDP, that a socket of the
- * node's network namespace was ever bound to. The bind hooks set them, and the agent for sockets
- * that were there before; while fl_meta.bound_ports_complete, no socket has a port whose bit is
- * clear, but for those in ip_local_port_range, which need no bind(). Index by FL_BOUND_WORD, bit
- * port % 64; of TCP (6) the low bit is clear, of UDP (17) set.
+ * node's network namespace may be bound to. The bind hooks set them, and the agent for sockets that
+ * the hooks have not seen. While fl_meta.bound_ports_stamp is no more than FL_BOUND_PORTS_S old, a
+ * port of ours whose bit is clear has no socket. Index by FL_BOUND_WORD, bit port % 64; of TCP (6)
+ * the low bit is clear, of UDP (17) set.
  */
 #define FL_BOUND_WORDS (2 * 65536 / 64)
 #define FL_BOUND_WORD(proto, port) (((proto)&1) << 10 | (port) >> 6)
+#define FL_BOUND_PORTS_S 3 /* seconds */
 
 /* ---- what can happen ------------------------------------------------------------------------- */
 
@@ -394,14 +395,15 @@ enum fl_counter {
 /* Element 0 of the mappable array fl_meta: what outlives the agent and changes while running. */
 struct fl_meta {
 	__u32 abi_version;
-	__u32 next_hop_epoch; /* raised by the agent when routes, links or neighbours change */
-	__u64 flow_seed[2];   /* of the flow table's hash; secret, per node */
-	__u64 maglev_seed;    /* of tables and of the choice in them; the same on all nodes */
-	__u64 now_jiffies;    /* written by program fl_clock */
-	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
-	__u64 revision;	      /* of the last complete sync */
-	__u32 overflow_half;  /* of struct fl_overflow, 0 or 1: the one to read */
-	__u32 bound_ports_complete; /* written by the agent; 0: sockets have to be looked for */
+	__u32 next_hop_epoch;	 /* raised by the agent when routes, links or neighbours change */
+	__u64 flow_seed[2];	 /* of the flow table's hash; secret, per node */
+	__u64 maglev_seed;	 /* of tables and of the choice in them; the same on all nodes */
+	__u64 now_jiffies;	 /* written by program fl_clock */
+	__u64 now_ns;		 /* written by program fl_clock: bpf_ktime_get_ns() */
+	__u64 revision;		 /* of the last complete sync */
+	__u32 overflow_half;	 /* of struct fl_overflow, 0 or 1: the one to read */
+	__u32 bound_ports_stamp; /* jiffies of when the agent last saw that fl_bound_ports has all;
+				    0: it has not */
 };
 
 struct fl_port_range {

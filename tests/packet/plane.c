@@ -261,7 +261,7 @@ void plane_reset(struct plane *p)
 			empty(*fl_map_fd(&p->maps, i), &fl_map_descs[i]);
 	memset(p->maps.backends, 0, p->maps.n_backends * sizeof(*p->maps.backends));
 	memset(p->maps.bound_ports, 0, FL_BOUND_WORDS * sizeof(*p->maps.bound_ports));
-	p->maps.meta->bound_ports_complete = 0;
+	p->maps.meta->bound_ports_stamp = 0;
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
 	plane_flows_clear(p);
