@@ -2,13 +2,15 @@
 /*
  * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the
  * same; then more hashes, or where there are few ports all of them in turn. A candidate is refused
- * when a flow or a socket of this node has it towards the same backend.
+ * when a flow or a socket of this node has it towards the same backend. After some of them an
+ * embryonic flow gives its port up, so that a flood of such does not keep all ports for a minute.
  */
 #pragma once
 
 #include "nodeport/verdict.bpf.h"
 
 #define FL_SNAT_PROBES 128
+#define FL_SNAT_PATIENCE 8 /* so many find a free port, or most ports are taken */
 
 /* The index-th port of those we may use, network byte order; 0 beyond the last. */
 static __always_inline __be16 fl_snat_port(__u32 index)
@@ -41,19 +43,52 @@ static __always_inline __u32 fl_snat_index(__u64 hash)
 	return (hash >> 32) * fl_config.snat_ports >> 32;
 }
 
+enum fl_snat_flags {
+	FL_SNAT_KEEP =
+		1 << 0, /* try first the port that is there already: the source keeps its address */
+	FL_SNAT_SOCKETS = 1 << 1,    /* the address is one of ours, so sockets count */
+	FL_SNAT_EVICT_IDLE = 1 << 2, /* embryonic flows that were idle for a second do not count */
+	FL_SNAT_EVICT = 1 << 3,	     /* no embryonic flows count */
+};
+
+/* Take its port from an embryonic flow. False: it is none, or not to be had. */
+static __always_inline bool fl_snat_evict(bool v6, const struct fl_flow_ref *ref, __u32 flags)
+{
+	__u32 state = fl_flow_state(ref->word), twin_word;
+	__s32 idle = fl_now() - ref->head->last_seen;
+	struct fl_flow_head *twin;
+
+	if (state != FL_FLOW_NEW && state != FL_FLOW_REPLIED)
+		return false;
+	if (!(flags & FL_SNAT_EVICT) &&
+	    (!(flags & FL_SNAT_EVICT_IDLE) || idle <= (__s32)fl_config.hz))
+		return false;
+	twin = fl_flow_twin(v6, ref->head, &twin_word);
+	/* not if it has proved itself meanwhile */
+	if (!fl_flow_swap(ref->head, ref->word,
+			  fl_flow_word(fl_flow_generation(ref->word) + 1, FL_FLOW_FREE)))
+		return false;
+	if (twin)
+		fl_flow_free(twin, twin_word);
+	fl_count(FL_COUNTER_FLOW_EVICTED);
+	return true;
+}
+
 /*
  * Whether a flow has this key. What is left of one that is over, or of one whose other direction
- * was lost, goes: it would be found before the new one.
+ * was lost, goes: it would be found before the new one. proto_flags: protocol | enum fl_snat_flags
+ * << 8.
  */
-static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, __u8 proto)
+static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, __u32 proto_flags)
 {
+	__u8 proto = proto_flags;
 	struct fl_flow_ref ref;
 
 	if (!fl_flow_find(v6, key, proto, fl_hash_tuple(v6, key, proto, fl_config.flow_seed[0]),
 			  &ref))
 		return 0;
 	if (!fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
-		return 1;
+		return !fl_snat_evict(v6, &ref, proto_flags >> 8);
 	fl_flow_remove(v6, &ref);
 	return 0;
 }
@@ -107,12 +142,6 @@ static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl
 	return true;
 }
 
-enum fl_snat_flags {
-	FL_SNAT_KEEP =
-		1 << 0, /* try first the port that is there already: the source keeps its address */
-	FL_SNAT_SOCKETS = 1 << 1, /* the address is one of ours, so sockets count */
-};
-
 /* Whether this key may be given to a flow. proto_flags: protocol | enum fl_snat_flags << 8. */
 int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags);
 int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags);
@@ -136,11 +165,16 @@ __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key,
 					  __u32 proto_flags, __u64 hash)
 {
-	__u32 total = fl_config.snat_ports, index = fl_snat_index(hash);
+	__u32 total = fl_config.snat_ports, index = fl_snat_index(hash), flags;
 
 	if (!total)
 		return 0;
 	for (int i = 0; i < FL_SNAT_PROBES; i++) {
+		flags = proto_flags;
+		/* few ports are tried one after the other: first all that are free */
+		if (i >= (total <= FL_SNAT_PROBES ? FL_SNAT_PROBES / 2 : FL_SNAT_PATIENCE))
+			flags |= (i < FL_SNAT_PROBES * 3 / 4 ? FL_SNAT_EVICT_IDLE : FL_SNAT_EVICT)
+				 << 8;
 		if (total <= FL_SNAT_PROBES) {
 			index = (index + 1) % total;
 		} else {
@@ -148,8 +182,7 @@ static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6
 			index = fl_snat_index(hash);
 		}
 		key->dport = fl_snat_port_far(index);
-		if (v6 ? fl_snat_free6(ctx, key, proto_flags)
-		       : fl_snat_free4(ctx, key, proto_flags))
+		if (v6 ? fl_snat_free6(ctx, key, flags) : fl_snat_free4(ctx, key, flags))
 			return 1;
 	}
 	return 0;

@@ -11,7 +11,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Open flows from many clients until one is refused; returns how many there are. */
+/* Both directions get a state. */
+static void set_state(struct plane *p, const struct fl_flow *flow, enum fl_flow_state state)
+{
+	const uint32_t slots[] = {flow->slot, flow->reply_slot};
+
+	for (size_t i = 0; i < N(slots); i++) {
+		struct fl_flow_head *head = plane_head(p, flow->family, slots[i]);
+
+		head->word = (head->word & ~FL_FLOW_STATE_MASK) | state;
+	}
+}
+
+/* Establish flows from many clients until one is refused; returns how many there are. */
 static unsigned int exhaust(struct plane *p, const struct kind *kind, const struct frontend *fe,
 			    unsigned int host, bool seen[65536])
 {
@@ -33,6 +45,7 @@ static unsigned int exhaust(struct plane *p, const struct kind *kind, const stru
 		assert_true(plane_may_use_port(p, flow.source_port));
 		assert_false(seen[flow.source_port]);
 		seen[flow.source_port] = true;
+		set_state(p, &flow, FL_FLOW_ESTABLISHED);
 	}
 	fail_msg("more flows than ports");
 	return 0;
@@ -97,12 +110,51 @@ static void test_expired_flows_give_their_ports_back(void **state)
 		plane_reset(p);
 		scene_set(p, &scene, fe);
 		exhaust(p, &kinds[k], &fe[0], 1, seen);
-		then = plane_now(p) - 61 * p->config.hz;
+		then = plane_now(p) - 86401 * p->config.hz;
 		for (uint32_t slot = 0; slot < SMALL_BUCKETS * FL_FLOW_WAYS; slot++)
 			plane_head(p, scene.family, slot)->last_seen = then;
 		for (uint16_t i = 0; i < 20; i++) {
 			t = talk_begin(p, &scene, &fe[0], 200, (uint16_t)(5000 + i));
 			talk_establish(&t);
+		}
+	}
+}
+
+/*
+ * robustness B1: a flood of flows that never prove themselves takes no port from one that has, and
+ * keeps nobody out for as long as an embryonic flow lives.
+ */
+static void test_floods_do_not_keep_the_ports(void **state)
+{
+	for (int k = 0; k < KINDS; k++) {
+		const struct scene scene = scene_of(&kinds[k], AT_TX);
+		struct plane *p = SMALL(state);
+		struct frontend fe[SCENE_FRONTENDS];
+		struct talk proven[SMALL_PORTS / 2], t;
+
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		for (uint16_t i = 0; i < N(proven); i++) {
+			proven[i] = talk_begin(p, &scene, &fe[0], 10, (uint16_t)(4000 + i));
+			talk_establish(&proven[i]);
+		}
+		for (uint16_t i = 0; i < 4 * SMALL_PORTS; i++) {
+			struct spec s = client_spec(p, scene.family, scene.proto, 11,
+						    (uint16_t)(1000 + i), &fe[0]);
+			struct result r;
+
+			assert_int_equal(xdp(p, &s, &r), XDP_TX);
+		}
+		assert_true(plane_counter(p, FL_COUNTER_FLOW_EVICTED) > 2 * SMALL_PORTS);
+		assert_int_equal(plane_counter(p, FL_REASON_NO_SOURCE_PORT), 0);
+		t = talk_begin(p, &scene, &fe[0], 12, 4000);
+		talk_establish(&t);
+		for (size_t i = 0; i < N(proven); i++) {
+			struct fl_flow flow = expect_flow(p, &proven[i].client);
+
+			assert_int_equal(flow.state, FL_FLOW_ESTABLISHED);
+			assert_int_equal(flow.source_port, proven[i].inner.sport);
+			assert_int_not_equal(flow.source_port, t.inner.sport);
 		}
 	}
 }
@@ -276,6 +328,7 @@ int snat_tests(struct world *world)
 		cmocka_unit_test(test_nearly_all_ports_are_used_before_a_refusal),
 		cmocka_unit_test(test_ports_are_counted_per_backend),
 		cmocka_unit_test(test_expired_flows_give_their_ports_back),
+		cmocka_unit_test(test_floods_do_not_keep_the_ports),
 		cmocka_unit_test(test_collisions_get_other_ports),
 		cmocka_unit_test(test_first_candidate_is_the_same_again),
 		cmocka_unit_test(test_ports_of_sockets_are_not_used),
