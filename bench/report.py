@@ -71,13 +71,13 @@ def print_table(results, out):
         if item["row"] != last:
             last = item["row"]
             out.write(f"\nrow {last}{'-5' if last == 3 else ''}  {TITLES[last]}\n")
-            out.write(f"  {'':<42}{'contender':<16}{'median':>11}  {'min .. max':<25}{'x Fairlead':>11}\n")
+            out.write(f"  {'':<44}{'contender':<16}{'median':>11}  {'min .. max':<25}{'x Fairlead':>11}\n")
             column = None
         spread = f"{human(item['min'])} .. {human(item['max'])}"
         ratio = f"{item['ratio']['median']:.2f}" if "ratio" in item else ""
         head = item["column"] if item["column"] != column else ""
         column = item["column"]
-        out.write(f"  {head:<42}{item['contender']:<16}{human(item['median']):>11}  {spread:<25}{ratio:>11}\n")
+        out.write(f"  {head:<44}{item['contender']:<16}{human(item['median']):>11}  {spread:<25}{ratio:>11}\n")
     for note in results.notes:
         out.write(f"\nnote: {note}\n")
 
