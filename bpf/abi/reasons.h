@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What can happen to a packet or a flow, with its counters: the map fl_stats. */
+#pragma once
+
+/*
+ * One list makes the enum, the token (metric label, JSON) and the text. X(NAME, token, text).
+ * "drop" rows are packets of ours that were not forwarded; "reject" rows were answered by ICMP.
+ */
+#define FL_REASONS(X)                                                                              \
+	X(NONE, "none", "nothing happened")                                                        \
+	X(NO_LOCAL_ENDPOINT, "no-local-endpoint",                                                  \
+	  "traffic policy Local and no endpoint on this node")                                     \
+	X(SOURCE_RANGE, "source-range", "source is not in loadBalancerSourceRanges")               \
+	X(NO_SOURCE_PORT, "no-source-port", "no free source port towards this backend")            \
+	X(FLOW_TABLE_FULL, "flow-table-full", "only established flows in the candidate buckets")   \
+	X(NEW_FLOW_RATE, "new-flow-rate", "new flows above the rate limit of this CPU")            \
+	X(TTL_EXCEEDED, "ttl-exceeded", "TTL or hop limit is used up")                             \
+	X(NO_ROUTE, "no-route", "no route to the backend or client")                               \
+	X(TOO_BIG, "too-big", "packet exceeds the MTU of the way out")                             \
+	X(NO_BACKEND, "no-backend",                                                                \
+	  "the chosen backend is not there (agent and datapath disagree)")                         \
+	X(NO_MASQUERADE_ADDRESS, "no-masquerade-address", "device has no address of this family")  \
+	X(REWRITE_FAILED, "rewrite-failed", "the kernel refused a change of the packet")           \
+	X(REJECT_NO_ENDPOINT, "reject-no-endpoint",                                                \
+	  "the service has no endpoint: port unreachable")                                         \
+	X(REJECT_UNKNOWN_PORT, "reject-unknown-port",                                              \
+	  "no service has this port of a cluster IP: port unreachable")                            \
+	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")
+
+enum fl_reason {
+#define X(name, token, text) FL_REASON_##name,
+	FL_REASONS(X)
+#undef X
+		FL_REASON_MAX,
+};
+
+/* Further counters of the per-CPU array fl_stats, after the reasons. */
+#define FL_COUNTERS(X)                                                                             \
+	X(FLOW_NEW, "flows-created", "flows created")                                              \
+	X(FLOW_EVICTED, "flows-evicted", "embryonic flows evicted by newer ones")                  \
+	X(FLOW_EXPIRED, "flows-expired", "expired flows replaced in place")                        \
+	X(FLOW_RESTEERED, "flows-resteered",                                                       \
+	  "UDP flows given another backend because theirs went")                                   \
+	X(FLOW_RESTARTED, "flows-restarted", "SYN on a closing flow")                              \
+	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
+	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
+	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \
+	X(SOCKET_SEND, "socket-sends", "unconnected sends translated")                             \
+	X(SOCKET_REFUSED, "socket-refused", "connect() or send calls refused")
+
+enum fl_counter {
+	FL_COUNTER_BASE = FL_REASON_MAX - 1,
+#define X(name, token, text) FL_COUNTER_##name,
+	FL_COUNTERS(X)
+#undef X
+		FL_COUNTER_MAX,
+};
+/* map fl_stats: PERCPU_ARRAY of __u64, FL_COUNTER_MAX elements */
