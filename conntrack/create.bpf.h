@@ -75,7 +75,7 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 {
 	void *b = fl_flow_bucket_get(v6, bucket);
 	struct fl_flow_head *head, *twin = NULL;
-	__u32 twin_word = 0, word, rank, kept;
+	__u32 twin_word = 0, word, rank, state, kept;
 	__u64 best;
 
 	if (!b)
@@ -95,6 +95,23 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 		if (twin && rank & FL_RANK_EXPIRED && !fl_flow_expired(v6, head, word, now)) {
 			WRITE_ONCE(head->last_seen, twin->last_seen);
 			return FL_TAKE_AGAIN;
+		}
+	}
+	if (rank == FL_RANK_EMBRYONIC) {
+		state = twin ? fl_flow_state(twin_word) : FL_FLOW_NEW;
+		/* it has just proved itself, in its other direction first */
+		if (state > FL_FLOW_REPLIED) {
+			fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word), state));
+			return FL_TAKE_AGAIN;
+		}
+		/* one that is still being written will be there in a moment */
+		if (!twin && !fl_flow_lone(v6, head))
+			return FL_TAKE_AGAIN;
+		/* the original goes first: it is there that a flow proves itself */
+		if (twin && head->flags & FL_FLOW_IS_REPLY) {
+			if (!fl_flow_free(twin, twin_word))
+				return FL_TAKE_AGAIN;
+			twin = NULL;
 		}
 	}
 	if (!fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_BUSY)))

@@ -324,9 +324,10 @@ static __always_inline bool fl_flow_swap(struct fl_flow_head *head, __u32 from, 
 	return __sync_val_compare_and_swap(&head->word, from, to) == from;
 }
 
-static __always_inline void fl_flow_free(struct fl_flow_head *head, __u32 word)
+/* False: it has changed. */
+static __always_inline bool fl_flow_free(struct fl_flow_head *head, __u32 word)
 {
-	fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE));
+	return fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE));
 }
 
 /* Remove the entry and its twin. */

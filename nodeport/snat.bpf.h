@@ -63,13 +63,15 @@ static __always_inline bool fl_snat_evict(bool v6, const struct fl_flow_ref *ref
 	if (!(flags & FL_SNAT_EVICT) &&
 	    (!(flags & FL_SNAT_EVICT_IDLE) || idle <= (__s32)fl_config.hz))
 		return false;
+	/* none yet: it is still being written, and its packet will leave with this port */
 	twin = fl_flow_twin(v6, ref->head, &twin_word);
-	/* not if it has proved itself meanwhile */
-	if (!fl_flow_swap(ref->head, ref->word,
-			  fl_flow_word(fl_flow_generation(ref->word) + 1, FL_FLOW_FREE)))
+	if (!twin)
 		return false;
-	if (twin)
-		fl_flow_free(twin, twin_word);
+	/* whoever proves itself does so in the original first: not if it has meanwhile */
+	state = fl_flow_state(twin_word);
+	if ((state != FL_FLOW_NEW && state != FL_FLOW_REPLIED) || !fl_flow_free(twin, twin_word))
+		return false;
+	fl_flow_remove(v6, ref);
 	fl_count(FL_COUNTER_FLOW_EVICTED);
 	return true;
 }
@@ -142,24 +144,28 @@ static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl
 	return true;
 }
 
+/* Sockets first: no flow is evicted for a port that one of them has. */
+static __always_inline bool fl_snat_free(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key,
+					 __u32 proto_flags)
+{
+	if (proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_bound(proto_flags, key->dport) &&
+	    fl_snat_socket(ctx, v6, key, proto_flags))
+		return false;
+	return !fl_snat_taken(v6, key, proto_flags);
+}
+
 /* Whether this key may be given to a flow. proto_flags: protocol | enum fl_snat_flags << 8. */
 int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags);
 int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags);
 
 __noinline int fl_snat_free4(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags)
 {
-	if (!key || fl_snat_taken(false, key, proto_flags))
-		return 0;
-	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_bound(proto_flags, key->dport) &&
-		 fl_snat_socket(ctx, false, key, proto_flags));
+	return key && fl_snat_free(ctx, false, key, proto_flags);
 }
 
 __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 proto_flags)
 {
-	if (!key || fl_snat_taken(true, key, proto_flags))
-		return 0;
-	return !(proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_bound(proto_flags, key->dport) &&
-		 fl_snat_socket(ctx, true, key, proto_flags));
+	return key && fl_snat_free(ctx, true, key, proto_flags);
 }
 
 static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key,
@@ -169,12 +175,15 @@ static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6
 
 	if (!total)
 		return 0;
-	for (int i = 0; i < FL_SNAT_PROBES; i++) {
+	/* few ports are tried one after the other, all of them in each round: those that are free,
+	 * those of idle embryonic flows, those of embryonic flows */
+	for (__u32 i = 0; i < (total <= FL_SNAT_PROBES ? 3 * total : FL_SNAT_PROBES); i++) {
+		__u32 idle_from = total <= FL_SNAT_PROBES ? total : FL_SNAT_PATIENCE,
+		      any_from = total <= FL_SNAT_PROBES ? 2 * total : FL_SNAT_PROBES * 3 / 4;
+
 		flags = proto_flags;
-		/* few ports are tried one after the other: first all that are free */
-		if (i >= (total <= FL_SNAT_PROBES ? FL_SNAT_PROBES / 2 : FL_SNAT_PATIENCE))
-			flags |= (i < FL_SNAT_PROBES * 3 / 4 ? FL_SNAT_EVICT_IDLE : FL_SNAT_EVICT)
-				 << 8;
+		if (i >= idle_from)
+			flags |= (i < any_from ? FL_SNAT_EVICT_IDLE : FL_SNAT_EVICT) << 8;
 		if (total <= FL_SNAT_PROBES) {
 			index = (index + 1) % total;
 		} else {

@@ -11,6 +11,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Bind a socket to our address and port; TCP ones listen. Returns its descriptor. */
+static int bind_socket(const struct kind *kind, const struct fl_ip *ip, uint16_t port)
+{
+	int type = kind->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, r;
+	int fd = socket(kind->family == FL_IPV4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+
+	memcpy(&sin.sin_addr, ip->b + 12, 4);
+	memcpy(&sin6.sin6_addr, ip->b, 16);
+	r = kind->family == FL_IPV4 ? bind(fd, (struct sockaddr *)&sin, sizeof(sin))
+				    : bind(fd, (struct sockaddr *)&sin6, sizeof(sin6));
+	if (fd < 0 || r || (kind->proto == IPPROTO_TCP && listen(fd, 1)))
+		fail_msg("cannot bind port %u: %s", port, strerror(errno));
+	return fd;
+}
+
 /* Both directions get a state. */
 static void set_state(struct plane *p, const struct fl_flow *flow, enum fl_flow_state state)
 {
@@ -159,6 +176,75 @@ static void test_floods_do_not_keep_the_ports(void **state)
 	}
 }
 
+/* One port of all is an embryonic flow's: every newcomer gets it, unless a socket has it. */
+static void test_the_one_embryonic_port_is_found(void **state)
+{
+	for (int k = 0; k < KINDS; k++)
+		for (int with_socket = 0; with_socket < 2; with_socket++) {
+			const struct scene scene = scene_of(&kinds[k], AT_TX);
+			struct plane *p = SMALL(state);
+			struct fl_ip ours = addr(scene.family, AT_EXT0, 1);
+			struct frontend fe[SCENE_FRONTENDS];
+			bool seen[65536] = {false};
+			struct talk t;
+			struct fl_flow flow;
+			int fd = -1;
+
+			plane_reset(p);
+			scene_set(p, &scene, fe);
+			t = talk_begin(p, &scene, &fe[0], 10, 999);
+			talk_establish(&t);
+			exhaust(p, &kinds[k], &fe[0], 1, seen);
+			flow = expect_flow(p, &t.client);
+			set_state(p, &flow, FL_FLOW_NEW);
+			if (with_socket)
+				fd = bind_socket(&kinds[k], &ours, flow.source_port);
+			for (uint16_t i = 0; i < 50; i++) {
+				struct spec s = client_spec(p, scene.family, scene.proto, 200,
+							    (uint16_t)(5000 + i), &fe[0]);
+				struct result r;
+
+				assert_int_equal(xdp(p, &s, &r), with_socket ? XDP_DROP : XDP_TX);
+				if (!with_socket)
+					assert_int_equal(expect_flow(p, &s).source_port,
+							 flow.source_port);
+			}
+			if (with_socket) {
+				expect_flow(p, &t.client);
+				close(fd);
+			}
+		}
+}
+
+/* A client proves itself in the original direction; the reply's entry follows a moment later. */
+static void test_half_proven_flows_keep_their_ports(void **state)
+{
+	for (int k = 0; k < KINDS; k++) {
+		const struct scene scene = scene_of(&kinds[k], AT_TX);
+		struct plane *p = SMALL(state);
+		struct frontend fe[SCENE_FRONTENDS];
+		bool seen[65536] = {false};
+		struct fl_flow_head *reply;
+		struct talk t;
+
+		plane_reset(p);
+		scene_set(p, &scene, fe);
+		t = talk_begin(p, &scene, &fe[0], 10, 999);
+		talk_establish(&t);
+		reply = plane_head(p, scene.family, expect_flow(p, &t.client).reply_slot);
+		exhaust(p, &kinds[k], &fe[0], 1, seen);
+		reply->word = (reply->word & ~FL_FLOW_STATE_MASK) | FL_FLOW_REPLIED;
+		for (uint16_t i = 0; i < 50; i++) {
+			struct spec s = client_spec(p, scene.family, scene.proto, 200,
+						    (uint16_t)(5000 + i), &fe[0]);
+			struct result r;
+
+			assert_int_equal(xdp(p, &s, &r), XDP_DROP);
+		}
+		assert_int_equal(expect_flow(p, &t.client).state, FL_FLOW_ESTABLISHED);
+	}
+}
+
 /* The same client port at all frontends of a service, one backend: all of them work. */
 static void test_collisions_get_other_ports(void **state)
 {
@@ -219,23 +305,6 @@ static void test_first_candidate_is_the_same_again(void **state)
 			}
 		}
 	}
-}
-
-/* Bind a socket to our address and port; TCP ones listen. Returns its descriptor. */
-static int bind_socket(const struct kind *kind, const struct fl_ip *ip, uint16_t port)
-{
-	int type = kind->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, r;
-	int fd = socket(kind->family == FL_IPV4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
-	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-
-	memcpy(&sin.sin_addr, ip->b + 12, 4);
-	memcpy(&sin6.sin6_addr, ip->b, 16);
-	r = kind->family == FL_IPV4 ? bind(fd, (struct sockaddr *)&sin, sizeof(sin))
-				    : bind(fd, (struct sockaddr *)&sin6, sizeof(sin6));
-	if (fd < 0 || r || (kind->proto == IPPROTO_TCP && listen(fd, 1)))
-		fail_msg("cannot bind port %u: %s", port, strerror(errno));
-	return fd;
 }
 
 static void test_ports_of_sockets_are_not_used(void **state)
@@ -329,6 +398,8 @@ int snat_tests(struct world *world)
 		cmocka_unit_test(test_ports_are_counted_per_backend),
 		cmocka_unit_test(test_expired_flows_give_their_ports_back),
 		cmocka_unit_test(test_floods_do_not_keep_the_ports),
+		cmocka_unit_test(test_the_one_embryonic_port_is_found),
+		cmocka_unit_test(test_half_proven_flows_keep_their_ports),
 		cmocka_unit_test(test_collisions_get_other_ports),
 		cmocka_unit_test(test_first_candidate_is_the_same_again),
 		cmocka_unit_test(test_ports_of_sockets_are_not_used),
