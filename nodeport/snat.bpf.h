@@ -2,15 +2,13 @@
 /*
  * Source ports. The first candidate is a hash of the tuple, so that a lost flow is rebuilt the
  * same; then more hashes, or where there are few ports all of them in turn. A candidate is refused
- * when a flow or a socket of this node has it towards the same backend. After some of them an
- * embryonic flow gives its port up, so that a flood of such does not keep all ports for a minute.
+ * when a flow or a socket of this node has it towards the same backend.
  */
 #pragma once
 
 #include "nodeport/verdict.bpf.h"
 
 #define FL_SNAT_PROBES 128
-#define FL_SNAT_PATIENCE 8 /* so many find a free port, or most ports are taken */
 
 /* The index-th port of those we may use, network byte order; 0 beyond the last. */
 static __always_inline __be16 fl_snat_port(__u32 index)
@@ -46,35 +44,8 @@ static __always_inline __u32 fl_snat_index(__u64 hash)
 enum fl_snat_flags {
 	FL_SNAT_KEEP =
 		1 << 0, /* try first the port that is there already: the source keeps its address */
-	FL_SNAT_SOCKETS = 1 << 1,    /* the address is one of ours, so sockets count */
-	FL_SNAT_EVICT_IDLE = 1 << 2, /* embryonic flows that were idle for a second do not count */
-	FL_SNAT_EVICT = 1 << 3,	     /* no embryonic flows count */
+	FL_SNAT_SOCKETS = 1 << 1, /* the address is one of ours, so sockets count */
 };
-
-/* Take its port from an embryonic flow. False: it is none, or not to be had. */
-static __always_inline bool fl_snat_evict(bool v6, const struct fl_flow_ref *ref, __u32 flags)
-{
-	__u32 state = fl_flow_state(ref->word), twin_word;
-	__s32 idle = fl_now() - ref->head->last_seen;
-	struct fl_flow_head *twin;
-
-	if (state != FL_FLOW_NEW && state != FL_FLOW_REPLIED)
-		return false;
-	if (!(flags & FL_SNAT_EVICT) &&
-	    (!(flags & FL_SNAT_EVICT_IDLE) || idle <= (__s32)fl_config.hz))
-		return false;
-	/* none yet: it is still being written, and its packet will leave with this port */
-	twin = fl_flow_twin(v6, ref->head, &twin_word);
-	if (!twin)
-		return false;
-	/* whoever proves itself does so in the original first: not if it has meanwhile */
-	state = fl_flow_state(twin_word);
-	if ((state != FL_FLOW_NEW && state != FL_FLOW_REPLIED) || !fl_flow_free(twin, twin_word))
-		return false;
-	fl_flow_remove(v6, ref);
-	fl_count(FL_COUNTER_FLOW_EVICTED);
-	return true;
-}
 
 /*
  * Whether a flow has this key. What is left of one that is over, or of one whose other direction
@@ -90,7 +61,7 @@ static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, _
 			  &ref))
 		return 0;
 	if (!fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
-		return !fl_snat_evict(v6, &ref, proto_flags >> 8);
+		return 1;
 	fl_flow_remove(v6, &ref);
 	return 0;
 }
@@ -144,7 +115,6 @@ static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl
 	return true;
 }
 
-/* Sockets first: no flow is evicted for a port that one of them has. */
 static __always_inline bool fl_snat_free(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key,
 					 __u32 proto_flags)
 {
@@ -171,19 +141,11 @@ __noinline int fl_snat_free6(fl_ctx *ctx, const struct fl_tuple6 *key, __u32 pro
 static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6 *key,
 					  __u32 proto_flags, __u64 hash)
 {
-	__u32 total = fl_config.snat_ports, index = fl_snat_index(hash), flags;
+	__u32 total = fl_config.snat_ports, index = fl_snat_index(hash);
 
 	if (!total)
 		return 0;
-	/* few ports are tried one after the other, all of them in each round: those that are free,
-	 * those of idle embryonic flows, those of embryonic flows */
-	for (__u32 i = 0; i < (total <= FL_SNAT_PROBES ? 3 * total : FL_SNAT_PROBES); i++) {
-		__u32 idle_from = total <= FL_SNAT_PROBES ? total : FL_SNAT_PATIENCE,
-		      any_from = total <= FL_SNAT_PROBES ? 2 * total : FL_SNAT_PROBES * 3 / 4;
-
-		flags = proto_flags;
-		if (i >= idle_from)
-			flags |= (i < any_from ? FL_SNAT_EVICT_IDLE : FL_SNAT_EVICT) << 8;
+	for (int i = 0; i < FL_SNAT_PROBES; i++) {
 		if (total <= FL_SNAT_PROBES) {
 			index = (index + 1) % total;
 		} else {
@@ -191,7 +153,8 @@ static __always_inline int fl_snat_search(fl_ctx *ctx, bool v6, struct fl_tuple6
 			index = fl_snat_index(hash);
 		}
 		key->dport = fl_snat_port_far(index);
-		if (v6 ? fl_snat_free6(ctx, key, flags) : fl_snat_free4(ctx, key, flags))
+		if (v6 ? fl_snat_free6(ctx, key, proto_flags)
+		       : fl_snat_free4(ctx, key, proto_flags))
 			return 1;
 	}
 	return 0;

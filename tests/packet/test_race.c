@@ -183,85 +183,10 @@ static void test_one_source_port_is_not_given_twice(void **state)
 		}
 }
 
-#define NEWCOMERS 400
-#define PROVEN (SMALL_PORTS - 12) /* the newcomers fight for the rest */
-
-/* A thread that sends many frames, as fast as it can. */
-struct crowd {
-	const struct plane *plane;
-	struct frame frames[NEWCOMERS];
-	unsigned int cpu;
-};
-
-static void *send_all(void *arg)
-{
-	struct crowd *crowd = arg;
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(crowd->cpu, &cpus);
-	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-	for (int i = 0; i < NEWCOMERS; i++) {
-		struct xdp_md ctx = {.ingress_ifindex = crowd->plane->net->ifindex[DEV_EXT0],
-				     .data_end = crowd->frames[i].len};
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = crowd->frames[i].b,
-			    .data_size_in = crowd->frames[i].len, .ctx_in = &ctx,
-			    .ctx_size_in = sizeof(ctx));
-
-		bpf_prog_test_run_opts(crowd->plane->prog_fd[PROG_XDP], &opts);
-	}
-	return NULL;
-}
-
-/* Far more newcomers than ports, on two processors: ports go from one embryonic flow to the next,
- * and no flow is left that lost its reply to another but sends on. */
-static void test_ports_change_hands_whole(void **state)
-{
-	static struct crowd crowds[2];
-	struct fl_flow_counts counts;
-
-	for (int round = 0; round < 20 * KINDS; round++) {
-		const struct kind *kind = &kinds[round % KINDS];
-		const struct scene scene = scene_of(kind, AT_TX);
-		struct plane *p = SMALL(state);
-		struct fl_flow_table table = plane_flows(p);
-		struct frontend fe[SCENE_FRONTENDS];
-		pthread_t threads[2];
-
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		for (uint16_t i = 0; i < PROVEN; i++) {
-			struct talk t = talk_begin(p, &scene, &fe[0], 10, (uint16_t)(1000 + i));
-
-			talk_establish(&t);
-		}
-		for (unsigned int c = 0; c < 2; c++) {
-			crowds[c].plane = p;
-			crowds[c].cpu = c;
-			for (uint16_t i = 0; i < NEWCOMERS; i++) {
-				struct spec s = client_spec(p, kind->family, kind->proto, 20 + c,
-							    (uint16_t)(2000 + i), &fe[0]);
-
-				frame_build(&s, &crowds[c].frames[i]);
-			}
-		}
-		for (int c = 0; c < 2; c++)
-			assert_int_equal(pthread_create(&threads[c], NULL, send_all, &crowds[c]),
-					 0);
-		for (int c = 0; c < 2; c++)
-			pthread_join(threads[c], NULL);
-		fl_flow_count(&table, &counts);
-		assert_int_equal(counts.lone, 0);
-		assert_int_equal(counts.flows[kind->family][FL_FLOW_ESTABLISHED], PROVEN);
-		assert_in_range(counts.flows[kind->family][FL_FLOW_NEW], 1, SMALL_PORTS - PROVEN);
-	}
-}
-
 int race_tests(struct world *world)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_source_port_is_not_given_twice),
-		cmocka_unit_test(test_ports_change_hands_whole),
 	};
 
 	return run_topic("two processors", tests, N(tests), world);

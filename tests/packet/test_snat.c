@@ -137,114 +137,6 @@ static void test_expired_flows_give_their_ports_back(void **state)
 	}
 }
 
-/*
- * robustness B1: a flood of flows that never prove themselves takes no port from one that has, and
- * keeps nobody out for as long as an embryonic flow lives.
- */
-static void test_floods_do_not_keep_the_ports(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = SMALL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct talk proven[SMALL_PORTS / 2], t;
-
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		for (uint16_t i = 0; i < N(proven); i++) {
-			proven[i] = talk_begin(p, &scene, &fe[0], 10, (uint16_t)(4000 + i));
-			talk_establish(&proven[i]);
-		}
-		for (uint16_t i = 0; i < 4 * SMALL_PORTS; i++) {
-			struct spec s = client_spec(p, scene.family, scene.proto, 11,
-						    (uint16_t)(1000 + i), &fe[0]);
-			struct result r;
-
-			assert_int_equal(xdp(p, &s, &r), XDP_TX);
-		}
-		assert_true(plane_counter(p, FL_COUNTER_FLOW_EVICTED) > 2 * SMALL_PORTS);
-		assert_int_equal(plane_counter(p, FL_REASON_NO_SOURCE_PORT), 0);
-		t = talk_begin(p, &scene, &fe[0], 12, 4000);
-		talk_establish(&t);
-		for (size_t i = 0; i < N(proven); i++) {
-			struct fl_flow flow = expect_flow(p, &proven[i].client);
-
-			assert_int_equal(flow.state, FL_FLOW_ESTABLISHED);
-			assert_int_equal(flow.source_port, proven[i].inner.sport);
-			assert_int_not_equal(flow.source_port, t.inner.sport);
-		}
-	}
-}
-
-/* One port of all is an embryonic flow's: every newcomer gets it, unless a socket has it. */
-static void test_the_one_embryonic_port_is_found(void **state)
-{
-	for (int k = 0; k < KINDS; k++)
-		for (int with_socket = 0; with_socket < 2; with_socket++) {
-			const struct scene scene = scene_of(&kinds[k], AT_TX);
-			struct plane *p = SMALL(state);
-			struct fl_ip ours = addr(scene.family, AT_EXT0, 1);
-			struct frontend fe[SCENE_FRONTENDS];
-			bool seen[65536] = {false};
-			struct talk t;
-			struct fl_flow flow;
-			int fd = -1;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 999);
-			talk_establish(&t);
-			exhaust(p, &kinds[k], &fe[0], 1, seen);
-			flow = expect_flow(p, &t.client);
-			set_state(p, &flow, FL_FLOW_NEW);
-			if (with_socket)
-				fd = bind_socket(&kinds[k], &ours, flow.source_port);
-			for (uint16_t i = 0; i < 50; i++) {
-				struct spec s = client_spec(p, scene.family, scene.proto, 200,
-							    (uint16_t)(5000 + i), &fe[0]);
-				struct result r;
-
-				assert_int_equal(xdp(p, &s, &r), with_socket ? XDP_DROP : XDP_TX);
-				if (!with_socket)
-					assert_int_equal(expect_flow(p, &s).source_port,
-							 flow.source_port);
-			}
-			if (with_socket) {
-				expect_flow(p, &t.client);
-				close(fd);
-			}
-		}
-}
-
-/* A client proves itself in the original direction; the reply's entry follows a moment later. */
-static void test_half_proven_flows_keep_their_ports(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = SMALL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		bool seen[65536] = {false};
-		struct fl_flow_head *reply;
-		struct talk t;
-
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		t = talk_begin(p, &scene, &fe[0], 10, 999);
-		talk_establish(&t);
-		reply = plane_head(p, scene.family, expect_flow(p, &t.client).reply_slot);
-		exhaust(p, &kinds[k], &fe[0], 1, seen);
-		reply->word = (reply->word & ~FL_FLOW_STATE_MASK) | FL_FLOW_REPLIED;
-		for (uint16_t i = 0; i < 50; i++) {
-			struct spec s = client_spec(p, scene.family, scene.proto, 200,
-						    (uint16_t)(5000 + i), &fe[0]);
-			struct result r;
-
-			assert_int_equal(xdp(p, &s, &r), XDP_DROP);
-		}
-		assert_int_equal(expect_flow(p, &t.client).state, FL_FLOW_ESTABLISHED);
-	}
-}
-
 /* The same client port at all frontends of a service, one backend: all of them work. */
 static void test_collisions_get_other_ports(void **state)
 {
@@ -397,9 +289,6 @@ int snat_tests(struct world *world)
 		cmocka_unit_test(test_nearly_all_ports_are_used_before_a_refusal),
 		cmocka_unit_test(test_ports_are_counted_per_backend),
 		cmocka_unit_test(test_expired_flows_give_their_ports_back),
-		cmocka_unit_test(test_floods_do_not_keep_the_ports),
-		cmocka_unit_test(test_the_one_embryonic_port_is_found),
-		cmocka_unit_test(test_half_proven_flows_keep_their_ports),
 		cmocka_unit_test(test_collisions_get_other_ports),
 		cmocka_unit_test(test_first_candidate_is_the_same_again),
 		cmocka_unit_test(test_ports_of_sockets_are_not_used),
