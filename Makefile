@@ -34,8 +34,7 @@ BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Wn
 	$(if $(filter 1,$(WERROR)),-Werror) -I. -I/usr/include/$(BPF_TRIPLE) -MMD -MP
 
 # ---- what is built ---------------------------------------------------------------------------------
-LIB_SRC := $(sort $(wildcard lb/base/*.c lb/model/*.c lb/maglev/*.c lb/k8s/*.c lb/source/*.c lb/dp/*.c lb/sync/*.c \
-	lb/api/*.c conntrack/*.c nodeport/*.c))
+LIB_SRC := $(sort $(wildcard lb/*/*.c conntrack/*.c nodeport/*.c))
 CLI_SRC := $(sort $(wildcard tools/*.c))
 AGENT_SRC := $(sort $(wildcard lb/*.c))
 BPF_SRC := $(sort $(wildcard bpf/*.bpf.c))

@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lb/agent.h"
+#include "lb/agent/agent.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/model/conflict.h"
-#include "lb/options.h"
+#include "lb/settings/options.h"
 #include "lb/source/manifest.h"
 
 enum exit_status {

@@ -8,7 +8,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/source/manifest_files.h"
-#include "lb/source/read_file.h"
+#include "lb/base/read_file.h"
 
 /* What one reading of a file brought. */
 struct reading {

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The agent's life: read everything, open the datapath, fill the maps, attach, then follow changes.
+ * Maps are filled before programs go live, so that a node that starts never serves a part; programs
+ * of an earlier agent run on until ours take their places.
+ */
+#include "lb/agent/agent.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/base/log.h"
+#include "lb/source/manifest.h"
+#include "nodeport/ports.h"
+
+#define SWEEP_MS 100
+#define SWEEP_SLICES 64 /* the whole table in some 6 seconds */
+#define SLOW_MS 10000	/* try again what failed */
+#define CHECK_MS 1000	/* are all programs still where we put them? */
+#define VERIFY_MS (3600 * 1000)
+
+uint64_t fl_agent_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static double seconds_since(uint64_t ns)
+{
+	return (double)(fl_agent_now_ns() - ns) / 1e9;
+}
+
+static void on_problem(const struct fl_problem *p, void *arg)
+{
+	static const enum fl_log_level levels[] = {
+		[FL_PROBLEM_ERROR] = FL_LOG_ERROR,
+		[FL_PROBLEM_WARNING] = FL_LOG_WARN,
+		[FL_PROBLEM_NOTE] = FL_LOG_DEBUG,
+	};
+
+	_cleanup_free_ char *text = fl_problem_text(p, false);
+
+	if (text)
+		fl_log(levels[p->level], "%s", text);
+}
+
+static int load_objects(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_settings *s = agent->settings;
+	uint64_t t0 = fl_agent_now_ns();
+	int r = fl_store_new(s->node, &agent->store);
+
+	if (r)
+		return fl_err_set(err, r, "out of memory");
+	r = fl_manifest_new((const char *const *)s->manifests.items, s->manifests.n, agent->store,
+			    on_problem, agent, &agent->source, err);
+	if (!r)
+		r = fl_source_load(agent->source, err);
+	if (r)
+		return r;
+	fl_agent_read_node(agent);
+	fl_log_info("read %zu Services and %zu EndpointSlices in %.3f s%s%s",
+		    fl_store_count(agent->store, FL_KIND_SERVICE),
+		    fl_store_count(agent->store, FL_KIND_SLICE), seconds_since(t0),
+		    *agent->plan_options.zone ? ", this node is in zone " : "",
+		    agent->plan_options.zone);
+	if (!fl_store_node(agent->store))
+		fl_log_info("no Node object named %s: no zone, no node addresses known", s->node);
+	return 0;
+}
+
+static void say_source_ports(const struct fl_port_range ranges[FL_PORT_RANGES])
+{
+	char text[200] = "";
+
+	for (size_t i = 0, used = 0; i < FL_PORT_RANGES && ranges[i].count && used < sizeof(text);
+	     i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u-%u", i ? ", " : "",
+					 ranges[i].first, ranges[i].first + ranges[i].count - 1);
+	fl_log_info("source ports for masquerading: %s", text);
+}
+
+static int make_config(struct fl_agent *agent, struct fl_config *ret_config, struct fl_err *err)
+{
+	const struct fl_settings *s = agent->settings;
+	_cleanup_(fl_network_fini) struct fl_network network = {0};
+	struct fl_device_rules rules = fl_agent_device_rules(agent);
+	struct fl_port_span node_ports;
+	struct fl_ip ip;
+	int r = fl_agent_detector(agent, err);
+
+	if (!r)
+		r = fl_network_scan(&network, err);
+	if (r)
+		return r;
+	*ret_config = fl_agent_config(agent);
+	ret_config->maglev_seed = XXH64(s->maglev_seed, strlen(s->maglev_seed), 0);
+	if (fl_node_address(&network, &rules, FL_IPV4, &ip))
+		memcpy(&ret_config->node_addr4, &ip, sizeof(ip));
+	if (fl_node_address(&network, &rules, FL_IPV6, &ip))
+		memcpy(&ret_config->node_addr6, &ip, sizeof(ip));
+	fl_port_span_parse(s->node_port_range, &node_ports); /* was checked with the settings */
+	r = fl_source_ports_read(&node_ports, ret_config->snat, NULL, err);
+	if (!r)
+		say_source_ports(ret_config->snat);
+	return r;
+}
+
+static int open_datapath(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_settings *s = agent->settings;
+	struct fl_dp_options options = {
+		.dir = s->bpffs,
+		.cgroup = s->cgroup && !strcmp(s->cgroup, "none") ? "" : s->cgroup,
+		.mode = s->mode,
+		.no_tcx = s->tc_hook == FL_TC_HOOK_CLSACT,
+		.sizes = s->sizes,
+		.next_hop_ttl_ms = s->next_hop_ttl_ms,
+	};
+	struct fl_sync_options sync = {.maglev_ratio = s->maglev_ratio,
+				       .maglev_length = s->maglev_length,
+				       .reject_unknown_port = s->reject_unknown_port,
+				       .masquerade_all = s->masquerade_all,
+				       .stale = fl_agent_stale,
+				       .stale_arg = agent};
+	uint64_t t0 = fl_agent_now_ns();
+	struct fl_maps *maps;
+	int r = make_config(agent, &options.config, err);
+
+	if (r)
+		return r;
+	memcpy(options.timeout_s, s->timeout_s, sizeof(options.timeout_s));
+	r = fl_dp_open(&options, &agent->dp, err);
+	if (r)
+		return r;
+	maps = fl_dp_maps(agent->dp);
+	fl_log_info("datapath in %s: %s, loaded in %.3f s", s->bpffs,
+		    fl_dp_adopted(agent->dp) ? "taken over from an earlier agent" : "new",
+		    seconds_since(t0));
+	if (fl_dp_found_remains(agent->dp))
+		fl_log_warn("maps of an earlier datapath were missing in %s: made anew, the flows "
+			    "it had are lost",
+			    s->bpffs);
+	agent->flows = fl_flow_table_of(maps);
+	memcpy(agent->sweep.timeout, fl_dp_config(agent->dp)->timeout,
+	       sizeof(agent->sweep.timeout));
+	sync.maglev_seed = options.config.maglev_seed;
+	sync.hz = fl_dp_hz(agent->dp);
+	memcpy(sync.detector, agent->detect.on, sizeof(sync.detector));
+	return fl_sync_new(maps, &sync, &agent->sync, err);
+}
+
+static void refresh_clock(void *arg)
+{
+	fl_dp_now(((struct fl_agent *)arg)->dp);
+}
+
+static int open_api(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_api_source source = {.maps = fl_dp_maps(agent->dp),
+					     .store = agent->store,
+					     .sync = agent->sync,
+					     .plan_options = &agent->plan_options,
+					     .hz = fl_dp_hz(agent->dp),
+					     .status = fl_agent_status,
+					     .refresh_clock = refresh_clock,
+					     .arg = agent};
+
+	return fl_api_open(agent->settings->socket, &source, &agent->api, err);
+}
+
+static void fill_maps(struct fl_agent *agent)
+{
+	uint64_t t0 = fl_agent_now_ns();
+	struct fl_sync_stats stats;
+
+	fl_store_mark_all(agent->store);
+	fl_agent_apply(agent);
+	fl_sync_stats(agent->sync, &stats);
+	fl_log_info(
+		"%zu service ports at %zu frontends with %zu backends, %llu map writes in %.3f s",
+		stats.service_ports, stats.frontends, stats.backends,
+		(unsigned long long)stats.map_writes, seconds_since(t0));
+	if (!agent->settled)
+		fl_log_warn("not everything could be read: what the datapath already serves stays");
+}
+
+static int go_live(struct fl_agent *agent, struct fl_err *err)
+{
+	int r = fl_agent_net_start(agent, err);
+
+	if (r)
+		return r;
+	/* sockets first: what an earlier agent attached elsewhere goes when the devices are done */
+	fl_agent_ports_forget(agent);
+	/* those of sockets that are gone: nothing else clears them */
+	memset(fl_dp_maps(agent->dp)->bound_ports, 0, FL_BOUND_WORDS * sizeof(uint64_t));
+	r = fl_dp_attach_cgroup(agent->dp, err);
+	if (r)
+		return r;
+	if (!agent->settings->once)
+		fl_agent_ports_check(agent);
+	if (*fl_dp_cgroup(agent->dp))
+		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername, bind",
+			    fl_dp_cgroup(agent->dp));
+	fl_agent_net_update(agent);
+	return 0;
+}
+
+int fl_agent_start(struct fl_agent *agent, const struct fl_settings *settings, struct fl_err *err)
+{
+	uint64_t t0 = fl_agent_now_ns();
+	int r;
+
+	*agent = (struct fl_agent){.settings = settings, .started_ns = t0, .drift = -1};
+	fl_log_info("fairleadd " FL_VERSION ", node %s", settings->node);
+	r = load_objects(agent, err);
+	if (!r)
+		r = open_datapath(agent, err);
+	if (r)
+		return r;
+	/* before anything is attached: whoever takes another agent's socket is set up wrong */
+	r = settings->once ? 0 : open_api(agent, err);
+	if (r)
+		return r;
+	fill_maps(agent);
+	r = go_live(agent, err);
+	if (!r)
+		r = fl_agent_drop_privileges(err);
+	if (r)
+		return r;
+	fl_log_info("ready after %.3f s", seconds_since(t0));
+	return 0;
+}
+
+/* ---- the loop */
+
+static void on_source(uv_poll_t *poll, int status, int events)
+{
+	struct fl_agent *agent = poll->data;
+	struct fl_err err = {""};
+
+	if (fl_source_handle(agent->source, &err))
+		fl_log_error("cannot follow the manifests: %s", err.text);
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+	struct fl_agent *agent = poll->data;
+	struct fl_watch_news news = {0};
+	struct fl_err err = {""};
+
+	if (fl_watch_handle(agent->watch, &news, &err))
+		fl_log_error("%s", err.text);
+	if (news.next_hops)
+		fl_agent_next_hops_changed(agent);
+	agent->network_changed |= news.network;
+}
+
+static void on_api(uv_poll_t *poll, int status, int events)
+{
+	fl_api_handle(((struct fl_agent *)poll->data)->api);
+}
+
+static void on_turn(uv_check_t *check)
+{
+	struct fl_agent *agent = check->data;
+
+	if (fl_store_dirty_count(agent->store) || !agent->settled)
+		fl_agent_apply(agent);
+	if (agent->network_changed)
+		fl_agent_net_update(agent);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+	struct fl_agent *agent = timer->data;
+	size_t n = agent->flows.n_flows4 > agent->flows.n_flows6 ? agent->flows.n_flows4
+								 : agent->flows.n_flows6;
+	uint64_t now = fl_dp_now(agent->dp);
+	uint32_t hz = fl_dp_hz(agent->dp);
+
+	n = (n + SWEEP_SLICES - 1) / SWEEP_SLICES;
+	/* without a reading of the datapath's clock nothing is judged expired */
+	if (now) {
+		fl_flow_sweep(&agent->flows, &agent->sweep, now, hz, n);
+		fl_overflow_rebuild(&agent->flows, &agent->rebuild, now, hz, n);
+	}
+	fl_sync_reap(agent->sync, fl_agent_now_ns());
+}
+
+static void on_slow(uv_timer_t *timer)
+{
+	struct fl_agent *agent = timer->data;
+	struct fl_err err = {""};
+
+	if (fl_source_refresh(agent->source, &err))
+		fl_log_error("cannot read the manifests: %s", err.text);
+	if (agent->retry) {
+		agent->retry = false;
+		if (fl_sync_retry(agent->sync, &err)) {
+			agent->retry = true;
+			fl_log_debug("still refused: %s", err.text);
+		}
+		fl_agent_conflicts_update(agent);
+		if (agent->drift > 0)
+			agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
+		agent->retry |= agent->drift > 0;
+		agent->network_changed = true;
+	}
+	agent->network_changed |= agent->attach_failed;
+}
+
+static void on_check(uv_timer_t *timer)
+{
+	fl_agent_mend(timer->data);
+}
+
+static void on_difference(const char *difference, void *arg)
+{
+	fl_log_warn("the maps differ from what is wanted: %s", difference);
+}
+
+/* Somebody else wrote into the maps: mend it at once, then see whether that helped. */
+static void verify(struct fl_agent *agent)
+{
+	struct fl_err err = {""};
+
+	agent->drift = fl_sync_verify(agent->sync, on_difference, agent);
+	if (agent->drift <= 0)
+		return;
+	agent->retry |= fl_sync_retry(agent->sync, &err) != 0;
+	agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
+	agent->retry |= agent->drift > 0;
+	if (agent->drift)
+		fl_log_error("%ld differences stay: %s", agent->drift, err.text);
+	else
+		fl_log_info("the maps are as wanted again");
+}
+
+static void on_verify(uv_timer_t *timer)
+{
+	verify(timer->data);
+}
+
+static void on_stop(uv_signal_t *signal, int number)
+{
+	fl_log_info("stopping on %s; the datapath stays at work", strsignal(number));
+	uv_stop(signal->loop);
+}
+
+static void on_hup(uv_signal_t *signal, int number)
+{
+	struct fl_agent *agent = signal->data;
+	struct fl_err err = {""};
+
+	if (fl_source_refresh(agent->source, &err))
+		fl_log_error("cannot read the manifests: %s", err.text);
+	agent->network_changed = true;
+	verify(agent);
+}
+
+static int start_poll(struct fl_agent *agent, uv_poll_t *poll, int fd, uv_poll_cb callback)
+{
+	int r = uv_poll_init(&agent->loop, poll, fd);
+
+	poll->data = agent;
+	return r ? r : uv_poll_start(poll, UV_READABLE, callback);
+}
+
+static int start_timer(struct fl_agent *agent, uv_timer_t *timer, uint64_t ms, uv_timer_cb callback)
+{
+	int r = uv_timer_init(&agent->loop, timer);
+
+	timer->data = agent;
+	return r ? r : uv_timer_start(timer, callback, ms, ms);
+}
+
+static int start_signal(struct fl_agent *agent, uv_signal_t *signal, int number,
+			uv_signal_cb callback)
+{
+	int r = uv_signal_init(&agent->loop, signal);
+
+	signal->data = agent;
+	return r ? r : uv_signal_start(signal, callback, number);
+}
+
+static int start_loop(struct fl_agent *agent)
+{
+	int r = uv_loop_init(&agent->loop);
+
+	if (r)
+		return r;
+	agent->loop_ready = true;
+	uv_check_init(&agent->loop, &agent->turn);
+	agent->turn.data = agent;
+	r = uv_check_start(&agent->turn, on_turn);
+	if (!r)
+		r = start_signal(agent, &agent->term_signal, SIGTERM, on_stop);
+	if (!r)
+		r = start_signal(agent, &agent->int_signal, SIGINT, on_stop);
+	if (!r)
+		r = start_signal(agent, &agent->hup_signal, SIGHUP, on_hup);
+	if (!r)
+		r = start_poll(agent, &agent->source_poll, fl_source_fd(agent->source), on_source);
+	if (!r)
+		r = start_poll(agent, &agent->watch_poll, fl_watch_fd(agent->watch), on_watch);
+	if (!r)
+		r = start_poll(agent, &agent->api_poll, fl_api_fd(agent->api), on_api);
+	if (!r)
+		r = start_timer(agent, &agent->sweep_timer, SWEEP_MS, on_sweep);
+	if (!r)
+		r = start_timer(agent, &agent->slow_timer, SLOW_MS, on_slow);
+	if (!r)
+		r = start_timer(agent, &agent->check_timer, CHECK_MS, on_check);
+	if (!r)
+		r = start_timer(agent, &agent->verify_timer, VERIFY_MS, on_verify);
+	return r;
+}
+
+int fl_agent_run(struct fl_agent *agent, struct fl_err *err)
+{
+	int r = start_loop(agent);
+
+	if (r)
+		return fl_err_set(err, r, "cannot set up the loop: %s", uv_strerror(r));
+	uv_run(&agent->loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+void fl_agent_stop(struct fl_agent *agent)
+{
+	if (agent->loop_ready) {
+		uv_walk(&agent->loop, close_handle, NULL);
+		uv_run(&agent->loop, UV_RUN_DEFAULT);
+		uv_loop_close(&agent->loop);
+	}
+	fl_agent_ports_forget(agent);
+	fl_api_close(&agent->api);
+	fl_agent_status_fini(agent);
+	fl_strings_clear(&agent->doubts);
+	fl_strings_clear(&agent->conflicts);
+	fl_watch_close(&agent->watch);
+	fl_map_mirror_free(&agent->local);
+	fl_map_mirror_free(&agent->device_map);
+	fl_network_fini(&agent->network);
+	free(agent->devices);
+	free(agent->stale);
+	fl_sync_free(&agent->sync);
+	fl_dp_close(&agent->dp);
+	fl_source_free(&agent->source);
+	fl_store_free(&agent->store);
+	agent->loop_ready = false;
+	agent->devices = NULL;
+}

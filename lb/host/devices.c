@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Which devices face the network, which face pods, and with which address a packet that leaves by
+ * one of them is masqueraded: the one that the kernel's own MASQUERADE would take.
+ */
+#include "lb/host/devices.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+static bool matches(const char *name, const char *const *patterns, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!fnmatch(patterns[i], name, 0))
+			return true;
+	return false;
+}
+
+static bool is_node_ip(const struct fl_device_rules *rules, const struct fl_ip *ip)
+{
+	for (size_t i = 0; i < rules->n_node_ips; i++)
+		if (fl_ip_equal(&rules->node_ips[i], ip))
+			return true;
+	return false;
+}
+
+static bool holds_node_ip(const struct fl_network *network, const struct fl_netdev *device,
+			  const struct fl_device_rules *rules)
+{
+	for (size_t i = 0; i < network->n_addresses; i++)
+		if (network->addresses[i].ifindex == device->ifindex &&
+		    is_node_ip(rules, &network->addresses[i].ip))
+			return true;
+	return false;
+}
+
+static enum fl_device_role wanted_role(const struct fl_network *network,
+				       const struct fl_netdev *device,
+				       const struct fl_device_rules *rules)
+{
+	if (device->loopback)
+		return FL_ROLE_NONE;
+	if (matches(device->name, rules->external, rules->n_external))
+		return FL_ROLE_EXTERNAL;
+	if (matches(device->name, rules->pod, rules->n_pod))
+		return FL_ROLE_POD;
+	if (rules->n_external)
+		return FL_ROLE_NONE;
+	if (device->default_route[FL_IPV4] || device->default_route[FL_IPV6] ||
+	    holds_node_ip(network, device, rules))
+		return FL_ROLE_EXTERNAL;
+	return FL_ROLE_NONE;
+}
+
+enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
+				   const struct fl_device_rules *rules)
+{
+	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
+}
+
+bool fl_device_is_unfit(const struct fl_network *network, const struct fl_netdev *device,
+			const struct fl_device_rules *rules)
+{
+	return device->headerless && wanted_role(network, device, rules) != FL_ROLE_NONE;
+}
+
+bool fl_device_is_dead_end(const struct fl_network *network, const struct fl_netdev *device,
+			   enum fl_family family)
+{
+	if (device->forwarding[family])
+		return false;
+	for (size_t i = 0; i < network->n_addresses; i++)
+		if (network->addresses[i].ifindex == device->ifindex &&
+		    network->addresses[i].global &&
+		    fl_ip_family(&network->addresses[i].ip) == family)
+			return true;
+	return false;
+}
+
+bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,
+		       const struct fl_device_rules *rules, enum fl_family family,
+		       struct fl_ip *ret_ip)
+{
+	const struct fl_ip *best = NULL;
+
+	for (size_t i = 0; i < network->n_addresses; i++) {
+		const struct fl_netaddr *a = &network->addresses[i];
+
+		if (a->ifindex != device->ifindex || !a->global || !a->primary ||
+		    fl_ip_family(&a->ip) != family)
+			continue;
+		if (is_node_ip(rules, &a->ip)) {
+			best = &a->ip;
+			break;
+		}
+		if (!best)
+			best = &a->ip;
+	}
+	if (best)
+		*ret_ip = *best;
+	return best;
+}
+
+bool fl_node_address(const struct fl_network *network, const struct fl_device_rules *rules,
+		     enum fl_family family, struct fl_ip *ret_ip)
+{
+	for (size_t i = 0; i < rules->n_node_ips; i++) {
+		/* only an address that is really here: the Node object may be about another time or
+		 * place */
+		for (size_t j = 0; j < network->n_addresses; j++)
+			if (fl_ip_family(&rules->node_ips[i]) == family &&
+			    fl_ip_equal(&rules->node_ips[i], &network->addresses[j].ip)) {
+				*ret_ip = rules->node_ips[i];
+				return true;
+			}
+	}
+	for (size_t i = 0; i < network->n_devices; i++)
+		if (network->devices[i].default_route[family] &&
+		    fl_device_address(network, &network->devices[i], rules, family, ret_ip))
+			return true;
+	return false;
+}
+
+struct fl_device fl_device_entry(const struct fl_network *network, const struct fl_netdev *device,
+				 const struct fl_device_rules *rules, enum fl_device_role role,
+				 bool xdp_tx)
+{
+	static const uint32_t role_flags[] = {
+		[FL_ROLE_NONE] = 0,
+		[FL_ROLE_EXTERNAL] = FL_DEVICE_EXTERNAL,
+		[FL_ROLE_POD] = FL_DEVICE_POD,
+	};
+	struct fl_device entry = {.mtu = device->mtu};
+	struct fl_ip ip;
+
+	entry.flags = role_flags[role] | (xdp_tx ? FL_DEVICE_XDP_TX : 0);
+	if (fl_device_address(network, device, rules, FL_IPV4, &ip))
+		memcpy(&entry.addr4, &ip, sizeof(ip));
+	if (fl_device_address(network, device, rules, FL_IPV6, &ip))
+		memcpy(&entry.addr6, &ip, sizeof(ip));
+	return entry;
+}

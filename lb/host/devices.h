@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which devices get which programs, and what leaving by a device means. Pure. */
+#pragma once
+
+#include "bpf/abi/fairlead.h"
+#include "lb/host/network.h"
+
+enum fl_device_role {
+	FL_ROLE_NONE,
+	FL_ROLE_EXTERNAL,
+	FL_ROLE_POD,
+};
+
+struct fl_device_rules {
+	const char *const *external; /* glob patterns of names; none: found by default routes and
+					node addresses */
+	size_t n_external;
+	const char *const *pod; /* glob patterns of names */
+	size_t n_pod;
+	const struct fl_ip *node_ips; /* of the Node object */
+	size_t n_node_ips;
+};
+
+/*
+ * What a device is to us. The loopback device is nothing, whatever the patterns say, nor is one
+ * whose packets have no Ethernet header, which our programs would take for one. Named as
+ * external beats named as pod-side; named as pod-side beats what was found.
+ */
+enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
+				   const struct fl_device_rules *rules);
+
+/* Whether only the missing Ethernet header keeps the device from being served. */
+bool fl_device_is_unfit(const struct fl_network *network, const struct fl_netdev *device,
+			const struct fl_device_rules *rules);
+
+/* Whether the device has addresses of the family, but the kernel routes nothing that comes in by
+ * it: what is balanced to a pod or another node is then dropped for want of a route. */
+bool fl_device_is_dead_end(const struct fl_network *network, const struct fl_netdev *device,
+			   enum fl_family family);
+
+/*
+ * The address of `family` to masquerade with when leaving by that device: one of the node's own
+ * addresses if the device has it, else its first primary global one. False when it has none.
+ */
+bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,
+		       const struct fl_device_rules *rules, enum fl_family family,
+		       struct fl_ip *ret_ip);
+
+/* The same for devices that have none: the Node's address, else that of a device with a default
+ * route. */
+bool fl_node_address(const struct fl_network *network, const struct fl_device_rules *rules,
+		     enum fl_family family, struct fl_ip *ret_ip);
+
+/*
+ * The value of map fl_devices. `role`: what it is served as, which may outlast what
+ * fl_device_role() finds now; `xdp_tx`: our XDP program may send out of it.
+ */
+struct fl_device fl_device_entry(const struct fl_network *network, const struct fl_netdev *device,
+				 const struct fl_device_rules *rules, enum fl_device_role role,
+				 bool xdp_tx);

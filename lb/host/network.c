@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Asking the kernel for devices, addresses and default routes by three netlink dumps. Of the routes
+ * only the default ones are looked into: a router may have a million others.
+ */
+#include "lb/host/network.h"
+
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/rtnetlink.h>
+#include <net/if_arp.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+
+struct scan {
+	struct fl_network *network;
+	int error;
+};
+
+static void socket_freep(struct nl_sock **sock)
+{
+	nl_socket_free(*sock);
+}
+
+static void *grow(void *array, size_t n, size_t size)
+{
+	/* room for a power of two, so that growing is seldom */
+	return n & (n - 1) ? array : reallocarray(array, n ? n * 2 : 1, size);
+}
+
+/* The device's switches: an array of numbers per family, those of IPv4 counted from 1. */
+static bool is_switched_on(struct nlattr *families, int family, int conf, int at)
+{
+	struct nlattr *specific =
+		families ? nla_find(nla_data(families), nla_len(families), family) : NULL;
+	struct nlattr *values =
+		specific ? nla_find(nla_data(specific), nla_len(specific), conf) : NULL;
+	int32_t value;
+
+	if (!values || nla_len(values) < (at + 1) * (int)sizeof(value))
+		return true; /* not known to be off */
+	memcpy(&value, (char *)nla_data(values) + (size_t)at * sizeof(value), sizeof(value));
+	return value;
+}
+
+static int on_link(struct nl_msg *msg, void *arg)
+{
+	struct scan *s = arg;
+	struct fl_network *net = s->network;
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	const struct ifinfomsg *ifi = nlmsg_data(h);
+	struct nlattr *tb[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1];
+	struct fl_netdev dev = {0}, *devices;
+
+	if (h->nlmsg_type != RTM_NEWLINK || nlmsg_parse(h, sizeof(*ifi), tb, IFLA_MAX, NULL) < 0 ||
+	    !tb[IFLA_IFNAME])
+		return NL_OK;
+	dev.ifindex = (unsigned int)ifi->ifi_index;
+	dev.up = ifi->ifi_flags & IFF_UP;
+	dev.loopback = ifi->ifi_flags & IFF_LOOPBACK;
+	dev.headerless = ifi->ifi_type != ARPHRD_ETHER && !dev.loopback;
+	dev.forwarding[FL_IPV4] = is_switched_on(tb[IFLA_AF_SPEC], AF_INET, IFLA_INET_CONF,
+						 IPV4_DEVCONF_FORWARDING - 1);
+	dev.forwarding[FL_IPV6] =
+		is_switched_on(tb[IFLA_AF_SPEC], AF_INET6, IFLA_INET6_CONF, DEVCONF_FORWARDING);
+	snprintf(dev.name, sizeof(dev.name), "%s", nla_get_string(tb[IFLA_IFNAME]));
+	if (tb[IFLA_MTU])
+		dev.mtu = nla_get_u32(tb[IFLA_MTU]);
+	if (tb[IFLA_MASTER])
+		dev.master = nla_get_u32(tb[IFLA_MASTER]);
+	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == sizeof(dev.mac))
+		memcpy(dev.mac, nla_data(tb[IFLA_ADDRESS]), sizeof(dev.mac));
+	if (tb[IFLA_LINKINFO] && !nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) &&
+	    info[IFLA_INFO_KIND])
+		snprintf(dev.kind, sizeof(dev.kind), "%.15s", nla_get_string(info[IFLA_INFO_KIND]));
+	devices = grow(net->devices, net->n_devices, sizeof(*devices));
+	if (!devices) {
+		s->error = -ENOMEM;
+		return NL_OK;
+	}
+	net->devices = devices;
+	devices[net->n_devices++] = dev;
+	return NL_OK;
+}
+
+static bool read_ip(const struct nlattr *attr, struct fl_ip *ret_ip)
+{
+	static const struct fl_ip mapped = {{[10] = 0xff, [11] = 0xff}};
+
+	if (nla_len(attr) == 16) {
+		memcpy(ret_ip->b, nla_data(attr), 16);
+		return true;
+	}
+	if (nla_len(attr) != 4)
+		return false;
+	*ret_ip = mapped;
+	memcpy(ret_ip->b + 12, nla_data(attr), 4);
+	return true;
+}
+
+static int on_address(struct nl_msg *msg, void *arg)
+{
+	const uint32_t doubtful =
+		IFA_F_SECONDARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED;
+	struct scan *s = arg;
+	struct fl_network *net = s->network;
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	const struct ifaddrmsg *ifa = nlmsg_data(h);
+	struct nlattr *tb[IFA_MAX + 1];
+	struct fl_netaddr addr = {0}, *addresses;
+	uint32_t flags;
+
+	if (h->nlmsg_type != RTM_NEWADDR || nlmsg_parse(h, sizeof(*ifa), tb, IFA_MAX, NULL) < 0)
+		return NL_OK;
+	/* on a point-to-point device IFA_ADDRESS is the peer's */
+	if (!(tb[IFA_LOCAL] && read_ip(tb[IFA_LOCAL], &addr.ip)) &&
+	    !(tb[IFA_ADDRESS] && read_ip(tb[IFA_ADDRESS], &addr.ip)))
+		return NL_OK;
+	flags = tb[IFA_FLAGS] ? nla_get_u32(tb[IFA_FLAGS]) : ifa->ifa_flags;
+	addr.ifindex = ifa->ifa_index;
+	addr.global = ifa->ifa_scope < RT_SCOPE_LINK;
+	addr.primary = !(flags & doubtful);
+	addresses = grow(net->addresses, net->n_addresses, sizeof(*addresses));
+	if (!addresses) {
+		s->error = -ENOMEM;
+		return NL_OK;
+	}
+	net->addresses = addresses;
+	addresses[net->n_addresses++] = addr;
+	return NL_OK;
+}
+
+static struct fl_netdev *find(struct fl_network *net, unsigned int ifindex)
+{
+	return (struct fl_netdev *)fl_network_device(net, ifindex);
+}
+
+static void mark_default(struct fl_network *net, unsigned int ifindex, enum fl_family family)
+{
+	struct fl_netdev *dev = find(net, ifindex);
+
+	if (dev)
+		dev->default_route[family] = true;
+}
+
+static int on_route(struct nl_msg *msg, void *arg)
+{
+	struct scan *s = arg;
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	const struct rtmsg *rtm = nlmsg_data(h);
+	enum fl_family family = rtm->rtm_family == AF_INET6 ? FL_IPV6 : FL_IPV4;
+	struct nlattr *tb[RTA_MAX + 1];
+	struct rtnexthop *nh;
+	int left;
+
+	if (h->nlmsg_type != RTM_NEWROUTE || rtm->rtm_dst_len || rtm->rtm_type != RTN_UNICAST ||
+	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6) ||
+	    nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL) < 0)
+		return NL_OK;
+	if ((tb[RTA_TABLE] ? nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table) != RT_TABLE_MAIN)
+		return NL_OK;
+	if (tb[RTA_OIF])
+		mark_default(s->network, nla_get_u32(tb[RTA_OIF]), family);
+	if (!tb[RTA_MULTIPATH])
+		return NL_OK;
+	nh = nla_data(tb[RTA_MULTIPATH]);
+	left = nla_len(tb[RTA_MULTIPATH]);
+	for (; RTNH_OK(nh, left); left -= RTNH_ALIGN(nh->rtnh_len), nh = RTNH_NEXT(nh))
+		mark_default(s->network, (unsigned int)nh->rtnh_ifindex, family);
+	return NL_OK;
+}
+
+static int dump(struct nl_sock *sock, int type, int (*fn)(struct nl_msg *msg, void *arg),
+		struct scan *scan)
+{
+	struct rtgenmsg request = {.rtgen_family = AF_UNSPEC};
+	int r;
+
+	r = nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, fn, scan);
+	if (!r)
+		r = nl_send_simple(sock, type, NLM_F_DUMP, &request, sizeof(request));
+	if (r >= 0)
+		r = nl_recvmsgs_default(sock);
+	return r < 0 ? r : 0;
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	unsigned int ia = ((const struct fl_netdev *)a)->ifindex,
+		     ib = ((const struct fl_netdev *)b)->ifindex;
+
+	return ia < ib ? -1 : ia > ib;
+}
+
+/* One attempt. A positive result is a dump that a change interrupted: ask again. */
+static int scan_once(struct fl_network *ret_network, struct fl_err *err)
+{
+	_cleanup_(fl_network_fini) struct fl_network net = {0};
+	_cleanup_(socket_freep) struct nl_sock *sock = nl_socket_alloc();
+	struct scan scan = {.network = &net};
+	int r;
+
+	if (!sock)
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	r = nl_connect(sock, NETLINK_ROUTE);
+	if (!r)
+		r = dump(sock, RTM_GETLINK, on_link, &scan);
+	if (!r && net.n_devices)
+		qsort(net.devices, net.n_devices, sizeof(*net.devices), compare_devices);
+	if (!r)
+		r = dump(sock, RTM_GETADDR, on_address, &scan);
+	if (!r)
+		r = dump(sock, RTM_GETROUTE, on_route, &scan);
+	if (r == -NLE_DUMP_INTR)
+		return 1;
+	if (r)
+		return fl_err_set(err, -EIO, "cannot ask the kernel for devices and addresses: %s",
+				  nl_geterror(r));
+	if (scan.error)
+		return fl_err_set(err, scan.error, "out of memory");
+	*ret_network = net;
+	net = (struct fl_network){0};
+	return 0;
+}
+
+int fl_network_scan(struct fl_network *ret_network, struct fl_err *err)
+{
+	for (int i = 0; i < 10; i++) {
+		int r = scan_once(ret_network, err);
+
+		if (r <= 0)
+			return r;
+	}
+	return fl_err_set(err, -EAGAIN,
+			  "devices and addresses change faster than they can be read");
+}
+
+void fl_network_fini(struct fl_network *network)
+{
+	free(network->devices);
+	free(network->addresses);
+	*network = (struct fl_network){0};
+}
+
+const struct fl_netdev *fl_network_device(const struct fl_network *network, unsigned int ifindex)
+{
+	const struct fl_netdev key = {.ifindex = ifindex};
+
+	if (!network->n_devices)
+		return NULL;
+	return bsearch(&key, network->devices, network->n_devices, sizeof(key), compare_devices);
+}
+
+/* The elements are zeroed before they are filled, so equal ones have equal bytes. */
+bool fl_network_equal(const struct fl_network *a, const struct fl_network *b)
+{
+	return a->n_devices == b->n_devices && a->n_addresses == b->n_addresses &&
+	       (!a->n_devices ||
+		!memcmp(a->devices, b->devices, a->n_devices * sizeof(*a->devices))) &&
+	       (!a->n_addresses ||
+		!memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses)));
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Listening to the kernel's news. The neighbour table is the chatty one: it is followed entry by
+ * entry, so that only changes that make a remembered next hop wrong are passed on.
+ */
+#include "lb/host/watch.h"
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/host/neighbours.h"
+
+#define RECEIVE_BUFFER_BYTES (4 << 20)
+/* states in which the kernel sends to a neighbour by what it knows (NUD_VALID, which headers do not
+ * export) */
+#define VALID_STATES (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+
+struct fl_watch {
+	struct nl_sock *sock;
+	struct fl_neighbours *neighbours;
+	struct fl_watch_news *news; /* of the call that runs */
+};
+
+static void on_neighbour(struct fl_watch *w, struct nlmsghdr *h)
+{
+	static const struct fl_ip mapped = {{[10] = 0xff, [11] = 0xff}};
+	const struct ndmsg *nd = nlmsg_data(h);
+	struct nlattr *tb[NDA_MAX + 1];
+	uint8_t mac[6] = {0};
+	struct fl_ip ip = mapped;
+	bool valid;
+
+	if ((nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6) ||
+	    nlmsg_parse(h, sizeof(*nd), tb, NDA_MAX, NULL) < 0 || !tb[NDA_DST])
+		return;
+	if (nla_len(tb[NDA_DST]) == 16)
+		memcpy(ip.b, nla_data(tb[NDA_DST]), 16);
+	else if (nla_len(tb[NDA_DST]) == 4)
+		memcpy(ip.b + 12, nla_data(tb[NDA_DST]), 4);
+	else
+		return;
+	if (tb[NDA_LLADDR] && nla_len(tb[NDA_LLADDR]) == sizeof(mac))
+		memcpy(mac, nla_data(tb[NDA_LLADDR]), sizeof(mac));
+	valid = h->nlmsg_type == RTM_NEWNEIGH && (nd->ndm_state & VALID_STATES);
+	if (fl_neighbours_update(w->neighbours, (unsigned int)nd->ndm_ifindex, &ip, valid, mac))
+		w->news->next_hops = true;
+}
+
+static int on_message(struct nl_msg *msg, void *arg)
+{
+	struct fl_watch *w = arg;
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	const struct rtmsg *rtm;
+	const struct ifinfomsg *ifi;
+
+	switch (h->nlmsg_type) {
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		on_neighbour(w, h);
+		break;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		rtm = nlmsg_data(h);
+		if (rtm->rtm_flags & RTM_F_CLONED) /* a cached path MTU, not a route */
+			break;
+		w->news->next_hops = true;
+		w->news->network |= !rtm->rtm_dst_len;
+		break;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		w->news->next_hops = true;
+		break;
+	case RTM_DELLINK:
+		ifi = nlmsg_data(h);
+		if (ifi->ifi_family == AF_UNSPEC &&
+		    fl_neighbours_forget(w->neighbours, (unsigned int)ifi->ifi_index))
+			w->news->next_hops = true;
+		w->news->network = true;
+		break;
+	case RTM_NEWNETCONF: /* forwarding was switched */
+	case RTM_NEWLINK:    /* whether it matters shows when the network is scanned */
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		w->news->network = true;
+		break;
+	}
+	return NL_OK;
+}
+
+/* Read the whole neighbour table by a socket of its own. */
+static int read_neighbours(struct fl_watch *w)
+{
+	struct rtgenmsg request = {.rtgen_family = AF_UNSPEC};
+	struct nl_sock *sock = nl_socket_alloc();
+	int r;
+
+	if (!sock)
+		return -NLE_NOMEM;
+	r = nl_connect(sock, NETLINK_ROUTE);
+	if (!r)
+		r = nl_socket_modify_cb(sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, w);
+	if (!r)
+		r = nl_send_simple(sock, RTM_GETNEIGH, NLM_F_DUMP, &request, sizeof(request));
+	if (r >= 0)
+		r = nl_recvmsgs_default(sock);
+	nl_socket_free(sock);
+	/* an interrupted dump: what changed meanwhile comes as news */
+	return r < 0 && r != -NLE_DUMP_INTR ? r : 0;
+}
+
+int fl_watch_open(struct fl_watch **ret_watch, struct fl_err *err)
+{
+	_cleanup_(fl_watch_close) struct fl_watch *w = calloc(1, sizeof(*w));
+	struct fl_watch_news news = {0};
+	int r;
+
+	if (!w || fl_neighbours_new(&w->neighbours) || !(w->sock = nl_socket_alloc()))
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	nl_socket_disable_seq_check(w->sock);
+	r = nl_connect(w->sock, NETLINK_ROUTE);
+	if (!r)
+		r = nl_socket_add_memberships(
+			w->sock, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
+			RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+			RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF,
+			RTNLGRP_IPV6_NETCONF, RTNLGRP_NONE);
+	if (!r)
+		r = nl_socket_set_nonblocking(w->sock);
+	if (!r)
+		r = nl_socket_modify_cb(w->sock, NL_CB_VALID, NL_CB_CUSTOM, on_message, w);
+	if (!r) {
+		nl_socket_set_buffer_size(w->sock, RECEIVE_BUFFER_BYTES,
+					  0); /* may be refused: then news get lost */
+		w->news = &news;
+		r = read_neighbours(w);
+		w->news = NULL;
+	}
+	if (r)
+		return fl_err_set(err, -EIO, "cannot listen to the kernel's network news: %s",
+				  nl_geterror(r));
+	*ret_watch = TAKE_PTR(w);
+	return 0;
+}
+
+void fl_watch_close(struct fl_watch **watch)
+{
+	if (!*watch)
+		return;
+	nl_socket_free((*watch)->sock);
+	fl_neighbours_free(&(*watch)->neighbours);
+	free(*watch);
+	*watch = NULL;
+}
+
+int fl_watch_fd(const struct fl_watch *watch)
+{
+	return nl_socket_get_fd(watch->sock);
+}
+
+int fl_watch_handle(struct fl_watch *watch, struct fl_watch_news *ret_news, struct fl_err *err)
+{
+	struct fl_watch_news news = {0};
+	int r;
+
+	watch->news = &news;
+	do {
+		r = nl_recvmsgs_default(watch->sock);
+	} while (r >= 0);
+	if (r == -NLE_NOMEM) { /* the socket's buffer ran over */
+		news.network = news.next_hops = true;
+		r = read_neighbours(watch);
+		r = r ? r : -NLE_AGAIN;
+	}
+	watch->news = NULL;
+	*ret_news = news;
+	return r == -NLE_AGAIN
+		       ? 0
+		       : fl_err_set(err, -EIO, "cannot read network news: %s", nl_geterror(r));
+}

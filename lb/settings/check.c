@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Whether settings make sense as a whole, by the very functions that will use them, so that --check
+ * refuses all that a start would.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "lb/maglev/maglev.h"
+#include "lb/model/detect.h"
+#include "lb/model/node_ports.h"
+#include "lb/settings/settings.h"
+#include "nodeport/ports.h"
+
+static int check_addresses(const struct fl_settings *s, struct fl_err *err)
+{
+	const struct fl_node_ports_input input = {
+		.addresses = (const char *const *)s->node_port_addresses.items,
+		.n_addresses = s->node_port_addresses.n,
+	};
+	struct fl_node_ports node_ports = {0};
+	struct fl_prefix prefix;
+	struct fl_ip ip;
+	int r = fl_node_ports_init(&input, &node_ports, err);
+
+	fl_node_ports_fini(&node_ports);
+	if (r)
+		return r;
+	for (size_t i = 0; i < s->cluster_cidr.n; i++)
+		if (fl_prefix_parse(s->cluster_cidr.items[i], &prefix))
+			return fl_err_set(err, -EINVAL, "cluster CIDR \"%s\" is not a CIDR",
+					  s->cluster_cidr.items[i]);
+	if (s->bind_address && *s->bind_address && fl_ip_parse(s->bind_address, &ip))
+		return fl_err_set(err, -EINVAL, "bindAddress \"%s\" is not an address",
+				  s->bind_address);
+	return 0;
+}
+
+static int check_detector(const struct fl_settings *s, struct fl_err *err)
+{
+	struct fl_detect_input input = {.mode = FL_DETECT_CLUSTER_CIDR};
+	struct fl_detect detect;
+
+	if (s->detect_mode && fl_detect_mode_parse(s->detect_mode, &input.mode))
+		return fl_err_set(
+			err, -EINVAL,
+			"detectLocalMode \"%s\" is none of ClusterCIDR, NodeCIDR, BridgeInterface, "
+			"InterfaceNamePrefix",
+			s->detect_mode);
+	input.interface = input.mode == FL_DETECT_BRIDGE_INTERFACE ? s->pod_bridge : s->pod_prefix;
+	return fl_detect_init(&input, &detect, err);
+}
+
+static int check_places(const struct fl_settings *s, struct fl_err *err)
+{
+	const size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
+
+	if (!*s->bpffs || !*s->socket)
+		return fl_err_set(err, -EINVAL, "bpffs and socket must not be empty");
+	if (strlen(s->socket) >= room)
+		return fl_err_set(err, -EINVAL, "socket path \"%.40s...\" is longer than %zu bytes",
+				  s->socket, room - 1);
+	/* an unset shell variable must not switch the sockets off */
+	if (s->cgroup && !*s->cgroup)
+		return fl_err_set(err, -EINVAL, "cgroup must not be empty (none: no sockets)");
+	return 0;
+}
+
+int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
+{
+	struct fl_port_span span;
+	int r;
+
+	if (!s->manifests.n)
+		return fl_err_set(err, -EINVAL, "no source of objects: give --manifests DIR");
+	if (fl_port_span_parse(s->node_port_range, &span) || !span.first)
+		return fl_err_set(err, -EINVAL,
+				  "nodePortRange \"%s\" is not a range like 30000-32767",
+				  s->node_port_range);
+	if (s->maglev_length && !fl_maglev_length_valid(s->maglev_length))
+		return fl_err_set(err, -EINVAL, "maglev.tableLength %u is not a prime up to %u",
+				  s->maglev_length, FL_MAGLEV_LENGTH_MAX);
+	r = check_addresses(s, err);
+	if (!r)
+		r = check_detector(s, err);
+	return r ? r : check_places(s, err);
+}

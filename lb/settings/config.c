@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Reading the configuration file. Fields of KubeProxyConfiguration are mapped to our settings by a
+ * table; what means nothing to us is accepted, so that an existing file works unchanged, and said
+ * if the user may expect an effect.
+ */
+#include "lb/settings/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/base/doc.h"
+#include "lb/base/read_file.h"
+
+#define MAX_CONFIG_BYTES (1024 * 1024)
+#define MAX_KEY 128
+
+enum treatment {
+	MAP,	    /* to the setting `to`, same form */
+	MAP_IF_SET, /* the same, but empty, zero and false are kube-proxy's way to say "not set" */
+	OOM,	    /* oomScoreAdj, which has no setting of its own */
+	HEALTHZ,
+	METRICS,
+	SILENT,	 /* accepted; nothing is lost by ignoring it */
+	IGNORED, /* accepted; a note if it is set */
+};
+
+static const struct {
+	const char *field;
+	enum treatment treatment;
+	const char *to; /* key of FairleadConfiguration */
+} kube_fields[] = {
+	{"apiVersion", SILENT, NULL},
+	{"kind", SILENT, NULL},
+	{"metadata", SILENT, NULL},
+	{"mode", IGNORED, NULL},
+	{"hostnameOverride", MAP_IF_SET, "nodeName"},
+	{"bindAddress", MAP_IF_SET, "bindAddress"},
+	{"bindAddressHardFail", SILENT, NULL},
+	{"healthzBindAddress", HEALTHZ, NULL},
+	{"metricsBindAddress", METRICS, NULL},
+	{"enableProfiling", SILENT, NULL},
+	{"showHiddenMetricsForVersion", SILENT, NULL},
+	{"clientConnection", SILENT, NULL},
+	{"clusterCIDR", MAP_IF_SET, "clusterCIDR"},
+	{"detectLocalMode", MAP_IF_SET, "detectLocalMode"},
+	{"detectLocal", SILENT, NULL},
+	{"detectLocal.bridgeInterface", MAP_IF_SET, "podBridgeInterface"},
+	{"detectLocal.interfaceNamePrefix", MAP_IF_SET, "podInterfaceNamePrefix"},
+	{"detectLocal.clusterCIDRs", MAP_IF_SET, "clusterCIDR"},
+	{"nodePortAddresses", MAP_IF_SET, "nodePortAddresses"},
+	{"iptables.masqueradeAll", MAP_IF_SET, "masqueradeAll"},
+	{"nftables.masqueradeAll", MAP_IF_SET, "masqueradeAll"},
+	{"linux.masqueradeAll", MAP_IF_SET, "masqueradeAll"},
+	{"iptables", SILENT, NULL},
+	{"nftables", SILENT, NULL},
+	{"ipvs", SILENT, NULL},
+	{"linux", SILENT, NULL},
+	{"configSyncPeriod", SILENT, NULL},
+	{"syncPeriod", SILENT, NULL},
+	{"minSyncPeriod", SILENT, NULL},
+	{"conntrack.tcpEstablishedTimeout", MAP_IF_SET, "timeouts.tcpEstablished"},
+	{"conntrack.udpTimeout", MAP_IF_SET, "timeouts.udp"},
+	{"conntrack.udpStreamTimeout", MAP_IF_SET, "timeouts.udpStream"},
+	{"conntrack", SILENT, NULL},
+	{"conntrack.maxPerCore", SILENT, NULL},
+	{"conntrack.min", SILENT, NULL},
+	{"conntrack.tcpBeLiberal", SILENT, NULL},
+	{"conntrack.tcpCloseWaitTimeout", SILENT, NULL},
+	{"iptables.localhostNodePorts", SILENT, NULL},
+	{"iptables.masqueradeBit", SILENT, NULL},
+	{"iptables.minSyncPeriod", SILENT, NULL},
+	{"iptables.syncPeriod", SILENT, NULL},
+	{"nftables.masqueradeBit", SILENT, NULL},
+	{"nftables.minSyncPeriod", SILENT, NULL},
+	{"nftables.syncPeriod", SILENT, NULL},
+	{"oomScoreAdj", OOM, NULL},
+	{"featureGates", IGNORED, NULL},
+	{"logging", SILENT, NULL},
+	{"portRange", IGNORED, NULL},
+	{"udpIdleTimeout", SILENT, NULL},
+	{"resourceContainer", SILENT, NULL},
+	{"windowsRunAsService", SILENT, NULL},
+	{"winkernel", SILENT, NULL},
+};
+
+struct reader {
+	const char *file;
+	struct fl_settings *settings;
+	fl_config_note_fn note;
+	void *arg;
+	bool seen_kube, seen_own;
+	struct fl_err *err;
+};
+
+static void __attribute__((format(printf, 3, 4)))
+say(struct reader *r, bool warning, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	if (!r->note)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r->note(warning, text, r->arg);
+}
+
+static int fault(struct reader *r, const struct fl_value *value, const char *key,
+		 const char *reason)
+{
+	return fl_err_set(r->err, -EINVAL, "%s:%u: %s%s%s", r->file, fl_value_line(value), key,
+			  *key ? ": " : "", reason);
+}
+
+static int set_scalar(struct reader *r, const struct fl_setting *setting,
+		      const struct fl_value *value, const char *key)
+{
+	const char *text = fl_value_text(value);
+	struct fl_err err = {""};
+	int rc;
+
+	if (!text)
+		return fault(r, value, key, "must be a single value");
+	rc = fl_setting_set(r->settings, setting, text, &err);
+	return rc == -EINVAL ? fault(r, value, key, err.text) : rc;
+}
+
+/* Set from a scalar, or from a list of them where the setting is a list. */
+static int set_value(struct reader *r, const struct fl_setting *setting,
+		     const struct fl_value *value, const char *key)
+{
+	enum fl_value_type type = fl_value_type(value);
+
+	if (type == FL_VALUE_NULL)
+		return 0;
+	fl_setting_clear(r->settings, setting);
+	if (type != FL_VALUE_LIST || setting->type != FL_SETTING_STRINGS)
+		return set_scalar(r, setting, value, key);
+	FL_VALUE_EACH(item, value)
+	{
+		int rc = set_scalar(r, setting, item, key);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* What kube-proxy's generated files hold for "use the default". */
+static bool is_unset(const struct fl_value *value)
+{
+	const char *text = fl_value_text(value);
+
+	switch (fl_value_type(value)) {
+	case FL_VALUE_NULL:
+		return true;
+	case FL_VALUE_LIST:
+	case FL_VALUE_MAP:
+		return !fl_value_count(value);
+	default:
+		return !text || !*text || !strcmp(text, "0") || !strcmp(text, "0s") ||
+		       !strcmp(text, "false");
+	}
+}
+
+static int set_address(struct reader *r, char **field, const struct fl_value *value,
+		       const char *key)
+{
+	const char *text = fl_value_text(value);
+	char *copy;
+
+	if (fl_value_type(value) == FL_VALUE_NULL)
+		return 0;
+	if (!text)
+		return fault(r, value, key, "must be ADDRESS:PORT");
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int set_oom(struct reader *r, const struct fl_value *value, const char *key)
+{
+	int64_t score;
+
+	if (fl_value_type(value) == FL_VALUE_NULL)
+		return 0;
+	if (!fl_value_int(value, &score) || score < -1000 || score > 1000)
+		return fault(r, value, key, "must be a number from -1000 to 1000");
+	r->settings->oom_score_adj = (uint32_t)(score + FL_OOM_SCORE_BIAS);
+	return 0;
+}
+
+static void say_useless(struct reader *r, const struct fl_value *value, const char *key)
+{
+	if (!is_unset(value))
+		say(r, false, "%s:%u: %s is accepted, and has no effect yet", r->file,
+		    fl_value_line(value), key);
+}
+
+/* 1: the field is not in the table. */
+static int kube_field(struct reader *r, const struct fl_value *value, const char *key)
+{
+	for (size_t i = 0; i < sizeof(kube_fields) / sizeof(kube_fields[0]); i++) {
+		if (strcmp(kube_fields[i].field, key))
+			continue;
+		switch (kube_fields[i].treatment) {
+		case MAP_IF_SET:
+			if (is_unset(value))
+				return 0;
+			/* fallthrough */
+		case MAP:
+			return set_value(r, fl_setting_by_key(kube_fields[i].to), value, key);
+		case OOM:
+			return set_oom(r, value, key);
+		case HEALTHZ:
+			say_useless(r, value, key);
+			return set_address(r, &r->settings->healthz_address, value, key);
+		case METRICS:
+			say_useless(r, value, key);
+			return set_address(r, &r->settings->metrics_address, value, key);
+		case IGNORED:
+			if (!is_unset(value))
+				say(r, false, "%s:%u: %s is ignored", r->file, fl_value_line(value),
+				    key);
+			return 0;
+		case SILENT:
+			return 0;
+		}
+	}
+	return 1;
+}
+
+/* Whose members are looked at one by one; the others are ignored as a whole. */
+static bool is_kube_group(const char *field)
+{
+	static const char *const groups[] = {"detectLocal", "conntrack", "iptables", "nftables",
+					     "linux"};
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (!strcmp(groups[i], field))
+			return true;
+	return false;
+}
+
+static int kube_map(struct reader *r, const struct fl_value *map, const char *prefix)
+{
+	FL_VALUE_EACH(member, map)
+	{
+		char path[MAX_KEY];
+		int rc;
+
+		snprintf(path, sizeof(path), "%s%s%s", prefix, *prefix ? "." : "",
+			 fl_value_key(member));
+		rc = kube_field(r, member, path);
+		if (rc > 0)
+			say(r, true, "%s:%u: %s is not known and ignored", r->file,
+			    fl_value_line(member), path);
+		else if (!rc && !*prefix && is_kube_group(path))
+			rc = kube_map(r, member, path);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static bool is_group(const char *key)
+{
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < fl_setting_count; i++) {
+		const char *k = fl_setting_table[i].key;
+
+		if (k && !strncmp(k, key, len) && k[len] == '.')
+			return true;
+	}
+	return false;
+}
+
+/* `prefix`: "" or the name of a group. */
+static int own_map(struct reader *r, const struct fl_value *map, const char *prefix)
+{
+	FL_VALUE_EACH(member, map)
+	{
+		const char *key = fl_value_key(member);
+		const struct fl_setting *setting;
+		char path[MAX_KEY];
+		int rc;
+
+		if (!*prefix && (!strcmp(key, "apiVersion") || !strcmp(key, "kind") ||
+				 !strcmp(key, "metadata")))
+			continue;
+		snprintf(path, sizeof(path), "%s%s%s", prefix, *prefix ? "." : "", key);
+		setting = fl_setting_by_key(path);
+		if (setting) {
+			rc = set_value(r, setting, member, path);
+		} else if (!*prefix && is_group(key)) {
+			if (fl_value_type(member) != FL_VALUE_MAP &&
+			    fl_value_type(member) != FL_VALUE_NULL)
+				return fault(r, member, key, "must be a map");
+			rc = own_map(r, member, key);
+		} else {
+			rc = fault(r, member, path, "no such setting");
+		}
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int on_document(const struct fl_doc *doc, void *arg)
+{
+	struct reader *r = arg;
+	const struct fl_value *root = fl_doc_root(doc);
+	const char *kind = fl_value_string(fl_value_get(root, "kind"));
+	const char *version = fl_value_string(fl_value_get(root, "apiVersion"));
+
+	if (fl_value_type(root) == FL_VALUE_NULL)
+		return 0;
+	if (fl_value_type(root) != FL_VALUE_MAP || !kind || !version)
+		return fault(r, root, "", "a configuration has apiVersion and kind");
+	if (!strcmp(kind, "KubeProxyConfiguration")) {
+		if (strcmp(version, "kubeproxy.config.k8s.io/v1alpha1"))
+			return fault(r, fl_value_get(root, "apiVersion"), "apiVersion",
+				     "KubeProxyConfiguration is known as "
+				     "kubeproxy.config.k8s.io/v1alpha1");
+		if (r->seen_kube)
+			return fault(r, root, "", "a second KubeProxyConfiguration");
+		r->seen_kube = true;
+		return kube_map(r, root, "");
+	}
+	if (!strcmp(kind, "FairleadConfiguration")) {
+		if (strcmp(version, "fairlead.dev/v1"))
+			return fault(r, fl_value_get(root, "apiVersion"), "apiVersion",
+				     "FairleadConfiguration is known as fairlead.dev/v1");
+		if (r->seen_own)
+			return fault(r, root, "", "a second FairleadConfiguration");
+		r->seen_own = true;
+		return own_map(r, root, "");
+	}
+	return fault(r, fl_value_get(root, "kind"), "kind",
+		     "must be KubeProxyConfiguration or FairleadConfiguration");
+}
+
+int fl_config_parse(const char *text, size_t len, const char *file, struct fl_settings *settings,
+		    fl_config_note_fn note_fn, void *arg, struct fl_err *err)
+{
+	struct fl_err own = {""}, syntax = {""};
+	struct reader r = {
+		.file = file, .settings = settings, .note = note_fn, .arg = arg, .err = &own};
+	unsigned int line = 0;
+	int rc = fl_doc_each(text, len, FL_DOC_YAML, on_document, &r, &line, &syntax);
+
+	if (!rc)
+		return 0;
+	if (own.text[0])
+		return fl_err_set(err, rc, "%s", own.text);
+	return fl_err_set(err, rc, "%s:%u: %s", file, line,
+			  syntax.text[0] ? syntax.text : strerror(-rc));
+}
+
+int fl_config_read(const char *file, struct fl_settings *settings, fl_config_note_fn note_fn,
+		   void *arg, struct fl_err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = fl_read_file(file, MAX_CONFIG_BYTES, &text, &len, NULL, err);
+
+	if (r)
+		return fl_err_wrap(err, r, "cannot read %s", file);
+	return fl_config_parse(text, len, file, settings, note_fn, arg, err);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Which device is what, and with which address it masquerades, over a made-up node. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lb/host/addresses.h"
+#include "lb/host/devices.h"
+
+static struct fl_netdev devices[] = {
+	{.ifindex = 1, .name = "lo", .loopback = true, .up = true, .mtu = 65536},
+	{.ifindex = 2, .name = "eth0", .up = true, .mtu = 1500, .default_route = {true, false}},
+	{.ifindex = 3, .name = "eth1", .up = true, .mtu = 9000},
+	{.ifindex = 4, .name = "cni0", .kind = "bridge", .up = true, .mtu = 1500},
+	{.ifindex = 5, .name = "veth12", .kind = "veth", .up = true, .mtu = 1400, .master = 4},
+};
+
+static struct fl_netaddr addresses[9];
+static struct fl_network network = {devices, 5, addresses, 0};
+
+static struct fl_ip ip(const char *text)
+{
+	struct fl_ip i;
+
+	assert_int_equal(fl_ip_parse(text, &i), 0);
+	return i;
+}
+
+static void add(unsigned int ifindex, const char *text, bool global, bool primary)
+{
+	addresses[network.n_addresses++] = (struct fl_netaddr){ifindex, ip(text), global, primary};
+}
+
+static int setup(void **state)
+{
+	network.n_addresses = 0;
+	add(1, "127.0.0.1", false, true);
+	add(1, "::1", false, true);
+	add(2, "fe80::2", false, true);
+	add(2, "192.0.2.9", true, false); /* secondary */
+	add(2, "192.0.2.1", true, true);
+	add(2, "192.0.2.7", true, true);
+	add(2, "2001:db8::2", true, true);
+	add(3, "198.51.100.1", true, true);
+	add(4, "10.244.1.1", true, true);
+	return 0;
+}
+
+static enum fl_device_role role(unsigned int ifindex, const struct fl_device_rules *rules)
+{
+	return fl_device_role(&network, fl_network_device(&network, ifindex), rules);
+}
+
+static void test_default_routes_and_node_addresses_make_external(void **state)
+{
+	struct fl_device_rules rules = {0};
+	struct fl_ip node = ip("198.51.100.1");
+
+	assert_int_equal(role(1, &rules), FL_ROLE_NONE);
+	assert_int_equal(role(2, &rules), FL_ROLE_EXTERNAL);
+	assert_int_equal(role(3, &rules), FL_ROLE_NONE);
+	assert_int_equal(role(4, &rules), FL_ROLE_NONE);
+	rules.node_ips = &node;
+	rules.n_node_ips = 1;
+	assert_int_equal(role(3, &rules), FL_ROLE_EXTERNAL);
+}
+
+static void test_patterns_replace_what_is_found(void **state)
+{
+	static const char *const external[] = {"eth[1-9]"}, *const pod[] = {"veth*"};
+	struct fl_device_rules rules = {
+		.external = external, .n_external = 1, .pod = pod, .n_pod = 1};
+
+	assert_int_equal(role(2, &rules), FL_ROLE_NONE);
+	assert_int_equal(role(3, &rules), FL_ROLE_EXTERNAL);
+	assert_int_equal(role(5, &rules), FL_ROLE_POD);
+}
+
+/* A program that takes the first 14 bytes for an Ethernet header would read garbage. */
+static void test_devices_without_ethernet_header_are_never_served(void **state)
+{
+	static const char *const all[] = {"*"};
+	struct fl_device_rules named = {.external = all, .n_external = 1}, found = {0};
+	struct fl_netdev tunnel = {.ifindex = 2,
+				   .name = "tun0",
+				   .up = true,
+				   .headerless = true,
+				   .default_route = {true, true}};
+
+	assert_int_equal(fl_device_role(&network, &tunnel, &named), FL_ROLE_NONE);
+	assert_int_equal(fl_device_role(&network, &tunnel, &found), FL_ROLE_NONE);
+	assert_true(fl_device_is_unfit(&network, &tunnel, &named));
+	assert_true(fl_device_is_unfit(&network, &tunnel, &found));
+	tunnel.default_route[FL_IPV4] = tunnel.default_route[FL_IPV6] = false;
+	assert_false(fl_device_is_unfit(&network, &tunnel, &found)); /* nobody wants it */
+	tunnel.headerless = false;
+	assert_false(fl_device_is_unfit(&network, &tunnel, &named));
+}
+
+static void test_a_dead_end_has_addresses_but_no_forwarding(void **state)
+{
+	struct fl_netdev dev = {.ifindex = 3, .forwarding = {true, true}};
+
+	assert_false(fl_device_is_dead_end(&network, &dev, FL_IPV4));
+	dev.forwarding[FL_IPV4] = dev.forwarding[FL_IPV6] = false;
+	assert_true(fl_device_is_dead_end(&network, &dev, FL_IPV4));
+	assert_false(fl_device_is_dead_end(&network, &dev, FL_IPV6)); /* no IPv6 address there */
+}
+
+static void test_loopback_is_never_served(void **state)
+{
+	static const char *const all[] = {"*"};
+	struct fl_device_rules rules = {.external = all, .n_external = 1};
+
+	assert_int_equal(role(1, &rules), FL_ROLE_NONE);
+	assert_int_equal(role(5, &rules), FL_ROLE_EXTERNAL);
+}
+
+static void test_pod_patterns_beat_what_is_found(void **state)
+{
+	static const char *const pod[] = {"eth0"};
+	struct fl_device_rules rules = {.pod = pod, .n_pod = 1};
+
+	assert_int_equal(role(2, &rules), FL_ROLE_POD);
+	rules.external = pod;
+	rules.n_external = 1;
+	assert_int_equal(role(2, &rules), FL_ROLE_EXTERNAL);
+}
+
+static void test_masquerade_address_is_primary_and_global(void **state)
+{
+	struct fl_device_rules rules = {0};
+	struct fl_ip got, node = ip("192.0.2.7");
+	const struct fl_netdev *eth0 = fl_network_device(&network, 2);
+
+	assert_true(fl_device_address(&network, eth0, &rules, FL_IPV4, &got));
+	assert_memory_equal(&got, ip("192.0.2.1").b, 16);
+	assert_true(fl_device_address(&network, eth0, &rules, FL_IPV6, &got));
+	assert_memory_equal(&got, ip("2001:db8::2").b, 16);
+	/* the Node's own address is preferred */
+	rules.node_ips = &node;
+	rules.n_node_ips = 1;
+	assert_true(fl_device_address(&network, eth0, &rules, FL_IPV4, &got));
+	assert_memory_equal(&got, node.b, 16);
+	assert_false(
+		fl_device_address(&network, fl_network_device(&network, 5), &rules, FL_IPV4, &got));
+}
+
+static void test_node_address_is_one_that_is_here(void **state)
+{
+	struct fl_ip got, node[] = {ip("203.0.113.1"), ip("198.51.100.1")};
+	struct fl_device_rules rules = {.node_ips = node, .n_node_ips = 2};
+
+	assert_true(fl_node_address(&network, &rules, FL_IPV4, &got));
+	assert_memory_equal(&got, node[1].b, 16);
+	/* without: by the default route, which only IPv4 has */
+	rules.n_node_ips = 0;
+	assert_true(fl_node_address(&network, &rules, FL_IPV4, &got));
+	assert_memory_equal(&got, ip("192.0.2.1").b, 16);
+	assert_false(fl_node_address(&network, &rules, FL_IPV6, &got));
+}
+
+static void test_entry_of_a_device(void **state)
+{
+	struct fl_device_rules rules = {0};
+	struct fl_device e = fl_device_entry(&network, fl_network_device(&network, 2), &rules,
+					     FL_ROLE_EXTERNAL, true);
+	static const struct fl_addr none;
+
+	assert_int_equal(e.mtu, 1500);
+	assert_int_equal(e.flags, FL_DEVICE_EXTERNAL | FL_DEVICE_XDP_TX);
+	assert_memory_equal(&e.addr4, ip("192.0.2.1").b, 16);
+	e = fl_device_entry(&network, fl_network_device(&network, 5), &rules, FL_ROLE_NONE, false);
+	assert_int_equal(e.flags, 0);
+	assert_memory_equal(&e.addr4, &none, 16);
+}
+
+static const struct fl_local_pair *pair(const struct fl_local_pair *pairs, size_t n,
+					const char *text)
+{
+	struct fl_ip i = ip(text);
+
+	for (size_t k = 0; k < n; k++)
+		if (!memcmp(&pairs[k].addr, &i, sizeof(i)))
+			return &pairs[k];
+	return NULL;
+}
+
+/* rules 2.12 and 2.13 */
+static void test_local_addresses_and_node_ports(void **state)
+{
+	static const char *const cidrs[] = {"192.0.2.0/24"};
+	struct fl_node_ports_input input = {.addresses = cidrs, .n_addresses = 1};
+	struct fl_node_ports node_ports;
+	struct fl_local_pair *pairs;
+	struct fl_ip *ips;
+	size_t n;
+
+	addresses[network.n_addresses - 1] = addresses[4]; /* the same address twice */
+	assert_int_equal(fl_local_ips(&network, &ips, &n), 0);
+	input.local = ips;
+	input.n_local = n;
+	assert_int_equal(fl_node_ports_init(&input, &node_ports, NULL), 0);
+	assert_int_equal(fl_local_pairs(&network, &node_ports, &pairs, &n), 0);
+	assert_int_equal(n, 6); /* without loopback and the double */
+	assert_null(pair(pairs, n, "127.0.0.1"));
+	assert_null(pair(pairs, n, "::1"));
+	assert_int_equal(pair(pairs, n, "192.0.2.1")->flags, FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS);
+	assert_int_equal(pair(pairs, n, "192.0.2.9")->flags, FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS);
+	assert_int_equal(pair(pairs, n, "198.51.100.1")->flags, FL_LOCAL_NODE);
+	assert_int_equal(pair(pairs, n, "fe80::2")->flags,
+			 FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS); /* rule 2.10 */
+	free(pairs);
+	free(ips);
+	fl_node_ports_fini(&node_ports);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_default_routes_and_node_addresses_make_external, setup),
+		cmocka_unit_test_setup(test_patterns_replace_what_is_found, setup),
+		cmocka_unit_test_setup(test_loopback_is_never_served, setup),
+		cmocka_unit_test_setup(test_devices_without_ethernet_header_are_never_served,
+				       setup),
+		cmocka_unit_test_setup(test_a_dead_end_has_addresses_but_no_forwarding, setup),
+		cmocka_unit_test_setup(test_pod_patterns_beat_what_is_found, setup),
+		cmocka_unit_test_setup(test_masquerade_address_is_primary_and_global, setup),
+		cmocka_unit_test_setup(test_node_address_is_one_that_is_here, setup),
+		cmocka_unit_test_setup(test_entry_of_a_device, setup),
+		cmocka_unit_test_setup(test_local_addresses_and_node_ports, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

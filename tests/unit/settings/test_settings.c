@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Command line and configuration file of the agent: what is accepted, what is refused and with
+ * which words. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/settings/config.h"
+#include "lb/settings/options.h"
+#include "lb/settings/settings.h"
+
+static char notes[2048];
+
+static void keep_note(bool warning, const char *text, void *arg)
+{
+	size_t used = strlen(notes);
+
+	snprintf(notes + used, sizeof(notes) - used, "%s%s\n", warning ? "! " : "", text);
+}
+
+static int setup(void **state)
+{
+	struct fl_settings *s = calloc(1, sizeof(*s));
+
+	notes[0] = '\0';
+	*state = s;
+	return s ? fl_settings_init(s) : -1;
+}
+
+static int teardown(void **state)
+{
+	fl_settings_fini(*state);
+	free(*state);
+	return 0;
+}
+
+static int parse(struct fl_settings *s, const char *text, struct fl_err *err)
+{
+	return fl_config_parse(text, strlen(text), "f.yaml", s, keep_note, NULL, err);
+}
+
+static void refused(const char *text, const char *words)
+{
+	struct fl_settings s;
+	struct fl_err err = {""};
+
+	assert_int_equal(fl_settings_init(&s), 0);
+	assert_int_equal(parse(&s, text, &err), -EINVAL);
+	if (!strstr(err.text, words))
+		fail_msg("\"%s\" has no \"%s\"", err.text, words);
+	fl_settings_fini(&s);
+}
+
+#define OWN "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
+#define KUBE "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+
+/* rule 9.1: a file as kubeadm writes it works unchanged */
+static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
+{
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	assert_int_equal(
+		parse(s,
+		      KUBE
+		      "bindAddress: 0.0.0.0\nbindAddressHardFail: false\n"
+		      "clientConnection:\n  acceptContentTypes: \"\"\n  burst: 0\n  contentType: "
+		      "\"\"\n"
+		      "  kubeconfig: /var/lib/kube-proxy/kubeconfig.conf\n  qps: 0\n"
+		      "clusterCIDR: 10.244.0.0/16,fd00:244::/56\nconfigSyncPeriod: 0s\n"
+		      "conntrack:\n  maxPerCore: null\n  min: null\n  tcpBeLiberal: false\n"
+		      "  tcpCloseWaitTimeout: null\n  tcpEstablishedTimeout: 2h30m\n  udpTimeout: "
+		      "0s\n"
+		      "detectLocal:\n  bridgeInterface: \"\"\n  interfaceNamePrefix: \"\"\n"
+		      "detectLocalMode: \"\"\nenableProfiling: false\nhealthzBindAddress: \"\"\n"
+		      "hostnameOverride: Node-7\n"
+		      "iptables:\n  localhostNodePorts: null\n  masqueradeAll: true\n  "
+		      "masqueradeBit: null\n"
+		      "ipvs:\n  excludeCIDRs: null\nlogging:\n  flushFrequency: 0\n"
+		      "metricsBindAddress: 127.0.0.1:10249\nmode: iptables\n"
+		      "nodePortAddresses: [192.0.2.0/24, primary]\noomScoreAdj: -998\nportRange: "
+		      "\"\"\n"
+		      "showHiddenMetricsForVersion: \"\"\nwinkernel:\n  enableDSR: false\n",
+		      &err),
+		0);
+	assert_string_equal(s->node, "Node-7");
+	assert_int_equal(s->cluster_cidr.n, 2);
+	assert_string_equal(s->cluster_cidr.items[1], "fd00:244::/56");
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_ESTABLISHED], 9000);
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_EMBRYONIC], 0);
+	assert_true(s->masquerade_all);
+	assert_int_equal(s->node_port_addresses.n, 2);
+	assert_string_equal(s->metrics_address, "127.0.0.1:10249");
+	assert_int_equal(s->oom_score_adj, FL_OOM_SCORE_BIAS - 998);
+	assert_string_equal(notes, "f.yaml:35: metricsBindAddress is accepted, and has no effect "
+				   "yet\nf.yaml:36: mode is ignored\n");
+}
+
+static void test_unknown_kube_proxy_fields_are_warned_of(void **state)
+{
+	assert_int_equal(parse(*state, KUBE "newThing: 1\n", NULL), 0);
+	assert_string_equal(notes, "! f.yaml:3: newThing is not known and ignored\n");
+	notes[0] = '\0';
+	assert_int_equal(parse(*state, KUBE "conntrack: {newThing: 1}\nipvs: {any: 1}\n", NULL), 0);
+	assert_string_equal(notes, "! f.yaml:3: conntrack.newThing is not known and ignored\n");
+}
+
+static void test_own_settings(void **state)
+{
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	assert_int_equal(
+		parse(s,
+		      OWN "manifests: [/a, /b]\nmode: tc\ntcHook: clsact\ndevices: [eth*, bond0]\n"
+			  "rejectUnknownPort: false\nmaglev: {ratio: 100, seed: blue}\n"
+			  "timeouts:\n  udpStream: 3m\n  nextHop: 250ms\n  tcpClosing: 15\n"
+			  "maps:\n  flowBuckets4: 1024\n",
+		      &err),
+		0);
+	assert_int_equal(s->manifests.n, 2);
+	assert_int_equal(s->mode, FL_DP_TC);
+	assert_int_equal(s->tc_hook, FL_TC_HOOK_CLSACT);
+	assert_string_equal(s->devices.items[1], "bond0");
+	assert_false(s->reject_unknown_port);
+	assert_int_equal(s->maglev_ratio, 100);
+	assert_string_equal(s->maglev_seed, "blue");
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_ESTABLISHED], 180);
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_CLOSING], 15);
+	assert_int_equal(s->next_hop_ttl_ms, 250);
+	assert_int_equal(s->sizes.flow_buckets4, 1024);
+}
+
+static void test_both_kinds_in_one_file(void **state)
+{
+	struct fl_settings *s = *state;
+
+	assert_int_equal(
+		parse(s, KUBE "clusterCIDR: 10.1.0.0/16\n---\n" OWN "mode: xdp\n---\n", NULL), 0);
+	assert_string_equal(s->cluster_cidr.items[0], "10.1.0.0/16");
+	assert_int_equal(s->mode, FL_DP_XDP);
+}
+
+/* robustness E8 */
+static void test_faults_name_file_line_and_key(void **state)
+{
+	refused(OWN "colour: red\n", "f.yaml:3: colour: no such setting");
+	refused(OWN "maps:\n  colour: 1\n", "f.yaml:4: maps.colour: no such setting");
+	refused(OWN "maps: 7\n", "f.yaml:3: maps: must be a map");
+	refused(OWN "mode: fast\n", "f.yaml:3: mode: \"fast\" is none of auto");
+	refused(OWN "mode: [xdp]\n", "f.yaml:3: mode: must be a single value");
+	refused(OWN "timeouts:\n  udp: soon\n",
+		"f.yaml:4: timeouts.udp: \"soon\" is not a duration");
+	refused(OWN "maps:\n  lines: -1\n", "maps.lines: \"-1\" is not a number");
+	refused(OWN "maps:\n  lines: 4294967296\n", "is not a number from 0 to 4294967295");
+	refused(OWN "nodeHints: yes please\n", "neither true nor false");
+	refused(OWN "devices: [eth0, {a: b}]\n", "devices: must be a single value");
+	refused(KUBE "oomScoreAdj: 2000\n", "oomScoreAdj: must be a number from -1000 to 1000");
+	refused("apiVersion: fairlead.dev/v2\nkind: FairleadConfiguration\n",
+		"f.yaml:1: apiVersion: ");
+	refused("apiVersion: v1\nkind: Service\n",
+		"f.yaml:2: kind: must be KubeProxyConfiguration or");
+	refused("- a\n", "a configuration has apiVersion and kind");
+	refused(OWN "---\n" OWN, "a second FairleadConfiguration");
+	refused(OWN "mode: {\n", "f.yaml:");
+}
+
+static void test_durations(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} good[] = {{"0", 0},	    {"90", 90000},	{"24h0m0s", 86400000}, {"1.5s", 1500},
+		    {"200ms", 200}, {"1h1ms", 3600001}, {"1000000ns", 1}};
+	static const char *const bad[] = {"",	 "s", "-1s", "1x",  "1s2", "0x10",
+					  "1e3", ".", "1 s", "inf", "nan"};
+	uint64_t ms;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(fl_duration_parse(good[i].text, 1000, &ms), 0);
+		assert_int_equal(ms, good[i].ms);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(fl_duration_parse(bad[i], 1000, &ms), -EINVAL);
+}
+
+static int options(struct fl_settings *s, struct fl_err *err, const char *const *args)
+{
+	char *argv[16] = {(char *)"fairleadd"};
+	int argc = 1;
+
+	for (; args[argc - 1]; argc++)
+		argv[argc] = (char *)args[argc - 1];
+	return fl_options_parse(argc, argv, s, keep_note, NULL, err);
+}
+
+#define OPTIONS(s, err, ...) options(s, err, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_command_line(void **state)
+{
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	assert_int_equal(OPTIONS(s, &err, "--manifests", "/a", "--manifests=/b", "--node",
+				 " Node-1 ", "--devices", "eth0, eth1", "--mode", "xdp-generic",
+				 "--once"),
+			 0);
+	assert_int_equal(s->manifests.n, 2);
+	assert_string_equal(s->manifests.items[1], "/b");
+	assert_string_equal(s->node, "node-1"); /* rule 9.4 */
+	assert_int_equal(s->devices.n, 2);
+	assert_string_equal(s->devices.items[1], "eth1");
+	assert_int_equal(s->mode, FL_DP_XDP_GENERIC);
+	assert_true(s->once);
+}
+
+static void test_auto_is_no_device_name(void **state)
+{
+	struct fl_settings *s = *state;
+
+	assert_int_equal(OPTIONS(s, NULL, "--manifests", "/a", "--devices", "auto"), 0);
+	assert_int_equal(s->devices.n, 0);
+}
+
+/* rule 9.2 */
+static void test_command_line_beats_the_file(void **state)
+{
+	char path[] = "/tmp/fairlead-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, OWN "nodeName: from-file\nmanifests: [/file]\nmode: tc\n") > 0);
+	close(fd);
+	assert_int_equal(
+		OPTIONS(s, &err, "--node", "from-line", "--config", path, "--manifests", "/line"),
+		0);
+	unlink(path);
+	assert_string_equal(s->node, "from-line");
+	assert_int_equal(s->manifests.n, 1);
+	assert_string_equal(s->manifests.items[0], "/line");
+	assert_int_equal(s->mode, FL_DP_TC);
+}
+
+static void wrong(const char *words, const char *const *args)
+{
+	struct fl_settings s;
+	struct fl_err err = {""};
+
+	assert_int_equal(fl_settings_init(&s), 0);
+	assert_true(options(&s, &err, args) < 0);
+	if (!strstr(err.text, words))
+		fail_msg("\"%s\" has no \"%s\"", err.text, words);
+	fl_settings_fini(&s);
+}
+
+#define WRONG(words, ...) wrong(words, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_wrong_command_lines(void **state)
+{
+	WRONG("give --manifests", "--node", "a");
+	WRONG("unknown option --colour", "--colour");
+	WRONG("option --node needs an argument", "--node");
+	WRONG("unexpected argument \"x\"", "--manifests", "/a", "x");
+	WRONG("option --mode: \"fast\" is none of", "--manifests", "/a", "--mode", "fast");
+	WRONG("option --devices: an empty word", "--manifests", "/a", "--devices", "eth0,,eth1");
+	WRONG("cluster CIDR \"10.0.0.0\"", "--manifests", "/a", "--cluster-cidr", "10.0.0.0");
+	WRONG("cannot read /nonexistent/file", "--manifests", "/a", "--config",
+	      "/nonexistent/file");
+	WRONG("node's name is empty", "--manifests", "/a", "--node", " ");
+	WRONG("\"10.0.0.0/40\" is neither a CIDR nor", "--manifests", "/a", "--nodeport-addresses",
+	      "primary,10.0.0.0/40");
+	WRONG("is longer than 107 bytes", "--manifests", "/a", "--socket",
+	      "/an/address/of/a/unix/socket/has/room/for/no/more/than/one/hundred/and/seven/bytes/"
+	      "and/this/one/is/a/bit/longer");
+	WRONG("cgroup must not be empty", "--manifests", "/a", "--cgroup", "");
+}
+
+/* What the maps or the programs would refuse at start is refused by --check already. */
+static void test_settings_are_judged_by_those_who_use_them(void **state)
+{
+	static const struct {
+		const char *text, *words;
+	} cases[] = {
+		{"maglev: {tableLength: 100}", "tableLength 100 is not a prime up to 131071"},
+		{"detectLocalMode: BridgeInterface", "no interface is named"},
+		{"detectLocalMode: InterfaceNamePrefix\npodInterfaceNamePrefix: muchtoolongaprefix",
+		 "is too long"},
+		{"nodePortRange: 0-10", "nodePortRange \"0-10\""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fl_settings s;
+		struct fl_err err = {""};
+		char text[256];
+
+		snprintf(text, sizeof(text), OWN "manifests: [/a]\n%s\n", cases[i].text);
+		assert_int_equal(fl_settings_init(&s), 0);
+		assert_int_equal(parse(&s, text, &err), 0);
+		assert_int_equal(fl_settings_finish(&s, &err), -EINVAL);
+		if (!strstr(err.text, cases[i].words))
+			fail_msg("\"%s\" has no \"%s\"", err.text, cases[i].words);
+		fl_settings_fini(&s);
+	}
+}
+
+/* rule 5.2: in the interface modes these devices are the pod side */
+static void test_interface_modes_name_pod_devices(void **state)
+{
+	struct fl_settings *s = *state;
+
+	assert_int_equal(parse(s,
+			       KUBE "detectLocalMode: InterfaceNamePrefix\ndetectLocal: "
+				    "{interfaceNamePrefix: cali}\n---\n" OWN "manifests: [/a]\n",
+			       NULL),
+			 0);
+	assert_int_equal(fl_settings_finish(s, NULL), 0);
+	assert_int_equal(s->pod_devices.n, 1);
+	assert_string_equal(s->pod_devices.items[0], "cali*");
+}
+
+static void test_help_and_version_need_nothing_else(void **state)
+{
+	struct fl_settings *s = *state;
+
+	assert_int_equal(OPTIONS(s, NULL, "-h"), 0);
+	assert_true(s->help);
+}
+
+static void test_every_option_is_in_the_help(void **state)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	fl_options_help(f);
+	fclose(f);
+	for (size_t i = 0; i < fl_setting_count; i++)
+		if (fl_setting_table[i].option)
+			assert_non_null(strstr(text, fl_setting_table[i].option));
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		assert_true(strlen(line) <= 130);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(test_kube_proxy_configuration_as_kubeadm_writes_it),
+		T(test_unknown_kube_proxy_fields_are_warned_of),
+		T(test_own_settings),
+		T(test_both_kinds_in_one_file),
+		T(test_faults_name_file_line_and_key),
+		T(test_durations),
+		T(test_command_line),
+		T(test_auto_is_no_device_name),
+		T(test_command_line_beats_the_file),
+		T(test_wrong_command_lines),
+		T(test_settings_are_judged_by_those_who_use_them),
+		T(test_interface_modes_name_pod_devices),
+		T(test_help_and_version_need_nothing_else),
+		T(test_every_option_is_in_the_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
