@@ -3,18 +3,16 @@
 #include "lb/api/view.h"
 
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "lb/base/cleanup.h"
 #include "lb/dp/dp.h"
+#include "lb/dp/map_each.h"
 #include "lb/sync/sync.h"
 
-#define BATCH 1024
 #define NSEC_PER_SEC 1000000000ULL
 
 /*
@@ -72,61 +70,27 @@ static int view_sort(struct fl_view *view)
 	return 0;
 }
 
-static int view_append(struct fl_view *view, size_t *room, const struct fl_frontend_key *keys,
-		       const struct fl_frontend *values, size_t n)
+struct view_read {
+	struct fl_view *view;
+	size_t room;
+};
+
+static int view_append(const void *key, const void *value, void *arg)
 {
+	struct view_read *read = arg;
+	struct fl_view *view = read->view;
 	struct fl_view_frontend *grown;
 
-	if (view->n_frontends + n > *room) {
-		*room = (view->n_frontends + n) * 2;
-		grown = reallocarray(view->frontends, *room, sizeof(*grown));
+	if (view->n_frontends == read->room) {
+		grown = reallocarray(view->frontends, read->room * 2 + 64, sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
 		view->frontends = grown;
+		read->room = read->room * 2 + 64;
 	}
-	for (size_t i = 0; i < n; i++) {
-		view->frontends[view->n_frontends].key = keys[i];
-		view->frontends[view->n_frontends++].value = values[i];
-	}
+	memcpy(&view->frontends[view->n_frontends].key, key, sizeof(view->frontends->key));
+	memcpy(&view->frontends[view->n_frontends++].value, value, sizeof(view->frontends->value));
 	return 0;
-}
-
-/* One system call per BATCH elements where the kernel can, else two per element. */
-static int view_read_frontends(struct fl_view *view, int fd)
-{
-	_cleanup_free_ struct fl_frontend_key *keys = calloc(BATCH, sizeof(*keys));
-	_cleanup_free_ struct fl_frontend *values = calloc(BATCH, sizeof(*values));
-	struct fl_frontend_key key, *from = NULL;
-	uint32_t cursor = 0;
-	size_t room = 0;
-	__u32 n;
-	int rc;
-
-	if (!keys || !values)
-		return -ENOMEM;
-	for (bool first = true;; first = false) {
-		n = BATCH;
-		rc = bpf_map_lookup_batch(fd, first ? NULL : &cursor, &cursor, keys, values, &n,
-					  NULL)
-			     ? -errno
-			     : 0;
-		if (rc && rc != -ENOENT)
-			break;
-		if (view_append(view, &room, keys, values, n))
-			return -ENOMEM;
-		if (rc)
-			return 0;
-	}
-	view->n_frontends = 0;
-	while (!bpf_map_get_next_key(fd, from, &key)) {
-		from = &keys[0];
-		keys[0] = key;
-		if (bpf_map_lookup_elem(fd, &key, &values[0]))
-			continue; /* gone since */
-		if (view_append(view, &room, keys, values, 1))
-			return -ENOMEM;
-	}
-	return errno == ENOENT ? 0 : -errno;
 }
 
 static void view_set(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
@@ -145,7 +109,8 @@ int fl_view_init(struct fl_view *view, const struct fl_maps *maps, const struct 
 
 	view_set(view, maps, names, hz);
 	if (maps->frontends_fd >= 0)
-		rc = view_read_frontends(view, maps->frontends_fd);
+		rc = fl_map_each(maps->frontends_fd, view_append,
+				 &(struct view_read){.view = view});
 	if (!rc)
 		rc = view_sort(view);
 	if (rc) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_each.h"
 
 struct fl_map_mirror {
 	int fd;
@@ -30,27 +31,18 @@ static int compare(const void *a, const void *b, void *arg)
 	return memcmp(a, b, ((const struct fl_map_mirror *)arg)->key_size);
 }
 
-static int read_map(struct fl_map_mirror *m)
+static int read_pair(const void *key, const void *value, void *arg)
 {
-	_cleanup_free_ void *key = malloc(m->key_size);
-	void *previous = NULL;
+	struct fl_map_mirror *m = arg;
+	unsigned char *pairs = reallocarray(m->pairs, m->n + 1, pair_size(m)), *pair;
 
-	if (!key)
+	if (!pairs)
 		return -ENOMEM;
-	while (!bpf_map_get_next_key(m->fd, previous, key)) {
-		unsigned char *pairs = reallocarray(m->pairs, m->n + 1, pair_size(m));
-		unsigned char *p;
-
-		if (!pairs)
-			return -ENOMEM;
-		m->pairs = pairs;
-		p = pairs + m->n * pair_size(m);
-		memcpy(p, key, m->key_size);
-		previous = key;
-		if (!bpf_map_lookup_elem(m->fd, key, p + m->key_size))
-			m->n++;
-	}
-	return errno == ENOENT ? 0 : -errno;
+	m->pairs = pairs;
+	pair = pairs + m->n++ * pair_size(m);
+	memcpy(pair, key, m->key_size);
+	memcpy(pair + m->key_size, value, m->value_size);
+	return 0;
 }
 
 int fl_map_mirror_new(int fd, const char *name, size_t key_size, size_t value_size,
@@ -64,7 +56,7 @@ int fl_map_mirror_new(int fd, const char *name, size_t key_size, size_t value_si
 	*m = (struct fl_map_mirror){
 		.fd = fd, .name = name, .key_size = key_size, .value_size = value_size};
 	if (fd >= 0) {
-		r = read_map(m);
+		r = fl_map_each(fd, read_pair, m);
 		if (r)
 			return fl_err_set(err, r, "cannot read map %s: %s", name, strerror(-r));
 		if (m->n)

@@ -4,15 +4,13 @@
  * element by element where the kernel has no batches for a type of map (LPM tries before 5.14).
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <stdbool.h>
 
 #include <bpf/bpf.h>
 
-#include "lb/base/cleanup.h"
+#include "lb/dp/map_each.h"
 #include "lb/sync/ops.h"
 
-#define DUMP_BATCH 4096
-#define DUMP_BATCH_MAX (1U << 20)
 #define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
 
 const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS] = {
@@ -108,76 +106,10 @@ static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint
 	return rc;
 }
 
-static int dump_each(int fd, const struct fl_sync_map_desc *desc,
-		     int (*fn)(const void *key, const void *value, void *arg), void *arg)
-{
-	_cleanup_free_ char *key = malloc(desc->key_size);
-	_cleanup_free_ char *next = malloc(desc->key_size);
-	_cleanup_free_ char *value = malloc(desc->value_size);
-	void *at = NULL;
-	int rc;
-
-	if (!key || !next || !value)
-		return -ENOMEM;
-	while (!bpf_map_get_next_key(fd, at, next)) {
-		char *swap = key;
-
-		key = next;
-		next = swap;
-		at = key;
-		if (bpf_map_lookup_elem(fd, key, value))
-			continue;
-		rc = fn(key, value, arg);
-		if (rc)
-			return rc;
-	}
-	return errno == ENOENT ? 0 : -errno;
-}
-
-static int dump_batches(int fd, const struct fl_sync_map_desc *desc,
-			int (*fn)(const void *key, const void *value, void *arg), void *arg)
-{
-	uint32_t token[2] = {0}, cap = DUMP_BATCH, n;
-	bool first = true, more = true;
-
-	while (more) {
-		_cleanup_free_ char *keys = malloc((size_t)cap * desc->key_size);
-		_cleanup_free_ char *values = malloc((size_t)cap * desc->value_size);
-		int rc;
-
-		if (!keys || !values)
-			return -ENOMEM;
-		n = cap;
-		rc = bpf_map_lookup_batch(fd, first ? NULL : token, token, keys, values, &n, NULL);
-		rc = rc ? -errno : 0;
-		/* one bucket of the hash holds more than the buffer */
-		if (rc == -ENOSPC && cap < DUMP_BATCH_MAX) {
-			cap *= 4;
-			continue;
-		}
-		if (rc && rc != -ENOENT)
-			return first && no_batch(rc) ? dump_each(fd, desc, fn, arg) : rc;
-		first = false;
-		more = !rc;
-		for (uint32_t i = 0; i < n; i++) {
-			rc = fn(keys + (size_t)i * desc->key_size,
-				values + (size_t)i * desc->value_size, arg);
-			if (rc)
-				return rc;
-		}
-	}
-	return 0;
-}
-
 static int kernel_dump(void *ctx, enum fl_sync_map map,
 		       int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
-	const int fd = map_fd(ctx, map);
-
-	/* the token of a batch over a trie is a key, not a bucket: walk it by keys */
-	return map == FL_SYNC_RANGES ? dump_each(fd, desc, fn, arg)
-				     : dump_batches(fd, desc, fn, arg);
+	return fl_map_each(map_fd(ctx, map), fn, arg);
 }
 
 const struct fl_sync_ops fl_sync_kernel_ops = {
