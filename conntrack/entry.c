@@ -41,9 +41,8 @@ size_t fl_entry_slots(const struct fl_flow_table *table, enum fl_family family)
 	return table->flows6 ? table->n_flows6 * FL_FLOW_WAYS : 0;
 }
 
-/* Slots come out of memory that others write, so each is checked. */
-static struct fl_flow_head *entry_head(const struct fl_flow_table *table, enum fl_family family,
-				       size_t slot)
+struct fl_flow_head *fl_entry_head(const struct fl_flow_table *table, enum fl_family family,
+				   size_t slot)
 {
 	if (slot >= fl_entry_slots(table, family))
 		return NULL;
@@ -118,7 +117,7 @@ union raw {
 static bool read_raw(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		     union raw *ret_raw)
 {
-	const struct fl_flow_head *head = entry_head(table, family, slot);
+	const struct fl_flow_head *head = fl_entry_head(table, family, slot);
 	uint32_t before, after;
 
 	for (int i = 0; head && i < READ_TRIES; i++) {
@@ -276,11 +275,11 @@ bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, siz
 		   const struct fl_entry *entry, const struct fl_entry *twin, uint32_t now,
 		   uint64_t timeout)
 {
-	struct fl_flow_head *head = entry_head(table, family, slot), *twin_head = NULL;
+	struct fl_flow_head *head = fl_entry_head(table, family, slot), *twin_head = NULL;
 	uint32_t word = entry->head.word, twin_word = twin ? twin->head.word : 0;
 
 	if (twin)
-		twin_head = entry_head(table, family, entry->head.twin);
+		twin_head = fl_entry_head(table, family, entry->head.twin);
 	if (!word_exchange(head, word, freed_word(word)))
 		return false;
 	if (twin_head && !word_exchange(twin_head, twin_word, freed_word(twin_word))) {

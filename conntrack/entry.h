@@ -37,6 +37,11 @@ static inline uint32_t fl_idle(uint32_t last_seen, uint32_t now)
 /* Slots of one family: buckets * FL_FLOW_WAYS; 0 when the table is absent. */
 size_t fl_entry_slots(const struct fl_flow_table *table, enum fl_family family);
 
+/* Where a slot lies; NULL: there is none of that number. Slots come out of memory that others
+ * write, so each is checked. */
+struct fl_flow_head *fl_entry_head(const struct fl_flow_table *table, enum fl_family family,
+				   size_t slot);
+
 /* Copy a live entry (FL_FLOW_NEW or later). False: it is free, being written, or does not exist. */
 bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		   struct fl_entry *ret_entry);

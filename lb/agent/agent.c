@@ -456,7 +456,7 @@ void fl_agent_stop(struct fl_agent *agent)
 	fl_map_mirror_free(&agent->device_map);
 	fl_network_fini(&agent->network);
 	free(agent->devices);
-	free(agent->stale);
+	fl_lost_backends_clear(&agent->lost);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
 	fl_source_free(&agent->source);

@@ -8,7 +8,7 @@
 #include <uv.h>
 
 #include "bpf/abi/fairlead.h"
-#include "conntrack/table.h"
+#include "conntrack/resteer.h"
 #include "lb/api/api.h"
 #include "lb/base/err.h"
 #include "lb/base/ip.h"
@@ -46,10 +46,9 @@ struct fl_agent {
 	/* kernel */
 	struct fl_dp *dp;
 	struct fl_sync *sync;
-	bool settled;		     /* what no Service asked for was removed */
-	bool retry;		     /* something was refused and is to be tried again */
-	struct fl_sync_stale *stale; /* reported by the commit under way */
-	size_t n_stale;
+	bool settled;		      /* what no Service asked for was removed */
+	bool retry;		      /* something was refused and is to be tried again */
+	struct fl_lost_backends lost; /* reported by the commit under way */
 	bool attach_failed;
 	bool net_failed;	   /* addresses or devices could not be written */
 	bool socket_failed;	   /* it was removed and could not be made again */
@@ -103,7 +102,7 @@ int fl_agent_detector(struct fl_agent *agent, struct fl_err *err);
 void fl_agent_conflicts_update(struct fl_agent *agent);
 
 /* stale.c: UDP flows leave a backend that their Service lost */
-void fl_agent_stale(const struct fl_sync_stale *stale, void *arg);
+void fl_agent_stale(const struct fl_lost_backend *lost, void *arg);
 void fl_agent_flush_stale(struct fl_agent *agent);
 
 /* net.c: from devices and addresses to programs and maps */

@@ -257,9 +257,9 @@ static void report_stale(struct fl_sync *sync, const struct fl_port *port,
 		/* the old state still counts as one that names it */
 		if (backend->ports > 1 && !state_names(port->cur, id))
 			sync->options.stale(
-				&(struct fl_sync_stale){.service_id = port->pub.service_id,
-							.backend = id,
-							.generation = backend->generation},
+				&(struct fl_lost_backend){.service_id = port->pub.service_id,
+							  .backend = id,
+							  .generation = backend->generation},
 				sync->options.stale_arg);
 	}
 }

@@ -9,19 +9,13 @@
 
 #include <stdint.h>
 
+#include "conntrack/resteer.h"
 #include "lb/base/err.h"
 #include "lb/dp/maps.h"
 #include "lb/model/conflict.h"
 #include "lb/model/plan.h"
 
 struct fl_sync;
-
-/* A UDP service port lost a backend that stays live for another one: its flows must leave it
- * (rule 7.3). */
-struct fl_sync_stale {
-	uint32_t service_id, backend;
-	uint16_t generation; /* of the backend id */
-};
 
 struct fl_sync_options {
 	uint64_t maglev_seed;
@@ -31,8 +25,9 @@ struct fl_sync_options {
 	bool reject_unknown_port;   /* also program the address entries of rule 2.22 */
 	bool detector[FL_FAMILIES]; /* pod clients of the family can be told (fl_detect.on) */
 	bool masquerade_all;	    /* rule 5.3.1 */
-	/* Called during a commit, once the new state is in force; may be NULL. */
-	void (*stale)(const struct fl_sync_stale *stale, void *arg);
+	/* A UDP service port lost a backend that stays live for another one. Called during a
+	 * commit, once the new state is in force; may be NULL. */
+	void (*stale)(const struct fl_lost_backend *lost, void *arg);
 	void *stale_arg;
 };
 

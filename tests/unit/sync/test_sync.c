@@ -224,11 +224,11 @@ static void test_live_ends_with_the_last_service(void **state)
 }
 
 struct reports {
-	struct fl_sync_stale last;
+	struct fl_lost_backend last;
 	int n;
 };
 
-static void count_report(const struct fl_sync_stale *stale, void *arg)
+static void count_report(const struct fl_lost_backend *stale, void *arg)
 {
 	struct reports *reports = arg;
 
