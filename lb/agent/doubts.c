@@ -34,13 +34,13 @@ void fl_agent_doubts_update(struct fl_agent *agent)
 	for (size_t i = 0; i < net->n_devices; i++) {
 		const struct fl_netdev *dev = &net->devices[i];
 
-		if (fl_device_is_unfit(net, dev, &rules))
+		if (fl_device_lacks_ethernet(net, dev, &rules))
 			add(&doubts, "device %s: packets there have no Ethernet header: not served",
 			    dev->name);
 		if (fl_device_role(net, dev, &rules) != FL_ROLE_EXTERNAL)
 			continue;
 		for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
-			if (fl_device_is_dead_end(net, dev, family))
+			if (fl_device_lacks_forwarding(net, dev, family))
 				add(&doubts,
 				    "device %s: %s: what comes in by it for pods and other nodes "
 				    "is dropped",

@@ -58,14 +58,14 @@ enum fl_device_role fl_device_role(const struct fl_network *network, const struc
 	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
 }
 
-bool fl_device_is_unfit(const struct fl_network *network, const struct fl_netdev *device,
-			const struct fl_device_rules *rules)
+bool fl_device_lacks_ethernet(const struct fl_network *network, const struct fl_netdev *device,
+			      const struct fl_device_rules *rules)
 {
 	return device->headerless && wanted_role(network, device, rules) != FL_ROLE_NONE;
 }
 
-bool fl_device_is_dead_end(const struct fl_network *network, const struct fl_netdev *device,
-			   enum fl_family family)
+bool fl_device_lacks_forwarding(const struct fl_network *network, const struct fl_netdev *device,
+				enum fl_family family)
 {
 	if (device->forwarding[family])
 		return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which devices get which programs, and what leaving by a device means. Pure. */
+/* Which devices get which programs, and with which address packets that leave by a device are
+ * masqueraded. Pure. */
 #pragma once
 
 #include "bpf/abi/fairlead.h"
@@ -22,21 +23,21 @@ struct fl_device_rules {
 };
 
 /*
- * What a device is to us. The loopback device is nothing, whatever the patterns say, nor is one
- * whose packets have no Ethernet header, which our programs would take for one. Named as
- * external beats named as pod-side; named as pod-side beats what was found.
+ * What a device is served as. The loopback device never is, whatever the patterns say, nor is one
+ * whose packets have no Ethernet header, since our programs would read their first bytes as one.
+ * Named as external beats named as pod-side; named as pod-side beats what was found.
  */
 enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
 				   const struct fl_device_rules *rules);
 
 /* Whether only the missing Ethernet header keeps the device from being served. */
-bool fl_device_is_unfit(const struct fl_network *network, const struct fl_netdev *device,
-			const struct fl_device_rules *rules);
+bool fl_device_lacks_ethernet(const struct fl_network *network, const struct fl_netdev *device,
+			      const struct fl_device_rules *rules);
 
 /* Whether the device has addresses of the family, but the kernel routes nothing that comes in by
- * it: what is balanced to a pod or another node is then dropped for want of a route. */
-bool fl_device_is_dead_end(const struct fl_network *network, const struct fl_netdev *device,
-			   enum fl_family family);
+ * it: what is balanced to a pod or another node is then dropped. */
+bool fl_device_lacks_forwarding(const struct fl_network *network, const struct fl_netdev *device,
+				enum fl_family family);
 
 /*
  * The address of `family` to masquerade with when leaving by that device: one of the node's own

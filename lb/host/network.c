@@ -6,6 +6,7 @@
 #include "lb/host/network.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
@@ -256,6 +257,22 @@ const struct fl_netdev *fl_network_device(const struct fl_network *network, unsi
 	if (!network->n_devices)
 		return NULL;
 	return bsearch(&key, network->devices, network->n_devices, sizeof(key), compare_devices);
+}
+
+const struct fl_netdev *fl_network_match(const struct fl_network *network, const char *pattern)
+{
+	const struct fl_netdev *loopback = NULL;
+
+	for (size_t i = 0; i < network->n_devices; i++) {
+		const struct fl_netdev *dev = &network->devices[i];
+
+		if (fnmatch(pattern, dev->name, 0))
+			continue;
+		if (!dev->loopback)
+			return dev;
+		loopback = dev;
+	}
+	return loopback;
 }
 
 /* The elements are zeroed before they are filled, so equal ones have equal bytes. */

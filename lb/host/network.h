@@ -44,5 +44,7 @@ void fl_network_fini(struct fl_network *network);
 
 const struct fl_netdev *fl_network_device(const struct fl_network *network,
 					  unsigned int ifindex); /* or NULL */
+/* The first device whose name fits the glob pattern, the loopback device last; or NULL. */
+const struct fl_netdev *fl_network_match(const struct fl_network *network, const char *pattern);
 /* Whether both say the same. */
 bool fl_network_equal(const struct fl_network *a, const struct fl_network *b);

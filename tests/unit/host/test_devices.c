@@ -93,22 +93,24 @@ static void test_devices_without_ethernet_header_are_never_served(void **state)
 
 	assert_int_equal(fl_device_role(&network, &tunnel, &named), FL_ROLE_NONE);
 	assert_int_equal(fl_device_role(&network, &tunnel, &found), FL_ROLE_NONE);
-	assert_true(fl_device_is_unfit(&network, &tunnel, &named));
-	assert_true(fl_device_is_unfit(&network, &tunnel, &found));
+	assert_true(fl_device_lacks_ethernet(&network, &tunnel, &named));
+	assert_true(fl_device_lacks_ethernet(&network, &tunnel, &found));
 	tunnel.default_route[FL_IPV4] = tunnel.default_route[FL_IPV6] = false;
-	assert_false(fl_device_is_unfit(&network, &tunnel, &found)); /* nobody wants it */
+	assert_false(
+		fl_device_lacks_ethernet(&network, &tunnel, &found)); /* not to be served anyway */
 	tunnel.headerless = false;
-	assert_false(fl_device_is_unfit(&network, &tunnel, &named));
+	assert_false(fl_device_lacks_ethernet(&network, &tunnel, &named));
 }
 
-static void test_a_dead_end_has_addresses_but_no_forwarding(void **state)
+static void test_forwarding_matters_where_there_are_addresses(void **state)
 {
 	struct fl_netdev dev = {.ifindex = 3, .forwarding = {true, true}};
 
-	assert_false(fl_device_is_dead_end(&network, &dev, FL_IPV4));
+	assert_false(fl_device_lacks_forwarding(&network, &dev, FL_IPV4));
 	dev.forwarding[FL_IPV4] = dev.forwarding[FL_IPV6] = false;
-	assert_true(fl_device_is_dead_end(&network, &dev, FL_IPV4));
-	assert_false(fl_device_is_dead_end(&network, &dev, FL_IPV6)); /* no IPv6 address there */
+	assert_true(fl_device_lacks_forwarding(&network, &dev, FL_IPV4));
+	assert_false(
+		fl_device_lacks_forwarding(&network, &dev, FL_IPV6)); /* no IPv6 address there */
 }
 
 static void test_loopback_is_never_served(void **state)
@@ -227,7 +229,7 @@ int main(void)
 		cmocka_unit_test_setup(test_loopback_is_never_served, setup),
 		cmocka_unit_test_setup(test_devices_without_ethernet_header_are_never_served,
 				       setup),
-		cmocka_unit_test_setup(test_a_dead_end_has_addresses_but_no_forwarding, setup),
+		cmocka_unit_test_setup(test_forwarding_matters_where_there_are_addresses, setup),
 		cmocka_unit_test_setup(test_pod_patterns_beat_what_is_found, setup),
 		cmocka_unit_test_setup(test_masquerade_address_is_primary_and_global, setup),
 		cmocka_unit_test_setup(test_node_address_is_one_that_is_here, setup),

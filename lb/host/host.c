@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Looking at the machine and making the datapath follow it. Addresses are written before programs
+ * are attached, so that those that come next already know them.
+ */
+#include "lb/host/host.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/host/addresses.h"
+#include "lb/host/internal.h"
+#include "lb/model/node_ports.h"
+#include "nodeport/next_hop.h"
+
+int fl_host_new(const struct fl_host_options *options, struct fl_host **ret_host,
+		struct fl_err *err)
+{
+	_cleanup_(fl_host_free) struct fl_host *host = calloc(1, sizeof(*host));
+	int r;
+
+	if (!host)
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	host->options = *options;
+	host->served[FL_IPV4] = host->served[FL_IPV6] = true;
+	host->pending = true;
+	r = fl_map_mirror_new(options->maps->local_fd, "local", sizeof(struct fl_addr),
+			      sizeof(uint32_t), &host->addresses, err);
+	if (!r)
+		r = fl_map_mirror_new(options->maps->devices_fd, "devices", sizeof(uint32_t),
+				      sizeof(struct fl_device), &host->device_map, err);
+	if (r)
+		return r;
+	*ret_host = TAKE_PTR(host);
+	return 0;
+}
+
+void fl_host_free(struct fl_host **host)
+{
+	struct fl_host *h = *host;
+
+	if (!h)
+		return;
+	fl_host_forget_ports(h);
+	fl_watch_close(&h->watch);
+	fl_map_mirror_free(&h->addresses);
+	fl_map_mirror_free(&h->device_map);
+	fl_network_fini(&h->network);
+	free(h->devices);
+	free(h);
+	*host = NULL;
+}
+
+void fl_host_report(const struct fl_host *host, enum fl_log_level level, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	if (!host->options.report)
+		return;
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	host->options.report(level, text, host->options.report_arg);
+}
+
+void fl_host_forget_next_hops(struct fl_host *host)
+{
+	const struct fl_maps *maps = host->options.maps;
+
+	fl_next_hops_forget(maps->meta, maps->next_hops, maps->n_next_hops);
+}
+
+void fl_host_fail(struct fl_host *host, const char *subject, const char *what, int error,
+		  const struct fl_err *err)
+{
+	host->failed = true;
+	fl_health_set(host->options.health, FL_CONDITION_NETWORK, subject, FL_HEALTH_ERROR,
+		      "cannot %s: %s", what, err->text[0] ? err->text : strerror(-error));
+}
+
+int fl_host_listen(struct fl_host *host, struct fl_err *err)
+{
+	return fl_watch_open(&host->watch, err);
+}
+
+int fl_host_fd(const struct fl_host *host)
+{
+	return fl_watch_fd(host->watch);
+}
+
+int fl_host_handle(struct fl_host *host, struct fl_err *err)
+{
+	struct fl_watch_news news = {0};
+	int r = fl_watch_handle(host->watch, &news, err);
+
+	if (news.next_hops)
+		fl_host_forget_next_hops(host);
+	host->pending |= news.network;
+	return r;
+}
+
+void fl_host_set_node_ips(struct fl_host *host, const struct fl_ip *ips, size_t n)
+{
+	struct fl_device_rules *rules = &host->options.rules;
+
+	if (n > FL_FAMILIES)
+		n = FL_FAMILIES;
+	if (rules->n_node_ips == n && (!n || !memcmp(host->node_ips, ips, n * sizeof(*ips))))
+		return;
+	if (n)
+		memcpy(host->node_ips, ips, n * sizeof(*ips));
+	rules->node_ips = host->node_ips;
+	rules->n_node_ips = n;
+	host->pending = true;
+}
+
+void fl_host_set_served(struct fl_host *host, enum fl_family family, bool served)
+{
+	host->pending |= host->served[family] != served;
+	host->served[family] = served;
+}
+
+/* Map fl_local: every address of the node, and on which of them node ports are served. */
+static void update_addresses(struct fl_host *host)
+{
+	const struct fl_host_options *o = &host->options;
+	_cleanup_(fl_node_ports_fini) struct fl_node_ports node_ports = {0};
+	_cleanup_free_ struct fl_local_pair *pairs = NULL;
+	_cleanup_free_ struct fl_ip *ips = NULL;
+	struct fl_node_ports_input input = {
+		.addresses = o->node_port_addresses,
+		.n_addresses = o->n_node_port_addresses,
+		.node_ips = o->rules.node_ips,
+		.n_node_ips = o->rules.n_node_ips,
+	};
+	struct fl_err err = {""};
+	size_t n;
+	int r = fl_local_ips(&host->network, &ips, &n);
+
+	input.local = ips;
+	input.n_local = n;
+	if (!r)
+		r = fl_node_ports_init(&input, &node_ports, &err);
+	if (!r)
+		r = fl_local_pairs(&host->network, &node_ports, &pairs, &n);
+	if (!r)
+		r = fl_map_mirror_apply(host->addresses, pairs, n, NULL, &err);
+	if (r)
+		fl_host_fail(host, "addresses", "write this node's addresses", r, &err);
+}
+
+void fl_host_update(struct fl_host *host)
+{
+	struct fl_health *health = host->options.health;
+	struct fl_network network = {0};
+	struct fl_err err = {""};
+	int r;
+
+	host->pending = host->failed = false;
+	fl_health_scan_begin(health, FL_CONDITION_NETWORK);
+	r = host->options.ops->scan(host->options.ctx, &network, &err);
+	if (r) {
+		/* what was found before stays in force */
+		fl_host_fail(host, "scan", "look at this node's network", r, &err);
+		fl_health_scan_end(health, FL_CONDITION_NETWORK);
+		return;
+	}
+	if (!fl_network_equal(&network, &host->network))
+		fl_host_forget_next_hops(host);
+	fl_network_fini(&host->network);
+	host->network = network;
+	update_addresses(host);
+	fl_host_update_devices(host);
+	fl_health_scan_end(health, FL_CONDITION_NETWORK);
+	fl_host_update_conditions(host);
+}
+
+void fl_host_mark(struct fl_host *host)
+{
+	host->pending = true;
+}
+
+void fl_host_turn(struct fl_host *host)
+{
+	if (host->pending)
+		fl_host_update(host);
+}
+
+void fl_host_retry(struct fl_host *host)
+{
+	host->pending |= host->failed;
+}
+
+bool fl_host_failed(const struct fl_host *host)
+{
+	return host->failed;
+}
+
+const struct fl_host_device *fl_host_devices(const struct fl_host *host, size_t *ret_n)
+{
+	*ret_n = host->n_devices;
+	return host->devices;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The machine under the datapath: which devices are served, which addresses are the node's, and
+ * whether the node lets traffic through at all. It is looked at when the kernel has news; what
+ * failed is tried again, and what is wrong is a condition. It knows nothing of Services or of the
+ * agent: settings, the node's addresses and the datapath come as parameters.
+ */
+#pragma once
+
+#include <net/if.h>
+
+#include "lb/base/health.h"
+#include "lb/base/log.h"
+#include "lb/dp/dp.h"
+#include "lb/host/devices.h"
+#include "nodeport/ports.h"
+
+struct fl_host;
+
+/* What is asked of the kernel and of the datapath, so that a test can be both. `ctx` is the
+ * option's; results as of the functions they stand for. */
+struct fl_host_ops {
+	int (*scan)(void *ctx, struct fl_network *ret_network, struct fl_err *err);
+	int (*attach)(void *ctx, unsigned int ifindex, enum fl_dp_role role,
+		      struct fl_dp_device *ret_device, struct fl_err *err);
+	void (*detach)(void *ctx, unsigned int ifindex);
+	void (*prune)(void *ctx);
+	uint64_t (*now)(void *ctx); /* jiffies; 0: unknown */
+	int (*source_ports)(void *ctx, const struct fl_port_span *node_ports,
+			    struct fl_port_range ret_ranges[static FL_PORT_RANGES],
+			    bool *ret_known);
+	int (*scan_sockets)(void *ctx, uint64_t words[static FL_BOUND_WORDS], struct fl_err *err);
+};
+/* The real ones; ctx is the struct fl_dp. */
+extern const struct fl_host_ops fl_host_kernel_ops;
+
+/* Borrowed as long as the host lives. */
+struct fl_host_options {
+	const struct fl_host_ops *ops;
+	void *ctx;
+	const struct fl_maps *maps;
+	struct fl_health *health;
+	struct fl_clock clock;
+	/* what was done, for the log: a device came or went. May be NULL. */
+	void (*report)(enum fl_log_level level, const char *text, void *arg);
+	void *report_arg;
+
+	struct fl_device_rules rules; /* node addresses: fl_host_set_node_ips() */
+	const char *const *node_port_addresses;
+	size_t n_node_port_addresses;
+	struct fl_port_span node_ports;
+	enum fl_dp_mode mode;
+	/* source ports for masquerading, as the programs were loaded with */
+	struct fl_port_range source_ports[FL_PORT_RANGES];
+};
+
+int fl_host_new(const struct fl_host_options *options, struct fl_host **ret_host,
+		struct fl_err *err);
+/* Programs and maps stay as they are, but nobody vouches for the bound ports any more. */
+void fl_host_free(struct fl_host **host);
+
+/* Listen to the kernel's news about the network; before the first fl_host_update(), so that nothing
+ * in between is missed. */
+int fl_host_listen(struct fl_host *host, struct fl_err *err);
+int fl_host_fd(const struct fl_host *host);		      /* readable: fl_host_handle() */
+int fl_host_handle(struct fl_host *host, struct fl_err *err); /* what came; for fl_host_turn() */
+
+/* The addresses that the Node object has, copied; what depends on them follows with the next
+ * fl_host_turn(). */
+void fl_host_set_node_ips(struct fl_host *host, const struct fl_ip *ips, size_t n);
+/* Whether there are frontends of the family: what stands in their way is an error, not a warning.
+ * Both, until this is called. */
+void fl_host_set_served(struct fl_host *host, enum fl_family family, bool served);
+
+/* Look at the network, write addresses and devices into the maps, attach and detach programs. */
+void fl_host_update(struct fl_host *host);
+void fl_host_mark(struct fl_host *host); /* something changed: for the next fl_host_turn() */
+void fl_host_turn(struct fl_host *host); /* fl_host_update(), if there is a reason */
+/* Try again what failed, with the next fl_host_turn(). To be called every some seconds. */
+void fl_host_retry(struct fl_host *host);
+/* Something of the last update failed, and fl_host_retry() would try it again. */
+bool fl_host_failed(const struct fl_host *host);
+
+/* A device that has our programs, or should have. */
+struct fl_host_device {
+	unsigned int ifindex;
+	char name[IF_NAMESIZE];
+	enum fl_device_role role;
+	bool attached; /* else the last attempt failed, and error says why */
+	struct fl_dp_device got;
+	char error[256];
+};
+/* Sorted by ifindex; borrowed until the next update. */
+const struct fl_host_device *fl_host_devices(const struct fl_host *host, size_t *ret_n);
+
+/*
+ * Whether the datapath may rely on fl_bound_ports to have every port of ours that a socket of the
+ * node has (lb/host/bound_ports.c). The check is to be called once a second, since the belief
+ * lapses by itself after FL_BOUND_PORTS_S; `hooks_everywhere`: no bind() on the node escapes our
+ * hooks.
+ */
+void fl_host_check_ports(struct fl_host *host, bool hooks_everywhere);
+void fl_host_forget_ports(struct fl_host *host);
+/* Before the hooks are attached: also clear the bits, which may be those of sockets that are gone.
+ */
+void fl_host_clear_ports(struct fl_host *host);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the files of this room share about a host. */
+#pragma once
+
+#include "lb/dp/map_mirror.h"
+#include "lb/host/host.h"
+#include "lb/host/watch.h"
+
+struct fl_host {
+	struct fl_host_options options;
+	struct fl_ip node_ips[FL_FAMILIES];
+	struct fl_watch *watch; /* NULL: nobody listens */
+	struct fl_network network;
+	struct fl_map_mirror *addresses, *device_map; /* maps fl_local and fl_devices */
+	struct fl_host_device *devices;		      /* sorted by ifindex */
+	size_t n_devices;
+	bool served[FL_FAMILIES];
+	bool pending;			/* an update is due */
+	bool failed;			/* something of the last update is to be tried again */
+	bool pruned;			/* what earlier agents left on other devices is gone */
+	struct fl_mono sockets_scanned; /* zero: not since they had to be */
+};
+
+void fl_host_report(const struct fl_host *host, enum fl_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* What is remembered of next hops may be wrong now. */
+void fl_host_forget_next_hops(struct fl_host *host);
+/* A part of an update did not work: a condition, and a reason to try again. */
+void fl_host_fail(struct fl_host *host, const char *subject, const char *what, int error,
+		  const struct fl_err *err);
+
+/* programs.c: choose the devices, attach and detach, and write map fl_devices around that */
+void fl_host_update_devices(struct fl_host *host);
+const struct fl_host_device *fl_host_device_of(const struct fl_host *host, unsigned int ifindex);
+
+/* prerequisites.c: conditions of the devices and of the node, by what an update has found */
+void fl_host_update_conditions(struct fl_host *host);

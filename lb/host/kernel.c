@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The kernel and the datapath as a host uses them. */
+#include "lb/host/host.h"
+#include "nodeport/bound.h"
+
+static int scan(void *ctx, struct fl_network *ret_network, struct fl_err *err)
+{
+	return fl_network_scan(ret_network, err);
+}
+
+static int attach(void *ctx, unsigned int ifindex, enum fl_dp_role role,
+		  struct fl_dp_device *ret_device, struct fl_err *err)
+{
+	return fl_dp_attach_device(ctx, ifindex, role, ret_device, err);
+}
+
+static void detach(void *ctx, unsigned int ifindex)
+{
+	fl_dp_detach_device(ctx, ifindex);
+}
+
+static void prune(void *ctx)
+{
+	fl_dp_prune(ctx);
+}
+
+static uint64_t now(void *ctx)
+{
+	return fl_dp_now(ctx);
+}
+
+static int source_ports(void *ctx, const struct fl_port_span *node_ports,
+			struct fl_port_range ret_ranges[static FL_PORT_RANGES], bool *ret_known)
+{
+	return fl_source_ports_read(node_ports, ret_ranges, ret_known, NULL);
+}
+
+static int scan_sockets(void *ctx, uint64_t words[static FL_BOUND_WORDS], struct fl_err *err)
+{
+	return fl_bound_ports_scan(words, err);
+}
+
+const struct fl_host_ops fl_host_kernel_ops = {
+	.scan = scan,
+	.attach = attach,
+	.detach = detach,
+	.prune = prune,
+	.now = now,
+	.source_ports = source_ports,
+	.scan_sockets = scan_sockets,
+};
