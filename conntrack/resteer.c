@@ -8,78 +8,15 @@
 #include "conntrack/resteer.h"
 
 #include <bpf/bpf.h>
-#include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conntrack/entry.h"
 #include "conntrack/sockets.h"
 
-int fl_lost_backends_add(struct fl_lost_backends *lost, const struct fl_lost_backend *one)
-{
-	if (lost->n == lost->cap) {
-		size_t cap = lost->cap ? lost->cap * 2 : 16;
-		struct fl_lost_backend *items = reallocarray(lost->items, cap, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		lost->items = items;
-		lost->cap = cap;
-	}
-	lost->items[lost->n++] = *one;
-	lost->sorted = false;
-	return 0;
-}
-
-void fl_lost_backends_clear(struct fl_lost_backends *lost)
-{
-	free(lost->items);
-	*lost = (struct fl_lost_backends){0};
-}
-
-static int compare(const void *va, const void *vb)
-{
-	const struct fl_lost_backend *a = va, *b = vb;
-
-	if (a->backend != b->backend)
-		return a->backend < b->backend ? -1 : 1;
-	if (a->generation != b->generation)
-		return a->generation < b->generation ? -1 : 1;
-	return 0;
-}
-
-static void sort(struct fl_lost_backends *lost)
-{
-	if (!lost->sorted && lost->n)
-		qsort(lost->items, lost->n, sizeof(*lost->items), compare);
-	lost->sorted = true;
-}
-
-bool fl_resteer_wants(const struct fl_resteer *resteer, uint32_t backend, uint16_t generation,
-		      const struct fl_addr *frontend, __be16 port)
-{
-	const struct fl_lost_backend key = {.backend = backend, .generation = generation};
-	const struct fl_lost_backends *lost = resteer->lost;
-	const struct fl_lost_backend *end = lost->items + lost->n, *at;
-	uint32_t service_id;
-
-	sort(resteer->lost);
-	at = lost->n ? bsearch(&key, lost->items, lost->n, sizeof(key), compare) : NULL;
-	if (!at)
-		return false;
-	while (at > lost->items && !compare(at - 1, &key))
-		at--;
-	service_id = resteer->service_at(frontend, port, resteer->arg);
-	for (; at < end && !compare(at, &key); at++)
-		if (at->service_id == service_id)
-			return true;
-	return false;
-}
-
 struct leaving {
 	const struct fl_flow_table *table;
-	const struct fl_resteer *resteer;
+	const struct fl_lost *lost;
 	size_t n;
 };
 
@@ -91,18 +28,17 @@ static int leave(const struct fl_flow *flow, void *arg)
 
 	memcpy(&frontend, &flow->frontend, sizeof(frontend));
 	if (!head || flow->proto != IPPROTO_UDP ||
-	    !fl_resteer_wants(l->resteer, flow->backend_id, flow->backend_generation, &frontend,
-			      htons(flow->frontend_port)))
+	    !fl_lost_has(l->lost, flow->backend_id, flow->backend_generation, &frontend,
+			 htons(flow->frontend_port)))
 		return 0;
 	__atomic_store_n(&head->backend_generation, 0, __ATOMIC_RELAXED);
 	l->n++;
 	return 0;
 }
 
-size_t fl_flow_resteer(const struct fl_flow_table *table, uint64_t now,
-		       const struct fl_resteer *resteer)
+size_t fl_flow_resteer(const struct fl_flow_table *table, uint64_t now, const struct fl_lost *lost)
 {
-	struct leaving l = {.table = table, .resteer = resteer};
+	struct leaving l = {.table = table, .lost = lost};
 
 	fl_flow_walk(table, now, leave, &l);
 	return l.n;
@@ -123,18 +59,18 @@ static uint32_t service_in_map(const struct fl_addr *addr, __be16 port, void *ar
 	return bpf_map_lookup_elem(maps->frontends_fd, &key, &value) ? 0 : value.service_id;
 }
 
-int fl_resteer(const struct fl_maps *maps, uint64_t now, struct fl_lost_backends *lost,
+int fl_resteer(const struct fl_maps *maps, uint64_t now, struct fl_lost_backends *backends,
 	       struct fl_resteered *ret_resteered, struct fl_err *err)
 {
 	const struct fl_flow_table table = fl_flow_table_of(maps);
-	const struct fl_resteer resteer = {lost, service_in_map, (void *)maps};
+	const struct fl_lost lost = {backends, service_in_map, (void *)maps};
 	int r;
 
 	*ret_resteered = (struct fl_resteered){0};
-	if (!lost->n)
+	if (!backends->n)
 		return 0;
-	ret_resteered->flows = fl_flow_resteer(&table, now, &resteer);
-	r = fl_sockets_resteer(maps->sockets_fd, &resteer, &ret_resteered->sockets);
+	ret_resteered->flows = fl_flow_resteer(&table, now, &lost);
+	r = fl_sockets_resteer(maps->sockets_fd, &lost, &ret_resteered->sockets);
 	if (r)
 		return fl_err_set(err, r, "cannot look through the sockets for a lost backend: %s",
 				  strerror(-r));

@@ -9,15 +9,15 @@
 #include "lb/dp/map_each.h"
 
 bool fl_socket_wants(const struct fl_socket_key *key, const struct fl_socket_peer *peer,
-		     const struct fl_resteer *resteer)
+		     const struct fl_lost *lost)
 {
 	return key->proto == IPPROTO_UDP && key->direction == FL_SOCKET_FORWARD &&
-	       fl_resteer_wants(resteer, peer->backend, peer->generation, &key->addr, key->port);
+	       fl_lost_has(lost, peer->backend, peer->generation, &key->addr, key->port);
 }
 
 struct pass {
 	int fd;
-	const struct fl_resteer *resteer;
+	const struct fl_lost *lost;
 	size_t n;
 };
 
@@ -25,14 +25,14 @@ static int look_at(const void *key, const void *value, void *arg)
 {
 	struct pass *pass = arg;
 
-	if (fl_socket_wants(key, value, pass->resteer))
+	if (fl_socket_wants(key, value, pass->lost))
 		pass->n += !bpf_map_delete_elem(pass->fd, key);
 	return 0;
 }
 
-int fl_sockets_resteer(int sockets_fd, const struct fl_resteer *resteer, size_t *ret_n)
+int fl_sockets_resteer(int sockets_fd, const struct fl_lost *lost, size_t *ret_n)
 {
-	struct pass pass = {.fd = sockets_fd, .resteer = resteer};
+	struct pass pass = {.fd = sockets_fd, .lost = lost};
 	int r = fl_map_each(sockets_fd, look_at, &pass);
 
 	*ret_n = pass.n;

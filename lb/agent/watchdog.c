@@ -14,7 +14,7 @@ static void check_pins(struct fl_agent *agent)
 	struct fl_err err = {""};
 	int n = 0;
 
-	agent->pins_failed = fl_dp_mend_pins(agent->dp, &n, &err) != 0;
+	agent->pins_failed = fl_dp_repair_pins(agent->dp, &n, &err) != 0;
 	if (n)
 		fl_log_warn("%d pins were removed from %s: pinned again", n,
 			    agent->settings->bpffs);

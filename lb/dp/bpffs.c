@@ -27,9 +27,8 @@
 
 #define STANDARD_MOUNT "/sys/fs/bpf"
 #define OUR_MOUNT_SOURCE "fairlead" /* marks a mount that we made and may take away */
-#define UNFINISHED "~"		    /* ends a name that is not the object's last one yet */
 
-static const char *const subdirs[] = {"maps", "links", "programs"};
+const char *const fl_bpffs_subdirs[FL_BPFFS_SUBDIRS] = {"maps", "links", "programs"};
 
 static bool path_is_bpffs(const char *path)
 {
@@ -183,20 +182,20 @@ static int open_checked(const char *dir, bool create, int *ret_fd, struct fl_err
 
 static int open_subdirs(struct fl_bpffs *fs, bool create, struct fl_err *err)
 {
-	for (size_t i = 0; i < sizeof(subdirs) / sizeof(subdirs[0]); i++) {
+	for (size_t i = 0; i < FL_BPFFS_SUBDIRS; i++) {
 		_cleanup_close_ int fd = -1;
 		int r;
 
-		if (create && mkdirat(fs->dir_fd, subdirs[i], 0700) && errno != EEXIST)
+		if (create && mkdirat(fs->dir_fd, fl_bpffs_subdirs[i], 0700) && errno != EEXIST)
 			return fl_err_set(err, -errno, "cannot make %s/%s: %s", fs->path,
-					  subdirs[i], strerror(errno));
-		fd = openat(fs->dir_fd, subdirs[i],
+					  fl_bpffs_subdirs[i], strerror(errno));
+		fd = openat(fs->dir_fd, fl_bpffs_subdirs[i],
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0 && errno == ENOENT && !create)
 			continue;
 		if (fd < 0)
 			return fl_err_set(err, -errno, "cannot open %s/%s: %s", fs->path,
-					  subdirs[i], strerror(errno));
+					  fl_bpffs_subdirs[i], strerror(errno));
 		r = check_owner(fd, fs->path, err);
 		if (!r)
 			r = check_mode(fd, fs->path, create, err);
@@ -277,7 +276,7 @@ int fl_bpffs_open(const char *dir, unsigned int flags, struct fl_bpffs *ret_fs, 
 	if (r)
 		return r;
 	if (flags & FL_BPFFS_CREATE && flags & FL_BPFFS_LOCK)
-		fl_bpffs_mend(&fs);
+		fl_bpffs_finish_names(&fs);
 	ret_fs->path = TAKE_PTR(fs.path);
 	ret_fs->dir_fd = TAKE_FD(fs.dir_fd);
 	return 0;
@@ -308,106 +307,6 @@ void fl_bpffs_close(struct fl_bpffs *fs)
 	*fs = (struct fl_bpffs)FL_BPFFS_INIT;
 }
 
-char *fl_bpffs_path(const struct fl_bpffs *fs, const char *sub, const char *name)
-{
-	char *path;
-
-	return asprintf(&path, "%s/%s/%s", fs->path, sub, name) < 0 ? NULL : path;
-}
-
-int fl_bpffs_pin(const struct fl_bpffs *fs, const char *sub, const char *name, int fd,
-		 struct fl_err *err)
-{
-	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name), *tmp = NULL;
-
-	if (!path || asprintf(&tmp, "%s" UNFINISHED, path) < 0)
-		return fl_err_set(err, -ENOMEM, "out of memory");
-	unlink(tmp); /* what a crash left */
-	if (bpf_obj_pin(fd, tmp))
-		return fl_err_set(err, -errno, "cannot pin %s: %s", path, strerror(errno));
-	if (rename(tmp, path)) {
-		int r = -errno;
-
-		unlink(tmp);
-		return fl_err_set(err, r, "cannot pin %s: %s", path, strerror(-r));
-	}
-	return 0;
-}
-
-int fl_bpffs_get(const struct fl_bpffs *fs, const char *sub, const char *name, bool read_only)
-{
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = read_only ? BPF_F_RDONLY : 0);
-	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name);
-	int fd;
-
-	if (!path)
-		return -ENOMEM;
-	fd = bpf_obj_get_opts(path, &opts);
-	return fd < 0 ? -errno : fd;
-}
-
-int fl_bpffs_unpin(const struct fl_bpffs *fs, const char *sub, const char *name)
-{
-	_cleanup_free_ char *path = fl_bpffs_path(fs, sub, name);
-
-	if (!path)
-		return -ENOMEM;
-	return unlink(path) ? -errno : 0;
-}
-
-int fl_bpffs_each(const struct fl_bpffs *fs, const char *sub,
-		  int (*fn)(const char *name, void *arg), void *arg)
-{
-	int fd = openat(fs->dir_fd, sub, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	const struct dirent *e;
-	int r = 0;
-	DIR *d;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	d = fdopendir(fd);
-	if (!d) {
-		r = -errno;
-		close(fd);
-		return r;
-	}
-	while (!r && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			r = fn(e->d_name, arg);
-	closedir(d);
-	return r;
-}
-
-struct mend {
-	const struct fl_bpffs *fs;
-	const char *sub;
-};
-
-static int mend_one(const char *name, void *arg)
-{
-	const struct mend *m = arg;
-	size_t len = strlen(name) - strlen(UNFINISHED);
-	_cleanup_free_ char *from = NULL, *to = NULL;
-
-	if (strlen(name) <= strlen(UNFINISHED) || strcmp(name + len, UNFINISHED))
-		return 0;
-	from = fl_bpffs_path(m->fs, m->sub, name);
-	to = from ? strndup(from, strlen(from) - strlen(UNFINISHED)) : NULL;
-	if (!to)
-		return -ENOMEM;
-	/* a set of maps is whole or it is made anew, so there nothing is finished */
-	if (!strcmp(m->sub, "maps") || !access(to, F_OK) || rename(from, to))
-		unlink(from);
-	return 0;
-}
-
-void fl_bpffs_mend(const struct fl_bpffs *fs)
-{
-	for (size_t i = 0; i < sizeof(subdirs) / sizeof(subdirs[0]); i++)
-		fl_bpffs_each(fs, subdirs[i], mend_one,
-			      &(struct mend){.fs = fs, .sub = subdirs[i]});
-}
-
 static bool is_mount_root(int dir_fd)
 {
 	struct stat st, up;
@@ -419,10 +318,10 @@ int fl_bpffs_remove(struct fl_bpffs *fs, struct fl_err *err)
 {
 	bool ours = fl_mount_source_is(fs->path, OUR_MOUNT_SOURCE);
 
-	for (size_t i = 0; i < sizeof(subdirs) / sizeof(subdirs[0]); i++)
-		if (unlinkat(fs->dir_fd, subdirs[i], AT_REMOVEDIR) && errno != ENOENT)
+	for (size_t i = 0; i < FL_BPFFS_SUBDIRS; i++)
+		if (unlinkat(fs->dir_fd, fl_bpffs_subdirs[i], AT_REMOVEDIR) && errno != ENOENT)
 			return fl_err_set(err, -errno, "cannot remove %s/%s: %s", fs->path,
-					  subdirs[i], strerror(errno));
+					  fl_bpffs_subdirs[i], strerror(errno));
 	if (!ours && is_mount_root(fs->dir_fd))
 		return 0; /* somebody else's mount stays */
 	if (ours && umount2(fs->path, MNT_DETACH))

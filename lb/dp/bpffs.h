@@ -12,6 +12,9 @@
 
 #include "lb/base/err.h"
 
+#define FL_BPFFS_SUBDIRS 3
+extern const char *const fl_bpffs_subdirs[FL_BPFFS_SUBDIRS]; /* "maps", "links", "programs" */
+
 struct fl_bpffs {
 	char *path;
 	int dir_fd; /* holds the lock, once taken */
@@ -45,7 +48,7 @@ int fl_bpffs_lock_holder(const struct fl_bpffs *fs);
 /* "DIR/sub/name" in allocated memory; NULL without memory. */
 char *fl_bpffs_path(const struct fl_bpffs *fs, const char *sub, const char *name);
 
-/* Pin a BPF object, replacing what has that name, at once for whoever looks. */
+/* Pin a BPF object, replacing what has that name in one step. */
 int fl_bpffs_pin(const struct fl_bpffs *fs, const char *sub, const char *name, int fd,
 		 struct fl_err *err);
 /* A new descriptor of a pinned object, or -errno. */
@@ -54,9 +57,9 @@ int fl_bpffs_unpin(const struct fl_bpffs *fs, const char *sub, const char *name)
 /*
  * Give their names to links and programs that an agent had pinned but not named yet when it was
  * killed. Such a link keeps its place on the device, so that nothing else can be attached there.
- * Done by fl_bpffs_open() for whoever may create and has the lock.
+ * fl_bpffs_open() does it if it may create and has the lock.
  */
-void fl_bpffs_mend(const struct fl_bpffs *fs);
+void fl_bpffs_finish_names(const struct fl_bpffs *fs);
 
 /* Call fn for each name in DIR/sub. A missing directory has none. Stops at non-zero, which is
  * returned. */

@@ -51,6 +51,7 @@ int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int p
 	struct bpf_tc_hook h = hook(ifindex, ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = FL_CLSACT_HANDLE,
 		    .priority = FL_CLSACT_PRIORITY, .flags = BPF_TC_F_REPLACE);
+	const struct fl_attachment *a;
 	libbpf_print_fn_t old;
 	char name[40];
 	int r;
@@ -59,9 +60,9 @@ int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int p
 		return prog_fd;
 	snprintf(name, sizeof(name), "%s-%u",
 		 ingress ? FL_PIN_CLSACT_INGRESS : FL_PIN_CLSACT_EGRESS, ifindex);
-	for (const struct fl_attachment *a = dp->attachments; a; a = a->next)
-		if (!strcmp(a->name, name) && a->prog_fd == prog_fd)
-			return 0;
+	a = fl_attachment_find(dp, name);
+	if (a && a->prog_fd == prog_fd)
+		return 0;
 	old = libbpf_set_print(quiet);
 	r = make_qdisc(ifindex);
 	if (r > 0)
@@ -80,18 +81,8 @@ int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int p
 		fl_err_set(err, r, "cannot make the clsact qdisc: %s", strerror(-r));
 	}
 	libbpf_set_print(old);
-	if (!r) {
-		struct fl_attachment *a = calloc(1, sizeof(*a));
-
-		if (!a)
-			return fl_err_set(err, -ENOMEM, "out of memory");
-		snprintf(a->name, sizeof(a->name), "%s", name);
-		a->ifindex = ifindex;
-		a->prog_fd = prog_fd;
-		a->link_fd = -1;
-		a->next = dp->attachments;
-		dp->attachments = a;
-	}
+	if (!r && fl_attachment_add(dp, name, ifindex, prog_fd, -1))
+		return fl_err_set(err, -ENOMEM, "out of memory");
 	return r;
 }
 

@@ -110,7 +110,7 @@ int fl_dp_forget_lost(struct fl_dp *dp);
  * Pin again what somebody unpinned, the directory included; `ret_n`: how many. -EBUSY when another
  * agent has the directory by now. Cheap as well.
  */
-int fl_dp_mend_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err);
+int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err);
 /* Number of system calls so far that attached, replaced or detached a program. */
 size_t fl_dp_attach_calls(const struct fl_dp *dp);
 

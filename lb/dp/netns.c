@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/link.h"
 #include "lb/dp/state.h"
 
 #define RECORD "netns-"

@@ -13,28 +13,6 @@
 #include "lb/dp/mountinfo.h"
 #include "lb/dp/state.h"
 
-static const char *const mode_names[FL_DP_MODES] = {
-	[FL_DP_AUTO] = "auto",
-	[FL_DP_XDP] = "xdp",
-	[FL_DP_XDP_GENERIC] = "xdp-generic",
-	[FL_DP_TC] = "tc",
-};
-
-const char *fl_dp_mode_name(enum fl_dp_mode mode)
-{
-	return mode_names[mode];
-}
-
-int fl_dp_mode_parse(const char *text, enum fl_dp_mode *ret_mode)
-{
-	for (int i = 0; i < FL_DP_MODES; i++)
-		if (!strcmp(text, mode_names[i])) {
-			*ret_mode = i;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 			const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
@@ -150,55 +128,4 @@ void fl_dp_close(struct fl_dp **dp)
 	free(d->cgroup);
 	free(d);
 	*dp = NULL;
-}
-
-struct fl_maps *fl_dp_maps(struct fl_dp *dp)
-{
-	return &dp->maps;
-}
-
-uint32_t fl_dp_hz(const struct fl_dp *dp)
-{
-	return dp->hz;
-}
-
-const struct fl_config *fl_dp_config(const struct fl_dp *dp)
-{
-	return &dp->config;
-}
-
-bool fl_dp_adopted(const struct fl_dp *dp)
-{
-	return dp->adopted;
-}
-
-bool fl_dp_found_remains(const struct fl_dp *dp)
-{
-	return dp->remains;
-}
-
-const char *fl_dp_cgroup(const struct fl_dp *dp)
-{
-	return dp->cgroup;
-}
-
-int fl_dp_program(const struct fl_dp *dp, const char *name)
-{
-	for (int i = 0; i < FL_OBJECTS; i++) {
-		struct bpf_program *p = bpf_object__find_program_by_name(dp->objects[i].bpf, name);
-
-		if (p && bpf_program__fd(p) >= 0)
-			return bpf_program__fd(p);
-	}
-	return -ENOENT;
-}
-
-uint64_t fl_dp_now(struct fl_dp *dp)
-{
-	unsigned char packet[64] = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
-
-	if (bpf_prog_test_run_opts(dp->clock_fd, &opts))
-		return 0;
-	return __atomic_load_n(&dp->maps.meta->now_jiffies, __ATOMIC_RELAXED);
 }

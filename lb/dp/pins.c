@@ -26,7 +26,7 @@ static bool is_pinned(const struct fl_dp *dp, const struct pin *pin)
 }
 
 /* Pin again what has lost its pin; counts. */
-static int mend(struct fl_dp *dp, const struct pin *pin, int *n, struct fl_err *err)
+static int repair(struct fl_dp *dp, const struct pin *pin, int *n, struct fl_err *err)
 {
 	int r = 0;
 
@@ -41,20 +41,22 @@ static int mend(struct fl_dp *dp, const struct pin *pin, int *n, struct fl_err *
 	return r;
 }
 
-int fl_dp_mend_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
+int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 {
 	int n = 0, r = 0;
 
 	/* fl_meta, which makes a datapath of the rest, is the last of them */
 	for (int i = 0; i < FL_MAPS && !r; i++)
-		r = mend(dp, &(struct pin){"maps", fl_map_descs[i].name, *fl_map_fd(&dp->maps, i)},
-			 &n, err);
+		r = repair(dp,
+			   &(struct pin){"maps", fl_map_descs[i].name, *fl_map_fd(&dp->maps, i)},
+			   &n, err);
 	for (const struct fl_attachment *a = dp->attachments; a && !r; a = a->next)
-		r = mend(dp,
-			 &(struct pin){"links", a->name, a->link_fd < 0 ? a->prog_fd : a->link_fd},
-			 &n, err);
+		r = repair(
+			dp,
+			&(struct pin){"links", a->name, a->link_fd < 0 ? a->prog_fd : a->link_fd},
+			&n, err);
 	if (!r)
-		r = mend(dp, &(struct pin){"programs", FL_PIN_CLOCK, dp->clock_fd}, &n, err);
+		r = repair(dp, &(struct pin){"programs", FL_PIN_CLOCK, dp->clock_fd}, &n, err);
 	if (!r && n)
 		r = fl_dp_netns_claim(dp, err);
 	if (r)

@@ -35,6 +35,26 @@ struct fl_dp {
 	size_t attach_calls;
 };
 
+/* attachments.c */
+struct fl_attachment *fl_attachment_find(const struct fl_dp *dp, const char *name);
+/* Remember what is attached; takes link_fd in any case. 0 or -ENOMEM. */
+int fl_attachment_add(struct fl_dp *dp, const char *name, unsigned int ifindex, int prog_fd,
+		      int link_fd);
+/* Detach and forget one place, by the name of its pin. */
+void fl_attachment_drop(struct fl_dp *dp, const char *name);
+
+/* attach.c: a place for a program, to be put there by a link. */
+struct fl_place {
+	char name[40]; /* of the pin */
+	unsigned int ifindex;
+	int target; /* ifindex or descriptor of the cgroup */
+	uint64_t cgroup_id;
+	enum bpf_attach_type type;
+	uint32_t flags;
+};
+/* 0 or -errno without words: callers know what they tried. */
+int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd);
+
 /* Names of pins: "xdp-3", "tc-ingress-3", "clsact-ingress-3", "cgroup-connect4". */
 #define FL_PIN_XDP "xdp"
 #define FL_PIN_TC_INGRESS "tc-ingress"
@@ -68,19 +88,6 @@ uint64_t fl_netns_cookie(void); /* 0 unknown */
  * one.
  */
 int fl_dp_netns_claim(struct fl_dp *dp, struct fl_err *err);
-
-/* The fields of struct bpf_link_info that we use, tcx included, which older headers lack. */
-struct fl_link_info {
-	uint32_t type; /* enum bpf_link_type */
-	uint32_t id, prog_id;
-	unsigned int ifindex; /* XDP, tcx: 0 when the device is gone */
-	uint64_t cgroup_id;
-};
-int fl_link_info_get(int link_fd, struct fl_link_info *ret_info); /* 0 or -errno */
-
-#define FL_LINK_XDP 6
-#define FL_LINK_CGROUP 3
-#define FL_LINK_TCX 11
 
 /* clsact filters of ours are found by these, never by what they do. */
 #define FL_CLSACT_HANDLE 0x6c

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/link.h"
 #include "lb/dp/mountinfo.h"
 #include "lb/dp/state.h"
 

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "conntrack/resteer.h"
+#include "conntrack/lost.h"
 #include "lb/base/err.h"
 #include "lb/dp/maps.h"
 #include "lb/model/conflict.h"

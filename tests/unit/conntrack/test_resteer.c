@@ -32,19 +32,19 @@ static uint32_t service_at(const struct fl_addr *addr, __be16 port, void *arg)
 											    : OTHER;
 }
 
-static struct fl_lost_backends lost;
-static const struct fl_resteer resteer = {&lost, service_at, NULL};
+static struct fl_lost_backends backends;
+static const struct fl_lost lost = {&backends, service_at, NULL};
 
 static int setup(void **state)
 {
 	asked = 0;
-	fl_lost_backends_clear(&lost);
+	fl_lost_backends_clear(&backends);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	fl_lost_backends_clear(&lost);
+	fl_lost_backends_clear(&backends);
 	return 0;
 }
 
@@ -52,7 +52,7 @@ static void lose(uint32_t service_id, uint32_t backend, uint16_t generation)
 {
 	struct fl_lost_backend one = {service_id, backend, generation};
 
-	assert_int_equal(fl_lost_backends_add(&lost, &one), 0);
+	assert_int_equal(fl_lost_backends_add(&backends, &one), 0);
 }
 
 static void test_7_3_udp_flows_leave_a_lost_backend(void **state)
@@ -67,7 +67,7 @@ static void test_7_3_udp_flows_leave_a_lost_backend(void **state)
 					.client_port = 2});
 	fixture_pair(&f, &(struct pair){FL_IPV4, 3, 1, IPPROTO_TCP, FL_FLOW_ESTABLISHED, NOW, NOW,
 					.client_port = 3});
-	assert_int_equal(fl_flow_resteer(&f.table, NOW, &resteer), 2);
+	assert_int_equal(fl_flow_resteer(&f.table, NOW, &lost), 2);
 	/* no backend has this generation, so the client's next packet chooses again */
 	assert_int_equal(fixture_head(&f, FL_IPV4, 0)->backend_generation, 0);
 	assert_int_equal(fixture_head(&f, FL_IPV6, 4)->backend_generation, 0);
@@ -76,7 +76,7 @@ static void test_7_3_udp_flows_leave_a_lost_backend(void **state)
 	assert_int_equal(fixture_state(&f, FL_IPV4, 0), FL_FLOW_ESTABLISHED);
 	/* 7.8: TCP stays */
 	assert_int_equal(fixture_head(&f, FL_IPV4, 3)->backend_generation, 3);
-	assert_int_equal(fl_flow_resteer(&f.table, NOW, &resteer), 0);
+	assert_int_equal(fl_flow_resteer(&f.table, NOW, &lost), 0);
 }
 
 static void test_7_3_other_services_keep_the_backend(void **state)
@@ -87,7 +87,7 @@ static void test_7_3_other_services_keep_the_backend(void **state)
 	fixture_init(&f);
 	fixture_pair(&f,
 		     &(struct pair){FL_IPV4, 0, 9, IPPROTO_UDP, FL_FLOW_ESTABLISHED, NOW, NOW, 0});
-	assert_int_equal(fl_flow_resteer(&f.table, NOW, &resteer), 0);
+	assert_int_equal(fl_flow_resteer(&f.table, NOW, &lost), 0);
 	assert_int_equal(asked, 1);
 }
 
@@ -103,7 +103,7 @@ static void test_another_generation_is_another_backend(void **state)
 	fixture_init(&f);
 	fixture_pair(&f,
 		     &(struct pair){FL_IPV4, 0, 9, IPPROTO_UDP, FL_FLOW_ESTABLISHED, NOW, NOW, 0});
-	assert_int_equal(fl_flow_resteer(&f.table, NOW, &resteer), 0);
+	assert_int_equal(fl_flow_resteer(&f.table, NOW, &lost), 0);
 	assert_int_equal(asked, 0); /* the frontend is looked up for the few that matter only */
 }
 
@@ -116,16 +116,16 @@ static void test_many_service_ports_lose_many_backends(void **state)
 		lose(100 + i, i / 2, 3);
 	}
 	for (uint32_t i = 1; i < 150; i++) {
-		assert_true(fl_resteer_wants(&resteer, i, 3, &ours, htons(80)));
-		assert_true(fl_resteer_wants(&resteer, i, 3, &theirs, htons(80)));
-		assert_false(fl_resteer_wants(&resteer, i, 4, &ours, htons(80)));
-		assert_false(fl_resteer_wants(&resteer, i, 3, &ours, htons(81)));
+		assert_true(fl_lost_has(&lost, i, 3, &ours, htons(80)));
+		assert_true(fl_lost_has(&lost, i, 3, &theirs, htons(80)));
+		assert_false(fl_lost_has(&lost, i, 4, &ours, htons(80)));
+		assert_false(fl_lost_has(&lost, i, 3, &ours, htons(81)));
 	}
-	assert_true(fl_resteer_wants(&resteer, 0, 3, &ours, htons(80)));
-	assert_false(fl_resteer_wants(&resteer, 0, 3, &theirs, htons(80)));
-	assert_false(fl_resteer_wants(&resteer, 151, 3, &ours, htons(80)));
+	assert_true(fl_lost_has(&lost, 0, 3, &ours, htons(80)));
+	assert_false(fl_lost_has(&lost, 0, 3, &theirs, htons(80)));
+	assert_false(fl_lost_has(&lost, 151, 3, &ours, htons(80)));
 	lose(OURS, 151, 3);
-	assert_true(fl_resteer_wants(&resteer, 151, 3, &ours, htons(80)));
+	assert_true(fl_lost_has(&lost, 151, 3, &ours, htons(80)));
 }
 
 static struct fl_socket_key socket_key(uint64_t cookie, uint8_t proto, uint8_t direction)
@@ -162,7 +162,7 @@ static void test_only_what_unconnected_sockets_keep_is_forgotten(void **state)
 		struct fl_socket_peer peer = {.backend = sockets[i].backend,
 					      .generation = sockets[i].generation};
 
-		assert_int_equal(fl_socket_wants(&key, &peer, &resteer), sockets[i].leaves);
+		assert_int_equal(fl_socket_wants(&key, &peer, &lost), sockets[i].leaves);
 	}
 }
 
@@ -187,7 +187,7 @@ static void test_sockets_in_a_map_of_the_kernel(void **state)
 
 		assert_int_equal(bpf_map_update_elem(fd, &key, &peer, 0), 0);
 	}
-	assert_int_equal(fl_sockets_resteer(fd, &resteer, &n), 0);
+	assert_int_equal(fl_sockets_resteer(fd, &lost, &n), 0);
 	assert_int_equal(n, each);
 	for (uint64_t i = 0; i < each * N_SOCKETS; i++) {
 		struct fl_socket_key key = socket_key(i, sockets[i % N_SOCKETS].proto,

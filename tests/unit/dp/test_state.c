@@ -196,7 +196,7 @@ static void test_unfinished_names_are_finished(void **state)
 	touch(dir, "programs/netns-1~");
 	touch(dir, "maps/meta~");
 	touch(dir, "maps/lines");
-	fl_bpffs_mend(&fs);
+	fl_bpffs_finish_names(&fs);
 	assert_string_equal(take(dir, "links/xdp-2", buf), "links/xdp-2~");
 	assert_string_equal(take(dir, "links/tc-ingress-2", buf), "links/tc-ingress-2");
 	assert_string_equal(take(dir, "programs/netns-1", buf), "programs/netns-1~");

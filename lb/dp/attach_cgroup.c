@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The socket hooks and the cgroup that they are attached to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/dp/state.h"
+
+static const struct {
+	const char *pin; /* what follows "cgroup-" */
+	const char *program;
+	enum bpf_attach_type type;
+} hooks[] = {
+	{"connect4", "fl_connect4", BPF_CGROUP_INET4_CONNECT},
+	{"connect6", "fl_connect6", BPF_CGROUP_INET6_CONNECT},
+	{"sendmsg4", "fl_sendmsg4", BPF_CGROUP_UDP4_SENDMSG},
+	{"sendmsg6", "fl_sendmsg6", BPF_CGROUP_UDP6_SENDMSG},
+	{"recvmsg4", "fl_recvmsg4", BPF_CGROUP_UDP4_RECVMSG},
+	{"recvmsg6", "fl_recvmsg6", BPF_CGROUP_UDP6_RECVMSG},
+	{"getpeername4", "fl_getpeername4", BPF_CGROUP_INET4_GETPEERNAME},
+	{"getpeername6", "fl_getpeername6", BPF_CGROUP_INET6_GETPEERNAME},
+	{"post_bind4", "fl_post_bind4", BPF_CGROUP_INET4_POST_BIND},
+	{"post_bind6", "fl_post_bind6", BPF_CGROUP_INET6_POST_BIND},
+};
+
+/* The number by which the kernel knows a cgroup: 64 bits of its file handle. */
+static uint64_t cgroup_id(int fd)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + 8];
+	} u = {.handle.handle_bytes = 8};
+	uint64_t id = 0;
+	int mount_id;
+
+	if (!name_to_handle_at(fd, "", &u.handle, &mount_id, AT_EMPTY_PATH))
+		memcpy(&id, u.handle.f_handle, sizeof(id));
+	return id;
+}
+
+int fl_dp_attach_cgroup(struct fl_dp *dp, struct fl_err *err)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!*dp->cgroup)
+		return 0;
+	fd = open(dp->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return fl_err_set(err, -errno, "cannot open cgroup %s: %s", dp->cgroup,
+				  strerror(errno));
+	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
+		struct fl_place place = {
+			.target = fd, .cgroup_id = cgroup_id(fd), .type = hooks[i].type};
+		int prog_fd = fl_dp_program(dp, hooks[i].program), r;
+
+		snprintf(place.name, sizeof(place.name), "%s-%s", FL_PIN_CGROUP, hooks[i].pin);
+		r = prog_fd < 0 ? prog_fd : fl_dp_put(dp, &place, prog_fd);
+		if (r == -EBADF || r == -EINVAL)
+			return fl_err_set(err, r, "cannot attach %s to %s: %s (is it cgroup v2?)",
+					  hooks[i].program, dp->cgroup, strerror(-r));
+		if (r)
+			return fl_err_set(err, r, "cannot attach %s to %s: %s", hooks[i].program,
+					  dp->cgroup, strerror(-r));
+	}
+	return 0;
+}
