@@ -54,7 +54,6 @@ static void put_health(const struct fl_value *root, bool color, FILE *out)
 			fputs(", still reading its input", out);
 	}
 	putc('\n', out);
-	put_line("error", fl_value_get(root, "error"), fl_cell_put, out);
 }
 
 static void put_devices(const struct fl_value *root, FILE *out)
@@ -108,32 +107,22 @@ static void put_nonzero(const char *title, const struct fl_value *counters, FILE
 	}
 }
 
-static void put_lines(const char *title, const struct fl_value *list, FILE *out)
+static void put_conditions(const struct fl_value *root, FILE *out)
 {
-	FL_VALUE_EACH(line, list)
+	const int64_t more = number(root, "moreConditions");
+	const char *title = "conditions";
+
+	FL_VALUE_EACH(condition, fl_value_get(root, "conditions"))
 	{
 		fprintf(out, "%-14s", title);
-		fl_cell_put(line, out);
+		fl_cell_put(fl_value_get(condition, "level"), out);
+		fputs(": ", out);
+		fl_cell_put(fl_value_get(condition, "text"), out);
 		putc('\n', out);
 		title = "";
 	}
-}
-
-static void put_conflicts(const struct fl_value *list, FILE *out)
-{
-	const char *title = "conflicts";
-
-	FL_VALUE_EACH(conflict, list)
-	{
-		fprintf(out, "%-14s", title);
-		fl_cell_put(fl_value_get(conflict, "frontend"), out);
-		fputs(" belongs to ", out);
-		fl_cell_put(fl_value_get(conflict, "winner"), out);
-		fputs(", ", out);
-		fl_cell_put(fl_value_get(conflict, "loser"), out);
-		fputs(" wants it too\n", out);
-		title = "";
-	}
+	if (more)
+		fprintf(out, "%-14sand %" PRId64 " more\n", title, more);
 }
 
 static void put_status(const struct fl_value *root, bool wide,
@@ -162,8 +151,7 @@ static void put_status(const struct fl_value *root, bool wide,
 	put_nonzero("not forwarded", fl_value_get(root, "notForwarded"), out);
 	if (wide)
 		put_nonzero("counters", fl_value_get(root, "counters"), out);
-	put_conflicts(fl_value_get(root, "conflicts"), out);
-	put_lines("problems", fl_value_get(root, "problems"), out);
+	put_conditions(root, out);
 }
 
 static void put_name(const struct fl_value *root, FILE *out)

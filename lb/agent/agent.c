@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <xxhash.h>
 
 #include "lb/base/cleanup.h"
@@ -22,37 +21,27 @@
 #define CHECK_MS 1000	/* are all programs still where we put them? */
 #define VERIFY_MS (3600 * 1000)
 
-uint64_t fl_agent_now_ns(void)
+static double seconds_since(struct fl_mono t)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return fl_mono_s_between(t, fl_mono_now());
 }
 
-static double seconds_since(uint64_t ns)
-{
-	return (double)(fl_agent_now_ns() - ns) / 1e9;
-}
-
+/* Those that are more than a note become conditions when the reading is done. */
 static void on_problem(const struct fl_problem *p, void *arg)
 {
-	static const enum fl_log_level levels[] = {
-		[FL_PROBLEM_ERROR] = FL_LOG_ERROR,
-		[FL_PROBLEM_WARNING] = FL_LOG_WARN,
-		[FL_PROBLEM_NOTE] = FL_LOG_DEBUG,
-	};
+	_cleanup_free_ char *text = NULL;
 
-	_cleanup_free_ char *text = fl_problem_text(p, false);
-
+	if (p->level != FL_PROBLEM_NOTE)
+		return;
+	text = fl_problem_text(p, false);
 	if (text)
-		fl_log(levels[p->level], "%s", text);
+		fl_log_debug("%s", text);
 }
 
 static int load_objects(struct fl_agent *agent, struct fl_err *err)
 {
 	const struct fl_settings *s = agent->settings;
-	uint64_t t0 = fl_agent_now_ns();
+	struct fl_mono t0 = fl_mono_now();
 	int r = fl_store_new(s->node, &agent->store);
 
 	if (r)
@@ -63,6 +52,7 @@ static int load_objects(struct fl_agent *agent, struct fl_err *err)
 		r = fl_source_load(agent->source, err);
 	if (r)
 		return r;
+	fl_agent_input_health(agent);
 	fl_agent_read_node(agent);
 	fl_log_info("read %zu Services and %zu EndpointSlices in %.3f s%s%s",
 		    fl_store_count(agent->store, FL_KIND_SERVICE),
@@ -128,7 +118,7 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 				       .masquerade_all = s->masquerade_all,
 				       .stale = fl_agent_stale,
 				       .stale_arg = agent};
-	uint64_t t0 = fl_agent_now_ns();
+	struct fl_mono t0 = fl_mono_now();
 	struct fl_maps *maps;
 	int r = make_config(agent, &options.config, err);
 
@@ -176,7 +166,7 @@ static int open_api(struct fl_agent *agent, struct fl_err *err)
 
 static void fill_maps(struct fl_agent *agent)
 {
-	uint64_t t0 = fl_agent_now_ns();
+	struct fl_mono t0 = fl_mono_now();
 	struct fl_sync_stats stats;
 
 	fl_store_mark_all(agent->store);
@@ -214,11 +204,14 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 
 int fl_agent_start(struct fl_agent *agent, const struct fl_settings *settings, struct fl_err *err)
 {
-	uint64_t t0 = fl_agent_now_ns();
+	struct fl_mono t0 = fl_mono_now();
 	int r;
 
-	*agent = (struct fl_agent){.settings = settings, .started_ns = t0, .drift = -1};
+	*agent = (struct fl_agent){.settings = settings, .started = t0, .drift = -1};
 	fl_log_info("fairleadd " FL_VERSION ", node %s", settings->node);
+	r = fl_health_new(&fl_clock_system, fl_health_log_edge, &agent->health_log, &agent->health);
+	if (r)
+		return fl_err_set(err, r, "out of memory");
 	r = load_objects(agent, err);
 	if (!r)
 		r = open_datapath(agent, err);
@@ -234,19 +227,42 @@ int fl_agent_start(struct fl_agent *agent, const struct fl_settings *settings, s
 		r = fl_agent_drop_privileges(err);
 	if (r)
 		return r;
+	fl_health_log_turn(&agent->health_log);
 	fl_log_info("ready after %.3f s", seconds_since(t0));
 	return 0;
 }
 
 /* ---- the loop */
 
+static void source_done(struct fl_agent *agent, int rc, const char *what, const struct fl_err *err)
+{
+	if (rc)
+		fl_health_set(agent->health, FL_CONDITION_INPUT, "", FL_HEALTH_ERROR,
+			      "cannot %s the manifests: %s", what, err->text);
+	else
+		fl_health_clear(agent->health, FL_CONDITION_INPUT, "");
+	fl_agent_input_health(agent);
+}
+
+static void follow_source(struct fl_agent *agent)
+{
+	struct fl_err err = {""};
+	int rc = fl_source_handle(agent->source, &err);
+
+	source_done(agent, rc, "follow", &err);
+}
+
+static void refresh_source(struct fl_agent *agent)
+{
+	struct fl_err err = {""};
+	int rc = fl_source_refresh(agent->source, &err);
+
+	source_done(agent, rc, "read", &err);
+}
+
 static void on_source(uv_poll_t *poll, int status, int events)
 {
-	struct fl_agent *agent = poll->data;
-	struct fl_err err = {""};
-
-	if (fl_source_handle(agent->source, &err))
-		fl_log_error("cannot follow the manifests: %s", err.text);
+	follow_source(poll->data);
 }
 
 static void on_watch(uv_poll_t *poll, int status, int events)
@@ -275,6 +291,7 @@ static void on_turn(uv_check_t *check)
 		fl_agent_apply(agent);
 	if (agent->network_changed)
 		fl_agent_net_update(agent);
+	fl_health_log_turn(&agent->health_log);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -291,25 +308,23 @@ static void on_sweep(uv_timer_t *timer)
 		fl_flow_sweep(&agent->flows, &agent->sweep, now, hz, n);
 		fl_overflow_rebuild(&agent->flows, &agent->rebuild, now, hz, n);
 	}
-	fl_sync_reap(agent->sync, fl_agent_now_ns());
+	fl_sync_reap(agent->sync, fl_mono_now().ns);
 }
 
 static void on_slow(uv_timer_t *timer)
 {
 	struct fl_agent *agent = timer->data;
 	struct fl_err err = {""};
+	int rc;
 
-	if (fl_source_refresh(agent->source, &err))
-		fl_log_error("cannot read the manifests: %s", err.text);
+	refresh_source(agent);
 	if (agent->retry) {
 		agent->retry = false;
-		if (fl_sync_retry(agent->sync, &err)) {
-			agent->retry = true;
-			fl_log_debug("still refused: %s", err.text);
-		}
-		fl_agent_conflicts_update(agent);
+		rc = fl_sync_retry(agent->sync, &err);
+		fl_agent_sync_done(agent, rc, &err);
 		if (agent->drift > 0)
 			agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
+		fl_agent_drift_health(agent, NULL);
 		agent->retry |= agent->drift > 0;
 		agent->network_changed = true;
 	}
@@ -330,16 +345,17 @@ static void on_difference(const char *difference, void *arg)
 static void verify(struct fl_agent *agent)
 {
 	struct fl_err err = {""};
+	int rc;
 
 	agent->drift = fl_sync_verify(agent->sync, on_difference, agent);
 	if (agent->drift <= 0)
 		return;
-	agent->retry |= fl_sync_retry(agent->sync, &err) != 0;
+	rc = fl_sync_retry(agent->sync, &err);
+	fl_agent_sync_done(agent, rc, &err);
 	agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
 	agent->retry |= agent->drift > 0;
-	if (agent->drift)
-		fl_log_error("%ld differences stay: %s", agent->drift, err.text);
-	else
+	fl_agent_drift_health(agent, err.text);
+	if (!agent->drift)
 		fl_log_info("the maps are as wanted again");
 }
 
@@ -357,10 +373,8 @@ static void on_stop(uv_signal_t *signal, int number)
 static void on_hup(uv_signal_t *signal, int number)
 {
 	struct fl_agent *agent = signal->data;
-	struct fl_err err = {""};
 
-	if (fl_source_refresh(agent->source, &err))
-		fl_log_error("cannot read the manifests: %s", err.text);
+	refresh_source(agent);
 	agent->network_changed = true;
 	verify(agent);
 }
@@ -449,8 +463,6 @@ void fl_agent_stop(struct fl_agent *agent)
 	fl_agent_ports_forget(agent);
 	fl_api_close(&agent->api);
 	fl_agent_status_fini(agent);
-	fl_strings_clear(&agent->doubts);
-	fl_strings_clear(&agent->conflicts);
 	fl_watch_close(&agent->watch);
 	fl_map_mirror_free(&agent->local);
 	fl_map_mirror_free(&agent->device_map);
@@ -461,6 +473,7 @@ void fl_agent_stop(struct fl_agent *agent)
 	fl_dp_close(&agent->dp);
 	fl_source_free(&agent->source);
 	fl_store_free(&agent->store);
+	fl_health_free(&agent->health);
 	agent->loop_ready = false;
 	agent->devices = NULL;
 }

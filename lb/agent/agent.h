@@ -10,7 +10,10 @@
 #include "bpf/abi/fairlead.h"
 #include "conntrack/resteer.h"
 #include "lb/api/api.h"
+#include "lb/agent/health_log.h"
+#include "lb/base/clock.h"
 #include "lb/base/err.h"
+#include "lb/base/health.h"
 #include "lb/base/ip.h"
 #include "lb/dp/dp.h"
 #include "lb/model/detect.h"
@@ -35,7 +38,7 @@ struct fl_agent_device {
 
 struct fl_agent {
 	const struct fl_settings *settings;
-	uint64_t started_ns;
+	struct fl_mono started;
 	/* objects */
 	struct fl_store *store;
 	struct fl_source *source;
@@ -50,28 +53,20 @@ struct fl_agent {
 	bool retry;		      /* something was refused and is to be tried again */
 	struct fl_lost_backends lost; /* reported by the commit under way */
 	bool attach_failed;
-	bool net_failed;	   /* addresses or devices could not be written */
-	bool socket_failed;	   /* it was removed and could not be made again */
-	bool pins_failed;	   /* they were removed and could not be made again */
-	bool cgroup_failed;	   /* its programs were lost and could not be attached again */
-	bool pruned;		   /* what earlier agents left on other devices is gone */
-	uint64_t ports_scanned_ns; /* when sockets were last listed; 0: not since they had to be */
-	bool ports_scan_failed;
-	bool ports_changed; /* others than the programs were loaded with are free now */
+	bool pruned;		      /* what earlier agents left on other devices is gone */
+	struct fl_mono ports_scanned; /* when sockets were last listed, if they are known */
 	/* the node */
 	struct fl_watch *watch;
 	struct fl_network network;
 	struct fl_map_mirror *local, *device_map;
 	struct fl_agent_device *devices; /* sorted by ifindex */
 	size_t n_devices;
-	bool network_changed;	     /* scan again in this turn of the loop */
-	struct fl_strings doubts;    /* what of the node stands in the way */
-	struct fl_strings conflicts; /* those that were logged */
+	bool network_changed; /* scan again in this turn of the loop */
 	/* serving */
 	struct fl_api *api;
 	struct fl_api_device *api_devices; /* for the status callback, remade each time */
-	struct fl_strings api_problems;
-	char error[256]; /* why we are not well; "" we are */
+	struct fl_health *health;
+	struct fl_health_log health_log;
 	long drift;
 	struct fl_sweep sweep;
 	struct fl_overflow_rebuild rebuild;
@@ -93,13 +88,20 @@ void fl_agent_stop(struct fl_agent *agent); /* the datapath stays */
 
 /* apply.c: from marked Services to maps */
 void fl_agent_apply(struct fl_agent *agent);
+/* After each commit, settling and retry. */
+void fl_agent_sync_done(struct fl_agent *agent, int rc, const struct fl_err *err);
 /* Read what a Node object says about us; true if it changed. */
 bool fl_agent_read_node(struct fl_agent *agent);
 struct fl_config fl_agent_config(const struct fl_agent *agent);
 int fl_agent_detector(struct fl_agent *agent, struct fl_err *err);
 
-/* conflicts.c: frontends that several service ports claim are logged when that begins */
-void fl_agent_conflicts_update(struct fl_agent *agent);
+/* sync_health.c: conditions of what the maps do not hold as wanted */
+void fl_agent_sync_health(struct fl_agent *agent);
+/* `why` of a drift that stays; NULL or "" unknown */
+void fl_agent_drift_health(struct fl_agent *agent, const char *why);
+
+/* input_health.c: conditions of what is read */
+void fl_agent_input_health(struct fl_agent *agent);
 
 /* stale.c: UDP flows leave a backend that their Service lost */
 void fl_agent_stale(const struct fl_lost_backend *lost, void *arg);
@@ -115,10 +117,6 @@ void fl_agent_next_hops_changed(struct fl_agent *agent);
 /* doubts.c: what of the node stands in the way, by the network as last scanned */
 void fl_agent_doubts_update(struct fl_agent *agent);
 
-/* told.c: warn of what is in `now` and was not told yet, say what was told and is no more,
- * and take `now`, which is then what is told */
-void fl_agent_tell(struct fl_strings *told, const struct fl_strings *now);
-
 /* watchdog.c: once a second, what somebody removed is put back */
 void fl_agent_mend(struct fl_agent *agent);
 
@@ -133,5 +131,3 @@ void fl_agent_status_fini(struct fl_agent *agent);
 
 /* privileges.c: leave what is not needed any more. 0 or -errno. */
 int fl_agent_drop_privileges(struct fl_err *err);
-
-uint64_t fl_agent_now_ns(void); /* monotonic */

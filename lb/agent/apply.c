@@ -11,61 +11,92 @@
 #include "lb/base/log.h"
 #include "lb/model/node_ports.h"
 
+/* What became of one Service. Sync keeps what a full map refused and reports it as such. */
+static void service_done(struct fl_agent *agent, const char *ns, const char *name, int rc,
+			 const struct fl_err *err)
+{
+	_cleanup_free_ char *subject = NULL;
+
+	if (asprintf(&subject, "%s/%s", ns, name) < 0)
+		subject = NULL;
+	else if (rc && rc != -ENOSPC)
+		fl_health_set(agent->health, FL_CONDITION_SYNC, subject, FL_HEALTH_ERROR,
+			      "Service %s keeps its old state: %s", subject,
+			      err->text[0] ? err->text : strerror(-rc));
+	else
+		fl_health_clear(agent->health, FL_CONDITION_SYNC, subject);
+}
+
 /* A Service that could not be applied keeps its old state and is tried again by the slow timer. */
-static void sync_one(struct fl_agent *agent, const char *ns, const char *name)
+static int sync_one(struct fl_agent *agent, const char *ns, const char *name, struct fl_err *err)
 {
 	const struct fl_service *service = fl_store_service(agent->store, ns, name);
 	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
-	struct fl_err err = {""};
 	int r;
 
 	r = fl_plan_stored(agent->store, ns, name, &agent->plan_options, &plan);
 	if (!r)
 		r = fl_sync_service(agent->sync, ns, name, service ? service->created : 0, &plan,
-				    &err);
-	if (!r)
-		return;
-	agent->retry = true;
-	fl_log_error("Service %s/%s keeps its old state: %s", ns, name,
-		     err.text[0] ? err.text : strerror(-r));
+				    err);
+	service_done(agent, ns, name, r, err);
+	return r;
+}
+
+void fl_agent_sync_done(struct fl_agent *agent, int rc, const struct fl_err *err)
+{
+	struct fl_sync_stats stats;
+
+	agent->retry |= rc != 0;
+	fl_sync_stats(agent->sync, &stats);
+	if (rc)
+		fl_health_set(agent->health, FL_CONDITION_SYNC, "", FL_HEALTH_ERROR,
+			      "not all is in the maps as wanted: %s",
+			      err->text[0] ? err->text : strerror(-rc));
+	else if (!agent->retry || !stats.failed_ports)
+		fl_health_clear(agent->health, FL_CONDITION_SYNC, "");
+	fl_agent_sync_health(agent);
+}
+
+static void apply_dirty(struct fl_agent *agent)
+{
+	struct fl_service_key key;
+	struct fl_err err = {""};
+	int rc = 0, r;
+
+	if (fl_agent_read_node(agent))
+		agent->network_changed = true;
+	fl_sync_begin(agent->sync);
+	while (fl_store_take_dirty(agent->store, &key)) {
+		/* the key is borrowed until the store is used next */
+		_cleanup_free_ char *ns = strdup(key.ns), *name = strdup(key.name);
+		struct fl_err why = {""};
+
+		r = ns && name ? sync_one(agent, ns, name, &why) : -ENOMEM;
+		if (r && !rc) {
+			rc = r;
+			err = why;
+		}
+	}
+	r = fl_sync_commit(agent->sync, rc ? NULL : &err);
+	fl_agent_flush_stale(agent);
+	fl_agent_sync_done(agent, rc ? rc : r, &err);
 }
 
 void fl_agent_apply(struct fl_agent *agent)
 {
-	struct fl_service_key key;
 	struct fl_err err = {""};
-	bool any = fl_store_dirty_count(agent->store);
+	int rc;
 
-	if (any) {
-		if (fl_agent_read_node(agent))
-			agent->network_changed = true;
-		fl_sync_begin(agent->sync);
-		while (fl_store_take_dirty(agent->store, &key)) {
-			/* the key is borrowed until the store is used next */
-			_cleanup_free_ char *ns = strdup(key.ns), *name = strdup(key.name);
-
-			if (ns && name)
-				sync_one(agent, ns, name);
-			else
-				agent->retry = true;
-		}
-		if (fl_sync_commit(agent->sync, &err)) {
-			agent->retry = true;
-			fl_log_error("%s", err.text);
-		}
-		fl_agent_flush_stale(agent);
-		fl_agent_conflicts_update(agent);
-	}
+	if (fl_store_dirty_count(agent->store))
+		apply_dirty(agent);
 	/* a file or object that was never readable may be one that the maps of an earlier agent
 	 * still serve: nothing of that is removed before */
 	if (agent->settled || (fl_dp_adopted(agent->dp) && !fl_source_complete(agent->source)))
 		return;
 	/* what is refused now is tried again with the rest; from here on removals are allowed */
 	agent->settled = true;
-	if (fl_sync_settle(agent->sync, &err)) {
-		agent->retry = true;
-		fl_log_error("not all is in the maps as wanted: %s", err.text);
-	}
+	rc = fl_sync_settle(agent->sync, &err);
+	fl_agent_sync_done(agent, rc, &err);
 }
 
 bool fl_agent_read_node(struct fl_agent *agent)

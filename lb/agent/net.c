@@ -58,10 +58,9 @@ int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err)
 /* Tried again by the slow timer. */
 static void not_written(struct fl_agent *agent, const char *what, const char *why)
 {
-	agent->retry = agent->net_failed = true;
-	snprintf(agent->error, sizeof(agent->error), "cannot write this node's %s: %.200s", what,
-		 why);
-	fl_log_error("%s", agent->error);
+	agent->retry = true;
+	fl_health_set(agent->health, FL_CONDITION_NETWORK, what, FL_HEALTH_ERROR,
+		      "cannot write this node's %s: %s", what, why);
 }
 
 static void write_addresses(struct fl_agent *agent)
@@ -167,7 +166,6 @@ static void say_attached(const struct fl_agent_device *d)
 
 static void attach(struct fl_agent *agent, struct fl_agent_device *d)
 {
-	bool again = !d->attached && d->got.note[0]; /* has failed before: said already */
 	struct fl_err err = {""};
 	int r = fl_dp_attach_device(agent->dp, d->ifindex,
 				    d->role == FL_ROLE_POD ? FL_DP_POD : FL_DP_EXTERNAL, &d->got,
@@ -181,9 +179,7 @@ static void attach(struct fl_agent *agent, struct fl_agent_device *d)
 	}
 	d->attached = false;
 	agent->attach_failed = true;
-	snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
-	snprintf(d->got.note, sizeof(d->got.note), "%.255s", err.text);
-	fl_log(again ? FL_LOG_DEBUG : FL_LOG_ERROR, "%s", err.text);
+	fl_health_set(agent->health, FL_CONDITION_DEVICE, d->name, FL_HEALTH_ERROR, "%s", err.text);
 }
 
 /* The devices that the network has now and that are ours to serve, keeping what we know about each.
@@ -234,7 +230,6 @@ static void update_programs(struct fl_agent *agent)
 {
 	struct fl_agent_device *devices, *old = agent->devices;
 	size_t n, n_old = agent->n_devices;
-	bool had_external;
 
 	if (choose_devices(agent, &devices, &n)) {
 		agent->retry = true;
@@ -248,9 +243,6 @@ static void update_programs(struct fl_agent *agent)
 	write_devices(agent, true);
 	for (size_t i = 0; i < n; i++)
 		attach(agent, &devices[i]);
-	if (!agent->attach_failed && !agent->cgroup_failed && !agent->pins_failed &&
-	    !agent->net_failed)
-		agent->error[0] = '\0';
 	for (size_t i = 0; i < n_old; i++) {
 		if (device_of(agent, old[i].ifindex))
 			continue;
@@ -259,11 +251,13 @@ static void update_programs(struct fl_agent *agent)
 		       "device %s: no longer served%s", old[i].name,
 		       fl_network_device(&agent->network, old[i].ifindex) ? "" : ", it is gone");
 	}
-	had_external = !old || has_external(old, n_old);
 	free(old);
-	if (had_external && !has_external(devices, n))
-		fl_log_warn("no device faces the network: nothing from outside is balanced "
-			    "(give --devices)");
+	if (has_external(devices, n))
+		fl_health_clear(agent->health, FL_CONDITION_DEVICES, "");
+	else
+		fl_health_set(agent->health, FL_CONDITION_DEVICES, "", FL_HEALTH_WARNING,
+			      "no device faces the network: nothing from outside is balanced "
+			      "(give --devices)");
 	/* a device that failed just now may still have its old program: better than none */
 	if (!agent->attach_failed && !agent->pruned) {
 		fl_dp_prune(agent->dp);
@@ -280,18 +274,22 @@ void fl_agent_net_update(struct fl_agent *agent)
 	agent->network_changed = false;
 	if (fl_network_scan(&network, &err)) {
 		agent->retry = true;
-		fl_log_error("%s", err.text);
+		fl_health_set(agent->health, FL_CONDITION_NETWORK, "", FL_HEALTH_ERROR, "%s",
+			      err.text);
 		return;
 	}
+	fl_health_scan_begin(agent->health, FL_CONDITION_NETWORK);
+	fl_health_scan_begin(agent->health, FL_CONDITION_DEVICE);
 	changed = !fl_network_equal(&network, &agent->network);
 	fl_network_fini(&agent->network);
 	agent->network = network;
 	if (changed)
 		fl_agent_next_hops_changed(agent);
-	agent->net_failed = false;
 	/* addresses before programs: those that are attached next already know them */
 	write_addresses(agent);
 	update_programs(agent);
 	write_devices(agent, false);
 	fl_agent_doubts_update(agent);
+	fl_health_scan_end(agent->health, FL_CONDITION_DEVICE);
+	fl_health_scan_end(agent->health, FL_CONDITION_NETWORK);
 }

@@ -26,7 +26,7 @@ void fl_agent_ports_forget(struct fl_agent *agent)
 {
 	if (agent->dp)
 		say(agent, 0);
-	agent->ports_scanned_ns = 0;
+	agent->ports_scanned = (struct fl_mono){0};
 }
 
 /* Ports that the kernel gives out without a bind() must not be among ours. */
@@ -34,31 +34,38 @@ static bool kernel_keeps_off(struct fl_agent *agent)
 {
 	struct fl_port_range now[FL_PORT_RANGES];
 	struct fl_port_span node_ports;
-	bool known = false, was = agent->ports_changed;
+	bool known = false;
 
 	fl_port_span_parse(agent->settings->node_port_range, &node_ports);
 	if (fl_source_ports_read(&node_ports, now, &known, NULL) || !known)
 		return false;
-	agent->ports_changed = memcmp(now, fl_dp_config(agent->dp)->snat, sizeof(now));
-	if (agent->ports_changed && !was)
-		fl_log_warn("ip_local_port_range or ip_local_reserved_ports was changed: the "
-			    "source ports for masquerading follow when the agent is started again");
-	return !agent->ports_changed;
+	if (!memcmp(now, fl_dp_config(agent->dp)->snat, sizeof(now))) {
+		fl_health_clear(agent->health, FL_CONDITION_SOURCE_PORTS, "range");
+		return true;
+	}
+	fl_health_set(agent->health, FL_CONDITION_SOURCE_PORTS, "range", FL_HEALTH_WARNING,
+		      "ip_local_port_range or ip_local_reserved_ports was changed: the source "
+		      "ports for masquerading follow when the agent is started again");
+	return false;
 }
 
 static bool list_sockets(struct fl_agent *agent)
 {
-	const bool failed = agent->ports_scan_failed;
+	const struct fl_mono now = fl_mono_now();
 	struct fl_err err = {""};
+	int rc;
 
-	if (agent->ports_scanned_ns && fl_agent_now_ns() - agent->ports_scanned_ns < RESCAN_NS)
+	if (agent->ports_scanned.ns && fl_mono_ns_between(agent->ports_scanned, now) < RESCAN_NS)
 		return true;
-	agent->ports_scan_failed =
-		fl_bound_ports_scan(fl_dp_maps(agent->dp)->bound_ports, &err) != 0;
-	if (agent->ports_scan_failed && !failed)
-		fl_log_info("a socket is looked for with every new masqueraded flow: %s", err.text);
-	agent->ports_scanned_ns = fl_agent_now_ns();
-	return !agent->ports_scan_failed;
+	rc = fl_bound_ports_scan(fl_dp_maps(agent->dp)->bound_ports, &err);
+	agent->ports_scanned = now;
+	if (rc)
+		fl_health_set(agent->health, FL_CONDITION_SOURCE_PORTS, "sockets", FL_HEALTH_NOTE,
+			      "a socket is looked for with every new masqueraded flow: %s",
+			      err.text);
+	else
+		fl_health_clear(agent->health, FL_CONDITION_SOURCE_PORTS, "sockets");
+	return !rc;
 }
 
 void fl_agent_ports_check(struct fl_agent *agent)
@@ -66,8 +73,9 @@ void fl_agent_ports_check(struct fl_agent *agent)
 	const char *cgroup = fl_dp_cgroup(agent->dp);
 	uint64_t now;
 
-	if (*cgroup && fl_mount_is_cgroup_root(cgroup) && !agent->cgroup_failed &&
-	    kernel_keeps_off(agent) && list_sockets(agent)) {
+	if (*cgroup && fl_mount_is_cgroup_root(cgroup) &&
+	    !fl_health_find(agent->health, FL_CONDITION_CGROUP, "") && kernel_keeps_off(agent) &&
+	    list_sockets(agent)) {
 		now = fl_dp_now(agent->dp);
 		say(agent, now ? (uint32_t)now | 1 : 0);
 	} else {

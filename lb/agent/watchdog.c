@@ -2,39 +2,35 @@
 /*
  * What others take away from a running agent is put back: pins, the API socket, attached programs.
  */
-#include <stdio.h>
-
 #include "lb/agent/agent.h"
 #include "lb/base/log.h"
 
-/* What somebody else unpinned is pinned again: without pins all ends with the agent. */
+/* What somebody else unpinned is pinned again: without pins the datapath dies with the agent. */
 static void check_pins(struct fl_agent *agent)
 {
-	const bool failed = agent->pins_failed;
 	struct fl_err err = {""};
-	int n = 0;
+	int n = 0, rc = fl_dp_repair_pins(agent->dp, &n, &err);
 
-	agent->pins_failed = fl_dp_repair_pins(agent->dp, &n, &err) != 0;
 	if (n)
 		fl_log_warn("%d pins were removed from %s: pinned again", n,
 			    agent->settings->bpffs);
-	if (agent->pins_failed) {
-		snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
-		if (!failed)
-			fl_log_error("cannot pin again what was removed: %s", err.text);
-	}
-	agent->network_changed |= failed && !agent->pins_failed;
+	if (rc)
+		fl_health_set(agent->health, FL_CONDITION_PINS, "", FL_HEALTH_ERROR,
+			      "cannot pin again what was removed: %s", err.text);
+	else
+		fl_health_clear(agent->health, FL_CONDITION_PINS, "");
 }
 
 /* A node whose agent cannot be asked looks like one without. */
 static void check_socket(struct fl_agent *agent)
 {
-	const bool failed = agent->socket_failed;
 	struct fl_err err = {""};
 
-	agent->socket_failed = fl_api_mend(agent->api, &err) != 0;
-	if (agent->socket_failed && !failed)
-		fl_log_error("cannot make the socket again: %s", err.text);
+	if (fl_api_mend(agent->api, &err))
+		fl_health_set(agent->health, FL_CONDITION_SOCKET, "", FL_HEALTH_WARNING,
+			      "cannot make the socket again: %s", err.text);
+	else
+		fl_health_clear(agent->health, FL_CONDITION_SOCKET, "");
 }
 
 /* What somebody else detached is attached again. */
@@ -42,18 +38,17 @@ static void attach_lost(struct fl_agent *agent, int lost)
 {
 	struct fl_err err = {""};
 
-	if (!lost && !agent->cgroup_failed)
+	if (!lost && !fl_health_find(agent->health, FL_CONDITION_CGROUP, ""))
 		return;
 	agent->network_changed = true;
 	if (lost)
 		fl_log_warn("%d programs were detached: attaching them again", lost);
 	fl_agent_ports_forget(agent);
-	agent->cgroup_failed = fl_dp_attach_cgroup(agent->dp, &err);
-	if (!agent->cgroup_failed)
-		return;
-	snprintf(agent->error, sizeof(agent->error), "%.255s", err.text);
-	if (lost)
-		fl_log_error("%s", err.text);
+	if (fl_dp_attach_cgroup(agent->dp, &err))
+		fl_health_set(agent->health, FL_CONDITION_CGROUP, "", FL_HEALTH_ERROR, "%s",
+			      err.text);
+	else
+		fl_health_clear(agent->health, FL_CONDITION_CGROUP, "");
 }
 
 void fl_agent_mend(struct fl_agent *agent)

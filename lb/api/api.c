@@ -13,12 +13,12 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lb/api/listen.h"
 #include "lb/api/routes.h"
 #include "lb/base/cleanup.h"
+#include "lb/base/clock.h"
 #include "lb/base/json_write.h"
 
 #define MAX_CONNECTIONS 64
@@ -94,14 +94,6 @@ static enum MHD_Result answer(struct fl_api *api, struct MHD_Connection *connect
 	return respond(connection, code, text, len);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static enum MHD_Result handle_request(void *arg, struct MHD_Connection *connection, const char *url,
 				      const char *method, const char *version, const char *body,
 				      size_t *body_bytes, void **state)
@@ -121,7 +113,7 @@ static enum MHD_Result handle_request(void *arg, struct MHD_Connection *connecti
 		*body_bytes = 0;
 		return request->body_bytes > MAX_BODY ? MHD_NO : MHD_YES;
 	}
-	if (api->n_waiting < MAX_CONNECTIONS && now_ns() > api->turn_ends_ns) {
+	if (api->n_waiting < MAX_CONNECTIONS && fl_mono_now().ns > api->turn_ends_ns) {
 		api->waiting[api->n_waiting++] = connection;
 		MHD_suspend_connection(connection);
 		return MHD_YES;
@@ -256,7 +248,7 @@ void fl_api_handle(struct fl_api *api)
 {
 	accept_all(api);
 	resume_all(api);
-	api->turn_ends_ns = now_ns() + TURN_NS;
+	api->turn_ends_ns = fl_mono_now().ns + TURN_NS;
 	MHD_run(api->daemon);
 	set_timer(api);
 }

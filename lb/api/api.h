@@ -12,6 +12,7 @@
 
 #include "lb/base/err.h"
 
+struct fl_health;
 struct fl_maps;
 struct fl_plan_options;
 struct fl_store;
@@ -31,13 +32,11 @@ struct fl_api_status {
 	const char *bpffs;  /* directory of the pins */
 	const char *cgroup; /* where the socket hooks are attached; NULL or "" nowhere */
 	uint64_t uptime_s;
-	bool synced;	   /* everything was read and applied at least once */
-	const char *error; /* why the agent is unhealthy; NULL: it is not */
-	long drift;	   /* differences found by the last fl_sync_verify(); -1 it has not run */
+	bool synced;			/* everything was read and applied at least once */
+	const struct fl_health *health; /* NULL: no conditions */
+	long drift; /* differences found by the last fl_sync_verify(); -1 it has not run */
 	const struct fl_api_device *devices;
 	size_t n_devices;
-	const char *const *problems; /* of the input that stand now: "file:line: object: reason" */
-	size_t n_problems;
 };
 
 /* Everything is borrowed and must outlive the API; the struct itself is copied by fl_api_open(). */

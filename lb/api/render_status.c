@@ -4,10 +4,12 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "lb/api/api.h"
 #include "lb/api/render.h"
 #include "lb/base/cleanup.h"
+#include "lb/base/health.h"
 #include "lb/base/json_write.h"
 #include "lb/sync/sync.h"
 
@@ -121,6 +123,24 @@ static void write_conflict(const struct fl_conflict *conflict, void *arg)
 	fl_json_object_end(json);
 }
 
+static int write_condition(const struct fl_condition *condition, void *arg)
+{
+	const time_t since = (time_t)condition->since_unix_s;
+	struct fl_json *json = arg;
+	char when[32];
+	struct tm tm;
+
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&since, &tm));
+	fl_json_object_begin(json);
+	fl_json_member_string(json, "kind", fl_condition_token(condition->kind));
+	fl_json_member_string(json, "subject", condition->subject);
+	fl_json_member_string(json, "level", fl_health_level_name(condition->level));
+	fl_json_member_string(json, "text", condition->text);
+	fl_json_member_string(json, "since", when);
+	fl_json_object_end(json);
+	return 0;
+}
+
 static void write_agent(const struct fl_api_status *agent, struct fl_json *json)
 {
 	fl_json_member_string(json, "node", agent->node);
@@ -129,7 +149,6 @@ static void write_agent(const struct fl_api_status *agent, struct fl_json *json)
 	fl_json_member_string(json, "cgroup", agent->cgroup);
 	fl_json_member_uint(json, "uptimeSeconds", agent->uptime_s);
 	fl_json_member_bool(json, "synced", agent->synced);
-	fl_json_member_string(json, "error", agent->error);
 	fl_json_key(json, "drift");
 	if (agent->drift >= 0)
 		fl_json_int(json, agent->drift);
@@ -146,27 +165,24 @@ static void write_agent(const struct fl_api_status *agent, struct fl_json *json)
 		fl_json_object_end(json);
 	}
 	fl_json_array_end(json);
-	fl_json_key(json, "problems");
+	fl_json_key(json, "conditions");
 	fl_json_array_begin(json);
-	for (size_t i = 0; i < agent->n_problems; i++)
-		fl_json_string(json, agent->problems[i]);
+	if (agent->health)
+		fl_health_each(agent->health, write_condition, json);
 	fl_json_array_end(json);
+	fl_json_member_uint(json, "moreConditions",
+			    agent->health ? fl_health_count_unkept(agent->health) : 0);
 }
 
 int fl_render_status(const struct fl_view *view, const struct fl_api_status *agent,
 		     struct fl_sync *sync, struct fl_json *json)
 {
-	struct fl_sync_stats stats = {0};
-
 	fl_render_begin(json, "Status");
 	fl_json_member_string(json, "version", FL_VERSION);
 	fl_json_member_string(json, "agent", agent ? "running" : "unreachable");
-	if (sync)
-		fl_sync_stats(sync, &stats);
-	/* a Service port without room in the maps is not served, or not as it should be */
 	fl_json_member_bool(json, "healthy",
-			    agent && agent->synced && !agent->error && agent->drift <= 0 &&
-				    !stats.failed_ports);
+			    agent && agent->synced && agent->drift <= 0 &&
+				    (!agent->health || fl_health_is_good(agent->health)));
 	if (agent)
 		write_agent(agent, json);
 	if (write_programmed(view, sync, json))

@@ -7,13 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "lb/base/clock.h"
 #include "lb/dp/dp.h"
 #include "lb/dp/map_each.h"
 #include "lb/sync/sync.h"
-
-#define NSEC_PER_SEC 1000000000ULL
 
 /*
  * The agent refreshes fl_meta's clock before it asks; a reader without an agent finds an old one
@@ -22,14 +20,13 @@
  */
 static uint64_t view_now(const struct fl_maps *maps, uint32_t hz)
 {
-	struct timespec ts;
-	uint64_t mono, since;
+	struct fl_mono read;
 
-	if (!maps->meta || clock_gettime(CLOCK_MONOTONIC, &ts))
+	if (!maps->meta)
 		return 0;
-	mono = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-	since = mono > maps->meta->now_ns ? mono - maps->meta->now_ns : 0;
-	return maps->meta->now_jiffies + since / (NSEC_PER_SEC / hz);
+	read = (struct fl_mono){maps->meta->now_ns};
+	return maps->meta->now_jiffies +
+	       fl_mono_ns_between(read, fl_mono_now()) / (FL_NSEC_PER_SEC / hz);
 }
 
 static int cmp_keys(const struct fl_frontend_key *a, const struct fl_frontend_key *b)

@@ -51,8 +51,6 @@ const struct fl_setting fl_setting_table[] = {
 	       "sockets below it are translated (default: cgroup v2's root; none: no sockets)"),
 	OPTION("socket", "socket", STRING, socket, "PATH",
 	       "where the CLI reaches the agent (/run/fairlead/fairlead.sock)"),
-	OPTION("state-dir", "stateDir", STRING, state_dir, "DIR",
-	       "files that outlive the agent (/run/fairlead)"),
 	OPTION("log-level", "logLevel", LOG_LEVEL, log_level, "LEVEL",
 	       "error, warn, info or debug"),
 	OPTION("once", NULL, FLAG, once, NULL,
@@ -101,7 +99,6 @@ int fl_settings_init(struct fl_settings *settings)
 	*settings = (struct fl_settings){
 		.bpffs = strdup("/sys/fs/bpf/fairlead"),
 		.socket = strdup("/run/fairlead/fairlead.sock"),
-		.state_dir = strdup("/run/fairlead"),
 		.node_port_range = strdup("30000-32767"),
 		.maglev_seed = strdup("fairlead"),
 		.reject_unknown_port = true, /* design section 13 */
@@ -110,8 +107,8 @@ int fl_settings_init(struct fl_settings *settings)
 		.reject_rate = 1000,
 		.log_level = FL_LOG_INFO,
 	};
-	if (!settings->bpffs || !settings->socket || !settings->state_dir ||
-	    !settings->node_port_range || !settings->maglev_seed) {
+	if (!settings->bpffs || !settings->socket || !settings->node_port_range ||
+	    !settings->maglev_seed) {
 		fl_settings_fini(settings);
 		return -ENOMEM;
 	}

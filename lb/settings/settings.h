@@ -26,7 +26,7 @@ struct fl_settings {
 	char *node;
 	struct fl_strings manifests;
 	char *config;
-	char *bpffs, *cgroup, *socket, *state_dir;
+	char *bpffs, *cgroup, *socket;
 	char *bind_address;			 /* overrides the node's address of its family */
 	char *healthz_address, *metrics_address; /* read from KubeProxyConfiguration, for later */
 	/* devices */

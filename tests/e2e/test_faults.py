@@ -111,7 +111,7 @@ def test_a_socket_that_somebody_removed_comes_back(own_lab):
         until(lambda: os.path.exists(node.socket), "the socket is back", 5)
         assert node.cli("status").returncode == 0
         assert os.stat(node.socket).st_mode & 0o777 == 0o600
-    until(lambda: len(os.listdir(f"/proc/{node.pid()}/fd")) == open_files, "nothing stays open", 5)
+    until(lambda: len(os.listdir(f"/proc/{node.pid()}/fd")) <= open_files, "nothing stays open", 5)
     assert node.stop() == 0
     assert not os.path.exists(node.socket)
 
@@ -182,7 +182,7 @@ def test_all_service_ports_that_do_not_fit_are_named(own_lab):
         file.write(CLSACT.replace("tcHook: clsact", "maps: {frontends: 8}"))
     node = fresh(own_lab, extra=["--config", path])
     status = node.api("/v1/status")
-    named = [p for p in status["problems"] if "did not fit into the maps" in p]
+    named = [c["subject"] for c in status["conditions"] if c["kind"] == "refused"]
     assert len(set(named)) == status["programmed"]["failedPorts"] > 2, status
     assert node.cli("status").returncode == 1
 

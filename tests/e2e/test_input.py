@@ -198,7 +198,7 @@ def test_two_services_that_claim_one_frontend(lab):
     assert said(sentence) == [1] * len(lab.nodes)
     m.remove("older.yaml")
     until(lambda: answers("web-2b"), "the loser takes over", 5)
-    until(lambda: said(f"no longer so: {sentence}") == [1] * len(lab.nodes), "the agents say that it is over", 5)
+    until(lambda: said(f"resolved: {sentence}") == [1] * len(lab.nodes), "the agents say that it is over", 5)
 
 
 def test_two_ports_of_one_service_that_claim_one_frontend(lab):

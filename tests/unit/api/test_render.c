@@ -13,6 +13,7 @@
 #include "lb/api/api.h"
 #include "lb/api/flow_filter.h"
 #include "lb/api/render.h"
+#include "lb/base/health.h"
 #include "lb/base/json_write.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/api/map_fixture.h"
@@ -21,7 +22,18 @@ struct state {
 	struct map_fixture f;
 	struct fl_view view;
 	struct fl_json *json;
+	struct fl_health *health;
 };
+
+static struct fl_mono fixed_mono(void *arg)
+{
+	return (struct fl_mono){1000};
+}
+
+static int64_t fixed_unix_s(void *arg)
+{
+	return 1700000000;
+}
 
 static int setup(void **state)
 {
@@ -32,6 +44,9 @@ static int setup(void **state)
 						s->f.frontends, s->f.n_frontends),
 			 0);
 	s->json = fl_json_new(true);
+	assert_int_equal(fl_health_new(&(struct fl_clock){fixed_mono, fixed_unix_s, NULL}, NULL,
+				       NULL, &s->health),
+			 0);
 	*state = s;
 	return 0;
 }
@@ -42,6 +57,7 @@ static int teardown(void **state)
 
 	fl_view_fini(&s->view);
 	fl_json_free(&s->json);
+	fl_health_free(&s->health);
 	free(s);
 	return 0;
 }
@@ -168,8 +184,6 @@ static void test_status_of_an_agent(void **state)
 	struct state *s = *state;
 	const struct fl_api_device devices[] = {{"eth0", 2, "external", "xdp"},
 						{"veth1", 5, "pod", "tc"}};
-	const char *const problems[] = {
-		"svc.yaml:7: Service default/bad: spec.ports[0].port: 0 is no port"};
 	struct fl_api_status agent = {
 		.node = "node-1",
 		.zone = "zone-a",
@@ -180,10 +194,12 @@ static void test_status_of_an_agent(void **state)
 		.drift = 0,
 		.devices = devices,
 		.n_devices = 2,
-		.problems = problems,
-		.n_problems = 1,
+		.health = s->health,
 	};
 
+	fl_health_set(s->health, FL_CONDITION_OBJECT,
+		      "svc.yaml: Service default/bad: spec.ports[0].port", FL_HEALTH_WARNING,
+		      "svc.yaml:7: Service default/bad: spec.ports[0].port: 0 is no port");
 	assert_int_equal(fl_render_status(&s->view, &agent, NULL, s->json), 0);
 	check(s, "tests/golden/api/status.json");
 }
@@ -193,15 +209,28 @@ static void test_unhealthy_when_not_synced_in_error_or_drifting(void **state)
 	struct state *s = *state;
 	const struct fl_api_status rows[] = {
 		{.synced = false, .drift = -1},
-		{.synced = true, .drift = 0, .error = "device eth0 is gone"},
+		{.synced = true, .drift = 0, .health = s->health},
 		{.synced = true, .drift = 2},
 	};
+
+	fl_health_set(s->health, FL_CONDITION_DEVICE, "eth0", FL_HEALTH_ERROR,
+		      "device eth0 is gone");
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		fl_json_clear(s->json);
 		assert_int_equal(fl_render_status(&s->view, &rows[i], NULL, s->json), 0);
 		assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": false"));
 	}
+}
+
+static void test_healthy_in_spite_of_warnings(void **state)
+{
+	struct state *s = *state;
+	const struct fl_api_status agent = {.synced = true, .health = s->health};
+
+	fl_health_set(s->health, FL_CONDITION_DEVICE, "eth0", FL_HEALTH_WARNING, "eth0 is down");
+	assert_int_equal(fl_render_status(&s->view, &agent, NULL, s->json), 0);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": true"));
 }
 
 static void test_status_without_an_agent(void **state)
@@ -257,6 +286,7 @@ int main(void)
 		TEST(test_maglev_digest_is_of_addresses_not_of_ids),
 		TEST(test_status_of_an_agent),
 		TEST(test_unhealthy_when_not_synced_in_error_or_drifting),
+		TEST(test_healthy_in_spite_of_warnings),
 		TEST(test_status_without_an_agent),
 		TEST(test_wild_lists_stay_inside_the_arrays),
 	};
