@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One listening socket with its routes, its connections and a libmicrohttpd daemon of its own, so
+ * that a crowd at one listener takes nothing from another.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lb/base/clock.h"
+#include "lb/base/err.h"
+#include "lb/http/connection.h"
+#include "lb/http/http.h"
+#include "lb/http/socket.h"
+
+struct MHD_Daemon;
+struct fl_http_routes;
+
+/* What the listeners of one server share. */
+struct fl_http_shared {
+	struct fl_http_limits limits; /* none is 0 */
+	struct fl_clock clock;
+	int epoll_fd;
+};
+
+struct fl_http_listener {
+	const struct fl_http_shared *shared;
+	const struct fl_http_routes *routes;
+	struct fl_http_socket socket;
+	struct MHD_Daemon *daemon;
+	struct fl_http_connections connections;
+	bool watched;		  /* the socket is: not while nothing can be accepted */
+	struct fl_mono turn_ends; /* no handler is called after it */
+	struct fl_http_listener *next;
+};
+
+/* Serve on `sock`, which is the listener's from then on, also after a failure. */
+int fl_http_listener_new(const struct fl_http_shared *shared, const struct fl_http_routes *routes,
+			 struct fl_http_socket *sock, struct fl_http_listener **ret_listener,
+			 struct fl_err *err);
+void fl_http_listener_free(struct fl_http_listener **listener);
+/* Do what is due. Returns in how many milliseconds something will be, UINT64_MAX: never. */
+uint64_t fl_http_listener_turn(struct fl_http_listener *listener);
+int fl_http_listener_repair(struct fl_http_listener *listener, struct fl_err *err);
+
+/* request.c: a libmicrohttpd daemon that asks the listener's routes; NULL: it cannot start. */
+struct MHD_Daemon *fl_http_listener_daemon(struct fl_http_listener *listener,
+					   unsigned int max_connections);
+
+/* Watch a descriptor for reading. */
+int fl_http_watch(const struct fl_http_shared *shared, int fd, struct fl_err *err);
