@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/clock.h"
 #include "lb/base/log.h"
 #include "lb/source/manifest.h"
 #include "nodeport/ports.h"
@@ -152,16 +153,18 @@ static void refresh_clock(void *arg)
 
 static int open_api(struct fl_agent *agent, struct fl_err *err)
 {
-	const struct fl_api_source source = {.maps = fl_dp_maps(agent->dp),
-					     .store = agent->store,
-					     .sync = agent->sync,
-					     .plan_options = &agent->plan_options,
-					     .hz = fl_dp_hz(agent->dp),
-					     .status = fl_agent_status,
-					     .refresh_clock = refresh_clock,
-					     .arg = agent};
+	int r;
 
-	return fl_api_open(agent->settings->socket, &source, &agent->api, err);
+	agent->api = (struct fl_api_source){.maps = fl_dp_maps(agent->dp),
+					    .store = agent->store,
+					    .sync = agent->sync,
+					    .plan_options = &agent->plan_options,
+					    .hz = fl_dp_hz(agent->dp),
+					    .status = fl_agent_status,
+					    .refresh_clock = refresh_clock,
+					    .arg = agent};
+	r = fl_http_new(NULL, &fl_clock_system, &agent->http, err);
+	return r ? r : fl_api_listen(agent->http, agent->settings->socket, &agent->api, err);
 }
 
 static void fill_maps(struct fl_agent *agent)
@@ -278,9 +281,9 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 	agent->network_changed |= news.network;
 }
 
-static void on_api(uv_poll_t *poll, int status, int events)
+static void on_http(uv_poll_t *poll, int status, int events)
 {
-	fl_api_handle(((struct fl_agent *)poll->data)->api);
+	fl_http_handle(((struct fl_agent *)poll->data)->http);
 }
 
 static void on_turn(uv_check_t *check)
@@ -425,7 +428,7 @@ static int start_loop(struct fl_agent *agent)
 	if (!r)
 		r = start_poll(agent, &agent->watch_poll, fl_watch_fd(agent->watch), on_watch);
 	if (!r)
-		r = start_poll(agent, &agent->api_poll, fl_api_fd(agent->api), on_api);
+		r = start_poll(agent, &agent->http_poll, fl_http_fd(agent->http), on_http);
 	if (!r)
 		r = start_timer(agent, &agent->sweep_timer, SWEEP_MS, on_sweep);
 	if (!r)
@@ -461,7 +464,7 @@ void fl_agent_stop(struct fl_agent *agent)
 		uv_loop_close(&agent->loop);
 	}
 	fl_agent_ports_forget(agent);
-	fl_api_close(&agent->api);
+	fl_http_free(&agent->http);
 	fl_agent_status_fini(agent);
 	fl_watch_close(&agent->watch);
 	fl_map_mirror_free(&agent->local);

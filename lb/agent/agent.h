@@ -12,6 +12,7 @@
 #include "lb/api/api.h"
 #include "lb/agent/health_log.h"
 #include "lb/base/clock.h"
+#include "lb/http/http.h"
 #include "lb/base/err.h"
 #include "lb/base/health.h"
 #include "lb/base/ip.h"
@@ -63,7 +64,8 @@ struct fl_agent {
 	size_t n_devices;
 	bool network_changed; /* scan again in this turn of the loop */
 	/* serving */
-	struct fl_api *api;
+	struct fl_http *http;
+	struct fl_api_source api;
 	struct fl_api_device *api_devices; /* for the status callback, remade each time */
 	struct fl_health *health;
 	struct fl_health_log health_log;
@@ -74,7 +76,7 @@ struct fl_agent {
 	/* loop */
 	uv_loop_t loop;
 	bool loop_ready;
-	uv_poll_t source_poll, watch_poll, api_poll;
+	uv_poll_t source_poll, watch_poll, http_poll;
 	uv_timer_t sweep_timer, slow_timer, check_timer, verify_timer;
 	uv_signal_t term_signal, int_signal, hup_signal;
 	uv_check_t turn; /* the end of each turn: what came in together is applied together */

@@ -26,7 +26,7 @@ static void check_socket(struct fl_agent *agent)
 {
 	struct fl_err err = {""};
 
-	if (fl_api_mend(agent->api, &err))
+	if (fl_http_repair(agent->http, &err))
 		fl_health_set(agent->health, FL_CONDITION_SOCKET, "", FL_HEALTH_WARNING,
 			      "cannot make the socket again: %s", err.text);
 	else

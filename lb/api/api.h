@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The agent's JSON API on a Unix socket: HTTP/1.1, read-only but for flushing flows. What it shows
- * comes from the kernel maps; store and sync only give names. It has no thread of its own: the
- * agent's loop watches one descriptor and calls fl_api_handle() when it is readable.
+ * The agent's JSON API: routes and views, served by lb/http on a Unix socket; read-only but for
+ * flushing flows. What it shows comes from the kernel maps; store and sync only give names.
  */
 #pragma once
 
@@ -13,6 +12,7 @@
 #include "lb/base/err.h"
 
 struct fl_health;
+struct fl_http;
 struct fl_maps;
 struct fl_plan_options;
 struct fl_store;
@@ -39,7 +39,7 @@ struct fl_api_status {
 	size_t n_devices;
 };
 
-/* Everything is borrowed and must outlive the API; the struct itself is copied by fl_api_open(). */
+/* Where answers come from. Everything is borrowed, the struct itself too, by fl_api_listen(). */
 struct fl_api_source {
 	const struct fl_maps *maps;   /* writable mappings, for flushing flows */
 	const struct fl_store *store; /* for /v1/plan; NULL: answers 503 */
@@ -53,20 +53,9 @@ struct fl_api_source {
 	void *arg; /* for both */
 };
 
-struct fl_api;
-
 /*
- * Listen on a socket at `path`, mode 0600; its directory is made (0755) if only that is missing. A
- * socket that nobody answers on is replaced. -EADDRINUSE when another agent answers there, -EEXIST
- * when something else than a socket lies there, -ENAMETOOLONG, or what the system said.
+ * Serve the API on a Unix socket, to root and to the user this process runs as. `source` is
+ * borrowed until fl_http_free(). Errors as fl_http_listen_unix() says.
  */
-int fl_api_open(const char *path, const struct fl_api_source *source, struct fl_api **ret_api,
-		struct fl_err *err);
-/* The descriptor to watch for reading, the same for the whole life. Timeouts are part of it. */
-int fl_api_fd(const struct fl_api *api);
-/* Accept, read, answer, time out: whatever is due. Never blocks on a client. */
-void fl_api_handle(struct fl_api *api);
-/* Listen anew where somebody removed the socket; connections stay. */
-int fl_api_mend(struct fl_api *api, struct fl_err *err);
-/* Close all connections and remove the socket, if it is still ours. Accepts NULL. */
-void fl_api_close(struct fl_api **api);
+int fl_api_listen(struct fl_http *http, const char *path, const struct fl_api_source *source,
+		  struct fl_err *err);

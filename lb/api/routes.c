@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The table of what can be asked, and the functions that answer. */
-#include "lb/api/routes.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,25 +10,31 @@
 #include "lb/api/render.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/json_write.h"
+#include "lb/http/http.h"
+#include "lb/http/route.h"
 #include "lb/model/plan_json.h"
 #include "lb/sync/sync.h"
 
-#define MAX_SEGMENTS 3
-
+/* What most answers are made of. */
 struct call {
 	const struct fl_api_source *source;
-	const struct fl_api_request *request;
-	struct fl_view *view; /* NULL for routes that do not need the maps */
+	struct fl_http_response *response;
+	struct fl_view view;
 	struct fl_json *json;
-	/* what follows the route's path, cut at slashes */
-	const char *segment[MAX_SEGMENTS];
-	size_t n_segments;
 };
 
-static unsigned int fail(struct fl_json *json, unsigned int code, const char *fmt, ...)
+static void refuse(struct fl_http_response *response, unsigned int code, const char *message)
+{
+	struct fl_json *json = fl_json_new(false);
+
+	fl_render_error(code, message, json);
+	fl_http_respond_json(response, code, &json);
+}
+
+static void fail(struct call *call, unsigned int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static unsigned int fail(struct fl_json *json, unsigned int code, const char *fmt, ...)
+static void fail(struct call *call, unsigned int code, const char *fmt, ...)
 {
 	char text[600];
 	va_list ap;
@@ -38,9 +42,16 @@ static unsigned int fail(struct fl_json *json, unsigned int code, const char *fm
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fl_json_clear(json);
-	fl_render_error(code, text, json);
-	return code;
+	refuse(call->response, code, text);
+}
+
+/* Answer with the document, unless there was no memory to render it. */
+static void finish(struct call *call, int rc)
+{
+	if (rc)
+		fail(call, 500, "no memory");
+	else
+		fl_http_respond_json(call->response, 200, &call->json);
 }
 
 static const struct fl_sync_port *sync_name(const void *arg, uint32_t service_id)
@@ -48,233 +59,211 @@ static const struct fl_sync_port *sync_name(const void *arg, uint32_t service_id
 	return fl_sync_port(arg, service_id);
 }
 
-static const char *arg_value(const struct fl_api_request *request, const char *key)
-{
-	for (size_t i = 0; i < request->n_args; i++) {
-		if (!strcmp(request->args[i].key, key))
-			return request->args[i].value;
-	}
-	return NULL;
-}
-
-static unsigned int get_status(struct call *call)
-{
-	struct fl_api_status status = {.drift = -1};
-
-	if (call->source->status)
-		call->source->status(&status, call->source->arg);
-	if (fl_render_status(call->view, &status, call->source->sync, call->json))
-		return fail(call->json, 500, "no memory");
-	return 200;
-}
-
-static unsigned int get_version(struct call *call)
-{
-	fl_render_version(call->json);
-	return 200;
-}
-
-static unsigned int get_services(struct call *call)
-{
-	struct fl_service_filter filter = {
-		.ns = call->n_segments ? call->segment[0] : arg_value(call->request, "namespace"),
-		.name = call->n_segments ? call->segment[1] : arg_value(call->request, "name"),
-	};
-	size_t n;
-
-	if (fl_render_services(call->view, &filter, call->json, &n))
-		return fail(call->json, 500, "no memory");
-	if (!n && filter.name)
-		return fail(call->json, 404, "service %s%s%s is not programmed on this node",
-			    filter.ns ? filter.ns : "", filter.ns ? "/" : "", filter.name);
-	return 200;
-}
-
-static unsigned int get_backends(struct call *call)
-{
-	if (fl_render_backends(call->view, call->json))
-		return fail(call->json, 500, "no memory");
-	return 200;
-}
-
-static unsigned int get_maglev(struct call *call)
-{
-	struct fl_service_filter filter = {call->segment[0], call->segment[1],
-					   call->n_segments > 2 ? call->segment[2] : NULL};
-	size_t n;
-
-	if (fl_render_maglev(call->view, &filter, call->json, &n))
-		return fail(call->json, 500, "no memory");
-	if (!n)
-		return fail(call->json, 404, "service %s/%s%s%s is not programmed on this node",
-			    filter.ns, filter.name, filter.port ? ":" : "",
-			    filter.port ? filter.port : "");
-	return 200;
-}
-
-static unsigned int get_plan(struct call *call)
+/* False: it has answered that there is no view. */
+static bool look(struct call *call)
 {
 	const struct fl_api_source *source = call->source;
+	struct fl_names names = {source->sync ? sync_name : NULL, source->sync};
+	struct fl_err err = {""};
 
-	if (!source->store || !source->plan_options)
-		return fail(call->json, 503, "there is no plan yet");
-	if (fl_plan_json(call->json, source->store, source->plan_options))
-		return fail(call->json, 500, "no memory");
-	return 200;
+	if (source->refresh_clock)
+		source->refresh_clock(source->arg);
+	if (!fl_view_init(&call->view, source->maps, &names, source->hz, &err))
+		return true;
+	fail(call, 500, "%s", err.text);
+	return false;
 }
 
-/* Every argument must be understood: a filter that is silently ignored would list, or flush, too
- * much. */
-static unsigned int flow_filter(struct call *call, struct fl_flow_filter *filter, bool *ret_all)
+static void call_end(struct call *call)
 {
-	const struct fl_api_request *request = call->request;
+	fl_view_fini(&call->view);
+	fl_json_free(&call->json);
+}
+
+#define CALL(call, response, arg)                                                                  \
+	_cleanup_(call_end) struct call call = {                                                   \
+		.source = (arg), .response = (response), .json = fl_json_new(false)}
+
+static void get_status(const struct fl_http_request *request, struct fl_http_response *response,
+		       void *arg)
+{
+	struct fl_api_status status = {.drift = -1};
+	CALL(call, response, arg);
+
+	if (!look(&call))
+		return;
+	if (call.source->status)
+		call.source->status(&status, call.source->arg);
+	finish(&call, fl_render_status(&call.view, &status, call.source->sync, call.json));
+}
+
+static void get_version(const struct fl_http_request *request, struct fl_http_response *response,
+			void *arg)
+{
+	CALL(call, response, arg);
+
+	fl_render_version(call.json);
+	finish(&call, 0);
+}
+
+/* Of Services that were asked for by name, at least one must be there. */
+static void finish_services(struct call *call, const struct fl_service_filter *filter, size_t n,
+			    int rc)
+{
+	if (rc || n || !filter->name)
+		finish(call, rc);
+	else
+		fail(call, 404, "service %s%s%s%s%s is not programmed on this node",
+		     filter->ns ? filter->ns : "", filter->ns ? "/" : "", filter->name,
+		     filter->port ? ":" : "", filter->port ? filter->port : "");
+}
+
+static struct fl_service_filter service_filter(const struct fl_http_request *request)
+{
+	return (struct fl_service_filter){.ns = fl_http_request_arg(request, "namespace"),
+					  .name = fl_http_request_arg(request, "name"),
+					  .port = fl_http_request_arg(request, "port")};
+}
+
+static void get_services(const struct fl_http_request *request, struct fl_http_response *response,
+			 void *arg)
+{
+	struct fl_service_filter filter = service_filter(request);
+	size_t n = 0;
+	int rc;
+	CALL(call, response, arg);
+
+	if (!look(&call))
+		return;
+	rc = fl_render_services(&call.view, &filter, call.json, &n);
+	finish_services(&call, &filter, n, rc);
+}
+
+static void get_maglev(const struct fl_http_request *request, struct fl_http_response *response,
+		       void *arg)
+{
+	struct fl_service_filter filter = service_filter(request);
+	size_t n = 0;
+	int rc;
+	CALL(call, response, arg);
+
+	if (!look(&call))
+		return;
+	rc = fl_render_maglev(&call.view, &filter, call.json, &n);
+	finish_services(&call, &filter, n, rc);
+}
+
+static void get_backends(const struct fl_http_request *request, struct fl_http_response *response,
+			 void *arg)
+{
+	CALL(call, response, arg);
+
+	if (look(&call))
+		finish(&call, fl_render_backends(&call.view, call.json));
+}
+
+static void get_plan(const struct fl_http_request *request, struct fl_http_response *response,
+		     void *arg)
+{
+	CALL(call, response, arg);
+
+	if (!call.source->store || !call.source->plan_options)
+		fail(&call, 503, "there is no plan yet");
+	else
+		finish(&call,
+		       fl_plan_json(call.json, call.source->store, call.source->plan_options));
+}
+
+/*
+ * Every argument must be understood: a filter that is silently ignored would list, or flush, too
+ * much. False: it has answered what is wrong.
+ */
+static bool read_filter(struct call *call, const struct fl_http_request *request,
+			struct fl_flow_filter *filter, bool *ret_all)
+{
 	struct fl_err err = {""};
 
 	*ret_all = false;
 	for (size_t i = 0; i < request->n_args; i++) {
-		if (!strcmp(request->args[i].key, "all")) {
-			*ret_all = !strcmp(request->args[i].value, "true");
+		const struct fl_http_arg *arg = &request->args[i];
+
+		if (!strcmp(arg->key, "all")) {
+			*ret_all = !strcmp(arg->value, "true");
 			continue;
 		}
-		if (fl_flow_filter_set(filter, request->args[i].key, request->args[i].value, &err))
-			return fail(call->json, 400, "%s", err.text);
+		if (fl_flow_filter_set(filter, arg->key, arg->value, &err)) {
+			fail(call, 400, "%s", err.text);
+			return false;
+		}
 	}
-	return 0;
+	return true;
 }
 
-static unsigned int get_flows(struct call *call)
+static void get_flows(const struct fl_http_request *request, struct fl_http_response *response,
+		      void *arg)
 {
 	struct fl_flow_filter filter = {0};
 	bool all;
-	unsigned int code = flow_filter(call, &filter, &all);
+	CALL(call, response, arg);
 
-	if (code)
-		return code;
+	if (!read_filter(&call, request, &filter, &all))
+		return;
 	if (all)
-		return fail(call->json, 400, "all is for flushing");
-	if (fl_render_flows(call->view, &filter, call->json))
-		return fail(call->json, 500, "no memory");
-	return 200;
+		fail(&call, 400, "all is for flushing");
+	else if (look(&call))
+		finish(&call, fl_render_flows(&call.view, &filter, call.json));
 }
 
-static unsigned int post_flush(struct call *call)
+static void post_flush(const struct fl_http_request *request, struct fl_http_response *response,
+		       void *arg)
 {
 	struct fl_flow_filter filter = {0};
 	bool all;
-	unsigned int code = flow_filter(call, &filter, &all);
+	CALL(call, response, arg);
 
-	if (code)
-		return code;
+	if (!read_filter(&call, request, &filter, &all))
+		return;
 	if (fl_flow_filter_empty(&filter) && !all)
-		return fail(call->json, 400, "flushing every flow needs all=true");
-	fl_render_flush(fl_flow_filter_flush(&filter, call->view), call->json);
-	return 200;
+		return fail(&call, 400, "flushing every flow needs all=true");
+	if (!look(&call))
+		return;
+	fl_render_flush(fl_flow_filter_flush(&filter, &call.view), call.json);
+	finish(&call, 0);
 }
 
-static const struct route {
-	const char *method, *path;
-	size_t min_segments, max_segments; /* that may follow; 0 is always allowed if min is 0 */
-	bool needs_view;
-	bool any_args; /* the handler checks the arguments itself */
-	unsigned int (*handle)(struct call *call);
-	const char *args[3];
-} routes[] = {
-	{"GET", "/v1/status", 0, 0, true, false, get_status, {NULL}},
-	{"GET", "/v1/version", 0, 0, false, false, get_version, {NULL}},
-	{"GET", "/v1/plan", 0, 0, false, false, get_plan, {NULL}},
-	{"GET", "/v1/services", 0, 0, true, false, get_services, {"namespace", "name"}},
-	{"GET", "/v1/services", 2, 2, true, false, get_services, {NULL}},
-	{"GET", "/v1/backends", 0, 0, true, false, get_backends, {NULL}},
-	{"GET", "/v1/flows", 0, 0, true, true, get_flows, {NULL}},
-	{"POST", "/v1/flows/flush", 0, 0, true, true, post_flush, {NULL}},
-	{"GET", "/v1/maglev", 2, 3, true, false, get_maglev, {NULL}},
+static const struct fl_http_route routes[] = {
+	{.method = "GET", .path = "/v1/status", .handle = get_status},
+	{.method = "GET", .path = "/v1/version", .handle = get_version},
+	{.method = "GET", .path = "/v1/plan", .handle = get_plan},
+	{.method = "GET",
+	 .path = "/v1/services",
+	 .args = {"namespace", "name"},
+	 .handle = get_services},
+	{.method = "GET",
+	 .path = "/v1/services",
+	 .segments = {"namespace", "name"},
+	 .handle = get_services},
+	{.method = "GET", .path = "/v1/backends", .handle = get_backends},
+	{.method = "GET", .path = "/v1/flows", .any_args = true, .handle = get_flows},
+	{.method = "POST", .path = "/v1/flows/flush", .any_args = true, .handle = post_flush},
+	{.method = "GET",
+	 .path = "/v1/maglev",
+	 .segments = {"namespace", "name"},
+	 .handle = get_maglev},
+	{.method = "GET",
+	 .path = "/v1/maglev",
+	 .segments = {"namespace", "name", "port"},
+	 .handle = get_maglev},
 };
 
-/* Cut what follows the route's path in place. False: it is another route's. */
-static bool route_matches(const struct route *route, char *path, struct call *call)
+int fl_api_listen(struct fl_http *http, const char *path, const struct fl_api_source *source,
+		  struct fl_err *err)
 {
-	size_t len = strlen(route->path);
-	char *rest = path + len;
+	const struct fl_http_routes to = {.routes = routes,
+					  .n_routes = sizeof(routes) / sizeof(routes[0]),
+					  .arg = (void *)source,
+					  .refuse = refuse};
+	int rc = fl_http_listen_unix(http, path, 0600, &to, err);
 
-	call->n_segments = 0;
-	if (strncmp(path, route->path, len) || (*rest && *rest != '/'))
-		return false;
-	for (char *p = rest; *p; p++) {
-		if (*p != '/')
-			continue;
-		if (call->n_segments == MAX_SEGMENTS || !p[1] || p[1] == '/')
-			return false;
-		call->segment[call->n_segments++] = p + 1;
-	}
-	if (call->n_segments < route->min_segments || call->n_segments > route->max_segments)
-		return false;
-	for (char *p = rest; *p; p++) {
-		if (*p == '/')
-			*p = '\0';
-	}
-	return true;
-}
-
-static bool args_known(const struct route *route, const struct fl_api_request *request)
-{
-	for (size_t i = 0; !route->any_args && i < request->n_args; i++) {
-		bool known = false;
-
-		for (size_t j = 0; j < 3 && route->args[j]; j++)
-			known |= !strcmp(route->args[j], request->args[i].key);
-		if (!known)
-			return false;
-	}
-	return true;
-}
-
-static void fl_view_finip(struct fl_view *view)
-{
-	fl_view_fini(view);
-}
-
-static unsigned int run(const struct route *route, struct call *call)
-{
-	const struct fl_api_source *source = call->source;
-	struct fl_names names = {source->sync ? sync_name : NULL, source->sync};
-	_cleanup_(fl_view_finip) struct fl_view view = {0};
-	struct fl_err err = {""};
-
-	if (!args_known(route, call->request))
-		return fail(call->json, 400, "an argument of %s is not known", route->path);
-	if (route->needs_view) {
-		if (source->refresh_clock)
-			source->refresh_clock(source->arg);
-		if (fl_view_init(&view, source->maps, &names, source->hz, &err))
-			return fail(call->json, 500, "%s", err.text);
-		call->view = &view;
-	}
-	return route->handle(call);
-}
-
-unsigned int fl_api_answer(const struct fl_api_source *source, const struct fl_api_request *request,
-			   struct fl_json *json)
-{
-	struct call call = {.source = source, .request = request, .json = json};
-	_cleanup_free_ char *path = strdup(request->path);
-	const char *allowed = NULL;
-
-	if (!path)
-		return fail(json, 500, "no memory");
-	if (request->n_args > FL_API_MAX_ARGS)
-		return fail(json, 400, "more than %d arguments", FL_API_MAX_ARGS);
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		if (strcmp(request->method, routes[i].method)) {
-			_cleanup_free_ char *copy = strdup(request->path);
-
-			if (copy && route_matches(&routes[i], copy, &call))
-				allowed = routes[i].method;
-			continue;
-		}
-		if (route_matches(&routes[i], path, &call))
-			return run(&routes[i], &call);
-	}
-	if (allowed)
-		return fail(json, 405, "%s wants %s", request->path, allowed);
-	return fail(json, 404, "there is no %s", request->path);
+	return rc ? fl_err_wrap(err, rc, "API socket") : 0;
 }

@@ -33,7 +33,7 @@ int fl_http_new(const struct fl_http_limits *limits, const struct fl_clock *cloc
 void fl_http_free(struct fl_http **http);
 
 /*
- * Serve `routes` (borrowed until fl_http_free()) on a Unix socket with these permissions, to root
+ * Serve `routes` (copied; the table is borrowed) on a Unix socket with these permissions, to root
  * and to the user this process runs as. Its directory is made (0755) if only that is missing. A
  * socket that nobody answers on is replaced. -EADDRINUSE when another program answers there,
  * -EEXIST when something else than a socket lies there, -ENAMETOOLONG, or what the system said.

@@ -87,7 +87,7 @@ int fl_http_listener_new(const struct fl_http_shared *shared, const struct fl_ht
 		return fl_err_set(err, -ENOMEM, "no memory");
 	}
 	listener->shared = shared;
-	listener->routes = routes;
+	listener->routes = *routes;
 	listener->socket = *sock;
 	sock->fd = -1;
 	rc = start(listener, err);

@@ -11,10 +11,10 @@
 #include "lb/base/err.h"
 #include "lb/http/connection.h"
 #include "lb/http/http.h"
+#include "lb/http/route.h"
 #include "lb/http/socket.h"
 
 struct MHD_Daemon;
-struct fl_http_routes;
 
 /* What the listeners of one server share. */
 struct fl_http_shared {
@@ -25,7 +25,7 @@ struct fl_http_shared {
 
 struct fl_http_listener {
 	const struct fl_http_shared *shared;
-	const struct fl_http_routes *routes;
+	struct fl_http_routes routes;
 	struct fl_http_socket socket;
 	struct MHD_Daemon *daemon;
 	struct fl_http_connections connections;

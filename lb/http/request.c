@@ -7,7 +7,6 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/json_write.h"
 #include "lb/http/listener.h"
-#include "lb/http/route.h"
 
 #define CONNECTION_MEMORY 16384 /* limits request line and headers too */
 
@@ -95,7 +94,7 @@ static enum MHD_Result begin_request(struct fl_http_listener *listener,
 	connection->body_bytes = 0;
 	if (!length || strtoull(length, NULL, 10) <= limit)
 		return MHD_YES;
-	fl_http_routes_refuse(listener->routes, &response, 413, "the body is longer than %u bytes",
+	fl_http_routes_refuse(&listener->routes, &response, 413, "the body is longer than %u bytes",
 			      limit);
 	return send_response(listener, connection, &response);
 }
@@ -133,7 +132,7 @@ static enum MHD_Result handle_request(void *arg, struct MHD_Connection *mhd, con
 		return MHD_YES;
 	}
 	MHD_get_connection_values(mhd, MHD_GET_ARGUMENT_KIND, collect_arg, &request);
-	fl_http_routes_answer(listener->routes, &request, &response);
+	fl_http_routes_answer(&listener->routes, &request, &response);
 	return send_response(listener, connection, &response);
 }
 
