@@ -56,14 +56,14 @@ bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, siz
 
 /*
  * Make a flow of an entry and its twin (NULL: unknown). Either may be the original direction; a
- * reply alone tells the whole flow too, its slot is then FL_SLOT_NONE.
+ * reply alone describes the whole flow too; the original's slot is then FL_SLOT_NONE.
  */
 void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *entry,
 		   const struct fl_entry *twin, uint32_t now, struct fl_flow *ret_flow);
 
 /*
  * Free an entry and its twin (NULL: it has none), provided both are as they were copied and, if
- * `timeout` is not FL_NO_TIMEOUT, nobody refreshed them in the meantime: both idle for more than
+ * `timeout` is not FL_NO_TIMEOUT, neither was refreshed in the meantime: both idle for more than
  * `timeout` at `now`.
  */
 #define FL_NO_TIMEOUT UINT64_MAX

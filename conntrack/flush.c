@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Freeing chosen flows whatever their age: `fairlead flow flush`, and the UDP flows of rule 7 whose
- * backend went. A reply that lost its original is offered to match() too, since it tells the whole
- * flow.
+ * Freeing chosen flows whatever their age (`fairlead flow flush`). A reply that lost its original
+ * is offered to match() too, since it describes the whole flow.
  */
 #include "conntrack/entry.h"
 

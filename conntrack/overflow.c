@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Making the overflow bits anew while the datapath uses them. It reads one half of them and sets
- * its bits in both, before an entry can be seen. So the half that nobody reads can be cleared,
- * given the bit of every entry there is, and be made the one that is read:
+ * Rebuilding the overflow bits while the datapath uses them. It reads one half of them and sets
+ * its bits in both, before an entry can be seen. So the half that is not being read can be
+ * cleared, given the bit of every entry there is, and be made the one that is read:
  *
  * - An entry whose bit was wiped out by the clearing was published within the wait that follows,
  *   and the scan finds it. One that comes later has its bit in both halves.
- * - Who still reads the old half after the change finds all it needs there: it is left alone until
- *   the next clearing, a wait later.
+ * - A program that still reads the old half after the change finds all it needs there: it is left
+ * alone until the next clearing, a wait later.
  *
  * A bit too many costs a look and is gone in the next round. An agent that is killed at any point
  * leaves a half that is right to read.

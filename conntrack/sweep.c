@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Freeing what is over, a slice of the table at a time: flows of which both directions have been
- * idle past the timeout of their state, and entries that lost their twin. A pair is judged from its
- * original direction, so the slices need not hold both halves.
+ * Freeing what has expired, a slice of the table at a time: flows of which both directions have
+ * been idle past the timeout of their state, and entries that lost their twin. A pair is judged
+ * from its original direction, so the slices need not hold both halves.
  */
 #include "conntrack/entry.h"
 
@@ -23,8 +23,7 @@ static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_swee
 
 	if (!fl_entry_read(table, family, slot, &entry))
 		return 0;
-	/* the cheap question first: most entries are not idle, and their twin need not be touched
-	 */
+	/* most entries are not idle, and then their twin need not be touched */
 	timeout = entry_timeout(sweep, &entry);
 	if (fl_idle(entry.head.last_seen, now) <= (timeout < hz ? timeout : hz))
 		return 0;

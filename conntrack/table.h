@@ -97,7 +97,7 @@ struct fl_overflow_rebuild {
 	size_t next;	/* FL_REBUILD_SCAN: bucket, in both tables */
 };
 /*
- * Do a part of making the overflow bits anew (struct fl_overflow), so that those of keys that are
+ * Do a part of rebuilding the overflow bits (struct fl_overflow), so that bits of keys that are
  * gone do not cost a look for ever: looks at no more than `max_buckets` buckets of each table. A
  * round takes two waits of at least a second, in which no program may still be at work that ran
  * when they began, and as many calls as the tables need; then a rest of half a minute. Nothing is

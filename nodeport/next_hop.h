@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Userspace's half of the next-hop cache, of which bpf/lib/fib.bpf.h is the other. */
+/* Userspace's half of the next-hop cache; the other one is bpf/lib/fib.bpf.h. */
 #pragma once
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Source ports for masquerading, as a set of bits with everything in use struck out. The datapath's
- * probing works on a few ranges, so the biggest runs are taken and crumbs left.
+ * Source ports for masquerading: all ports without those in use. The datapath's probing works on a
+ * few ranges, so the biggest runs are taken and the rest is left.
  */
 #include "nodeport/ports.h"
 
@@ -91,7 +91,7 @@ int fl_port_spans_parse(const char *text, struct fl_port_span *ret_spans, size_t
 	return 0;
 }
 
-/* Put a run among the biggest ones, the smallest of which may fall out. Equal ones stay in order of
+/* Put a run among the biggest ones, of which the smallest may drop out. Equal ones stay in order of
  * port. */
 static void keep_biggest(struct fl_port_range ranges[static FL_PORT_RANGES],
 			 struct fl_port_range run)

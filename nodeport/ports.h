@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Source ports for masquerading: those that neither node ports nor this machine's own sockets use,
- * so that a reply is never taken for somebody else's (design section 6).
+ * so that a reply is never taken for one to another socket.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The directory of the pins. /sys/fs/bpf is often writable for everyone, so a directory found there
- * is believed only when the opened descriptor shows that it is ours; and two agents on one
- * directory would undo each other's work, so the descriptor also carries the lock.
+ * is used only when the opened descriptor shows that it is ours; and two agents on one directory
+ * would undo each other's work, so the descriptor also carries the lock.
  */
 #include "lb/dp/bpffs.h"
 
@@ -101,7 +101,8 @@ static int check_owner(int fd, const char *path, struct fl_err *err)
 	return 0;
 }
 
-/* Nobody else may write into the directory; who may create closes it to others altogether. */
+/* No other user may write into the directory; a caller that may create closes it to them
+ * altogether. */
 static int check_mode(int fd, const char *path, bool create, struct fl_err *err)
 {
 	struct stat st;
@@ -115,7 +116,7 @@ static int check_mode(int fd, const char *path, bool create, struct fl_err *err)
 	return 0;
 }
 
-/* Where everybody's pins are: to be opened by everybody, and not ours to remove. */
+/* Where the pins of all programs are: not ours to close to others, nor to remove. */
 static bool is_standard_mount(int fd)
 {
 	struct stat st, standard;
@@ -172,7 +173,7 @@ static int open_checked(const char *dir, bool create, int *ret_fd, struct fl_err
 		if (r)
 			return r;
 	}
-	/* last: of a directory that is not for pins nothing is changed */
+	/* last: nothing is changed about a directory that is not for pins */
 	r = check_mode(fd, dir, create, err);
 	if (r)
 		return r;
@@ -323,7 +324,7 @@ int fl_bpffs_remove(struct fl_bpffs *fs, struct fl_err *err)
 			return fl_err_set(err, -errno, "cannot remove %s/%s: %s", fs->path,
 					  fl_bpffs_subdirs[i], strerror(errno));
 	if (!ours && is_mount_root(fs->dir_fd))
-		return 0; /* somebody else's mount stays */
+		return 0; /* a mount that others made stays */
 	if (ours && umount2(fs->path, MNT_DETACH))
 		return fl_err_set(err, -errno, "cannot unmount %s: %s", fs->path, strerror(errno));
 	if (rmdir(fs->path) && errno != ENOENT)

@@ -4,7 +4,7 @@
  *   DIR/maps/NAME           the maps of FL_MAP_NAMES
  *   DIR/links/HOOK-IFINDEX  what keeps a program attached to a device or cgroup
  *   DIR/programs/NAME       programs that others may run: the clock
- * Only its owner may enter it, and only one agent at a time holds its lock.
+ * Only the user that owns it may enter it, and only one agent at a time holds its lock.
  */
 #pragma once
 
@@ -38,8 +38,7 @@ enum fl_bpffs_flags {
 int fl_bpffs_open(const char *dir, unsigned int flags, struct fl_bpffs *ret_fs, struct fl_err *err);
 void fl_bpffs_close(struct fl_bpffs *fs);
 
-/* Make again what is gone of the directory and those in it; a new one is locked as the old one was.
- */
+/* Make again what is gone of the directory and its subdirectories; a new one is locked too. */
 int fl_bpffs_restore(struct fl_bpffs *fs, struct fl_err *err);
 
 /* The process that holds the lock, by /proc/locks; 0: none, or unknown. */
@@ -55,7 +54,7 @@ int fl_bpffs_pin(const struct fl_bpffs *fs, const char *sub, const char *name, i
 int fl_bpffs_get(const struct fl_bpffs *fs, const char *sub, const char *name, bool read_only);
 int fl_bpffs_unpin(const struct fl_bpffs *fs, const char *sub, const char *name);
 /*
- * Give their names to links and programs that an agent had pinned but not named yet when it was
+ * Give their names to links and programs that an agent had pinned but not renamed yet when it was
  * killed. Such a link keeps its place on the device, so that nothing else can be attached there.
  * fl_bpffs_open() does it if it may create and has the lock.
  */

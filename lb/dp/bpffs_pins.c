@@ -102,7 +102,7 @@ static int finish_one(const char *name, void *arg)
 	to = from ? strndup(from, strlen(from) - strlen(UNFINISHED)) : NULL;
 	if (!to)
 		return -ENOMEM;
-	/* a set of maps is whole or it is made anew, so there nothing is finished */
+	/* an incomplete set of maps is never used, so its names are not finished */
 	if (!strcmp(m->sub, "maps") || !access(to, F_OK) || rename(from, to))
 		unlink(from);
 	return 0;

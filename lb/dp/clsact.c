@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * tc programs on kernels without tcx: a filter on the clsact qdisc. A filter has no link that could
- * be pinned, so the program itself is pinned under a name that says where it is; a filter with our
+ * be pinned, so the program itself is pinned under a name that tells where it is; a filter with our
  * handle and priority on a device that such a name mentions is ours. The same name below programs/
- * says that we also made the qdisc.
+ * means that we also made the qdisc.
  */
 #include <errno.h>
 #include <linux/pkt_sched.h>
@@ -133,7 +133,7 @@ static bool has_any_filter(unsigned int ifindex, bool ingress)
 	return any || r < 0;
 }
 
-/* The qdisc is ours and has lost both of our filters: it goes too, unless others use it by now. */
+/* If we made the qdisc and both of our filters are gone, it goes too, unless others use it. */
 static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 {
 	static const char *const pins[] = {FL_PIN_CLSACT_INGRESS, FL_PIN_CLSACT_EGRESS};

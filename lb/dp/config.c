@@ -17,7 +17,7 @@
 
 static const uint32_t default_timeout_s[FL_TIMEOUTS] = {
 	[FL_TIMEOUT_TCP_EMBRYONIC] = 60,
-	[FL_TIMEOUT_TCP_ESTABLISHED] = 24 * 3600, /* as kube-proxy sets conntrack (rule 9.5) */
+	[FL_TIMEOUT_TCP_ESTABLISHED] = 24 * 3600, /* 9.5: as kube-proxy sets conntrack */
 	[FL_TIMEOUT_TCP_CLOSING] = 30,
 	[FL_TIMEOUT_UDP_EMBRYONIC] = 30,
 	[FL_TIMEOUT_UDP_ESTABLISHED] = 120,
@@ -41,7 +41,7 @@ uint64_t fl_netns_cookie(void)
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
 
-	/* kernels before 5.14 cannot say; then node clients are known by their addresses alone */
+	/* kernels before 5.14 cannot tell; then node clients are known by their addresses alone */
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
 		return 0;
 	return cookie;
@@ -70,7 +70,7 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 	c.snat_ports = 0;
 	for (int i = 0; i < FL_PORT_RANGES; i++)
 		c.snat_ports += c.snat[i].count;
-	/* a generic XDP program sees packets after GRO has merged them: their size says nothing */
+	/* a generic XDP program sees packets after GRO has merged them: their size means nothing */
 	c.check_mtu = options->mode != FL_DP_XDP_GENERIC;
 	c.set_retval = fl_dp_probe_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval);
 	if (meta && (meta->flow_seed[0] || meta->flow_seed[1])) {

@@ -66,7 +66,7 @@ struct fl_maps *fl_dp_maps(struct fl_dp *dp);		      /* borrowed, as long as dp 
 uint32_t fl_dp_hz(const struct fl_dp *dp);		      /* jiffies per second */
 const struct fl_config *fl_dp_config(const struct fl_dp *dp); /* as the programs were loaded with */
 bool fl_dp_adopted(const struct fl_dp *dp);		      /* the maps were there already */
-/* There was a datapath of which somebody had removed maps; its flows are lost. */
+/* There was a datapath of which maps had been removed; its flows are lost. */
 bool fl_dp_found_remains(const struct fl_dp *dp);
 uint64_t fl_dp_now(
 	struct fl_dp *dp); /* jiffies, by program fl_clock; also refreshes fl_meta. 0 if it fails */
@@ -83,7 +83,7 @@ struct fl_dp_device {
 	enum fl_dp_mode mode; /* never FL_DP_AUTO; pod-side devices: FL_DP_TC */
 	bool clsact;	      /* tc programs are filters, not tcx links */
 	bool xdp_tx;	      /* XDP may send frames out of it */
-	char note[256];	      /* why it is not what was tried first; "" nothing to say */
+	char note[256];	      /* why it is not what was tried first; "" it is */
 };
 
 /*
@@ -102,19 +102,19 @@ const char *fl_dp_cgroup(const struct fl_dp *dp); /* "" none */
  * Returns how many. */
 int fl_dp_prune(struct fl_dp *dp);
 /*
- * Forget programs that somebody else detached, or whose cgroup or device went away; the attach
+ * Forget programs that others detached, or whose cgroup or device went away; the attach
  * calls put them back. Returns how many: a system call per place, cheap enough for every second.
  */
 int fl_dp_forget_lost(struct fl_dp *dp);
 /*
- * Pin again what somebody unpinned, the directory included; `ret_n`: how many. -EBUSY when another
+ * Pin again what others unpinned, the directory included; `ret_n`: how many. -EBUSY when another
  * agent has the directory by now. Cheap as well.
  */
 int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err);
 /* Number of system calls so far that attached, replaced or detached a program. */
 size_t fl_dp_attach_calls(const struct fl_dp *dp);
 
-/* One attached program, as the kernel says. */
+/* One attached program, by what the kernel tells. */
 struct fl_dp_attachment {
 	char hook[24];	 /* "xdp", "tc-ingress", "tc-egress", "connect4", ... */
 	const char *via; /* "native", "generic", "tcx", "clsact", "cgroup"; "gone": its device is
@@ -133,8 +133,7 @@ struct fl_dp_status {
 	bool locked;   /* an agent runs */
 };
 
-/* What the pins below `dir` keep attached; works without an agent. -ENOENT when there is nothing.
- */
+/* What the pins below `dir` keep attached; works without an agent. -ENOENT: there is nothing. */
 int fl_dp_status(const char *dir, struct fl_dp_status *ret_status, struct fl_err *err);
 void fl_dp_status_fini(struct fl_dp_status *status);
 
@@ -149,6 +148,5 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err);
 bool fl_dp_probe_helper(enum bpf_prog_type type, enum bpf_func_id helper);
 /* Jiffies per second. */
 uint32_t fl_dp_kernel_hz(void);
-/* Run the pinned clock program, so that fl_meta.now_jiffies is fresh; for readers without an agent.
- */
+/* Run the pinned clock program, which makes fl_meta.now_jiffies fresh: for readers alone. */
 int fl_dp_refresh_clock(const char *dir, struct fl_err *err);

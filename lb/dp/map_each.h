@@ -27,8 +27,7 @@ int fl_map_each(int fd, fl_map_each_fn *fn, void *arg);
 struct fl_map_calls {
 	int (*info)(int fd, uint32_t *ret_type, uint32_t *ret_key_size, uint32_t *ret_value_size,
 		    uint32_t *ret_max_entries);
-	/* as bpf_map_lookup_batch(): `from` NULL begins, *count in and out, -ENOENT with the last
-	 */
+	/* as bpf_map_lookup_batch(): `from` NULL begins, *count in and out, -ENOENT at the end */
 	int (*batch)(int fd, const void *from, void *ret_next, void *keys, void *values,
 		     uint32_t *count);
 	int (*next_key)(int fd, const void *key, void *ret_next); /* -ENOENT: no more */

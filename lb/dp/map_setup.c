@@ -58,7 +58,7 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 				  strerror(-r));
 	close(r);
 	r = fl_maps_open_pinned(dp->fs.path, true, &dp->maps, err);
-	/* somebody removed one of them: what is left is no datapath either */
+	/* one of them was removed: the rest is no datapath either */
 	if (r == -ENOENT) {
 		if (err)
 			err->text[0] = '\0';

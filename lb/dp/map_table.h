@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What each map of FL_MAP_NAMES must look like, and how to reach its descriptor in struct fl_maps.
- */
+/* What each map of FL_MAP_NAMES must look like, and where struct fl_maps has its descriptor. */
 #pragma once
 
 #include <stdbool.h>

@@ -37,14 +37,14 @@ static int find_alive(const char *name, void *arg)
 	_cleanup_close_ int fd = fl_bpffs_get(&l->dp->fs, "links", name, false);
 	struct fl_link_info info;
 
-	/* a clsact record says nothing about its device; whoever has those also has an old kernel
-	 * without cookies */
+	/* a clsact record tells nothing about its device; but a kernel that needs clsact has no
+	 * cookies either */
 	if (fd >= 0 && strncmp(name, "clsact-", 7) && !fl_link_info_get(fd, &info) && info.ifindex)
 		l->alive = true;
 	return 0;
 }
 
-int fl_dp_netns_claim(struct fl_dp *dp, struct fl_err *err)
+int fl_dp_netns_record(struct fl_dp *dp, struct fl_err *err)
 {
 	uint64_t cookie = fl_netns_cookie();
 	struct look l = {.dp = dp};

@@ -48,12 +48,10 @@ static const struct {
 	[FL_OBJECT_SOCK] = {"sock", sock_open, sock_destroy},
 };
 
-/* libbpf's print function takes no argument of the caller, so what it says has to meet us in a
- * variable. */
+/* libbpf's print function gets no argument of the caller's, hence a variable. */
 static _Thread_local char printed[400];
 
-/* Append the last line of `text` that says something to `printed`, control characters made blanks.
- */
+/* Append the last line of `text` that explains something to `printed`. */
 static void keep_last_line(const char *text)
 {
 	const char *best = NULL, *p = text;
@@ -62,7 +60,7 @@ static void keep_last_line(const char *text)
 	while (*p) {
 		size_t len = strcspn(p, "\n");
 
-		/* the verifier ends with statistics, which explain nothing */
+		/* the verifier's last lines are statistics */
 		if (len && strncmp(p, "processed ", 10) && strncmp(p, "verification time", 17) &&
 		    strncmp(p, "stack depth", 11) && strncmp(p, "-- END", 6)) {
 			best = p;
@@ -85,8 +83,7 @@ static int catch_print(enum libbpf_print_level level, const char *fmt, va_list a
 
 	if (level > LIBBPF_WARN || vasprintf(&text, fmt, ap) < 0)
 		return 0;
-	/* the first message names the program, the log says why; the rest only says that it failed
-	 */
+	/* the first message names the program, the log has the reason; the rest repeats that */
 	if (strstr(text, "BEGIN PROG LOAD LOG") || !printed[0])
 		keep_last_line(text);
 	return 0;

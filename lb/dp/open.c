@@ -97,7 +97,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	dp->clock_fd = fl_dp_program(dp, "fl_clock");
 	if (dp->clock_fd < 0)
 		return fl_err_set(err, dp->clock_fd, "the objects have no clock program");
-	r = fl_dp_netns_claim(dp, err);
+	r = fl_dp_netns_record(dp, err);
 	if (!r)
 		r = fl_dp_maps_pin(dp, err);
 	if (r)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Pins that somebody removed under a running agent. Its descriptors keep everything at work, so
- * nothing is seen of it until the agent ends: then links without a name detach, and the next agent
- * finds no maps to adopt.
+ * Pins that were removed under a running agent. Its descriptors keep everything at work, so this
+ * goes unnoticed until the agent ends: then links without a name detach, and the next agent finds
+ * no maps to adopt.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +58,7 @@ int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 	if (!r)
 		r = repair(dp, &(struct pin){"programs", FL_PIN_CLOCK, dp->clock_fd}, &n, err);
 	if (!r && n)
-		r = fl_dp_netns_claim(dp, err);
+		r = fl_dp_netns_record(dp, err);
 	if (r)
 		return r;
 	*ret_n = n;

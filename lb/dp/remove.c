@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Removing the datapath: everything that the directory names is detached, then the names go, then
- * the directory. It needs no agent and no knowledge of what that agent was told.
+ * the directory. It needs no agent, and not the agent's settings either.
  */
 #include <errno.h>
 #include <string.h>
@@ -42,8 +42,7 @@ static int remove_link(const char *name, void *arg)
 	}
 	fd = fl_bpffs_get(c->fs, "links", name, false);
 	if (fd >= 0) {
-		/* detaches even where somebody else still holds the link; the device may be gone
-		 * already */
+		/* detaches even while others hold the link; the device may be gone already */
 		r = bpf_link_detach(fd) ? -errno : 0;
 		close(fd);
 		if (r != -ENOLINK && r != -ENODEV && r != -EOPNOTSUPP)
@@ -74,7 +73,7 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err)
 	if (ret_removed)
 		*ret_removed = 0;
 	if (r == -ENOENT) {
-		if (err) /* nothing there is no failure, so there are no words for one */
+		if (err) /* no failure, so no words for one */
 			err->text[0] = '\0';
 		return 0;
 	}

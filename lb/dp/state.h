@@ -66,8 +66,7 @@ int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd);
 
 /* map_setup.c. The size asked for of each map; 0 = whatever there is. */
 void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS]);
-/* Open the pinned maps, or find that there is no complete set and remove what a crash left of one.
- */
+/* Open the pinned maps. If the set is not complete, remove what there is of it. */
 int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err);
 /* Before load: hand maps that exist to the object, set the size of those it is to create. */
 int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32_t sizes[FL_MAPS],
@@ -87,7 +86,7 @@ uint64_t fl_netns_cookie(void); /* 0 unknown */
  * still alive: its device numbers would be taken for ours. Then note that the directory is of this
  * one.
  */
-int fl_dp_netns_claim(struct fl_dp *dp, struct fl_err *err);
+int fl_dp_netns_record(struct fl_dp *dp, struct fl_err *err);
 
 /* clsact filters of ours are found by these, never by what they do. */
 #define FL_CLSACT_HANDLE 0x6c

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What is attached now, asked from the kernel by the pinned links alone, so that it is true whoever
- * is or is not running, and needs no right to walk over other people's objects.
+ * What is attached now, asked from the kernel by the pinned links alone, so that it is true with
+ * and without an agent, and needs no right to walk over all objects of the machine.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * This node's addresses for map fl_local. Whatever is assigned to an interface counts, dummy and
- * loopback devices included (rule 2.12); 127.0.0.0/8 and ::1 never do, since no packet from outside
- * may reach them.
+ * This node's addresses for map fl_local. 2.12: every address that is assigned to an interface
+ * counts, dummy and loopback devices included; 127.0.0.0/8 and ::1 never do, since no packet from
+ * outside may reach them.
  */
 #include "lb/host/addresses.h"
 

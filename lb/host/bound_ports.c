@@ -9,8 +9,7 @@
 
 #include "lb/host/internal.h"
 
-/* A bind() by another BPF program runs no hook, and a listing may miss a socket while others close.
- */
+/* A BPF program's bind() runs no hook, and a listing may miss a socket while others close. */
 #define RESCAN_MS (60 * 1000)
 
 static void set_stamp(struct fl_host *host, uint32_t stamp)

@@ -56,11 +56,11 @@ struct fl_host_options {
 
 int fl_host_new(const struct fl_host_options *options, struct fl_host **ret_host,
 		struct fl_err *err);
-/* Programs and maps stay as they are, but nobody vouches for the bound ports any more. */
+/* Programs and maps stay as they are, but the datapath no longer relies on the bound ports. */
 void fl_host_free(struct fl_host **host);
 
-/* Listen to the kernel's news about the network; before the first fl_host_update(), so that nothing
- * in between is missed. */
+/* Follow what the kernel reports about the network; before the first fl_host_update(), so that
+ * nothing in between is missed. */
 int fl_host_listen(struct fl_host *host, struct fl_err *err);
 int fl_host_fd(const struct fl_host *host);		      /* readable: fl_host_handle() */
 int fl_host_handle(struct fl_host *host, struct fl_err *err); /* what came; for fl_host_turn() */
@@ -101,6 +101,5 @@ const struct fl_host_device *fl_host_devices(const struct fl_host *host, size_t 
  */
 void fl_host_check_ports(struct fl_host *host, bool hooks_everywhere);
 void fl_host_forget_ports(struct fl_host *host);
-/* Before the hooks are attached: also clear the bits, which may be those of sockets that are gone.
- */
+/* Before the hooks are attached: also clear the bits, since those of closed sockets stay set. */
 void fl_host_clear_ports(struct fl_host *host);

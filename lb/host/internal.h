@@ -9,7 +9,7 @@
 struct fl_host {
 	struct fl_host_options options;
 	struct fl_ip node_ips[FL_FAMILIES];
-	struct fl_watch *watch; /* NULL: nobody listens */
+	struct fl_watch *watch; /* NULL: not listening */
 	struct fl_network network;
 	struct fl_map_mirror *addresses, *device_map; /* maps fl_local and fl_devices */
 	struct fl_host_device *devices;		      /* sorted by ifindex */

@@ -18,9 +18,9 @@ int fl_neighbours_new(struct fl_neighbours **ret_neighbours); /* 0 or -ENOMEM */
 void fl_neighbours_free(struct fl_neighbours **neighbours);
 
 /*
- * An entry is (valid: with this link-layer address) or is not any more. True when a packet sent by
- * what was known before would now go wrong: a known address changed, or became invalid. A new
- * neighbour harms nobody. When memory is short the answer is true.
+ * The kernel reports an entry: valid, with this link-layer address, or no longer valid. True when a
+ * packet sent by what was known before would now go wrong: a known address changed, or became
+ * invalid. A new neighbour does no harm. When memory is short the answer is true.
  */
 bool fl_neighbours_update(struct fl_neighbours *neighbours, unsigned int ifindex,
 			  const struct fl_ip *ip, bool valid, const uint8_t mac[6]);

@@ -108,7 +108,7 @@ static bool read_ip(const struct nlattr *attr, struct fl_ip *ret_ip)
 
 static int on_address(struct nl_msg *msg, void *arg)
 {
-	const uint32_t doubtful =
+	const uint32_t unfit =
 		IFA_F_SECONDARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED;
 	struct scan *s = arg;
 	struct fl_network *net = s->network;
@@ -127,7 +127,7 @@ static int on_address(struct nl_msg *msg, void *arg)
 	flags = tb[IFA_FLAGS] ? nla_get_u32(tb[IFA_FLAGS]) : ifa->ifa_flags;
 	addr.ifindex = ifa->ifa_index;
 	addr.global = ifa->ifa_scope < RT_SCOPE_LINK;
-	addr.primary = !(flags & doubtful);
+	addr.primary = !(flags & unfit);
 	addresses = grow(net->addresses, net->n_addresses, sizeof(*addresses));
 	if (!addresses) {
 		s->error = -ENOMEM;

@@ -27,8 +27,8 @@ struct fl_netaddr {
 	unsigned int ifindex;
 	struct fl_ip ip;
 	bool global;  /* scope global or wider */
-	bool primary; /* may be given to others as ours: not secondary, deprecated, temporary or
-			 unproved */
+	bool primary; /* fit to be a source address: not secondary, deprecated, tentative or a
+			 duplicate */
 };
 
 struct fl_network {
@@ -46,5 +46,5 @@ const struct fl_netdev *fl_network_device(const struct fl_network *network,
 					  unsigned int ifindex); /* or NULL */
 /* The first device whose name fits the glob pattern, the loopback device last; or NULL. */
 const struct fl_netdev *fl_network_match(const struct fl_network *network, const char *pattern);
-/* Whether both say the same. */
+/* Whether both are the same. */
 bool fl_network_equal(const struct fl_network *a, const struct fl_network *b);

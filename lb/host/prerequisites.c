@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * What of the machine keeps traffic from being served as its owner will expect: devices that are
+ * What about the machine keeps traffic from being served: devices that are
  * named but cannot be served, none that faces the network, forwarding switched off.
  */
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Listening to the kernel's news. The neighbour table is the chatty one: it is followed entry by
+ * Following what the kernel reports. The neighbour table is the chatty one: it is followed entry by
  * entry, so that only changes that make a remembered next hop wrong are passed on.
  */
 #include "lb/host/watch.h"

@@ -51,8 +51,7 @@ static void test_idle_pair_goes(void **state)
 	assert_true(free_pair(&s));
 	assert_int_equal(fixture_state(&s.f, FL_IPV4, 3), FL_FLOW_FREE);
 	assert_int_equal(fixture_state(&s.f, FL_IPV4, 17), FL_FLOW_FREE);
-	assert_false(
-		free_pair(&s)); /* the copy is stale: the slots are nobody's, or a stranger's */
+	assert_false(free_pair(&s)); /* the copy is old: the slots are free, or another flow's */
 }
 
 static void test_refreshed_in_between_is_put_back_unchanged(void **state)

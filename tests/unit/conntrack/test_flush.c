@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Freeing chosen flows, whatever their age (rule 7.1, `fairlead flow flush`). */
+/* Freeing chosen flows, whatever their age (`fairlead flow flush`). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

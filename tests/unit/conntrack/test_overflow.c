@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The overflow bits made anew: what is needed stays readable at every moment, what is not goes. The
- * datapath's part is played by hand: bits in both halves first, then the entry.
+ * Rebuilding the overflow bits: what is needed stays readable at every moment, what is not goes.
+ * The datapath's part is played by hand: bits in both halves first, then the entry.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -211,8 +211,7 @@ static void test_nothing_to_do_nothing_done(void **state)
 	one_round(&f);
 }
 
-/* A reader may have taken the old half's number just before the change: it stays right for a rest.
- */
+/* A reader may have read the number of the old half just before the change: it stays right. */
 static void test_the_old_half_is_left_alone_for_a_while(void **state)
 {
 	struct place p;
@@ -368,5 +367,5 @@ int main(void)
 		cmocka_unit_test(test_nothing_is_lost_at_any_moment),
 	};
 
-	return cmocka_run_group_tests_name("overflow bits made anew", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("overflow bits", tests, NULL, NULL);
 }

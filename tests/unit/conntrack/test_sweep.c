@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Expiry (design section 4, robustness B11): both directions idle past the timeout of their state,
+ * Expiry: both directions idle past the timeout of their state,
  * pairs die together, a refreshed flow stays, whatever races with the sweep.
  */
 #include <setjmp.h>
@@ -106,7 +106,7 @@ static void test_lone_entries_go_after_a_second(void **state)
 		assert_int_equal(sweep_all(&f, NOW + HZ), 0); /* it may be a flow in the making */
 		assert_int_equal(sweep_all(&f, NOW + HZ + 1), 1);
 		assert_int_equal(fixture_state(&f, FL_IPV4, 1 - gone), FL_FLOW_FREE);
-		/* the slot of the missing one belongs to somebody else by now */
+		/* the slot of the missing one is another flow's by now */
 		assert_int_equal(fixture_generation(&f, FL_IPV4, gone), 5);
 	}
 }
@@ -178,7 +178,7 @@ static void test_generation_wraps(void **state)
 struct race {
 	struct fixture f;
 	uint64_t passes; /* sweeps finished */
-	uint32_t clock;	 /* the time the running or last sweep was told */
+	uint32_t clock;	 /* the time that the running or last sweep was given */
 	size_t freed;
 	bool done;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Listing and counting (design section 4): one flow per pair, told from its original direction. */
+/* Listing and counting: one flow per pair, as its original direction describes it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -35,7 +35,7 @@ static int remove_dir(void **state)
 
 	snprintf(path, sizeof(path), "%s/link", (char *)*state);
 	unlink(path);
-	snprintf(path, sizeof(path), "%s/somebodys", (char *)*state);
+	snprintf(path, sizeof(path), "%s/foreign", (char *)*state);
 	unlink(path);
 	rmdir(*state);
 	free(*state);
@@ -98,7 +98,7 @@ static void test_names_of_clsact_records(void **state)
 	assert_false(fl_clsact_parse("tc-ingress-3", &ifindex, &ingress));
 }
 
-/* robustness A6 */
+/* robustness A6: a directory that is not on a BPF file system is none of ours */
 static void test_directories_that_are_no_state(void **state)
 {
 	struct fl_bpffs fs = FL_BPFFS_INIT;
@@ -111,7 +111,7 @@ static void test_directories_that_are_no_state(void **state)
 	assert_int_equal(fl_bpffs_open(path, 0, &fs, &err), -ENOENT);
 }
 
-/* robustness A6 */
+/* robustness A6: a link may lead into a directory of another user */
 static void test_links_are_not_followed(void **state)
 {
 	struct fl_bpffs fs = FL_BPFFS_INIT;
@@ -149,7 +149,7 @@ static void test_other_directories_keep_their_mode(void **state)
 	struct fl_err err = {""};
 	struct stat st;
 
-	touch(*state, "somebodys");
+	touch(*state, "foreign");
 	assert_int_equal(chmod(*state, 0755), 0);
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		assert_int_not_equal(fl_bpffs_open(*state, flags[i], &fs, &err), 0);
@@ -202,7 +202,7 @@ static void test_unfinished_names_are_finished(void **state)
 	assert_string_equal(take(dir, "programs/netns-1", buf), "programs/netns-1~");
 	assert_string_equal(take(dir, "maps/lines", buf), "maps/lines");
 	close(fs.dir_fd);
-	/* and nothing else is left: a set of maps is whole or it is made anew */
+	/* and nothing else is left: an incomplete set of maps is never used */
 	for (size_t i = 0; i < 3; i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, dirs[i]);
 		assert_int_equal(rmdir(path), 0);

@@ -192,7 +192,7 @@ static const struct fl_local_pair *pair(const struct fl_local_pair *pairs, size_
 	return NULL;
 }
 
-/* rules 2.12 and 2.13 */
+/* 2.12: every assigned address but loopback; 2.13: node ports on those inside the CIDRs */
 static void test_local_addresses_and_node_ports(void **state)
 {
 	static const char *const cidrs[] = {"192.0.2.0/24"};
@@ -215,7 +215,7 @@ static void test_local_addresses_and_node_ports(void **state)
 	assert_int_equal(pair(pairs, n, "192.0.2.9")->flags, FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS);
 	assert_int_equal(pair(pairs, n, "198.51.100.1")->flags, FL_LOCAL_NODE);
 	assert_int_equal(pair(pairs, n, "fe80::2")->flags,
-			 FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS); /* rule 2.10 */
+			 FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS); /* 2.10: no CIDR of the family */
 	free(pairs);
 	free(ips);
 	fl_node_ports_fini(&node_ports);

@@ -67,7 +67,7 @@ static struct fl_ip ip(const char *text)
 	return i;
 }
 
-static void test_a_new_neighbour_harms_nobody(void **state)
+static void test_a_new_neighbour_does_no_harm(void **state)
 {
 	struct fl_ip host = ip("10.0.0.2");
 	struct fl_neighbours *n;
@@ -116,7 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_only_differences_are_written),
 		cmocka_unit_test(test_what_the_map_holds_can_be_asked),
-		cmocka_unit_test(test_a_new_neighbour_harms_nobody),
+		cmocka_unit_test(test_a_new_neighbour_does_no_harm),
 		cmocka_unit_test(test_changed_and_invalid_neighbours_matter),
 		cmocka_unit_test(test_neighbours_go_with_their_device),
 	};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A node that cannot serve what it is asked to says so, and says it no longer when that is over. */
+/* What keeps a node from serving is a condition while it lasts. */
 #include "tests/unit/host/fake_host.h"
 
 static struct fake fake;
