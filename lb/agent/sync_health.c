@@ -17,7 +17,7 @@ static void add_conflict(const struct fl_conflict *conflict, void *arg)
 		fl_health_set(arg, FL_CONDITION_CONFLICT, subject, FL_HEALTH_WARNING, "%s", text);
 }
 
-static void add_refused(const struct fl_sync_port *port, void *arg)
+static void add_refused(const struct fl_service_port_info *port, void *arg)
 {
 	_cleanup_free_ char *subject = NULL;
 

@@ -54,9 +54,9 @@ static void finish(struct call *call, int rc)
 		fl_http_respond_json(call->response, 200, &call->json);
 }
 
-static const struct fl_sync_port *sync_name(const void *arg, uint32_t service_id)
+static const struct fl_service_port_info *sync_name(const void *arg, uint32_t service_id)
 {
-	return fl_sync_port(arg, service_id);
+	return fl_sync_service_port(arg, service_id);
 }
 
 /* False: it has answered that there is no view. */

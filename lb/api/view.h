@@ -16,11 +16,11 @@
 #include "lb/base/ip.h"
 #include "lb/dp/maps.h"
 
-struct fl_sync_port;
+struct fl_service_port_info;
 
-/* Who knows the names: fl_sync_port() of the agent; `port` NULL: nobody. */
+/* Who knows the names: fl_sync_service_port() of the agent; `port` NULL: nobody. */
 struct fl_names {
-	const struct fl_sync_port *(*port)(const void *arg, uint32_t service_id);
+	const struct fl_service_port_info *(*port)(const void *arg, uint32_t service_id);
 	const void *arg;
 };
 

@@ -90,7 +90,7 @@ enum fl_family fl_frontend_family(const struct fl_frontend_key *key)
 
 void fl_view_name(const struct fl_view *view, uint32_t service_id, struct fl_view_name *ret_name)
 {
-	const struct fl_sync_port *port = NULL;
+	const struct fl_service_port_info *port = NULL;
 
 	if (view->names.port)
 		port = view->names.port(view->names.arg, service_id);

@@ -1,311 +1,293 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The order of writes. First, for every service port that changes: tables, then members and ranges,
- * then the frontends it wins; a port whose write is refused is undone as a whole and the others go
- * on. Then what old states leave behind: frontends that pass to another claimant or to nobody,
+ * then the frontends it holds; a port whose write is refused is undone as a whole and the others go
+ * on. Then what old states leave behind: frontends that pass to another service port or to none,
  * members and ranges, and last the references, with which backends stop being live and sets begin
  * their grace period.
  */
 #include <netinet/in.h>
 #include <string.h>
 
-#include "lb/sync/write.h"
+#include "lb/sync/internal.h"
 
 #define CHUNK 4096 /* elements in flight: bounds memory, and one batch is one system call */
 
-/* ---- first half: what is new
- * ------------------------------------------------------------------------- */
+struct fl_apply {
+	struct fl_batch batch;
+	struct fl_sync *sync;
+	struct fl_err *err;
+	int rc; /* the first failure */
+};
 
-/* A frontend of a Service that was not planned yet after a restart is left alone until
- * fl_sync_settle(). */
-static bool somebody_elses(const struct fl_sync *sync, const struct fl_front *front)
+static void failure(struct fl_apply *apply, const struct fl_sync_service_port *port,
+		    const char *map, int rc)
 {
-	const uint32_t id = front->value.service_id;
+	const bool full = rc == -E2BIG || rc == -ENOSPC;
+	const char *why = full ? "full" : strerror(-rc);
 
-	return !sync->settled && front->present && front->adopted && id &&
-	       !fl_service_id_owned(sync, id);
-}
-
-static int collect_frontend(struct fl_apply *apply, struct fl_port *port, uint32_t f)
-{
-	struct fl_sync *sync = apply->sync;
-	struct fl_front *front = &sync->fronts.all[f];
-	struct fl_frontend value;
-	uint32_t set[FL_SIDES];
-	struct fl_write *write;
-	int rc;
-
-	fl_claim_value(front->claims, sync, &value, set);
-	if (front->present && !memcmp(&value, &front->value, sizeof(value))) {
-		/* unless the port can still be undone, the value is now of this process */
-		front->adopted &= port != NULL;
-		return 0;
-	}
-	if (somebody_elses(sync, front)) {
-		fl_front_dirty(sync, f);
-		return 0;
-	}
-	rc = fl_writes_add(&apply->frontends, f, port, &front->key, &value, &write);
-	if (!rc)
-		memcpy(write->set, set, sizeof(set));
-	return rc;
-}
-
-static int collect_frontends(struct fl_apply *apply, struct fl_port *port)
-{
-	const struct fl_state *want = port->want;
-
-	for (uint32_t i = 0; i < want->n_claims; i++) {
-		const struct fl_claim *claim = &want->claims[i];
-		int rc = 0;
-
-		if (apply->sync->fronts.all[claim->frontend].claims == claim)
-			rc = collect_frontend(apply, port, claim->frontend);
-		if (rc)
-			return rc;
-	}
-	return 0;
-}
-
-static int collect_mirror(struct fl_writes *writes, struct fl_mirror *mirror, struct fl_port *port,
-			  const uint32_t *elements, uint32_t n)
-{
-	static const __u32 one = 1;
-	int rc = 0;
-
-	for (uint32_t i = 0; i < n && !rc; i++)
-		if (!mirror->all[elements[i]].present)
-			rc = fl_writes_add(writes, elements[i], port,
-					   fl_mirror_key(mirror, elements[i]), &one, NULL);
-	return rc;
-}
-
-static bool in_progress(const struct fl_port *port)
-{
-	return port->want && !port->remove && !port->undone;
-}
-
-/* Tables, then claims: who wins a frontend is known before the first one is written. */
-static void prepare(struct fl_apply *apply)
-{
-	struct fl_sync *sync = apply->sync;
-
-	for (uint32_t i = 0; i < sync->n_pending; i++)
-		sync->pending[i]->undone = false;
-	fl_sets_build_pending(sync);
-	for (uint32_t i = 0; i < sync->n_pending; i++) {
-		struct fl_port *port = sync->pending[i];
-		int rc = 0;
-
-		for (int list = 0; list < FL_LISTS && in_progress(port) && !rc; list++)
-			rc = fl_set_build(sync, &sync->sets.builder, port->want->set[list]);
-		if (rc)
-			fl_apply_undo(apply, port, rc, "lines");
-		else if (in_progress(port))
-			fl_claims_link(sync, port->want);
-	}
-}
-
-/* Write for the ports from `at` on, as many as a chunk holds; returns where the next chunk begins.
- */
-static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
-{
-	struct fl_sync *sync = apply->sync;
-	const uint32_t first = at;
-
-	for (; at < sync->n_pending && apply->members.n + apply->ranges.n < CHUNK &&
-	       at - first < CHUNK;
-	     at++) {
-		struct fl_port *port = sync->pending[at];
-		int rc;
-
-		if (!in_progress(port))
-			continue;
-		rc = collect_mirror(&apply->members, &sync->members, port, port->want->members,
-				    port->want->n_members);
-		if (!rc)
-			rc = collect_mirror(&apply->ranges, &sync->ranges, port, port->want->ranges,
-					    port->want->n_ranges);
-		if (rc)
-			fl_apply_undo(apply, port, rc, "members");
-	}
-	fl_writes_run(apply, &apply->members);
-	fl_writes_run(apply, &apply->ranges);
-	for (uint32_t i = first; i < at; i++) {
-		struct fl_port *port = sync->pending[i];
-		int rc = in_progress(port) ? collect_frontends(apply, port) : 0;
-
-		if (rc)
-			fl_apply_undo(apply, port, rc, "frontends");
-	}
-	fl_writes_run(apply, &apply->frontends);
-	fl_writes_reset(sync, &apply->frontends);
-	fl_writes_reset(sync, &apply->members);
-	fl_writes_reset(sync, &apply->ranges);
-	return at;
-}
-
-/* ---- second half: what is left behind
- * -------------------------------------------------------------- */
-
-/* A frontend that nobody claims stays while its Service may still be planned, or waits for room. */
-static bool to_be_kept(const struct fl_sync *sync, const struct fl_front *front)
-{
-	const uint32_t id = front->value.service_id;
-	const struct fl_port *owner;
-
-	if (!front->present || !front->adopted)
-		return false;
-	if (!sync->settled)
-		return true;
-	owner = fl_service_id_owned(sync, id) ? sync->services.owner[id] : NULL;
-	return owner && owner->failed && !owner->cur;
-}
-
-/* Frontends that were given up: to the next claimant, or to nobody. */
-static void write_dirty(struct fl_apply *apply)
-{
-	struct fl_writes removals = {.map = FL_SYNC_FRONTENDS};
-	struct fl_sync *sync = apply->sync;
-	struct fl_fronts *fronts = &sync->fronts;
-	const uint32_t n = fronts->n_dirty;
-
-	/* what is refused goes back into the list, behind the place we read */
-	fronts->n_dirty = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		const uint32_t f = fronts->dirty[i];
-		struct fl_front *front = &fronts->all[f];
-		int rc = 0;
-
-		front->dirty = false;
-		if (front->claims)
-			rc = collect_frontend(apply, NULL, f);
-		else if (front->present && !to_be_kept(sync, front))
-			rc = fl_writes_add(&removals, f, NULL, &front->key, NULL, NULL);
-		else
-			fl_front_gc(sync, f);
-		if (rc) {
-			fl_apply_failure(apply, rc, NULL, "frontends");
-			fl_front_dirty(sync, f);
-		}
-		if (apply->frontends.n >= CHUNK || i + 1 == n) {
-			fl_writes_run(apply, &apply->frontends);
-			fl_writes_reset(sync, &apply->frontends);
-		}
-		if (removals.n >= CHUNK || i + 1 == n)
-			fl_writes_remove(apply, &removals);
-	}
-	fl_writes_fini(&removals);
-}
-
-/* What was found there and is right belongs to this process from now on. */
-static void own_frontends(struct fl_sync *sync, const struct fl_state *state)
-{
-	for (uint32_t i = 0; state && i < state->n_claims; i++) {
-		struct fl_front *front = &sync->fronts.all[state->claims[i].frontend];
-
-		if (front->claims == &state->claims[i] && !front->dirty)
-			front->adopted = false;
-	}
-}
-
-/* The wanted states are in force now; port->want holds the old one until finish(). */
-static void switch_over(struct fl_sync *sync)
-{
-	for (uint32_t i = 0; i < sync->n_pending; i++) {
-		struct fl_port *port = sync->pending[i];
-		struct fl_state *old = port->cur;
-
-		if (port->remove) {
-			fl_state_free(sync, &port->want);
-			port->cur = NULL;
-		} else if (in_progress(port)) {
-			port->cur = port->want;
-			fl_port_failed(sync, port, false);
-		} else {
-			continue;
-		}
-		port->want = old;
-		if (old)
-			fl_claims_unlink(sync, old);
-		own_frontends(sync, port->cur);
-	}
-}
-
-static bool state_names(const struct fl_state *state, uint32_t id)
-{
-	for (uint32_t i = 0; i < state->n_ids; i++)
-		if ((state->ids[i] & FL_STATE_ID_MASK) == id)
-			return true;
-	return false;
+	if (apply->rc)
+		return;
+	apply->rc = full ? -ENOSPC : rc;
+	if (port)
+		fl_err_set(apply->err, apply->rc, "%s/%s port \"%s\": map %s: %s", port->info.ns,
+			   port->info.name, port->info.port_name, map, why);
+	else
+		fl_err_set(apply->err, apply->rc, "map %s: %s", map, why);
 }
 
 /*
- * Backends that a UDP service port lost and others keep. One that nobody keeps is no longer live,
- * which the datapath sees; a service port without any is left alone (rule 7.5).
+ * The old state of the port stays in force. Its frontends become dirty: if one could not be put
+ * back, that is tried again at the end. The wanted state is kept for another try.
  */
-static void report_stale(struct fl_sync *sync, const struct fl_port *port,
-			 const struct fl_state *old)
+static void port_refused(struct fl_apply *apply, struct fl_sync_service_port *port, const char *map,
+			 int rc)
 {
-	if (!sync->options.stale || port->pub.proto != IPPROTO_UDP || !port->cur ||
-	    !port->cur->n_ids)
-		return;
-	for (uint32_t i = 0; i < old->n_ids; i++) {
-		const uint32_t id = old->ids[i] & FL_STATE_ID_MASK;
-		const struct fl_backend_ref *backend = &sync->backends.all[id];
+	failure(apply, port, map, rc);
+	fl_state_unlink(&apply->sync->contents, port->want);
+	fl_service_port_on(&apply->sync->waiting, port, FL_EVENT_REFUSED);
+}
 
-		/* the old state still counts as one that names it */
-		if (backend->ports > 1 && !state_names(port->cur, id))
-			sync->options.stale(
-				&(struct fl_lost_backend){.service_id = port->pub.service_id,
-							  .backend = id,
-							  .generation = backend->generation},
-				sync->options.stale_arg);
+static void on_refused(struct fl_batch *batch, struct fl_change *change,
+		       const struct fl_table *table, int rc)
+{
+	struct fl_apply *apply = (struct fl_apply *)batch;
+
+	if (change)
+		port_refused(
+			apply,
+			(void *)((char *)change - offsetof(struct fl_sync_service_port, change)),
+			table->map->name, rc);
+	else
+		failure(apply, NULL, table->map->name, rc);
+}
+
+/* Something else than a write failed. */
+static void port_undo(struct fl_apply *apply, struct fl_sync_service_port *port, const char *map,
+		      int rc)
+{
+	fl_batch_undo(&apply->batch, &port->change);
+	port_refused(apply, port, map, rc);
+}
+
+static void update(struct fl_apply *apply, enum fl_sync_map map, unsigned parts)
+{
+	int rc = fl_batch_update(&apply->batch, map, parts);
+
+	if (rc)
+		failure(apply, NULL, fl_sync_map_descs[map].name, rc);
+}
+
+/* ---- first half: what is new */
+
+static void build_tables(struct fl_sync *sync)
+{
+	struct fl_sets *sets = &sync->contents.sets;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < sync->n_pending; i++) {
+		const struct fl_sync_service_port *port = sync->pending[i];
+
+		for (int list = 0; list < FL_LISTS && port->stage == FL_STAGE_READY; list++) {
+			const uint32_t s = port->want->set[list];
+
+			/* what does not fit into the list is built later, one by one */
+			if (!s || !sets->all[s].unbuilt || sets->all[s].listed ||
+			    fl_grow(&sets->scratch, &sets->cap_scratch, n + 1ULL,
+				    sizeof(*sets->scratch)))
+				continue;
+			sets->all[s].listed = true;
+			sets->scratch[n++] = s;
+		}
+	}
+	fl_sets_build(sets, sets->scratch, n);
+	for (uint32_t i = 0; i < n; i++)
+		sets->all[sets->scratch[i]].listed = false;
+}
+
+/* Tables, then links: which service port has a frontend is known before the first one is written.
+ */
+static void prepare(struct fl_apply *apply)
+{
+	struct fl_sync *sync = apply->sync;
+	struct fl_sets *sets = &sync->contents.sets;
+
+	build_tables(sync);
+	for (uint32_t i = 0; i < sync->n_pending; i++) {
+		struct fl_sync_service_port *port = sync->pending[i];
+		int rc = 0;
+
+		if (port->stage != FL_STAGE_READY)
+			continue;
+		port->change = (struct fl_change){.undone = false};
+		for (int list = 0; list < FL_LISTS && !rc; list++)
+			rc = fl_set_build(sets, &sets->builder, port->want->set[list]);
+		if (rc)
+			port_undo(apply, port, "lines", rc);
+		else
+			fl_state_link(&sync->contents, port->want);
 	}
 }
 
-static void finish(struct fl_apply *apply)
+static int add_all(struct fl_apply *apply, enum fl_sync_map map, struct fl_change *change,
+		   const uint32_t *elements, uint32_t n)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < n && !rc; i++)
+		rc = fl_batch_add(&apply->batch, map, elements[i], change);
+	return rc;
+}
+
+static int add_frontends(struct fl_apply *apply, struct fl_sync_service_port *port)
+{
+	const struct fl_frontends *frontends = &apply->sync->contents.frontends;
+	const struct fl_state *want = port->want;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < want->n_holders && !rc; i++) {
+		const struct fl_holder *holder = &want->holders[i];
+
+		if (fl_frontend_at(frontends, holder->frontend)->holders == holder)
+			rc = fl_batch_add(&apply->batch, FL_SYNC_FRONTENDS, holder->frontend,
+					  &port->change);
+	}
+	return rc;
+}
+
+/* Write for the ports from `at` on, as many as a chunk holds. Returns where the next one begins. */
+static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 {
 	struct fl_sync *sync = apply->sync;
+	struct fl_batch *batch = &apply->batch;
+	const uint32_t first = at;
+
+	for (; at < sync->n_pending && at - first < CHUNK &&
+	       batch->writes[FL_SYNC_MEMBERS].n + batch->writes[FL_SYNC_RANGES].n < CHUNK;
+	     at++) {
+		struct fl_sync_service_port *port = sync->pending[at];
+		int rc;
+
+		if (port->stage != FL_STAGE_READY)
+			continue;
+		rc = add_all(apply, FL_SYNC_MEMBERS, &port->change, port->want->members,
+			     port->want->n_members);
+		if (!rc)
+			rc = add_all(apply, FL_SYNC_RANGES, &port->change, port->want->ranges,
+				     port->want->n_ranges);
+		if (rc)
+			port_undo(apply, port, "members", rc);
+	}
+	fl_batch_write(batch, FL_SYNC_MEMBERS);
+	fl_batch_write(batch, FL_SYNC_RANGES);
+	for (uint32_t i = first; i < at; i++) {
+		struct fl_sync_service_port *port = sync->pending[i];
+		int rc = port->stage == FL_STAGE_READY ? add_frontends(apply, port) : 0;
+
+		if (rc)
+			port_undo(apply, port, "frontends", rc);
+	}
+	fl_batch_write(batch, FL_SYNC_FRONTENDS);
+	fl_batch_reset(batch);
+	return at;
+}
+
+/* ---- second half: what is left behind */
+
+/* The wanted states are in force now; the old ones keep their references until finish(). */
+static void switch_over(struct fl_sync *sync)
+{
+	struct fl_contents *contents = &sync->contents;
 
 	for (uint32_t i = 0; i < sync->n_pending; i++) {
-		struct fl_port *port = sync->pending[i];
+		struct fl_sync_service_port *port = sync->pending[i];
+
+		if (port->stage != FL_STAGE_READY && port->stage != FL_STAGE_LEAVING)
+			continue;
+		port->old = port->cur;
+		port->cur = NULL;
+		if (port->old)
+			fl_state_unlink(contents, port->old);
+		if (port->stage == FL_STAGE_LEAVING) {
+			fl_state_free(contents, &port->want);
+			continue;
+		}
+		port->cur = port->want;
+		port->want = NULL;
+		fl_holders_confirm(&contents->frontends, port->cur);
+		fl_service_port_on(&sync->waiting, port, FL_EVENT_WRITTEN);
+	}
+}
+
+/*
+ * Backends that a UDP service port lost and others keep. One that no port keeps is no longer live,
+ * which the datapath sees; a service port without any is left alone (rule 7.5).
+ */
+static void report_stale(const struct fl_contents *contents,
+			 const struct fl_sync_service_port *port)
+{
+	const struct fl_sync_options *options = &contents->options;
+
+	if (!options->stale || port->info.proto != IPPROTO_UDP || !port->cur || !port->cur->n_ids)
+		return;
+	for (uint32_t i = 0; i < port->old->n_ids; i++) {
+		const uint32_t id = port->old->ids[i] & FL_STATE_ID_MASK;
+		const struct fl_backend_entry *backend = &contents->backends.all[id];
+
+		/* the old state still counts as one that names it */
+		if (backend->states > 1 && !fl_state_names(port->cur, id))
+			options->stale(
+				&(struct fl_lost_backend){.service_id = port->info.service_id,
+							  .backend = id,
+							  .generation = backend->generation},
+				options->stale_arg);
+	}
+}
+
+static void finish(struct fl_sync *sync)
+{
+	struct fl_contents *contents = &sync->contents;
+
+	for (uint32_t i = 0; i < sync->n_pending; i++) {
+		struct fl_sync_service_port *port = sync->pending[i];
 
 		port->pending = false;
-		if (port->undone)
-			continue;
-		if (port->want) {
-			report_stale(sync, port, port->want);
-			fl_apply_withdraw(apply, &sync->members, port->want->members,
-					  port->want->n_members);
-			fl_apply_withdraw(apply, &sync->ranges, port->want->ranges,
-					  port->want->n_ranges);
-			fl_state_free(sync, &port->want);
+		if (port->old) {
+			report_stale(contents, port);
+			fl_state_free(contents, &port->old);
 		}
-		if (port->remove)
-			fl_port_free(sync, port);
+		if (port->stage != FL_STAGE_LEAVING)
+			continue;
+		contents->frontends.conflicts_changed |= port->n_lost > 0;
+		fl_service_port_free(&sync->services, contents, port);
 	}
 	sync->n_pending = 0;
 }
 
 int fl_sync_apply(struct fl_sync *sync, struct fl_err *err)
 {
-	struct fl_apply apply = {
-		.sync = sync,
-		.err = err,
-		.frontends.map = FL_SYNC_FRONTENDS,
-		.members.map = FL_SYNC_MEMBERS,
-		.ranges.map = FL_SYNC_RANGES,
-	};
+	struct fl_apply apply = {.sync = sync, .err = err};
+	struct fl_table *tables[FL_SYNC_MAPS];
+	bool any = sync->n_pending;
 
-	if (!sync->n_pending && !sync->fronts.n_dirty)
+	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+		tables[map] = fl_contents_table(&sync->contents, map);
+		any |= tables[map]->n_dirty > 0;
+	}
+	if (!any)
 		return 0;
+	fl_batch_init(&apply.batch, &sync->kernel, tables);
+	apply.batch.refused = on_refused;
 	prepare(&apply);
+	update(&apply, FL_SYNC_MEMBERS, FL_BATCH_PUT);
+	update(&apply, FL_SYNC_RANGES, FL_BATCH_PUT);
 	for (uint32_t at = 0; at < sync->n_pending;)
 		at = write_chunk(&apply, at);
 	switch_over(sync);
-	write_dirty(&apply);
-	finish(&apply);
-	fl_apply_fini(&apply);
+	update(&apply, FL_SYNC_FRONTENDS, FL_BATCH_PUT | FL_BATCH_REMOVE);
+	update(&apply, FL_SYNC_MEMBERS, FL_BATCH_REMOVE);
+	update(&apply, FL_SYNC_RANGES, FL_BATCH_REMOVE);
+	finish(sync);
+	fl_batch_fini(&apply.batch);
 	return apply.rc;
 }

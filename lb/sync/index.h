@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From a hash to element numbers of an array that somebody else keeps: open addressing, eight bytes
- * per slot, no pointers into the elements, so arrays may move. The caller compares the elements.
+ * Engine: from a hash to element numbers of an array that the caller keeps: open addressing, eight
+ * bytes per slot, no pointers into the elements, so arrays may move. The caller compares the
+ * elements.
  */
 #pragma once
 

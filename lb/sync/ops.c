@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The kernel's side of struct fl_sync_ops: one system call for one element, batches for more, and
- * element by element where the kernel has no batches for a type of map (LPM tries before 5.14).
+ * Engine: the kernel's side of struct fl_sync_ops: one system call for one element, batches for
+ * more, and element by element where the kernel has no batches for a type of map (LPM tries
+ * before 5.14).
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -13,22 +14,20 @@
 
 #define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
 
+#define DESC(map, key, value)                                                                      \
+	{                                                                                          \
+#map, sizeof(key), sizeof(value), offsetof(struct fl_maps, map##_fd)               \
+	}
+
 const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS] = {
-	[FL_SYNC_FRONTENDS] = {"frontends", sizeof(struct fl_frontend_key),
-			       sizeof(struct fl_frontend)},
-	[FL_SYNC_RANGES] = {"ranges", sizeof(struct fl_range_key), sizeof(__u32)},
-	[FL_SYNC_MEMBERS] = {"members", sizeof(struct fl_member_key), sizeof(__u32)},
+	[FL_SYNC_MEMBERS] = DESC(members, struct fl_member_key, __u32),
+	[FL_SYNC_RANGES] = DESC(ranges, struct fl_range_key, __u32),
+	[FL_SYNC_FRONTENDS] = DESC(frontends, struct fl_frontend_key, struct fl_frontend),
 };
 
-static int map_fd(const struct fl_maps *maps, enum fl_sync_map map)
+static int map_fd(const void *maps, const struct fl_sync_map_desc *desc)
 {
-	const int fds[FL_SYNC_MAPS] = {
-		[FL_SYNC_FRONTENDS] = maps->frontends_fd,
-		[FL_SYNC_RANGES] = maps->ranges_fd,
-		[FL_SYNC_MEMBERS] = maps->members_fd,
-	};
-
-	return fds[map];
+	return *(const int *)((const char *)maps + desc->fd_at);
 }
 
 static bool no_batch(int rc)
@@ -53,7 +52,7 @@ static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, cons
 			 uint32_t *count)
 {
 	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
-	const int fd = map_fd(ctx, map);
+	const int fd = map_fd(ctx, desc);
 	uint32_t done = *count;
 
 	if (*count > 1) {
@@ -82,7 +81,7 @@ static int remove_each(int fd, const struct fl_sync_map_desc *desc, const char *
 static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint32_t *count)
 {
 	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
-	const int fd = map_fd(ctx, map);
+	const int fd = map_fd(ctx, desc);
 	const char *at = keys;
 	uint32_t done = 0;
 	int rc;
@@ -98,8 +97,7 @@ static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint
 	}
 	if (done >= *count)
 		return 0;
-	/* whatever the batch stumbled over is found again one by one: removing twice does no harm
-	 */
+	/* what stopped the batch is met again one by one; removing twice does no harm */
 	*count -= done;
 	rc = remove_each(fd, desc, at + (size_t)done * desc->key_size, count);
 	*count += done;
@@ -109,7 +107,7 @@ static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint
 static int kernel_dump(void *ctx, enum fl_sync_map map,
 		       int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	return fl_map_each(map_fd(ctx, map), fn, arg);
+	return fl_map_each(map_fd(ctx, &fl_sync_map_descs[map]), fn, arg);
 }
 
 const struct fl_sync_ops fl_sync_kernel_ops = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The hash maps that sync writes, behind a few verbs, so that a test can be the kernel: refuse the
- * n-th element, and look at everything between two writes.
+ * Engine: the hash maps that sync writes, behind a few verbs, so that a test can be the kernel:
+ * refuse the n-th element, and look at everything between two writes.
  */
 #pragma once
 
@@ -9,16 +9,18 @@
 
 #include "lb/dp/maps.h"
 
+/* In the order in which they are written: what a frontend needs, then the frontend. */
 enum fl_sync_map {
-	FL_SYNC_FRONTENDS,
-	FL_SYNC_RANGES,
 	FL_SYNC_MEMBERS,
+	FL_SYNC_RANGES,
+	FL_SYNC_FRONTENDS,
 	FL_SYNC_MAPS,
 };
 
 struct fl_sync_map_desc {
 	const char *name;
 	uint32_t key_size, value_size;
+	size_t fd_at; /* of the file descriptor in struct fl_maps */
 };
 extern const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS];
 

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/*
- * Backend sets in map fl_lines: written whole before anything points at them, shared by whoever
- * wants the same backends with the same table length, and freed a second after the last user has
- * gone, because a program that started before may still be reading.
- */
+/* Backend sets: found or made, built, checked, and freed when their grace period is over. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "lb/sync/internal.h"
+#include "lb/sync/sets.h"
 
 #define GRACE_NS 1000000000ULL
 
@@ -24,22 +20,32 @@ uint32_t fl_set_lines(const struct fl_set *set)
 	return id_lines(set->count) + (set->lut_len + FL_LINE_ORDINALS - 1) / FL_LINE_ORDINALS;
 }
 
-static const uint32_t *set_ids(const struct fl_sync *sync, const struct fl_set *set)
+static const uint32_t *set_ids(const struct fl_sets *sets, const struct fl_set *set)
 {
-	return sync->maps->lines[set->slab].id;
+	return sets->memory[set->slab].id;
 }
 
-static uint16_t *set_table(const struct fl_sync *sync, const struct fl_set *set)
+static uint16_t *set_table(const struct fl_sets *sets, const struct fl_set *set)
 {
-	return sync->maps->lines[set->slab + id_lines(set->count)].ordinal;
+	return sets->memory[set->slab + id_lines(set->count)].ordinal;
 }
 
-void fl_sets_fini(struct fl_sync *sync)
+void fl_sets_init(struct fl_sets *sets, const struct fl_sets_options *options,
+		  struct fl_line *memory, size_t n_lines, struct fl_backends *backends)
 {
-	free(sync->sets.all);
-	fl_index_fini(&sync->sets.index);
-	fl_set_builder_fini(&sync->sets.builder);
-	sync->sets = (struct fl_sets){0};
+	*sets = (struct fl_sets){.options = *options, .memory = memory, .backends = backends};
+	fl_lines_init(&sets->lines,
+		      (uint32_t)(n_lines > UINT32_MAX / 2 ? UINT32_MAX / 2 : n_lines));
+}
+
+void fl_sets_fini(struct fl_sets *sets)
+{
+	free(sets->all);
+	free(sets->scratch);
+	fl_index_fini(&sets->index);
+	fl_set_builder_fini(&sets->builder);
+	fl_lines_fini(&sets->lines);
+	*sets = (struct fl_sets){0};
 }
 
 static uint64_t set_hash(const uint32_t *ids, uint32_t count, uint32_t lut_len)
@@ -110,100 +116,99 @@ static void share(struct fl_sets *sets, uint32_t s)
 	fl_index_add(&sets->index, (uint32_t)sets->all[s].hash, s);
 }
 
-void fl_set_forget(struct fl_sync *sync, uint32_t s)
+void fl_set_forget(struct fl_sets *sets, uint32_t s)
 {
-	struct fl_set *set = &sync->sets.all[s];
+	struct fl_set *set = &sets->all[s];
 
 	if (set->indexed)
-		fl_index_del(&sync->sets.index, (uint32_t)set->hash, s);
+		fl_index_del(&sets->index, (uint32_t)set->hash, s);
 	set->indexed = false;
 }
 
 /* Give up what a set without users holds. False: no memory to do it now. */
-static bool dissolve(struct fl_sync *sync, uint32_t s)
+static bool dissolve(struct fl_sets *sets, uint32_t s)
 {
-	struct fl_set *set = &sync->sets.all[s];
-	const uint32_t *ids = set_ids(sync, set);
+	struct fl_set *set = &sets->all[s];
+	const uint32_t *ids = set_ids(sets, set);
 
 	/* runs that overlap are corruption found at start: nobody can say whose lines they are */
-	if (!set->overlaps && fl_lines_free(&sync->lines, set->slab, fl_set_lines(set)))
+	if (!set->overlaps && fl_lines_free(&sets->lines, set->slab, fl_set_lines(set)))
 		return false;
-	fl_set_forget(sync, s);
+	fl_set_forget(sets, s);
 	for (uint32_t i = 0; i < set->count; i++)
-		if (ids[i] < sync->backends.n && sync->backends.all[ids[i]].sets)
-			fl_backend_release(sync, ids[i]);
+		if (ids[i] < sets->backends->n && sets->backends->all[ids[i]].sets)
+			fl_backend_release(sets->backends, ids[i]);
 	if (set->queued)
-		dequeue(&sync->sets, s);
-	element_put(&sync->sets, s);
+		dequeue(sets, s);
+	element_put(sets, s);
 	return true;
 }
 
-static uint32_t set_find(const struct fl_sync *sync, uint64_t hash, const uint32_t *ids,
+static uint32_t set_find(const struct fl_sets *sets, uint64_t hash, const uint32_t *ids,
 			 uint32_t count, uint32_t lut_len)
 {
 	for (uint32_t step = 0, s;
-	     (s = fl_index_next(&sync->sets.index, (uint32_t)hash, &step)) != FL_INDEX_NONE;) {
-		const struct fl_set *set = &sync->sets.all[s];
+	     (s = fl_index_next(&sets->index, (uint32_t)hash, &step)) != FL_INDEX_NONE;) {
+		const struct fl_set *set = &sets->all[s];
 
 		if (set->hash == hash && set->count == count && set->lut_len == lut_len &&
-		    !memcmp(set_ids(sync, set), ids, count * sizeof(*ids)))
+		    !memcmp(set_ids(sets, set), ids, count * sizeof(*ids)))
 			return s;
 	}
 	return 0;
 }
 
-int fl_set_take(struct fl_sync *sync, const uint32_t *ids, uint32_t count, uint32_t *ret_set)
+int fl_set_take(struct fl_sets *sets, const uint32_t *ids, uint32_t count, uint32_t *ret_set)
 {
-	const uint32_t fixed = sync->options.maglev_length;
-	const uint32_t lut_len =
-		fixed ? fixed : fl_maglev_length(count, sync->options.maglev_ratio);
+	const uint32_t fixed = sets->options.length;
+	const uint32_t lut_len = fixed ? fixed : fl_maglev_length(count, sets->options.ratio);
 	const uint64_t hash = set_hash(ids, count, lut_len);
-	uint32_t s = set_find(sync, hash, ids, count, lut_len);
+	uint32_t s = set_find(sets, hash, ids, count, lut_len);
 	struct fl_set *set;
 	int rc;
 
 	if (s) {
-		fl_set_ref(sync, s);
+		fl_set_ref(sets, s);
 		*ret_set = s;
 		return 0;
 	}
 	if (count > FL_MAGLEV_BACKENDS_MAX)
 		return -E2BIG;
-	rc = element_get(&sync->sets, &s);
+	rc = element_get(sets, &s);
 	if (rc)
 		return rc;
-	set = &sync->sets.all[s];
+	set = &sets->all[s];
 	*set = (struct fl_set){
 		.hash = hash, .count = count, .lut_len = lut_len, .refs = 1, .unbuilt = true};
-	rc = fl_lines_alloc(&sync->lines, fl_set_lines(set), &set->slab);
+	rc = fl_lines_alloc(&sets->lines, fl_set_lines(set), &set->slab);
 	if (rc) {
-		element_put(&sync->sets, s);
+		element_put(sets, s);
 		return rc;
 	}
-	memcpy(sync->maps->lines[set->slab].id, ids, count * sizeof(*ids));
+	memcpy(sets->memory[set->slab].id, ids, count * sizeof(*ids));
 	for (uint32_t i = 0; i < count; i++)
-		fl_backend_hold(sync, ids[i]);
-	share(&sync->sets, s);
+		fl_backend_hold(sets->backends, ids[i]);
+	share(sets, s);
 	*ret_set = s;
 	return 0;
 }
 
-void fl_set_ref(struct fl_sync *sync, uint32_t s)
+void fl_set_ref(struct fl_sets *sets, uint32_t s)
 {
 	if (!s)
 		return;
-	sync->sets.all[s].refs++;
-	if (sync->sets.all[s].queued)
-		dequeue(&sync->sets, s);
+	sets->all[s].refs++;
+	if (sets->all[s].queued)
+		dequeue(sets, s);
 }
 
-void fl_set_drop(struct fl_sync *sync, uint32_t s)
+void fl_set_drop(struct fl_sets *sets, uint32_t s)
 {
-	if (!s || --sync->sets.all[s].refs)
+	if (!s || --sets->all[s].refs)
 		return;
 	/* a set without a table was never in the map */
-	if (!sync->sets.all[s].unbuilt || !dissolve(sync, s))
-		enqueue(&sync->sets, s);
+	if (!sets->all[s].unbuilt || !dissolve(sets, s))
+		enqueue(sets, s);
 }
 
 void fl_set_builder_fini(struct fl_set_builder *builder)
@@ -213,37 +218,37 @@ void fl_set_builder_fini(struct fl_set_builder *builder)
 	*builder = (struct fl_set_builder){0};
 }
 
-static int build_into(const struct fl_sync *sync, struct fl_set_builder *builder,
+static int build_into(const struct fl_sets *sets, struct fl_set_builder *builder,
 		      const struct fl_set *set, uint16_t *table)
 {
-	const uint32_t *ids = set_ids(sync, set);
+	const uint32_t *ids = set_ids(sets, set);
 	int rc = fl_grow(&builder->inputs, &builder->cap_inputs, set->count,
 			 sizeof(*builder->inputs));
 
 	if (rc)
 		return rc;
 	for (uint32_t i = 0; i < set->count; i++) {
-		const struct fl_backend_ref *ref = &sync->backends.all[ids[i]];
+		const struct fl_backend_entry *backend = &sets->backends->all[ids[i]];
 		struct fl_maglev_backend *input = &builder->inputs[i];
 
-		memcpy(input->ip.b, &ref->addr, sizeof(input->ip.b));
-		input->port = ntohs(ref->port);
-		input->proto = ref->proto;
+		memcpy(input->ip.b, &backend->addr, sizeof(input->ip.b));
+		input->port = ntohs(backend->port);
+		input->proto = backend->proto;
 		input->weight = 1;
 	}
-	return fl_maglev_build(builder->inputs, set->count, sync->options.maglev_seed, set->lut_len,
+	return fl_maglev_build(builder->inputs, set->count, sets->options.seed, set->lut_len,
 			       &builder->scratch, table);
 }
 
 /* Touches nothing but the set and its lines, so sets can be built side by side. */
-int fl_set_build(struct fl_sync *sync, struct fl_set_builder *builder, uint32_t s)
+int fl_set_build(struct fl_sets *sets, struct fl_set_builder *builder, uint32_t s)
 {
-	struct fl_set *set = &sync->sets.all[s];
+	struct fl_set *set = &sets->all[s];
 	int rc;
 
 	if (!s || !set->unbuilt)
 		return 0;
-	rc = build_into(sync, builder, set, set_table(sync, set));
+	rc = build_into(sets, builder, set, set_table(sets, set));
 	if (rc)
 		return rc;
 	/* the table is there before the frontend that will name it */
@@ -252,40 +257,40 @@ int fl_set_build(struct fl_sync *sync, struct fl_set_builder *builder, uint32_t 
 	return 0;
 }
 
-bool fl_set_ids_intact(const struct fl_sync *sync, uint32_t s)
+bool fl_set_ids_intact(const struct fl_sets *sets, uint32_t s)
 {
-	const struct fl_set *set = &sync->sets.all[s];
-	const uint32_t *ids = set_ids(sync, set);
+	const struct fl_set *set = &sets->all[s];
+	const uint32_t *ids = set_ids(sets, set);
 
 	for (uint32_t i = 0; i < set->count; i++)
-		if (!ids[i] || ids[i] >= sync->backends.n)
+		if (!ids[i] || ids[i] >= sets->backends->n)
 			return false;
 	return set_hash(ids, set->count, set->lut_len) == set->hash;
 }
 
-bool fl_set_intact(struct fl_sync *sync, uint32_t s)
+bool fl_set_intact(struct fl_sets *sets, uint32_t s)
 {
-	const struct fl_set *set = &sync->sets.all[s];
+	const struct fl_set *set = &sets->all[s];
 	uint16_t *table;
 	bool same;
 
-	if (!fl_set_ids_intact(sync, s))
+	if (!fl_set_ids_intact(sets, s))
 		return false;
 	if (set->unbuilt)
 		return true;
 	table = malloc(set->lut_len * sizeof(*table));
 	/* without memory nothing can be said against it */
-	same = !table || build_into(sync, &sync->sets.builder, set, table) ||
-	       !memcmp(table, set_table(sync, set), set->lut_len * sizeof(*table));
+	same = !table || build_into(sets, &sets->builder, set, table) ||
+	       !memcmp(table, set_table(sets, set), set->lut_len * sizeof(*table));
 	free(table);
 	return same;
 }
 
-void fl_set_repair(struct fl_sync *sync, uint32_t s, const uint32_t *ids, uint32_t count)
+void fl_set_repair(struct fl_sets *sets, uint32_t s, const uint32_t *ids, uint32_t count)
 {
-	struct fl_set *set = &sync->sets.all[s];
-	uint32_t *to = sync->maps->lines[set->slab].id;
-	uint16_t *slots = set_table(sync, set), *table;
+	struct fl_set *set = &sets->all[s];
+	uint32_t *to = sets->memory[set->slab].id;
+	uint16_t *slots = set_table(sets, set), *table;
 
 	/* a set that never was what this state says, or no memory: it is reported again next time
 	 */
@@ -296,19 +301,19 @@ void fl_set_repair(struct fl_sync *sync, uint32_t s, const uint32_t *ids, uint32
 		return;
 	for (uint32_t i = 0; i < count; i++)
 		__atomic_store_n(&to[i], ids[i], __ATOMIC_RELAXED);
-	if (!build_into(sync, &sync->sets.builder, set, table))
+	if (!build_into(sets, &sets->builder, set, table))
 		for (uint32_t i = 0; i < set->lut_len; i++)
 			__atomic_store_n(&slots[i], table[i], __ATOMIC_RELAXED);
-	sync->map_writes++;
+	sets->writes++;
 	free(table);
 }
 
 /* A list found in the map. *ret_set 0: it cannot be used, and its lines are not there to be read.
  */
-int fl_set_adopt(struct fl_sync *sync, const struct fl_list *list, uint32_t *ret_set)
+int fl_set_adopt(struct fl_sets *sets, const struct fl_list *list, uint32_t *ret_set)
 {
 	struct fl_set probe = {.slab = list->slab, .count = list->count, .lut_len = list->lut_len};
-	const uint64_t n_lines = sync->maps->n_lines;
+	const uint64_t n_lines = sets->lines.total;
 	const uint32_t *ids;
 	uint32_t s;
 	int rc;
@@ -318,36 +323,35 @@ int fl_set_adopt(struct fl_sync *sync, const struct fl_list *list, uint32_t *ret
 	    list->lut_len > FL_MAGLEV_LENGTH_MAX || list->slab >= n_lines ||
 	    list->slab + (uint64_t)fl_set_lines(&probe) > n_lines)
 		return 0;
-	ids = set_ids(sync, &probe);
+	ids = set_ids(sets, &probe);
 	for (uint32_t i = 0; i < list->count; i++)
-		if (!ids[i] || ids[i] >= sync->backends.n)
+		if (!ids[i] || ids[i] >= sets->backends->n)
 			return 0;
 	probe.hash = set_hash(ids, list->count, list->lut_len);
-	s = set_find(sync, probe.hash, ids, list->count, list->lut_len);
-	if (s && sync->sets.all[s].slab == list->slab) {
+	s = set_find(sets, probe.hash, ids, list->count, list->lut_len);
+	if (s && sets->all[s].slab == list->slab) {
 		*ret_set = s;
 		return 0;
 	}
-	rc = element_get(&sync->sets, &s);
+	rc = element_get(sets, &s);
 	if (rc)
 		return rc;
-	sync->sets.all[s] = probe;
+	sets->all[s] = probe;
 	for (uint32_t i = 0; i < list->count; i++)
-		fl_backend_hold(sync, ids[i]);
-	share(&sync->sets, s);
+		fl_backend_hold(sets->backends, ids[i]);
+	share(sets, s);
 	*ret_set = s;
 	return 0;
 }
 
-uint64_t fl_sets_reap(struct fl_sync *sync, uint64_t now_ns)
+uint64_t fl_sets_reap(struct fl_sets *sets, uint64_t now_ns)
 {
-	struct fl_sets *sets = &sync->sets;
 
 	/* those let go since the last call do not know the time yet; they are at the end */
 	for (uint32_t s = sets->last; s && !sets->all[s].due_ns; s = sets->all[s].prev)
 		sets->all[s].due_ns = now_ns + GRACE_NS;
 	while (sets->first && sets->all[sets->first].due_ns <= now_ns)
-		if (!dissolve(sync, sets->first))
+		if (!dissolve(sets, sets->first))
 			break;
 	return sets->first ? sets->all[sets->first].due_ns : 0;
 }

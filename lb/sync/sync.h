@@ -23,7 +23,7 @@ struct fl_sync_options {
 	uint32_t maglev_length;	    /* fixed table length (a prime), 0 = by ratio */
 	uint32_t hz;		    /* jiffies per second */
 	bool reject_unknown_port;   /* also program the address entries of rule 2.22 */
-	bool detector[FL_FAMILIES]; /* pod clients of the family can be told (fl_detect.on) */
+	bool detector[FL_FAMILIES]; /* pod clients of the family are recognised (fl_detect.on) */
 	bool masquerade_all;	    /* rule 5.3.1 */
 	/* A UDP service port lost a backend that stays live for another one. Called during a
 	 * commit, once the new state is in force; may be NULL. */
@@ -42,7 +42,7 @@ void fl_sync_free(struct fl_sync **sync);
 
 /*
  * Make the maps say what `plan` says for Service ns/name; an empty plan removes it. `created`
- * breaks ties between Services that claim one frontend (rule 2.21, fl_claimant_cmp()); the loser
+ * breaks ties between Services that want one frontend (rule 2.21, fl_claimant_cmp()); the loser
  * takes over when the winner goes. All or nothing per service port: if a map is full the port keeps
  * its old state, -ENOSPC is returned and `err` names map and Service; the next successful change or
  * fl_sync_retry() tries again.
@@ -66,21 +66,21 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err);
 /*
  * Compare desired state with the maps; each difference is passed to fn (may be NULL) as text.
  * Returns their number or -errno. Of the lookup tables only some hundreds are compared per call, in
- * turn. Changes nothing; fl_sync_retry() mends what was found.
+ * turn. Changes nothing; fl_sync_retry() repairs what was found.
  */
 int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void *arg), void *arg);
 
 /* Names for ids, so that what the maps hold can be shown. */
-struct fl_sync_port {
+struct fl_service_port_info {
 	uint32_t service_id;
 	const char *ns, *name, *port_name;
 	uint8_t proto;
 	enum fl_family family;
 };
-const struct fl_sync_port *fl_sync_port(const struct fl_sync *sync,
-					uint32_t service_id); /* or NULL */
+const struct fl_service_port_info *fl_sync_service_port(const struct fl_sync *sync,
+							uint32_t service_id); /* or NULL */
 
-/* Frontends that two service ports claim; fn per loser. */
+/* Frontends that several service ports want; fn per loser. */
 void fl_sync_each_conflict(const struct fl_sync *sync,
 			   void (*fn)(const struct fl_conflict *conflict, void *arg), void *arg);
 /* Whether there may be other ones than when this was asked last: saves walking over them. */
@@ -88,7 +88,8 @@ bool fl_sync_conflicts_changed(struct fl_sync *sync);
 
 /* Service ports that are wanted but refused (map full), in no order. */
 void fl_sync_each_refused(const struct fl_sync *sync,
-			  void (*fn)(const struct fl_sync_port *port, void *arg), void *arg);
+			  void (*fn)(const struct fl_service_port_info *port, void *arg),
+			  void *arg);
 
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;

@@ -36,9 +36,9 @@ static inline struct fl_addr fixture_addr(const char *text)
 	return addr;
 }
 
-static inline const struct fl_sync_port *fixture_port(const void *arg, uint32_t id)
+static inline const struct fl_service_port_info *fixture_port(const void *arg, uint32_t id)
 {
-	static const struct fl_sync_port ports[] = {
+	static const struct fl_service_port_info ports[] = {
 		{1, "default", "web", "http", IPPROTO_TCP, FL_IPV4},
 		{2, "default", "dns", "", IPPROTO_UDP, FL_IPV6},
 	};

@@ -47,8 +47,7 @@ struct fake {
 	void (*after)(struct fake *fake); /* a further look */
 };
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking */
 
 static inline uint32_t fake_find(const struct fake *fake, enum fl_sync_map map, const void *key)
 {
@@ -191,8 +190,34 @@ static inline void fake_check(struct fake *fake)
 	}
 }
 
-/* ---- being the kernel
- * ------------------------------------------------------------------------------ */
+/* Every service port has what its stage says, and waits or not (services.h). */
+static inline void fake_check_stages(const struct fake *fake)
+{
+	const struct fl_services *services = &fake->sync->services;
+	uint32_t n_waiting = 0, n_ports = 0;
+
+	for (uint32_t i = 0; i < services->n; i++) {
+		assert_non_null(services->all[i]->ports);
+		for (const struct fl_sync_service_port *port = services->all[i]->ports; port;
+		     port = port->next) {
+			assert_false(port->pending);
+			assert_null(port->old);
+			assert_int_equal(port->stage == FL_STAGE_REFUSED, port->want != NULL);
+			assert_int_equal(port->stage == FL_STAGE_NO_ROOM, port->plan != NULL);
+			assert_true(fl_stage_waits(port->stage) ||
+				    port->stage == FL_STAGE_IN_FORCE);
+			n_waiting += fl_stage_waits(port->stage);
+			n_ports++;
+		}
+	}
+	assert_int_equal(n_ports, services->n_ports);
+	for (const struct fl_sync_service_port *port = fake->sync->waiting.first; port;
+	     port = port->next_waiting)
+		n_waiting--;
+	assert_int_equal(n_waiting, 0);
+}
+
+/* ---- being the kernel */
 
 static inline bool fake_refuses(struct fake *fake)
 {
@@ -345,8 +370,7 @@ static inline int fake_teardown(void **state)
 	return 0;
 }
 
-/* ---- plans
- * ----------------------------------------------------------------------------------------- */
+/* ---- plans */
 
 #define WANT_ENDPOINTS 24
 #define WANT_PORTS 4
@@ -451,9 +475,13 @@ static inline int fake_sync(struct fake *fake, const char *name, int64_t created
 			    const struct want *wants, size_t n)
 {
 	struct plan plan;
+	int rc;
 
 	plan_make(&plan, name, wants, n);
-	return fl_sync_service(fake->sync, "default", name, created, &plan.plan, &fake->err);
+	rc = fl_sync_service(fake->sync, "default", name, created, &plan.plan, &fake->err);
+	if (!fake->sync->in_batch)
+		fake_check_stages(fake);
+	return rc;
 }
 
 #define SYNC_AT(fake, name, created, ...)                                                          \

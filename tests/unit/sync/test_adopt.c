@@ -71,7 +71,7 @@ static void test_unchanged_plans_write_nothing(void **state)
 		fl_sync_stats(fake->sync, &stats);
 		assert_int_equal(stats.map_writes, 0);
 		assert_int_equal(fake_frontend(fake, "10.96.0.1", 53, IPPROTO_UDP)->service_id, id);
-		assert_string_equal(fl_sync_port(fake->sync, id)->port_name, "dns");
+		assert_string_equal(fl_sync_service_port(fake->sync, id)->port_name, "dns");
 		assert_memory_equal(lines, fake->maps.lines, FAKE_LINES * sizeof(*lines));
 		assert_memory_equal(backends, fake->maps.backends,
 				    FAKE_BACKENDS * sizeof(*backends));

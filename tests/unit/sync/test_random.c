@@ -162,6 +162,7 @@ static void run(uint64_t seed, bool refuse_any)
 		}
 		fl_sync_reap(fake->sync, now_ns += roll(&dice, 1000000000));
 		fake_check(fake);
+		fake_check_stages(fake);
 	}
 	converge(fake, services);
 	fake_teardown((void **)&fake);

@@ -159,7 +159,7 @@ static void test_undo_that_is_refused_too_heals(void **state)
 }
 
 /* The map is full: the third port stays out as a whole, and comes in when there is room. */
-static void expect_c(const struct fl_sync_port *port, void *arg)
+static void expect_c(const struct fl_service_port_info *port, void *arg)
 {
 	assert_string_equal(port->name, "c");
 	++*(int *)arg;

@@ -30,7 +30,7 @@ static void test_cluster_ip_has_one_list_for_both_sides(void **state)
 	assert_int_equal(f->flags, FL_MASQUERADE_OUTSIDE | FL_MASQUERADE_NODE); /* rule 5.3 */
 	assert_int_equal(fake->maps.backends[fake_backend(fake, "10.1.0.1")].port, htons(8080));
 	assert_int_equal(fake->maps.backends[fake_backend(fake, "10.1.0.1")].weight, 1);
-	assert_string_equal(fl_sync_port(fake->sync, f->service_id)->name, "web");
+	assert_string_equal(fl_sync_service_port(fake->sync, f->service_id)->name, "web");
 }
 
 /* Rules 5.4.1 and 5.4.2: outside clients of external frontends get the local list, inside ones all.
@@ -367,7 +367,7 @@ static void test_service_id_lasts_as_long_as_the_port(void **state)
 	     {.port_name = "y", .port = 82, .cluster_ip = "10.96.0.9", .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fake_frontend(fake, "10.96.0.9", 82, IPPROTO_TCP)->service_id, id);
 	GONE(fake, "a");
-	assert_null(fl_sync_port(fake->sync, id));
+	assert_null(fl_sync_service_port(fake->sync, id));
 }
 
 /* So many that threads share the work: the same tables as one by one. */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Several service ports that claim one frontend (rule 2.21). */
+/* Several service ports that want one frontend (rule 2.21): who has it, and what is reported. */
 #include "tests/unit/sync/sync_fixture.h"
 
 #define LIST(fake, value, side) fake_list(fake, &(value)->list[side], text, sizeof(text))
 
 static char text[1024];
 
-struct told {
+struct reported {
 	char text[128];
 	int n;
 };
@@ -14,7 +14,7 @@ struct told {
 static void on_conflict(const struct fl_conflict *conflict, void *arg)
 {
 	_cleanup_free_ char *line = fl_conflict_text(conflict);
-	struct told *seen = arg;
+	struct reported *seen = arg;
 
 	assert_non_null(line);
 	seen->n++;
@@ -24,7 +24,7 @@ static void on_conflict(const struct fl_conflict *conflict, void *arg)
 /* There is this conflict and no other; NULL: none at all. */
 static void expect_conflict(struct fake *fake, const char *expected)
 {
-	struct told seen = {.n = 0};
+	struct reported seen = {.n = 0};
 
 	fl_sync_each_conflict(fake->sync, on_conflict, &seen);
 	assert_int_equal(seen.n, expected ? 1 : 0);
@@ -55,7 +55,8 @@ static void test_conflict_goes_to_the_oldest(void **state)
 			    "10.1.0.3");
 }
 
-/* Whoever logs conflicts looks only when there may be others: at begin and end, not in between. */
+/* A caller that logs conflicts looks only when there may be others: at begin and end, not in
+ * between. */
 static void test_conflicts_change_when_they_begin_and_end(void **state)
 {
 	struct fake *fake = *state;
@@ -78,7 +79,7 @@ static void test_conflicts_change_when_they_begin_and_end(void **state)
 	expect_conflict(fake, NULL);
 }
 
-/* What a port lost to another one of its Service: told with whoever has it in the end. */
+/* What a port lost to another one of its Service: reported with the one that has it in the end. */
 static void test_conflict_inside_one_service(void **state)
 {
 	struct fake *fake = *state;

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Backend ids. Ids never given come first, then the one that rested longest, so that an id is
+ * reused late; a flow that still names the backend of before is known by its generation.
+ */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "lb/sync/backends.h"
+
+#define ID_MAX ((1U << FL_BACKEND_ID_BITS) - 1)
+
+static uint32_t backend_hash(const struct fl_addr *addr, __be16 port, uint8_t proto)
+{
+	unsigned char key[sizeof(*addr) + 3];
+
+	memcpy(key, addr, sizeof(*addr));
+	memcpy(key + sizeof(*addr), &port, 2);
+	key[sizeof(*addr) + 2] = proto;
+	return (uint32_t)XXH3_64bits(key, sizeof(key));
+}
+
+int fl_backends_init(struct fl_backends *backends, struct fl_backend *records, size_t n_records)
+{
+	*backends = (struct fl_backends){
+		.records = records,
+		.n = (uint32_t)(n_records > ID_MAX ? ID_MAX : n_records),
+		.fresh = 1,
+	};
+	backends->all = calloc(backends->n + 1, sizeof(*backends->all));
+	return backends->all ? 0 : -ENOMEM;
+}
+
+void fl_backends_fini(struct fl_backends *backends)
+{
+	free(backends->all);
+	backends->all = NULL;
+	fl_index_fini(&backends->index);
+}
+
+static void rest(struct fl_backends *backends, uint32_t id)
+{
+	struct fl_backend_entry *entry = &backends->all[id];
+
+	entry->resting = true;
+	entry->prev = backends->last;
+	entry->next = 0;
+	if (backends->last)
+		backends->all[backends->last].next = id;
+	else
+		backends->first = id;
+	backends->last = id;
+}
+
+static void unrest(struct fl_backends *backends, uint32_t id)
+{
+	struct fl_backend_entry *entry = &backends->all[id];
+
+	if (entry->prev)
+		backends->all[entry->prev].next = entry->next;
+	else
+		backends->first = entry->next;
+	if (entry->next)
+		backends->all[entry->next].prev = entry->prev;
+	else
+		backends->last = entry->prev;
+	entry->resting = false;
+	entry->prev = entry->next = 0;
+}
+
+/*
+ * Everything but the flags first, and LIVE with release semantics last: a program that sees LIVE
+ * sees the address and the generation that belong to it.
+ */
+void fl_backend_write(struct fl_backends *backends, uint32_t id)
+{
+	const struct fl_backend_entry *entry = &backends->all[id];
+	struct fl_backend *record = &backends->records[id];
+
+	if (record->generation != entry->generation || record->port != entry->port ||
+	    record->proto != entry->proto || record->weight != 1 ||
+	    memcmp(&record->addr, &entry->addr, sizeof(entry->addr))) {
+		__atomic_store_n(&record->flags, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&record->generation, entry->generation, __ATOMIC_RELEASE);
+		record->addr = entry->addr;
+		record->port = entry->port;
+		record->proto = entry->proto;
+		record->weight = 1;
+		record->node = 0;
+		/* the datapath's cache of the way to the old address */
+		record->next_hop = 0;
+		record->next_hop_generation = 0;
+	}
+	__atomic_store_n(&record->flags, entry->flags, __ATOMIC_RELEASE);
+	backends->writes++;
+}
+
+static uint32_t backend_find(const struct fl_backends *backends, uint32_t hash,
+			     const struct fl_addr *addr, __be16 port, uint8_t proto)
+{
+	for (uint32_t step = 0, id;
+	     (id = fl_index_next(&backends->index, hash, &step)) != FL_INDEX_NONE;) {
+		const struct fl_backend_entry *entry = &backends->all[id];
+
+		if (entry->port == port && entry->proto == proto &&
+		    !memcmp(&entry->addr, addr, sizeof(*addr)))
+			return id;
+	}
+	return 0;
+}
+
+static int backend_new(struct fl_backends *backends, uint32_t hash, uint32_t *ret_id)
+{
+	struct fl_backend_entry *entry;
+	uint32_t id;
+	int rc = fl_index_reserve(&backends->index, 1);
+
+	if (rc)
+		return rc;
+	if (backends->fresh < backends->n)
+		id = backends->fresh++;
+	else if (backends->first)
+		id = backends->first;
+	else
+		return -ENOSPC;
+	entry = &backends->all[id];
+	if (entry->resting) {
+		unrest(backends, id);
+		fl_index_del(&backends->index,
+			     backend_hash(&entry->addr, entry->port, entry->proto), id);
+	}
+	backends->live -= !!(entry->flags & FL_BACKEND_LIVE);
+	if (++entry->generation == 0)
+		entry->generation = 1;
+	fl_index_add(&backends->index, hash, id);
+	*ret_id = id;
+	return 0;
+}
+
+int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,
+		    uint8_t proto, bool local, uint32_t *ret_id)
+{
+	const uint8_t flags = FL_BACKEND_LIVE | (local ? FL_BACKEND_LOCAL : 0);
+	struct fl_backend_entry *entry;
+	struct fl_addr addr;
+	uint32_t hash, id;
+	int rc;
+
+	memcpy(&addr, ip->b, sizeof(addr));
+	hash = backend_hash(&addr, htons(port), proto);
+	id = backend_find(backends, hash, &addr, htons(port), proto);
+	if (!id) {
+		rc = backend_new(backends, hash, &id);
+		if (rc)
+			return rc;
+		entry = &backends->all[id];
+		entry->addr = addr;
+		entry->port = htons(port);
+		entry->proto = proto;
+		entry->flags = 0;
+	}
+	entry = &backends->all[id];
+	if (entry->resting)
+		unrest(backends, id);
+	entry->states++;
+	if (entry->flags != flags) {
+		backends->live += !(entry->flags & FL_BACKEND_LIVE);
+		entry->flags = flags;
+		fl_backend_write(backends, id);
+	}
+	*ret_id = id;
+	return 0;
+}
+
+static void rest_if_unused(struct fl_backends *backends, uint32_t id)
+{
+	const struct fl_backend_entry *entry = &backends->all[id];
+
+	if (!entry->states && !entry->sets && !entry->resting)
+		rest(backends, id);
+}
+
+static void clear_live(struct fl_backends *backends, uint32_t id)
+{
+	struct fl_backend_entry *entry = &backends->all[id];
+
+	if (entry->states || !(entry->flags & FL_BACKEND_LIVE))
+		return;
+	backends->live--;
+	entry->flags &= (uint8_t)~FL_BACKEND_LIVE;
+	fl_backend_write(backends, id);
+}
+
+void fl_backend_drop(struct fl_backends *backends, uint32_t id)
+{
+	if (--backends->all[id].states)
+		return;
+	/* after a restart a Service that was not planned yet may have it */
+	if (backends->settled)
+		clear_live(backends, id);
+	rest_if_unused(backends, id);
+}
+
+void fl_backend_hold(struct fl_backends *backends, uint32_t id)
+{
+	backends->all[id].sets++;
+}
+
+void fl_backend_release(struct fl_backends *backends, uint32_t id)
+{
+	backends->all[id].sets--;
+	rest_if_unused(backends, id);
+}
+
+/* Learn a record of the map; of two with one identity the first is found again. */
+static int adopt(struct fl_backends *backends, uint32_t id)
+{
+	const struct fl_backend *record = &backends->records[id];
+	struct fl_backend_entry *entry = &backends->all[id];
+	int rc;
+
+	if (!record->generation)
+		return 0;
+	rc = fl_index_reserve(&backends->index, 1);
+	if (rc)
+		return rc;
+	entry->addr = record->addr;
+	entry->port = record->port;
+	entry->generation = record->generation;
+	entry->proto = record->proto;
+	entry->flags = record->flags;
+	backends->live += !!(entry->flags & FL_BACKEND_LIVE);
+	fl_index_add(&backends->index, backend_hash(&entry->addr, entry->port, entry->proto), id);
+	backends->fresh = id + 1;
+	return 0;
+}
+
+int fl_backends_adopt(struct fl_backends *backends)
+{
+	int rc = 0;
+
+	for (uint32_t id = 1; id < backends->n && !rc; id++)
+		rc = adopt(backends, id);
+	return rc;
+}
+
+/* Holes below the highest id included. */
+void fl_backends_rest_unused(struct fl_backends *backends)
+{
+	for (uint32_t id = 1; id < backends->fresh; id++)
+		rest_if_unused(backends, id);
+}
+
+void fl_backends_settle(struct fl_backends *backends)
+{
+	backends->settled = true;
+	for (uint32_t id = 1; id < backends->fresh; id++)
+		clear_live(backends, id);
+}
+
+bool fl_backend_intact(const struct fl_backends *backends, uint32_t id)
+{
+	const struct fl_backend_entry *entry = &backends->all[id];
+	const struct fl_backend *record = &backends->records[id];
+
+	return record->generation == entry->generation &&
+	       (!entry->generation ||
+		(record->flags == entry->flags && record->port == entry->port &&
+		 record->proto == entry->proto && record->weight == 1 &&
+		 !memcmp(&record->addr, &entry->addr, sizeof(entry->addr))));
+}

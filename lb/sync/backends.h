@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Contents of array fl_backends: which id a backend has. It keeps its id as long as a state or a
+ * set names it, and gets the same one back if it returns before the id was needed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bpf/abi/fairlead.h"
+#include "lb/base/ip.h"
+#include "lb/sync/index.h"
+
+#define FL_BACKEND_ID_BITS 30 /* a state uses the other two bits of a word */
+
+struct fl_backend_entry {
+	struct fl_addr addr;
+	__be16 port;
+	uint16_t generation; /* 0: never used */
+	uint8_t proto;
+	uint8_t flags;	     /* enum fl_backend_flags, as in the map */
+	bool resting;	     /* in the queue of ids that may be given to another backend */
+	uint32_t states;     /* that name it */
+	uint32_t sets;	     /* that hold it */
+	uint32_t prev, next; /* in the queue; 0 ends */
+};
+
+struct fl_backends {
+	struct fl_backend *records;   /* the map */
+	struct fl_backend_entry *all; /* by id; 0 unused */
+	uint32_t n, fresh;	      /* fresh: the first id never given */
+	uint32_t first, last;	      /* queue, longest resting first */
+	uint32_t live;
+	uint64_t writes;
+	struct fl_index index;
+	bool settled; /* a backend that no state names is no longer live */
+};
+
+/* `records` is borrowed. 0 or -ENOMEM. */
+int fl_backends_init(struct fl_backends *backends, struct fl_backend *records, size_t n_records);
+void fl_backends_fini(struct fl_backends *backends);
+/* The id of a backend for one more state; makes it live. 0, -ENOSPC or -ENOMEM. */
+int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,
+		    uint8_t proto, bool local, uint32_t *ret_id);
+/* One state less; without any it is no longer live. */
+void fl_backend_drop(struct fl_backends *backends, uint32_t id);
+void fl_backend_hold(struct fl_backends *backends, uint32_t id); /* for a set */
+void fl_backend_release(struct fl_backends *backends, uint32_t id);
+
+/* At start: learn what the map has. 0 or -ENOMEM. */
+int fl_backends_adopt(struct fl_backends *backends);
+/* Then, when the sets are known too: ids that nothing names may be given again. */
+void fl_backends_rest_unused(struct fl_backends *backends);
+/* Everything was planned once: what no state names is no longer live. */
+void fl_backends_settle(struct fl_backends *backends);
+
+/* Whether the record in the map is as it must be, and how it becomes so again. */
+bool fl_backend_intact(const struct fl_backends *backends, uint32_t id);
+void fl_backend_write(struct fl_backends *backends, uint32_t id);

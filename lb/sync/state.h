@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What one service port wants of the maps, made from its plan. Making it takes references on all it
+ * names (backends, sets, members, ranges, frontends) and changes nothing that a packet can see but
+ * new backend records; freeing it gives them back. Linked, it is in force or being put in force.
+ */
+#pragma once
+
+#include "lb/sync/contents.h"
+
+#define FL_LISTS 2 /* enum fl_plan_list: cluster, local */
+
+#define FL_STATE_ID_MASK ((1U << FL_BACKEND_ID_BITS) - 1) /* of fl_state.ids */
+#define FL_STATE_IN_LIST(list) (1U << (FL_BACKEND_ID_BITS + (list)))
+
+struct fl_sync_service_port;
+
+struct fl_state {
+	struct fl_sync_service_port *port;
+	int64_t created;	   /* the Service */
+	uint32_t affinity_timeout; /* jiffies */
+	uint16_t flags[FL_FRONTEND_TYPES];
+	uint8_t verdict[FL_FRONTEND_TYPES][FL_SIDES];
+	uint8_t list[FL_FRONTEND_TYPES][FL_SIDES];
+	uint32_t set[FL_LISTS]; /* 0: none */
+	uint32_t n_ids, n_members, n_ranges, n_holders;
+	struct fl_holder *holders;
+	uint32_t *ids;		    /* backends it keeps live, and the lists each is in */
+	uint32_t *members, *ranges; /* elements of these tables */
+	bool linked;
+};
+
+/* 0, -ENOSPC, -E2BIG (too many endpoints for one set) or -ENOMEM. */
+int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port, int64_t created,
+		 const struct fl_plan_port *plan, struct fl_state **ret_state);
+/* Unlinks it first. */
+void fl_state_free(struct fl_contents *contents, struct fl_state **state);
+bool fl_state_equal(const struct fl_state *a, const struct fl_state *b);
+
+void fl_state_link(struct fl_contents *contents, struct fl_state *state);
+void fl_state_unlink(struct fl_contents *contents, struct fl_state *state);
+
+/* The backends of one of its lists, in sets.scratch. 0 or -ENOMEM. */
+int fl_state_list(struct fl_contents *contents, const struct fl_state *state, int list,
+		  uint32_t *ret_n);
+bool fl_state_names(const struct fl_state *state, uint32_t backend);
