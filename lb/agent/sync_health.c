@@ -2,7 +2,7 @@
 /* Conditions of what the maps do not hold as wanted: conflicts, refused service ports, drift. */
 #include "lb/agent/agent.h"
 #include "lb/base/cleanup.h"
-#include "lb/model/plan_json.h"
+#include "lb/model/names.h"
 
 static void add_conflict(const struct fl_conflict *conflict, void *arg)
 {
@@ -22,7 +22,7 @@ static void add_refused(const struct fl_service_port_info *port, void *arg)
 	_cleanup_free_ char *subject = NULL;
 
 	if (asprintf(&subject, "%s/%s port \"%s\" (%s)", port->ns, port->name, port->port_name,
-		     fl_plan_family_name(port->family)) < 0)
+		     fl_family_name(port->family)) < 0)
 		subject = NULL;
 	if (subject)
 		fl_health_set(arg, FL_CONDITION_REFUSED, subject, FL_HEALTH_ERROR,

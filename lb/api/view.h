@@ -15,6 +15,8 @@
 #include "lb/base/err.h"
 #include "lb/base/ip.h"
 #include "lb/dp/maps.h"
+#include "lb/model/addr.h"
+#include "lb/model/names.h"
 
 struct fl_service_port_info;
 
@@ -98,10 +100,5 @@ struct fl_service_filter {
 bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_service *service,
 			     const struct fl_service_filter *filter);
 
-const char *fl_proto_name(uint8_t proto);		  /* "TCP", "UDP", "SCTP", "?" */
-const char *fl_family_name(enum fl_family family);	  /* "IPv4", "IPv6" */
-const char *fl_frontend_type_name(uint8_t type);	  /* "ClusterIP", ... */
-const char *fl_verdict_name(uint8_t verdict);		  /* "forward", "drop", "reject", "none" */
 const char *fl_flow_state_name(enum fl_flow_state state); /* "new", "replied", ... */
-struct fl_ip fl_ip_from_addr(const struct fl_addr *addr);
 enum fl_family fl_frontend_family(const struct fl_frontend_key *key);

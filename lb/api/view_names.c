@@ -4,30 +4,11 @@
 #include "lb/api/view.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lb/sync/sync.h"
-
-static const char *const frontend_types[] = {
-	[FL_FRONTEND_NONE] = "none",
-	[FL_FRONTEND_CLUSTER_IP] = "ClusterIP",
-	[FL_FRONTEND_EXTERNAL_IP] = "ExternalIP",
-	[FL_FRONTEND_LOAD_BALANCER] = "LoadBalancer",
-	[FL_FRONTEND_NODE_PORT] = "NodePort",
-	[FL_FRONTEND_VIP] = "VIP",
-};
-_Static_assert(sizeof(frontend_types) / sizeof(frontend_types[0]) == FL_FRONTEND_TYPES,
-	       "a name per type");
-
-static const char *const verdicts[] = {
-	[FL_VERDICT_NONE] = "none",
-	[FL_VERDICT_FORWARD] = "forward",
-	[FL_VERDICT_DROP] = "drop",
-	[FL_VERDICT_REJECT] = "reject",
-};
 
 static const char *const flow_states[] = {
 	[FL_FLOW_FREE] = "free",
@@ -39,46 +20,9 @@ static const char *const flow_states[] = {
 };
 _Static_assert(sizeof(flow_states) / sizeof(flow_states[0]) == FL_FLOW_STATES, "a name per state");
 
-const char *fl_proto_name(uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return "TCP";
-	case IPPROTO_UDP:
-		return "UDP";
-	case IPPROTO_SCTP:
-		return "SCTP";
-	default:
-		return "?";
-	}
-}
-
-const char *fl_family_name(enum fl_family family)
-{
-	return family == FL_IPV4 ? "IPv4" : "IPv6";
-}
-
-const char *fl_frontend_type_name(uint8_t type)
-{
-	return type < FL_FRONTEND_TYPES ? frontend_types[type] : "?";
-}
-
-const char *fl_verdict_name(uint8_t verdict)
-{
-	return verdict < sizeof(verdicts) / sizeof(verdicts[0]) ? verdicts[verdict] : "?";
-}
-
 const char *fl_flow_state_name(enum fl_flow_state state)
 {
 	return state < FL_FLOW_STATES ? flow_states[state] : "?";
-}
-
-struct fl_ip fl_ip_from_addr(const struct fl_addr *addr)
-{
-	struct fl_ip ip;
-
-	memcpy(ip.b, addr->w, sizeof(ip.b));
-	return ip;
 }
 
 enum fl_family fl_frontend_family(const struct fl_frontend_key *key)

@@ -42,18 +42,46 @@ static int parse_ipv4(const char *text, uint8_t ret_octets[4])
 
 int fl_ip_parse(const char *text, struct fl_ip *ret_ip)
 {
+	uint8_t octets[4];
 	struct fl_ip ip;
 
 	if (strchr(text, ':')) {
 		if (inet_pton(AF_INET6, text, ip.b) != 1)
 			return -EINVAL;
 	} else {
-		memcpy(ip.b, mapped, sizeof(mapped));
-		if (parse_ipv4(text, ip.b + 12))
+		if (parse_ipv4(text, octets))
 			return -EINVAL;
+		ip = fl_ip_from_ipv4(octets);
 	}
 	*ret_ip = ip;
 	return 0;
+}
+
+struct fl_ip fl_ip_from_ipv4(const void *octets)
+{
+	struct fl_ip ip;
+
+	memcpy(ip.b, mapped, sizeof(mapped));
+	memcpy(ip.b + sizeof(mapped), octets, sizeof(ip.b) - sizeof(mapped));
+	return ip;
+}
+
+int fl_ip_from_bytes(const void *bytes, size_t len, struct fl_ip *ret_ip)
+{
+	if (len == sizeof(ret_ip->b))
+		memcpy(ret_ip->b, bytes, len);
+	else if (len == 4)
+		*ret_ip = fl_ip_from_ipv4(bytes);
+	else
+		return -EINVAL;
+	return 0;
+}
+
+struct fl_ip fl_ip_unspecified(enum fl_family family)
+{
+	static const uint8_t zeroes[4];
+
+	return family == FL_IPV4 ? fl_ip_from_ipv4(zeroes) : (struct fl_ip){{0}};
 }
 
 enum fl_family fl_ip_family(const struct fl_ip *ip)

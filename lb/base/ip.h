@@ -30,6 +30,13 @@ struct fl_prefix {
 
 /* Parse text. IPv4 octets may have leading zeros, read as decimal (rule 1.20). 0 or -EINVAL. */
 int fl_ip_parse(const char *text, struct fl_ip *ret_ip);
+/* From the 4 octets of an IPv4 address, in network byte order. */
+struct fl_ip fl_ip_from_ipv4(const void *octets);
+/* From 4 or 16 bytes in network byte order, as netlink has them. 0 or -EINVAL for another length.
+ */
+int fl_ip_from_bytes(const void *bytes, size_t len, struct fl_ip *ret_ip);
+/* 0.0.0.0 or :: */
+struct fl_ip fl_ip_unspecified(enum fl_family family);
 enum fl_family fl_ip_family(const struct fl_ip *ip);
 int fl_ip_cmp(const struct fl_ip *a, const struct fl_ip *b); /* <0, 0, >0: byte order */
 bool fl_ip_equal(const struct fl_ip *a, const struct fl_ip *b);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/utf8.h"
 
@@ -20,7 +21,7 @@ struct level {
 
 struct fl_json {
 	char *text;
-	size_t len, size; /* size counts the final NUL */
+	size_t len, room; /* room counts the final NUL */
 	struct level open[FL_JSON_MAX_DEPTH];
 	unsigned int depth;
 	bool pretty, after_key, failed;
@@ -55,23 +56,9 @@ void fl_json_clear(struct fl_json *json)
 
 static bool reserve(struct fl_json *json, size_t more)
 {
-	size_t size = json->size ? json->size : 256;
-	char *text;
-
-	if (json->failed)
-		return false;
-	if (json->len + more + 1 <= json->size)
-		return true;
-	while (size < json->len + more + 1)
-		size *= 2;
-	text = realloc(json->text, size);
-	if (!text) {
+	if (!json->failed && FL_ARRAY_ROOM(json->text, json->room, json->len + more + 1))
 		json->failed = true;
-		return false;
-	}
-	json->text = text;
-	json->size = size;
-	return true;
+	return !json->failed;
 }
 
 static void put(struct fl_json *json, const char *bytes, size_t len)

@@ -34,19 +34,9 @@ int fl_log_level_parse(const char *text, enum fl_log_level *ret_level)
 	return -EINVAL;
 }
 
-const char *fl_log_level_name(enum fl_log_level level)
-{
-	return names[level];
-}
-
 void fl_log_level_set(enum fl_log_level level)
 {
 	log_level = level;
-}
-
-enum fl_log_level fl_log_level_get(void)
-{
-	return log_level;
 }
 
 /* C1 controls (U+0080 to U+009F) drive terminals just as the C0 ones do. */
@@ -152,22 +142,4 @@ void fl_log(enum fl_log_level level, const char *fmt, ...)
 	if (is_writable() && write(STDERR_FILENO, line, len) < 0)
 		errno = 0;
 	errno = saved;
-}
-
-bool fl_log_limit_take(struct fl_log_limit *limit, uint64_t now_ms, uint32_t burst,
-		       uint32_t window_ms, uint32_t *ret_suppressed)
-{
-	if (now_ms - limit->window_start_ms >= window_ms) {
-		limit->window_start_ms = now_ms;
-		limit->taken = 0;
-	}
-	if (limit->taken >= burst) {
-		limit->suppressed++;
-		return false;
-	}
-	limit->taken++;
-	if (ret_suppressed)
-		*ret_suppressed = limit->suppressed;
-	limit->suppressed = 0;
-	return true;
 }

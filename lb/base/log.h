@@ -23,10 +23,8 @@ enum fl_log_level {
 
 /* "error", "warn", "info", "debug". 0 or -EINVAL. */
 int fl_log_level_parse(const char *text, enum fl_log_level *ret_level);
-const char *fl_log_level_name(enum fl_log_level level);
 /* Messages up to and including this level are written. FL_LOG_INFO until it is set. */
 void fl_log_level_set(enum fl_log_level level);
-enum fl_log_level fl_log_level_get(void);
 
 /* Write one line with the time (UTC) and the level. errno is left as it was. */
 void fl_log(enum fl_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -49,15 +47,3 @@ size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespe
 void fl_log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 size_t fl_log_plain_format(char buf[static FL_LOG_LINE_MAX], const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
-
-/* At most `burst` messages per `window_ms`. Zero-initialise; one for each message that may repeat.
- */
-struct fl_log_limit {
-	uint64_t window_start_ms;
-	uint32_t taken, suppressed;
-};
-
-/* Whether to write now; if so *ret_suppressed (may be NULL) is how many were not since the last
- * one. */
-bool fl_log_limit_take(struct fl_log_limit *limit, uint64_t now_ms, uint32_t burst,
-		       uint32_t window_ms, uint32_t *ret_suppressed);

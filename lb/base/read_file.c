@@ -6,21 +6,22 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
-/* Read on until the end: the file may have grown since its size was asked for. */
-static int read_all(int fd, size_t max, size_t size, char **ret_text, size_t *ret_len,
+/* Begin with `room` bytes, but read to the end: the file may have grown since its size was asked
+ * for. */
+static int read_all(int fd, size_t max, size_t room, char **ret_text, size_t *ret_len,
 		    struct fl_err *err)
 {
-	_cleanup_free_ char *text = malloc(size + 1);
+	_cleanup_free_ char *text = malloc(room);
 	size_t len = 0;
 
+	if (!text)
+		return fl_err_set(err, -ENOMEM, "out of memory");
 	for (;;) {
-		ssize_t n;
+		ssize_t n = read(fd, text + len, room - len - 1);
 
-		if (!text)
-			return fl_err_set(err, -ENOMEM, "out of memory");
-		n = read(fd, text + len, size - len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -30,14 +31,8 @@ static int read_all(int fd, size_t max, size_t size, char **ret_text, size_t *re
 		len += (size_t)n;
 		if (len > max)
 			return fl_err_set(err, -E2BIG, "larger than the limit of %zu bytes", max);
-		if (len == size) {
-			char *more = realloc(text, size * 2 + 1);
-
-			if (!more)
-				return fl_err_set(err, -ENOMEM, "out of memory");
-			text = more;
-			size *= 2;
-		}
+		if (len + 1 == room && FL_ARRAY_ROOM(text, room, room + 1))
+			return fl_err_set(err, -ENOMEM, "out of memory");
 	}
 	text[len] = '\0';
 	*ret_text = TAKE_PTR(text);
@@ -60,6 +55,6 @@ int fl_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len,
 		return fl_err_set(err, -E2BIG, "larger than the limit of %zu bytes", max);
 	if (ret_stat)
 		*ret_stat = st;
-	/* one byte more than the size, so that the end is seen without growing */
-	return read_all(fd, max, (size_t)st.st_size + 1, ret_text, ret_len, err);
+	/* room for the NUL, and for one byte more so that the end is seen without growing */
+	return read_all(fd, max, (size_t)st.st_size + 2, ret_text, ret_len, err);
 }

@@ -5,16 +5,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lb/base/array.h"
+
 int fl_strings_add(struct fl_strings *strings, char *text)
 {
-	char **items = text ? reallocarray(strings->items, strings->n + 1, sizeof(*items)) : NULL;
-
-	if (!items) {
+	if (!text || FL_ARRAY_ROOM(strings->items, strings->room, strings->n + 1)) {
 		free(text);
 		return -ENOMEM;
 	}
-	strings->items = items;
-	items[strings->n++] = text;
+	strings->items[strings->n++] = text;
 	return 0;
 }
 

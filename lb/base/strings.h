@@ -6,7 +6,7 @@
 
 struct fl_strings {
 	char **items; /* owned */
-	size_t n;
+	size_t n, room;
 };
 
 /* Takes `text`, in any case; NULL, from whatever made it, is no memory. 0 or -ENOMEM. */

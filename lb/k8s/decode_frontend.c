@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lb/k8s/field.h"
+#include "lb/model/names.h"
 
 #define MAX_ADDRESSES 1024
 #define MAX_RANGES 4096
@@ -50,16 +51,15 @@ int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec,
 	FL_VALUE_EACH(item, families)
 	{
 		size_t mark = fl_field_enter_item(d, "ipFamilies", i++);
-		enum fl_family family;
 		const char *text, *name;
+		int family;
 
 		rc = fl_field_item_string(d, item, &name);
 		if (rc)
 			return rc;
-		if (strcmp(name, "IPv4") && strcmp(name, "IPv6"))
+		if (!fl_word_value(fl_family_words, name, &family))
 			return fl_field_error(d, item, NULL, "\"%.60s\" is none of IPv4, IPv6",
 					      name);
-		family = strcmp(name, "IPv4") ? FL_IPV6 : FL_IPV4;
 		fl_field_leave(d, mark);
 		if (!ip_item && i > 1)
 			break;
@@ -70,7 +70,7 @@ int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec,
 		rc = ip_item ? fl_field_item_string(d, ip_item, &text) : 0;
 		if (!rc)
 			rc = parse_cluster_ip(d, value, NULL, text, &ip);
-		if (!rc && fl_ip_family(&ip) != family)
+		if (!rc && (int)fl_ip_family(&ip) != family)
 			rc = fl_field_error(d, value, NULL, "%.60s is not of family %s", text,
 					    name);
 		if (rc)

@@ -7,6 +7,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/k8s/field.h"
+#include "lb/model/names.h"
 
 #define PROXY_NAME_LABEL "service.kubernetes.io/service-proxy-name"
 #define AFFINITY_TIMEOUT_S 10800
@@ -134,10 +135,10 @@ static int read_ports(struct fl_decoding *d, const struct fl_value *spec, struct
 
 static int read_affinity(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s)
 {
-	static const struct fl_word words[] = {{"None", false}, {"ClientIP", true}, {NULL, 0}};
 	const struct fl_value *config, *client_ip;
 	int64_t timeout_s;
-	int affinity, rc = fl_field_word(d, spec, "sessionAffinity", words, false, &affinity);
+	int affinity,
+		rc = fl_field_word(d, spec, "sessionAffinity", fl_affinity_words, false, &affinity);
 	size_t mark;
 
 	s->affinity_timeout_s = AFFINITY_TIMEOUT_S;
@@ -163,14 +164,7 @@ static int read_affinity(struct fl_decoding *d, const struct fl_value *spec, str
 
 static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct fl_service *s)
 {
-	static const struct fl_word types[] = {
-		{"ClusterIP", FL_SERVICE_CLUSTER_IP},
-		{"NodePort", FL_SERVICE_NODE_PORT},
-		{"LoadBalancer", FL_SERVICE_LOAD_BALANCER},
-		{"ExternalName", FL_SERVICE_EXTERNAL_NAME},
-		{NULL, 0},
-	};
-	static const struct fl_word policies[] = {{"Cluster", false}, {"Local", true}, {NULL, 0}};
+	const struct fl_word *const policies = fl_traffic_policy_words;
 	const struct fl_value *spec;
 	const char *cluster_ip;
 	int64_t health_port;
@@ -181,7 +175,7 @@ static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct 
 	if (rc)
 		return rc;
 	fl_field_enter(d, "spec");
-	rc = fl_field_word(d, spec, "type", types, FL_SERVICE_CLUSTER_IP, &type);
+	rc = fl_field_word(d, spec, "type", fl_service_type_words, FL_SERVICE_CLUSTER_IP, &type);
 	if (!rc)
 		rc = fl_field_string(d, spec, "clusterIP", &cluster_ip);
 	if (!rc)

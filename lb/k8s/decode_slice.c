@@ -6,6 +6,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/k8s/field.h"
+#include "lb/model/names.h"
 
 #define SERVICE_LABEL "kubernetes.io/service-name"
 #define HEADLESS_LABEL "service.kubernetes.io/headless"
@@ -15,11 +16,10 @@
 #define MAX_PORTS 200
 #define MAX_HINTS 16
 
-enum address_type {
-	TYPE_NONE,
-	TYPE_IPV4,
-	TYPE_IPV6,
-	TYPE_FQDN,
+/* What addressType may be besides an enum fl_family. */
+enum {
+	TYPE_NONE = -1,
+	TYPE_FQDN = FL_FAMILIES,
 };
 
 /* hints.forZones or hints.forNodes: a list of {name}. */
@@ -91,7 +91,7 @@ static int read_address(struct fl_decoding *d, const struct fl_value *item, enum
 		return fl_field_error(d, first, NULL, "\"%.60s\" is no IP address", text);
 	if (fl_ip_family(&endpoint->ip) != family)
 		return fl_field_error(d, first, NULL, "%.60s does not fit addressType %s", text,
-				      family == FL_IPV4 ? "IPv4" : "IPv6");
+				      fl_family_name(family));
 	why = fl_field_forbidden(&endpoint->ip);
 	if (why)
 		rc = fl_field_warn(d, first, NULL, "%.60s is %s and never a backend, refused", text,
@@ -237,12 +237,7 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 
 int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct fl_slice **ret_slice)
 {
-	static const struct fl_word types[] = {
-		{"IPv4", TYPE_IPV4},
-		{"IPv6", TYPE_IPV6},
-		{"FQDN", TYPE_FQDN},
-		{NULL, 0},
-	};
+	static const struct fl_word types[] = {FL_FAMILY_WORDS, {"FQDN", TYPE_FQDN}, {NULL, 0}};
 	_cleanup_(fl_slice_free) struct fl_slice *s = calloc(1, sizeof(*s));
 	bool headless = false;
 	int type, rc;
@@ -260,7 +255,7 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 		return rc;
 	if (type == TYPE_FQDN) /* rule 4.2 */
 		return fl_field_note(d, root, "slice of addressType FQDN, skipped");
-	s->family = type == TYPE_IPV4 ? FL_IPV4 : FL_IPV6;
+	s->family = (enum fl_family)type;
 	rc = read_metadata(d, root, s, &headless);
 	if (rc || headless)
 		return rc;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/model/names.h"
 
 static int report(struct fl_decoding *d, enum fl_problem_level level, unsigned int line,
 		  const char *reason)
@@ -225,15 +226,11 @@ int fl_field_word(struct fl_decoding *d, const struct fl_value *map, const char 
 		*ret_value = absent;
 		return 0;
 	}
-	for (const struct fl_word *w = words; w->word; w++) {
-		if (!strcmp(w->word, text)) {
-			*ret_value = w->value;
-			return 0;
-		}
-		if (len < sizeof(all))
-			len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s",
-						len ? ", " : "", w->word);
-	}
+	if (fl_word_value(words, text, ret_value))
+		return 0;
+	for (const struct fl_word *w = words; w->word && len < sizeof(all); w++)
+		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "",
+					w->word);
 	return fl_field_error(d, fl_value_get(map, key), key, "\"%.60s\" is none of %s", text, all);
 }
 
@@ -300,13 +297,7 @@ int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const 
 
 int fl_field_proto(struct fl_decoding *d, const struct fl_value *map, uint8_t *ret_proto)
 {
-	static const struct fl_word words[] = {
-		{"TCP", IPPROTO_TCP},
-		{"UDP", IPPROTO_UDP},
-		{"SCTP", IPPROTO_SCTP},
-		{NULL, 0},
-	};
-	int proto, rc = fl_field_word(d, map, "protocol", words, IPPROTO_TCP, &proto);
+	int proto, rc = fl_field_word(d, map, "protocol", fl_proto_words, IPPROTO_TCP, &proto);
 
 	if (!rc)
 		*ret_proto = (uint8_t)proto;

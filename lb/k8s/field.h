@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "lb/base/words.h"
 #include "lb/k8s/decode.h"
 
 #define FL_FIELD_MAX_WARNINGS 10 /* of one object; the rest is counted */
@@ -23,12 +24,6 @@ struct fl_decoding {
 	unsigned int n_warnings;
 	char path[160]; /* of the value at hand: "spec.ports[2]" */
 	size_t path_len;
-};
-
-/* A word of the API and what it stands for; ended by a NULL word. */
-struct fl_word {
-	const char *word;
-	int value;
 };
 
 /* Report and return -EINVAL (or the sink's or -ENOMEM's code). `value` may be NULL. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Frontends that several service ports claim. */
 #include "lb/model/conflict.h"
 
@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
-#include "lb/model/plan_json.h"
+#include "lb/model/names.h"
 #include "lb/model/plan_store.h"
 
 int fl_claimant_cmp(const struct fl_claimant *a, const struct fl_claimant *b)
@@ -41,9 +42,9 @@ const char *fl_conflict_frontend(const struct fl_conflict *conflict,
 	char text[FL_IP_PORT_STRLEN];
 
 	/* both families have a frontend that reads "*:PORT" */
-	snprintf(buf, FL_FRONTEND_STRLEN, "%s %s%s%s%s", fl_plan_proto_name(conflict->proto),
+	snprintf(buf, FL_FRONTEND_STRLEN, "%s %s%s%s%s", fl_proto_name(conflict->proto),
 		 fl_frontend_format(&frontend->ip, frontend->port, text), node_port ? " (" : "",
-		 node_port ? fl_plan_family_name(fl_ip_family(&frontend->ip)) : "",
+		 node_port ? fl_family_name(fl_ip_family(&frontend->ip)) : "",
 		 node_port ? ")" : "");
 	return buf;
 }
@@ -72,7 +73,7 @@ struct claims {
 	const struct fl_store *store;
 	const struct fl_plan_options *options;
 	struct claim *v;
-	size_t n, cap;
+	size_t n, room;
 };
 
 static void claims_fini(struct claims *claims)
@@ -82,15 +83,8 @@ static void claims_fini(struct claims *claims)
 
 static int add_claim(struct claims *claims, const struct claim *claim)
 {
-	if (claims->n == claims->cap) {
-		size_t cap = claims->cap ? 2 * claims->cap : 64;
-		struct claim *v = reallocarray(claims->v, cap, sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		claims->v = v;
-		claims->cap = cap;
-	}
+	if (FL_ARRAY_ROOM(claims->v, claims->room, claims->n + 1))
+		return -ENOMEM;
 	claims->v[claims->n++] = *claim;
 	return 0;
 }

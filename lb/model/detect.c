@@ -29,11 +29,6 @@ int fl_detect_mode_parse(const char *text, enum fl_detect_mode *ret_mode)
 	return -EINVAL;
 }
 
-const char *fl_detect_mode_name(enum fl_detect_mode mode)
-{
-	return mode_names[mode];
-}
-
 static void take_first_cidrs(struct fl_detect *detect, const struct fl_prefix *cidrs, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -77,23 +72,6 @@ int fl_detect_init(const struct fl_detect_input *input, struct fl_detect *ret_de
 	}
 	*ret_detect = detect;
 	return 0;
-}
-
-bool fl_detect_is_pod(const struct fl_detect *detect, const struct fl_ip *ip, const char *interface)
-{
-	enum fl_family family = fl_ip_family(ip);
-
-	if (!detect->on[family])
-		return false;
-	switch (detect->mode) {
-	case FL_DETECT_BRIDGE_INTERFACE:
-		return interface && !strcmp(interface, detect->interface);
-	case FL_DETECT_INTERFACE_NAME_PREFIX:
-		return interface &&
-		       !strncmp(interface, detect->interface, strlen(detect->interface));
-	default:
-		return fl_prefix_contains(&detect->cidr[family], ip);
-	}
 }
 
 /* ClusterIP: the internal policy holds for every client (rule 5.4.1). */

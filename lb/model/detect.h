@@ -37,7 +37,6 @@ struct fl_detect {
 
 /* The word of KubeProxyConfiguration.detectLocalMode; "" is ClusterCIDR. 0 or -EINVAL. */
 int fl_detect_mode_parse(const char *text, enum fl_detect_mode *ret_mode);
-const char *fl_detect_mode_name(enum fl_detect_mode mode);
 
 /*
  * Settings of the detector. Only the first CIDR of each family is used; a family without one has no
@@ -45,10 +44,6 @@ const char *fl_detect_mode_name(enum fl_detect_mode mode);
  */
 int fl_detect_init(const struct fl_detect_input *input, struct fl_detect *ret_detect,
 		   struct fl_err *err);
-
-/* Whether a packet from `ip` that arrived on `interface` (NULL unknown) comes from a pod. */
-bool fl_detect_is_pod(const struct fl_detect *detect, const struct fl_ip *ip,
-		      const char *interface);
 
 enum fl_plan_list {
 	FL_PLAN_LIST_CLUSTER,

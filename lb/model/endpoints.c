@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
 /* ---- gathering ------------------------------------------------------------- */
@@ -48,27 +49,11 @@ static void put_text(const struct fl_ip *ip, uint16_t port, char buf[static FL_I
 	*put_decimal(to, port) = '\0';
 }
 
-static int reserve(struct fl_candidates *candidates, size_t more)
-{
-	size_t want = candidates->n + more, cap = candidates->cap ? candidates->cap : 16;
-	struct fl_candidate *v;
-
-	if (want <= candidates->cap)
-		return 0;
-	while (cap < want)
-		cap *= 2;
-	v = realloc(candidates->v, cap * sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	candidates->v = v;
-	candidates->cap = cap;
-	return 0;
-}
-
 static int add_slice(struct fl_candidates *candidates, const struct fl_slice *slice, uint16_t port,
 		     const char *node_name)
 {
-	if (reserve(candidates, slice->n_endpoints))
+	if (slice->n_endpoints &&
+	    FL_ARRAY_ROOM(candidates->v, candidates->room, candidates->n + slice->n_endpoints))
 		return -ENOMEM;
 	for (size_t i = 0; i < slice->n_endpoints; i++) {
 		const struct fl_endpoint *endpoint = &slice->endpoints[i];

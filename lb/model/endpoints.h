@@ -20,7 +20,7 @@ struct fl_candidate {
  * owner. */
 struct fl_candidates {
 	struct fl_candidate *v; /* sorted by text, no duplicates */
-	size_t n, cap;
+	size_t n, room;
 };
 
 /* Replace what `candidates` holds by the endpoints of (family, port name, protocol). 0 or -ENOMEM.

@@ -138,15 +138,6 @@ bool fl_frontend_address_ok(const struct fl_ip *ip)
 	return !fl_ip_is_unspecified(ip) && !fl_ip_is_loopback(ip) && !fl_ip_is_multicast(ip);
 }
 
-static struct fl_ip any_address(enum fl_family family)
-{
-	struct fl_ip ip = {{0}};
-
-	if (family == FL_IPV4)
-		ip.b[10] = ip.b[11] = 0xff;
-	return ip;
-}
-
 /* All that the Service names for this port at its own number: room for 1 + externalIPs + ingress.
  */
 static size_t service_port_frontends(const struct fl_service *service,
@@ -179,8 +170,8 @@ int fl_frontends_plan(const struct fl_service *service, const struct fl_port_cla
 		      const struct fl_plan_options *options, struct fl_plan_port *port)
 {
 	const size_t room = 2 + service->n_external_ips + service->n_ingress;
-	const struct fl_plan_frontend node_port = {FL_PLAN_NODE_PORT, any_address(port->family),
-						   claim->port->node_port};
+	const struct fl_plan_frontend node_port = {
+		FL_PLAN_NODE_PORT, fl_ip_unspecified(port->family), claim->port->node_port};
 	size_t n = 0, n_lost = 0;
 
 	port->frontends = malloc(room * sizeof(*port->frontends));

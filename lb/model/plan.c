@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/model/endpoints.h"
 #include "lb/model/frontends.h"
@@ -16,7 +17,7 @@
 /* Local ready addresses of the Service so far, for rule 6.1.6. */
 struct addresses {
 	struct fl_ip *v;
-	size_t n, cap;
+	size_t n, room;
 };
 
 struct work {
@@ -60,15 +61,8 @@ static int collect_local_ready(const struct fl_candidates *candidates, struct ad
 
 		if (!candidate->on_node || !candidate->endpoint->ready)
 			continue;
-		if (addresses->n == addresses->cap) {
-			size_t cap = addresses->cap ? 2 * addresses->cap : 8;
-			struct fl_ip *v = realloc(addresses->v, cap * sizeof(*v));
-
-			if (!v)
-				return -ENOMEM;
-			addresses->v = v;
-			addresses->cap = cap;
-		}
+		if (FL_ARRAY_ROOM(addresses->v, addresses->room, addresses->n + 1))
+			return -ENOMEM;
 		addresses->v[addresses->n++] = candidate->endpoint->ip;
 	}
 	return 0;

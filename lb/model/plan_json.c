@@ -4,44 +4,16 @@
 #include "lb/model/plan_json.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/model/names.h"
 #include "lb/model/plan_store.h"
 
-const char *fl_plan_frontend_type_name(enum fl_plan_frontend_type type)
+/* null: there is no such frontend */
+static const char *verdict_name(enum fl_plan_verdict verdict)
 {
-	static const char *const names[] = {
-		[FL_PLAN_CLUSTER_IP] = "ClusterIP",
-		[FL_PLAN_EXTERNAL_IP] = "ExternalIP",
-		[FL_PLAN_LOAD_BALANCER] = "LoadBalancer",
-		[FL_PLAN_NODE_PORT] = "NodePort",
-	};
-
-	return names[type];
-}
-
-const char *fl_plan_verdict_name(enum fl_plan_verdict verdict)
-{
-	static const char *const names[] = {
-		[FL_PLAN_NONE] = NULL,
-		[FL_PLAN_FORWARD] = "forward",
-		[FL_PLAN_DROP] = "drop",
-		[FL_PLAN_REJECT] = "reject",
-	};
-
-	return names[verdict];
-}
-
-const char *fl_plan_proto_name(uint8_t proto)
-{
-	return proto == IPPROTO_UDP ? "UDP" : proto == IPPROTO_SCTP ? "SCTP" : "TCP";
-}
-
-const char *fl_plan_family_name(enum fl_family family)
-{
-	return family == FL_IPV4 ? "IPv4" : "IPv6";
+	return verdict == FL_PLAN_NONE ? NULL : fl_verdict_name((uint8_t)verdict);
 }
 
 static void write_frontends(struct fl_json *json, const struct fl_plan_port *port)
@@ -55,7 +27,7 @@ static void write_frontends(struct fl_json *json, const struct fl_plan_port *por
 		bool any = frontend->type == FL_PLAN_NODE_PORT;
 
 		fl_json_object_begin(json);
-		fl_json_member_string(json, "type", fl_plan_frontend_type_name(frontend->type));
+		fl_json_member_string(json, "type", fl_frontend_type_name((uint8_t)frontend->type));
 		fl_json_member_string(json, "ip", any ? "*" : fl_ip_format(&frontend->ip, text));
 		fl_json_member_uint(json, "port", frontend->port);
 		fl_json_object_end(json);
@@ -67,7 +39,7 @@ static void write_affinity(struct fl_json *json, const struct fl_plan_port *port
 {
 	fl_json_key(json, "sessionAffinity");
 	fl_json_object_begin(json);
-	fl_json_member_string(json, "type", port->affinity ? "ClientIP" : "None");
+	fl_json_member_string(json, "type", fl_affinity_name(port->affinity));
 	fl_json_member_uint(json, "timeoutSeconds", port->affinity_timeout_s);
 	fl_json_object_end(json);
 }
@@ -109,29 +81,25 @@ static void write_verdicts(struct fl_json *json, const struct fl_plan_port *port
 {
 	fl_json_key(json, "verdicts");
 	fl_json_object_begin(json);
-	fl_json_member_string(json, "clusterIP", fl_plan_verdict_name(port->cluster_ip));
-	fl_json_member_string(json, "external", fl_plan_verdict_name(port->external));
-	fl_json_member_string(json, "internalToExternal",
-			      fl_plan_verdict_name(port->internal_to_external));
+	fl_json_member_string(json, "clusterIP", verdict_name(port->cluster_ip));
+	fl_json_member_string(json, "external", verdict_name(port->external));
+	fl_json_member_string(json, "internalToExternal", verdict_name(port->internal_to_external));
 	fl_json_object_end(json);
 }
 
-static const char *policy_name(bool local)
-{
-	return local ? "Local" : "Cluster";
-}
-
-void fl_plan_port_json(struct fl_json *json, const struct fl_plan_port *port)
+static void write_port(struct fl_json *json, const struct fl_plan_port *port)
 {
 	fl_json_object_begin(json);
 	fl_json_member_string(json, "namespace", port->ns);
 	fl_json_member_string(json, "name", port->name);
 	fl_json_member_string(json, "port", port->port_name);
-	fl_json_member_string(json, "protocol", fl_plan_proto_name(port->proto));
-	fl_json_member_string(json, "family", fl_plan_family_name(port->family));
+	fl_json_member_string(json, "protocol", fl_proto_name(port->proto));
+	fl_json_member_string(json, "family", fl_family_name(port->family));
 	write_frontends(json, port);
-	fl_json_member_string(json, "internalTrafficPolicy", policy_name(port->internal_local));
-	fl_json_member_string(json, "externalTrafficPolicy", policy_name(port->external_local));
+	fl_json_member_string(json, "internalTrafficPolicy",
+			      fl_traffic_policy_name(port->internal_local));
+	fl_json_member_string(json, "externalTrafficPolicy",
+			      fl_traffic_policy_name(port->external_local));
 	write_affinity(json, port);
 	write_ranges(json, port);
 	fl_json_member_bool(json, "usesClusterEndpoints", port->uses_cluster);
@@ -156,7 +124,7 @@ static int write_service(const struct fl_service *service, void *arg)
 	int rc = fl_plan_stored(walk->store, service->ns, service->name, walk->options, &plan);
 
 	for (size_t i = 0; i < plan.n_ports; i++)
-		fl_plan_port_json(walk->json, &plan.ports[i]);
+		write_port(walk->json, &plan.ports[i]);
 	return rc;
 }
 

@@ -14,6 +14,7 @@
 #include <utlist.h>
 #include <xxhash.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
 static unsigned int name_hash(const struct fl_store_name *name)
@@ -110,15 +111,8 @@ struct fl_store_record *fl_store_record_take(struct fl_store_index *index)
 
 static int record_add_slice(struct fl_store_record *record, struct fl_slice *slice)
 {
-	if (record->n_slices == record->cap_slices) {
-		size_t cap = record->cap_slices ? 2 * record->cap_slices : 1;
-		struct fl_slice **slices = realloc(record->slices, cap * sizeof(*slices));
-
-		if (!slices)
-			return -ENOMEM;
-		record->slices = slices;
-		record->cap_slices = cap;
-	}
+	if (FL_ARRAY_ROOM(record->slices, record->room_slices, record->n_slices + 1))
+		return -ENOMEM;
 	record->slices[record->n_slices++] = slice;
 	return 0;
 }

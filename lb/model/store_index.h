@@ -19,7 +19,7 @@ struct fl_store_record {
 	struct fl_store_name key;   /* points into `text` */
 	struct fl_service *service; /* or NULL */
 	struct fl_slice **slices;
-	size_t n_slices, cap_slices;
+	size_t n_slices, room_slices;
 	bool dirty; /* in the queue */
 	struct fl_store_record *prev, *next;
 	char text[];

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
 bool fl_manifest_wants(const char *name)
@@ -103,15 +104,8 @@ int fl_manifest_touch(struct fl_manifest *m, size_t root, const char *name)
 		m->files[at]->touched = true;
 		return 0;
 	}
-	if (m->n_files == m->n_files_room) {
-		size_t room = m->n_files_room ? m->n_files_room * 2 : 16;
-		struct fl_manifest_file **files = reallocarray(m->files, room, sizeof(*files));
-
-		if (!files)
-			return -ENOMEM;
-		m->files = files;
-		m->n_files_room = room;
-	}
+	if (FL_ARRAY_ROOM(m->files, m->n_files_room, m->n_files + 1))
+		return -ENOMEM;
 	file = file_new(&m->roots[root], root, name);
 	if (!file)
 		return -ENOMEM;

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
-#include "lb/source/manifest_files.h"
 #include "lb/base/read_file.h"
+#include "lb/source/manifest_files.h"
 
 /* What one reading of a file brought. */
 struct reading {
@@ -40,26 +41,11 @@ static void reading_fini(struct reading *r)
 	fl_problems_clear(&r->problems);
 }
 
-/* Make room for one more in a growing array. */
-static int make_room(void *array, size_t *room, size_t n, size_t size)
-{
-	void **p = array, *more;
-
-	if (n < *room)
-		return 0;
-	more = reallocarray(*p, *room ? *room * 2 : 16, size);
-	if (!more)
-		return -ENOMEM;
-	*p = more;
-	*room = *room ? *room * 2 : 16;
-	return 0;
-}
-
 static int on_object(struct fl_object *object, unsigned int line, void *arg)
 {
 	struct reading *r = arg;
 
-	if (make_room(&r->staged, &r->n_staged_room, r->n_staged, sizeof(*r->staged))) {
+	if (FL_ARRAY_ROOM(r->staged, r->n_staged_room, r->n_staged + 1)) {
 		fl_object_free(object);
 		return -ENOMEM;
 	}
@@ -77,7 +63,7 @@ static int keep(struct reading *r, enum fl_kind kind, const char *ns, const char
 {
 	struct fl_object_claim_key key = {.kind = kind};
 
-	if (make_room(&r->failed, &r->n_failed_room, r->n_failed, sizeof(*r->failed)))
+	if (FL_ARRAY_ROOM(r->failed, r->n_failed_room, r->n_failed + 1))
 		return -ENOMEM;
 	key.ns = strdup(ns);
 	key.name = strdup(name);
@@ -102,7 +88,7 @@ static int on_foreign(struct reading *r, const struct fl_problem *problem, bool 
 	for (size_t i = 0; i < r->file->n_foreign; i++)
 		if (r->file->foreign[i].id == foreign.id)
 			foreign.holds = r->file->foreign[i].holds;
-	if (make_room(&r->foreign, &r->n_foreign_room, r->n_foreign, sizeof(foreign)))
+	if (FL_ARRAY_ROOM(r->foreign, r->n_foreign_room, r->n_foreign + 1))
 		return -ENOMEM;
 	r->foreign[r->n_foreign++] = foreign;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
+
 char *fl_problem_text(const struct fl_problem *p, bool level)
 {
 	char line[16] = "", *text;
@@ -28,20 +30,15 @@ struct fl_stored_problem {
 
 int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem)
 {
-	struct fl_stored_problem *list = problems->list, *p;
+	struct fl_stored_problem *p;
 
 	if (problems->n == FL_PROBLEMS_MAX) {
 		problems->n_dropped++;
 		return 0;
 	}
-	/* grows at powers of two */
-	if (!(problems->n & (problems->n - 1))) {
-		list = reallocarray(list, problems->n ? problems->n * 2 : 1, sizeof(*list));
-		if (!list)
-			return -ENOMEM;
-		problems->list = list;
-	}
-	p = &list[problems->n];
+	if (FL_ARRAY_ROOM(problems->list, problems->room, problems->n + 1))
+		return -ENOMEM;
+	p = &problems->list[problems->n];
 	p->level = problem->level;
 	p->line = problem->line;
 	p->object = strdup(problem->object);

@@ -8,7 +8,7 @@
 
 struct fl_problems {
 	struct fl_stored_problem *list; /* owned */
-	size_t n, n_dropped;
+	size_t n, room, n_dropped;
 };
 
 /* Keep a copy. 0 or -ENOMEM. */

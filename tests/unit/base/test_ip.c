@@ -217,9 +217,27 @@ static void test_prefix_contains_its_family_only(void **state)
 	}
 }
 
+static void test_ip_from_bytes(void **state)
+{
+	static const uint8_t v4[] = {10, 1, 2, 3}, v6[16] = {0xfd, 0, [15] = 1};
+	char text[FL_IP_STRLEN];
+	struct fl_ip ip;
+
+	assert_int_equal(fl_ip_from_bytes(v4, 4, &ip), 0);
+	assert_string_equal(fl_ip_format(&ip, text), "10.1.2.3");
+	assert_int_equal(fl_ip_from_bytes(v6, 16, &ip), 0);
+	assert_string_equal(fl_ip_format(&ip, text), "fd00::1");
+	assert_int_equal(fl_ip_from_bytes(v6, 6, &ip), -EINVAL);
+	ip = fl_ip_unspecified(FL_IPV4);
+	assert_string_equal(fl_ip_format(&ip, text), "0.0.0.0");
+	ip = fl_ip_unspecified(FL_IPV6);
+	assert_string_equal(fl_ip_format(&ip, text), "::");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ip_from_bytes),
 		cmocka_unit_test(test_ip_parse_and_format),
 		cmocka_unit_test(test_ip_refuses_nonsense),
 		cmocka_unit_test(test_ip_port_format),

@@ -96,30 +96,12 @@ static void test_log_levels(void **state)
 	static const char *const names[] = {"error", "warn", "info", "debug"};
 	enum fl_log_level level = FL_LOG_DEBUG;
 
-	assert_int_equal(fl_log_level_get(), FL_LOG_INFO);
 	for (size_t i = 0; i < N(names); i++) {
 		assert_int_equal(fl_log_level_parse(names[i], &level), 0);
 		assert_int_equal(level, i);
-		assert_string_equal(fl_log_level_name(level), names[i]);
 	}
 	assert_int_equal(fl_log_level_parse("loud", &level), -EINVAL);
 	assert_int_equal(fl_log_level_parse("", &level), -EINVAL);
-}
-
-static void test_log_limit(void **state)
-{
-	struct fl_log_limit limit = {0};
-	uint32_t suppressed = 99;
-
-	assert_true(fl_log_limit_take(&limit, 5000, 2, 1000, &suppressed));
-	assert_int_equal(suppressed, 0);
-	assert_true(fl_log_limit_take(&limit, 5100, 2, 1000, NULL));
-	assert_false(fl_log_limit_take(&limit, 5200, 2, 1000, &suppressed));
-	assert_false(fl_log_limit_take(&limit, 5999, 2, 1000, &suppressed));
-	assert_true(fl_log_limit_take(&limit, 6000, 2, 1000, &suppressed));
-	assert_int_equal(suppressed, 2);
-	assert_true(fl_log_limit_take(&limit, 6001, 2, 1000, &suppressed));
-	assert_int_equal(suppressed, 0);
 }
 
 /* A log reader that hangs: the agent goes on without its words. Blocks for ever when it does not.
@@ -146,7 +128,6 @@ int main(void)
 		cmocka_unit_test(test_log_line_is_cut),
 		cmocka_unit_test(test_a_full_pipe_does_not_stop_us),
 		cmocka_unit_test(test_log_levels),
-		cmocka_unit_test(test_log_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,22 +171,26 @@ static void test_5_4_lists_and_verdicts_by_side(void **state)
 
 static void test_5_2_mode_names(void **state)
 {
+	static const char *const names[FL_DETECT_MODES] = {
+		"ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"};
 	enum fl_detect_mode mode = FL_DETECT_NODE_CIDR;
 
 	assert_int_equal(fl_detect_mode_parse("", &mode), 0);
 	assert_int_equal(mode, FL_DETECT_CLUSTER_CIDR);
 	for (int i = 0; i < FL_DETECT_MODES; i++) {
-		assert_int_equal(fl_detect_mode_parse(fl_detect_mode_name(i), &mode), 0);
+		assert_int_equal(fl_detect_mode_parse(names[i], &mode), 0);
 		assert_int_equal(mode, i);
 	}
 	assert_int_equal(fl_detect_mode_parse("clustercidr", &mode), -EINVAL);
 }
 
-static bool is_pod(const struct fl_detect *detect, const char *text, const char *interface)
+static void expect_cidr(const struct fl_detect *detect, enum fl_family family, const char *text)
 {
-	struct fl_ip value = ip(text);
+	char buf[FL_PREFIX_STRLEN];
 
-	return fl_detect_is_pod(detect, &value, interface);
+	assert_int_equal(detect->on[family], *text != '\0');
+	if (*text)
+		assert_string_equal(fl_prefix_format(&detect->cidr[family], buf), text);
 }
 
 static void test_5_2_first_cidr_of_each_family(void **state)
@@ -197,21 +201,18 @@ static void test_5_2_first_cidr_of_each_family(void **state)
 	struct fl_detect detect;
 
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_true(detect.on[FL_IPV4] && detect.on[FL_IPV6]);
-	assert_true(is_pod(&detect, "10.244.3.4", NULL));
-	assert_false(is_pod(&detect, "10.245.3.4", NULL));
-	assert_true(is_pod(&detect, "fd00:244::1", NULL));
-	assert_false(is_pod(&detect, "fd00:245::1", NULL));
+	expect_cidr(&detect, FL_IPV4, "10.244.0.0/16");
+	expect_cidr(&detect, FL_IPV6, "fd00:244::/48");
 
 	input.n_cluster_cidrs = 1;
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_false(detect.on[FL_IPV6]);
-	assert_false(is_pod(&detect, "fd00:244::1", NULL));
+	expect_cidr(&detect, FL_IPV4, "10.244.0.0/16");
+	expect_cidr(&detect, FL_IPV6, "");
 
 	input.n_cluster_cidrs = 0;
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_false(detect.on[FL_IPV4] || detect.on[FL_IPV6]);
-	assert_false(is_pod(&detect, "10.244.3.4", NULL));
+	expect_cidr(&detect, FL_IPV4, "");
+	expect_cidr(&detect, FL_IPV6, "");
 }
 
 static void test_5_2_node_cidr(void **state)
@@ -223,12 +224,11 @@ static void test_5_2_node_cidr(void **state)
 	struct fl_detect detect;
 
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_false(detect.on[FL_IPV4]);
+	expect_cidr(&detect, FL_IPV4, "");
 	input.node = &node;
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_true(is_pod(&detect, "10.244.7.1", NULL));
-	assert_false(is_pod(&detect, "10.244.8.1", NULL));
-	assert_false(detect.on[FL_IPV6]);
+	expect_cidr(&detect, FL_IPV4, "10.244.7.0/24");
+	expect_cidr(&detect, FL_IPV6, "");
 }
 
 static void test_5_2_interfaces(void **state)
@@ -238,13 +238,11 @@ static void test_5_2_interfaces(void **state)
 	struct fl_err err;
 
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_true(is_pod(&detect, "10.244.7.1", "cni0"));
-	assert_false(is_pod(&detect, "10.244.7.1", "cni01"));
-	assert_false(is_pod(&detect, "10.244.7.1", NULL));
+	assert_true(detect.on[FL_IPV4] && detect.on[FL_IPV6]);
+	assert_string_equal(detect.interface, "cni0");
 	input.mode = FL_DETECT_INTERFACE_NAME_PREFIX;
 	assert_int_equal(fl_detect_init(&input, &detect, NULL), 0);
-	assert_true(is_pod(&detect, "fd00::1", "cni01"));
-	assert_false(is_pod(&detect, "fd00::1", "eth0"));
+	assert_string_equal(detect.interface, "cni0");
 
 	input.interface = NULL;
 	assert_int_equal(fl_detect_init(&input, &detect, &err), -EINVAL);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Growing arrays. */
+#include "lb/base/array.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define FIRST_ROOM 8
+
+void *fl_array_grow(void *array, size_t *room, size_t n, size_t size)
+{
+	size_t wanted = *room ? *room : FIRST_ROOM;
+	void *grown;
+
+	assert(n);
+	if (n <= *room)
+		return array;
+	while (wanted < n && wanted <= SIZE_MAX / 2)
+		wanted *= 2;
+	if (wanted < n)
+		wanted = n;
+	grown = reallocarray(array, wanted, size); /* refuses a product that overflows */
+	if (grown)
+		*room = wanted;
+	return grown;
+}
