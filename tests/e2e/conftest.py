@@ -14,6 +14,10 @@ import lab as lab_module  # noqa: E402
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 
 
+def pytest_configure():
+    lab_module.interrupt_on_signals()
+
+
 def build_directory():
     return os.path.abspath(os.environ.get("FAIRLEAD_BUILD", f"{REPO}/build/std"))
 
@@ -50,7 +54,6 @@ def close_lab(lab):
 
 @pytest.fixture(scope="session")
 def shared_lab():
-    lab_module.exit_on_signals()
     lab = make_lab()
     yield lab
     close_lab(lab)

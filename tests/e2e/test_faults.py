@@ -41,8 +41,9 @@ def test_tc_filters_that_somebody_deleted_come_back(own_lab):
     assert "eth0 clsact 1" in before
     for command in (["tc", "filter", "del", "dev", "eth0", "ingress"],
                     ["tc", "qdisc", "del", "dev", "eth0", "clsact"]):
-        node.place.run(command, check=True)
-        assert node.attached() != before
+        with node.frozen():
+            node.place.run(command, check=True)
+            assert node.attached() != before
         until(lambda: node.attached() == before, f"all is back after {' '.join(command)}", 5)
     assert "were detached" in node.log()
     assert serves(own_lab)

@@ -2,7 +2,7 @@
 """The lab itself: what it leaves behind, running or ended."""
 import os
 
-import lab as lab_module
+import sweep
 from conftest import make_lab
 
 
@@ -38,12 +38,12 @@ def test_a_lab_that_is_left_does_not_hold_the_output_of_who_made_it(lab):
 
 def test_the_last_lab_takes_its_directory_along(monkeypatch, tmp_path):
     """Also where the state of labs is kept goes when it is empty, and stays while another lab is there."""
-    monkeypatch.setattr(lab_module, "STATE", str(tmp_path / "labs"))
+    monkeypatch.setattr(sweep, "STATE", str(tmp_path / "labs"))
     lab = make_lab(start=False)
     other = tmp_path / "labs" / "other"
     other.mkdir()
     lab.close()
     assert other.is_dir() and not os.path.exists(lab.directory)
     other.rmdir()
-    lab_module.remove("none")
+    sweep.remove("none")
     assert not (tmp_path / "labs").exists()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Builds the lab and removes it: namespaces, bpf file systems, cgroups, servers.
 
-Everything carries the lab's identity and is recorded under /run/fairlead-lab/ID, so that it can be
-removed by its maker, at exit, after a signal, or by the next lab if the maker was killed (sweep).
-Processes are found and ended through the lab's own cgroup, so nothing foreign can be hit.
+Everything carries the lab's identity, which names its maker (owner.py): it is removed by the maker, at
+exit or after a signal, else by the maker's reaper, else by the next lab (sweep.py). Processes are found
+and ended through the lab's own cgroup, so nothing foreign can be hit.
 """
 import atexit
 import json
@@ -14,13 +14,15 @@ import subprocess
 import sys
 
 import bpf
+import owner
+import reaper
+import sweep
 import topology
 from manifests import Manifests
 from node import Node
 from place import HERE, PYTHON, Place
 from wait import until
 
-STATE = "/run/fairlead-lab"
 KEPT = "flab"  # the identity of the lab that `make lab` leaves
 TOOLS = ("ip", "nsenter", "unshare", "ethtool", "mount", "umount")
 
@@ -29,128 +31,43 @@ class Unable(Exception):
     """This machine cannot have a lab, and why."""
 
 
-def cgroup_root():
-    """Where cgroup v2 is mounted, by mountinfo: hybrid hierarchies put it in unusual places."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
-        for line in lines:
-            left, right = line.split(" - ")
-            if right.split()[0] == "cgroup2":
-                return left.split()[4]
-    raise Unable("cgroup v2 is not mounted")
-
-
 def check_machine():
     if os.geteuid() != 0:
         raise Unable("needs root")
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         raise Unable("needs " + ", ".join(missing))
-    if not os.access(cgroup_root(), os.W_OK):
+    if owner.cgroup_root() is None:
+        raise Unable("cgroup v2 is not mounted")
+    if not os.access(owner.cgroup_root(), os.W_OK):
         raise Unable("cgroup v2 is mounted read-only")
-
-
-def start_time(pid):
-    """When a process began, in ticks: with the pid it names a process for good. None: no such."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-            return int(stat.read().rsplit(")", 1)[1].split()[19])
-    except (OSError, IndexError):
-        return None
-
-
-def quiet(*argv):
-    return subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          check=False).returncode == 0
-
-
-def remove(identity):
-    """Remove all that a lab left, by its identity alone; safe to repeat."""
-    directory = f"{STATE}/{identity}"
-    base = f"{cgroup_root()}/fairlead-{identity}"
-    if os.path.isdir(base):
-        kill_cgroup(base)
-    if os.path.ismount(f"{directory}/bpf"):
-        quiet("umount", "-l", f"{directory}/bpf")
-    names = [name for name in (os.listdir("/run/netns") if os.path.isdir("/run/netns") else [])
-             if name.startswith(f"{identity}-")]
-    for name in names:
-        quiet("ip", "netns", "del", name)
-    for path, _, _ in os.walk(base, topdown=False):
-        try:
-            os.rmdir(path)
-        except OSError:
-            pass
-    shutil.rmtree(directory, ignore_errors=True)
-    try:
-        os.rmdir(STATE)
-    except OSError:  # other labs are there
-        pass
-
-
-def kill_cgroup(base):
-    """End every process of the lab, and wait until they are gone."""
-    def groups():
-        return [path for path, _, _ in os.walk(base)]
-
-    def members():
-        pids = []
-        for path in groups():
-            try:
-                with open(f"{path}/cgroup.procs", encoding="utf-8") as procs:
-                    pids += [int(pid) for pid in procs.read().split()]
-            except OSError:
-                pass
-        return pids
-
-    def gone():
-        for pid in members():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            try:
-                os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                pass
-        return not members()
-
-    until(gone, "the lab's processes are gone", 10)
-
-
-def sweep():
-    """Remove labs whose maker is gone; a lab that was left on purpose stays."""
-    for identity in os.listdir(STATE) if os.path.isdir(STATE) else []:
-        try:
-            with open(f"{STATE}/{identity}/lab.json", encoding="utf-8") as record:
-                about = json.load(record)
-        except (OSError, ValueError):
-            continue
-        if not about["keep"] and start_time(about["pid"]) != about["started"]:
-            remove(identity)
 
 
 class Lab:
     """A lab that is up from construction to close()."""
 
     _count = 0
+    _reaper = None
 
     def __init__(self, build=None, keep=False, **agent_options):
         check_machine()
-        sweep()
+        sweep.sweep()
         Lab._count += 1
         self.keep = keep
-        self.id = KEPT if keep else f"fl{os.getpid()}n{Lab._count}"
-        self.directory = f"{STATE}/{self.id}"
+        self.id = KEPT if keep else f"fl{owner.this_process()}n{Lab._count}"
+        self.directory = f"{sweep.STATE}/{self.id}"
         if os.path.isdir(self.directory):
             raise Unable(f"a lab is already up: remove it with `make lab-down` ({self.directory})")
         self.build = build
-        self.base = f"{cgroup_root()}/fairlead-{self.id}"
+        self.base = f"{owner.cgroup_root()}/fairlead-{self.id}"
         self.places = {}
         self.nodes = {}
         self._closed = False
-        self._record()
+        if Lab._reaper is None and not keep:
+            Lab._reaper = reaper.start()
         atexit.register(self._at_exit)
         try:
+            self._claim()
             self._make(agent_options)
         except BaseException:
             self.close()
@@ -160,14 +77,11 @@ class Lab:
         return f"{self.id}-{name}"
 
     # ---- making ------------------------------------------------------------------------------
-    def _record(self):
+    def _claim(self):
         try:
             os.makedirs(self.directory, mode=0o755)
-        except FileNotFoundError:  # somebody has just removed the last lab, and STATE with it
+        except FileNotFoundError:  # somebody has just removed the last lab, and its parent with it
             os.makedirs(self.directory, mode=0o755)
-        with open(f"{self.directory}/lab.json", "w", encoding="utf-8") as record:
-            json.dump({"pid": os.getpid(), "started": start_time(os.getpid()), "keep": self.keep},
-                      record)
 
     def _place(self, name, cgroup, addresses):
         path = f"{self.base}/{cgroup}"
@@ -256,10 +170,10 @@ class Lab:
     def close(self):
         if self._closed:
             return
-        self._closed = True
         for place in self.places.values():
             place.close()
-        remove(self.id)
+        sweep.remove(self.id)
+        self._closed = True  # and not before: what a signal interrupts is done again at exit
 
     def leave(self):
         """Leave the lab up when this program ends."""
@@ -287,3 +201,9 @@ def exit_on_signals():
         sys.exit(128 + number)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leave)
+
+
+def interrupt_on_signals():
+    """Make signals do what Ctrl-C does: pytest then tears its fixtures down, and so removes its labs."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A node of the lab: where its agent's things are, and the agent itself."""
+import contextlib
 import json
 import os
 import signal
@@ -102,6 +103,21 @@ class Node:
 
     def kill(self):
         return self.stop(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """The agent does nothing meanwhile, so that what is done to its datapath can be seen."""
+        self.agent.send_signal(signal.SIGSTOP)
+
+        def stopped():
+            with open(f"/proc/{self.pid()}/stat", encoding="utf-8", errors="replace") as stat:
+                return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+
+        try:
+            until(stopped, f"the agent of {self.name} is stopped")
+            yield
+        finally:
+            self.agent.send_signal(signal.SIGCONT)
 
     def log(self):
         """What the agent said since it was last started."""
