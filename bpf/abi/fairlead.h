@@ -71,10 +71,11 @@ enum fl_frontend_flags {
 	FL_MASQUERADE_POD = 1 << FL_CLIENT_POD,
 	FL_MASQUERADE_NODE = 1 << FL_CLIENT_NODE,
 	FL_AFFINITY = 1 << 3,	   /* ClientIP session affinity */
-	FL_SOURCE_RANGES = 1 << 4, /* the source must be in fl_ranges (rules 5.6) */
-	FL_SOURCE_RANGES_VIP =
-		1 << 5, /* rule 5.6.5: a source that is itself a VIP of the service is let in;
-			   the agent adds those VIPs to fl_ranges, so the datapath ignores it */
+	/*
+	 * The source must be in fl_ranges (5.6: loadBalancerSourceRanges). Where a VIP of the
+	 * service is let in as a source (5.6.5), the agent puts it there too.
+	 */
+	FL_SOURCE_RANGES = 1 << 4,
 };
 
 /*

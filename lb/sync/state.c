@@ -65,11 +65,8 @@ static void decide(const struct fl_contents *contents, struct fl_state *state,
 				      options->detector[plan->family], options->masquerade_all);
 	if (plan->affinity)
 		state->flags[type] |= FL_AFFINITY;
-	if (type == FL_PLAN_LOAD_BALANCER && plan->n_source_ranges) {
+	if (type == FL_PLAN_LOAD_BALANCER && plan->n_source_ranges)
 		state->flags[type] |= FL_SOURCE_RANGES;
-		if (plan->vips_exempt)
-			state->flags[type] |= FL_SOURCE_RANGES_VIP;
-	}
 	for (int side = 0; side < FL_SIDES; side++) {
 		state->verdict[type][side] = (uint8_t)fl_side_verdict(plan, type, side);
 		state->list[type][side] = (uint8_t)fl_side_list(plan, type, side);
