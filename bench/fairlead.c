@@ -33,8 +33,8 @@ static void set_sizes(const struct bench_fairlead_options *o, struct fl_dp_sizes
 	sizes->frontends = o->services * 3 * 2 + 1024;
 	sizes->backends = endpoints * 3 + 1024;
 	sizes->lines = lines + o->services * 64ULL + 16384;
-	sizes->flow_buckets4 = o->flow_buckets;
-	sizes->flow_buckets6 = o->flow_buckets;
+	sizes->flows4 = o->flow_buckets;
+	sizes->flows6 = o->flow_buckets;
 }
 
 int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fairlead *ret_fairlead,

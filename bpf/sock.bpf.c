@@ -8,12 +8,7 @@
 
 #define FL_ECONNREFUSED 111
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 131072);
-	__type(key, struct fl_socket_key);
-	__type(value, struct fl_socket_peer);
-} fl_sockets SEC(".maps");
+FL_MAPS_OF_SOCKETS(FL_MAP_DEFINE)
 
 /* Where a socket wants to go, or what it is shown. */
 struct peer {

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 struct scan {
-	uint64_t *words;
+	__u64 *words;
 	uint8_t proto;
 };
 
@@ -46,7 +46,7 @@ static int dump(struct nl_sock *sock, struct scan *scan, uint8_t family)
 	return r >= 0 ? nl_recvmsgs_default(sock) : r;
 }
 
-int fl_bound_ports_scan(uint64_t words[static FL_BOUND_WORDS], struct fl_err *err)
+int fl_bound_ports_scan(__u64 words[static FL_BOUND_WORDS], struct fl_err *err)
 {
 	static const struct {
 		uint8_t family, proto;

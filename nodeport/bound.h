@@ -14,4 +14,4 @@
  * Set the bit of every port that a TCP or UDP socket of this network namespace has, whatever its
  * state. words: the map's memory, which others write too. 0 or -errno; then bits may be missing.
  */
-int fl_bound_ports_scan(uint64_t words[static FL_BOUND_WORDS], struct fl_err *err);
+int fl_bound_ports_scan(__u64 words[static FL_BOUND_WORDS], struct fl_err *err);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "bpf/abi/fairlead.h"
+#include "bpf/abi/flow.h"
 
 static __always_inline __u64 fl_hash_round(__u64 h, __u64 value)
 {

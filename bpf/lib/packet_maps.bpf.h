@@ -4,45 +4,7 @@
 
 #include "bpf/lib/maps.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FL_NEXT_HOPS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct fl_next_hop);
-} fl_next_hops SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct fl_bucket4);
-} fl_flows4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct fl_bucket6);
-} fl_flows6 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 262144 / FL_OVERFLOW_BUCKETS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct fl_overflow);
-} fl_overflow4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536 / FL_OVERFLOW_BUCKETS);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct fl_overflow);
-} fl_overflow6 SEC(".maps");
+FL_MAPS_OF_PACKETS(FL_MAP_DEFINE)
 
 /* Token buckets of one CPU; each object has its own, they are not pinned. */
 struct fl_bucket_rate {

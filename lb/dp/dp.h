@@ -27,11 +27,14 @@ enum fl_dp_mode {
 const char *fl_dp_mode_name(enum fl_dp_mode mode);
 int fl_dp_mode_parse(const char *text, enum fl_dp_mode *ret_mode); /* 0 or -EINVAL */
 
-/* Numbers of elements; 0: what the pinned map has, or a default. Flow buckets are rounded up to a
- * power of two. */
+/*
+ * Numbers of elements; 0: what the pinned map has, or that of FL_MAP_LIST. Those of the flow tables
+ * (buckets) are rounded up to a power of two, and make those of the overflow bits.
+ */
 struct fl_dp_sizes {
-	uint32_t frontends, backends, lines, ranges, affinity, members, local, devices, sockets;
-	uint32_t flow_buckets4, flow_buckets6;
+#define X(map, kind, key, value, n) uint32_t map;
+	FL_MAP_LIST(X)
+#undef X
 };
 
 struct fl_dp_options {

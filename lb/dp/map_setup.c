@@ -16,30 +16,27 @@ static uint32_t round_up_power_of_two(uint32_t n)
 
 	while (p < n && p < 1U << 31)
 		p <<= 1;
-	return p;
+	return n ? p : 0;
+}
+
+static uint32_t overflow_words(uint32_t buckets)
+{
+	return (buckets + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS;
 }
 
 void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 {
-	uint32_t flows4 = s->flow_buckets4 ? round_up_power_of_two(s->flow_buckets4) : 0;
-	uint32_t flows6 = s->flow_buckets6 ? round_up_power_of_two(s->flow_buckets6) : 0;
 	const uint32_t sizes[FL_MAPS] = {
-		[FL_MAP_frontends] = s->frontends,
-		[FL_MAP_backends] = s->backends,
-		[FL_MAP_lines] = s->lines,
-		[FL_MAP_ranges] = s->ranges,
-		[FL_MAP_affinity] = s->affinity,
-		[FL_MAP_members] = s->members,
-		[FL_MAP_local] = s->local,
-		[FL_MAP_devices] = s->devices,
-		[FL_MAP_sockets] = s->sockets,
-		[FL_MAP_flows4] = flows4,
-		[FL_MAP_flows6] = flows6,
-		[FL_MAP_overflow4] = (flows4 + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS,
-		[FL_MAP_overflow6] = (flows6 + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS,
+#define X(map, kind, key, value, n) [FL_MAP_##map] = s->map,
+		FL_MAP_LIST(X)
+#undef X
 	};
 
 	memcpy(ret_sizes, sizes, sizeof(sizes));
+	ret_sizes[FL_MAP_flows4] = round_up_power_of_two(s->flows4);
+	ret_sizes[FL_MAP_flows6] = round_up_power_of_two(s->flows6);
+	ret_sizes[FL_MAP_overflow4] = overflow_words(ret_sizes[FL_MAP_flows4]);
+	ret_sizes[FL_MAP_overflow6] = overflow_words(ret_sizes[FL_MAP_flows6]);
 }
 
 static int unpin_one(const char *name, void *arg)
@@ -92,12 +89,10 @@ int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32
 		       struct fl_err *err)
 {
 	for (int i = 0; i < FL_MAPS; i++) {
-		char name[32];
-		struct bpf_map *map;
+		const char *name = fl_map_descs[i].object;
+		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, name);
 		int fd = *fl_map_fd(&dp->maps, i), r = 0;
 
-		snprintf(name, sizeof(name), "fl_%s", fl_map_descs[i].name);
-		map = bpf_object__find_map_by_name(o->bpf, name);
 		if (!map)
 			continue;
 		if (fd >= 0)
@@ -112,13 +107,10 @@ int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32
 
 uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id)
 {
-	char name[32];
-
-	snprintf(name, sizeof(name), "fl_%s", fl_map_descs[id].name);
 	for (int i = 0; i < FL_OBJECTS; i++) {
+		const struct bpf_object *o = dp->objects[i].bpf;
 		struct bpf_map *map =
-			dp->objects[i].bpf ? bpf_object__find_map_by_name(dp->objects[i].bpf, name)
-					   : NULL;
+			o ? bpf_object__find_map_by_name(o, fl_map_descs[id].object) : NULL;
 
 		if (map)
 			return bpf_map__max_entries(map);
@@ -129,12 +121,10 @@ uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id)
 int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_err *err)
 {
 	for (int i = 0; i < FL_MAPS; i++) {
-		char name[32];
-		struct bpf_map *map;
+		const char *name = fl_map_descs[i].object;
+		struct bpf_map *map = bpf_object__find_map_by_name(o->bpf, name);
 		int *fd = fl_map_fd(&dp->maps, i), r;
 
-		snprintf(name, sizeof(name), "fl_%s", fl_map_descs[i].name);
-		map = bpf_object__find_map_by_name(o->bpf, name);
 		if (!map || *fd >= 0)
 			continue;
 		*fd = dup(bpf_map__fd(map));
@@ -148,7 +138,7 @@ int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_er
 	return 0;
 }
 
-/* Pin what was created; fl_meta last. */
+/* Pin what was created; fl_meta is the last of the list. */
 int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
 {
 	struct fl_meta *meta = dp->maps.meta;
@@ -162,12 +152,11 @@ int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
 	/* what changed in the network while no agent ran is unknown */
 	__atomic_add_fetch(&meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < FL_MAPS && !dp->adopted; i++) {
-		int r = i == FL_MAP_meta ? 0
-					 : fl_bpffs_pin(&dp->fs, "maps", fl_map_descs[i].name,
-							*fl_map_fd(&dp->maps, i), err);
+		int r = fl_bpffs_pin(&dp->fs, "maps", fl_map_descs[i].name,
+				     *fl_map_fd(&dp->maps, i), err);
 
 		if (r)
 			return r;
 	}
-	return dp->adopted ? 0 : fl_bpffs_pin(&dp->fs, "maps", "meta", dp->maps.meta_fd, err);
+	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What each map of FL_MAP_NAMES must look like, and where struct fl_maps has its descriptor. */
+/* What each map of FL_MAP_LIST must look like, and where struct fl_maps has its descriptor. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,17 +8,13 @@
 
 #include "lb/dp/maps.h"
 
-enum fl_map_id {
-#define X(name) FL_MAP_##name,
-	FL_MAP_NAMES(X)
-#undef X
-		FL_MAPS,
-};
-
 struct fl_map_desc {
-	const char *name; /* file name of the pin; in the objects it is "fl_" + name */
+	const char *name;   /* file name of the pin */
+	const char *object; /* its name in the objects */
+	uint32_t type;	    /* enum bpf_map_type */
+	uint32_t flags;	    /* BPF_F_* */
 	uint32_t key_size, value_size;
-	uint32_t types;	  /* bit per enum bpf_map_type that will do */
+	uint32_t n;	  /* elements, if no other number is asked for */
 	size_t fd_offset; /* of the descriptor in struct fl_maps */
 	/* mapped arrays: where their address and their number of elements go; 0 for others (no map
 	 * comes first) */

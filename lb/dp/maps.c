@@ -5,7 +5,6 @@
  */
 #include "lb/dp/maps.h"
 
-#include <assert.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -17,50 +16,27 @@
 #include "lb/dp/bpffs.h"
 #include "lb/dp/map_table.h"
 
-#define HASH (1U << BPF_MAP_TYPE_HASH)
-#define LRU (1U << BPF_MAP_TYPE_LRU_HASH)
-#define LPM (1U << BPF_MAP_TYPE_LPM_TRIE)
-#define ARRAY (1U << BPF_MAP_TYPE_ARRAY)
-#define PERCPU (1U << BPF_MAP_TYPE_PERCPU_ARRAY)
-
-#define MAP(map, key, value, map_types)                                                            \
-	[FL_MAP_##map] = {.name = #map,                                                            \
-			  .key_size = key,                                                         \
-			  .value_size = value,                                                     \
-			  .types = map_types,                                                      \
-			  .fd_offset = offsetof(struct fl_maps, map##_fd)}
-#define MAPPED(map, value)                                                                         \
-	[FL_MAP_##map] = {.name = #map,                                                            \
-			  .key_size = 4,                                                           \
-			  .value_size = value,                                                     \
-			  .types = ARRAY,                                                          \
-			  .fd_offset = offsetof(struct fl_maps, map##_fd),                         \
-			  .mem_offset = offsetof(struct fl_maps, map),                             \
-			  .n_offset = offsetof(struct fl_maps, n_##map)}
+/* Where a map's memory is kept, if it is of a kind that has some. */
+#define MEMORY_HASH(map)
+#define MEMORY_LRU(map)
+#define MEMORY_LPM(map)
+#define MEMORY_PERCPU(map)
+#define MEMORY_ARRAY(map)                                                                          \
+	.mem_offset = offsetof(struct fl_maps, map), .n_offset = offsetof(struct fl_maps, n_##map)
 
 const struct fl_map_desc fl_map_descs[FL_MAPS] = {
-	MAP(frontends, sizeof(struct fl_frontend_key), sizeof(struct fl_frontend), HASH),
-	MAPPED(backends, sizeof(struct fl_backend)),
-	MAPPED(lines, sizeof(struct fl_line)),
-	MAP(ranges, sizeof(struct fl_range_key), 4, LPM),
-	MAP(affinity, sizeof(struct fl_affinity_key), sizeof(struct fl_affinity), LRU),
-	MAP(members, sizeof(struct fl_member_key), 4, HASH),
-	MAP(local, sizeof(struct fl_addr), 4, HASH),
-	MAP(devices, 4, sizeof(struct fl_device), HASH | ARRAY),
-	MAPPED(next_hops, sizeof(struct fl_next_hop)),
-	MAPPED(flows4, sizeof(struct fl_bucket4)),
-	MAPPED(flows6, sizeof(struct fl_bucket6)),
-	MAPPED(overflow4, sizeof(struct fl_overflow)),
-	MAPPED(overflow6, sizeof(struct fl_overflow)),
-	MAPPED(bound_ports, sizeof(uint64_t)),
-	MAP(sockets, sizeof(struct fl_socket_key), sizeof(struct fl_socket_peer), LRU),
-	MAP(stats, 4, 8, PERCPU),
-	[FL_MAP_meta] = {.name = "meta",
-			 .key_size = 4,
-			 .value_size = sizeof(struct fl_meta),
-			 .types = ARRAY,
-			 .fd_offset = offsetof(struct fl_maps, meta_fd),
-			 .mem_offset = offsetof(struct fl_maps, meta)},
+#define X(map, kind, key, value, elements)                                                         \
+	[FL_MAP_##map] = {.name = #map,                                                            \
+			  .object = "fl_" #map,                                                    \
+			  .type = FL_MAP_TYPE_##kind,                                              \
+			  .flags = FL_MAP_FLAGS_##kind,                                            \
+			  .key_size = sizeof(key),                                                 \
+			  .value_size = sizeof(value),                                             \
+			  .n = elements,                                                           \
+			  .fd_offset = offsetof(struct fl_maps, map##_fd),                         \
+			  MEMORY_##kind(map)},
+	FL_MAP_LIST(X)
+#undef X
 };
 
 static void *field(struct fl_maps *maps, size_t offset)
@@ -82,7 +58,7 @@ int fl_map_check(enum fl_map_id id, int fd, uint32_t *ret_max_entries, struct fl
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return fl_err_set(err, -errno, "cannot look at map %s: %s", d->name,
 				  strerror(errno));
-	if (info.type >= 32 || !(d->types & 1U << info.type))
+	if (info.type != d->type)
 		return fl_err_set(err, -EPROTO, "map %s has type %u, which is not ours", d->name,
 				  info.type);
 	if (info.key_size != d->key_size || info.value_size != d->value_size)
@@ -117,8 +93,6 @@ int fl_maps_mmap(struct fl_maps *maps, bool writable, struct fl_err *err)
 
 		if (!d->mem_offset || *mem)
 			continue;
-		assert(d->value_size % 8 ==
-		       0); /* else an element of ours is not an element of the map */
 		r = fl_map_check(i, *fl_map_fd(maps, i), &n, err);
 		if (r)
 			return r;
@@ -128,8 +102,7 @@ int fl_maps_mmap(struct fl_maps *maps, bool writable, struct fl_err *err)
 			return fl_err_set(err, -errno, "cannot map the memory of %s: %s", d->name,
 					  strerror(errno));
 		*mem = p;
-		if (d->n_offset)
-			*(size_t *)field(maps, d->n_offset) = n;
+		*(size_t *)field(maps, d->n_offset) = n;
 	}
 	return 0;
 }
@@ -217,9 +190,7 @@ void fl_maps_close(struct fl_maps *maps)
 
 		/* memory that a test allocated itself has no descriptor and is the test's */
 		if (d->mem_offset && *mem && *fd >= 0)
-			munmap(*mem,
-			       mapped_size(d,
-					   d->n_offset ? *(size_t *)field(maps, d->n_offset) : 1));
+			munmap(*mem, mapped_size(d, *(size_t *)field(maps, d->n_offset)));
 		if (*fd >= 0)
 			close(*fd);
 	}

@@ -14,31 +14,32 @@
 #include "bpf/abi/fairlead.h"
 #include "lb/base/err.h"
 
+/* A mapped array also has its memory, and the number of its elements. */
+#define FL_MAP_MEMORY_HASH(name, value)
+#define FL_MAP_MEMORY_LRU(name, value)
+#define FL_MAP_MEMORY_LPM(name, value)
+#define FL_MAP_MEMORY_PERCPU(name, value)
+#define FL_MAP_MEMORY_ARRAY(name, value)                                                           \
+	value *name;                                                                               \
+	size_t n_##name;
+
+/*
+ * For each map NAME of FL_MAP_LIST its descriptor NAME_fd; for each ARRAY also its memory NAME,
+ * read-write for the agent, read-only for a reader, and n_NAME, the number of its elements. Those
+ * of the flow tables are buckets, a power of two.
+ */
 struct fl_maps {
-#define X(name) int name##_fd;
-	FL_MAP_NAMES(X)
+#define X(name, kind, key, value, n)                                                               \
+	int name##_fd;                                                                             \
+	FL_MAP_MEMORY_##kind(name, value)
+	FL_MAP_LIST(X)
 #undef X
-	/* mapped memory, read-write for the agent, read-only for a reader */
-	struct fl_backend *backends;
-	struct fl_line *lines;
-	struct fl_next_hop *next_hops;
-	struct fl_bucket4 *flows4;
-	struct fl_bucket6 *flows6;
-	struct fl_overflow *overflow4, *overflow6;
-	uint64_t *bound_ports; /* FL_BOUND_WORDS */
-	struct fl_meta *meta;
-	/* number of elements of the mapped arrays; flows: number of buckets, a power of two */
-	size_t n_backends, n_lines, n_next_hops, n_flows4, n_flows6, n_overflow4, n_overflow6,
-		n_bound_ports;
 };
 
+#define FL_MAP_CLOSED(name, kind, key, value, n) .name##_fd = -1,
 #define FL_MAPS_INIT                                                                               \
 	{                                                                                          \
-		.frontends_fd = -1, .backends_fd = -1, .lines_fd = -1, .ranges_fd = -1,            \
-		.affinity_fd = -1, .members_fd = -1, .local_fd = -1, .devices_fd = -1,             \
-		.next_hops_fd = -1, .flows4_fd = -1, .flows6_fd = -1, .overflow4_fd = -1,          \
-		.overflow6_fd = -1, .bound_ports_fd = -1, .sockets_fd = -1, .stats_fd = -1,        \
-		.meta_fd = -1                                                                      \
+		FL_MAP_LIST(FL_MAP_CLOSED)                                                         \
 	}
 
 /*

@@ -29,7 +29,7 @@ struct fl_host_ops {
 	int (*source_ports)(void *ctx, const struct fl_port_span *node_ports,
 			    struct fl_port_range ret_ranges[static FL_PORT_RANGES],
 			    bool *ret_known);
-	int (*scan_sockets)(void *ctx, uint64_t words[static FL_BOUND_WORDS], struct fl_err *err);
+	int (*scan_sockets)(void *ctx, __u64 words[static FL_BOUND_WORDS], struct fl_err *err);
 };
 /* The real ones; ctx is the struct fl_dp. */
 extern const struct fl_host_ops fl_host_kernel_ops;

@@ -35,7 +35,7 @@ static int source_ports(void *ctx, const struct fl_port_span *node_ports,
 	return fl_source_ports_read(node_ports, ret_ranges, ret_known, NULL);
 }
 
-static int scan_sockets(void *ctx, uint64_t words[static FL_BOUND_WORDS], struct fl_err *err)
+static int scan_sockets(void *ctx, __u64 words[static FL_BOUND_WORDS], struct fl_err *err)
 {
 	return fl_bound_ports_scan(words, err);
 }

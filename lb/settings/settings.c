@@ -89,8 +89,8 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("maps.localAddresses", NUMBER, sizes.local),
 	KEY("maps.devices", NUMBER, sizes.devices),
 	KEY("maps.sockets", NUMBER, sizes.sockets),
-	KEY("maps.flowBuckets4", NUMBER, sizes.flow_buckets4),
-	KEY("maps.flowBuckets6", NUMBER, sizes.flow_buckets6),
+	KEY("maps.flowBuckets4", NUMBER, sizes.flows4),
+	KEY("maps.flowBuckets6", NUMBER, sizes.flows6),
 };
 const size_t fl_setting_count = sizeof(fl_setting_table) / sizeof(fl_setting_table[0]);
 

@@ -137,11 +137,10 @@ static int load(struct plane *p, enum plane_kind kind, struct fl_object *o, stru
 	*o->config = p->config;
 	for (int load_done = 0; load_done < 2; load_done++) {
 		for (int i = 0; i < FL_MAPS; i++) {
-			char name[32];
+			const char *name = fl_map_descs[i].object;
 			int *fd = fl_map_fd(&p->maps, i);
 			struct bpf_map *map;
 
-			snprintf(name, sizeof(name), "fl_%s", fl_map_descs[i].name);
 			map = bpf_object__find_map_by_name(o->bpf, name);
 			r = 0;
 			if (!map)
@@ -200,7 +199,7 @@ void plane_close(struct plane *p)
 /* Hash maps lose their elements, arrays get zeroes. */
 static void empty(int fd, const struct fl_map_desc *d)
 {
-	bool array = d->types == 1U << BPF_MAP_TYPE_ARRAY;
+	bool array = d->type == BPF_MAP_TYPE_ARRAY;
 	uint8_t key[64], zero[64] = {0};
 	uint32_t index = 0;
 

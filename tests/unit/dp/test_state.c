@@ -67,11 +67,71 @@ static void test_every_map_is_described(void **state)
 	for (int i = 0; i < FL_MAPS; i++) {
 		assert_non_null(fl_map_descs[i].name);
 		assert_true(fl_map_descs[i].key_size && fl_map_descs[i].value_size &&
-			    fl_map_descs[i].types);
+			    fl_map_descs[i].type && fl_map_descs[i].n);
+		assert_int_equal(!fl_map_descs[i].mem_offset,
+				 fl_map_descs[i].type != BPF_MAP_TYPE_ARRAY);
 		assert_int_equal(*fl_map_fd(&maps, i), -1);
 		for (int j = 0; j < i; j++)
 			assert_ptr_not_equal(fl_map_fd(&maps, i), fl_map_fd(&maps, j));
 	}
+}
+
+/*
+ * FL_MAP_LIST is the only list: what the programs define is what userspace expects, and nothing
+ * else but what each object keeps for itself.
+ */
+static void test_the_programs_have_the_maps_of_the_list(void **state)
+{
+	bool seen[FL_MAPS] = {false};
+
+	for (int o = 0; o < FL_OBJECTS; o++) {
+		struct fl_object object;
+		struct bpf_map *map;
+
+		assert_int_equal(fl_object_open(o, &object, NULL), 0);
+		bpf_object__for_each_map(map, object.bpf)
+		{
+			const char *name = bpf_map__name(map);
+			const struct fl_map_desc *d;
+			int i = 0;
+
+			while (i < FL_MAPS && strcmp(name, fl_map_descs[i].object))
+				i++;
+			if (i == FL_MAPS) {
+				assert_true(bpf_map__is_internal(map) || !strcmp(name, "fl_rates"));
+				continue;
+			}
+			d = &fl_map_descs[i];
+			seen[i] = true;
+			assert_int_equal(bpf_map__type(map), d->type);
+			assert_int_equal(bpf_map__map_flags(map), d->flags);
+			assert_int_equal(bpf_map__key_size(map), d->key_size);
+			assert_int_equal(bpf_map__value_size(map), d->value_size);
+			assert_int_equal(bpf_map__max_entries(map), d->n);
+		}
+		fl_object_close(&object);
+	}
+	for (int i = 0; i < FL_MAPS; i++)
+		assert_true(seen[i]);
+}
+
+/* A size that is asked for reaches its map; the overflow bits follow the buckets. */
+static void test_sizes_that_are_asked_for(void **state)
+{
+	const struct fl_dp_sizes asked = {.frontends = 7, .lines = 9, .flows4 = 1000, .flows6 = 1};
+	uint32_t sizes[FL_MAPS];
+
+	fl_dp_sizes_of(&asked, sizes);
+	assert_int_equal(sizes[FL_MAP_frontends], 7);
+	assert_int_equal(sizes[FL_MAP_lines], 9);
+	assert_int_equal(sizes[FL_MAP_backends], 0);
+	assert_int_equal(sizes[FL_MAP_flows4], 1024);
+	assert_int_equal(sizes[FL_MAP_overflow4], 1024 / FL_OVERFLOW_BUCKETS);
+	assert_int_equal(sizes[FL_MAP_flows6], 1);
+	assert_int_equal(sizes[FL_MAP_overflow6], 1);
+	fl_dp_sizes_of(&(struct fl_dp_sizes){0}, sizes);
+	for (int i = 0; i < FL_MAPS; i++)
+		assert_int_equal(sizes[i], 0);
 }
 
 static void test_memory_without_a_map_is_the_callers(void **state)
@@ -234,6 +294,8 @@ int main(void)
 		cmocka_unit_test(test_kernel_hz_is_one_that_kernels_have),
 		cmocka_unit_test(test_modes_are_named_both_ways),
 		cmocka_unit_test(test_every_map_is_described),
+		cmocka_unit_test(test_the_programs_have_the_maps_of_the_list),
+		cmocka_unit_test(test_sizes_that_are_asked_for),
 		cmocka_unit_test(test_memory_without_a_map_is_the_callers),
 		cmocka_unit_test(test_names_of_clsact_records),
 		cmocka_unit_test_setup_teardown(test_directories_that_are_no_state, make_dir,

@@ -36,7 +36,7 @@ struct fake {
 
 	struct fl_meta meta;
 	struct fl_next_hop next_hops[4];
-	uint64_t bound_ports[FL_BOUND_WORDS];
+	__u64 bound_ports[FL_BOUND_WORDS];
 	struct fl_maps maps;
 	struct fl_health *health;
 	struct fl_host_options options;
@@ -127,7 +127,7 @@ static inline int fake_source_ports(void *ctx, const struct fl_port_span *node_p
 	return f->ports_error;
 }
 
-static inline int fake_scan_sockets(void *ctx, uint64_t words[static FL_BOUND_WORDS],
+static inline int fake_scan_sockets(void *ctx, __u64 words[static FL_BOUND_WORDS],
 				    struct fl_err *err)
 {
 	struct fake *f = ctx;

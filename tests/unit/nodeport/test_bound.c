@@ -16,7 +16,7 @@
 #define FIRST_PORT 21000
 #define PORTS 2000
 
-static bool bit(const uint64_t *words, uint8_t proto, unsigned int port)
+static bool bit(const __u64 *words, uint8_t proto, unsigned int port)
 {
 	return words[FL_BOUND_WORD(proto, port)] >> (port & 63) & 1;
 }
@@ -59,7 +59,7 @@ static void test_sockets_are_found(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		uint64_t words[FL_BOUND_WORDS] = {0};
+		__u64 words[FL_BOUND_WORDS] = {0};
 		struct fl_err err = {""};
 		unsigned int port;
 		int fd = -1, set = 0;
@@ -80,7 +80,7 @@ static void test_sockets_are_found(void **state)
 /* What is there already stays. */
 static void test_bits_are_added(void **state)
 {
-	uint64_t words[FL_BOUND_WORDS];
+	__u64 words[FL_BOUND_WORDS];
 
 	memset(words, 0x55, sizeof(words));
 	assert_int_equal(fl_bound_ports_scan(words, NULL), 0);

@@ -134,7 +134,7 @@ static void test_own_settings(void **state)
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_ESTABLISHED], 180);
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_CLOSING], 15);
 	assert_int_equal(s->next_hop_ttl_ms, 250);
-	assert_int_equal(s->sizes.flow_buckets4, 1024);
+	assert_int_equal(s->sizes.flows4, 1024);
 }
 
 static void test_both_kinds_in_one_file(void **state)

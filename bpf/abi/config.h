@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The settings of the programs, fixed when they are loaded, and the state that outlives them. */
+#pragma once
+
+#include "bpf/abi/addr.h"
+#include "bpf/abi/flow.h"
+
+/* Element 0 of the mappable array fl_meta: what outlives the agent and changes while running. */
+struct fl_meta {
+	__u32 abi_version;
+	__u32 next_hop_epoch; /* raised by the agent when routes, links or neighbours change */
+	__u64 flow_seed[2];   /* of the flow table's hash; secret, per node */
+	__u64 maglev_seed;    /* of tables and of the choice in them; the same on all nodes */
+	__u64 now_jiffies;    /* written by program fl_clock */
+	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
+	__u64 revision;	      /* of the last complete sync */
+	__u32 overflow_half;  /* of struct fl_overflow, 0 or 1: the one to read */
+	/* jiffies of when the agent last saw that fl_bound_ports is complete; 0: it is not */
+	__u32 bound_ports_stamp;
+};
+
+struct fl_port_range {
+	__u16 first;
+	__u16 count;
+};
+#define FL_PORT_RANGES 8
+
+/* The .rodata of every datapath program: constants to the verifier, set before load. */
+struct fl_config {
+	__u64 flow_seed[2];
+	__u64 maglev_seed;
+	__u64 host_netns; /* cookie of the network namespace the agent serves (node clients) */
+	__u32 flow4_mask; /* number of buckets - 1 */
+	__u32 flow6_mask;
+	__u32 timeout[FL_TIMEOUTS]; /* jiffies */
+	__u32 state_timeout[16];    /* the same by FL_STATE_TIMEOUT, fl_config_spread_timeouts() */
+	__u32 hz;		    /* jiffies per second */
+	__u32 next_hop_ttl;	    /* jiffies */
+	__u32 new_flow_rate;	    /* per CPU and second; 0 = no limit */
+	__u32 reject_rate;	    /* per CPU and second */
+	struct fl_port_range snat[FL_PORT_RANGES]; /* for masquerading; unused: count 0 */
+	__u32 snat_ports;			   /* sum of the counts */
+	/* pod clients by source address (detectLocalMode); mask 0 in all words: no detector */
+	struct fl_addr pod_cidr4, pod_mask4;
+	struct fl_addr pod_cidr6, pod_mask6;
+	__u8 pod_detector4, pod_detector6;
+	__u8 masquerade_local; /* also masquerade flows to local backends, as kube-proxy does */
+	__u8 reject_unknown_port;
+	__u8 pod_by_device; /* a packet from a pod-side device is a pod's, whatever its source */
+	__u8 check_mtu;	 /* answer what is too big by ICMP; not in generic XDP, which sees GRO's */
+	__u8 set_retval; /* bpf_set_retval() may be called from socket hooks */
+	__u8 pad;
+	/* masquerade with these when the device has no address of the family; zero: none */
+	struct fl_addr node_addr4, node_addr6;
+};
+
+/* Index of fl_config.state_timeout. Of TCP (6) the low bit is clear, of UDP (17) set. */
+#define FL_STATE_TIMEOUT(proto, state) (((proto)&1) << 3 | ((state)&7))
+
+static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
+{
+	for (__u32 udp = 0; udp < 2; udp++)
+		for (__u32 state = 0; state < 8; state++)
+			config->state_timeout[FL_STATE_TIMEOUT(udp, state)] =
+				state < FL_FLOW_NEW ? 0xffffffffU /* no flow, never over */
+						    : config->timeout[fl_timeout_of(udp, state)];
+}
+
+_Static_assert(sizeof(struct fl_meta) == 64, "abi");
+_Static_assert(sizeof(struct fl_config) == 280, "abi");

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The flow table: entries, their states, their timeouts. conntrack/ has the protocol over it. */
+#pragma once
+
+#include "bpf/abi/addr.h"
+
+#define FL_FLOW_WAYS 4	  /* entries per bucket */
+#define FL_FLOW_CHOICES 5 /* buckets an entry may lie in; the first unless that is crowded */
+
+/*
+ * fl_flow_head.word: generation << 8 | state. A writer takes an entry with cmpxchg to FL_FLOW_BUSY
+ * and the next generation, fills it, and publishes it by an atomic exchange of the word; a reader
+ * looks at the word before and after.
+ */
+enum fl_flow_state {
+	FL_FLOW_FREE,
+	FL_FLOW_BUSY,
+	FL_FLOW_NEW,	 /* embryonic: the original direction was seen */
+	FL_FLOW_REPLIED, /* embryonic: the reply was seen */
+	FL_FLOW_ESTABLISHED,
+	FL_FLOW_CLOSING, /* TCP: RST, or FIN both ways */
+	FL_FLOW_STATES,
+};
+#define FL_FLOW_STATE_MASK 0xffU
+#define FL_FLOW_GENERATION_SHIFT 8
+
+enum fl_flow_flags {
+	FL_FLOW_IS_REPLY = 1 << 0, /* this entry is the reply direction */
+	FL_FLOW_TO_STACK = 1 << 1, /* after the rewrite the packet is for this node's stack */
+	FL_FLOW_SNAT = 1 << 2,	   /* the source was given one of our addresses */
+	FL_FLOW_FIN = 1 << 3,	   /* a FIN was seen in this direction */
+};
+
+struct fl_flow_head {
+	__u32 word;
+	__u32 twin;	       /* slot of the other direction: bucket * FL_FLOW_WAYS + way */
+	__u32 twin_generation; /* 24 bits, as in the twin's word >> FL_FLOW_GENERATION_SHIFT */
+	__u32 backend;	       /* id; 0 unknown (imported) */
+	__u16 backend_generation;
+	__u16 next_hop;	 /* index into fl_next_hops, 0 none */
+	__u32 last_seen; /* jiffies, written at most once a second */
+	__u8 proto;
+	__u8 flags; /* enum fl_flow_flags */
+	__u16 next_hop_generation;
+	__u32 packets; /* approximate: racing CPUs may lose a count */
+	__u64 bytes;
+};
+
+/* Key and rewrite of one direction: what the packet has on the wire, and what it gets. */
+struct fl_tuple4 {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+};
+
+struct fl_tuple6 {
+	struct fl_addr saddr, daddr;
+	__be16 sport, dport;
+};
+
+struct fl_flow4 {
+	struct fl_flow_head head;
+	struct fl_tuple4 key, rewrite;
+};
+
+struct fl_flow6 {
+	struct fl_flow_head head;
+	struct fl_tuple6 key, rewrite;
+	__u8 pad[16];
+};
+
+/* Elements of arrays fl_flows4 and fl_flows6; the number of buckets is a power of two. */
+struct fl_bucket4 {
+	struct fl_flow4 way[FL_FLOW_WAYS];
+};
+
+struct fl_bucket6 {
+	struct fl_flow6 way[FL_FLOW_WAYS];
+};
+
+/*
+ * Elements of arrays fl_overflow4 and fl_overflow6: FL_FLOW_CHOICES - 1 bits for each of
+ * FL_OVERFLOW_BUCKETS buckets. Bit i is set when an entry whose first bucket it is was put into
+ * choice i + 1 instead; where it is clear, a look into that bucket is saved. A writer sets the bit
+ * in both halves, before the entry can be seen; a reader looks at the half that
+ * fl_meta.overflow_half says. The agent rebuilds the other half from the entries there are.
+ */
+struct fl_overflow {
+	__u64 half[2];
+};
+#define FL_OVERFLOW_BUCKETS (64 / (FL_FLOW_CHOICES - 1))
+
+enum fl_timeout {
+	FL_TIMEOUT_TCP_EMBRYONIC,
+	FL_TIMEOUT_TCP_ESTABLISHED,
+	FL_TIMEOUT_TCP_CLOSING,
+	FL_TIMEOUT_UDP_EMBRYONIC,
+	FL_TIMEOUT_UDP_ESTABLISHED,
+	FL_TIMEOUTS,
+};
+
+/* Which of them a live flow waits for. */
+static __always_inline enum fl_timeout fl_timeout_of(_Bool udp, __u32 state)
+{
+	if (udp)
+		return state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC : FL_TIMEOUT_UDP_ESTABLISHED;
+	if (state == FL_FLOW_ESTABLISHED)
+		return FL_TIMEOUT_TCP_ESTABLISHED;
+	return state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING : FL_TIMEOUT_TCP_EMBRYONIC;
+}
+
+_Static_assert(FL_FLOW_STATES <= 8, "abi");
+_Static_assert(sizeof(struct fl_flow_head) == 40, "abi");
+_Static_assert(sizeof(struct fl_flow4) == 64, "abi");
+_Static_assert(sizeof(struct fl_flow6) == 128, "abi");
+_Static_assert(sizeof(struct fl_bucket4) == 64 * FL_FLOW_WAYS, "abi");
+_Static_assert(sizeof(struct fl_bucket6) == 128 * FL_FLOW_WAYS, "abi");
+_Static_assert(sizeof(struct fl_overflow) == 16, "abi");

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The node: its addresses, its devices, and the next hops it has looked up. */
+#pragma once
+
+#include "bpf/abi/addr.h"
+
+/* Value of map fl_local, a __u32 by struct fl_addr. */
+enum fl_local_flags {
+	FL_LOCAL_NODE = 1 << 0, /* an address of this node: a client that has it is a node client */
+	FL_LOCAL_NODE_PORTS = 1 << 1, /* node ports are served on it */
+};
+
+enum fl_device_flags {
+	FL_DEVICE_XDP_TX = 1 << 0, /* XDP programs may send frames out of it */
+	FL_DEVICE_EXTERNAL = 1 << 1,
+	FL_DEVICE_POD = 1 << 2,
+};
+
+/* Value of map fl_devices, key ifindex: what to masquerade with when leaving by that device. */
+struct fl_device {
+	struct fl_addr addr4; /* zero: none */
+	struct fl_addr addr6; /* zero: none */
+	__u32 flags;	      /* enum fl_device_flags */
+	__u32 mtu;
+};
+
+#define FL_NEXT_HOPS 4096 /* a power of two */
+
+/*
+ * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid
+ * while younger than fl_config.next_hop_ttl and until the agent makes `epoch` zero. word:
+ * generation << 1 | busy; the generation is raised when the element is given to another next hop,
+ * so that an (index, generation) that was remembered never means a stranger's.
+ */
+struct fl_next_hop {
+	__u32 word;
+	__u32 epoch; /* fl_meta.next_hop_epoch + 1 of when it was looked up; 0: to be forgotten */
+	__u32 stamp; /* jiffies */
+	__u32 ifindex;
+	__u8 dst_mac[6];
+	__u8 src_mac[6];
+	__u16 mtu;   /* 0xffff: packets of any size may try */
+	__u16 flags; /* enum fl_device_flags of the device */
+};
+
+_Static_assert(sizeof(struct fl_device) == 40, "abi");
+_Static_assert(sizeof(struct fl_next_hop) == 32, "abi");
