@@ -148,17 +148,18 @@ static enum fl_exit run_flush(struct fl_cli *cli)
 		name, 0, FL_OPTION_STRING, offsetof(struct fl_cli, filter[i]), arg, help           \
 	}
 #define FILTERS                                                                                    \
-	FILTER(0, "proto", "PROTO", "tcp, udp or sctp"),                                           \
-		FILTER(1, "state", "STATE", "new, replied, established or closing"),               \
-		FILTER(2, "client", "PEER",                                                        \
+	FILTER(0, "proto", "PROTO", "TCP, UDP or SCTP"),                                           \
+		FILTER(1, "family", "FAMILY", "IPv4 or IPv6"),                                     \
+		FILTER(2, "state", "STATE,...", "new, replied, established or closing"),           \
+		FILTER(3, "client", "PEER",                                                        \
 		       "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT of the client"),                   \
-		FILTER(3, "frontend", "PEER", "the same of the address that was asked"),           \
-		FILTER(4, "backend", "PEER", "the same of the backend"),                           \
-		FILTER(5, "service", "NS/NAME[:PORT]", "the Service that was asked")
+		FILTER(4, "frontend", "PEER", "the same of the address that was asked"),           \
+		FILTER(5, "backend", "PEER", "the same of the backend"),                           \
+		FILTER(6, "service", "NS/NAME[:PORT]", "the Service that was asked")
 
 static const struct fl_option list_options[] = {
 	FILTERS,
-	FILTER(6, "limit", "N", "show at most N flows (default 1000)"),
+	FILTER(7, "limit", "N", "show at most N flows (default 1000)"),
 	{.name = NULL},
 };
 

@@ -3,11 +3,9 @@
 #include "lb/api/flow_filter.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "lb/api/view.h"
 
@@ -28,26 +26,46 @@ static int parse_number(const char *text, unsigned long max, unsigned long *ret_
 
 static int set_proto(struct fl_flow_filter *filter, size_t offset, const char *value)
 {
-	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+	int proto;
 
-	for (size_t i = 0; i < sizeof(protos); i++) {
-		if (!strcasecmp(value, fl_proto_name(protos[i]))) {
-			filter->proto = protos[i];
-			return 0;
-		}
-	}
-	return -EINVAL;
+	if (!fl_word_value_typed(fl_proto_words, value, &proto))
+		return -EINVAL;
+	filter->proto = (uint8_t)proto;
+	return 0;
 }
 
-static int set_state(struct fl_flow_filter *filter, size_t offset, const char *value)
+static int set_family(struct fl_flow_filter *filter, size_t offset, const char *value)
 {
-	for (enum fl_flow_state state = FL_FLOW_NEW; state < FL_FLOW_STATES; state++) {
-		if (!strcasecmp(value, fl_flow_state_name(state))) {
-			filter->state = state;
-			return 0;
-		}
+	int family;
+
+	if (!fl_word_value_typed(fl_family_words, value, &family))
+		return -EINVAL;
+	filter->family = (uint8_t)(1 + family);
+	return 0;
+}
+
+/* Of flows that there can be. */
+static const struct fl_word *const state_words = &fl_flow_state_words[FL_FLOW_NEW];
+
+static int set_states(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	uint32_t states = filter->states;
+
+	for (const char *end;; value = end + 1) {
+		char word[16];
+		int state;
+
+		end = value + strcspn(value, ",");
+		snprintf(word, sizeof(word), "%.*s", (int)(end - value), value);
+		if ((size_t)(end - value) >= sizeof(word) ||
+		    !fl_word_value_typed(state_words, word, &state))
+			return -EINVAL;
+		states |= 1U << state;
+		if (!*end)
+			break;
 	}
-	return -EINVAL;
+	filter->states = states;
+	return 0;
 }
 
 static int set_limit(struct fl_flow_filter *filter, size_t offset, const char *value)
@@ -132,22 +150,24 @@ static int set_peer(struct fl_flow_filter *filter, size_t offset, const char *va
 	return 0;
 }
 
+#define PEER "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"
+
 static const struct {
 	const char *key;
 	int (*set)(struct fl_flow_filter *filter, size_t offset, const char *value);
 	size_t offset;
+	bool several;
+	const struct fl_word *words; /* or */
 	const char *expected;
 } keys[] = {
-	{"proto", set_proto, 0, "tcp, udp or sctp"},
-	{"state", set_state, 0, "new, replied, established or closing"},
-	{"client", set_peer, offsetof(struct fl_flow_filter, client),
-	 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"},
-	{"frontend", set_peer, offsetof(struct fl_flow_filter, frontend),
-	 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"},
-	{"backend", set_peer, offsetof(struct fl_flow_filter, backend),
-	 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT"},
-	{"service", set_service, 0, "NAMESPACE/NAME or NAMESPACE/NAME:PORT"},
-	{"limit", set_limit, 0, "a number from 1 to 100000"},
+	{"proto", set_proto, 0, false, fl_proto_words, NULL},
+	{"family", set_family, 0, false, fl_family_words, NULL},
+	{"state", set_states, 0, true, &fl_flow_state_words[FL_FLOW_NEW], NULL},
+	{"client", set_peer, offsetof(struct fl_flow_filter, client), false, NULL, PEER},
+	{"frontend", set_peer, offsetof(struct fl_flow_filter, frontend), false, NULL, PEER},
+	{"backend", set_peer, offsetof(struct fl_flow_filter, backend), false, NULL, PEER},
+	{"service", set_service, 0, false, NULL, "NAMESPACE/NAME or NAMESPACE/NAME:PORT"},
+	{"limit", set_limit, 0, false, NULL, "a number from 1 to 100000"},
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -159,12 +179,19 @@ const char *fl_flow_filter_key(size_t i)
 int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const char *value,
 		       struct fl_err *err)
 {
+	char words[80];
+
 	for (size_t i = 0; i < N_KEYS; i++) {
 		if (strcmp(key, keys[i].key))
 			continue;
+		if (filter->given & 1U << i && !keys[i].several)
+			return fl_err_set(err, -EINVAL, "%s: given twice", key);
 		if (keys[i].set(filter, keys[i].offset, value))
-			return fl_err_set(err, -EINVAL, "%s: \"%.80s\" is not %s", key, value,
-					  keys[i].expected);
+			return fl_err_set(
+				err, -EINVAL, "%s: \"%.80s\" is not %s", key, value,
+				keys[i].words ? fl_words_format(keys[i].words, words, sizeof(words))
+					      : keys[i].expected);
+		filter->given |= 1U << i;
 		return 0;
 	}
 	return fl_err_set(err, -ENOENT, "there is no filter \"%.40s\"", key);
@@ -172,7 +199,7 @@ int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const cha
 
 bool fl_flow_filter_empty(const struct fl_flow_filter *filter)
 {
-	return !filter->proto && filter->state == FL_FLOW_FREE && !filter->client.set &&
+	return !filter->proto && !filter->family && !filter->states && !filter->client.set &&
 	       !filter->frontend.set && !filter->backend.set && !*filter->name;
 }
 
@@ -221,7 +248,9 @@ bool fl_flow_filter_matches(const struct fl_flow_filter *filter, const struct fl
 {
 	if (filter->proto && filter->proto != flow->proto)
 		return false;
-	if (filter->state != FL_FLOW_FREE && filter->state != flow->state)
+	if (filter->family && filter->family != 1 + flow->family)
+		return false;
+	if (filter->states && !(filter->states & 1U << flow->state))
 		return false;
 	return peer_matches(&filter->client, &flow->client, flow->client_port) &&
 	       peer_matches(&filter->frontend, &flow->frontend, flow->frontend_port) &&

@@ -25,20 +25,23 @@ struct fl_peer_filter {
 };
 
 struct fl_flow_filter {
-	uint8_t proto;		  /* 0 any */
-	enum fl_flow_state state; /* FL_FLOW_FREE: any */
+	uint8_t proto;	 /* 0 any */
+	uint8_t family;	 /* 0 any, else 1 + enum fl_family */
+	uint32_t states; /* a bit per enum fl_flow_state; 0 any */
 	struct fl_peer_filter client, frontend, backend;
 	/* of the Service whose frontend was asked; "" any */
 	char ns[256], name[256], port[64];
 	uint32_t limit; /* 0: FL_FLOW_LIMIT_DEFAULT */
+	uint32_t given; /* a bit per key, by fl_flow_filter_set() */
 };
 
 /* The keys there are; NULL beyond the last. */
 const char *fl_flow_filter_key(size_t i);
 /*
- * Set one criterion. proto: tcp, udp, sctp. state: new, replied, established, closing. client,
- * frontend, backend: "IP", "IP/LEN", "IP:PORT", "[IP]:PORT", ":PORT". service: "NS/NAME" or
- * "NS/NAME:PORT". limit: a number. -ENOENT: no such key; -EINVAL: nonsense value, with words.
+ * Set one criterion. proto, family, state: as lb/model/names.h has them; of states several,
+ * separated by commas or by setting it again. client, frontend, backend: "IP", "IP/LEN",
+ * "IP:PORT", "[IP]:PORT", ":PORT". service: "NS/NAME" or "NS/NAME:PORT". limit: a number. -ENOENT:
+ * no such key; -EINVAL: nonsense, or the second value of a key that takes one; with words.
  */
 int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const char *value,
 		       struct fl_err *err);

@@ -223,6 +223,8 @@ static void post_flush(const struct fl_http_request *request, struct fl_http_res
 
 	if (!read_filter(&call, request, &filter, &all))
 		return;
+	if (filter.limit)
+		return fail(&call, 400, "limit is for listing");
 	if (fl_flow_filter_empty(&filter) && !all)
 		return fail(&call, 400, "flushing every flow needs all=true");
 	if (!look(&call))

@@ -100,5 +100,4 @@ struct fl_service_filter {
 bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_service *service,
 			     const struct fl_service_filter *filter);
 
-const char *fl_flow_state_name(enum fl_flow_state state); /* "new", "replied", ... */
 enum fl_family fl_frontend_family(const struct fl_frontend_key *key);

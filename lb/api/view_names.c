@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Names in a view: of service ports, and the words of enums; and the service ports in the order of
- * their names. */
+/* Names of service ports in a view, and the service ports in the order of their names. */
 #include "lb/api/view.h"
 
 #include <errno.h>
@@ -9,21 +8,6 @@
 #include <string.h>
 
 #include "lb/sync/sync.h"
-
-static const char *const flow_states[] = {
-	[FL_FLOW_FREE] = "free",
-	[FL_FLOW_BUSY] = "busy",
-	[FL_FLOW_NEW] = "new",
-	[FL_FLOW_REPLIED] = "replied",
-	[FL_FLOW_ESTABLISHED] = "established",
-	[FL_FLOW_CLOSING] = "closing",
-};
-_Static_assert(sizeof(flow_states) / sizeof(flow_states[0]) == FL_FLOW_STATES, "a name per state");
-
-const char *fl_flow_state_name(enum fl_flow_state state)
-{
-	return state < FL_FLOW_STATES ? flow_states[state] : "?";
-}
 
 enum fl_family fl_frontend_family(const struct fl_frontend_key *key)
 {

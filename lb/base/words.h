@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* A table ends with a NULL word. */
 struct fl_word {
@@ -14,3 +15,7 @@ struct fl_word {
 const char *fl_word_of(const struct fl_word *words, int value);
 /* False for a word that is not in the table. */
 bool fl_word_value(const struct fl_word *words, const char *word, int *ret_value);
+/* The same for what people type: in any case. */
+bool fl_word_value_typed(const struct fl_word *words, const char *word, int *ret_value);
+/* All of them, as "a, b or c". Returns buf; what does not fit is cut. */
+const char *fl_words_format(const struct fl_word *words, char *buf, size_t size);

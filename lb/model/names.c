@@ -72,6 +72,17 @@ static_assert((int)FL_PLAN_NONE == (int)FL_VERDICT_NONE &&
 		      (int)FL_PLAN_REJECT == (int)FL_VERDICT_REJECT,
 	      "plans and maps number the verdicts alike");
 
+const struct fl_word fl_flow_state_words[] = {
+	[FL_FLOW_FREE] = {"free", FL_FLOW_FREE},
+	[FL_FLOW_BUSY] = {"busy", FL_FLOW_BUSY},
+	[FL_FLOW_NEW] = {"new", FL_FLOW_NEW},
+	[FL_FLOW_REPLIED] = {"replied", FL_FLOW_REPLIED},
+	[FL_FLOW_ESTABLISHED] = {"established", FL_FLOW_ESTABLISHED},
+	[FL_FLOW_CLOSING] = {"closing", FL_FLOW_CLOSING},
+	{NULL, 0},
+};
+static_assert(N_WORDS(fl_flow_state_words) == FL_FLOW_STATES, "a word for each state");
+
 const char *fl_family_name(enum fl_family family)
 {
 	return fl_word_of(fl_family_words, family);
@@ -100,4 +111,9 @@ const char *fl_traffic_policy_name(bool local)
 const char *fl_affinity_name(bool client_ip)
 {
 	return fl_word_of(fl_affinity_words, client_ip);
+}
+
+const char *fl_flow_state_name(uint32_t state)
+{
+	return fl_word_of(fl_flow_state_words, (int)state);
 }

@@ -24,6 +24,7 @@ extern const struct fl_word fl_traffic_policy_words[];	/* false: Cluster; true: 
 extern const struct fl_word fl_affinity_words[];	/* false: None; true: ClientIP */
 extern const struct fl_word fl_frontend_type_words[];	/* enum fl_frontend_type */
 extern const struct fl_word fl_service_verdict_words[]; /* enum fl_service_verdict */
+extern const struct fl_word fl_flow_state_words[];	/* enum fl_flow_state, in its order */
 
 const char *fl_family_name(enum fl_family family); /* "IPv4", "IPv6" */
 const char *fl_proto_name(uint8_t proto);	   /* "TCP", "UDP", "SCTP", else "?" */
@@ -33,3 +34,4 @@ const char *fl_frontend_type_name(uint8_t type);
 const char *fl_verdict_name(uint8_t verdict);
 const char *fl_traffic_policy_name(bool local);
 const char *fl_affinity_name(bool client_ip);
+const char *fl_flow_state_name(uint32_t state); /* enum fl_flow_state */

@@ -7,12 +7,6 @@
 #include "lb/sync/services.h"
 #include "lb/sync/state.h"
 
-_Static_assert((int)FL_PLAN_NODE_PORT == (int)FL_FRONTEND_NODE_PORT &&
-		       (int)FL_PLAN_CLUSTER_IP == (int)FL_FRONTEND_CLUSTER_IP &&
-		       (int)FL_PLAN_FORWARD == (int)FL_VERDICT_FORWARD &&
-		       (int)FL_PLAN_REJECT == (int)FL_VERDICT_REJECT,
-	       "plan and datapath number types and verdicts alike");
-
 /* One block: the state and its arrays, each as long as it can get. */
 static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 {

@@ -47,10 +47,20 @@ static void test_criteria(void **state)
 		{"proto", "tcp", 3},
 		{"proto", "UDP", 0},
 		{"proto", "icmp", SIZE_MAX},
+		{"family", "IPv4", 3},
+		{"family", "ipv6", 0},
+		{"family", "4", SIZE_MAX},
 		{"state", "established", 1},
 		{"state", "NEW", 1},
 		{"state", "busy", SIZE_MAX},
+		{"state", "free", SIZE_MAX},
 		{"state", "", SIZE_MAX},
+		{"state", "new,closing", 2},
+		{"state", "closing,closing", 1},
+		{"state", "new,", SIZE_MAX},
+		{"state", ",new", SIZE_MAX},
+		{"state", "new,sideways", SIZE_MAX},
+		{"state", "established-of-old", SIZE_MAX},
 		{"client", "198.51.100.1", 2},
 		{"client", "198.51.100.1:50002", 1},
 		{"client", "198.51.100.0/24", 3},
@@ -127,9 +137,29 @@ static void test_errors_name_key_value_and_what_is_expected(void **state)
 	struct fl_err err;
 
 	assert_int_equal(fl_flow_filter_set(&filter, "proto", "icmp", &err), -EINVAL);
-	assert_string_equal(err.text, "proto: \"icmp\" is not tcp, udp or sctp");
+	assert_string_equal(err.text, "proto: \"icmp\" is not TCP, UDP or SCTP");
 	assert_int_equal(fl_flow_filter_set(&filter, "colour", "red", &err), -ENOENT);
 	assert_string_equal(err.text, "there is no filter \"colour\"");
+}
+
+/* A criterion that another one replaces unseen would list, or flush, the wrong flows. */
+static void test_only_states_can_be_given_twice(void **state)
+{
+	static const char *const values[] = {"TCP", "IPv4", "new", ":80", ":80", ":80", "a/b", "9"};
+	struct fl_flow_filter filter = {0};
+	struct fl_err err;
+	const char *key;
+
+	for (size_t i = 0; (key = fl_flow_filter_key(i)); i++) {
+		assert_int_equal(fl_flow_filter_set(&filter, key, values[i], NULL), 0);
+		if (!strcmp(key, "state")) {
+			assert_int_equal(fl_flow_filter_set(&filter, key, "closing", NULL), 0);
+			assert_int_equal(filter.states, 1 << FL_FLOW_NEW | 1 << FL_FLOW_CLOSING);
+			continue;
+		}
+		assert_int_equal(fl_flow_filter_set(&filter, key, values[i], &err), -EINVAL);
+		assert_non_null(strstr(err.text, "given twice"));
+	}
 }
 
 int main(void)
@@ -137,6 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria),
 		cmocka_unit_test(test_all_criteria_must_hold),
+		cmocka_unit_test(test_only_states_can_be_given_twice),
 		cmocka_unit_test(test_errors_name_key_value_and_what_is_expected),
 	};
 

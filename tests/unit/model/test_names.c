@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <netinet/in.h>
+#include <string.h>
 
 #include "lb/model/names.h"
 
@@ -15,9 +16,9 @@
 static void test_every_word_leads_back_to_its_value(void **state)
 {
 	static const struct fl_word *const tables[] = {
-		fl_family_words,	  fl_proto_words,    fl_service_type_words,
-		fl_traffic_policy_words,  fl_affinity_words, fl_frontend_type_words,
-		fl_service_verdict_words,
+		fl_family_words,	  fl_proto_words,      fl_service_type_words,
+		fl_traffic_policy_words,  fl_affinity_words,   fl_frontend_type_words,
+		fl_service_verdict_words, fl_flow_state_words,
 	};
 
 	(void)state;
@@ -43,11 +44,38 @@ static void test_what_has_no_word(void **state)
 	assert_int_equal(value, 7);
 }
 
+static void test_what_people_type_may_be_in_any_case(void **state)
+{
+	int value = 7;
+
+	(void)state;
+	assert_true(fl_word_value_typed(fl_proto_words, "sctp", &value));
+	assert_int_equal(value, IPPROTO_SCTP);
+	assert_false(fl_word_value_typed(fl_proto_words, "sct", &value));
+	assert_false(fl_word_value_typed(fl_proto_words, "", &value));
+	assert_int_equal(value, IPPROTO_SCTP);
+}
+
+static void test_a_list_of_words_reads_as_english(void **state)
+{
+	static const struct fl_word one[] = {{"a", 1}, {NULL, 0}};
+	char buf[80];
+
+	(void)state;
+	assert_string_equal(fl_words_format(one, buf, sizeof(buf)), "a");
+	assert_string_equal(fl_words_format(fl_family_words, buf, sizeof(buf)), "IPv4 or IPv6");
+	assert_string_equal(fl_words_format(fl_proto_words, buf, sizeof(buf)), "TCP, UDP or SCTP");
+	for (size_t size = 1; size < 20; size++)
+		assert_true(strlen(fl_words_format(fl_proto_words, buf, size)) < size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_word_leads_back_to_its_value),
 		cmocka_unit_test(test_what_has_no_word),
+		cmocka_unit_test(test_what_people_type_may_be_in_any_case),
+		cmocka_unit_test(test_a_list_of_words_reads_as_english),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
