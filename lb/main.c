@@ -112,7 +112,7 @@ static int serve(const struct fl_settings *settings)
 	if (r)
 		fl_log_error("%s", err.text[0] ? err.text : strerror(-r));
 	/* --once has nobody to try again what failed */
-	else if (settings->once && (agent.retry || agent.attach_failed || !agent.settled))
+	else if (settings->once && (agent.retry || fl_host_failed(agent.host) || !agent.settled))
 		r = -EIO;
 	fl_agent_stop(&agent);
 	return r ? EXIT_FAILED : EXIT_SUCCESS;

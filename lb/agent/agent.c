@@ -76,11 +76,21 @@ static void say_source_ports(const struct fl_port_range ranges[FL_PORT_RANGES])
 	fl_log_info("source ports for masquerading: %s", text);
 }
 
+static struct fl_device_rules device_rules(const struct fl_settings *s)
+{
+	return (struct fl_device_rules){
+		.external = (const char *const *)s->devices.items,
+		.n_external = s->devices.n,
+		.pod = (const char *const *)s->pod_devices.items,
+		.n_pod = s->pod_devices.n,
+	};
+}
+
 static int make_config(struct fl_agent *agent, struct fl_config *ret_config, struct fl_err *err)
 {
 	const struct fl_settings *s = agent->settings;
 	_cleanup_(fl_network_fini) struct fl_network network = {0};
-	struct fl_device_rules rules = fl_agent_device_rules(agent);
+	struct fl_device_rules rules = device_rules(s);
 	struct fl_port_span node_ports;
 	struct fl_ip ip;
 	int r = fl_agent_detector(agent, err);
@@ -89,6 +99,8 @@ static int make_config(struct fl_agent *agent, struct fl_config *ret_config, str
 		r = fl_network_scan(&network, err);
 	if (r)
 		return r;
+	rules.node_ips = agent->node_ips;
+	rules.n_node_ips = agent->n_node_ips;
 	*ret_config = fl_agent_config(agent);
 	ret_config->maglev_seed = XXH64(s->maglev_seed, strlen(s->maglev_seed), 0);
 	if (fl_node_address(&network, &rules, FL_IPV4, &ip))
@@ -99,6 +111,36 @@ static int make_config(struct fl_agent *agent, struct fl_config *ret_config, str
 	r = fl_source_ports_read(&node_ports, ret_config->snat, NULL, err);
 	if (!r)
 		say_source_ports(ret_config->snat);
+	return r;
+}
+
+static void on_report(enum fl_log_level level, const char *text, void *arg)
+{
+	fl_log(level, "%s", text);
+}
+
+static int open_host(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_settings *s = agent->settings;
+	struct fl_host_options options = {
+		.ops = &fl_host_kernel_ops,
+		.ctx = agent->dp,
+		.maps = fl_dp_maps(agent->dp),
+		.health = agent->health,
+		.clock = fl_clock_system,
+		.report = on_report,
+		.rules = device_rules(s),
+		.node_port_addresses = (const char *const *)s->node_port_addresses.items,
+		.n_node_port_addresses = s->node_port_addresses.n,
+		.mode = s->mode,
+	};
+	int r;
+
+	fl_port_span_parse(s->node_port_range, &options.node_ports); /* was checked before */
+	memcpy(options.source_ports, fl_dp_config(agent->dp)->snat, sizeof(options.source_ports));
+	r = fl_host_new(&options, &agent->host, err);
+	if (!r)
+		fl_host_set_node_ips(agent->host, agent->node_ips, agent->n_node_ips);
 	return r;
 }
 
@@ -143,7 +185,8 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	sync.maglev_seed = options.config.maglev_seed;
 	sync.hz = fl_dp_hz(agent->dp);
 	memcpy(sync.detector, agent->detect.on, sizeof(sync.detector));
-	return fl_sync_new(maps, &sync, &agent->sync, err);
+	r = fl_sync_new(maps, &sync, &agent->sync, err);
+	return r ? r : open_host(agent, err);
 }
 
 static void refresh_clock(void *arg)
@@ -185,23 +228,21 @@ static void fill_maps(struct fl_agent *agent)
 
 static int go_live(struct fl_agent *agent, struct fl_err *err)
 {
-	int r = fl_agent_net_start(agent, err);
+	int r = fl_host_listen(agent->host, err);
 
 	if (r)
 		return r;
 	/* sockets first: what an earlier agent attached elsewhere goes when the devices are done */
-	fl_agent_ports_forget(agent);
-	/* those of sockets that are gone: nothing else clears them */
-	memset(fl_dp_maps(agent->dp)->bound_ports, 0, FL_BOUND_WORDS * sizeof(uint64_t));
+	fl_host_clear_ports(agent->host);
 	r = fl_dp_attach_cgroup(agent->dp, err);
 	if (r)
 		return r;
 	if (!agent->settings->once)
-		fl_agent_ports_check(agent);
+		fl_agent_check_ports(agent);
 	if (*fl_dp_cgroup(agent->dp))
 		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername, bind",
 			    fl_dp_cgroup(agent->dp));
-	fl_agent_net_update(agent);
+	fl_host_update(agent->host);
 	return 0;
 }
 
@@ -268,17 +309,12 @@ static void on_source(uv_poll_t *poll, int status, int events)
 	follow_source(poll->data);
 }
 
-static void on_watch(uv_poll_t *poll, int status, int events)
+static void on_host(uv_poll_t *poll, int status, int events)
 {
-	struct fl_agent *agent = poll->data;
-	struct fl_watch_news news = {0};
 	struct fl_err err = {""};
 
-	if (fl_watch_handle(agent->watch, &news, &err))
+	if (fl_host_handle(((struct fl_agent *)poll->data)->host, &err))
 		fl_log_error("%s", err.text);
-	if (news.next_hops)
-		fl_agent_next_hops_changed(agent);
-	agent->network_changed |= news.network;
 }
 
 static void on_http(uv_poll_t *poll, int status, int events)
@@ -292,8 +328,7 @@ static void on_turn(uv_check_t *check)
 
 	if (fl_store_dirty_count(agent->store) || !agent->settled)
 		fl_agent_apply(agent);
-	if (agent->network_changed)
-		fl_agent_net_update(agent);
+	fl_host_turn(agent->host);
 	fl_health_log_turn(&agent->health_log);
 }
 
@@ -329,9 +364,8 @@ static void on_slow(uv_timer_t *timer)
 			agent->drift = fl_sync_verify(agent->sync, NULL, NULL);
 		fl_agent_drift_health(agent, NULL);
 		agent->retry |= agent->drift > 0;
-		agent->network_changed = true;
 	}
-	agent->network_changed |= agent->attach_failed;
+	fl_host_retry(agent->host);
 }
 
 static void on_check(uv_timer_t *timer)
@@ -378,7 +412,7 @@ static void on_hup(uv_signal_t *signal, int number)
 	struct fl_agent *agent = signal->data;
 
 	refresh_source(agent);
-	agent->network_changed = true;
+	fl_host_mark(agent->host);
 	verify(agent);
 }
 
@@ -426,7 +460,7 @@ static int start_loop(struct fl_agent *agent)
 	if (!r)
 		r = start_poll(agent, &agent->source_poll, fl_source_fd(agent->source), on_source);
 	if (!r)
-		r = start_poll(agent, &agent->watch_poll, fl_watch_fd(agent->watch), on_watch);
+		r = start_poll(agent, &agent->host_poll, fl_host_fd(agent->host), on_host);
 	if (!r)
 		r = start_poll(agent, &agent->http_poll, fl_http_fd(agent->http), on_http);
 	if (!r)
@@ -463,14 +497,9 @@ void fl_agent_stop(struct fl_agent *agent)
 		uv_run(&agent->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&agent->loop);
 	}
-	fl_agent_ports_forget(agent);
 	fl_http_free(&agent->http);
 	fl_agent_status_fini(agent);
-	fl_watch_close(&agent->watch);
-	fl_map_mirror_free(&agent->local);
-	fl_map_mirror_free(&agent->device_map);
-	fl_network_fini(&agent->network);
-	free(agent->devices);
+	fl_host_free(&agent->host);
 	fl_lost_backends_clear(&agent->lost);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
@@ -478,5 +507,4 @@ void fl_agent_stop(struct fl_agent *agent)
 	fl_store_free(&agent->store);
 	fl_health_free(&agent->health);
 	agent->loop_ready = false;
-	agent->devices = NULL;
 }

@@ -23,19 +23,7 @@
 #include "lb/settings/settings.h"
 #include "lb/source/source.h"
 #include "lb/sync/sync.h"
-#include "lb/host/devices.h"
-#include "lb/dp/map_mirror.h"
-#include "lb/host/network.h"
-#include "lb/host/watch.h"
-
-/* A device that has our programs, or should have. */
-struct fl_agent_device {
-	unsigned int ifindex;
-	char name[IF_NAMESIZE];
-	enum fl_device_role role;
-	bool attached; /* else the last attempt failed */
-	struct fl_dp_device got;
-};
+#include "lb/host/host.h"
 
 struct fl_agent {
 	const struct fl_settings *settings;
@@ -53,16 +41,7 @@ struct fl_agent {
 	bool settled;		      /* what no Service asked for was removed */
 	bool retry;		      /* something was refused and is to be tried again */
 	struct fl_lost_backends lost; /* reported by the commit under way */
-	bool attach_failed;
-	bool pruned;		      /* what earlier agents left on other devices is gone */
-	struct fl_mono ports_scanned; /* when sockets were last listed, if they are known */
-	/* the node */
-	struct fl_watch *watch;
-	struct fl_network network;
-	struct fl_map_mirror *local, *device_map;
-	struct fl_agent_device *devices; /* sorted by ifindex */
-	size_t n_devices;
-	bool network_changed; /* scan again in this turn of the loop */
+	struct fl_host *host;
 	/* serving */
 	struct fl_http *http;
 	struct fl_api_source api;
@@ -76,7 +55,7 @@ struct fl_agent {
 	/* loop */
 	uv_loop_t loop;
 	bool loop_ready;
-	uv_poll_t source_poll, watch_poll, http_poll;
+	uv_poll_t source_poll, host_poll, http_poll;
 	uv_timer_t sweep_timer, slow_timer, check_timer, verify_timer;
 	uv_signal_t term_signal, int_signal, hup_signal;
 	uv_check_t turn; /* the end of each turn: what came in together is applied together */
@@ -92,8 +71,8 @@ void fl_agent_stop(struct fl_agent *agent); /* the datapath stays */
 void fl_agent_apply(struct fl_agent *agent);
 /* After each commit, settling and retry. */
 void fl_agent_sync_done(struct fl_agent *agent, int rc, const struct fl_err *err);
-/* Read what a Node object says about us; true if it changed. */
-bool fl_agent_read_node(struct fl_agent *agent);
+/* Read what a Node object says about us. */
+void fl_agent_read_node(struct fl_agent *agent);
 struct fl_config fl_agent_config(const struct fl_agent *agent);
 int fl_agent_detector(struct fl_agent *agent, struct fl_err *err);
 
@@ -109,23 +88,9 @@ void fl_agent_input_health(struct fl_agent *agent);
 void fl_agent_stale(const struct fl_lost_backend *lost, void *arg);
 void fl_agent_flush_stale(struct fl_agent *agent);
 
-/* net.c: from devices and addresses to programs and maps */
-int fl_agent_net_start(struct fl_agent *agent, struct fl_err *err);
-/* Scan, write the addresses, attach where something changed or failed, write the devices. */
-void fl_agent_net_update(struct fl_agent *agent);
-struct fl_device_rules fl_agent_device_rules(const struct fl_agent *agent);
-void fl_agent_next_hops_changed(struct fl_agent *agent);
-
-/* doubts.c: what of the node stands in the way, by the network as last scanned */
-void fl_agent_doubts_update(struct fl_agent *agent);
-
 /* watchdog.c: once a second, what somebody removed is put back */
 void fl_agent_mend(struct fl_agent *agent);
-
-/* ports.c: whether the datapath may believe that it knows the ports of all sockets */
-void fl_agent_ports_forget(struct fl_agent *agent);
-/* To be called once a second. */
-void fl_agent_ports_check(struct fl_agent *agent);
+void fl_agent_check_ports(struct fl_agent *agent);
 
 /* status.c: what the API shows of the agent itself */
 void fl_agent_status(struct fl_api_status *ret_status, void *arg);

@@ -63,8 +63,7 @@ static void apply_dirty(struct fl_agent *agent)
 	struct fl_err err = {""};
 	int rc = 0, r;
 
-	if (fl_agent_read_node(agent))
-		agent->network_changed = true;
+	fl_agent_read_node(agent);
 	fl_sync_begin(agent->sync);
 	while (fl_store_take_dirty(agent->store, &key)) {
 		/* the key is borrowed until the store is used next */
@@ -99,7 +98,7 @@ void fl_agent_apply(struct fl_agent *agent)
 	fl_agent_sync_done(agent, rc, &err);
 }
 
-bool fl_agent_read_node(struct fl_agent *agent)
+void fl_agent_read_node(struct fl_agent *agent)
 {
 	const struct fl_settings *s = agent->settings;
 	const struct fl_node *node = fl_store_node(agent->store);
@@ -116,10 +115,11 @@ bool fl_agent_read_node(struct fl_agent *agent)
 	agent->plan_options.no_external_ips = !s->external_ips;
 	agent->plan_options.node_ips = agent->node_ips;
 	agent->plan_options.n_node_ips = n;
+	if (agent->host)
+		fl_host_set_node_ips(agent->host, ips, n);
 	/* the source ranges of rule 5.6.5 depend on it */
 	if (changed)
 		fl_store_mark_all(agent->store);
-	return changed;
 }
 
 int fl_agent_detector(struct fl_agent *agent, struct fl_err *err)

@@ -18,11 +18,12 @@ void fl_agent_status_fini(struct fl_agent *agent)
 /* Devices whose programs could not be attached are left out: a condition says so. */
 static size_t list_devices(struct fl_agent *agent)
 {
-	size_t n = 0;
+	size_t n = 0, n_all;
+	const struct fl_host_device *all = fl_host_devices(agent->host, &n_all);
 
-	agent->api_devices = calloc(agent->n_devices + 1, sizeof(*agent->api_devices));
-	for (size_t i = 0; agent->api_devices && i < agent->n_devices; i++) {
-		const struct fl_agent_device *d = &agent->devices[i];
+	agent->api_devices = calloc(n_all + 1, sizeof(*agent->api_devices));
+	for (size_t i = 0; agent->api_devices && i < n_all; i++) {
+		const struct fl_host_device *d = &all[i];
 
 		if (d->attached)
 			agent->api_devices[n++] =

@@ -4,6 +4,7 @@
  */
 #include "lb/agent/agent.h"
 #include "lb/base/log.h"
+#include "lb/dp/mountinfo.h"
 
 /* What somebody else unpinned is pinned again: without pins the datapath dies with the agent. */
 static void check_pins(struct fl_agent *agent)
@@ -40,15 +41,25 @@ static void attach_lost(struct fl_agent *agent, int lost)
 
 	if (!lost && !fl_health_find(agent->health, FL_CONDITION_CGROUP, ""))
 		return;
-	agent->network_changed = true;
+	fl_host_mark(agent->host);
 	if (lost)
 		fl_log_warn("%d programs were detached: attaching them again", lost);
-	fl_agent_ports_forget(agent);
+	fl_host_forget_ports(agent->host);
 	if (fl_dp_attach_cgroup(agent->dp, &err))
 		fl_health_set(agent->health, FL_CONDITION_CGROUP, "", FL_HEALTH_ERROR, "%s",
 			      err.text);
 	else
 		fl_health_clear(agent->health, FL_CONDITION_CGROUP, "");
+}
+
+/* No bind() on the node escapes hooks at the root of the cgroups. */
+void fl_agent_check_ports(struct fl_agent *agent)
+{
+	const char *cgroup = fl_dp_cgroup(agent->dp);
+
+	fl_host_check_ports(agent->host,
+			    *cgroup && fl_mount_is_cgroup_root(cgroup) &&
+				    !fl_health_find(agent->health, FL_CONDITION_CGROUP, ""));
 }
 
 void fl_agent_mend(struct fl_agent *agent)
@@ -59,5 +70,5 @@ void fl_agent_mend(struct fl_agent *agent)
 	check_pins(agent);
 	check_socket(agent);
 	attach_lost(agent, lost);
-	fl_agent_ports_check(agent);
+	fl_agent_check_ports(agent);
 }
