@@ -11,7 +11,7 @@
 #include <netlink/netlink.h>
 #include <sys/socket.h>
 
-struct scan {
+struct bound_scan {
 	__u64 *words;
 	uint8_t proto;
 };
@@ -20,7 +20,7 @@ static int on_socket(struct nl_msg *msg, void *arg)
 {
 	const struct nlmsghdr *header = nlmsg_hdr(msg);
 	const struct inet_diag_msg *diag = nlmsg_data(header);
-	const struct scan *scan = arg;
+	const struct bound_scan *scan = arg;
 	uint16_t port;
 
 	if (nlmsg_datalen(header) < (int)sizeof(*diag))
@@ -31,7 +31,7 @@ static int on_socket(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static int dump(struct nl_sock *sock, struct scan *scan, uint8_t family)
+static int dump(struct nl_sock *sock, struct bound_scan *scan, uint8_t family)
 {
 	struct inet_diag_req_v2 request = {
 		.sdiag_family = family,
@@ -60,7 +60,7 @@ int fl_bound_ports_scan(__u64 words[static FL_BOUND_WORDS], struct fl_err *err)
 	int r = sock ? nl_connect(sock, NETLINK_SOCK_DIAG) : -NLE_NOMEM;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && r >= 0; i++) {
-		struct scan scan = {.words = words, .proto = kinds[i].proto};
+		struct bound_scan scan = {.words = words, .proto = kinds[i].proto};
 
 		r = dump(sock, &scan, kinds[i].family);
 	}

@@ -18,7 +18,7 @@
 #define BATCH_MAX (1U << 20)
 #define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
 
-struct walk {
+struct map_walk {
 	const struct fl_map_calls *calls;
 	int fd;
 	uint32_t key_size, value_size, max_entries;
@@ -66,7 +66,7 @@ static bool no_batch(int r)
 	return r == -EINVAL || r == -EOPNOTSUPP || r == -NO_BATCH_ENOTSUPP;
 }
 
-static int give(const struct walk *w, const char *keys, const char *values, uint32_t n)
+static int give(const struct map_walk *w, const char *keys, const char *values, uint32_t n)
 {
 	int r = 0;
 
@@ -77,7 +77,7 @@ static int give(const struct walk *w, const char *keys, const char *values, uint
 }
 
 /* *ret_refused: the kernel has no batches for this map; fn was not called. */
-static int walk_batches(const struct walk *w, bool *ret_refused)
+static int walk_batches(const struct map_walk *w, bool *ret_refused)
 {
 	uint32_t cursor[2] = {0}, room = BATCH;
 	_cleanup_free_ char *keys = malloc((size_t)room * w->key_size);
@@ -110,7 +110,7 @@ static int walk_batches(const struct walk *w, bool *ret_refused)
 }
 
 /* The next key is asked for before fn may delete the one at hand. */
-static int walk_keys(const struct walk *w)
+static int walk_keys(const struct map_walk *w)
 {
 	_cleanup_free_ char *key = malloc(w->key_size), *next = malloc(w->key_size);
 	_cleanup_free_ char *value = malloc(w->value_size);
@@ -140,7 +140,7 @@ static int walk_keys(const struct walk *w)
 
 int fl_map_each_by(const struct fl_map_calls *calls, int fd, fl_map_each_fn *fn, void *arg)
 {
-	struct walk w = {.calls = calls, .fd = fd, .fn = fn, .arg = arg};
+	struct map_walk w = {.calls = calls, .fd = fd, .fn = fn, .arg = arg};
 	bool refused = true;
 	uint32_t type;
 	int r = calls->info(fd, &type, &w.key_size, &w.value_size, &w.max_entries);

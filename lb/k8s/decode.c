@@ -10,7 +10,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/k8s/field.h"
 
-static const struct kind {
+static const struct decoder {
 	const char *name, *list_name, *group, *version;
 	enum fl_kind kind;
 	bool namespaced;
@@ -90,7 +90,7 @@ static void guess_identity(struct fl_decoding *d, const struct fl_value *root, b
 	d->ns = !namespaced ? "" : ns && *ns ? ns : "default";
 }
 
-static int decode_object(struct fl_decoding *d, const struct kind *kind,
+static int decode_object(struct fl_decoding *d, const struct decoder *kind,
 			 const struct fl_value *root)
 {
 	struct fl_object object = {.kind = kind->kind};
@@ -119,10 +119,10 @@ static int decode_object(struct fl_decoding *d, const struct kind *kind,
 }
 
 static int decode_value(const struct fl_decoding *parent, const struct fl_value *root,
-			const struct kind *item_kind);
+			const struct decoder *item_kind);
 
 static int decode_items(struct fl_decoding *d, const struct fl_value *root,
-			const struct kind *item_kind)
+			const struct decoder *item_kind)
 {
 	const struct fl_value *items;
 	int rc = fl_field_list(d, root, "items", FL_DOC_MAX_VALUES, &items);
@@ -139,7 +139,7 @@ static int decode_items(struct fl_decoding *d, const struct fl_value *root,
 }
 
 static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
-		       const struct kind *item_kind)
+		       const struct decoder *item_kind)
 {
 	const char *kind, *api_version;
 	int rc = fl_field_string(d, root, "kind", &kind);
@@ -185,7 +185,7 @@ static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
 
 /* Returns 0 for a faulty object as well: it has been reported and the next one is due. */
 static int decode_value(const struct fl_decoding *parent, const struct fl_value *root,
-			const struct kind *item_kind)
+			const struct decoder *item_kind)
 {
 	struct fl_decoding d = {
 		.file = parent->file,

@@ -111,7 +111,7 @@ static void write_port(struct fl_json *json, const struct fl_plan_port *port)
 	fl_json_object_end(json);
 }
 
-struct walk {
+struct plan_walk {
 	struct fl_json *json;
 	const struct fl_store *store;
 	const struct fl_plan_options *options;
@@ -119,7 +119,7 @@ struct walk {
 
 static int write_service(const struct fl_service *service, void *arg)
 {
-	const struct walk *walk = arg;
+	const struct plan_walk *walk = arg;
 	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
 	int rc = fl_plan_stored(walk->store, service->ns, service->name, walk->options, &plan);
 
@@ -131,7 +131,7 @@ static int write_service(const struct fl_service *service, void *arg)
 int fl_plan_json(struct fl_json *json, const struct fl_store *store,
 		 const struct fl_plan_options *options)
 {
-	struct walk walk = {json, store, options};
+	struct plan_walk walk = {json, store, options};
 	int rc;
 
 	fl_json_object_begin(json);

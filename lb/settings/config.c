@@ -86,7 +86,7 @@ static const struct {
 	{"winkernel", SILENT, NULL},
 };
 
-struct reader {
+struct config_reader {
 	const char *file;
 	struct fl_settings *settings;
 	fl_config_note_fn note;
@@ -96,7 +96,7 @@ struct reader {
 };
 
 static void __attribute__((format(printf, 3, 4)))
-say(struct reader *r, bool warning, const char *fmt, ...)
+say(struct config_reader *r, bool warning, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -109,14 +109,14 @@ say(struct reader *r, bool warning, const char *fmt, ...)
 	r->note(warning, text, r->arg);
 }
 
-static int fault(struct reader *r, const struct fl_value *value, const char *key,
+static int fault(struct config_reader *r, const struct fl_value *value, const char *key,
 		 const char *reason)
 {
 	return fl_err_set(r->err, -EINVAL, "%s:%u: %s%s%s", r->file, fl_value_line(value), key,
 			  *key ? ": " : "", reason);
 }
 
-static int set_scalar(struct reader *r, const struct fl_setting *setting,
+static int set_scalar(struct config_reader *r, const struct fl_setting *setting,
 		      const struct fl_value *value, const char *key)
 {
 	const char *text = fl_value_text(value);
@@ -130,7 +130,7 @@ static int set_scalar(struct reader *r, const struct fl_setting *setting,
 }
 
 /* Set from a scalar, or from a list of them where the setting is a list. */
-static int set_value(struct reader *r, const struct fl_setting *setting,
+static int set_value(struct config_reader *r, const struct fl_setting *setting,
 		     const struct fl_value *value, const char *key)
 {
 	enum fl_value_type type = fl_value_type(value);
@@ -167,7 +167,7 @@ static bool is_unset(const struct fl_value *value)
 	}
 }
 
-static int set_address(struct reader *r, char **field, const struct fl_value *value,
+static int set_address(struct config_reader *r, char **field, const struct fl_value *value,
 		       const char *key)
 {
 	const char *text = fl_value_text(value);
@@ -185,7 +185,7 @@ static int set_address(struct reader *r, char **field, const struct fl_value *va
 	return 0;
 }
 
-static int set_oom(struct reader *r, const struct fl_value *value, const char *key)
+static int set_oom(struct config_reader *r, const struct fl_value *value, const char *key)
 {
 	int64_t score;
 
@@ -197,7 +197,7 @@ static int set_oom(struct reader *r, const struct fl_value *value, const char *k
 	return 0;
 }
 
-static void say_useless(struct reader *r, const struct fl_value *value, const char *key)
+static void say_useless(struct config_reader *r, const struct fl_value *value, const char *key)
 {
 	if (!is_unset(value))
 		say(r, false, "%s:%u: %s is accepted, and has no effect yet", r->file,
@@ -205,7 +205,7 @@ static void say_useless(struct reader *r, const struct fl_value *value, const ch
 }
 
 /* 1: the field is not in the table. */
-static int kube_field(struct reader *r, const struct fl_value *value, const char *key)
+static int kube_field(struct config_reader *r, const struct fl_value *value, const char *key)
 {
 	for (size_t i = 0; i < sizeof(kube_fields) / sizeof(kube_fields[0]); i++) {
 		if (strcmp(kube_fields[i].field, key))
@@ -249,7 +249,7 @@ static bool is_kube_group(const char *field)
 	return false;
 }
 
-static int kube_map(struct reader *r, const struct fl_value *map, const char *prefix)
+static int kube_map(struct config_reader *r, const struct fl_value *map, const char *prefix)
 {
 	FL_VALUE_EACH(member, map)
 	{
@@ -284,7 +284,7 @@ static bool is_group(const char *key)
 }
 
 /* `prefix`: "" or the name of a group. */
-static int own_map(struct reader *r, const struct fl_value *map, const char *prefix)
+static int own_map(struct config_reader *r, const struct fl_value *map, const char *prefix)
 {
 	FL_VALUE_EACH(member, map)
 	{
@@ -316,7 +316,7 @@ static int own_map(struct reader *r, const struct fl_value *map, const char *pre
 
 static int on_document(const struct fl_doc *doc, void *arg)
 {
-	struct reader *r = arg;
+	struct config_reader *r = arg;
 	const struct fl_value *root = fl_doc_root(doc);
 	const char *kind = fl_value_string(fl_value_get(root, "kind"));
 	const char *version = fl_value_string(fl_value_get(root, "apiVersion"));
@@ -352,7 +352,7 @@ int fl_config_parse(const char *text, size_t len, const char *file, struct fl_se
 		    fl_config_note_fn note_fn, void *arg, struct fl_err *err)
 {
 	struct fl_err own = {""}, syntax = {""};
-	struct reader r = {
+	struct config_reader r = {
 		.file = file, .settings = settings, .note = note_fn, .arg = arg, .err = &own};
 	unsigned int line = 0;
 	int rc = fl_doc_each(text, len, FL_DOC_YAML, on_document, &r, &line, &syntax);

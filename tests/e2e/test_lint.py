@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""tests/lint finds what it is there for: each check sees a small tree with one thing wrong in it."""
+import subprocess
+import sys
+
+import pytest
+
+from conftest import REPO
+
+sys.path.insert(0, f"{REPO}/tests/linter")
+
+import rooms  # noqa: E402
+import tree as tree_module  # noqa: E402
+
+
+@pytest.fixture
+def find(tmp_path, capsys):
+    """Make a tree of these files and say what a check finds in it."""
+    def find_in(check, **files):
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", "/").replace("_dot_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+        tree = tree_module.Tree(str(tmp_path))
+        check(tree)
+        said = capsys.readouterr().out.splitlines()
+        assert len(said) == tree.wrong
+        return said
+    return find_in
+
+
+def test_a_room_that_may_not_include_another(find):
+    assert find(rooms.check_rooms, lb__base__err_dot_h="", lb__base__err_dot_c='#include "lb/model/plan.h"\n',
+                lb__model__plan_dot_h='#include "lb/base/err.h"\n') == [
+        "lb/base/err.c:1: room lb/base may not include lb/model (lb/model/plan.h)"]
+
+
+def test_a_file_in_no_room(find):
+    assert find(rooms.check_rooms, cellar__x_dot_c="") == ["cellar/x.c:1: this file is in no room of the house"]
+
+
+def test_the_leaf_includes_nothing_from_outside(find):
+    assert find(rooms.check_rooms, bpf__abi__x_dot_h="#include <linux/types.h>\n#include <stdio.h>\n") == [
+        "bpf/abi/x.h:2: room bpf/abi is a leaf and may not include <stdio.h>"]
+
+
+def test_sources_that_call_each_other(find):
+    """a calls b, b calls c, c calls a; what one header needs of another is no call."""
+    said = find(rooms.check_circles,
+                lb__base__a_dot_h="", lb__base__b_dot_h="", lb__base__c_dot_h='#include "lb/base/a.h"\n',
+                lb__base__a_dot_c='#include "lb/base/a.h"\n#include "lb/base/b.h"\n',
+                lb__base__b_dot_c='#include "lb/base/c.h"\n', lb__base__c_dot_c='#include "lb/base/a.h"\n')
+    assert said == ["lb/base/a.c:1: these include each other: lb/base/a.c, lb/base/b.c, lb/base/c.c"]
+
+
+def test_headers_that_include_each_other(find):
+    said = find(rooms.check_circles, lb__base__a_dot_h='#include "lb/base/b.h"\n',
+                lb__base__b_dot_h='#include "lb/base/a.h"\n')
+    assert said == ["lb/base/a.h:1: these include each other: lb/base/a.h, lb/base/b.h"]
+
+
+@pytest.mark.parametrize("text", ["struct thing {\n", "static const struct thing {\n", "enum thing {\n",
+                                  "typedef struct thing {\n"])
+def test_two_things_with_one_tag(find, text):
+    said = find(rooms.check_tags, bpf__x_dot_h="struct thing {\n\tint a;\n};\n", lb__base__x_dot_c=text,
+                lb__base__y_dot_c="static struct thing a = {0};\nstruct thing *f(void);\n")
+    assert len(said) == 1 and "lb/base/x.c:1:" in said[0] and "is also at bpf/x.h:1" in said[0]
+
+
+def test_tags_of_tests_may_repeat_in_files_but_not_in_headers(find):
+    said = find(rooms.check_tags, tests__unit__a__x_dot_c="struct row {\n", tests__unit__a__y_dot_c="struct row {\n",
+                tests__unit__a__x_dot_h="struct world {\n", tests__unit__a__y_dot_h="struct world {\n",
+                lb__base__row_dot_h="struct row {\n")
+    assert [line.split(":")[0] for line in said] == ["tests/unit/a/y.h"]
