@@ -10,6 +10,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/model/conflict.h"
+#include "lb/model/plan_store.h"
 #include "lb/settings/options.h"
 #include "lb/source/manifest.h"
 
@@ -98,7 +99,7 @@ static void set_oom_score(const struct fl_settings *settings)
 
 static int serve(const struct fl_settings *settings)
 {
-	struct fl_agent agent;
+	_cleanup_(fl_agent_free) struct fl_agent *agent = NULL;
 	struct fl_err err = {""};
 	int r;
 
@@ -106,15 +107,14 @@ static int serve(const struct fl_settings *settings)
 	/* until the loop listens: what a reload asks for is what the start does anyway */
 	signal(SIGHUP, SIG_IGN);
 	set_oom_score(settings);
-	r = fl_agent_start(&agent, settings, &err);
+	r = fl_agent_start(settings, &agent, &err);
 	if (!r && !settings->once)
-		r = fl_agent_run(&agent, &err);
+		r = fl_agent_run(agent, &err);
 	if (r)
 		fl_log_error("%s", err.text[0] ? err.text : strerror(-r));
-	/* --once has nobody to try again what failed */
-	else if (settings->once && (agent.retry || fl_host_failed(agent.host) || !agent.settled))
+	/* nobody will try again what failed */
+	else if (settings->once && !fl_agent_is_complete(agent))
 		r = -EIO;
-	fl_agent_stop(&agent);
 	return r ? EXIT_FAILED : EXIT_SUCCESS;
 }
 

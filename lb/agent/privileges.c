@@ -4,12 +4,13 @@
  * programs are in the kernel, changing maps and links needs CAP_BPF and CAP_NET_ADMIN only, and
  * nothing we run may regain the rest.
  */
+#include "lb/agent/privileges.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 
-#include "lb/agent/agent.h"
 #include "lb/base/cleanup.h"
 
 #ifndef CAP_BPF
@@ -22,7 +23,7 @@ static void cap_freep(cap_t *caps)
 		cap_free(*caps);
 }
 
-int fl_agent_drop_privileges(struct fl_err *err)
+int fl_privileges_drop(struct fl_err *err)
 {
 	static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_BPF};
 	_cleanup_(cap_freep) cap_t now = cap_get_proc();

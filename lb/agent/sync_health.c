@@ -1,6 +1,9 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Conditions of what the maps do not hold as wanted: conflicts, refused service ports, drift. */
-#include "lb/agent/agent.h"
+#include "lb/agent/sync_health.h"
+
+#include <stdio.h>
+
 #include "lb/base/cleanup.h"
 #include "lb/model/names.h"
 
@@ -29,26 +32,29 @@ static void add_refused(const struct fl_service_port_info *port, void *arg)
 			      "%s did not fit into the maps: its old state stays", subject);
 }
 
-void fl_agent_sync_health(struct fl_agent *agent)
+void fl_sync_health_update(struct fl_sync *sync, struct fl_health *health)
 {
-	if (fl_sync_conflicts_changed(agent->sync)) {
-		fl_health_scan_begin(agent->health, FL_CONDITION_CONFLICT);
-		fl_sync_each_conflict(agent->sync, add_conflict, agent->health);
-		fl_health_scan_end(agent->health, FL_CONDITION_CONFLICT);
+	struct fl_sync_stats stats;
+
+	if (fl_sync_conflicts_changed(sync)) {
+		fl_health_scan_begin(health, FL_CONDITION_CONFLICT);
+		fl_sync_each_conflict(sync, add_conflict, health);
+		fl_health_scan_end(health, FL_CONDITION_CONFLICT);
 	}
-	fl_health_scan_begin(agent->health, FL_CONDITION_REFUSED);
-	fl_sync_each_refused(agent->sync, add_refused, agent->health);
-	fl_health_scan_end(agent->health, FL_CONDITION_REFUSED);
+	fl_sync_stats(sync, &stats);
+	if (!stats.failed_ports && !fl_health_has(health, FL_CONDITION_REFUSED))
+		return;
+	fl_health_scan_begin(health, FL_CONDITION_REFUSED);
+	fl_sync_each_refused(sync, add_refused, health);
+	fl_health_scan_end(health, FL_CONDITION_REFUSED);
 }
 
-void fl_agent_drift_health(struct fl_agent *agent, const char *why)
+void fl_sync_health_drift(long drift, const char *why, struct fl_health *health)
 {
-	const char *reason = why ? why : "";
-
-	if (agent->drift > 0)
-		fl_health_set(agent->health, FL_CONDITION_DRIFT, "", FL_HEALTH_ERROR,
+	if (drift > 0)
+		fl_health_set(health, FL_CONDITION_DRIFT, "", FL_HEALTH_ERROR,
 			      "%ld differences between what is wanted and what the maps hold%s%s",
-			      agent->drift, *reason ? ": " : "", reason);
+			      drift, *why ? ": " : "", why);
 	else
-		fl_health_clear(agent->health, FL_CONDITION_DRIFT, "");
+		fl_health_clear(health, FL_CONDITION_DRIFT, "");
 }

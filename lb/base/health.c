@@ -275,6 +275,11 @@ const struct fl_condition *fl_health_find(const struct fl_health *health,
 	return found ? &health->kinds[kind].entries[at]->shown : NULL;
 }
 
+bool fl_health_has(const struct fl_health *health, enum fl_condition_kind kind)
+{
+	return health->kinds[kind].n;
+}
+
 size_t fl_health_count(const struct fl_health *health, enum fl_health_level level)
 {
 	size_t n = 0;

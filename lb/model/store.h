@@ -48,5 +48,4 @@ int fl_store_each_service(const struct fl_store *store,
  */
 bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key);
 size_t fl_store_dirty_count(const struct fl_store *store);
-void fl_store_mark(struct fl_store *store, const char *ns, const char *name);
 void fl_store_mark_all(struct fl_store *store);

@@ -254,7 +254,7 @@ static void test_taken_key_of_a_deleted_service(void **state)
 	assert_string_equal(key.name, "web");
 	fl_store_del(store, FL_KIND_SERVICE, key.ns, key.name);
 	assert_false(fl_store_take_dirty(store, &key));
-	fl_store_mark(store, "default", "web");
+	fl_store_mark_all(store);
 	assert_int_equal(fl_store_dirty_count(store), 0);
 
 	/* the record's last slice goes while its name is lent out */
@@ -276,7 +276,6 @@ static void test_unknown_names_are_no_error(void **state)
 	assert_int_equal(fl_store_del(store, FL_KIND_SERVICE, "default", "x"), 0);
 	assert_int_equal(fl_store_del(store, FL_KIND_SLICE, "default", "x"), 0);
 	assert_int_equal(fl_store_del(store, FL_KIND_NODE, "", "x"), 0);
-	fl_store_mark(store, "default", "x");
 	expect_dirty(store, "");
 	assert_int_equal(n_slices(store, "x"), 0);
 	assert_string_equal(fl_store_node_name(store), "node-1");

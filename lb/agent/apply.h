@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From marked Services to maps: they are planned and synced as one batch. What failed keeps its old
+ * state, is a condition, and is tried again: by fl_applier_retry(), not before.
+ */
+#pragma once
+
+#include "lb/base/health.h"
+#include "lb/model/plan_store.h"
+#include "lb/sync/sync.h"
+
+struct fl_applier;
+
+/* All borrowed as long as the applier lives. */
+struct fl_applier_options {
+	struct fl_store *store;
+	const struct fl_plan_options *plan_options; /* read for each batch */
+	struct fl_sync *sync;
+	struct fl_health *health;
+	/* fl_plan_stored(), or a test's */
+	int (*plan)(const struct fl_store *store, const char *ns, const char *name,
+		    const struct fl_plan_options *options, struct fl_plan *ret_plan);
+	/* The maps were filled by an earlier agent: nothing is removed before all is read. */
+	bool adopted;
+};
+int fl_applier_new(const struct fl_applier_options *options, struct fl_applier **ret_applier);
+void fl_applier_free(struct fl_applier **applier);
+
+/*
+ * Plan and write the marked Services. `complete`: every object was readable at least once, so that
+ * what no Service asked for may be removed from adopted maps. Returns how many Services were
+ * planned.
+ */
+size_t fl_applier_run(struct fl_applier *applier, bool complete);
+/* Nothing of an earlier agent remains in the maps but what is wanted. */
+bool fl_applier_settled(const struct fl_applier *applier);
+
+/* Something is to be tried again. */
+bool fl_applier_failed(const struct fl_applier *applier);
+/* Try it: for a slow timer. Services that could not be planned are tried by the next run. */
+void fl_applier_retry(struct fl_applier *applier);
+
+/*
+ * Compare the maps with what is wanted, and correct what differs, which somebody else wrote.
+ * `fn`: called for each difference. fl_applier_drift(): how many remained; -1 before the first
+ * comparison.
+ */
+void fl_applier_verify(struct fl_applier *applier, void (*fn)(const char *difference, void *arg),
+		       void *arg);
+long fl_applier_drift(const struct fl_applier *applier);

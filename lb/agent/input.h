@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the agent is asked to serve: the objects as read so far, and what they say about this node.
+ * Trouble with files and objects becomes conditions.
+ */
+#pragma once
+
+#include "lb/base/health.h"
+#include "lb/base/ip.h"
+#include "lb/model/plan_store.h"
+#include "lb/model/store.h"
+#include "lb/settings/settings.h"
+#include "lb/source/source.h"
+
+struct fl_input {
+	/* borrowed */
+	const struct fl_settings *settings;
+	struct fl_health *health;
+	/* owned */
+	struct fl_store *store;
+	struct fl_source *source;
+	/* what the Node object says, and the settings that override it */
+	struct fl_plan_options plan_options; /* borrows from store and node_ips */
+	struct fl_ip node_ips[FL_FAMILIES];
+	size_t n_node_ips;
+	bool news; /* problems were reported since they became conditions last */
+};
+
+/* The store, and a source of the manifests; nothing is read yet. `settings` and `health` are
+ * borrowed. */
+int fl_input_init(struct fl_input *input, const struct fl_settings *settings,
+		  struct fl_health *health, struct fl_err *err);
+void fl_input_fini(struct fl_input *input);
+
+/* Read everything for the first time; every Service is marked in the store. */
+int fl_input_load(struct fl_input *input, struct fl_err *err);
+/* Take in what has changed, when fl_source_fd() is readable. */
+void fl_input_handle(struct fl_input *input);
+/* Look at everything again. */
+void fl_input_refresh(struct fl_input *input);
+
+/*
+ * Read the Node object again. True if the node's addresses changed: then every Service is marked,
+ * since the source ranges of 5.6.5 (a node's own addresses pass them) depend on them.
+ */
+bool fl_input_update_node(struct fl_input *input);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The agent's parts, put together here and nowhere else: agent.c and start.c make them and take
+ * them apart, loop.c calls them. The parts themselves do not know the agent.
+ */
+#pragma once
+
+#include "conntrack/lost.h"
+#include "lb/agent/agent.h"
+#include "lb/agent/apply.h"
+#include "lb/agent/health_log.h"
+#include "lb/agent/input.h"
+#include "lb/agent/upkeep.h"
+#include "lb/agent/watchdog.h"
+#include "lb/api/api.h"
+#include "lb/host/host.h"
+
+struct fl_http;
+
+struct fl_agent {
+	const struct fl_settings *settings;
+	struct fl_mono started;
+	struct fl_health *health;
+	struct fl_health_log health_log;
+	struct fl_input input;
+	struct fl_dp *dp;
+	struct fl_sync *sync;
+	struct fl_lost_backends lost; /* by the commit under way */
+	struct fl_applier *applier;
+	struct fl_host *host;
+	struct fl_watchdog watchdog;
+	struct fl_upkeep upkeep;
+	struct fl_http *http;
+	struct fl_api_source api;
+	struct fl_api_device *api_devices; /* of the last status */
+};
+
+/* start.c: from nothing to a node that serves */
+int fl_agent_open(struct fl_agent *agent, struct fl_err *err);
+
+/* agent.c: what several events lead to */
+/* Bring the maps up to what was read. */
+void fl_agent_apply(struct fl_agent *agent);
+/* Once a second. */
+void fl_agent_watch(struct fl_agent *agent);
+/* The end of a turn of the loop: what came in together is applied together. */
+void fl_agent_turn(struct fl_agent *agent);
+/* Every some seconds: what failed is tried again. */
+void fl_agent_retry(struct fl_agent *agent);
+/* Compare the maps with what is wanted. */
+void fl_agent_verify(struct fl_agent *agent);
+/* SIGHUP: look at everything again. */
+void fl_agent_reload(struct fl_agent *agent);
+
+/* loop.c: events become calls of the above; 0 or -errno */
+int fl_loop_run(struct fl_agent *agent, struct fl_err *err);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The start: read everything, open the datapath, fill the maps, attach. Maps are filled before
+ * programs go live, so that a node that starts never serves a part; programs of an earlier agent
+ * run on until ours take their places.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "lb/agent/datapath.h"
+#include "lb/agent/internal.h"
+#include "lb/agent/privileges.h"
+#include "lb/agent/status.h"
+#include "lb/base/cleanup.h"
+#include "lb/base/log.h"
+#include "lb/http/http.h"
+
+static double seconds_since(struct fl_mono t)
+{
+	return fl_mono_s_between(t, fl_mono_now());
+}
+
+static int load_input(struct fl_agent *agent, struct fl_err *err)
+{
+	struct fl_input *input = &agent->input;
+	struct fl_mono t0 = fl_mono_now();
+	const char *zone;
+	int r = fl_input_init(input, agent->settings, agent->health, err);
+
+	if (!r)
+		r = fl_input_load(input, err);
+	if (r)
+		return r;
+	zone = input->plan_options.zone;
+	fl_log_info("read %zu Services and %zu EndpointSlices in %.3f s%s%s",
+		    fl_store_count(input->store, FL_KIND_SERVICE),
+		    fl_store_count(input->store, FL_KIND_SLICE), seconds_since(t0),
+		    *zone ? ", this node is in zone " : "", zone);
+	if (!fl_store_node(input->store))
+		fl_log_info("no Node object named %s: no zone, no node addresses known",
+			    agent->settings->node);
+	return 0;
+}
+
+/* ---- the datapath */
+
+static void log_source_ports(const struct fl_port_range ranges[FL_PORT_RANGES])
+{
+	char text[200] = "";
+
+	for (size_t i = 0, used = 0; i < FL_PORT_RANGES && ranges[i].count && used < sizeof(text);
+	     i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u-%u", i ? ", " : "",
+					 ranges[i].first, ranges[i].first + ranges[i].count - 1);
+	fl_log_info("source ports for masquerading: %s", text);
+}
+
+/* What the machine says to the configuration of the programs. */
+static int make_config(struct fl_agent *agent, const struct fl_device_rules *rules,
+		       const struct fl_port_span *node_ports, const struct fl_detect *detect,
+		       struct fl_config *ret_config, struct fl_err *err)
+{
+	_cleanup_(fl_network_fini) struct fl_network network = {0};
+	struct fl_port_range ports[FL_PORT_RANGES] = {0};
+	struct fl_ip node_addrs[FL_FAMILIES] = {0};
+	int r = fl_network_scan(&network, err);
+
+	if (!r)
+		r = fl_source_ports_read(node_ports, ports, NULL, err);
+	if (r)
+		return r;
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
+		fl_node_address(&network, rules, family, &node_addrs[family]);
+	log_source_ports(ports);
+	*ret_config = fl_datapath_config(agent->settings, detect, node_addrs, ports);
+	return 0;
+}
+
+static void on_lost_backend(const struct fl_lost_backend *lost, void *arg)
+{
+	struct fl_agent *agent = arg;
+
+	if (fl_lost_backends_add(&agent->lost, lost))
+		fl_log_error("out of memory: UDP flows may stay at a backend that was removed");
+}
+
+static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, struct fl_err *err)
+{
+	struct fl_sync_options options =
+		fl_datapath_sync_options(agent->settings, detect, fl_dp_config(agent->dp));
+	int r;
+
+	options.hz = fl_dp_hz(agent->dp);
+	options.stale = on_lost_backend;
+	options.stale_arg = agent;
+	r = fl_sync_new(fl_dp_maps(agent->dp), &options, &agent->sync, err);
+	if (r)
+		return r;
+	r = fl_applier_new(&(struct fl_applier_options){.store = agent->input.store,
+							.plan_options = &agent->input.plan_options,
+							.sync = agent->sync,
+							.health = agent->health,
+							.plan = fl_plan_stored,
+							.adopted = fl_dp_adopted(agent->dp)},
+			   &agent->applier);
+	return r ? fl_err_set(err, r, "out of memory") : 0;
+}
+
+static void report_device(enum fl_log_level level, const char *text, void *arg)
+{
+	fl_log(level, "%s", text);
+}
+
+static int open_host(struct fl_agent *agent, const struct fl_device_rules *rules,
+		     const struct fl_port_span *node_ports, struct fl_err *err)
+{
+	const struct fl_settings *s = agent->settings;
+	struct fl_host_options options = {
+		.ops = &fl_host_kernel_ops,
+		.ctx = agent->dp,
+		.maps = fl_dp_maps(agent->dp),
+		.health = agent->health,
+		.clock = fl_clock_system,
+		.report = report_device,
+		.rules = *rules,
+		.node_port_addresses = (const char *const *)s->node_port_addresses.items,
+		.n_node_port_addresses = s->node_port_addresses.n,
+		.node_ports = *node_ports,
+		.mode = s->mode,
+	};
+	int r;
+
+	memcpy(options.source_ports, fl_dp_config(agent->dp)->snat, sizeof(options.source_ports));
+	r = fl_host_new(&options, &agent->host, err);
+	if (!r)
+		fl_host_set_node_ips(agent->host, agent->input.node_ips, agent->input.n_node_ips);
+	return r;
+}
+
+static int open_datapath(struct fl_agent *agent, struct fl_err *err)
+{
+	const struct fl_settings *s = agent->settings;
+	struct fl_device_rules rules = fl_datapath_device_rules(s);
+	struct fl_mono t0 = fl_mono_now();
+	struct fl_port_span node_ports;
+	struct fl_dp_options options;
+	struct fl_config config;
+	struct fl_detect detect;
+	int r = fl_datapath_detector(s, fl_store_node(agent->input.store), &detect, err);
+
+	if (r)
+		return r;
+	rules.node_ips = agent->input.node_ips;
+	rules.n_node_ips = agent->input.n_node_ips;
+	fl_port_span_parse(s->node_port_range, &node_ports); /* was checked with the settings */
+	r = make_config(agent, &rules, &node_ports, &detect, &config, err);
+	if (r)
+		return r;
+	options = fl_datapath_options(s, &config);
+	r = fl_dp_open(&options, &agent->dp, err);
+	if (r)
+		return r;
+	fl_log_info("datapath in %s: %s, loaded in %.3f s", s->bpffs,
+		    fl_dp_adopted(agent->dp) ? "taken over from an earlier agent" : "new",
+		    seconds_since(t0));
+	if (fl_dp_found_remains(agent->dp))
+		fl_log_warn("maps of an earlier datapath were missing in %s: made anew, the flows "
+			    "it had are lost",
+			    s->bpffs);
+	agent->upkeep = fl_upkeep_of(fl_dp_maps(agent->dp), fl_dp_config(agent->dp));
+	r = open_sync(agent, &detect, err);
+	return r ? r : open_host(agent, &rules, &node_ports, err);
+}
+
+/* ---- being asked */
+
+static void refresh_clock(void *arg)
+{
+	fl_dp_now(((struct fl_agent *)arg)->dp);
+}
+
+static void fill_status(struct fl_api_status *ret_status, void *arg)
+{
+	struct fl_agent *agent = arg;
+	struct fl_status_facts facts = {
+		.node = agent->settings->node,
+		.zone = agent->input.plan_options.zone,
+		.bpffs = agent->settings->bpffs,
+		.cgroup = fl_dp_cgroup(agent->dp),
+		.started = agent->started,
+		.now = fl_mono_now(),
+		.settled = fl_applier_settled(agent->applier),
+		.drift = fl_applier_drift(agent->applier),
+		.health = agent->health,
+	};
+
+	facts.devices = fl_host_devices(agent->host, &facts.n_devices);
+	fl_status_fill(&facts, &agent->api_devices, ret_status);
+}
+
+static int open_api(struct fl_agent *agent, struct fl_err *err)
+{
+	int r;
+
+	agent->api = (struct fl_api_source){.maps = fl_dp_maps(agent->dp),
+					    .store = agent->input.store,
+					    .sync = agent->sync,
+					    .plan_options = &agent->input.plan_options,
+					    .hz = fl_dp_hz(agent->dp),
+					    .status = fill_status,
+					    .refresh_clock = refresh_clock,
+					    .arg = agent};
+	r = fl_http_new(NULL, &fl_clock_system, &agent->http, err);
+	return r ? r : fl_api_listen(agent->http, agent->settings->socket, &agent->api, err);
+}
+
+/* ---- being watched */
+
+static int lost_programs(void *ctx)
+{
+	return fl_dp_forget_lost(((struct fl_agent *)ctx)->dp);
+}
+
+static int repair_pins(void *ctx, int *ret_n, struct fl_err *err)
+{
+	return fl_dp_repair_pins(((struct fl_agent *)ctx)->dp, ret_n, err);
+}
+
+static int repair_socket(void *ctx, struct fl_err *err)
+{
+	return fl_http_repair(((struct fl_agent *)ctx)->http, err);
+}
+
+static int attach_cgroup(void *ctx, struct fl_err *err)
+{
+	return fl_dp_attach_cgroup(((struct fl_agent *)ctx)->dp, err);
+}
+
+static const struct fl_watchdog_ops watchdog_ops = {
+	.lost_programs = lost_programs,
+	.repair_pins = repair_pins,
+	.repair_socket = repair_socket,
+	.attach_cgroup = attach_cgroup,
+};
+
+/* ---- all together */
+
+static void fill_maps(struct fl_agent *agent)
+{
+	struct fl_mono t0 = fl_mono_now();
+	struct fl_sync_stats stats;
+
+	fl_agent_apply(agent);
+	fl_sync_stats(agent->sync, &stats);
+	fl_log_info(
+		"%zu service ports at %zu frontends with %zu backends, %llu map writes in %.3f s",
+		stats.service_ports, stats.frontends, stats.backends,
+		(unsigned long long)stats.map_writes, seconds_since(t0));
+}
+
+static int go_live(struct fl_agent *agent, struct fl_err *err)
+{
+	int r = fl_host_listen(agent->host, err);
+
+	if (r)
+		return r;
+	/* sockets first: what an earlier agent attached elsewhere goes when the devices are done */
+	fl_host_clear_ports(agent->host);
+	r = fl_dp_attach_cgroup(agent->dp, err);
+	if (r)
+		return r;
+	if (*fl_dp_cgroup(agent->dp))
+		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername, bind",
+			    fl_dp_cgroup(agent->dp));
+	if (!agent->settings->once)
+		fl_agent_watch(agent);
+	fl_host_update(agent->host);
+	return 0;
+}
+
+int fl_agent_open(struct fl_agent *agent, struct fl_err *err)
+{
+	const bool serves = !agent->settings->once;
+	int r = fl_health_new(&fl_clock_system, fl_health_log_edge, &agent->health_log,
+			      &agent->health);
+
+	if (r)
+		return fl_err_set(err, r, "out of memory");
+	r = load_input(agent, err);
+	if (!r)
+		r = open_datapath(agent, err);
+	/* before anything is attached: an agent that is given another's socket is set up wrong */
+	if (!r && serves)
+		r = open_api(agent, err);
+	if (r)
+		return r;
+	fill_maps(agent);
+	r = go_live(agent, err);
+	if (!r)
+		r = fl_privileges_drop(err);
+	if (!r && serves)
+		agent->watchdog = (struct fl_watchdog){.ops = &watchdog_ops,
+						       .ctx = agent,
+						       .health = agent->health,
+						       .bpffs = agent->settings->bpffs};
+	return r;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Batches of Services into maps that are no kernel's: what fails is a condition and is tried again,
+ * and nothing of an earlier agent is removed before everything is read (10.3: no kind's absence
+ * counts before it is fully listed).
+ */
+#include "tests/unit/sync/sync_fixture.h"
+
+#include "lb/agent/apply.h"
+#include "lb/agent/sync_health.h"
+#include "tests/unit/agent/health_fixture.h"
+
+struct scene {
+	struct fake *fake;
+	struct fl_mono hands;
+	struct fl_health *health;
+	struct fl_store *store;
+	struct fl_plan_options options;
+	struct fl_applier *applier;
+};
+
+/* ---- a planner that fails as often as it is told to */
+
+static unsigned int planner_fails;
+
+static int plan_or_fail(const struct fl_store *store, const char *ns, const char *name,
+			const struct fl_plan_options *options, struct fl_plan *ret_plan)
+{
+	if (planner_fails) {
+		planner_fails--;
+		return -ENOMEM;
+	}
+	return fl_plan_stored(store, ns, name, options, ret_plan);
+}
+
+/* ---- objects */
+
+static struct fl_ip ip_of(const char *text)
+{
+	struct fl_ip ip;
+
+	assert_int_equal(fl_ip_parse(text, &ip), 0);
+	return ip;
+}
+
+/* A Service default/NAME at this address, port 80. */
+static void put_service(struct scene *s, const char *name, const char *cluster_ip)
+{
+	struct fl_service *service = calloc(1, sizeof(*service));
+	struct fl_object object = {.kind = FL_KIND_SERVICE, .service = service};
+
+	service->ns = strdup("default");
+	service->name = strdup(name);
+	service->has_cluster_ip[FL_IPV4] = true;
+	service->cluster_ip[FL_IPV4] = ip_of(cluster_ip);
+	service->ports = calloc(1, sizeof(*service->ports));
+	service->n_ports = 1;
+	service->ports[0] = (struct fl_service_port){strdup("http"), IPPROTO_TCP, 80, 0};
+	assert_int_equal(fl_store_put(s->store, &object), 0);
+}
+
+static void delete_service(struct scene *s, const char *name)
+{
+	assert_int_equal(fl_store_del(s->store, FL_KIND_SERVICE, "default", name), 0);
+}
+
+static bool is_served(const struct scene *s, const char *ip)
+{
+	return fake_frontend(s->fake, ip, 80, IPPROTO_TCP);
+}
+
+static void start(struct scene *s, bool adopted)
+{
+	fl_applier_free(&s->applier);
+	assert_int_equal(fl_applier_new(&(struct fl_applier_options){.store = s->store,
+								     .plan_options = &s->options,
+								     .sync = s->fake->sync,
+								     .health = s->health,
+								     .plan = plan_or_fail,
+								     .adopted = adopted},
+					&s->applier),
+			 0);
+}
+
+static int setup(void **state)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+
+	planner_fails = 0;
+	fake_setup((void **)&s->fake);
+	s->hands.ns = 1;
+	s->health = health_with(&s->hands);
+	assert_int_equal(fl_store_new("node-1", &s->store), 0);
+	s->options = fl_plan_options_of(s->store);
+	start(s, false);
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct scene *s = *state;
+
+	fl_applier_free(&s->applier);
+	fl_store_free(&s->store);
+	fl_health_free(&s->health);
+	fake_teardown((void **)&s->fake);
+	free(s);
+	return 0;
+}
+
+static void test_a_marked_service_is_planned_and_written(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "web", "10.96.0.10");
+	assert_int_equal(fl_applier_run(s->applier, true), 1);
+	assert_true(is_served(s, "10.96.0.10"));
+	assert_false(fl_applier_failed(s->applier));
+	assert_int_equal(fl_applier_run(s->applier, true), 0);
+}
+
+static void test_a_service_that_cannot_be_planned_is_tried_again(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "web", "10.96.0.10");
+	planner_fails = 2;
+	fl_applier_run(s->applier, true);
+	assert_false(is_served(s, "10.96.0.10"));
+	assert_true(fl_applier_failed(s->applier));
+	assert_non_null(condition_text(s->health, FL_CONDITION_SYNC, "default/web"));
+	assert_false(fl_health_is_good(s->health));
+
+	/* not at every turn of the loop, but each time the slow timer says so */
+	assert_int_equal(fl_applier_run(s->applier, true), 0);
+	for (int i = 0; i < 2; i++) {
+		fl_applier_retry(s->applier);
+		assert_int_equal(fl_applier_run(s->applier, true), 1);
+	}
+	assert_true(is_served(s, "10.96.0.10"));
+	assert_false(fl_applier_failed(s->applier));
+	assert_true(fl_health_is_good(s->health));
+}
+
+static void test_a_removal_that_fails_is_tried_again(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "web", "10.96.0.10");
+	fl_applier_run(s->applier, true);
+	delete_service(s, "web");
+	planner_fails = 1;
+	fl_applier_run(s->applier, true);
+	assert_true(is_served(s, "10.96.0.10"));
+	/* the store has forgotten the Service by the time it is tried again */
+	put_service(s, "other", "10.96.0.11");
+	fl_applier_run(s->applier, true);
+	fl_applier_retry(s->applier);
+	fl_applier_run(s->applier, true);
+	assert_false(is_served(s, "10.96.0.10"));
+	assert_true(is_served(s, "10.96.0.11"));
+	assert_true(fl_health_is_good(s->health));
+}
+
+static void test_one_that_fails_does_not_hold_up_the_others(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "a", "10.96.0.10");
+	put_service(s, "b", "10.96.0.11");
+	planner_fails = 1;
+	fl_applier_run(s->applier, true);
+	assert_int_equal(is_served(s, "10.96.0.10") + is_served(s, "10.96.0.11"), 1);
+	fl_applier_retry(s->applier);
+	fl_applier_run(s->applier, true);
+	assert_int_equal(is_served(s, "10.96.0.10") + is_served(s, "10.96.0.11"), 2);
+}
+
+static void test_a_refused_write_is_named_and_tried_again(void **state)
+{
+	static const int refusals[] = {-E2BIG, -EPERM};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		char name[8], address[16];
+
+		snprintf(name, sizeof(name), "s%zu", i);
+		snprintf(address, sizeof(address), "10.96.0.%zu", 20 + i);
+		put_service(s, name, address);
+		s->fake->refuse_at = 1;
+		s->fake->refuse_with = refusals[i];
+		fl_applier_run(s->applier, true);
+		assert_false(is_served(s, address));
+		assert_true(fl_applier_failed(s->applier));
+		assert_non_null(
+			strstr(condition_text(s->health, FL_CONDITION_SYNC, ""), "frontends"));
+		assert_true(fl_health_has(s->health, FL_CONDITION_REFUSED));
+		assert_false(fl_health_is_good(s->health));
+
+		fl_applier_retry(s->applier);
+		fl_applier_run(s->applier, true);
+		assert_true(is_served(s, address));
+		assert_false(fl_applier_failed(s->applier));
+		assert_true(fl_health_is_good(s->health));
+	}
+}
+
+static void test_settling_waits_until_everything_is_read(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "old", "10.96.0.9");
+	fl_applier_run(s->applier, true);
+	delete_service(s, "old");
+	/* another agent on the same maps, whose input is not complete yet */
+	fake_restart(s->fake);
+	fl_store_free(&s->store);
+	assert_int_equal(fl_store_new("node-1", &s->store), 0);
+	s->options = fl_plan_options_of(s->store);
+	start(s, true);
+	put_service(s, "web", "10.96.0.10");
+	fl_applier_run(s->applier, false);
+	assert_false(fl_applier_settled(s->applier));
+	assert_true(is_served(s, "10.96.0.9"));
+	assert_true(is_served(s, "10.96.0.10"));
+	assert_non_null(condition_text(s->health, FL_CONDITION_INPUT, "complete"));
+
+	fl_applier_run(s->applier, true);
+	assert_true(fl_applier_settled(s->applier));
+	assert_false(is_served(s, "10.96.0.9"));
+	assert_true(is_served(s, "10.96.0.10"));
+	assert_true(fl_health_is_good(s->health));
+}
+
+/* Maps that this agent made hold nothing that could be lost. */
+static void test_new_maps_settle_at_once(void **state)
+{
+	struct scene *s = *state;
+
+	fl_applier_run(s->applier, false);
+	assert_true(fl_applier_settled(s->applier));
+	assert_true(fl_health_is_good(s->health));
+}
+
+static void test_frontends_that_two_services_want_are_a_warning(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "a", "10.96.0.10");
+	put_service(s, "b", "10.96.0.10");
+	fl_applier_run(s->applier, true);
+	assert_true(fl_health_has(s->health, FL_CONDITION_CONFLICT));
+	assert_true(fl_health_is_good(s->health));
+	delete_service(s, "b");
+	fl_applier_run(s->applier, true);
+	assert_false(fl_health_has(s->health, FL_CONDITION_CONFLICT));
+}
+
+static void on_difference(const char *difference, void *arg)
+{
+	++*(int *)arg;
+}
+
+static void test_differences_are_corrected_or_a_condition(void **state)
+{
+	struct scene *s = *state;
+	int differences = 0;
+
+	put_service(s, "web", "10.96.0.10");
+	fl_applier_run(s->applier, true);
+	assert_int_equal(fl_applier_drift(s->applier), -1);
+	fl_applier_verify(s->applier, on_difference, &differences);
+	assert_int_equal(differences, 0);
+	assert_int_equal(fl_applier_drift(s->applier), 0);
+
+	/* somebody else removes a frontend, and the map refuses to have it back */
+	s->fake->map[FL_SYNC_FRONTENDS].n = 0;
+	s->fake->map[FL_SYNC_FRONTENDS].max = 0;
+	fl_applier_verify(s->applier, on_difference, &differences);
+	assert_true(differences > 0);
+	assert_true(fl_applier_failed(s->applier));
+	assert_false(fl_health_is_good(s->health));
+
+	s->fake->map[FL_SYNC_FRONTENDS].max = 512;
+	fl_applier_retry(s->applier);
+	assert_int_equal(fl_applier_drift(s->applier), 0);
+	assert_true(is_served(s, "10.96.0.10"));
+	assert_true(fl_health_is_good(s->health));
+}
+
+static void test_drift_that_stays_is_an_error(void **state)
+{
+	struct scene *s = *state;
+
+	fl_sync_health_drift(2, "map frontends: full", s->health);
+	assert_string_equal(condition_text(s->health, FL_CONDITION_DRIFT, ""),
+			    "2 differences between what is wanted and what the maps hold: map "
+			    "frontends: full");
+	assert_false(fl_health_is_good(s->health));
+	fl_sync_health_drift(-1, "", s->health);
+	assert_true(fl_health_is_good(s->health));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_marked_service_is_planned_and_written),
+		TEST(test_a_service_that_cannot_be_planned_is_tried_again),
+		TEST(test_a_removal_that_fails_is_tried_again),
+		TEST(test_one_that_fails_does_not_hold_up_the_others),
+		TEST(test_a_refused_write_is_named_and_tried_again),
+		TEST(test_settling_waits_until_everything_is_read),
+		TEST(test_new_maps_settle_at_once),
+		TEST(test_frontends_that_two_services_want_are_a_warning),
+		TEST(test_differences_are_corrected_or_a_condition),
+		TEST(test_drift_that_stays_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
