@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* fairleadd: settings, then the agent; or only a check of what it would be given. */
 #include <errno.h>
 #include <fcntl.h>

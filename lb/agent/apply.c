@@ -154,7 +154,7 @@ static void synced(struct fl_applier *applier, int rc, const struct fl_err *err)
 	fl_sync_health_update(o->sync, o->health);
 }
 
-/* A batch under way: the first failure is the one that is told. */
+/* A batch under way: the first failure is the one that is reported. */
 struct batch {
 	size_t n;
 	int rc;

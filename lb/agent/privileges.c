@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Giving up rights. Loading programs needs CAP_PERFMON, mounting needs CAP_SYS_ADMIN; once the
  * programs are in the kernel, changing maps and links needs CAP_BPF and CAP_NET_ADMIN only, and

@@ -12,7 +12,7 @@
 
 /* What can be lost, and how it is put back; 0 or -errno. */
 struct fl_watchdog_ops {
-	/* How many programs are gone from where they were attached; told once. */
+	/* How many programs are gone from where they were attached, counted once. */
 	int (*lost_programs)(void *ctx);
 	/* *ret_n: how many pins were missing and are there again, also after a failure. */
 	int (*repair_pins)(void *ctx, int *ret_n, struct fl_err *err);

@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Reading the configuration file. Fields of KubeProxyConfiguration are mapped to our settings by a
- * table; what means nothing to us is accepted, so that an existing file works unchanged, and said
- * if the user may expect an effect.
+ * table; what means nothing to us is accepted, so that an existing file works unchanged, with a
+ * note where the user may expect an effect.
  */
 #include "lb/settings/config.h"
 
@@ -18,9 +18,10 @@
 #define MAX_KEY 128
 
 enum treatment {
-	MAP,	    /* to the setting `to`, same form */
-	MAP_IF_SET, /* the same, but empty, zero and false are kube-proxy's way to say "not set" */
-	OOM,	    /* oomScoreAdj, which has no setting of its own */
+	/* to the setting `to`, same form; empty, zero and false are kube-proxy's way to say "not
+	 * set" */
+	MAP_IF_SET,
+	OOM, /* oomScoreAdj, which has no setting of its own */
 	HEALTHZ,
 	METRICS,
 	SILENT,	 /* accepted; nothing is lost by ignoring it */
@@ -214,8 +215,6 @@ static int kube_field(struct config_reader *r, const struct fl_value *value, con
 		case MAP_IF_SET:
 			if (is_unset(value))
 				return 0;
-			/* fallthrough */
-		case MAP:
 			return set_value(r, fl_setting_by_key(kube_fields[i].to), value, key);
 		case OOM:
 			return set_oom(r, value, key);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The command line. It is walked twice: once to see which file to read, and after the file to put
  * what it says on top.
@@ -25,7 +25,7 @@ static int make_table(struct table *table)
 	table->options = calloc(fl_setting_count + 1, sizeof(*table->options));
 	if (!table->options)
 		return -ENOMEM;
-	/* ':' first: no messages, and a missing argument is told from an unknown option */
+	/* ':' first: no messages, and a missing argument is not an unknown option */
 	table->letters[letters++] = ':';
 	for (size_t i = 0; i < fl_setting_count; i++) {
 		const struct fl_setting *s = &fl_setting_table[i];
@@ -62,7 +62,7 @@ static int walk(int argc, char *const *argv, const struct table *table,
 
 	if (!seen)
 		return -ENOMEM;
-	optind = 0; /* glibc: begin anew */
+	optind = 0; /* glibc: start over */
 	while ((value = getopt_long(argc, argv, table->letters, table->options, NULL)) != -1) {
 		const struct fl_setting *s = row(value);
 		struct fl_err why = {""};

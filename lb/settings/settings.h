@@ -22,7 +22,7 @@ enum fl_tc_hook {
 };
 
 struct fl_settings {
-	/* who and where; strings are owned, NULL when unset */
+	/* the node, and where things are; strings are owned, NULL when unset */
 	char *node;
 	struct fl_strings manifests;
 	char *config;
@@ -34,7 +34,7 @@ struct fl_settings {
 	struct fl_strings pod_devices;
 	uint32_t mode;	  /* enum fl_dp_mode */
 	uint32_t tc_hook; /* enum fl_tc_hook */
-	/* who is a pod, and where node ports are */
+	/* what tells a pod, and where node ports are */
 	struct fl_strings cluster_cidr;
 	char *detect_mode, *pod_bridge, *pod_prefix;
 	struct fl_strings node_port_addresses;
@@ -80,6 +80,9 @@ struct fl_setting {
 extern const struct fl_setting fl_setting_table[];
 extern const size_t fl_setting_count;
 
+/* Where the value of a setting is, in the type that it has. */
+void *fl_setting_field(struct fl_settings *settings, const struct fl_setting *setting);
+
 /* Defaults. 0 or -ENOMEM. */
 int fl_settings_init(struct fl_settings *settings);
 void fl_settings_fini(struct fl_settings *settings);
@@ -98,10 +101,10 @@ const struct fl_setting *fl_setting_by_key(const char *key);	   /* or NULL */
 /*
  * What can only be judged when all is known: required ones, addresses, ranges. -EINVAL names the
  * first fault. The node's name is taken from the host when unset, and brought into the form of
- * rule 9.4.
+ * 9.4: trimmed and in lower case.
  */
 int fl_settings_finish(struct fl_settings *settings, struct fl_err *err);
-/* settings_check.c: the judging part of it. */
+/* The judging part of it. */
 int fl_settings_check(const struct fl_settings *settings, struct fl_err *err);
 
 /* "24h0m0s", "1.5s", "200ms", or a number of `unit_ms`. 0 or -EINVAL. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Command line and configuration file of the agent: what is accepted, what is refused and with
  * which words. */
 #include <errno.h>
