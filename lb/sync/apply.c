@@ -214,7 +214,6 @@ static void switch_over(struct fl_sync *sync)
 		}
 		port->cur = port->want;
 		port->want = NULL;
-		fl_holders_confirm(&contents->frontends, port->cur);
 		fl_service_port_on(&sync->waiting, port, FL_EVENT_WRITTEN);
 	}
 }

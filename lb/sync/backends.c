@@ -166,6 +166,7 @@ int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16
 	if (entry->resting)
 		unrest(backends, id);
 	entry->states++;
+	entry->found = false;
 	if (entry->flags != flags) {
 		backends->live += !(entry->flags & FL_BACKEND_LIVE);
 		entry->flags = flags;
@@ -202,6 +203,11 @@ void fl_backend_drop(struct fl_backends *backends, uint32_t id)
 	if (backends->settled)
 		clear_live(backends, id);
 	rest_if_unused(backends, id);
+}
+
+void fl_backend_keep(struct fl_backends *backends, uint32_t id)
+{
+	backends->all[id].states++;
 }
 
 void fl_backend_hold(struct fl_backends *backends, uint32_t id)
@@ -250,15 +256,20 @@ int fl_backends_adopt(struct fl_backends *backends)
 /* Holes below the highest id included. */
 void fl_backends_rest_unused(struct fl_backends *backends)
 {
-	for (uint32_t id = 1; id < backends->fresh; id++)
+	for (uint32_t id = 1; id < backends->fresh; id++) {
+		struct fl_backend_entry *entry = &backends->all[id];
+
+		entry->found = !entry->states && entry->flags & FL_BACKEND_LIVE;
 		rest_if_unused(backends, id);
+	}
 }
 
-void fl_backends_settle(struct fl_backends *backends)
+void fl_backends_settle(struct fl_backends *backends, bool keep_found)
 {
 	backends->settled = true;
 	for (uint32_t id = 1; id < backends->fresh; id++)
-		clear_live(backends, id);
+		if (!keep_found || !backends->all[id].found)
+			clear_live(backends, id);
 }
 
 bool fl_backend_intact(const struct fl_backends *backends, uint32_t id)

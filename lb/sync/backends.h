@@ -21,6 +21,7 @@ struct fl_backend_entry {
 	uint8_t proto;
 	uint8_t flags;	     /* enum fl_backend_flags, as in the map */
 	bool resting;	     /* in the queue of ids that may be given to another backend */
+	bool found;	     /* live at start, though in no list */
 	uint32_t states;     /* that name it */
 	uint32_t sets;	     /* that hold it */
 	uint32_t prev, next; /* in the queue; 0 ends */
@@ -34,7 +35,7 @@ struct fl_backends {
 	uint32_t live;
 	uint64_t writes;
 	struct fl_index index;
-	bool settled; /* a backend that no state names is no longer live */
+	bool settled; /* a backend that no state names any more is no longer live */
 };
 
 /* `records` is borrowed. 0 or -ENOMEM. */
@@ -50,10 +51,16 @@ void fl_backend_release(struct fl_backends *backends, uint32_t id);
 
 /* At start: learn what the map has. 0 or -ENOMEM. */
 int fl_backends_adopt(struct fl_backends *backends);
-/* Then, when the sets are known too: ids that nothing names may be given again. */
+/* One more state that was found at start names it; whether it is live does not change. */
+void fl_backend_keep(struct fl_backends *backends, uint32_t id);
+/* Then, when sets and states are known: ids that nothing names may be given again. */
 void fl_backends_rest_unused(struct fl_backends *backends);
-/* Everything was planned once: what no state names is no longer live. */
-void fl_backends_settle(struct fl_backends *backends);
+/*
+ * Everything was planned once: what no state names is no longer live. An endpoint that only serves
+ * is in no list, so the maps do not say which service port it belongs to: with `keep_found` those
+ * that were found so stay live.
+ */
+void fl_backends_settle(struct fl_backends *backends, bool keep_found);
 
 /* Whether the record in the map is as it must be, and how it becomes so again. */
 bool fl_backend_intact(const struct fl_backends *backends, uint32_t id);

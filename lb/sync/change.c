@@ -110,8 +110,8 @@ static int service_plan(struct fl_sync *sync, struct fl_sync_service *service, i
 		struct fl_sync_service_port *found = fl_service_port_find(service, port, wanted);
 
 		rc = found ? 0
-			   : fl_service_port_new(&sync->services, &sync->contents, service, wanted,
-						 &found);
+			   : fl_service_port_new(&sync->services, &sync->contents, service, created,
+						 wanted, &found);
 		/* of two ports with one name the first counts */
 		if (!rc && found->seen)
 			continue;

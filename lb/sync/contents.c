@@ -18,7 +18,7 @@ int fl_contents_init(struct fl_contents *contents, const struct fl_maps *maps,
 	fl_sets_init(&contents->sets, &sets, maps->lines, maps->n_lines, &contents->backends);
 	fl_table_init(&contents->members, &fl_members_desc);
 	fl_table_init(&contents->ranges, &fl_ranges_desc);
-	fl_frontends_init(&contents->frontends, &contents->sets, &contents->service_ids);
+	fl_frontends_init(&contents->frontends, &contents->sets);
 	return fl_backends_init(&contents->backends, maps->backends, maps->n_backends);
 }
 
@@ -41,4 +41,11 @@ struct fl_table *fl_contents_table(struct fl_contents *contents, enum fl_sync_ma
 	};
 
 	return tables[map];
+}
+
+void fl_contents_settle(struct fl_contents *contents)
+{
+	contents->settled = true;
+	fl_backends_settle(&contents->backends, contents->n_found);
+	fl_service_ids_settle(&contents->service_ids);
 }

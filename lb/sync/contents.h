@@ -16,11 +16,15 @@ struct fl_contents {
 	struct fl_sets sets;
 	struct fl_table members, ranges;
 	struct fl_frontends frontends;
+	uint32_t n_found; /* states that were found at start and are still there */
+	bool settled;	  /* everything was planned once */
 };
 
 /* `maps` is borrowed. 0 or -ENOMEM. */
 int fl_contents_init(struct fl_contents *contents, const struct fl_maps *maps,
 		     const struct fl_sync_options *options);
 void fl_contents_fini(struct fl_contents *contents);
+/* Everything was planned once: what no state names may go. */
+void fl_contents_settle(struct fl_contents *contents);
 /* The hash maps, one per enum fl_sync_map. */
 struct fl_table *fl_contents_table(struct fl_contents *contents, enum fl_sync_map map);

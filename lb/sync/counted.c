@@ -16,17 +16,12 @@ struct fl_range_element {
 	uint32_t value;
 };
 
-static enum fl_wish counted_wish(const struct fl_table *table, uint32_t e, void *ret_record)
+static bool counted_wants(const struct fl_table *table, uint32_t e, void *ret_record)
 {
 	static const uint32_t there = 1;
-	const struct fl_counted *counted = fl_table_at(table, e);
 
-	if (counted->links) {
-		memcpy(ret_record, &there, sizeof(there));
-		return FL_WISH_RECORD;
-	}
-	/* after a restart a Service that was not planned yet may need it */
-	return table->settled ? FL_WISH_ABSENT : FL_WISH_LATER;
+	memcpy(ret_record, &there, sizeof(there));
+	return ((struct fl_counted *)fl_table_at(table, e))->links;
 }
 
 static const char *counted_text(const void *key, char buf[static FL_ELEMENT_TEXT])
@@ -38,7 +33,7 @@ static const char *counted_text(const void *key, char buf[static FL_ELEMENT_TEXT
 	{                                                                                          \
 		.map = (id), .size = sizeof(type), .key_at = offsetof(type, key),                  \
 		.record_at = offsetof(type, value), .record_size = sizeof(uint32_t),               \
-		.wish = counted_wish, .text = counted_text,                                        \
+		.wants = counted_wants, .text = counted_text,                                      \
 	}
 
 const struct fl_table_desc fl_members_desc = DESC(FL_SYNC_MEMBERS, struct fl_member_element);
@@ -50,7 +45,6 @@ void fl_counted_link(struct fl_table *table, const uint32_t *elements, uint32_t 
 		struct fl_counted *counted = fl_table_at(table, elements[i]);
 
 		counted->links++;
-		counted->head.adopted = false;
 	}
 }
 

@@ -20,16 +20,19 @@ static void holder_record(const struct fl_frontends *frontends, const struct fl_
 			  struct fl_frontend_record *ret_record)
 {
 	const struct fl_state *state = holder->state;
-	const uint32_t id = state->port->info.service_id;
 	struct fl_frontend_record record = {.value.type = holder->type};
 	struct fl_frontend *value = &record.value;
 
+	if (state->found) {
+		*ret_record = state->found[holder - state->holders];
+		return;
+	}
 	if (holder->type == FL_FRONTEND_VIP) {
 		memset(value->verdict, FL_VERDICT_REJECT, sizeof(value->verdict));
 		*ret_record = record;
 		return;
 	}
-	value->service_id = id;
+	value->service_id = state->port->info.service_id;
 	value->flags = state->flags[holder->type];
 	value->affinity_timeout = state->affinity_timeout;
 	for (int side = 0; side < FL_SIDES; side++) {
@@ -40,7 +43,7 @@ static void holder_record(const struct fl_frontends *frontends, const struct fl_
 
 		record.set[side] = s;
 		value->verdict[side] = verdict;
-		value->list[side].id = id * FL_LISTS + list;
+		value->list[side].id = value->service_id * FL_LISTS + list;
 		if (s) {
 			value->list[side].slab = set->slab;
 			value->list[side].lut_len = set->lut_len;
@@ -50,41 +53,14 @@ static void holder_record(const struct fl_frontends *frontends, const struct fl_
 	*ret_record = record;
 }
 
-/* A frontend of a Service that was not planned yet after a restart is left alone. */
-static bool is_not_planned_yet(const struct fl_frontends *frontends,
-			       const struct fl_frontend_element *frontend)
-{
-	const uint32_t id = frontend->record.value.service_id;
-
-	return !frontends->table.settled && frontend->head.present && frontend->head.adopted &&
-	       id && !fl_service_id_port(frontends->service_ids, id);
-}
-
-/* A frontend without holders stays while its Service may still be planned, or waits for room. */
-static bool is_kept(const struct fl_frontends *frontends,
-		    const struct fl_frontend_element *frontend)
-{
-	const struct fl_sync_service_port *port;
-
-	if (!frontend->head.present || !frontend->head.adopted)
-		return false;
-	if (!frontends->table.settled)
-		return true;
-	port = fl_service_id_port(frontends->service_ids, frontend->record.value.service_id);
-	return port && fl_stage_waits(port->stage) && !port->cur;
-}
-
-static enum fl_wish frontend_wish(const struct fl_table *table, uint32_t f, void *ret_record)
+static bool frontend_wants(const struct fl_table *table, uint32_t f, void *ret_record)
 {
 	const struct fl_frontends *frontends = (const struct fl_frontends *)table;
 	const struct fl_frontend_element *frontend = fl_table_at(table, f);
 
-	if (!frontend->holders)
-		return is_kept(frontends, frontend) ? FL_WISH_AS_IS : FL_WISH_ABSENT;
-	holder_record(frontends, frontend->holders, ret_record);
-	if (is_not_planned_yet(frontends, frontend) && !fl_table_has(table, f, ret_record))
-		return FL_WISH_LATER;
-	return FL_WISH_RECORD;
+	if (frontend->holders)
+		holder_record(frontends, frontend->holders, ret_record);
+	return frontend->holders;
 }
 
 static void frontend_hold(struct fl_table *table, const void *record)
@@ -121,16 +97,15 @@ static const struct fl_table_desc frontends_desc = {
 	.key_at = offsetof(struct fl_frontend_element, key),
 	.record_at = offsetof(struct fl_frontend_element, record),
 	.record_size = sizeof(struct fl_frontend_record),
-	.wish = frontend_wish,
+	.wants = frontend_wants,
 	.hold = frontend_hold,
 	.release = frontend_release,
 	.text = frontend_text,
 };
 
-void fl_frontends_init(struct fl_frontends *frontends, struct fl_sets *sets,
-		       const struct fl_service_ids *service_ids)
+void fl_frontends_init(struct fl_frontends *frontends, struct fl_sets *sets)
 {
-	*frontends = (struct fl_frontends){.sets = sets, .service_ids = service_ids};
+	*frontends = (struct fl_frontends){.sets = sets};
 	fl_table_init(&frontends->table, &frontends_desc);
 }
 
@@ -144,29 +119,27 @@ struct fl_frontend_key fl_frontend_key_of(const struct fl_plan_frontend *fronten
 
 /* ---- holders */
 
-int fl_holder_add(struct fl_frontends *frontends, struct fl_state *state,
-		  const struct fl_frontend_key *key, uint8_t type)
+void fl_holder_add(struct fl_state *state, uint32_t f, uint8_t type)
 {
-	struct fl_holder *holder = &state->holders[state->n_holders];
-	int rc = fl_table_ref(&frontends->table, key, &holder->frontend);
-
-	if (rc)
-		return rc;
-	holder->state = state;
-	holder->next = NULL;
-	holder->type = type;
-	state->n_holders++;
-	return 0;
+	state->holders[state->n_holders++] =
+		(struct fl_holder){.state = state, .frontend = f, .type = type};
 }
 
-/* < 0: a goes first. Of two states of one port the wanted one. */
+/*
+ * < 0: a goes first. Of two states of one port the wanted one. What was found at start and no
+ * service port has taken over comes before all, since nothing is known about it yet.
+ */
 static int holder_cmp(const struct fl_holder *a, const struct fl_holder *b)
 {
 	const struct fl_sync_service_port *pa = a->state->port, *pb = b->state->port;
-	const struct fl_claimant ca = fl_service_port_claimant(pa, a->state->created);
-	const struct fl_claimant cb = fl_service_port_claimant(pb, b->state->created);
-	int rc = fl_claimant_cmp(&ca, &cb);
+	struct fl_claimant ca, cb;
+	int rc;
 
+	if (!pa || !pb)
+		return !pb - !pa;
+	ca = fl_service_port_claimant(pa, a->state->created);
+	cb = fl_service_port_claimant(pb, b->state->created);
+	rc = fl_claimant_cmp(&ca, &cb);
 	if (rc || pa != pb)
 		return rc ? rc : (pa > pb) - (pa < pb);
 	return a->state == b->state ? a->type - b->type : a->state == pa->want ? -1 : 1;
@@ -212,16 +185,5 @@ void fl_holders_unlink(struct fl_frontends *frontends, struct fl_state *state)
 		*at = holder->next;
 		holder->next = NULL;
 		fl_table_mark(&frontends->table, holder->frontend);
-	}
-}
-
-void fl_holders_confirm(struct fl_frontends *frontends, const struct fl_state *state)
-{
-	for (uint32_t i = 0; i < state->n_holders; i++) {
-		const struct fl_holder *holder = &state->holders[i];
-		struct fl_frontend_element *frontend = fl_frontend_at(frontends, holder->frontend);
-
-		if (frontend->holders == holder && !frontend->head.dirty)
-			frontend->head.adopted = false;
 	}
 }

@@ -7,7 +7,6 @@
 #pragma once
 
 #include "lb/model/plan.h"
-#include "lb/sync/service_ids.h"
 #include "lb/sync/sets.h"
 #include "lb/sync/table.h"
 
@@ -36,13 +35,11 @@ struct fl_frontend_element {
 struct fl_frontends {
 	struct fl_table table;
 	struct fl_sets *sets;
-	const struct fl_service_ids *service_ids;
 	bool conflicts_changed; /* the frontends that more than one service port wants */
 };
 
-/* `sets` and `service_ids` are borrowed. */
-void fl_frontends_init(struct fl_frontends *frontends, struct fl_sets *sets,
-		       const struct fl_service_ids *service_ids);
+/* `sets` is borrowed. */
+void fl_frontends_init(struct fl_frontends *frontends, struct fl_sets *sets);
 static inline struct fl_frontend_element *fl_frontend_at(const struct fl_frontends *frontends,
 							 uint32_t f)
 {
@@ -50,11 +47,8 @@ static inline struct fl_frontend_element *fl_frontend_at(const struct fl_fronten
 }
 struct fl_frontend_key fl_frontend_key_of(const struct fl_plan_frontend *frontend, uint8_t proto);
 
-/* One more frontend that `state` wants. 0 or -ENOMEM. */
-int fl_holder_add(struct fl_frontends *frontends, struct fl_state *state,
-		  const struct fl_frontend_key *key, uint8_t type);
+/* One more frontend that `state` wants; there is room among its holders. */
+void fl_holder_add(struct fl_state *state, uint32_t f, uint8_t type);
 /* Put the state into the lists of its frontends, or take it out, which makes them dirty. */
 void fl_holders_link(struct fl_frontends *frontends, struct fl_state *state);
 void fl_holders_unlink(struct fl_frontends *frontends, struct fl_state *state);
-/* The state is in force: what was found at start and is right is this process's from now on. */
-void fl_holders_confirm(struct fl_frontends *frontends, const struct fl_state *state);

@@ -10,6 +10,7 @@
  *              counted         members and ranges
  *              frontends       frontends, and which service ports want each
  *   states     state           what one service port wants, made from its plan
+ *              state_found     the same, found in the maps at start
  *              services        Services and service ports by name, and their stages
  *              waiting         service ports for which there is no room
  *   changes    apply           the order of writes
@@ -34,7 +35,7 @@ struct fl_sync {
 	uint32_t n_pending, cap_pending;
 	uint32_t verified; /* the set up to which fl_sync_verify() has built tables again */
 	uint64_t revision, writes_at_begin;
-	bool settled, in_batch;
+	bool in_batch;
 	bool corrupt; /* backends or lines are known to need a repair */
 };
 

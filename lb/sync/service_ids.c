@@ -13,25 +13,26 @@
 
 void fl_service_ids_fini(struct fl_service_ids *ids)
 {
-	free(ids->port);
+	for (uint32_t id = 0; id < ids->fresh; id++)
+		free(ids->all[id].found);
+	free(ids->all);
 	free(ids->freed);
 	*ids = (struct fl_service_ids){0};
 }
 
-static int ports_reserve(struct fl_service_ids *ids, uint32_t id)
+static int ids_reserve(struct fl_service_ids *ids, uint32_t id)
 {
 	const uint32_t old = ids->cap;
-	int rc = fl_grow(&ids->port, &ids->cap, id + 1ULL, sizeof(struct fl_sync_service_port *));
+	int rc = fl_grow(&ids->all, &ids->cap, id + 1ULL, sizeof(*ids->all));
 
 	if (!rc && ids->cap > old)
-		memset(ids->port + old, 0,
-		       (ids->cap - old) * sizeof(struct fl_sync_service_port *));
+		memset(ids->all + old, 0, (ids->cap - old) * sizeof(*ids->all));
 	return rc;
 }
 
 struct fl_sync_service_port *fl_service_id_port(const struct fl_service_ids *ids, uint32_t id)
 {
-	return id < ids->fresh ? ids->port[id] : NULL;
+	return id < ids->fresh ? ids->all[id].port : NULL;
 }
 
 /* The ring has room for every id there is. */
@@ -61,12 +62,12 @@ int fl_service_id_take(struct fl_service_ids *ids, struct fl_sync_service_port *
 
 	if (!ids->fresh)
 		ids->fresh = 1;
-	rc = ports_reserve(ids, ids->fresh);
+	rc = ids_reserve(ids, ids->fresh);
 	if (!rc)
 		rc = freed_reserve(ids);
 	if (rc)
 		return rc;
-	if (wish && wish < ids->fresh && !ids->port[wish]) {
+	if (wish && wish < ids->fresh && !ids->all[wish].port) {
 		id = wish;
 	} else if (ids->n_freed > SERVICE_IDS_RESTING ||
 		   (ids->fresh >= SERVICE_ID_MAX && ids->n_freed)) {
@@ -78,14 +79,14 @@ int fl_service_id_take(struct fl_service_ids *ids, struct fl_sync_service_port *
 	} else {
 		return -ENOSPC;
 	}
-	ids->port[id] = port;
+	ids->all[id].port = port;
 	*ret_id = id;
 	return 0;
 }
 
 void fl_service_id_drop(struct fl_service_ids *ids, uint32_t id)
 {
-	ids->port[id] = NULL;
+	ids->all[id].port = NULL;
 	/* until the restart is over the id may still be found in a map and taken over */
 	if (!ids->settled)
 		return;
@@ -98,7 +99,7 @@ int fl_service_ids_adopt(struct fl_service_ids *ids, uint32_t id)
 
 	if (id >= SERVICE_ID_MAX)
 		return 0;
-	rc = ports_reserve(ids, id);
+	rc = ids_reserve(ids, id);
 	if (!rc && id >= ids->fresh)
 		ids->fresh = id + 1;
 	return rc;
@@ -115,6 +116,6 @@ void fl_service_ids_settle(struct fl_service_ids *ids)
 	for (uint32_t i = 0; i < ids->n_freed; i++)
 		known[ids->freed[(ids->head + i) % ids->cap_freed]] = true;
 	for (uint32_t id = 1; id < ids->fresh; id++)
-		if (!ids->port[id] && !known[id])
+		if (!ids->all[id].port && !known[id])
 			fl_service_id_drop(ids, id);
 }

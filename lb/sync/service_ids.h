@@ -8,11 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fl_state;
 struct fl_sync_service_port;
 
+struct fl_service_id {
+	struct fl_sync_service_port *port; /* NULL: free, or not yet taken over after a restart */
+	struct fl_state *found;		   /* what the maps had of it, until it is taken over */
+};
+
 struct fl_service_ids {
-	struct fl_sync_service_port *
-		*port; /* by id; NULL: free, or adopted and not yet taken over */
+	struct fl_service_id *all;
 	uint32_t cap, fresh;
 	uint32_t *freed; /* ring, longest resting first */
 	uint32_t cap_freed, head, n_freed;
@@ -20,8 +25,7 @@ struct fl_service_ids {
 };
 
 void fl_service_ids_fini(struct fl_service_ids *ids);
-/* An id for this port. `wish`: one learnt from the maps that it may take over, or 0. 0, -ENOSPC or
- * -ENOMEM. */
+/* An id for this port: `wish`, if that has no port, or 0 for any. 0, -ENOSPC or -ENOMEM. */
 int fl_service_id_take(struct fl_service_ids *ids, struct fl_sync_service_port *port, uint32_t wish,
 		       uint32_t *ret_id);
 void fl_service_id_drop(struct fl_service_ids *ids, uint32_t id);

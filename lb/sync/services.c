@@ -7,7 +7,7 @@
 
 #include "lb/sync/contents.h"
 #include "lb/sync/services.h"
-#include "lb/sync/state.h"
+#include "lb/sync/state_found.h"
 
 #define FROM(stage) (1U << FL_STAGE_##stage)
 #define FROM_ANY ((1U << FL_STAGES) - 1)
@@ -102,34 +102,45 @@ struct fl_sync_service_port *fl_service_port_find(const struct fl_sync_service *
 	return NULL;
 }
 
-/* After a restart: the id under which the maps know a frontend of this port, or 0. */
-static uint32_t port_known_as(const struct fl_contents *contents, const struct fl_plan_port *plan)
+/* After a restart: the state that was found for a frontend of this port, or NULL. */
+static struct fl_state *find_state(const struct fl_contents *contents,
+				   const struct fl_plan_port *plan)
 {
 	const struct fl_frontends *frontends = &contents->frontends;
 
-	if (frontends->table.settled)
-		return 0;
-	for (size_t i = 0; i < plan->n_frontends; i++) {
+	for (size_t i = 0; i < plan->n_frontends && contents->n_found; i++) {
 		const struct fl_frontend_key key =
 			fl_frontend_key_of(&plan->frontends[i], plan->proto);
-		const struct fl_frontend_element *frontend;
-		uint32_t f;
+		const uint32_t f = fl_table_find(&frontends->table, &key);
+		const struct fl_holder *holder =
+			f == FL_INDEX_NONE ? NULL : fl_frontend_at(frontends, f)->holders;
 
-		f = fl_table_find(&frontends->table, &key);
-		if (f == FL_INDEX_NONE)
-			continue;
-		frontend = fl_frontend_at(frontends, f);
-		if (frontend->head.adopted &&
-		    frontend->record.value.type == plan->frontends[i].type &&
-		    !fl_service_id_port(&contents->service_ids, frontend->record.value.service_id))
-			return frontend->record.value.service_id;
+		/* one without a port is the first */
+		if (holder && !holder->state->port && holder->type == plan->frontends[i].type)
+			return holder->state;
 	}
+	return NULL;
+}
+
+static int take_id(struct fl_contents *contents, struct fl_sync_service_port *port, int64_t created,
+		   const struct fl_plan_port *plan)
+{
+	struct fl_state *found = find_state(contents, plan);
+	struct fl_service_ids *ids = &contents->service_ids;
+	const uint32_t wish = found ? found->found[0].value.service_id : 0;
+	int rc = fl_service_id_take(ids, port, wish, &port->info.service_id);
+
+	if (rc || !found)
+		return rc;
+	ids->all[wish].found = NULL;
+	fl_state_take_over(contents, found, port, created);
+	port->cur = found;
 	return 0;
 }
 
 int fl_service_port_new(struct fl_services *services, struct fl_contents *contents,
-			struct fl_sync_service *service, const struct fl_plan_port *plan,
-			struct fl_sync_service_port **ret_port)
+			struct fl_sync_service *service, int64_t created,
+			const struct fl_plan_port *plan, struct fl_sync_service_port **ret_port)
 {
 	const size_t len = strlen(plan->port_name) + 1;
 	struct fl_sync_service_port *port = calloc(1, sizeof(*port) + len);
@@ -146,8 +157,7 @@ int fl_service_port_new(struct fl_services *services, struct fl_contents *conten
 		.proto = plan->proto,
 		.family = plan->family,
 	};
-	rc = fl_service_id_take(&contents->service_ids, port, port_known_as(contents, plan),
-				&port->info.service_id);
+	rc = take_id(contents, port, created, plan);
 	if (rc) {
 		free(port);
 		return rc;

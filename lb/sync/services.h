@@ -105,11 +105,11 @@ void fl_service_forget(struct fl_services *services, struct fl_sync_service *ser
 struct fl_sync_service_port *fl_service_port_find(const struct fl_sync_service *service,
 						  const struct fl_sync_service_port *after,
 						  const struct fl_plan_port *plan);
-/* Appended to the Service's ports. After a restart it takes over the id under which the maps know
- * one of its frontends. 0 or -errno. */
+/* Appended to the Service's ports. After a restart it takes over the state that has one of its
+ * frontends, with its id. 0 or -errno. */
 int fl_service_port_new(struct fl_services *services, struct fl_contents *contents,
-			struct fl_sync_service *service, const struct fl_plan_port *plan,
-			struct fl_sync_service_port **ret_port);
+			struct fl_sync_service *service, int64_t created,
+			const struct fl_plan_port *plan, struct fl_sync_service_port **ret_port);
 /* Forget a port without states, and its Service with the last one. */
 void fl_service_port_free(struct fl_services *services, struct fl_contents *contents,
 			  struct fl_sync_service_port *port);

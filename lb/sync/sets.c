@@ -25,6 +25,11 @@ static const uint32_t *set_ids(const struct fl_sets *sets, const struct fl_set *
 	return sets->memory[set->slab].id;
 }
 
+const uint32_t *fl_set_ids(const struct fl_sets *sets, uint32_t s)
+{
+	return set_ids(sets, &sets->all[s]);
+}
+
 static uint16_t *set_table(const struct fl_sets *sets, const struct fl_set *set)
 {
 	return sets->memory[set->slab + id_lines(set->count)].ordinal;

@@ -71,6 +71,7 @@ bool fl_set_ids_intact(const struct fl_sets *sets, uint32_t set);
 /* Write the lines again in place, slot by slot. */
 void fl_set_repair(struct fl_sets *sets, uint32_t set, const uint32_t *ids, uint32_t count);
 uint32_t fl_set_lines(const struct fl_set *set);
+const uint32_t *fl_set_ids(const struct fl_sets *sets, uint32_t set); /* `count` of them */
 /* Free what is due. Returns the time of the next one, 0 if none. */
 uint64_t fl_sets_reap(struct fl_sets *sets, uint64_t now_ns);
 

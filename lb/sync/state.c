@@ -189,13 +189,24 @@ static int take_ranges(struct fl_contents *contents, struct fl_state *state,
 	return rc;
 }
 
+static int take_frontend(struct fl_contents *contents, struct fl_state *state,
+			 const struct fl_frontend_key *key, uint8_t type)
+{
+	uint32_t f;
+	int rc = fl_table_ref(&contents->frontends.table, key, &f);
+
+	if (!rc)
+		fl_holder_add(state, f, type);
+	return rc;
+}
+
 static int take_frontends(struct fl_contents *contents, struct fl_state *state,
 			  const struct fl_plan_port *plan)
 {
 	for (size_t i = 0; i < plan->n_frontends; i++) {
 		const struct fl_plan_frontend *frontend = &plan->frontends[i];
 		struct fl_frontend_key key = fl_frontend_key_of(frontend, plan->proto);
-		int rc = fl_holder_add(&contents->frontends, state, &key, (uint8_t)frontend->type);
+		int rc = take_frontend(contents, state, &key, (uint8_t)frontend->type);
 
 		if (rc)
 			return rc;
@@ -203,7 +214,7 @@ static int take_frontends(struct fl_contents *contents, struct fl_state *state,
 			continue;
 		key.port = 0;
 		key.proto = 0;
-		rc = fl_holder_add(&contents->frontends, state, &key, FL_FRONTEND_VIP);
+		rc = take_frontend(contents, state, &key, FL_FRONTEND_VIP);
 		if (rc)
 			return rc;
 	}
@@ -248,8 +259,11 @@ void fl_state_free(struct fl_contents *contents, struct fl_state **ptr)
 	if (!state)
 		return;
 	fl_state_unlink(contents, state);
-	for (uint32_t i = 0; i < state->n_holders; i++)
+	for (uint32_t i = 0; i < state->n_holders; i++) {
+		for (int side = 0; side < FL_SIDES && state->found; side++)
+			fl_set_drop(&contents->sets, state->found[i].set[side]);
 		fl_table_unref(&contents->frontends.table, state->holders[i].frontend);
+	}
 	for (uint32_t i = 0; i < state->n_ranges; i++)
 		fl_table_unref(&contents->ranges, state->ranges[i]);
 	for (uint32_t i = 0; i < state->n_members; i++)
@@ -258,6 +272,8 @@ void fl_state_free(struct fl_contents *contents, struct fl_state **ptr)
 		fl_set_drop(&contents->sets, state->set[list]);
 	for (uint32_t i = 0; i < state->n_ids; i++)
 		fl_backend_drop(&contents->backends, state->ids[i] & FL_STATE_ID_MASK);
+	if (state->found && !--contents->n_found && contents->settled)
+		fl_backends_settle(&contents->backends, false);
 	free(state);
 }
 
@@ -294,7 +310,8 @@ static bool words_equal(const uint32_t *a, uint32_t na, const uint32_t *b, uint3
 
 bool fl_state_equal(const struct fl_state *a, const struct fl_state *b)
 {
-	if (a->created != b->created || a->affinity_timeout != b->affinity_timeout ||
+	if (a->found || b->found || a->created != b->created ||
+	    a->affinity_timeout != b->affinity_timeout ||
 	    memcmp(a->flags, b->flags, sizeof(a->flags)) ||
 	    memcmp(a->verdict, b->verdict, sizeof(a->verdict)) ||
 	    memcmp(a->list, b->list, sizeof(a->list)) || memcmp(a->set, b->set, sizeof(a->set)) ||

@@ -16,9 +16,9 @@
 struct fl_sync_service_port;
 
 struct fl_state {
-	struct fl_sync_service_port *port;
-	int64_t created;	   /* the Service */
-	uint32_t affinity_timeout; /* jiffies */
+	struct fl_sync_service_port *port; /* NULL: found, and not yet taken over */
+	int64_t created;		   /* the Service */
+	uint32_t affinity_timeout;	   /* jiffies */
 	uint16_t flags[FL_FRONTEND_TYPES];
 	uint8_t verdict[FL_FRONTEND_TYPES][FL_SIDES];
 	uint8_t list[FL_FRONTEND_TYPES][FL_SIDES];
@@ -27,6 +27,11 @@ struct fl_state {
 	struct fl_holder *holders;
 	uint32_t *ids;		    /* backends it keeps live, and the lists each is in */
 	uint32_t *members, *ranges; /* elements of these tables */
+	/*
+	 * What the maps had when this process started (state_found.h), in the order of the holders;
+	 * it holds its sets. NULL: the state was made from a plan.
+	 */
+	struct fl_frontend_record *found;
 	bool linked;
 };
 

@@ -102,22 +102,6 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err)
 	return rc ? rc : apply_rc;
 }
 
-int fl_sync_settle(struct fl_sync *sync, struct fl_err *err)
-{
-	struct fl_contents *contents = &sync->contents;
-	int rc;
-
-	if (sync->settled)
-		return 0;
-	sync->settled = true;
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
-		fl_table_settle(fl_contents_table(contents, map));
-	rc = fl_sync_retry(sync, err);
-	fl_backends_settle(&contents->backends);
-	fl_service_ids_settle(&contents->service_ids);
-	return rc;
-}
-
 int fl_sync_reap(struct fl_sync *sync, uint64_t now_ns)
 {
 	const uint64_t due_ns = fl_sets_reap(&sync->contents.sets, now_ns);

@@ -90,12 +90,17 @@ void fl_table_gc(struct fl_table *table, uint32_t e)
 	table->spare = e + 1;
 }
 
+void fl_table_hold(struct fl_table *table, uint32_t e)
+{
+	((struct fl_element *)fl_table_at(table, e))->refs++;
+}
+
 int fl_table_ref(struct fl_table *table, const void *key, uint32_t *ret_element)
 {
 	int rc = find_or_add(table, key, ret_element);
 
 	if (!rc)
-		((struct fl_element *)fl_table_at(table, *ret_element))->refs++;
+		fl_table_hold(table, *ret_element);
 	return rc;
 }
 
@@ -143,7 +148,6 @@ void fl_table_written(struct fl_table *table, uint32_t e, const void *record)
 	memcpy(at, record, desc->record_size);
 	table->present += !element->present;
 	element->present = true;
-	element->adopted = false;
 }
 
 void fl_table_removed(struct fl_table *table, uint32_t e)
@@ -156,16 +160,14 @@ void fl_table_removed(struct fl_table *table, uint32_t e)
 	memset(fl_table_record(table, e), 0, desc->record_size);
 	table->present -= element->present;
 	element->present = false;
-	element->adopted = false;
 }
 
-void fl_table_settle(struct fl_table *table)
+void fl_table_mark_unnamed(struct fl_table *table)
 {
-	table->settled = true;
 	for (uint32_t e = 0; e < table->n; e++) {
 		const struct fl_element *element = fl_table_at(table, e);
 
-		if (element->present && element->adopted)
+		if (element->present && !element->refs)
 			fl_table_mark(table, e);
 	}
 }

@@ -20,15 +20,6 @@
 struct fl_element {
 	uint32_t refs; /* states that name it; of an unused element: the next unused one + 1 */
 	bool used, present, dirty;
-	bool adopted; /* found at start, and nothing of this process has written or confirmed it */
-};
-
-/* What should be done about an element. */
-enum fl_wish {
-	FL_WISH_RECORD, /* it should be in the map with this record */
-	FL_WISH_ABSENT, /* it should not be in the map */
-	FL_WISH_AS_IS,	/* whatever the map has stays */
-	FL_WISH_LATER,	/* not decided yet: it stays dirty */
 };
 
 #define FL_ELEMENT_TEXT 64
@@ -43,7 +34,8 @@ struct fl_table_desc {
 	 * value, followed by what the contents keep beside it.
 	 */
 	size_t size, key_at, record_at, record_size;
-	enum fl_wish (*wish)(const struct fl_table *table, uint32_t element, void *ret_record);
+	/* Whether the element should be in the map, and with which record. */
+	bool (*wants)(const struct fl_table *table, uint32_t element, void *ret_record);
 	/* References that a copy of a record stands for; NULL: none. */
 	void (*hold)(struct fl_table *table, const void *record);
 	void (*release)(struct fl_table *table, const void *record);
@@ -59,7 +51,6 @@ struct fl_table {
 	struct fl_index index;
 	uint32_t *dirty;
 	uint32_t n_dirty, cap_dirty;
-	bool settled; /* what no state wants may go */
 };
 
 void fl_table_init(struct fl_table *table, const struct fl_table_desc *desc);
@@ -84,6 +75,7 @@ static inline void *fl_table_record(const struct fl_table *table, uint32_t e)
 uint32_t fl_table_find(const struct fl_table *table, const void *key); /* or FL_INDEX_NONE */
 /* The element for one more state. 0 or -ENOMEM. */
 int fl_table_ref(struct fl_table *table, const void *key, uint32_t *ret_element);
+void fl_table_hold(struct fl_table *table, uint32_t e); /* the same, of a known one */
 void fl_table_unref(struct fl_table *table, uint32_t e);
 /* Needs no memory. */
 void fl_table_mark(struct fl_table *table, uint32_t e);
@@ -95,8 +87,7 @@ void fl_table_written(struct fl_table *table, uint32_t e, const void *record);
 void fl_table_removed(struct fl_table *table, uint32_t e);
 /* Forget the element if nothing keeps it. */
 void fl_table_gc(struct fl_table *table, uint32_t e);
-/* Everything was planned once: what was found at start and is not known to be right is looked at.
- */
-void fl_table_settle(struct fl_table *table);
+/* Make dirty what is in the map though no state names it. */
+void fl_table_mark_unnamed(struct fl_table *table);
 /* Whether the value that is in the map is that of `record`. */
 bool fl_table_has(const struct fl_table *table, uint32_t e, const void *record);

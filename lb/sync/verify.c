@@ -72,14 +72,14 @@ static int read_element(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-static void check_wish(struct verify *verify, uint32_t e)
+static void check_wanted(struct verify *verify, uint32_t e)
 {
 	struct fl_table *table = verify->table;
 	const struct fl_element *element = fl_table_at(table, e);
 	_Alignas(8) unsigned char record[FL_RECORD_MAX];
 
-	if (!element->used || element->dirty ||
-	    table->desc->wish(table, e, record) != FL_WISH_RECORD || fl_table_has(table, e, record))
+	if (!element->used || element->dirty || !table->desc->wants(table, e, record) ||
+	    fl_table_has(table, e, record))
 		return;
 	element_differs(verify, e, "is not up to date");
 }
@@ -103,7 +103,7 @@ static int verify_table(struct verify *verify, struct fl_table *table)
 		fl_table_removed(table, e);
 	}
 	for (uint32_t e = 0; e < table->n && !rc; e++)
-		check_wish(verify, e);
+		check_wanted(verify, e);
 	return rc;
 }
 

@@ -92,17 +92,9 @@ int fl_batch_add(struct fl_batch *batch, enum fl_sync_map map, uint32_t element,
 	struct fl_table *table = writes->table;
 	_Alignas(8) unsigned char record[FL_RECORD_MAX];
 
-	switch (table->desc->wish(table, element, record)) {
-	case FL_WISH_RECORD:
-		if (!fl_table_has(table, element, record))
-			return add(writes, element, change, record);
+	if (!table->desc->wants(table, element, record) || fl_table_has(table, element, record))
 		return 0;
-	case FL_WISH_LATER:
-		fl_table_mark(table, element);
-		return 0;
-	default:
-		return 0;
-	}
+	return add(writes, element, change, record);
 }
 
 /* ---- taking back */
@@ -129,17 +121,14 @@ static void undo_write(struct fl_kernel *kernel, struct fl_writes *writes, uint3
 {
 	const struct fl_write *write = &writes->item[i];
 	struct fl_table *table = writes->table;
-	struct fl_element *element = fl_table_at(table, write->element);
 	const void *key = fl_table_key(table, write->element);
 	uint32_t one = 1;
 	int rc;
 
 	if (write->was_present) {
 		rc = kernel_update(kernel, table->desc->map, key, old_record(writes, i), &one);
-		if (!rc) {
+		if (!rc)
 			fl_table_written(table, write->element, old_record(writes, i));
-			element->adopted = write->was_adopted;
-		}
 	} else {
 		rc = kernel_remove(kernel, table->desc->map, key, &one);
 		if (!rc)
@@ -173,7 +162,6 @@ static void write_done(struct fl_writes *writes, uint32_t i)
 
 	write->done = true;
 	write->was_present = element->present;
-	write->was_adopted = element->adopted;
 	if (element->present) {
 		memcpy(old_record(writes, i), fl_table_record(table, write->element),
 		       table->desc->record_size);
@@ -207,15 +195,25 @@ static int run(struct fl_kernel *kernel, struct fl_writes *writes, uint32_t *cou
 				       count);
 }
 
+/* How many of the next ones can be written at once: up to those of a change that is undone. */
+static uint32_t next_count(const struct fl_writes *writes)
+{
+	uint32_t at = writes->n_done;
+
+	while (at < writes->n && !(writes->item[at].change && writes->item[at].change->undone))
+		at++;
+	return at - writes->n_done;
+}
+
 static void run_all(struct fl_batch *batch, struct fl_writes *writes)
 {
 	while (writes->n_done < writes->n) {
 		const uint32_t at = writes->n_done;
-		const struct fl_change *change = writes->item[at].change;
-		uint32_t count = writes->n - at;
+		uint32_t count = next_count(writes);
+		const uint32_t end = at + count;
 		int rc;
 
-		if (change && change->undone) {
+		if (!count) {
 			writes->n_done++;
 			continue;
 		}
@@ -229,7 +227,7 @@ static void run_all(struct fl_batch *batch, struct fl_writes *writes)
 			}
 		}
 		writes->n_done += count;
-		if (rc && writes->n_done < writes->n) {
+		if (rc && writes->n_done < end) {
 			refused(batch, writes, writes->n_done, rc);
 			writes->n_done++;
 		}
@@ -265,31 +263,23 @@ static bool update(struct fl_batch *batch, struct fl_writes *removals, uint32_t 
 {
 	struct fl_writes *writes = &batch->writes[removals->table->desc->map];
 	struct fl_table *table = removals->table;
-	struct fl_element *element = fl_table_at(table, e);
+	const struct fl_element *element = fl_table_at(table, e);
 	_Alignas(8) unsigned char record[FL_RECORD_MAX];
 
-	switch (table->desc->wish(table, e, record)) {
-	case FL_WISH_LATER:
-		return true;
-	case FL_WISH_RECORD:
-		if (fl_table_has(table, e, record)) {
-			element->adopted = false;
+	if (table->desc->wants(table, e, record)) {
+		if (fl_table_has(table, e, record))
 			return false;
-		}
 		if (!(parts & FL_BATCH_PUT))
 			return true;
 		*rc = add(writes, e, NULL, record);
 		return *rc;
-	case FL_WISH_ABSENT:
-		if (!element->present)
-			return false;
-		if (!(parts & FL_BATCH_REMOVE))
-			return true;
-		*rc = add(removals, e, NULL, NULL);
-		return *rc;
-	default:
-		return false;
 	}
+	if (!element->present)
+		return false;
+	if (!(parts & FL_BATCH_REMOVE))
+		return true;
+	*rc = add(removals, e, NULL, NULL);
+	return *rc;
 }
 
 int fl_batch_update(struct fl_batch *batch, enum fl_sync_map map, unsigned parts)

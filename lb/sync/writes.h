@@ -17,7 +17,7 @@ struct fl_change {
 struct fl_write {
 	uint32_t element;
 	struct fl_change *change; /* NULL: stands by itself */
-	bool done, was_present, was_adopted;
+	bool done, was_present;
 };
 
 /* Writes to one map, or removals from it; those of a change are next to each other. */
@@ -54,8 +54,7 @@ void fl_batch_init(struct fl_batch *batch, struct fl_kernel *kernel,
 void fl_batch_fini(struct fl_batch *batch);
 
 /*
- * Add what the table wishes for one element, unless the map has it already. Elements about which
- * nothing is decided yet become dirty; removals are not for changes. 0 or -ENOMEM.
+ * Add a write of what the table wants for one element, unless the map has it already. 0 or -ENOMEM.
  */
 int fl_batch_add(struct fl_batch *batch, enum fl_sync_map map, uint32_t element,
 		 struct fl_change *change);
@@ -71,7 +70,7 @@ enum fl_batch_part {
 	FL_BATCH_REMOVE = 1 << 1,
 };
 /*
- * Bring the dirty elements of a map in line with what the table wishes, by writes, removals, or
+ * Bring the dirty elements of a map in line with what the table wants, by writes, removals, or
  * both; what is not done stays dirty. 0 or -ENOMEM.
  */
 int fl_batch_update(struct fl_batch *batch, enum fl_sync_map map, unsigned parts);

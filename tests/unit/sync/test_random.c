@@ -125,7 +125,52 @@ static void converge(struct fake *fake, const struct random_service *services)
 	fake_teardown((void **)&fresh);
 }
 
-static void run(uint64_t seed, bool refuse_any)
+/* Room for about half of what the Services want; or for all of it. */
+static void set_room(struct fake *fake, bool tight)
+{
+	static const uint32_t some[FL_SYNC_MAPS] = {
+		[FL_SYNC_MEMBERS] = 14, [FL_SYNC_RANGES] = 4, [FL_SYNC_FRONTENDS] = 22};
+
+	for (int map = 0; map < FL_SYNC_MAPS; map++)
+		fake->map[map].max = tight ? some[map] : 512;
+	fake->maps.n_lines = tight ? 1 + 9 * 10 : FAKE_LINES;
+	fake->maps.n_backends = tight ? 14 : FAKE_BACKENDS;
+	fake_restart(fake);
+}
+
+/* Each Service is planned, whether it fits or not; from here on what no Service wants may go. */
+static void settle(struct fake *fake, const struct random_service *services)
+{
+	for (unsigned k = 0; k < SERVICES; k++) {
+		service_sync(fake, services, k);
+		fake_check(fake);
+	}
+	fl_sync_settle(fake->sync, &fake->err);
+	fake_check(fake);
+}
+
+/* All Services go, and then there is little room again. */
+static void empty(struct fake *fake)
+{
+	char name[8];
+
+	for (unsigned k = 0; k < SERVICES; k++) {
+		snprintf(name, sizeof(name), "s%u", k);
+		GONE(fake, name);
+	}
+	for (int map = 0; map < FL_SYNC_MAPS; map++)
+		assert_int_equal(fake->map[map].n, 0);
+	memset(fake->maps.backends, 0, FAKE_BACKENDS * sizeof(struct fl_backend));
+	set_room(fake, true);
+}
+
+enum kind {
+	FULL,	 /* what would add an element is refused now and then */
+	REFUSED, /* any write is */
+	TIGHT,	 /* there is too little room, and agents restart */
+};
+
+static void run(uint64_t seed, enum kind kind)
 {
 	struct random_service services[SERVICES] = {0};
 	struct dice dice = {seed};
@@ -133,13 +178,15 @@ static void run(uint64_t seed, bool refuse_any)
 	struct fake *fake;
 
 	fake_setup((void **)&fake);
-	fake->refuse_new = !refuse_any;
-	fake->outlive = refuse_any;
+	fake->refuse_new = kind != REFUSED;
+	fake->outlive = kind == REFUSED;
+	if (kind == TIGHT)
+		set_room(fake, true);
 	for (int step = 0; step < STEPS; step++) {
 		const unsigned k = roll(&dice, SERVICES);
 		const uint32_t event = roll(&dice, 100);
 
-		fake->refuse_at = roll(&dice, 4) ? 0 : 1 + roll(&dice, 12);
+		fake->refuse_at = kind == TIGHT || roll(&dice, 4) ? 0 : 1 + roll(&dice, 12);
 		service_roll(&dice, &services[k], k);
 		if (event < 80) {
 			service_sync(fake, services, k);
@@ -154,16 +201,24 @@ static void run(uint64_t seed, bool refuse_any)
 		} else if (event < 94) {
 			fake->refuse_at = 0;
 			fake_restart(fake);
+			if (roll(&dice, 2))
+				settle(fake, services);
 			now_ns = 1;
 		} else if (event < 97) {
 			fl_sync_retry(fake->sync, &fake->err);
 		} else {
+			if (kind == TIGHT)
+				set_room(fake, false);
 			converge(fake, services);
+			if (kind == TIGHT)
+				empty(fake);
 		}
 		fl_sync_reap(fake->sync, now_ns += roll(&dice, 1000000000));
 		fake_check(fake);
 		fake_check_stages(fake);
 	}
+	if (kind == TIGHT)
+		set_room(fake, false);
 	converge(fake, services);
 	fake_teardown((void **)&fake);
 }
@@ -171,14 +226,21 @@ static void run(uint64_t seed, bool refuse_any)
 static void test_full_maps_leave_every_frontend_whole(void **state)
 {
 	for (uint64_t seed = 1; seed <= 2; seed++)
-		run(seed, false);
+		run(seed, FULL);
 }
 
 /* As a kernel without memory: whatever is refused, no list is half, and all converges. */
 static void test_any_refusal_converges(void **state)
 {
 	for (uint64_t seed = 11; seed <= 12; seed++)
-		run(seed, true);
+		run(seed, REFUSED);
+}
+
+/* B4: what is in force stays whole, over restarts too, and all converges when there is room. */
+static void test_too_little_room_converges(void **state)
+{
+	for (uint64_t seed = 21; seed <= 24; seed++)
+		run(seed, TIGHT);
 }
 
 int main(void)
@@ -186,6 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_maps_leave_every_frontend_whole),
 		cmocka_unit_test(test_any_refusal_converges),
+		cmocka_unit_test(test_too_little_room_converges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

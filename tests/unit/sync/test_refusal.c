@@ -222,6 +222,26 @@ static void test_refused_port_does_not_stop_a_batch(void **state)
 	assert_int_equal(stats.failed_ports, 1);
 }
 
+/* What is written after the refusal is not written for the refused port. */
+static void test_refused_port_leaves_no_ranges(void **state)
+{
+	struct fake *fake = *state;
+
+	fake->map[FL_SYNC_MEMBERS].max = 2;
+	fl_sync_begin(fake->sync);
+#define LIMITED .affinity = true, .range = "198.51.100.0/24"
+	SYNC(fake, "a", {LIMITED, .lb_ip = "192.0.2.1", .endpoints = {"10.1.0.1"}});
+	SYNC(fake, "b", {LIMITED, .lb_ip = "192.0.2.2", .endpoints = {"10.1.0.1", "10.1.0.2"}});
+	SYNC(fake, "c", {LIMITED, .lb_ip = "192.0.2.3", .endpoints = {"10.1.0.1"}});
+#undef LIMITED
+	assert_int_equal(fl_sync_commit(fake->sync, &fake->err), -ENOSPC);
+	assert_null(fake_frontend(fake, "192.0.2.2", 80, IPPROTO_TCP));
+	assert_non_null(fake_frontend(fake, "192.0.2.3", 80, IPPROTO_TCP));
+	assert_int_equal(fake->map[FL_SYNC_MEMBERS].n, 2);
+	assert_int_equal(fake->map[FL_SYNC_RANGES].n, 2);
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
+}
+
 /* A refused port that would have taken a frontend from another leaves it there. */
 static void test_refused_winner_leaves_the_loser_in_force(void **state)
 {
@@ -304,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_undo_that_is_refused_too_heals),
 		TEST(test_full_map_refuses_whole_ports_and_heals),
 		TEST(test_refused_port_does_not_stop_a_batch),
+		TEST(test_refused_port_leaves_no_ranges),
 		TEST(test_refused_winner_leaves_the_loser_in_force),
 		TEST(test_no_room_for_sets),
 		TEST(test_no_room_for_backends),
