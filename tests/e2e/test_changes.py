@@ -83,7 +83,7 @@ def only_web(lab):
 
 @pytest.mark.parametrize("alone", [True, False], ids=["gone", "left-in-another-service"])
 def test_removed_backend_loses_its_udp_flows(lab, alone):
-    """7.1, 7.3 and design section 4: UDP flows of a removed backend are steered elsewhere at once."""
+    """7.1, 7.3: UDP flows of a removed backend are steered elsewhere at once."""
     if alone:
         only_web(lab)
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))

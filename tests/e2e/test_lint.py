@@ -9,6 +9,7 @@ from conftest import REPO
 
 sys.path.insert(0, f"{REPO}/tests/linter")
 
+import citations  # noqa: E402
 import rooms  # noqa: E402
 import tree as tree_module  # noqa: E402
 
@@ -73,3 +74,51 @@ def test_tags_of_tests_may_repeat_in_files_but_not_in_headers(find):
                 tests__unit__a__x_dot_h="struct world {\n", tests__unit__a__y_dot_h="struct world {\n",
                 lb__base__row_dot_h="struct row {\n")
     assert [line.split(":")[0] for line in said] == ["tests/unit/a/y.h"]
+
+
+RULES = "# Rules\n\n## 5. Traffic\n\n### 5.7 None\n\n**5.7.4** A.\n\n**5.7** B.\n\n**7.1** C.\n\n**7.3** D.\n"
+FAULTS = "**B4** Full.\n\n**Finding 4.** Lost.\n"
+
+
+@pytest.fixture
+def citing(find):
+    """What the checker finds in a file of this text, beside small documents."""
+    def find_in(text, name="tests__e2e__x_dot_py"):
+        return find(citations.check_citations, docs__rules_dot_md=RULES, docs__robustness_dot_md=FAULTS,
+                    **{name: text})
+    return find_in
+
+
+@pytest.mark.parametrize("text", [
+    "# rule 5.7.4 and more\n", "# as rules 7.1 to 7.3 have it\n", "# Rules 5.x are kept\n", '"""5.7: dropped"""\n',
+    '"""5.7, 5.7.4: dropped"""\n', "# dropped (7.1, 7.3)\n", "# section 5 of the rules\n", "# robustness B4: full\n",
+    "# robustness finding 4 has the figures\n", "# see RFC 5952, 4.2.2\n", "# 1.5 s are enough\n",
+    "# 10.96.0.1 is an address\n", "# two parts such as 3.4 may be anything\n", "# 0.1.0 is a version\n", "# some 5.12% of all\n"])
+def test_citations_that_are_right(citing, text):
+    assert citing(text) == []
+
+
+@pytest.mark.parametrize("text, words", [
+    ("# rule 5.7.5 and more\n", "rule 5.7.5"), ("# rules 7.1 to 7.4 as well\n", "rule 7.4"),
+    ("# by 5.7.5, not\n", "rule 5.7.5"), ('"""5.8: dropped"""\n', "rule 5.8"),
+    ("# dropped (5.7, 5.9)\n", "rule 5.9"), ("# section 6 of the rules\n", "rule 6"),
+    ("# robustness B5, B4 alike\n", "B5 is not"), ("# B6: full\n", "B6 is not"),
+    ("# robustness finding 5 tells\n", "finding 5"), ("# as the design has it\n", "the design"),
+    ("# promise 2: never\n", "romise 2"), ("# rule 5.7.4\n", "a number alone"), ("# robustness B4\n", "a number alone")])
+def test_citations_that_are_wrong(citing, text, words):
+    said = citing(text)
+    assert len(said) == 1 and words in said[0] and said[0].startswith("tests/e2e/x.py:1:"), said
+
+
+def test_citations_in_c_are_looked_for_in_comments_and_names_of_tests(citing):
+    said = citing('const char *s = "rule 9.9";\n/*\n * First,\n * then rule\n * 9.8 decides.\n */\n'
+                  "static void test_5_7_a_name(void **state)\nstatic void test_9_7_another(void **state)\n",
+                  "tests__fuzz__x_dot_c")
+    assert [line.split(":")[1] for line in said] == ["5", "8"]
+    assert "rule 9.8" in said[0] and "rule 9.7" in said[1]
+
+
+def test_markdown_cites_by_name(citing):
+    """A number in parentheses is a version there."""
+    assert citing("Linux (6.6), rule 5.7.4, rule 5.7.9\n", "docs__x_dot_md") == [
+        "docs/x.md:1: rule 5.7.9 is not in docs/rules.md"]

@@ -179,7 +179,7 @@ def test_pod_asks_node_port_of_another_node(lab, port, family):
 
 
 def test_node_port_on_localhost(lab):
-    """Section 13 of the design: node ports answer on 127.0.0.1 through the socket hooks."""
+    """2.16, where we differ: node ports answer on 127.0.0.1 through the socket hooks."""
     report = lab["node-1"].http("127.0.0.1", 30080, 40)
     assert report["failed"] == 0, report
     assert len(report["answers"]) > 1

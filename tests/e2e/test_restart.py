@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Agents are killed and started again under load: nothing that is established is ever cut, and no
-request fails (promise 2 of the design). The ledger counts every request of every kind of client.
+request fails (robustness A1). The ledger counts every request of every kind of client.
 """
 import signal
 
