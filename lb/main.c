@@ -14,10 +14,7 @@
 #include "lb/settings/options.h"
 #include "lb/source/manifest.h"
 
-enum exit_status {
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-};
+#define EXIT_FAILED 1
 
 static void on_note(bool warning, const char *text, void *arg)
 {
@@ -126,13 +123,15 @@ int main(int argc, char **argv)
 
 	if (r)
 		return EXIT_FAILED;
-	r = fl_options_parse(argc, argv, &settings, on_note, NULL, &err);
+	r = fl_settings_read_args(argc, argv, &settings, on_note, NULL, &err);
+	if (r == -EINVAL)
+		return fl_usage_say("fairleadd", "%s", err.text);
 	if (r) {
 		fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));
-		return r == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
+		return r == -ENOMEM ? EXIT_FAILED : FL_EXIT_CODE_USAGE;
 	}
 	if (settings.help) {
-		fl_options_help(stdout);
+		fl_settings_help(stdout);
 		return EXIT_SUCCESS;
 	}
 	if (settings.version) {

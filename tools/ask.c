@@ -92,8 +92,10 @@ enum fl_exit fl_ask(struct fl_cli *cli, const struct fl_question *question, stru
 	long code;
 	int r;
 
-	r = fl_client_request(cli->socket, question->method, question->path, &text, &len, &code,
-			      &err);
+	if (!fl_url_text(&question->url))
+		return fl_usage("the request is longer than %d bytes", FL_URL_MAX);
+	r = fl_client_request(cli->socket, question->method, fl_url_text(&question->url), &text,
+			      &len, &code, &err);
 	if (r == -ECONNREFUSED)
 		return ask_maps(cli, question, err.text, ret_doc);
 	if (r) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lb/base/err.h"
+#include "lb/base/url.h"
 #include "tools/cli.h"
 
 struct fl_doc;
@@ -13,7 +14,7 @@ struct fl_view;
 
 struct fl_question {
 	const char *method; /* "GET", "POST" */
-	const char *path;   /* with query, encoded */
+	struct fl_url url;  /* path and query */
 	bool writable;	    /* the maps are to be changed */
 	/*
 	 * The same answer from the pinned maps. -ENOENT with words: not found. NULL: only an agent
@@ -47,5 +48,3 @@ enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
  */
 int fl_client_request(const char *socket, const char *method, const char *path, char **ret_text,
 		      size_t *ret_len, long *ret_code, struct fl_err *err);
-/* Append text percent-encoded to a string being built (asprintf style). 0 or -ENOMEM. */
-int fl_url_append(char **url, const char *prefix, const char *text);

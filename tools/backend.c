@@ -42,7 +42,7 @@ static int render(const struct fl_view *view, const struct fl_cli *cli, const vo
 static enum fl_exit run_list(struct fl_cli *cli)
 {
 	static const struct fl_question question = {
-		.method = "GET", .path = "/v1/backends", .render = render};
+		.method = "GET", .url = FL_URL("/v1/backends"), .render = render};
 
 	return fl_show(cli, &question, &listing, NULL);
 }

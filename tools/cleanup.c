@@ -26,10 +26,10 @@ static enum fl_exit run_cleanup(struct fl_cli *cli)
 	return FL_EXIT_OK;
 }
 
-static const struct fl_option options[] = {
-	{"cgroup", 0, FL_OPTION_STRING, offsetof(struct fl_cli, cgroup), "DIR",
-	 "accepted for symmetry with fairleadd; the pins know where the socket hooks are"},
-	{.name = NULL},
+static const struct fl_cli_option options[] = {
+	FL_VALUE(cgroup, 0, "cgroup", "DIR",
+		 "accepted for symmetry with fairleadd; the pins know where the socket hooks are"),
+	FL_OPTIONS_END,
 };
 
 static const struct fl_command commands[] = {

@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "lb/base/options.h"
+
 struct fl_output;
 
 enum fl_exit {
 	FL_EXIT_OK,
 	FL_EXIT_FAILED, /* or unhealthy */
-	FL_EXIT_USAGE,
+	FL_EXIT_USAGE = FL_EXIT_CODE_USAGE,
 	FL_EXIT_NOT_FOUND,
 	FL_EXIT_UNREACHABLE, /* no agent, and no pinned maps either */
 	FL_EXIT_DRIFT,
@@ -43,27 +45,46 @@ struct fl_cli {
 	bool fallback_said;
 };
 
-enum fl_option_type {
-	FL_OPTION_FLAG,	   /* bool */
-	FL_OPTION_STRING,  /* const char * */
-	FL_OPTION_STRINGS, /* struct fl_cli_values */
+enum fl_cli_type {
+	FL_CLI_FLAG,	/* bool */
+	FL_CLI_STRING,	/* const char * */
+	FL_CLI_STRINGS, /* struct fl_cli_values */
 };
 
-struct fl_option {
-	const char *name;
-	char letter; /* 0 none */
-	enum fl_option_type type;
-	size_t offset;	 /* in struct fl_cli */
-	const char *arg; /* name of the value in help; NULL for flags */
-	const char *help;
+struct fl_cli_option {
+	struct fl_option option;
+	enum fl_cli_type type;
+	size_t offset; /* in struct fl_cli */
 };
+
+/* Rows of tables, which end with a NULL name. */
+#define FL_FLAG(field, letter, name, help)                                                         \
+	{                                                                                          \
+		{name, NULL, help, NULL, letter, false, false}, FL_CLI_FLAG,                       \
+			offsetof(struct fl_cli, field)                                             \
+	}
+#define FL_VALUE(field, letter, name, arg, help)                                                   \
+	{                                                                                          \
+		{name, arg, help, NULL, letter, false, false}, FL_CLI_STRING,                      \
+			offsetof(struct fl_cli, field)                                             \
+	}
+#define FL_CHOICE(field, letter, name, arg, help, words)                                           \
+	{                                                                                          \
+		{name, arg, help, words, letter, false, false}, FL_CLI_STRING,                     \
+			offsetof(struct fl_cli, field)                                             \
+	}
+
+#define FL_OPTIONS_END                                                                             \
+	{                                                                                          \
+		{.name = NULL}, FL_CLI_FLAG, 0                                                     \
+	}
 
 struct fl_command {
 	const char *verb;     /* NULL: the noun alone */
 	const char *operands; /* for help, "" none */
 	int min_operands, max_operands;
 	const char *help;
-	const struct fl_option *options; /* ends with a NULL name; may be NULL */
+	const struct fl_cli_option *options; /* may be NULL */
 	enum fl_exit (*run)(struct fl_cli *cli);
 };
 
@@ -76,7 +97,7 @@ struct fl_noun {
 
 /* The nouns, in the order of help; and the options of every command. NULL-terminated. */
 extern const struct fl_noun *const fl_nouns[];
-extern const struct fl_option fl_common_options[];
+extern const struct fl_cli_option fl_common_options[];
 
 extern const struct fl_noun fl_noun_status, fl_noun_service, fl_noun_backend, fl_noun_flow,
 	fl_noun_maglev, fl_noun_plan, fl_noun_cleanup, fl_noun_version, fl_noun_help;
@@ -86,13 +107,15 @@ extern const struct fl_noun fl_noun_status, fl_noun_service, fl_noun_backend, fl
 void fl_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Whether standard output has taken all; says what is wrong with it. */
 enum fl_exit fl_written(void);
-/* The same about a wrong command line; returns FL_EXIT_USAGE. */
+/* What is wrong with the command line; returns FL_EXIT_USAGE. */
 enum fl_exit fl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Help on standard output: of the program, of a noun, of a command (NULL: of all of the noun's). */
 void fl_help_program(void);
 void fl_help_noun(const struct fl_noun *noun, const struct fl_command *command);
 const struct fl_noun *fl_noun_find(const char *name);
+/* There is no such noun; returns FL_EXIT_USAGE. */
+enum fl_exit fl_usage_noun(const char *name);
 
 /* Cut "NS/NAME" or "NS/NAME:PORT" ("#ID" where names are not known) in place. 0 or FL_EXIT_USAGE.
  */

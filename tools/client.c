@@ -113,24 +113,3 @@ int fl_client_request(const char *socket, const char *method, const char *path, 
 	*ret_len = body.len;
 	return 0;
 }
-
-int fl_url_append(char **url, const char *prefix, const char *text)
-{
-	static const char plain[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-	size_t old = *url ? strlen(*url) : 0;
-	char *grown = realloc(*url, old + strlen(prefix) + 3 * strlen(text) + 1), *to;
-
-	if (!grown)
-		return -ENOMEM;
-	*url = grown;
-	to = stpcpy(grown + old, prefix);
-	for (; *text; text++) {
-		if (strchr(plain, *text))
-			*to++ = *text;
-		else
-			to += sprintf(to, "%%%02X", (unsigned char)*text);
-	}
-	*to = '\0';
-	return 0;
-}

@@ -2,12 +2,11 @@
 /* fairlead flow: connections in the flow table; listing and forgetting them. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "lb/api/flow_filter.h"
 #include "lb/api/render.h"
-#include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
+#include "lb/model/names.h"
 #include "tools/ask.h"
 #include "tools/output.h"
 
@@ -73,30 +72,23 @@ static int render_flush(const struct fl_view *view, const struct fl_cli *cli, co
 	return 0;
 }
 
-/* Check the filters here, so that nonsense is a usage error whoever would answer; and build the
- * query. */
-static enum fl_exit read_filter(struct fl_cli *cli, const char *path, struct fl_flow_filter *filter,
-				char **ret_url)
+/* Check the filters here, so that nonsense is a usage error whether or not an agent answers; and
+ * build the query. */
+static enum fl_exit read_filter(struct fl_cli *cli, struct fl_flow_filter *filter,
+				struct fl_url *url)
 {
-	_cleanup_free_ char *url = NULL;
-	const char *separator = "?", *key;
 	struct fl_err err;
+	const char *key;
 
-	if (fl_url_append(&url, path, ""))
-		return fl_say("no memory"), FL_EXIT_FAILED;
 	for (size_t i = 0; (key = fl_flow_filter_key(i)); i++) {
 		if (!cli->filter[i])
 			continue;
 		if (fl_flow_filter_set(filter, key, cli->filter[i], &err))
-			return fl_usage("--%s", err.text);
-		if (fl_url_append(&url, separator, key) || fl_url_append(&url, "=", cli->filter[i]))
-			return fl_say("no memory"), FL_EXIT_FAILED;
-		separator = "&";
+			return fl_usage("option --%s", err.text);
+		fl_url_arg(url, key, cli->filter[i]);
 	}
-	if (cli->all && fl_url_append(&url, separator, "all") == 0 &&
-	    fl_url_append(&url, "=", "true"))
-		return fl_say("no memory"), FL_EXIT_FAILED;
-	*ret_url = TAKE_PTR(url);
+	if (cli->all)
+		fl_url_arg(url, "all", "true");
 	return FL_EXIT_OK;
 }
 
@@ -112,61 +104,59 @@ static enum fl_exit say_rest(const struct fl_value *root)
 static enum fl_exit run_list(struct fl_cli *cli)
 {
 	struct fl_flow_filter filter = {0};
-	struct fl_question question = {.method = "GET", .render = render_list, .arg = &filter};
-	_cleanup_free_ char *url = NULL;
-	enum fl_exit rc = read_filter(cli, "/v1/flows", &filter, &url);
+	struct fl_question question = {
+		.method = "GET", .url = FL_URL("/v1/flows"), .render = render_list, .arg = &filter};
+	enum fl_exit rc = read_filter(cli, &filter, &question.url);
 
-	if (rc)
-		return rc;
-	question.path = url;
-	return fl_show(cli, &question, &listing, say_rest);
+	return rc ? rc : fl_show(cli, &question, &listing, say_rest);
 }
 
 static enum fl_exit run_flush(struct fl_cli *cli)
 {
 	struct fl_flow_filter filter = {0};
-	struct fl_question question = {
-		.method = "POST", .writable = true, .render = render_flush, .arg = &filter};
-	_cleanup_free_ char *url = NULL;
-	enum fl_exit rc = read_filter(cli, "/v1/flows/flush", &filter, &url);
+	struct fl_question question = {.method = "POST",
+				       .url = FL_URL("/v1/flows/flush"),
+				       .writable = true,
+				       .render = render_flush,
+				       .arg = &filter};
+	enum fl_exit rc = read_filter(cli, &filter, &question.url);
 
 	if (rc)
 		return rc;
 	if (fl_flow_filter_empty(&filter) && !cli->all)
-		return fl_usage("flow flush wants a filter, or --all for every flow there is");
+		return fl_usage("flow flush needs a filter, or --all for every flow there is");
 	if (!fl_flow_filter_empty(&filter) && cli->all)
-		return fl_usage("flow flush wants a filter or --all, not both");
+		return fl_usage("flow flush takes a filter or --all, not both");
 	if (cli->watch)
 		return fl_usage("flow flush cannot be watched");
-	question.path = url;
 	return fl_show(cli, &question, &flush_listing, NULL);
 }
 
 /* The i-th is the filter of fl_flow_filter_key(i). */
-#define FILTER(i, name, arg, help)                                                                 \
-	{                                                                                          \
-		name, 0, FL_OPTION_STRING, offsetof(struct fl_cli, filter[i]), arg, help           \
-	}
 #define FILTERS                                                                                    \
-	FILTER(0, "proto", "PROTO", "TCP, UDP or SCTP"),                                           \
-		FILTER(1, "family", "FAMILY", "IPv4 or IPv6"),                                     \
-		FILTER(2, "state", "STATE,...", "new, replied, established or closing"),           \
-		FILTER(3, "client", "PEER",                                                        \
-		       "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT of the client"),                   \
-		FILTER(4, "frontend", "PEER", "the same of the address that was asked"),           \
-		FILTER(5, "backend", "PEER", "the same of the backend"),                           \
-		FILTER(6, "service", "NS/NAME[:PORT]", "the Service that was asked")
+	FL_CHOICE(filter[0], 0, "proto", "PROTO", "of this protocol", fl_proto_words),             \
+		FL_CHOICE(filter[1], 0, "family", "FAMILY", "of this family", fl_family_words),    \
+		{{"state", "STATE,..", "in one of these states",                                   \
+		  &fl_flow_state_words[FL_FLOW_NEW], 0, true, false},                              \
+		 FL_CLI_STRING,                                                                    \
+		 offsetof(struct fl_cli, filter[2])},                                              \
+		FL_VALUE(filter[3], 0, "client", "PEER",                                           \
+			 "IP, IP/LEN, IP:PORT, [IP]:PORT or :PORT of the client"),                 \
+		FL_VALUE(filter[4], 0, "frontend", "PEER",                                         \
+			 "the same of the address that was asked"),                                \
+		FL_VALUE(filter[5], 0, "backend", "PEER", "the same of the backend"),              \
+		FL_VALUE(filter[6], 0, "service", "NS/NAME[:PORT]", "the Service that was asked")
 
-static const struct fl_option list_options[] = {
+static const struct fl_cli_option list_options[] = {
 	FILTERS,
-	FILTER(7, "limit", "N", "show at most N flows (default 1000)"),
-	{.name = NULL},
+	FL_VALUE(filter[7], 0, "limit", "N", "show at most N flows (default 1000)"),
+	FL_OPTIONS_END,
 };
 
-static const struct fl_option flush_options[] = {
+static const struct fl_cli_option flush_options[] = {
 	FILTERS,
-	{"all", 0, FL_OPTION_FLAG, offsetof(struct fl_cli, all), NULL, "every flow there is"},
-	{.name = NULL},
+	FL_FLAG(all, 0, "all", "every flow there is"),
+	FL_OPTIONS_END,
 };
 
 static const struct fl_command commands[] = {

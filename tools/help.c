@@ -6,23 +6,13 @@
 
 #include "tools/cli.h"
 
-static void put_option(const struct fl_option *option)
+static void put_options(const char *title, const struct fl_cli_option *options)
 {
-	char text[40];
-
-	snprintf(text, sizeof(text), "%c%c%s --%s%s%s", option->letter ? '-' : ' ',
-		 option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
-		 option->arg ? " " : "", option->arg ? option->arg : "");
-	printf("  %-30s %s\n", text, option->help);
-}
-
-static void put_options(const char *title, const struct fl_option *options)
-{
-	if (!options || !options->name)
+	if (!options || !options->option.name)
 		return;
 	printf("\n%s:\n", title);
-	for (; options->name; options++)
-		put_option(options);
+	for (; options->option.name; options++)
+		fl_option_help(&options->option, stdout);
 }
 
 static void command_text(const struct fl_noun *noun, const struct fl_command *command, char *buf,
@@ -77,7 +67,7 @@ static enum fl_exit run_help(struct fl_cli *cli)
 	}
 	noun = fl_noun_find(cli->operand[0]);
 	if (!noun)
-		return fl_usage("there is no \"%s\"", cli->operand[0]);
+		return fl_usage_noun(cli->operand[0]);
 	fl_help_noun(noun, NULL);
 	return fl_written();
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "lb/api/render.h"
-#include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "tools/ask.h"
 #include "tools/output.h"
@@ -57,17 +56,17 @@ static enum fl_exit run_show(struct fl_cli *cli)
 {
 	struct fl_service_filter filter;
 	struct fl_question question = {.method = "GET", .render = render, .arg = &filter};
-	_cleanup_free_ char *url = NULL;
 	struct fl_ref ref;
 	enum fl_exit rc = fl_ref_parse(cli->operand[0], true, &ref);
 
 	if (rc)
 		return rc;
 	filter = (struct fl_service_filter){ref.ns, ref.name, ref.port};
-	if (fl_url_append(&url, "/v1/maglev/", ref.ns) || fl_url_append(&url, "/", ref.name) ||
-	    (ref.port && fl_url_append(&url, "/", ref.port)))
-		return fl_say("no memory"), FL_EXIT_FAILED;
-	question.path = url;
+	fl_url_path(&question.url, "/v1/maglev");
+	fl_url_segment(&question.url, ref.ns);
+	fl_url_segment(&question.url, ref.name);
+	if (ref.port)
+		fl_url_segment(&question.url, ref.port);
 	return fl_show(cli, &question, &listing, NULL);
 }
 

@@ -4,7 +4,7 @@
  * file each; the command line is read by tables of options.
  */
 #include <curl/curl.h>
-#include <getopt.h>
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,32 +12,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lb/base/suggest.h"
 #include "tools/cli.h"
 #include "tools/output.h"
-
-#define MAX_OPTIONS 32
 
 const struct fl_noun *const fl_nouns[] = {
 	&fl_noun_status, &fl_noun_service, &fl_noun_backend, &fl_noun_flow, &fl_noun_maglev,
 	&fl_noun_plan,	 &fl_noun_cleanup, &fl_noun_version, &fl_noun_help, NULL,
 };
 
-const struct fl_option fl_common_options[] = {
-	{"socket", 0, FL_OPTION_STRING, offsetof(struct fl_cli, socket), "PATH",
-	 "socket of the agent (default /run/fairlead/fairlead.sock)"},
-	{"bpffs", 0, FL_OPTION_STRING, offsetof(struct fl_cli, bpffs), "DIR",
-	 "directory of the pinned maps (default /sys/fs/bpf/fairlead)"},
-	{"output", 'o', FL_OPTION_STRING, offsetof(struct fl_cli, output_name), "FORMAT",
-	 "table, wide, json, yaml or name"},
-	{"no-headers", 0, FL_OPTION_FLAG, offsetof(struct fl_cli, no_headers), NULL,
-	 "leave out the line of titles"},
-	{"watch", 'w', FL_OPTION_FLAG, offsetof(struct fl_cli, watch), NULL,
-	 "show it again every two seconds"},
-	{"help", 'h', FL_OPTION_FLAG, offsetof(struct fl_cli, help), NULL,
-	 "say what there is and exit"},
-	{"version", 'V', FL_OPTION_FLAG, offsetof(struct fl_cli, version), NULL,
-	 "say which version this is and exit"},
-	{.name = NULL},
+const struct fl_cli_option fl_common_options[] = {
+	FL_VALUE(socket, 0, "socket", "PATH",
+		 "socket of the agent (default /run/fairlead/fairlead.sock)"),
+	FL_VALUE(bpffs, 0, "bpffs", "DIR",
+		 "directory of the pinned maps (default /sys/fs/bpf/fairlead)"),
+	FL_CHOICE(output_name, 'o', "output", "FORMAT", "how to show it", fl_output_words),
+	FL_FLAG(no_headers, 0, "no-headers", "leave out the line of titles"),
+	FL_FLAG(watch, 'w', "watch", "show it again every two seconds"),
+	FL_FLAG(help, 'h', "help", "print this and exit"),
+	FL_FLAG(version, 'V', "version", "print the version and exit"),
+	FL_OPTIONS_END,
 };
 
 const struct fl_noun *fl_noun_find(const char *name)
@@ -49,91 +43,47 @@ const struct fl_noun *fl_noun_find(const char *name)
 	return NULL;
 }
 
-/* The tables of options as getopt_long wants them. */
-struct getopt_tables {
-	struct option longs[MAX_OPTIONS];
-	char shorts[2 * MAX_OPTIONS + 3];
-	const struct fl_option *option[MAX_OPTIONS];
-	int n;
-};
-
-static void tables_add(struct getopt_tables *tables, const struct fl_option *options)
+static void add_options(struct fl_options *options, const struct fl_cli_option *more)
 {
-	size_t at = strlen(tables->shorts);
-
-	for (; options && options->name && tables->n < MAX_OPTIONS - 1; options++) {
-		int has_arg = options->type == FL_OPTION_FLAG ? no_argument : required_argument;
-
-		tables->longs[tables->n] =
-			(struct option){options->name, has_arg, NULL, 256 + tables->n};
-		tables->option[tables->n++] = options;
-		if (!options->letter)
-			continue;
-		tables->shorts[at++] = options->letter;
-		if (has_arg == required_argument)
-			tables->shorts[at++] = ':';
-	}
-	tables->shorts[at] = '\0';
+	for (; more && more->option.name; more++)
+		fl_options_add(options, &more->option);
 }
 
-static const struct fl_option *tables_find(const struct getopt_tables *tables, int code)
+static int take_option(const struct fl_option *option, const char *value, void *arg,
+		       struct fl_err *err)
 {
-	if (code >= 256)
-		return tables->option[code - 256];
-	for (int i = 0; i < tables->n; i++) {
-		if (tables->option[i]->letter == code)
-			return tables->option[i];
-	}
-	return NULL;
-}
-
-static enum fl_exit option_set(struct fl_cli *cli, const struct fl_option *option,
-			       const char *value)
-{
-	void *field = (char *)cli + option->offset;
+	/* the option is the first member of its row */
+	const struct fl_cli_option *row = (const struct fl_cli_option *)option;
+	void *field = (char *)arg + row->offset;
 	struct fl_cli_values *values = field;
 
-	switch (option->type) {
-	case FL_OPTION_FLAG:
+	switch (row->type) {
+	case FL_CLI_FLAG:
 		*(bool *)field = true;
 		break;
-	case FL_OPTION_STRING:
+	case FL_CLI_STRING:
 		*(const char **)field = value;
 		break;
-	case FL_OPTION_STRINGS:
+	case FL_CLI_STRINGS:
 		if (values->n == FL_CLI_MAX_VALUES)
-			return fl_usage("--%s is given more than %d times", option->name,
-					FL_CLI_MAX_VALUES);
+			return fl_err_set(err, -EINVAL, "--%s is given more than %d times",
+					  option->name, FL_CLI_MAX_VALUES);
 		values->value[values->n++] = value;
 		break;
 	}
-	return FL_EXIT_OK;
+	return 0;
 }
 
-/* Read options; `prefix` is how getopt is told where to stop. What is no option begins at
- * *ret_next. */
-static enum fl_exit read_options(struct fl_cli *cli, int argc, char **argv, const char *prefix,
-				 const struct fl_option *more, int *ret_next)
+static enum fl_exit read_options(struct fl_cli *cli, enum fl_operands operands, int argc,
+				 char **argv, const struct fl_cli_option *more, int *ret_next)
 {
-	struct getopt_tables tables = {0};
-	enum fl_exit rc;
-	int code;
+	struct fl_options options = {0};
+	struct fl_err err = {""};
 
-	strcpy(tables.shorts, prefix);
-	tables_add(&tables, fl_common_options);
-	tables_add(&tables, more);
-	opterr = 0;
-	optind = 0; /* GNU: start afresh */
-	while ((code = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
-		if (code == '?')
-			return fl_usage("there is no option %s here", argv[optind - 1]);
-		if (code == ':')
-			return fl_usage("option %s wants a value", argv[optind - 1]);
-		rc = option_set(cli, tables_find(&tables, code), optarg);
-		if (rc)
-			return rc;
-	}
-	*ret_next = optind;
+	add_options(&options, fl_common_options);
+	add_options(&options, more);
+	if (fl_options_read(&options, operands, argc, argv, take_option, cli, ret_next, &err))
+		return fl_usage("%s", err.text);
 	return FL_EXIT_OK;
 }
 
@@ -148,21 +98,46 @@ static const struct fl_command *find_command(const struct fl_noun *noun, const c
 	return NULL;
 }
 
+enum fl_exit fl_usage_noun(const char *name)
+{
+	struct fl_suggestion suggestion = {.typed = name};
+	char buf[FL_SUGGESTION_STRLEN];
+
+	for (size_t i = 0; fl_nouns[i]; i++)
+		fl_suggestion_offer(&suggestion, fl_nouns[i]->name);
+	return fl_usage("there is no \"%s\"%s", name, fl_suggestion_format(&suggestion, "", buf));
+}
+
+/* `verb` NULL: none was given. */
+static enum fl_exit usage_verb(const struct fl_noun *noun, const char *verb)
+{
+	struct fl_suggestion suggestion = {.typed = verb ? verb : ""};
+	char buf[FL_SUGGESTION_STRLEN], list[80] = "";
+
+	for (size_t i = 0; i < noun->n_commands; i++) {
+		const char *between = !i ? "" : i + 1 < noun->n_commands ? ", " : " or ";
+		size_t len = strlen(list);
+
+		snprintf(list + len, sizeof(list) - len, "%s%s", between, noun->commands[i].verb);
+		fl_suggestion_offer(&suggestion, noun->commands[i].verb);
+	}
+	if (!verb)
+		return fl_usage("%s needs a verb: %s", noun->name, list);
+	return fl_usage("there is no \"%s %s\"%s", noun->name, verb,
+			fl_suggestion_format(&suggestion, "", buf));
+}
+
 static enum fl_exit settle(struct fl_cli *cli, const struct fl_noun *noun,
 			   const struct fl_command *command)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
 	cli->output = fl_output_find(cli->output_name);
-	if (!cli->output)
-		return fl_usage("there is no output format \"%s\": table, wide, json, yaml and "
-				"name are there",
-				cli->output_name);
 	if (cli->n_operands < command->min_operands)
-		return fl_usage("%s%s%s wants %s", noun->name, command->verb ? " " : "",
+		return fl_usage("%s%s%s needs %s", noun->name, command->verb ? " " : "",
 				command->verb ? command->verb : "", command->operands);
 	if (cli->n_operands > command->max_operands)
-		return fl_usage("\"%s\" is too much for %s%s%s",
+		return fl_usage("unexpected argument \"%s\" for %s%s%s",
 				cli->operand[command->max_operands], noun->name,
 				command->verb ? " " : "", command->verb ? command->verb : "");
 	cli->color =
@@ -178,22 +153,20 @@ static enum fl_exit run_noun(struct fl_cli *cli, int argc, char **argv)
 	int next = 0;
 
 	if (!noun)
-		return fl_usage("there is no \"%s\"", argv[0]);
+		return fl_usage_noun(argv[0]);
 	command = find_command(noun, NULL);
 	if (!command) {
-		rc = read_options(cli, argc, argv, "+:", NULL, &next);
+		rc = read_options(cli, FL_OPERANDS_END, argc, argv, NULL, &next);
 		if (rc)
 			return rc;
 		command = next < argc ? find_command(noun, argv[next]) : NULL;
-		if (!command && next < argc)
-			return fl_usage("there is no \"%s %s\"", noun->name, argv[next]);
-		if (!command && !cli->help)
-			return fl_usage("%s wants a verb", noun->name);
+		if (!command && (next < argc || !cli->help))
+			return usage_verb(noun, next < argc ? argv[next] : NULL);
 	}
 	if (command) {
 		argc -= next;
 		argv += next;
-		rc = read_options(cli, argc, argv, ":", command->options, &next);
+		rc = read_options(cli, FL_OPERANDS_ANYWHERE, argc, argv, command->options, &next);
 		if (rc)
 			return rc;
 	}
@@ -219,7 +192,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
-	rc = read_options(&cli, argc, argv, "+:", NULL, &next);
+	rc = read_options(&cli, FL_OPERANDS_END, argc, argv, NULL, &next);
 	if (rc)
 		return rc;
 	if (cli.version) {
@@ -231,7 +204,7 @@ int main(int argc, char **argv)
 		return fl_written();
 	}
 	if (next == argc)
-		return fl_usage("what do you want to see?");
+		return fl_usage("a command is needed");
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	rc = run_noun(&cli, argc - next, argv + next);
 	curl_global_cleanup();

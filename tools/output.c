@@ -8,9 +8,14 @@
 #include <string.h>
 
 #include "lb/base/doc.h"
+#include "lb/base/words.h"
 
 static const struct fl_output *const outputs[] = {
 	&fl_output_table, &fl_output_wide, &fl_output_json, &fl_output_yaml, &fl_output_name,
+};
+
+const struct fl_word fl_output_words[] = {
+	{"table", 0}, {"wide", 1}, {"json", 2}, {"yaml", 3}, {"name", 4}, {NULL, 0},
 };
 
 static const struct {
@@ -24,11 +29,10 @@ static const struct {
 
 const struct fl_output *fl_output_find(const char *name)
 {
-	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
-		if (!strcmp(outputs[i]->name, name))
-			return outputs[i];
-	}
-	return NULL;
+	int i = 0;
+
+	fl_word_value_typed(fl_output_words, name, &i);
+	return outputs[i];
 }
 
 const char *fl_word_color(const char *word)

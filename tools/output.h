@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "lb/base/err.h"
+#include "lb/base/words.h"
 
 struct fl_value;
 
@@ -46,14 +47,15 @@ struct fl_listing {
 
 struct fl_output {
 	bool is_table; /* for people: an empty list is said in words */
-	const char *name;
 	int (*write)(const struct fl_listing *listing, const struct fl_value *root,
 		     const struct fl_output_options *options, FILE *out, struct fl_err *err);
 };
 
 extern const struct fl_output fl_output_table, fl_output_wide, fl_output_json, fl_output_yaml,
 	fl_output_name;
-/* By name, or NULL. */
+/* Names of the formats. */
+extern const struct fl_word fl_output_words[];
+/* `name`: one of them, in any case. */
 const struct fl_output *fl_output_find(const char *name);
 
 /* Follow a path of members; NULL when one is absent. */

@@ -72,4 +72,4 @@ static int json_write(const struct fl_listing *listing, const struct fl_value *r
 	return 0;
 }
 
-const struct fl_output fl_output_json = {.name = "json", .write = json_write};
+const struct fl_output fl_output_json = {.write = json_write};

@@ -50,4 +50,4 @@ static int name_write(const struct fl_listing *listing, const struct fl_value *r
 	return 0;
 }
 
-const struct fl_output fl_output_name = {.name = "name", .write = name_write};
+const struct fl_output fl_output_name = {.write = name_write};

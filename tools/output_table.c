@@ -127,5 +127,5 @@ static int wide_write(const struct fl_listing *listing, const struct fl_value *r
 	return write_for_people(listing, root, true, options, out, err);
 }
 
-const struct fl_output fl_output_table = {.is_table = true, .name = "table", .write = table_write};
-const struct fl_output fl_output_wide = {.is_table = true, .name = "wide", .write = wide_write};
+const struct fl_output fl_output_table = {.is_table = true, .write = table_write};
+const struct fl_output fl_output_wide = {.is_table = true, .write = wide_write};

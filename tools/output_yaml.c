@@ -101,4 +101,4 @@ static int yaml_write(const struct fl_listing *listing, const struct fl_value *r
 	return rc;
 }
 
-const struct fl_output fl_output_yaml = {.name = "yaml", .write = yaml_write};
+const struct fl_output fl_output_yaml = {.write = yaml_write};

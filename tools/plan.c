@@ -124,9 +124,9 @@ static enum fl_exit run_plan(struct fl_cli *cli)
 		cli->manifests.value[cli->manifests.n++] = cli->operand[i];
 	}
 	if (!cli->manifests.n)
-		return fl_usage("plan wants --manifests DIR");
+		return fl_usage("plan needs --manifests DIR");
 	if (!cli->node || !*cli->node)
-		return fl_usage("plan wants --node NAME");
+		return fl_usage("plan needs --node NAME");
 	if (cli->watch)
 		return fl_usage("plan cannot be watched");
 	if (plan_text(cli, &text, &failed, &err) ||
@@ -138,16 +138,15 @@ static enum fl_exit run_plan(struct fl_cli *cli)
 	return rc ? rc : failed ? FL_EXIT_FAILED : FL_EXIT_OK;
 }
 
-static const struct fl_option options[] = {
-	{"manifests", 'f', FL_OPTION_STRINGS, offsetof(struct fl_cli, manifests), "PATH",
-	 "directory or file of Kubernetes objects; may be repeated"},
-	{"node", 0, FL_OPTION_STRING, offsetof(struct fl_cli, node), "NAME",
-	 "the node to plan for"},
-	{"zone", 0, FL_OPTION_STRING, offsetof(struct fl_cli, zone), "ZONE",
-	 "its zone (default: that of its Node object)"},
-	{"no-node-hints", 0, FL_OPTION_FLAG, offsetof(struct fl_cli, no_node_hints), NULL,
-	 "do not honour hints.forNodes"},
-	{.name = NULL},
+static const struct fl_cli_option options[] = {
+	{{"manifests", "PATH", "directory or file of Kubernetes objects; may be repeated", NULL,
+	  'f', false, false},
+	 FL_CLI_STRINGS,
+	 offsetof(struct fl_cli, manifests)},
+	FL_VALUE(node, 0, "node", "NAME", "the node to plan for"),
+	FL_VALUE(zone, 0, "zone", "ZONE", "its zone (default: that of its Node object)"),
+	FL_FLAG(no_node_hints, 0, "no-node-hints", "do not honour hints.forNodes"),
+	FL_OPTIONS_END,
 };
 
 static const struct fl_command commands[] = {

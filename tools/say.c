@@ -5,29 +5,42 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lb/base/log.h"
 #include "tools/cli.h"
-#include "tools/output.h"
 
-static void say(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
+#define TEXT_MAX 2000
 
-static void say(const char *fmt, va_list ap)
+/* Words and data may go to the same place: what was printed before comes before. */
+static const char *format(char text[static TEXT_MAX], const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
+static const char *format(char text[static TEXT_MAX], const char *fmt, va_list ap)
 {
-	char text[2048];
-
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, TEXT_MAX, fmt, ap);
 	fflush(stdout);
-	fputs("fairlead: ", stderr);
-	fl_text_put(text, stderr);
-	putc('\n', stderr);
+	return text;
 }
 
 void fl_say(const char *fmt, ...)
 {
+	char text[TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(fmt, ap);
+	fl_log_plain("fairlead: %s", format(text, fmt, ap));
 	va_end(ap);
+}
+
+enum fl_exit fl_usage(const char *fmt, ...)
+{
+	char text[TEXT_MAX];
+	va_list ap;
+	int code;
+
+	va_start(ap, fmt);
+	code = fl_usage_say("fairlead", "%s", format(text, fmt, ap));
+	va_end(ap);
+	return (enum fl_exit)code;
 }
 
 enum fl_exit fl_written(void)
@@ -37,17 +50,6 @@ enum fl_exit fl_written(void)
 	if (errno != EPIPE) /* "| head" has had enough: nothing to complain about */
 		fl_say("cannot write: %s", strerror(errno));
 	return FL_EXIT_FAILED;
-}
-
-enum fl_exit fl_usage(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	say(fmt, ap);
-	va_end(ap);
-	fputs("Try \"fairlead help\".\n", stderr);
-	return FL_EXIT_USAGE;
 }
 
 enum fl_exit fl_ref_parse(char *text, bool with_port, struct fl_ref *ret_ref)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lb/api/render.h"
-#include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "tools/ask.h"
 #include "tools/output.h"
@@ -149,12 +148,10 @@ static enum fl_exit run_list(struct fl_cli *cli)
 {
 	struct fl_service_filter filter = {.ns = cli->namespace};
 	struct fl_question question = {.method = "GET", .render = render, .arg = &filter};
-	_cleanup_free_ char *url = NULL;
 
-	if (fl_url_append(&url, "/v1/services", "") ||
-	    (cli->namespace && fl_url_append(&url, "?namespace=", cli->namespace)))
-		return fl_say("no memory"), FL_EXIT_FAILED;
-	question.path = url;
+	fl_url_path(&question.url, "/v1/services");
+	if (cli->namespace)
+		fl_url_arg(&question.url, "namespace", cli->namespace);
 	return fl_show(cli, &question, &listing, NULL);
 }
 
@@ -162,7 +159,6 @@ static enum fl_exit run_get(struct fl_cli *cli)
 {
 	struct fl_service_filter filter = {0};
 	struct fl_question question = {.method = "GET", .render = render, .arg = &filter};
-	_cleanup_free_ char *url = NULL;
 	struct fl_ref ref;
 	enum fl_exit rc = fl_ref_parse(cli->operand[0], false, &ref);
 
@@ -170,17 +166,15 @@ static enum fl_exit run_get(struct fl_cli *cli)
 		return rc;
 	filter.ns = ref.ns;
 	filter.name = ref.name;
-	if (fl_url_append(&url, "/v1/services?namespace=", ref.ns) ||
-	    fl_url_append(&url, "&name=", ref.name))
-		return fl_say("no memory"), FL_EXIT_FAILED;
-	question.path = url;
+	fl_url_path(&question.url, "/v1/services");
+	fl_url_arg(&question.url, "namespace", ref.ns);
+	fl_url_arg(&question.url, "name", ref.name);
 	return fl_show(cli, &question, &one_listing, NULL);
 }
 
-static const struct fl_option list_options[] = {
-	{"namespace", 'n', FL_OPTION_STRING, offsetof(struct fl_cli, namespace), "NS",
-	 "only Services of this namespace"},
-	{.name = NULL},
+static const struct fl_cli_option list_options[] = {
+	FL_VALUE(namespace, 'n', "namespace", "NS", "only Services of this namespace"),
+	FL_OPTIONS_END,
 };
 
 static const struct fl_command commands[] = {

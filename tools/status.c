@@ -177,7 +177,7 @@ static enum fl_exit verdict(const struct fl_value *root)
 static enum fl_exit run_status(struct fl_cli *cli)
 {
 	static const struct fl_question question = {
-		.method = "GET", .path = "/v1/status", .render = render};
+		.method = "GET", .url = FL_URL("/v1/status"), .render = render};
 
 	return fl_show(cli, &question, &listing, verdict);
 }

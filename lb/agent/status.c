@@ -18,10 +18,11 @@ static size_t list_devices(const struct fl_status_facts *facts, struct fl_api_de
 		const struct fl_host_device *d = &facts->devices[i];
 
 		if (d->attached)
-			list[n++] = (struct fl_api_device){.name = d->name,
-							   .ifindex = d->ifindex,
-							   .role = role_names[d->role],
-							   .hook = fl_dp_mode_name(d->got.mode)};
+			list[n++] = (struct fl_api_device){
+				.name = d->name,
+				.ifindex = d->ifindex,
+				.role = role_names[d->role],
+				.hook = fl_word_of(fl_dp_mode_words, (int)d->got.mode)};
 	}
 	return n;
 }

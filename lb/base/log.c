@@ -14,25 +14,16 @@
 
 static enum fl_log_level log_level = FL_LOG_INFO;
 
-static const char *const names[] = {
-	[FL_LOG_ERROR] = "error",
-	[FL_LOG_WARN] = "warn",
-	[FL_LOG_INFO] = "info",
-	[FL_LOG_DEBUG] = "debug",
+const struct fl_word fl_log_level_words[] = {
+	{"error", FL_LOG_ERROR},
+	{"warn", FL_LOG_WARN},
+	{"info", FL_LOG_INFO},
+	{"debug", FL_LOG_DEBUG},
+	{NULL, 0},
 };
 static_assert(FL_LOG_LINE_MAX <= PIPE_BUF, "a writable pipe takes a line without blocking");
-static_assert(sizeof(names) / sizeof(names[0]) == FL_LOG_LEVELS, "a name for each level");
-
-int fl_log_level_parse(const char *text, enum fl_log_level *ret_level)
-{
-	for (int i = 0; i < FL_LOG_LEVELS; i++) {
-		if (strcmp(text, names[i]))
-			continue;
-		*ret_level = (enum fl_log_level)i;
-		return 0;
-	}
-	return -EINVAL;
-}
+static_assert(sizeof(fl_log_level_words) / sizeof(struct fl_word) == FL_LOG_LEVELS + 1,
+	      "a name for each level");
 
 void fl_log_level_set(enum fl_log_level level)
 {
@@ -85,7 +76,8 @@ size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespe
 	gmtime_r(&when->tv_sec, &tm);
 	out = strftime(buf, FL_LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
 	out += (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out, ".%03ldZ %-5s ",
-				when->tv_nsec / 1000000, names[level]);
+				when->tv_nsec / 1000000,
+				fl_word_of(fl_log_level_words, (int)level));
 	if (vsnprintf(message, sizeof(message), fmt, ap) < 0)
 		message[0] = '\0';
 	return put_escaped(buf, out, message);

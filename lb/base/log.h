@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "lb/base/words.h"
+
 enum fl_log_level {
 	FL_LOG_ERROR,
 	FL_LOG_WARN,
@@ -21,8 +23,7 @@ enum fl_log_level {
 
 #define FL_LOG_LINE_MAX 2048 /* longer messages are cut */
 
-/* "error", "warn", "info", "debug". 0 or -EINVAL. */
-int fl_log_level_parse(const char *text, enum fl_log_level *ret_level);
+extern const struct fl_word fl_log_level_words[]; /* enum fl_log_level */
 /* Messages up to and including this level are written. FL_LOG_INFO until it is set. */
 void fl_log_level_set(enum fl_log_level level);
 

@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What an open datapath tells about itself. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "lb/dp/state.h"
 
-static const char *const mode_names[FL_DP_MODES] = {
-	[FL_DP_AUTO] = "auto",
-	[FL_DP_XDP] = "xdp",
-	[FL_DP_XDP_GENERIC] = "xdp-generic",
-	[FL_DP_TC] = "tc",
+const struct fl_word fl_dp_mode_words[] = {
+	{"auto", FL_DP_AUTO}, {"xdp", FL_DP_XDP}, {"xdp-generic", FL_DP_XDP_GENERIC},
+	{"tc", FL_DP_TC},     {NULL, 0},
 };
-
-const char *fl_dp_mode_name(enum fl_dp_mode mode)
-{
-	return mode_names[mode];
-}
-
-int fl_dp_mode_parse(const char *text, enum fl_dp_mode *ret_mode)
-{
-	for (int i = 0; i < FL_DP_MODES; i++)
-		if (!strcmp(text, mode_names[i])) {
-			*ret_mode = i;
-			return 0;
-		}
-	return -EINVAL;
-}
+static_assert(sizeof(fl_dp_mode_words) / sizeof(struct fl_word) == FL_DP_MODES + 1,
+	      "a word for each mode");
 
 struct fl_maps *fl_dp_maps(struct fl_dp *dp)
 {

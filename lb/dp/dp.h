@@ -14,6 +14,7 @@
 
 #include "bpf/abi/fairlead.h"
 #include "lb/base/err.h"
+#include "lb/base/words.h"
 #include "lb/dp/maps.h"
 
 enum fl_dp_mode {
@@ -23,9 +24,7 @@ enum fl_dp_mode {
 	FL_DP_TC,
 	FL_DP_MODES,
 };
-/* "auto", "xdp", "xdp-generic", "tc" */
-const char *fl_dp_mode_name(enum fl_dp_mode mode);
-int fl_dp_mode_parse(const char *text, enum fl_dp_mode *ret_mode); /* 0 or -EINVAL */
+extern const struct fl_word fl_dp_mode_words[]; /* enum fl_dp_mode */
 
 /*
  * Numbers of elements; 0: what the pinned map has, or that of FL_MAP_LIST. Those of the flow tables

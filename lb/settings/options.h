@@ -4,15 +4,19 @@
 
 #include <stdio.h>
 
+#include "lb/base/options.h"
 #include "lb/settings/config.h"
 #include "lb/settings/settings.h"
 
 /*
  * Read the command line and the configuration file it names; what the command line says beats the
- * file. `settings` is initialised by the caller. -EINVAL for wrong usage or a bad file, -ENOMEM.
- * With --help or --version nothing else is looked at. Does not print.
+ * file. `settings` is initialised by the caller. -EINVAL for a command line that makes no sense,
+ * -EBADMSG for a file or settings that make none, -ENOMEM. With --help or --version nothing else is
+ * looked at. Does not print.
  */
-int fl_options_parse(int argc, char *const *argv, struct fl_settings *settings,
-		     fl_config_note_fn note, void *arg, struct fl_err *err);
+int fl_settings_read_args(int argc, char **argv, struct fl_settings *settings,
+			  fl_config_note_fn note, void *arg, struct fl_err *err);
 
-void fl_options_help(FILE *out);
+/* All options of the agent. */
+void fl_settings_options(struct fl_options *ret_options);
+void fl_settings_help(FILE *out);

@@ -12,14 +12,25 @@
 #include "lb/model/detect.h"
 
 #define F(field) offsetof(struct fl_settings, field)
-#define OPTION(option, key, type, field, arg, help)                                                \
+#define OPTION(name, key, type, field, arg, help)                                                  \
 	{                                                                                          \
-		option, key, FL_SETTING_##type, F(field), arg, help, 0                             \
+		{name, arg, help, NULL, 0, false, false}, key, FL_SETTING_##type, F(field)         \
+	}
+#define WORD(name, key, field, arg, help, words)                                                   \
+	{                                                                                          \
+		{name, arg, help, words, 0, false, false}, key, FL_SETTING_WORD, F(field)          \
 	}
 #define KEY(key, type, field)                                                                      \
 	{                                                                                          \
-		NULL, key, FL_SETTING_##type, F(field), NULL, NULL, 0                              \
+		{.name = NULL}, key, FL_SETTING_##type, F(field)                                   \
 	}
+
+static const struct fl_word tc_hook_words[] = {
+	{"auto", FL_TC_HOOK_AUTO},
+	{"tcx", FL_TC_HOOK_TCX},
+	{"clsact", FL_TC_HOOK_CLSACT},
+	{NULL, 0},
+};
 
 const struct fl_setting fl_setting_table[] = {
 	OPTION("manifests", "manifests", STRINGS, manifests, "PATH",
@@ -27,8 +38,8 @@ const struct fl_setting fl_setting_table[] = {
 	OPTION("node", "nodeName", STRING, node, "NAME", "this node's name (default: the host's)"),
 	OPTION("config", NULL, STRING, config, "FILE",
 	       "KubeProxyConfiguration and FairleadConfiguration"),
-	OPTION("mode", "mode", MODE, mode, "MODE",
-	       "xdp, xdp-generic, tc, or auto: native XDP, else tc"),
+	WORD("mode", "mode", mode, "MODE", "how devices are served, auto being native XDP, else tc",
+	     fl_dp_mode_words),
 	OPTION("devices", "devices", STRINGS, devices, "NAME,..",
 	       "devices that face the network, * allowed (default auto: default routes, node "
 	       "addresses)"),
@@ -45,14 +56,20 @@ const struct fl_setting fl_setting_table[] = {
 	       "sockets below it are translated (default: cgroup v2's root; none: no sockets)"),
 	OPTION("socket", "socket", STRING, socket, "PATH",
 	       "where the CLI reaches the agent (/run/fairlead/fairlead.sock)"),
-	OPTION("log-level", "logLevel", LOG_LEVEL, log_level, "LEVEL",
-	       "error, warn, info or debug"),
+	WORD("log-level", "logLevel", log_level, "LEVEL", "what is logged (default info)",
+	     fl_log_level_words),
 	OPTION("once", NULL, FLAG, once, NULL,
 	       "apply everything and exit, leaving the datapath at work"),
 	OPTION("check", NULL, FLAG, check, NULL, "only check configuration and manifests"),
-	{"version", NULL, FL_SETTING_FLAG, F(version), NULL, "print the version", 'V'},
-	{"help", NULL, FL_SETTING_FLAG, F(help), NULL, "print this", 'h'},
-	KEY("tcHook", TC_HOOK, tc_hook),
+	{{"help", NULL, "print this and exit", NULL, 'h', false, false},
+	 NULL,
+	 FL_SETTING_FLAG,
+	 F(help)},
+	{{"version", NULL, "print the version and exit", NULL, 'V', false, false},
+	 NULL,
+	 FL_SETTING_FLAG,
+	 F(version)},
+	{{.words = tc_hook_words}, "tcHook", FL_SETTING_WORD, F(tc_hook)},
 	KEY("bindAddress", STRING, bind_address),
 	KEY("detectLocalMode", STRING, detect_mode),
 	KEY("podBridgeInterface", STRING, pod_bridge),
@@ -138,14 +155,6 @@ void fl_setting_clear(struct fl_settings *settings, const struct fl_setting *set
 {
 	if (setting->type == FL_SETTING_STRINGS)
 		fl_strings_clear(fl_setting_field(settings, setting));
-}
-
-const struct fl_setting *fl_setting_by_option(const char *option)
-{
-	for (size_t i = 0; i < fl_setting_count; i++)
-		if (fl_setting_table[i].option && !strcmp(fl_setting_table[i].option, option))
-			return &fl_setting_table[i];
-	return NULL;
 }
 
 const struct fl_setting *fl_setting_by_key(const char *key)

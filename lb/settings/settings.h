@@ -12,6 +12,7 @@
 #include "bpf/abi/fairlead.h"
 #include "lb/base/err.h"
 #include "lb/base/ip.h"
+#include "lb/base/options.h"
 #include "lb/base/strings.h"
 #include "lb/dp/dp.h"
 
@@ -62,19 +63,14 @@ enum fl_setting_type {
 	FL_SETTING_NUMBER,	 /* uint32_t */
 	FL_SETTING_SECONDS,	 /* uint32_t; "90", "90s", "24h" */
 	FL_SETTING_MILLISECONDS, /* uint32_t; "500ms", "1s" */
-	FL_SETTING_MODE,
-	FL_SETTING_TC_HOOK,
-	FL_SETTING_LOG_LEVEL,
+	FL_SETTING_WORD,	 /* uint32_t; one of option.words */
 };
 
 struct fl_setting {
-	const char *option; /* of the command line, NULL none */
-	const char *key;    /* of FairleadConfiguration, with dots; NULL none */
+	struct fl_option option; /* of the command line; name NULL: none */
+	const char *key;	 /* of FairleadConfiguration, with dots; NULL none */
 	enum fl_setting_type type;
-	size_t offset;	  /* in struct fl_settings */
-	const char *arg;  /* for --help */
-	const char *help; /* NULL for a key without an option */
-	char letter;	  /* short option, 0 none */
+	size_t offset; /* in struct fl_settings */
 };
 
 extern const struct fl_setting fl_setting_table[];
@@ -95,8 +91,7 @@ int fl_setting_set(struct fl_settings *settings, const struct fl_setting *settin
 		   struct fl_err *err);
 /* Make a list empty, so that what is added next replaces it; no-op for other types. */
 void fl_setting_clear(struct fl_settings *settings, const struct fl_setting *setting);
-const struct fl_setting *fl_setting_by_option(const char *option); /* or NULL */
-const struct fl_setting *fl_setting_by_key(const char *key);	   /* or NULL */
+const struct fl_setting *fl_setting_by_key(const char *key); /* or NULL */
 
 /*
  * What can only be judged when all is known: required ones, addresses, ranges. -EINVAL names the

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lb/base/log.h"
 #include "lb/settings/settings.h"
 
 /* Add the words between commas, without the blanks around them. */
@@ -123,40 +122,16 @@ static int set_string(const char *text, char **ret_string)
 	return 0;
 }
 
-static int set_mode(const char *text, uint32_t *ret_mode, struct fl_err *err)
+static int set_word(const struct fl_word *words, const char *text, uint32_t *ret_value,
+		    struct fl_err *err)
 {
-	enum fl_dp_mode mode;
+	char list[80];
+	int value;
 
-	if (fl_dp_mode_parse(text, &mode))
-		return fl_err_set(err, -EINVAL, "\"%s\" is none of auto, xdp, xdp-generic, tc",
-				  text);
-	*ret_mode = mode;
-	return 0;
-}
-
-static int set_tc_hook(const char *text, uint32_t *ret_hook, struct fl_err *err)
-{
-	static const char *const names[] = {
-		[FL_TC_HOOK_AUTO] = "auto",
-		[FL_TC_HOOK_TCX] = "tcx",
-		[FL_TC_HOOK_CLSACT] = "clsact",
-	};
-
-	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(text, names[i])) {
-			*ret_hook = i;
-			return 0;
-		}
-	return fl_err_set(err, -EINVAL, "\"%s\" is none of auto, tcx, clsact", text);
-}
-
-static int set_log_level(const char *text, uint32_t *ret_level, struct fl_err *err)
-{
-	enum fl_log_level level;
-
-	if (fl_log_level_parse(text, &level))
-		return fl_err_set(err, -EINVAL, "\"%s\" is none of error, warn, info, debug", text);
-	*ret_level = level;
+	if (!fl_word_value(words, text, &value))
+		return fl_err_set(err, -EINVAL, "\"%s\" is not %s", text,
+				  fl_words_format(words, list, sizeof(list)));
+	*ret_value = (uint32_t)value;
 	return 0;
 }
 
@@ -178,12 +153,8 @@ int fl_setting_set(struct fl_settings *settings, const struct fl_setting *settin
 		return set_duration(text, 1000, at, err);
 	case FL_SETTING_MILLISECONDS:
 		return set_duration(text, 1, at, err);
-	case FL_SETTING_MODE:
-		return set_mode(text, at, err);
-	case FL_SETTING_TC_HOOK:
-		return set_tc_hook(text, at, err);
-	case FL_SETTING_LOG_LEVEL:
-		return set_log_level(text, at, err);
+	case FL_SETTING_WORD:
+		return set_word(setting->option.words, text, at, err);
 	}
 	return -EINVAL;
 }

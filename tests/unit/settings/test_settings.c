@@ -153,7 +153,7 @@ static void test_faults_name_file_line_and_key(void **state)
 	refused(OWN "colour: red\n", "f.yaml:3: colour: no such setting");
 	refused(OWN "maps:\n  colour: 1\n", "f.yaml:4: maps.colour: no such setting");
 	refused(OWN "maps: 7\n", "f.yaml:3: maps: must be a map");
-	refused(OWN "mode: fast\n", "f.yaml:3: mode: \"fast\" is none of auto");
+	refused(OWN "mode: fast\n", "f.yaml:3: mode: \"fast\" is not auto, xdp, xdp-generic or tc");
 	refused(OWN "mode: [xdp]\n", "f.yaml:3: mode: must be a single value");
 	refused(OWN "timeouts:\n  udp: soon\n",
 		"f.yaml:4: timeouts.udp: \"soon\" is not a duration");
@@ -197,7 +197,7 @@ static int options(struct fl_settings *s, struct fl_err *err, const char *const 
 
 	for (; args[argc - 1]; argc++)
 		argv[argc] = (char *)args[argc - 1];
-	return fl_options_parse(argc, argv, s, keep_note, NULL, err);
+	return fl_settings_read_args(argc, argv, s, keep_note, NULL, err);
 }
 
 #define OPTIONS(s, err, ...) options(s, err, (const char *const[]){__VA_ARGS__, NULL})
@@ -249,38 +249,51 @@ static void test_command_line_beats_the_file(void **state)
 	assert_int_equal(s->mode, FL_DP_TC);
 }
 
-static void wrong(const char *words, const char *const *args)
+static void wrong(int rc, const char *words, const char *const *args)
 {
 	struct fl_settings s;
 	struct fl_err err = {""};
 
 	assert_int_equal(fl_settings_init(&s), 0);
-	assert_true(options(&s, &err, args) < 0);
+	assert_int_equal(options(&s, &err, args), rc);
 	if (!strstr(err.text, words))
 		fail_msg("\"%s\" has no \"%s\"", err.text, words);
 	fl_settings_fini(&s);
 }
 
-#define WRONG(words, ...) wrong(words, (const char *const[]){__VA_ARGS__, NULL})
+#define WRONG(words, ...) wrong(-EINVAL, words, (const char *const[]){__VA_ARGS__, NULL})
+#define BAD(words, ...) wrong(-EBADMSG, words, (const char *const[]){__VA_ARGS__, NULL})
 
 static void test_wrong_command_lines(void **state)
 {
-	WRONG("give --manifests", "--node", "a");
-	WRONG("unknown option --colour", "--colour");
-	WRONG("option --node needs an argument", "--node");
+	WRONG("there is no option --colour here", "--colour");
+	WRONG("there is no option --devcies here (did you mean --devices?)", "--devcies=eth0");
+	WRONG("there is no option -x here", "-x");
+	WRONG("option --node needs a value", "--node");
+	WRONG("option --once takes no value", "--once=yes");
 	WRONG("unexpected argument \"x\"", "--manifests", "/a", "x");
-	WRONG("option --mode: \"fast\" is none of", "--manifests", "/a", "--mode", "fast");
+	WRONG("option --mode: \"fast\" is not auto, xdp, xdp-generic or tc", "--manifests", "/a",
+	      "--mode", "fast");
+	WRONG("option --mode: \"xpd\" is not auto, xdp, xdp-generic or tc (did you mean xdp?)",
+	      "--mode", "xpd");
 	WRONG("option --devices: an empty word", "--manifests", "/a", "--devices", "eth0,,eth1");
-	WRONG("cluster CIDR \"10.0.0.0\"", "--manifests", "/a", "--cluster-cidr", "10.0.0.0");
-	WRONG("cannot read /nonexistent/file", "--manifests", "/a", "--config",
-	      "/nonexistent/file");
-	WRONG("node's name is empty", "--manifests", "/a", "--node", " ");
-	WRONG("\"10.0.0.0/40\" is neither a CIDR nor", "--manifests", "/a", "--nodeport-addresses",
-	      "primary,10.0.0.0/40");
-	WRONG("is longer than 107 bytes", "--manifests", "/a", "--socket",
-	      "/an/address/of/a/unix/socket/has/room/for/no/more/than/one/hundred/and/seven/bytes/"
-	      "and/this/one/is/a/bit/longer");
-	WRONG("cgroup must not be empty", "--manifests", "/a", "--cgroup", "");
+}
+
+/* A command line of good form whose settings, or whose file, make no sense: --help does not help.
+ */
+static void test_bad_settings_are_told_from_wrong_command_lines(void **state)
+{
+	BAD("give --manifests", "--node", "a");
+	BAD("cluster CIDR \"10.0.0.0\"", "--manifests", "/a", "--cluster-cidr", "10.0.0.0");
+	BAD("node's name is empty", "--manifests", "/a", "--node", " ");
+	BAD("\"10.0.0.0/40\" is neither a CIDR nor", "--manifests", "/a", "--nodeport-addresses",
+	    "primary,10.0.0.0/40");
+	BAD("is longer than 107 bytes", "--manifests", "/a", "--socket",
+	    "/an/address/of/a/unix/socket/has/room/for/no/more/than/one/hundred/and/seven/bytes/"
+	    "and/this/one/is/a/bit/longer");
+	BAD("cgroup must not be empty", "--manifests", "/a", "--cgroup", "");
+	wrong(-ENOENT, "cannot read /nonexistent/file",
+	      (const char *const[]){"--manifests", "/a", "--config", "/nonexistent/file", NULL});
 }
 
 /* What the maps or the programs would refuse at start is refused by --check already. */
@@ -340,11 +353,11 @@ static void test_every_option_is_in_the_help(void **state)
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
 
-	fl_options_help(f);
+	fl_settings_help(f);
 	fclose(f);
 	for (size_t i = 0; i < fl_setting_count; i++)
-		if (fl_setting_table[i].option)
-			assert_non_null(strstr(text, fl_setting_table[i].option));
+		if (fl_setting_table[i].option.name)
+			assert_non_null(strstr(text, fl_setting_table[i].option.name));
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
 		assert_true(strlen(line) <= 130);
 	free(text);
@@ -364,6 +377,7 @@ int main(void)
 		T(test_auto_is_no_device_name),
 		T(test_command_line_beats_the_file),
 		T(test_wrong_command_lines),
+		T(test_bad_settings_are_told_from_wrong_command_lines),
 		T(test_settings_are_judged_by_those_who_use_them),
 		T(test_interface_modes_name_pod_devices),
 		T(test_help_and_version_need_nothing_else),

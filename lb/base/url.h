@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Building the path and query of a request. A failure sticks, so that callers check once, at the
+ * end: a request that lost a part of its query on the way must never be sent.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FL_URL_MAX 8192
+
+/* Zero-initialise. */
+struct fl_url {
+	char text[FL_URL_MAX];
+	size_t len;
+	bool query;    /* it has one */
+	bool too_long; /* something did not fit */
+};
+
+/* One that is complete. */
+#define FL_URL(literal)                                                                            \
+	{                                                                                          \
+		.text = literal, .len = sizeof(literal) - 1                                        \
+	}
+
+/* Append as it is: "/v1/flows". */
+void fl_url_path(struct fl_url *url, const char *path);
+/* Append a slash and a segment, percent-encoded. */
+void fl_url_segment(struct fl_url *url, const char *segment);
+/* Append "?key=value" or "&key=value", the value percent-encoded. */
+void fl_url_arg(struct fl_url *url, const char *key, const char *value);
+/* NULL: it is too long. */
+const char *fl_url_text(const struct fl_url *url);
