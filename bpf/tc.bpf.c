@@ -17,21 +17,21 @@ static __always_inline int drop(__u32 reason)
 	return TC_ACT_SHOT;
 }
 
-/* Send a packet on its way: FL_PASS, FL_STACK, FL_FORWARD. */
+/* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD. */
 static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
-				const struct fl_verdict *v)
+				const struct fl_decision *d)
 {
-	switch (v->action) {
-	case FL_FORWARD:
-		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &v->to, true))
+	switch (d->action) {
+	case FL_ACT_FORWARD:
+		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &d->to, true))
 			return drop(FL_REASON_REWRITE_FAILED);
-		if (!v->hop.resolved)
-			return bpf_redirect_neigh(v->hop.ifindex, NULL, 0, 0);
-		if (fl_ctx_set_macs(skb, v->hop.macs))
+		if (!d->hop.resolved)
+			return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
+		if (fl_ctx_set_macs(skb, d->hop.macs))
 			return drop(FL_REASON_REWRITE_FAILED);
-		return bpf_redirect(v->hop.ifindex, 0);
-	case FL_STACK:
-		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &v->to, false))
+		return bpf_redirect(d->hop.ifindex, 0);
+	case FL_ACT_STACK:
+		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &d->to, false))
 			return drop(FL_REASON_REWRITE_FAILED);
 		break;
 	}
@@ -39,20 +39,20 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 }
 
 static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
-			     const struct fl_verdict *v, enum fl_hook hook)
+			     const struct fl_decision *d, enum fl_hook hook)
 {
 	enum fl_icmp_kind kind =
-		v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+		d->action == FL_ACT_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
 
-	if (v->action == FL_DROP)
-		return drop(v->reason);
-	if (v->action != FL_REJECT && v->action != FL_TOO_BIG)
-		return send(skb, v6, p, v);
+	if (d->action == FL_ACT_DROP)
+		return drop(d->reason);
+	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
+		return send(skb, v6, p, d);
 	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
 		return drop(FL_REASON_REJECT_RATE);
-	if (fl_icmp_answer(skb, v6, p, kind, v->hop.mtu))
+	if (fl_icmp_answer(skb, v6, p, kind, d->hop.mtu))
 		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(v->reason);
+	fl_count(d->reason);
 	/* back to where it came from: out of the device, or into it when the packet was on its way
 	 * out */
 	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS
@@ -60,12 +60,12 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 						  : 0);
 }
 
-#define LONG_WAY -100 /* no TC_ACT_* */
-#define VLAN_ID 0xfff /* 0: a priority, no VLAN */
+#define SLOW_PATH -100 /* no TC_ACT_* */
+#define VLAN_ID 0xfff  /* 0: a priority, no VLAN */
 
 static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
-	struct fl_verdict v;
+	struct fl_decision d;
 	struct fl_packet p;
 	bool taken;
 
@@ -73,13 +73,13 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	if (fl_ctx_parse(skb, v6, &p))
 		return TC_ACT_UNSPEC;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
-		taken = fl_egress_fast(v6, &p, &v);
+		taken = fl_egress_fast(v6, &p, &d);
 	else
-		taken = fl_decide_fast(skb, v6, &p, hook, &v);
-	return taken ? send(skb, v6, &p, &v) : LONG_WAY;
+		taken = fl_decide_fast(skb, v6, &p, hook, &d);
+	return taken ? send(skb, v6, &p, &d) : SLOW_PATH;
 }
 
-/* Functions of their own: inlined they would take the stack that the long way needs. */
+/* Functions of their own: inlined they would take the stack that the slow path needs. */
 static __noinline int handle_fast4(struct __sk_buff *skb, enum fl_hook hook)
 {
 	return handle_fast(skb, false, hook);
@@ -103,7 +103,7 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
 	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
-	struct fl_verdict v;
+	struct fl_decision d;
 	struct fl_packet p;
 	int action;
 
@@ -112,15 +112,15 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	if ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_POD_INGRESS) && !for_us(skb))
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
-	if (likely(action != LONG_WAY))
+	if (likely(action != SLOW_PATH))
 		return action;
 	if (v6 ? fl_ctx_parse(skb, true, &p) : fl_ctx_parse(skb, false, &p))
 		return TC_ACT_UNSPEC;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
-		fl_decide_egress_slow(v6, &p, &v);
+		fl_decide_egress_slow(v6, &p, &d);
 	else
-		fl_decide_slow(skb, v6, &p, hook, &v);
-	return finish(skb, v6, &p, &v, hook);
+		fl_decide_slow(skb, v6, &p, hook, &d);
+	return finish(skb, v6, &p, &d, hook);
 }
 
 /* From the network, on devices without XDP. */

@@ -10,23 +10,23 @@ static __always_inline int drop(__u32 reason)
 	return XDP_DROP;
 }
 
-/* Send a packet on its way: FL_PASS, FL_STACK, FL_FORWARD, FL_TO_TC. */
+/* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD, FL_ACT_TO_TC. */
 static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
-				const struct fl_verdict *v)
+				const struct fl_decision *d)
 {
-	switch (v->action) {
-	case FL_FORWARD:
-		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &v->to, true) ||
-		    fl_ctx_set_macs(ctx, v->hop.macs))
+	switch (d->action) {
+	case FL_ACT_FORWARD:
+		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &d->to, true) ||
+		    fl_ctx_set_macs(ctx, d->hop.macs))
 			return drop(FL_REASON_REWRITE_FAILED);
-		if (v->hop.ifindex == ctx->ingress_ifindex)
+		if (d->hop.ifindex == ctx->ingress_ifindex)
 			return XDP_TX;
-		return bpf_redirect(v->hop.ifindex, 0);
-	case FL_STACK:
-		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &v->to, false))
+		return bpf_redirect(d->hop.ifindex, 0);
+	case FL_ACT_STACK:
+		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &d->to, false))
 			return drop(FL_REASON_REWRITE_FAILED);
 		return XDP_PASS;
-	case FL_TO_TC:
+	case FL_ACT_TO_TC:
 		if (fl_ctx_mark(ctx))
 			return drop(FL_REASON_REWRITE_FAILED);
 		fl_count(FL_COUNTER_TO_TC);
@@ -36,49 +36,48 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 }
 
 static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
-				  const struct fl_verdict *v)
+				  const struct fl_decision *d)
 {
 	enum fl_icmp_kind kind =
-		v->action == FL_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+		d->action == FL_ACT_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
 
-	if (v->action == FL_DROP)
-		return drop(v->reason);
-	if (v->action != FL_REJECT && v->action != FL_TOO_BIG)
-		return send(ctx, v6, p, v);
+	if (d->action == FL_ACT_DROP)
+		return drop(d->reason);
+	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
+		return send(ctx, v6, p, d);
 	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
 		return drop(FL_REASON_REJECT_RATE);
-	if (fl_icmp_answer(ctx, v6, p, kind, v->hop.mtu))
+	if (fl_icmp_answer(ctx, v6, p, kind, d->hop.mtu))
 		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(v->reason);
+	fl_count(d->reason);
 	return XDP_TX;
 }
 
 static __noinline int finish4(struct xdp_md *ctx, const struct fl_packet *p,
-			      const struct fl_verdict *v)
+			      const struct fl_decision *d)
 {
-	return finish(ctx, false, p, v);
+	return finish(ctx, false, p, d);
 }
 
 static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p,
-			      const struct fl_verdict *v)
+			      const struct fl_decision *d)
 {
-	return finish(ctx, true, p, v);
+	return finish(ctx, true, p, d);
 }
 
-/* The short way. -1: not taken, be it for a packet that is not ours, which the long way looks at
- * again. */
+/* -1: not handled here (including packets that are not ours); the slow path decides. */
 static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 {
-	struct fl_verdict v;
+	struct fl_decision d;
 	struct fl_packet p;
 
 	if (fl_ctx_parse(ctx, v6, &p))
 		return -1;
-	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &v)) ? send(ctx, v6, &p, &v)
+	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &d)) ? send(ctx, v6, &p, &d)
 									: -1;
 }
 
-/* Functions of their own: inlined they would take the stack that the long way needs. */
+/* Functions of their own: inlined they would take the stack that the slow path needs. */
 static __noinline int handle_fast4(struct xdp_md *ctx)
 {
 	return handle_fast(ctx, false);
@@ -93,7 +92,7 @@ SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
 {
 	void *data = fl_ctx_data(ctx);
-	struct fl_verdict v;
+	struct fl_decision d;
 	struct fl_packet p;
 	int action;
 	bool v6;
@@ -117,17 +116,17 @@ int fl_xdp(struct xdp_md *ctx)
 	}
 	if (likely(action >= 0))
 		return action;
-	/* parsed once more rather than kept at hand all along the short way */
+	/* parsed once more rather than kept at hand all along the fast path */
 	if (v6) {
 		if (fl_ctx_parse(ctx, true, &p))
 			return XDP_PASS;
-		fl_decide_slow(ctx, true, &p, FL_HOOK_INGRESS, &v);
-		return finish6(ctx, &p, &v);
+		fl_decide_slow(ctx, true, &p, FL_HOOK_INGRESS, &d);
+		return finish6(ctx, &p, &d);
 	}
 	if (fl_ctx_parse(ctx, false, &p))
 		return XDP_PASS;
-	fl_decide_slow(ctx, false, &p, FL_HOOK_INGRESS, &v);
-	return finish4(ctx, &p, &v);
+	fl_decide_slow(ctx, false, &p, FL_HOOK_INGRESS, &d);
+	return finish4(ctx, &p, &d);
 }
 
 /* Run by the agent, never attached: the datapath's own clock, which no time namespace shifts. */

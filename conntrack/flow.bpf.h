@@ -188,7 +188,7 @@ static __always_inline bool fl_flow_find(bool v6, const struct fl_tuple6 *t, __u
 	return ret_ref->head;
 }
 
-/* The same for the short ways, which are inlined, among the first two choices: in a table that is
+/* The same for the fast paths, which are inlined, among the first two choices: in a table that is
  * half full, 97 % of the entries are there. */
 static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t, __u8 proto,
 					      __u64 hash, struct fl_flow_ref *ret_ref)

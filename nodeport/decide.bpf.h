@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A packet's walk: an established flow is found, looked at and sent on in line; whatever needs a
- * change of state, a next hop or a new flow takes the long way, in functions of their own so that
- * the short one stays short.
+ * change of state, a next hop or a new flow takes the slow path, in functions of their own so that
+ * the fast one stays short.
  */
 #pragma once
 
@@ -82,7 +82,7 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 }
 
 enum fl_known {
-	FL_KNOWN,	  /* *v is filled in, but for the next hop */
+	FL_KNOWN,	  /* *d is filled in, but for the next hop */
 	FL_UNKNOWN,	  /* no flow (any more) */
 	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
 };
@@ -98,7 +98,7 @@ static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 fla
 /* The flow of a packet, whatever its state; keeps the state. */
 static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p,
 						   enum fl_hook hook, __u32 now,
-						   struct fl_flow_ref *ref, struct fl_verdict *v)
+						   struct fl_flow_ref *ref, struct fl_decision *d)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	bool reply;
@@ -130,110 +130,112 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 			return FL_UNKNOWN;
 		}
 	}
-	fl_flow_rewrite(v6, ref->head, &v->to);
+	fl_flow_rewrite(v6, ref->head, &d->to);
 	if (!v6) {
-		fl_addr_map4(&v->to.saddr);
-		fl_addr_map4(&v->to.daddr);
+		fl_addr_map4(&d->to.saddr);
+		fl_addr_map4(&d->to.daddr);
 	}
 	fl_flow_track(v6, ref, p);
-	return fl_flow_unchanged(ref, v->to.sport) ? FL_KNOWN : FL_UNKNOWN;
+	return fl_flow_unchanged(ref, d->to.sport) ? FL_KNOWN : FL_UNKNOWN;
 }
 
 /* Find the way for a known flow, and remember it, unless another flow has taken the entry since. */
 static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_flow_ref *ref, __u32 now,
-					  struct fl_verdict *v)
+					  struct fl_decision *d)
 {
 	struct fl_flow_head *head = ref->head;
 
-	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop) ||
-	    !fl_flow_unchanged(ref, v->hop.ifindex)) {
-		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
+	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &d->hop) ||
+	    !fl_flow_unchanged(ref, d->hop.ifindex)) {
+		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
 		case FL_FIB_LOCAL:
-			fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+			fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 			return;
 		case FL_FIB_NO_ROUTE:
-			fl_verdict_set(v, FL_DROP, FL_REASON_NO_ROUTE);
+			fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
 			return;
 		case FL_FIB_OK:
 			break;
 		}
-		head->next_hop = v->hop.index;
-		head->next_hop_generation = v->hop.generation;
+		head->next_hop = d->hop.index;
+		head->next_hop_generation = d->hop.generation;
 		/* an atomic look at the word, so that it comes after these stores */
 		if (!fl_flow_swap(head, ref->word, ref->word))
 			head->next_hop = 0;
 	}
-	fl_verdict_forward(ctx, p, v);
+	fl_decision_forward(ctx, p, d);
 }
 
 static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 						     const struct fl_packet *p, enum fl_hook hook,
-						     struct fl_verdict *v)
+						     struct fl_decision *d)
 {
 	struct fl_flow_ref ref;
 	enum fl_known known;
 	__u32 now = fl_now();
 
-	known = fl_flow_known(v6, p, hook, now, &ref, v);
+	known = fl_flow_known(v6, p, hook, now, &ref, d);
 	if (known != FL_KNOWN)
 		return known;
 	if (ref.head->flags & FL_FLOW_TO_STACK)
-		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else
-		fl_flow_route(ctx, v6, p, &ref, now, v);
+		fl_flow_route(ctx, v6, p, &ref, now, d);
 	/* tc counts what is left to it; yet it must not find the flow expired because this packet
 	 * has just given it a state with a shorter timeout */
-	if (v->action == FL_TO_TC)
+	if (d->action == FL_ACT_TO_TC)
 		fl_flow_see(ref.head, now);
 	else
 		fl_flow_touch(ref.head, now, p->len);
 	return FL_KNOWN;
 }
 
-/* The long way, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is
+/* The slow path, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is
  * verified once. */
 int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-		     struct fl_verdict *v);
+		     struct fl_decision *d);
 int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-		     struct fl_verdict *v);
-int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
-int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_verdict *v);
+		     struct fl_decision *d);
+int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+		   struct fl_decision *d);
+int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
+		   struct fl_decision *d);
 
 __noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-				struct fl_verdict *v)
+				struct fl_decision *d)
 {
-	return p && v ? fl_decide_known(ctx, false, p, hook, v) : FL_UNKNOWN;
+	return p && d ? fl_decide_known(ctx, false, p, hook, d) : FL_UNKNOWN;
 }
 
 __noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-				struct fl_verdict *v)
+				struct fl_decision *d)
 {
-	return p && v ? fl_decide_known(ctx, true, p, hook, v) : FL_UNKNOWN;
+	return p && d ? fl_decide_known(ctx, true, p, hook, d) : FL_UNKNOWN;
 }
 
 __noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-			      struct fl_verdict *v)
+			      struct fl_decision *d)
 {
-	if (p && v)
-		fl_new_flow(ctx, false, p, hook, fl_now(), v);
+	if (p && d)
+		fl_new_flow(ctx, false, p, hook, fl_now(), d);
 	return 0;
 }
 
 __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-			      struct fl_verdict *v)
+			      struct fl_decision *d)
 {
-	if (p && v)
-		fl_new_flow(ctx, true, p, hook, fl_now(), v);
+	if (p && d)
+		fl_new_flow(ctx, true, p, hook, fl_now(), d);
 	return 0;
 }
 
 /*
- * The short way: an established flow, an ordinary packet of it, a fresh next hop, and nothing in
- * the way. False: take the long way; nothing was changed.
+ * The fast path: an established flow, an ordinary packet of it, a fresh next hop, and nothing in
+ * the way. False: the slow path decides; nothing was changed.
  */
 static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					   enum fl_hook hook, struct fl_verdict *v)
+					   enum fl_hook hook, struct fl_decision *d)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_head *head;
@@ -250,7 +252,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	state = fl_flow_state(ref.word);
 	flags = head->flags;
 	if (fl_flow_translated_later(hook, flags)) {
-		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 		return true;
 	}
 	now = fl_now();
@@ -260,17 +262,17 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	if (p->proto == IPPROTO_UDP && !(flags & FL_FLOW_IS_REPLY) && head->backend &&
 	    !fl_backend_is(fl_backend_get(head->backend), head->backend_generation))
 		return false;
-	fl_flow_rewrite(v6, head, &v->to);
+	fl_flow_rewrite(v6, head, &d->to);
 	if (flags & FL_FLOW_TO_STACK)
-		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
-	else if (fl_hop_get(head->next_hop, head->next_hop_generation, now, &v->hop))
-		fl_verdict_forward(ctx, p, v);
+		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
+	else if (fl_hop_get(head->next_hop, head->next_hop_generation, now, &d->hop))
+		fl_decision_forward(ctx, p, d);
 	else
 		return false;
-	if (v->action == FL_DROP || v->action == FL_TOO_BIG ||
-	    !fl_flow_unchanged(&ref, v->to.sport))
+	if (d->action == FL_ACT_DROP || d->action == FL_ACT_TOO_BIG ||
+	    !fl_flow_unchanged(&ref, d->to.sport))
 		return false;
-	if (v->action == FL_TO_TC)
+	if (d->action == FL_ACT_TO_TC)
 		return true;
 	if (idle >= (__s32)fl_config.hz)
 		WRITE_ONCE(head->last_seen, now);
@@ -279,19 +281,19 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 }
 
 /*
- * The long way for packets that arrive, from the network or from a pod. p and v are handed to
- * functions, so they live in memory; those of the short way are others, which the compiler keeps in
+ * The slow path of packets that arrive, from the network or from a pod. p and d are handed to
+ * functions, so they live in memory; those of the fast path are others, which the compiler keeps in
  * registers.
  */
 static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					   enum fl_hook hook, struct fl_verdict *v)
+					   enum fl_hook hook, struct fl_decision *d)
 {
-	__builtin_memset(v, 0, sizeof(*v));
-	if ((v6 ? fl_decide_known6(ctx, p, hook, v) : fl_decide_known4(ctx, p, hook, v)) !=
+	__builtin_memset(d, 0, sizeof(*d));
+	if ((v6 ? fl_decide_known6(ctx, p, hook, d) : fl_decide_known4(ctx, p, hook, d)) !=
 	    FL_UNKNOWN)
 		return;
 	if (v6)
-		fl_decide_new6(ctx, p, hook, v);
+		fl_decide_new6(ctx, p, hook, d);
 	else
-		fl_decide_new4(ctx, p, hook, v);
+		fl_decide_new4(ctx, p, hook, d);
 }

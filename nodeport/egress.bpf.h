@@ -9,12 +9,12 @@
 
 /* New packets for our frontends that the socket hooks left alone: drop or reject, or let them go as
  * they are. */
-static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, struct fl_decision *d)
 {
 	struct fl_frontend *fe;
 	__u32 verdict;
 
-	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	if (p->proto == IPPROTO_TCP && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
 		return;
 	fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
@@ -23,59 +23,61 @@ static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, st
 	/* whoever sends from here is a node or pod client */
 	verdict = fe->verdict[FL_SIDE_INTERNAL];
 	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr))
-		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_SOURCE_RANGE);
 	else if (verdict == FL_VERDICT_DROP)
-		fl_verdict_set(v, FL_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
 	else if (verdict == FL_VERDICT_REJECT)
-		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
+		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
 }
 
-static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p,
+					   struct fl_decision *d)
 {
 	struct fl_flow_ref ref;
 
 	__u32 now = fl_now();
 
-	switch (fl_flow_known(v6, p, FL_HOOK_EGRESS, now, &ref, v)) {
+	switch (fl_flow_known(v6, p, FL_HOOK_EGRESS, now, &ref, d)) {
 	case FL_UNKNOWN:
-		fl_egress_new(v6, p, v);
+		fl_egress_new(v6, p, d);
 		return;
 	case FL_UNKNOWN_REPLY:
-		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 		return;
 	case FL_KNOWN:
 		fl_flow_touch(ref.head, now, p->len);
-		fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 		return;
 	}
 }
 
-int fl_egress_slow4(const struct fl_packet *p, struct fl_verdict *v);
-int fl_egress_slow6(const struct fl_packet *p, struct fl_verdict *v);
+int fl_egress_slow4(const struct fl_packet *p, struct fl_decision *d);
+int fl_egress_slow6(const struct fl_packet *p, struct fl_decision *d);
 
-__noinline int fl_egress_slow4(const struct fl_packet *p, struct fl_verdict *v)
+__noinline int fl_egress_slow4(const struct fl_packet *p, struct fl_decision *d)
 {
-	if (p && v)
-		fl_egress_slow(false, p, v);
+	if (p && d)
+		fl_egress_slow(false, p, d);
 	return 0;
 }
 
-__noinline int fl_egress_slow6(const struct fl_packet *p, struct fl_verdict *v)
+__noinline int fl_egress_slow6(const struct fl_packet *p, struct fl_decision *d)
 {
-	if (p && v)
-		fl_egress_slow(true, p, v);
+	if (p && d)
+		fl_egress_slow(true, p, d);
 	return 0;
 }
 
-/* The short way out: false when the long one is needed. */
-static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p, struct fl_verdict *v)
+/* The fast path out; false: the slow path decides. */
+static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p,
+					   struct fl_decision *d)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_ref ref;
 	__u32 now, state;
 	__u8 flags;
 
-	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
 		return false;
 	flags = ref.head->flags;
@@ -87,20 +89,20 @@ static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p, s
 	if (state != FL_FLOW_ESTABLISHED || p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
 	    (__s32)(now - ref.head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
-	fl_flow_rewrite(v6, ref.head, &v->to);
-	if (!fl_flow_unchanged(&ref, v->to.sport))
+	fl_flow_rewrite(v6, ref.head, &d->to);
+	if (!fl_flow_unchanged(&ref, d->to.sport))
 		return false;
 	fl_flow_touch(ref.head, now, p->len);
-	fl_verdict_set(v, FL_STACK, FL_REASON_NONE);
+	fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	return true;
 }
 
 static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packet *p,
-						  struct fl_verdict *v)
+						  struct fl_decision *d)
 {
-	__builtin_memset(v, 0, sizeof(*v));
+	__builtin_memset(d, 0, sizeof(*d));
 	if (v6)
-		fl_egress_slow6(p, v);
+		fl_egress_slow6(p, d);
 	else
-		fl_egress_slow4(p, v);
+		fl_egress_slow4(p, d);
 }

@@ -5,9 +5,9 @@
 
 #include "nodeport/snat.bpf.h"
 
-/* The frontend this packet is for. NULL: none, and *v says what that means. */
+/* The frontend this packet is for. NULL: none, and *d says what that means. */
 static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct fl_packet *p,
-							   struct fl_verdict *v)
+							   struct fl_decision *d)
 {
 	bool opening =
 		p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
@@ -25,9 +25,9 @@ static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct
 	if (fl_config.reject_unknown_port && !local && opening &&
 	    fl_frontend_get(&p->tuple.daddr, 0, 0) &&
 	    !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))
-		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_UNKNOWN_PORT); /* rule 2.22 */
+		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_UNKNOWN_PORT); /* rule 2.22 */
 	else
-		fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	return NULL;
 }
 
@@ -108,19 +108,19 @@ static __always_inline struct fl_backend *fl_new_backend(bool v6, const struct f
 enum fl_source {
 	FL_SOURCE_KEEP,
 	FL_SOURCE_MASQUERADE,
-	FL_SOURCE_FAILED, /* *v says why */
+	FL_SOURCE_FAILED, /* *d says why */
 };
 
 /*
- * Whether the source is masqueraded (rules 5.3), and if so the way to the backend in v->hop and our
- * address in v->to.saddr. A flow that the kernel would deliver here anyway keeps its source: only
+ * Whether the source is masqueraded (rules 5.3), and if so the way to the backend in d->hop and our
+ * address in d->to.saddr. A flow that the kernel would deliver here anyway keeps its source: only
  * what leaves by a device whose replies we see is masqueraded, and hairpins (5.3.3).
  */
 static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 						    const struct fl_frontend *fe,
 						    enum fl_client client, enum fl_hook hook,
 						    struct fl_backend *backend, __u32 now,
-						    struct fl_verdict *v)
+						    struct fl_decision *d)
 {
 	bool local = backend->flags & FL_BACKEND_LOCAL,
 	     hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
@@ -132,48 +132,48 @@ static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const 
 	if (!hairpin && !detour &&
 	    (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
 		return FL_SOURCE_KEEP;
-	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &v->hop)) {
-		switch (fl_fib_lookup(ctx, &v->to.daddr, &v->hop)) {
+	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &d->hop)) {
+		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
 		case FL_FIB_LOCAL:
 			return FL_SOURCE_KEEP;
 		case FL_FIB_NO_ROUTE:
-			fl_verdict_set(v, FL_DROP, FL_REASON_NO_ROUTE);
+			fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
 			return FL_SOURCE_FAILED;
 		case FL_FIB_OK:
 			break;
 		}
-		backend->next_hop = v->hop.index;
-		backend->next_hop_generation = v->hop.generation;
+		backend->next_hop = d->hop.index;
+		backend->next_hop_generation = d->hop.generation;
 	}
-	if (!hairpin && !local && !(v->hop.flags & FL_DEVICE_EXTERNAL))
+	if (!hairpin && !local && !(d->hop.flags & FL_DEVICE_EXTERNAL))
 		return FL_SOURCE_KEEP;
-	device = bpf_map_lookup_elem(&fl_devices, &v->hop.ifindex);
-	fl_node_addr(v6, &v->to.saddr);
+	device = bpf_map_lookup_elem(&fl_devices, &d->hop.ifindex);
+	fl_node_addr(v6, &d->to.saddr);
 	if (device) {
 		struct fl_addr *addr = v6 ? &device->addr6 : &device->addr4;
 
 		if (!fl_addr_is_zero(addr))
-			v->to.saddr = *addr;
+			d->to.saddr = *addr;
 	}
-	if (fl_addr_is_zero(&v->to.saddr)) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_NO_MASQUERADE_ADDRESS);
+	if (fl_addr_is_zero(&d->to.saddr)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_MASQUERADE_ADDRESS);
 		return FL_SOURCE_FAILED;
 	}
-	fl_verdict_forward(ctx, p, v);
-	return v->action == FL_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
+	fl_decision_forward(ctx, p, d);
+	return d->action == FL_ACT_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
 }
 
-/* What a new flow is to be, besides v->to. */
+/* What a new flow is to be, besides d->to. */
 struct fl_new {
 	__u32 backend; /* id; 0: none of ours */
 	__u16 generation;
 	bool masquerade;
 };
 
-/* Record the flow p->tuple -> v->to in both directions, in two entries. Returns why that could not
+/* Record the flow p->tuple -> d->to in both directions, in two entries. Returns why that could not
  * be, or FL_REASON_NONE. */
 static __always_inline enum fl_reason
-fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
+fl_new_entries(bool v6, const struct fl_packet *p, struct fl_decision *d,
 	       const struct fl_tuple6 *reply, const struct fl_new *new, __u64 hash, __u32 now)
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
@@ -195,7 +195,7 @@ fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
 	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
 		reply_flags |= FL_FLOW_TO_STACK; /* the stack would drop a source that is its own
 						    address */
-	fl_flow_fill(v6, head, reply_slot, reply_head, &p->tuple, &v->to, p->proto,
+	fl_flow_fill(v6, head, reply_slot, reply_head, &p->tuple, &d->to, p->proto,
 		     new->masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
 	fl_flow_fill(v6, reply_head, slot, head, reply, &p->tuple, p->proto, reply_flags, now);
 	head->packets = 1;
@@ -205,8 +205,8 @@ fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
 	reply_head->backend = new->backend;
 	reply_head->backend_generation = new->generation;
 	if (new->masquerade) {
-		head->next_hop = v->hop.index;
-		head->next_hop_generation = v->hop.generation;
+		head->next_hop = d->hop.index;
+		head->next_hop_generation = d->hop.generation;
 	}
 	fl_flow_publish(reply_head, FL_FLOW_NEW);
 	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, reply_slot)
@@ -224,11 +224,11 @@ fl_new_entries(bool v6, const struct fl_packet *p, struct fl_verdict *v,
 	return FL_REASON_NONE;
 }
 
-/* A flow through a frontend: v->to, all but the source port, and the backend. False: *v says why
+/* A flow through a frontend: d->to, all but the source port, and the backend. False: *d says why
  * there is none. */
 static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_frontend *fe, enum fl_hook hook,
-					  __u32 now, struct fl_verdict *v, struct fl_new *ret_new)
+					  __u32 now, struct fl_decision *d, struct fl_new *ret_new)
 {
 	enum fl_client client = FL_CLIENT_OUTSIDE;
 	enum fl_source source;
@@ -243,76 +243,76 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 	    fl_addr_is_pod(v6, &p->tuple.saddr))
 		client = FL_CLIENT_POD;
 	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr)) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_SOURCE_RANGE);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_SOURCE_RANGE);
 		return false;
 	}
 	side = client == FL_CLIENT_OUTSIDE ? FL_SIDE_EXTERNAL : FL_SIDE_INTERNAL;
 	verdict = fe->verdict[side];
 	if (verdict == FL_VERDICT_DROP) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
 		return false;
 	}
 	if (verdict != FL_VERDICT_FORWARD) {
-		fl_verdict_set(v, FL_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
+		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
 		return false;
 	}
 	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_NEW_FLOW_RATE);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NEW_FLOW_RATE);
 		return false;
 	}
 	backend = fl_new_backend(v6, p, fe, side, now, &ret_new->backend);
 	if (!backend) {
-		fl_verdict_set(v, FL_DROP, FL_REASON_NO_BACKEND);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_BACKEND);
 		return false;
 	}
 	ret_new->generation = backend->generation;
-	v->to.daddr = backend->addr;
-	v->to.dport = backend->port;
-	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, v);
+	d->to.daddr = backend->addr;
+	d->to.dport = backend->port;
+	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, d);
 	if (source == FL_SOURCE_FAILED)
 		return false;
 	if (source == FL_SOURCE_KEEP)
-		v->to.saddr = p->tuple.saddr;
+		d->to.saddr = p->tuple.saddr;
 	ret_new->masquerade = source == FL_SOURCE_MASQUERADE;
 	return true;
 }
 
 static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					enum fl_hook hook, __u32 now, struct fl_verdict *v)
+					enum fl_hook hook, __u32 now, struct fl_decision *d)
 {
 	struct fl_new new = {};
 	struct fl_tuple6 reply;
 	struct fl_frontend *fe;
-	__u32 failed = FL_DROP;
+	__u32 failed = FL_ACT_DROP;
 	enum fl_reason reason;
 	__u64 hash;
 
-	fl_verdict_set(v, FL_PASS, FL_REASON_NONE);
+	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple))
 		return;
-	fe = fl_new_frontend(v6, p, v);
-	v->to = p->tuple;
+	fe = fl_new_frontend(v6, p, d);
+	d->to = p->tuple;
 	if (fe) {
-		if (!fl_new_served(ctx, v6, p, fe, hook, now, v, &new))
+		if (!fl_new_served(ctx, v6, p, fe, hook, now, d, &new))
 			return;
 	} else {
-		if (v->action != FL_PASS || !fl_new_direct(v6, p))
+		if (d->action != FL_ACT_PASS || !fl_new_direct(v6, p))
 			return;
-		failed = FL_PASS;
+		failed = FL_ACT_PASS;
 	}
 	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
-	fl_tuple_reverse(&v->to, &reply);
+	fl_tuple_reverse(&d->to, &reply);
 	if (!fl_snat_choose(ctx, v6, &reply, p->proto, hash,
 			    new.masquerade ? FL_SNAT_SOCKETS : FL_SNAT_KEEP)) {
-		fl_verdict_set(v, failed, FL_REASON_NO_SOURCE_PORT);
+		fl_decision_set(d, failed, FL_REASON_NO_SOURCE_PORT);
 		return;
 	}
-	v->to.sport = reply.dport;
-	reason = fl_new_entries(v6, p, v, &reply, &new, hash, now);
+	d->to.sport = reply.dport;
+	reason = fl_new_entries(v6, p, d, &reply, &new, hash, now);
 	if (reason) {
-		fl_verdict_set(v, failed, reason);
+		fl_decision_set(d, failed, reason);
 		return;
 	}
-	fl_verdict_set(v, new.masquerade ? FL_FORWARD : FL_STACK, FL_REASON_NONE);
+	fl_decision_set(d, new.masquerade ? FL_ACT_FORWARD : FL_ACT_STACK, FL_REASON_NONE);
 }

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "nodeport/verdict.bpf.h"
+#include "nodeport/decision.bpf.h"
 
 #define FL_SNAT_PROBES 128
 

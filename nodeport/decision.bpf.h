@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What becomes of a packet: decided without knowing XDP or tc, carried out by the entry programs.
+ */
+#pragma once
+
+#include "bpf/lib/fib.bpf.h"
+#include "bpf/lib/service.bpf.h"
+#include "conntrack/create.bpf.h"
+
+enum fl_hook {
+	FL_HOOK_INGRESS,     /* from the network */
+	FL_HOOK_EGRESS,	     /* to the network */
+	FL_HOOK_POD_INGRESS, /* from a pod's device */
+	FL_HOOK_POD_EGRESS,  /* to a pod's device */
+};
+
+enum fl_action {
+	FL_ACT_PASS,	/* not ours: unchanged */
+	FL_ACT_STACK,	/* rewrite, then the stack goes on with it */
+	FL_ACT_FORWARD, /* rewrite, then out by `hop` */
+	FL_ACT_TO_TC,	/* unchanged to the tc program, which can use devices that XDP cannot */
+	FL_ACT_DROP,
+	FL_ACT_REJECT,	/* answer "port unreachable" */
+	FL_ACT_TOO_BIG, /* answer with the MTU of the way out */
+};
+
+struct fl_decision {
+	__u32 action;	     /* enum fl_action */
+	__u32 reason;	     /* enum fl_reason of a drop, a rejection, or too big */
+	struct fl_tuple6 to; /* what the packet becomes */
+	struct fl_hop hop;
+};
+
+static __always_inline void fl_decision_set(struct fl_decision *d, __u32 action, __u32 reason)
+{
+	d->action = action;
+	d->reason = reason;
+}
+
+/* The way out is known: can this packet take it? */
+static __always_inline void fl_decision_forward(fl_ctx *ctx, const struct fl_packet *p,
+						struct fl_decision *d)
+{
+	if (p->ttl <= 1)
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TTL_EXCEEDED);
+	else if (fl_ctx_is_xdp && (!d->hop.resolved || !(d->hop.flags & FL_DEVICE_XDP_TX)))
+		fl_decision_set(d, FL_ACT_TO_TC, FL_REASON_NONE);
+	else if (fl_ctx_wire_len(ctx, p) > d->hop.mtu)
+		fl_decision_set(d, FL_ACT_TOO_BIG, FL_REASON_TOO_BIG);
+	else
+		fl_decision_set(d, FL_ACT_FORWARD, FL_REASON_NONE);
+}
