@@ -122,17 +122,17 @@ static bool read_raw(const struct fl_flow_table *table, enum fl_family family, s
 
 	for (int i = 0; head && i < READ_TRIES; i++) {
 		before = __atomic_load_n(&head->word, __ATOMIC_ACQUIRE);
-		if (fl_word_state(before) < FL_FLOW_NEW || fl_word_state(before) >= FL_FLOW_STATES)
+		if (fl_flow_state(before) < FL_FLOW_NEW || fl_flow_state(before) >= FL_FLOW_STATES)
 			return false;
 		copy_relaxed(ret_raw, head,
 			     family == FL_IPV4 ? sizeof(ret_raw->flow4) : sizeof(ret_raw->flow6));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		after = __atomic_load_n(&head->word, __ATOMIC_RELAXED);
 		/* a change of state alone leaves the rest as it is */
-		if (fl_word_generation(before) != fl_word_generation(after))
+		if (fl_flow_generation(before) != fl_flow_generation(after))
 			continue;
 		ret_raw->head.word = after;
-		return fl_word_state(after) >= FL_FLOW_NEW;
+		return fl_flow_state(after) >= FL_FLOW_NEW;
 	}
 	return false;
 }
@@ -176,10 +176,10 @@ bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, siz
 
 	if (entry->head.twin == slot || !fl_entry_read(table, family, entry->head.twin, &twin))
 		return false;
-	if (fl_word_generation(twin.head.word) != entry->head.twin_generation)
+	if (fl_flow_generation(twin.head.word) != entry->head.twin_generation)
 		return false;
 	if (twin.head.twin != slot ||
-	    twin.head.twin_generation != fl_word_generation(entry->head.word))
+	    twin.head.twin_generation != fl_flow_generation(entry->head.word))
 		return false;
 	if ((twin.head.flags & FL_FLOW_IS_REPLY) == (entry->head.flags & FL_FLOW_IS_REPLY))
 		return false;
@@ -224,7 +224,7 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 		.slot = is_reply ? (twin ? entry->head.twin : FL_SLOT_NONE) : slot,
 		.reply_slot = is_reply ? slot : (twin ? entry->head.twin : FL_SLOT_NONE),
 		.proto = head->proto,
-		.state = fl_word_state(head->word),
+		.state = fl_flow_state(head->word),
 		.reply_known = reply,
 		.backend_id = head->backend,
 		.backend_generation = head->backend_generation,
@@ -255,7 +255,7 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 
 static uint32_t freed_word(uint32_t word)
 {
-	return (word & ~FL_FLOW_STATE_MASK) + (1U << FL_FLOW_GENERATION_SHIFT) + FL_FLOW_FREE;
+	return fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE);
 }
 
 static bool word_exchange(struct fl_flow_head *head, uint32_t from, uint32_t to)

@@ -16,16 +16,6 @@ struct fl_entry {
 	uint16_t sport, dport, new_sport, new_dport;
 };
 
-static inline enum fl_flow_state fl_word_state(uint32_t word)
-{
-	return word & FL_FLOW_STATE_MASK;
-}
-
-static inline uint32_t fl_word_generation(uint32_t word)
-{
-	return word >> FL_FLOW_GENERATION_SHIFT;
-}
-
 /* Jiffies wrap at 32 bits; a time stamp of the future is not idle. */
 static inline uint32_t fl_idle(uint32_t last_seen, uint32_t now)
 {

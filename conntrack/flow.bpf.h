@@ -31,21 +31,6 @@ struct fl_flow_ref {
 	__u32 slot;
 };
 
-static __always_inline __u32 fl_flow_state(__u32 word)
-{
-	return word & FL_FLOW_STATE_MASK;
-}
-
-static __always_inline __u32 fl_flow_generation(__u32 word)
-{
-	return word >> FL_FLOW_GENERATION_SHIFT;
-}
-
-static __always_inline __u32 fl_flow_word(__u32 generation, __u32 state)
-{
-	return generation << FL_FLOW_GENERATION_SHIFT | state;
-}
-
 static __always_inline __u32 fl_flow_mask(bool v6)
 {
 	return v6 ? fl_config.flow6_mask : fl_config.flow4_mask;

@@ -11,7 +11,7 @@
 static uint32_t entry_timeout(const struct fl_sweep *sweep, const struct fl_entry *entry)
 {
 	return sweep->timeout[fl_timeout_of(entry->head.proto == IPPROTO_UDP,
-					    fl_word_state(entry->head.word))];
+					    fl_flow_state(entry->head.word))];
 }
 
 static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_sweep *sweep,

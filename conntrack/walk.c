@@ -45,7 +45,7 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 			if (!fl_entry_read(table, family, slot, &entry))
 				continue;
 			if (!is_reply(&entry))
-				counts.flows[family][fl_word_state(entry.head.word)]++;
+				counts.flows[family][fl_flow_state(entry.head.word)]++;
 			if (!fl_entry_twin(table, family, slot, &entry, &twin))
 				counts.lone++;
 		}

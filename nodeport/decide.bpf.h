@@ -6,80 +6,8 @@
  */
 #pragma once
 
+#include "conntrack/track.bpf.h"
 #include "nodeport/new_flow.bpf.h"
-
-static __always_inline void fl_flow_see(struct fl_flow_head *head, __u32 now)
-{
-	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
-		WRITE_ONCE(head->last_seen, now);
-}
-
-static __always_inline void fl_flow_count(struct fl_flow_head *head, __u32 len)
-{
-	head->packets += 1;
-	head->bytes += len;
-}
-
-static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, __u32 len)
-{
-	fl_flow_see(head, now);
-	fl_flow_count(head, len);
-}
-
-/* Atomic, on the word that the flags are in: written back plainly, the other flags might by now be
- * those of another flow that took the entry. */
-static __always_inline void fl_flow_set_fin(struct fl_flow_head *head)
-{
-	_Static_assert(offsetof(struct fl_flow_head, flags) % 4 == 1,
-		       "second byte of an aligned word");
-	__sync_fetch_and_or((__u32 *)&head->proto, bpf_htonl((__u32)FL_FLOW_FIN << 16));
-}
-
-/* What a TCP segment or UDP datagram does to the state of its flow. */
-static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
-					  const struct fl_packet *p)
-{
-	struct fl_flow_head *head = ref->head, *twin;
-	__u32 state = fl_flow_state(ref->word), twin_word;
-	bool reply = head->flags & FL_FLOW_IS_REPLY;
-
-	if (p->tcp_flags & FL_TCP_RST) {
-		/* an embryonic flow stays one: made a closing one, the next packet would take it
-		 * for proven */
-		if (state == FL_FLOW_ESTABLISHED)
-			fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
-		return;
-	}
-	if (p->tcp_flags & FL_TCP_FIN) {
-		if (!(head->flags & FL_FLOW_FIN))
-			fl_flow_set_fin(head);
-		twin = fl_flow_twin(v6, head, &twin_word);
-		if (twin && twin->flags & FL_FLOW_FIN) {
-			if (state != FL_FLOW_CLOSING)
-				fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
-			return;
-		}
-	}
-	switch (state) {
-	case FL_FLOW_NEW:
-		if (reply)
-			fl_flow_set_state(v6, ref, FL_FLOW_REPLIED);
-		break;
-	case FL_FLOW_REPLIED:
-		/* the client proves itself: TCP by acknowledging the reply, UDP by going on */
-		if (!reply && (p->proto == IPPROTO_UDP ||
-			       (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
-			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
-		break;
-	case FL_FLOW_CLOSING:
-		/* a reset that nobody believed (blind, out of window): the flow goes on */
-		twin = fl_flow_twin(v6, head, &twin_word);
-		if (!(p->tcp_flags & FL_TCP_SYN) &&
-		    !(head->flags & FL_FLOW_FIN && twin && twin->flags & FL_FLOW_FIN))
-			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
-		break;
-	}
-}
 
 enum fl_known {
 	FL_KNOWN,	  /* *d is filled in, but for the next hop */
@@ -108,28 +36,8 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	if (fl_flow_translated_later(hook, ref->head->flags))
 		return FL_UNKNOWN_REPLY;
 	reply = ref->head->flags & FL_FLOW_IS_REPLY;
-	if (fl_flow_expired(v6, ref->head, ref->word, now)) {
-		fl_flow_remove(v6, ref);
+	if (fl_flow_over(v6, p, reply, now, ref))
 		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
-	}
-	if (!reply) {
-		/* rule 7.9: a SYN on a closing flow begins another one */
-		if (fl_flow_state(ref->word) == FL_FLOW_CLOSING &&
-		    (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK | FL_TCP_RST | FL_TCP_FIN)) ==
-			    FL_TCP_SYN) {
-			fl_flow_remove(v6, ref);
-			fl_count(FL_COUNTER_FLOW_RESTARTED);
-			return FL_UNKNOWN;
-		}
-		/* rules 7.1 to 7.3: no stale backend for UDP */
-		if (p->proto == IPPROTO_UDP && ref->head->backend &&
-		    !fl_backend_is(fl_backend_get(ref->head->backend),
-				   ref->head->backend_generation)) {
-			fl_flow_remove(v6, ref);
-			fl_count(FL_COUNTER_FLOW_RESTEERED);
-			return FL_UNKNOWN;
-		}
-	}
 	fl_flow_rewrite(v6, ref->head, &d->to);
 	if (!v6) {
 		fl_addr_map4(&d->to.saddr);

@@ -24,6 +24,21 @@ enum fl_flow_state {
 #define FL_FLOW_STATE_MASK 0xffU
 #define FL_FLOW_GENERATION_SHIFT 8
 
+static __always_inline __u32 fl_flow_state(__u32 word)
+{
+	return word & FL_FLOW_STATE_MASK;
+}
+
+static __always_inline __u32 fl_flow_generation(__u32 word)
+{
+	return word >> FL_FLOW_GENERATION_SHIFT;
+}
+
+static __always_inline __u32 fl_flow_word(__u32 generation, __u32 state)
+{
+	return generation << FL_FLOW_GENERATION_SHIFT | state;
+}
+
 enum fl_flow_flags {
 	FL_FLOW_IS_REPLY = 1 << 0, /* this entry is the reply direction */
 	FL_FLOW_TO_STACK = 1 << 1, /* after the rewrite the packet is for this node's stack */
