@@ -37,6 +37,13 @@ static __always_inline void fl_decision_set(struct fl_decision *d, __u32 action,
 	d->reason = reason;
 }
 
+/* A frontend does not forward: by its service's verdict the client is told so, or not. */
+static __always_inline void fl_decision_refuse(struct fl_decision *d, enum fl_reason reason)
+{
+	fl_decision_set(d, reason == FL_REASON_REJECT_NO_ENDPOINT ? FL_ACT_REJECT : FL_ACT_DROP,
+			reason);
+}
+
 /* The way out is known: can this packet take it? */
 static __always_inline void fl_decision_forward(fl_ctx *ctx, const struct fl_packet *p,
 						struct fl_decision *d)

@@ -1,40 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that leave: replies of local backends get their frontend's address back, and what nobody
- * translated but is for a service without endpoints gets its verdict here (rule 5.7.4).
+ * Packets that leave: replies of local backends get their frontend's address back, and what no
+ * socket hook translated but is for a service without endpoints gets its verdict here (5.7.4: what
+ * the node itself sends gets the same verdicts).
  */
 #pragma once
 
 #include "nodeport/decide.bpf.h"
 
-/* New packets for our frontends that the socket hooks left alone: drop or reject, or let them go as
- * they are. */
+/*
+ * New packets for our frontends that the socket hooks left alone: drop or reject, or let them go as
+ * they are. A node port is not asked for: what leaves is for another address than this node's.
+ */
 static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, struct fl_decision *d)
 {
 	struct fl_frontend *fe;
-	__u32 verdict;
+	enum fl_reason reason;
 
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-	if (p->proto == IPPROTO_TCP && (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) != FL_TCP_SYN)
+	if (!fl_packet_opens(p))
 		return;
 	fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
 	if (!fe)
 		return;
-	/* whoever sends from here is a node or pod client */
-	verdict = fe->verdict[FL_SIDE_INTERNAL];
-	if (fe->flags & FL_SOURCE_RANGES && !fl_source_allowed(fe->service_id, &p->tuple.saddr))
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_SOURCE_RANGE);
-	else if (verdict == FL_VERDICT_DROP)
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_LOCAL_ENDPOINT);
-	else if (verdict == FL_VERDICT_REJECT)
-		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_NO_ENDPOINT);
+	/* a client here is the node or a pod */
+	reason = fl_frontend_refuses(fe, FL_SIDE_INTERNAL, &p->tuple.saddr);
+	if (reason)
+		fl_decision_refuse(d, reason);
 }
 
 static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p,
 					   struct fl_decision *d)
 {
 	struct fl_flow_ref ref;
-
 	__u32 now = fl_now();
 
 	switch (fl_flow_known(v6, p, FL_HOOK_EGRESS, now, &ref, d)) {

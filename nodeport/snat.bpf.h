@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "nodeport/bound.bpf.h"
 #include "nodeport/decision.bpf.h"
 
 #define FL_SNAT_PROBES 128
@@ -66,23 +67,6 @@ static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, _
 	return 0;
 }
 
-/* Whether a socket of this node may have this port. Looking for one costs more than all the rest
- * of choosing a port. */
-static __always_inline bool fl_snat_bound(__u8 proto, __be16 port)
-{
-	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port), stamp, hz, age;
-	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at);
-	struct fl_meta *meta = fl_meta_get();
-
-	if (!word || !meta)
-		return true;
-	hz = fl_config.hz;
-	stamp = READ_ONCE(meta->bound_ports_stamp);
-	age = fl_now() - stamp + hz; /* another CPU's clock may be ahead */
-	return !stamp || age > (FL_BOUND_PORTS_S + 1) * hz ||
-	       READ_ONCE(*word) >> (host_port & 63) & 1;
-}
-
 /* Whether a socket of this node would get packets with this key: from the backend to our address
  * and port. */
 static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key,
@@ -118,7 +102,7 @@ static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl
 static __always_inline bool fl_snat_free(fl_ctx *ctx, bool v6, const struct fl_tuple6 *key,
 					 __u32 proto_flags)
 {
-	if (proto_flags >> 8 & FL_SNAT_SOCKETS && fl_snat_bound(proto_flags, key->dport) &&
+	if (proto_flags >> 8 & FL_SNAT_SOCKETS && fl_bound_has(proto_flags, key->dport) &&
 	    fl_snat_socket(ctx, v6, key, proto_flags))
 		return false;
 	return !fl_snat_taken(v6, key, proto_flags);

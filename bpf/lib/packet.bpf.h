@@ -35,6 +35,12 @@ static __always_inline __u32 fl_l4_offset(bool v6)
 	return FL_ETH_LEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
+/* Whether this may be the first packet of a flow. */
+static __always_inline bool fl_packet_opens(const struct fl_packet *p)
+{
+	return p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
+}
+
 /* Both ports as they lie in the header. */
 static __always_inline __u32 fl_ports(const struct fl_tuple6 *t)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From an address and port to a service, and from a service to a backend: rules 2.19, 5.2, 5.5
- * and 5.6. Consistent choice by table lookup: Eisenbud et al., "Maglev: A Fast and Reliable
- * Software Network Load Balancer", NSDI 2016, section 3.4; the agent builds the tables.
+ * From an address and port to a service, and from a service to a backend, for packets and sockets
+ * alike. Consistent choice by table lookup: Eisenbud et al., "Maglev: A Fast and Reliable Software
+ * Network Load Balancer", NSDI 2016, section 3.4; the agent builds the tables.
  */
 #pragma once
 
@@ -36,6 +36,35 @@ static __always_inline __u32 fl_local_flags(const struct fl_addr *addr)
 	return flags ? *flags : 0;
 }
 
+/*
+ * Whose frontend this is. `loopback`: the address is one of localhost, on which this node serves
+ * its node ports to the client at hand. NULL: nobody's. *ret_local: fl_local_flags() of the address
+ * if that had to be asked.
+ */
+static __always_inline struct fl_frontend *fl_frontend_find(bool v6, const struct fl_addr *addr,
+							    __be16 port, __u8 proto, bool loopback,
+							    __u32 *ret_local)
+{
+	struct fl_frontend *fe = fl_frontend_get(addr, port, proto);
+
+	*ret_local = 0;
+	if (fe)
+		return fe; /* 2.19: a Service's own address and port beat a node port */
+	*ret_local = fl_local_flags(addr);
+	return *ret_local & FL_LOCAL_NODE_PORTS || loopback
+		       ? fl_frontend_get_node_port(v6, port, proto)
+		       : NULL;
+}
+
+/*
+ * For an address and port that are nobody's frontend: whether they are refused all the same,
+ * because the address is a Service's (2.22: a cluster IP answers for all of its ports).
+ */
+static __always_inline bool fl_frontend_unknown_port(const struct fl_addr *addr, __u32 local)
+{
+	return fl_config.reject_unknown_port && !local && fl_frontend_get(addr, 0, 0);
+}
+
 /* Whether a source is a pod's by its address (detectLocalMode ClusterCIDR or NodeCIDR). */
 static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 {
@@ -49,13 +78,33 @@ static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 	       (a->w[3] & fl_config.pod_mask6.w[3]) == fl_config.pod_cidr6.w[3];
 }
 
-/* loadBalancerSourceRanges: is this source let in? */
-static __always_inline bool fl_source_allowed(__u32 service_id, const struct fl_addr *source)
+/* 5.6: with loadBalancerSourceRanges only sources within them are let in. */
+static __always_inline bool fl_source_allowed(const struct fl_frontend *fe,
+					      const struct fl_addr *source)
 {
-	struct fl_range_key key = {
-		.prefix_len = 32 + 128, .service_id = service_id, .addr = *source};
+	struct fl_range_key key = {.prefix_len = 32 + 128};
 
+	if (!(fe->flags & FL_SOURCE_RANGES))
+		return true;
+	key.service_id = fe->service_id;
+	key.addr = *source;
 	return bpf_map_lookup_elem(&fl_ranges, &key) != NULL;
+}
+
+/* Why a new connection through this frontend is not forwarded; FL_REASON_NONE: it is. */
+static __always_inline enum fl_reason
+fl_frontend_refuses(const struct fl_frontend *fe, enum fl_side side, const struct fl_addr *source)
+{
+	if (!fl_source_allowed(fe, source))
+		return FL_REASON_SOURCE_RANGE;
+	switch (fe->verdict[side]) {
+	case FL_VERDICT_FORWARD:
+		return FL_REASON_NONE;
+	case FL_VERDICT_DROP:
+		return FL_REASON_NO_LOCAL_ENDPOINT;
+	default:
+		return FL_REASON_REJECT_NO_ENDPOINT;
+	}
 }
 
 static __always_inline struct fl_backend *fl_backend_get(__u32 id)
@@ -93,7 +142,7 @@ static __always_inline __u32 fl_list_choose(const struct fl_list *list, __u64 ha
 	return line ? fl_list_id(list, line->ordinal[position % FL_LINE_ORDINALS]) : 0;
 }
 
-/* The backend this client had lately, if it is still in the list in force (rule 5.5.3). */
+/* The backend this client had lately, while it is in the list in force (5.5.3: else a new one). */
 static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
 					     const struct fl_frontend *fe,
 					     const struct fl_list *list, __u32 now)
@@ -108,7 +157,7 @@ static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
 	if (!fl_backend_is(fl_backend_get(record->backend), record->generation) ||
 	    !bpf_map_lookup_elem(&fl_members, &member))
 		return 0;
-	record->last = now; /* rule 5.5.2: a new connection restarts the timeout */
+	record->last = now; /* 5.5.2: each new connection restarts the timeout */
 	return record->backend;
 }
 
@@ -118,4 +167,39 @@ static __always_inline void fl_affinity_put(const struct fl_affinity_key *key, _
 	struct fl_affinity record = {.backend = backend, .generation = generation, .last = now};
 
 	bpf_map_update_elem(&fl_affinity, key, &record, BPF_ANY);
+}
+
+/* How a backend is chosen from a list. */
+struct fl_choice {
+	bool by_table; /* by Maglev table, else by ordinal */
+	__u64 hash;    /* of which the upper 32 bits count for a table, the lower for an ordinal */
+};
+
+static __always_inline __u32 fl_list_pick(const struct fl_list *list,
+					  const struct fl_choice *choice)
+{
+	if (choice->by_table)
+		return fl_list_choose(list, choice->hash);
+	return list->count ? fl_list_id(list, (__u32)choice->hash % list->count) : 0;
+}
+
+/*
+ * 5.5: a client of a service with session affinity keeps its backend; one that has none is given
+ * the choice's, and keeps that. 0: there is none.
+ */
+static __always_inline __u32 fl_affinity_pick(const struct fl_affinity_key *client,
+					      const struct fl_frontend *fe,
+					      const struct fl_list *list,
+					      const struct fl_choice *choice, __u32 now)
+{
+	__u32 id = fl_affinity_get(client, fe, list, now);
+	struct fl_backend *backend;
+
+	if (id)
+		return id;
+	id = fl_list_pick(list, choice);
+	backend = fl_backend_get(id);
+	if (backend && backend->generation)
+		fl_affinity_put(client, id, backend->generation, now);
+	return id;
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Ports that sockets of the node are bound to: written by the bind hooks (and by nodeport/bound.c
+ * for sockets that the hooks have not seen), read where a source port is chosen.
+ */
+#pragma once
+
+#include "bpf/lib/maps.bpf.h"
+
+/* host_port: in host byte order. */
+static __always_inline void fl_bound_add(__u8 proto, __u32 host_port)
+{
+	__u32 at = FL_BOUND_WORD(proto, host_port);
+	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at), bit = 1ULL << (host_port & 63);
+
+	if (word && !(READ_ONCE(*word) & bit))
+		__sync_fetch_and_or(word, bit);
+}
+
+/* Whether a socket of this node may have this port; also true while nobody vouches for the bits. */
+static __always_inline bool fl_bound_has(__u8 proto, __be16 port)
+{
+	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port), stamp, hz, age;
+	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at);
+	struct fl_meta *meta = fl_meta_get();
+
+	if (!word || !meta)
+		return true;
+	hz = fl_config.hz;
+	stamp = READ_ONCE(meta->bound_ports_stamp);
+	age = fl_now() - stamp + hz; /* another CPU's clock may be ahead */
+	return !stamp || age > (FL_BOUND_PORTS_S + 1) * hz ||
+	       READ_ONCE(*word) >> (host_port & 63) & 1;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Choosing the source of a new flow: its own address, or one of this node's (masquerading). */
+#pragma once
+
+#include "nodeport/decision.bpf.h"
+
+enum fl_source {
+	FL_SOURCE_KEEP,
+	FL_SOURCE_MASQUERADE,
+	FL_SOURCE_FAILED, /* *d says why */
+};
+
+/*
+ * 5.3: whether the source is masqueraded is a matter of the frontend and the kind of client. If it
+ * is, the way to the backend goes to d->hop and our address to d->to.saddr. A flow that the kernel
+ * would deliver here anyway keeps its source: masqueraded is only what leaves by a device whose
+ * replies we see, and hairpins (5.3.3: a pod that reaches itself through a frontend).
+ */
+static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+						    const struct fl_frontend *fe,
+						    enum fl_client client, enum fl_hook hook,
+						    struct fl_backend *backend, __u32 now,
+						    struct fl_decision *d)
+{
+	bool local = backend->flags & FL_BACKEND_LOCAL,
+	     hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
+	/* 5.3.6: unmasqueraded, a pod of another node would be answered by the backend itself, at
+	 * whose address it never asked */
+	bool detour = hook == FL_HOOK_INGRESS && client == FL_CLIENT_POD && !local;
+	struct fl_device *device;
+
+	if (!hairpin && !detour &&
+	    (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
+		return FL_SOURCE_KEEP;
+	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &d->hop)) {
+		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
+		case FL_FIB_LOCAL:
+			return FL_SOURCE_KEEP;
+		case FL_FIB_NO_ROUTE:
+			fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
+			return FL_SOURCE_FAILED;
+		case FL_FIB_OK:
+			break;
+		}
+		backend->next_hop = d->hop.index;
+		backend->next_hop_generation = d->hop.generation;
+	}
+	if (!hairpin && !local && !(d->hop.flags & FL_DEVICE_EXTERNAL))
+		return FL_SOURCE_KEEP;
+	/* 5.3.4: the node's address on the device that the flow leaves by */
+	device = bpf_map_lookup_elem(&fl_devices, &d->hop.ifindex);
+	fl_node_addr(v6, &d->to.saddr);
+	if (device) {
+		struct fl_addr *addr = v6 ? &device->addr6 : &device->addr4;
+
+		if (!fl_addr_is_zero(addr))
+			d->to.saddr = *addr;
+	}
+	if (fl_addr_is_zero(&d->to.saddr)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_MASQUERADE_ADDRESS);
+		return FL_SOURCE_FAILED;
+	}
+	fl_decision_forward(ctx, p, d);
+	return d->action == FL_ACT_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
+}
