@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Words for a failure: what was tried, on what, and why it did not work. Functions return -errno
- * and fill a caller's struct fl_err; whoever handles the error prints it once.
+ * and fill a caller's struct fl_err; the caller that handles the error prints it once.
  */
 #pragma once
 

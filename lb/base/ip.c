@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * IP addresses and prefixes: text to value and back, and the classes of address that rules speak
- * of. IPv6 text is written here rather than by inet_ntop(), whose dotted tails differ between
- * libraries.
+ * IP addresses and prefixes: text to value and back, and the classes of address that rules
+ * distinguish. IPv6 text is written here rather than by inet_ntop(), because C libraries disagree
+ * on when to write a dotted tail.
  */
 #include "lb/base/ip.h"
 

@@ -364,7 +364,7 @@ static int tokenizer_error(struct walk *w, int code, size_t pos)
 	return unexpected(w, "a value, ',' or a closing bracket");
 }
 
-/* Before jsmn sees it, whose time grows with the square of the depth. */
+/* Checked before jsmn runs, since its time grows with the square of the depth. */
 static int check_depth(struct walk *w)
 {
 	size_t depth = 0;

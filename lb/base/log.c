@@ -102,12 +102,12 @@ void fl_log_plain(const char *fmt, ...)
 	len = fl_log_plain_format(line, fmt, ap);
 	va_end(ap);
 	if (write(STDERR_FILENO, line, len) < 0)
-		errno = 0; /* nobody is left to tell */
+		errno = 0; /* there is nowhere to report it */
 }
 
 /*
- * A reader that stopped must not stop us too: with a full pipe a line is lost. Room for PIPE_BUF
- * bytes, which is what a pipe calls writable, is room for a line.
+ * A reader that has stopped must not stop the program too: when the pipe is full the line is lost.
+ * A pipe counts as writable when it has room for PIPE_BUF bytes, which is room for a line.
  */
 static bool is_writable(void)
 {
@@ -130,7 +130,7 @@ void fl_log(enum fl_log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	len = fl_log_line_format(line, &now, level, fmt, ap);
 	va_end(ap);
-	/* nobody is left to tell when standard error is gone */
+	/* when standard error is gone there is nowhere to report it */
 	if (is_writable() && write(STDERR_FILENO, line, len) < 0)
 		errno = 0;
 	errno = saved;

@@ -37,14 +37,14 @@ void fl_log(enum fl_log_level level, const char *fmt, ...) __attribute__((format
 
 /*
  * The line fl_log() would write at `when`, with its newline and no other: control characters and
- * bytes that are not UTF-8 are escaped, so that what a file or a peer says cannot forge a line or
+ * bytes that are not UTF-8 are escaped, so that text from a file or a peer cannot forge a line or
  * drive a terminal. Returns its length.
  */
 size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
 			  enum fl_log_level level, const char *fmt, va_list ap)
 	__attribute__((format(printf, 4, 0)));
 
-/* A line for somebody at a terminal: without time and level, escaped all the same. */
+/* A line for a person at a terminal: without time and level, but escaped as well. */
 void fl_log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 size_t fl_log_plain_format(char buf[static FL_LOG_LINE_MAX], const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));

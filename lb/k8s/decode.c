@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What kind of object it is, whose, and the lists that hold more of them. */
+/* The kind, namespace and name of an object, and lists of objects. */
 #include "lb/k8s/decode.h"
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Kubernetes objects from documents: Service, EndpointSlice and Node, singly or in lists, become
- * plain data with the API's defaults applied. What makes no sense is told apart object by object,
- * so that one bad object never holds up another.
+ * plain data with the API's defaults applied. Faults are reported object by object, so that one
+ * bad object never holds up another.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ struct fl_problem {
 	unsigned int line;  /* 0 unknown */
 	const char *object; /* "Service default/web", "" unknown */
 	const char *reason;
-	/* who it is about: known when name is not NULL */
+	/* the object it is about: known when name is not NULL */
 	enum fl_kind kind;
 	const char *ns, *name;
 	/* of a kind that is not ours, which is what `object` begins with; then .kind means nothing
@@ -46,7 +46,7 @@ const char *fl_kind_name(enum fl_kind kind);
 
 /*
  * Decode one document: an object or a list of objects; an empty document is nothing. `file` is for
- * messages. 0 whatever was wrong with the objects (the sink has heard of it), the sink's non-zero,
- * or -ENOMEM.
+ * messages. 0 whatever was wrong with the objects (they were reported to the sink), the sink's
+ * non-zero, or -ENOMEM.
  */
 int fl_decode(const struct fl_doc *doc, const char *file, const struct fl_decode_sink *sink);

@@ -24,8 +24,8 @@ static int parse_cluster_ip(struct fl_decoding *d, const struct fl_value *value,
 	return 0;
 }
 
-/* Rule 1.12. An ipFamilies entry beyond clusterIPs has no address, except that the first is
- * clusterIP's. */
+/* Rule 1.12: clusterIPs in the order of ipFamilies. An ipFamilies entry beyond clusterIPs has no
+ * address, except that the first is clusterIP's. */
 int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec,
 			  const char *cluster_ip, struct fl_service *s)
 {
@@ -158,7 +158,7 @@ static int read_ingress_item(struct fl_decoding *d, const struct fl_value *item,
 	return 0;
 }
 
-/* Rules 1.15 and 2.3: read whatever the type is. */
+/* Rules 1.15 and 2.3: the load balancer's addresses are read whatever the type is. */
 int fl_decode_ingress(struct fl_decoding *d, const struct fl_value *root, struct fl_service *s)
 {
 	const struct fl_value *status, *lb, *list;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Node: the fields of rule 10.2. */
+/* Node: the fields that rule 10.2 lists. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

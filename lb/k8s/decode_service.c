@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Service: the fields of rule 10.2 by rules 1.x, 2.x, 5.5 and 5.6, with the API's defaults. */
+/* Service: the fields that rule 10.2 lists, with the API's defaults. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +86,8 @@ static int read_port(struct fl_decoding *d, const struct fl_value *item,
 	if (!rc)
 		rc = fl_field_int(d, item, "port", 1, 65535, 0, &number);
 	if (!rc)
-		rc = fl_field_int(d, item, "nodePort", 0, 65535, 0, &node_port); /* rule 1.15 */
+		rc = fl_field_int(d, item, "nodePort", 0, 65535, 0,
+				  &node_port); /* rule 1.15: of any type */
 	if (rc)
 		return rc;
 	port->port = (uint16_t)number;
@@ -190,7 +191,8 @@ static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct 
 	s->external_local = external;
 	s->internal_local = internal;
 	s->health_check_node_port = (uint16_t)health_port;
-	s->headless = !*cluster_ip || !strcmp(cluster_ip, "None"); /* rule 1.1 */
+	s->headless = !*cluster_ip ||
+		      !strcmp(cluster_ip, "None"); /* rule 1.1: no ClusterIP, no frontend */
 	rc = s->headless ? 0 : fl_decode_cluster_ips(d, spec, cluster_ip, s);
 	if (!rc && !*cluster_ip && s->type != FL_SERVICE_EXTERNAL_NAME)
 		rc = fl_field_note(d, spec, "no spec.clusterIP, so the Service has no frontends");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* EndpointSlice: the fields of rule 10.2 by rules 3.1.1 and 4.x, with the API's defaults. */
+/* EndpointSlice: the fields that rule 10.2 lists, with the API's defaults. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,8 +156,8 @@ static int read_endpoints(struct fl_decoding *d, const struct fl_value *root, st
 }
 
 /*
- * Rule 4.6. An absent name is "", as the API server would have made it before any proxy saw the
- * slice; a port without a number is left out.
+ * Rule 4.6: a port without a number is left out. An absent name is "", as the API server would have
+ * made it before any proxy saw the slice.
  */
 static int read_port(struct fl_decoding *d, const struct fl_value *item, struct fl_slice *s)
 {
@@ -204,8 +204,8 @@ static int read_ports(struct fl_decoding *d, const struct fl_value *root, struct
 	return 0;
 }
 
-/* Whose slice it is (rule 4.1), and its version if that is a number. With the label of headless
- * Services it is nobody's here, whatever the label says (rule 1.4). */
+/* The Service it belongs to (rule 4.1: by label), and its version if that is a number. A slice with
+ * the label of headless Services is skipped, whatever the value of the label (rule 1.4). */
 static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s,
 			 bool *ret_headless)
 {
@@ -253,7 +253,7 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 		rc = fl_field_error(d, root, "addressType", "missing");
 	if (rc)
 		return rc;
-	if (type == TYPE_FQDN) /* rule 4.2 */
+	if (type == TYPE_FQDN) /* rule 4.2: addresses only */
 		return fl_field_note(d, root, "slice of addressType FQDN, skipped");
 	s->family = (enum fl_family)type;
 	rc = read_metadata(d, root, s, &headless);

@@ -74,7 +74,7 @@ const char *fl_field_forbidden(const struct fl_ip *ip);
 /* The three kinds. `root` is the object; metadata has been read into `d`. */
 int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 		      struct fl_service **ret_service);
-/* *ret_slice is NULL for a slice that is no concern of ours (FQDN). */
+/* *ret_slice is NULL for a slice that is skipped (FQDN). */
 int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root,
 		    struct fl_slice **ret_slice);
 int fl_decode_node(struct fl_decoding *d, const struct fl_value *root, struct fl_node **ret_node);

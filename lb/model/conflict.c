@@ -23,8 +23,6 @@ int fl_claimant_cmp(const struct fl_claimant *a, const struct fl_claimant *b)
 	return rc ? rc : strcmp(a->port_name, b->port_name);
 }
 
-/* ---- words ----------------------------------------------------------------- */
-
 const char *fl_frontend_format(const struct fl_ip *ip, uint16_t port,
 			       char buf[static FL_IP_PORT_STRLEN])
 {
@@ -59,8 +57,6 @@ char *fl_conflict_text(const struct fl_conflict *conflict)
 		return NULL;
 	return text;
 }
-
-/* ---- all of a store -------------------------------------------------------- */
 
 struct claim {
 	struct fl_plan_frontend frontend;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Frontends that several service ports claim: who has one (rule 2.21), and the words that tell it.
- * Planner and agent both ask here, so that they say the same.
+ * Frontends that several service ports claim: which of them gets it (rule 2.21: the oldest
+ * Service), and how a message describes it. `fairlead plan` and the agent share this, so that their
+ * answers agree.
  */
 #pragma once
 

@@ -80,7 +80,8 @@ static struct fl_reach reach_cluster_ip(enum fl_client client, bool internal_loc
 {
 	return (struct fl_reach){
 		.list = internal_local ? FL_PLAN_LIST_LOCAL : FL_PLAN_LIST_CLUSTER,
-		/* who is not a pod can only be told with a detector (rules 5.3.1, 5.3.2) */
+		/* without a detector a pod cannot be told from other clients (rules 5.3.1, 5.3.2)
+		 */
 		.masquerade = masquerade_all || (detector && client != FL_CLIENT_POD),
 	};
 }

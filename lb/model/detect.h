@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who counts as a pod client (rule 5.2), and what follows from it: which endpoint list a client's
- * new flow is given, and whether its source is masqueraded (rules 5.3 and 5.4). Pure. Hairpin
- * (rule 5.3.3) depends on the endpoint chosen and is left to the datapath.
+ * Which clients count as pods (rule 5.2: by source address or by device), and what follows from
+ * it: which endpoint list a client's new flow gets, and whether its source is masqueraded
+ * (rules 5.3 and 5.4). Pure. Hairpin (rule 5.3.3: a pod that reaches itself) depends on the chosen
+ * endpoint and is left to the datapath.
  */
 #pragma once
 
@@ -70,7 +71,7 @@ uint16_t fl_masquerade_clients(enum fl_plan_frontend_type type, bool internal_lo
 
 /*
  * The endpoint list and the verdict of a frontend for one side: FL_SIDE_INTERNAL is for pod and
- * node clients, FL_SIDE_EXTERNAL for outside clients. A ClusterIP treats both alike.
+ * node clients, FL_SIDE_EXTERNAL for outside clients. A ClusterIP treats both the same.
  */
 enum fl_plan_list fl_side_list(const struct fl_plan_port *port, enum fl_plan_frontend_type type,
 			       enum fl_side side);

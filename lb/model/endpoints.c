@@ -10,8 +10,6 @@
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
-/* ---- gathering ------------------------------------------------------------- */
-
 /* Addresses that would turn a Service into a way around the node's defences, or nowhere. */
 static bool may_be_backend(const struct fl_ip *ip)
 {
@@ -144,8 +142,6 @@ void fl_candidates_fini(struct fl_candidates *candidates)
 	free(candidates->v);
 	*candidates = (struct fl_candidates){0};
 }
-
-/* ---- choosing -------------------------------------------------------------- */
 
 static bool is_fallback(const struct fl_endpoint *endpoint)
 {

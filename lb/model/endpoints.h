@@ -7,12 +7,13 @@
 
 #include "lb/model/plan.h"
 
-/* One ip:port of a service port: the copy that survived rule 4.8. Borrows from the slices. */
+/* One ip:port of a service port; of several copies the one that rule 4.8 prefers (not terminating
+ * before terminating). Borrows from the slices. */
 struct fl_candidate {
 	const struct fl_endpoint *endpoint;
 	const struct fl_slice *slice;
 	uint16_t port;
-	bool on_node; /* rule 4.10 */
+	bool on_node; /* rule 4.10: nodeName is exactly this node's name */
 	char text[FL_IP_PORT_STRLEN];
 };
 
@@ -31,7 +32,8 @@ int fl_candidates_gather(struct fl_candidates *candidates, const struct fl_slice
 void fl_candidates_fini(struct fl_candidates *candidates);
 
 /*
- * Fill endpoints, n_endpoints and has_any of `port` by rules 3.3 and 3.4; uses_cluster and
+ * Fill endpoints, n_endpoints and has_any of `port` by rules 3.3 (ready, else serving
+ * and terminating ones) and 3.4 (topology hints); uses_cluster and
  * uses_local are set already. 0 or -ENOMEM.
  */
 int fl_endpoints_choose(const struct fl_candidates *candidates,

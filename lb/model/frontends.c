@@ -12,8 +12,6 @@
 
 #include "lb/base/cleanup.h"
 
-/* ---- ports of one Service against each other ------------------------------- */
-
 static int compare_uint(size_t a, size_t b)
 {
 	return a < b ? -1 : a > b;
@@ -21,7 +19,7 @@ static int compare_uint(size_t a, size_t b)
 
 static int by_identity(const void *va, const void *vb)
 {
-	const struct fl_port_claim *a = va, *b = vb;
+	const struct fl_port_overlap *a = va, *b = vb;
 	int rc = compare_uint(a->port->proto, b->port->proto);
 
 	rc = rc ? rc : strcmp(a->port->name, b->port->name);
@@ -30,7 +28,7 @@ static int by_identity(const void *va, const void *vb)
 
 static int by_port(const void *va, const void *vb)
 {
-	const struct fl_port_claim *a = va, *b = vb;
+	const struct fl_port_overlap *a = va, *b = vb;
 	int rc = compare_uint(a->replaced, b->replaced);
 
 	rc = rc ? rc : compare_uint(a->port->proto, b->port->proto);
@@ -40,7 +38,7 @@ static int by_port(const void *va, const void *vb)
 
 static int by_node_port(const void *va, const void *vb)
 {
-	const struct fl_port_claim *a = va, *b = vb;
+	const struct fl_port_overlap *a = va, *b = vb;
 	int rc = compare_uint(a->replaced, b->replaced);
 
 	rc = rc ? rc : compare_uint(a->port->proto, b->port->proto);
@@ -50,21 +48,21 @@ static int by_node_port(const void *va, const void *vb)
 
 static int by_index(const void *va, const void *vb)
 {
-	const struct fl_port_claim *a = va, *b = vb;
+	const struct fl_port_overlap *a = va, *b = vb;
 
 	return compare_uint(a->index, b->index);
 }
 
-int fl_port_claims(const struct fl_service *service, struct fl_port_claim **ret_claims)
+int fl_port_overlaps(const struct fl_service *service, struct fl_port_overlap **ret_overlaps)
 {
 	size_t n = service->n_ports;
-	struct fl_port_claim *c = calloc(n + 1, sizeof(*c));
+	struct fl_port_overlap *c = calloc(n + 1, sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		c[i] = (struct fl_port_claim){.port = &service->ports[i], .index = i};
-	*ret_claims = c;
+		c[i] = (struct fl_port_overlap){.port = &service->ports[i], .index = i};
+	*ret_overlaps = c;
 	if (n < 2)
 		return 0;
 
@@ -87,14 +85,12 @@ int fl_port_claims(const struct fl_service *service, struct fl_port_claim **ret_
 	return 0;
 }
 
-/* ---- frontends ------------------------------------------------------------- */
-
 /* The role that an address and port named several times has: the one with the narrower reach or
  * filter. */
 static const uint8_t precedence[] = {
 	[FL_PLAN_CLUSTER_IP] = 0,
 	[FL_PLAN_LOAD_BALANCER] =
-		1, /* before an equal externalIP, lest it open a way past the ranges */
+		1, /* before an equal externalIP, which would bypass the source ranges */
 	[FL_PLAN_EXTERNAL_IP] = 2,
 	[FL_PLAN_NODE_PORT] = 3,
 };
@@ -166,38 +162,36 @@ static size_t service_port_frontends(const struct fl_service *service,
 	return n;
 }
 
-int fl_frontends_plan(const struct fl_service *service, const struct fl_port_claim *claim,
+int fl_frontends_plan(const struct fl_service *service, const struct fl_port_overlap *overlap,
 		      const struct fl_plan_options *options, struct fl_plan_port *port)
 {
 	const size_t room = 2 + service->n_external_ips + service->n_ingress;
 	const struct fl_plan_frontend node_port = {
-		FL_PLAN_NODE_PORT, fl_ip_unspecified(port->family), claim->port->node_port};
+		FL_PLAN_NODE_PORT, fl_ip_unspecified(port->family), overlap->port->node_port};
 	size_t n = 0, n_lost = 0;
 
 	port->frontends = malloc(room * sizeof(*port->frontends));
 	if (!port->frontends)
 		return -ENOMEM;
-	if (claim->port_taken || claim->node_port_taken) {
+	if (overlap->port_taken || overlap->node_port_taken) {
 		port->lost = malloc(room * sizeof(*port->lost));
 		if (!port->lost)
 			return -ENOMEM;
 	}
-	if (claim->port_taken)
-		n_lost = service_port_frontends(service, options, port->family, claim->port->port,
+	if (overlap->port_taken)
+		n_lost = service_port_frontends(service, options, port->family, overlap->port->port,
 						port->lost);
 	else
-		n = service_port_frontends(service, options, port->family, claim->port->port,
+		n = service_port_frontends(service, options, port->family, overlap->port->port,
 					   port->frontends);
-	if (claim->node_port_taken)
+	if (overlap->node_port_taken)
 		port->lost[n_lost++] = node_port;
-	else if (claim->port->node_port)
+	else if (overlap->port->node_port)
 		port->frontends[n++] = node_port;
 	port->n_frontends = sort_unique(port->frontends, n);
 	port->n_lost = sort_unique(port->lost, n_lost);
 	return 0;
 }
-
-/* ---- who may call ---------------------------------------------------------- */
 
 int fl_source_ranges_plan(const struct fl_service *service, const struct fl_plan_options *options,
 			  struct fl_plan_port *port)

@@ -57,7 +57,7 @@ static_assert((int)FL_PLAN_CLUSTER_IP == (int)FL_FRONTEND_CLUSTER_IP &&
 		      (int)FL_PLAN_EXTERNAL_IP == (int)FL_FRONTEND_EXTERNAL_IP &&
 		      (int)FL_PLAN_LOAD_BALANCER == (int)FL_FRONTEND_LOAD_BALANCER &&
 		      (int)FL_PLAN_NODE_PORT == (int)FL_FRONTEND_NODE_PORT,
-	      "plans and maps number the types alike");
+	      "plans and maps use the same numbers for types");
 
 const struct fl_word fl_service_verdict_words[] = {
 	{"none", FL_VERDICT_NONE},
@@ -70,7 +70,7 @@ static_assert((int)FL_PLAN_NONE == (int)FL_VERDICT_NONE &&
 		      (int)FL_PLAN_FORWARD == (int)FL_VERDICT_FORWARD &&
 		      (int)FL_PLAN_DROP == (int)FL_VERDICT_DROP &&
 		      (int)FL_PLAN_REJECT == (int)FL_VERDICT_REJECT,
-	      "plans and maps number the verdicts alike");
+	      "plans and maps use the same numbers for verdicts");
 
 const struct fl_word fl_flow_state_words[] = {
 	[FL_FLOW_FREE] = {"free", FL_FLOW_FREE},

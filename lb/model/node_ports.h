@@ -26,12 +26,12 @@ struct fl_node_ports_input {
 struct fl_node_ports {
 	/* every local address of the family but loopback; new ones too, without asking again */
 	bool match_all[FL_FAMILIES];
-	/* otherwise these, sorted, without duplicates and without loopback; possibly none
-	 * (rule 2.14) */
+	/* otherwise these, sorted, without duplicates and without loopback; none when the setting
+	 * matches no address of the machine (rule 2.14: then no node port works) */
 	struct fl_ip *accepted[FL_FAMILIES];
 	size_t n_accepted[FL_FAMILIES];
-	/* the CIDRs of the family cover a loopback address; only IPv4 can make use of it
-	 * (rule 2.16) */
+	/* the CIDRs of the family cover a loopback address (rule 2.16: localhost node ports exist
+	 * for IPv4 only) */
 	bool ipv4_loopback;
 	/* loopback addresses were left out of a set that names them: worth a word to the user */
 	bool dropped_loopback[FL_FAMILIES];
@@ -48,7 +48,8 @@ void fl_node_ports_fini(struct fl_node_ports *node_ports);
 bool fl_node_ports_accept(const struct fl_node_ports *node_ports, const struct fl_ip *ip);
 
 /*
- * The node's own addresses, at most one per family (rule 9.6): `bind_address` for its family if it
+ * The node's own addresses, at most one per family (rule 9.6: the bind address, else the Node
+ * object): `bind_address` for its family if it
  * is a specific address, else the first of the Node. Either may be NULL. Returns how many were
  * written.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Services, EndpointSlices and Nodes: their end, and whether two say the same (rules 1.16
- * and 4.12). */
+/* Services, EndpointSlices and Nodes: freeing them, and comparing two (rules 1.16 and 4.12: an
+ * update that changes nothing does nothing). */
 #include "lb/model/object.h"
 
 #include <ctype.h>

@@ -29,7 +29,7 @@ struct fl_service_port {
 struct fl_lb_ingress {
 	bool has_ip;
 	struct fl_ip ip;
-	bool proxy; /* ipMode: Proxy (rule 2.3) */
+	bool proxy; /* ipMode: Proxy (rule 2.3: no frontend) */
 };
 
 struct fl_service {
@@ -38,7 +38,8 @@ struct fl_service {
 	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
 	enum fl_service_type type;
 	bool headless; /* spec.clusterIP empty or "None" */
-	/* the ClusterIP of each family by rule 1.12, if any */
+	/* the ClusterIP of each family, if any (rule 1.12: clusterIPs in the order of ipFamilies)
+	 */
 	bool has_cluster_ip[FL_FAMILIES];
 	struct fl_ip cluster_ip[FL_FAMILIES];
 	struct fl_service_port *ports;
@@ -47,7 +48,8 @@ struct fl_service {
 	size_t n_external_ips;
 	struct fl_lb_ingress *ingress;
 	size_t n_ingress;
-	bool external_local; /* spec.externalTrafficPolicy: Local, as written (see rule 1.17) */
+	bool external_local; /* spec.externalTrafficPolicy: Local, as written; rule 1.17 says
+				when it counts */
 	bool internal_local; /* spec.internalTrafficPolicy: Local */
 	uint16_t health_check_node_port; /* 0 none */
 	bool affinity;			 /* sessionAffinity: ClientIP */
@@ -120,6 +122,6 @@ void fl_slice_free(struct fl_slice **slice);
 void fl_node_free(struct fl_node **node);
 void fl_object_free(struct fl_object *object); /* frees what it holds and zeroes it */
 
-/* Whether two objects say the same in every field above (`version` apart). */
+/* Whether every field above is equal, except for `version`. */
 bool fl_service_equal(const struct fl_service *a, const struct fl_service *b);
 bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b);

@@ -12,9 +12,9 @@
 #include "lb/model/endpoints.h"
 #include "lb/model/frontends.h"
 
-#define AFFINITY_TIMEOUT_S 10800 /* rule 1.19 */
+#define AFFINITY_TIMEOUT_S 10800 /* rule 1.19: when the Service does not say */
 
-/* Local ready addresses of the Service so far, for rule 6.1.6. */
+/* Local ready addresses of the Service so far (rule 6.1.6: its health check counts each once). */
 struct addresses {
 	struct fl_ip *v;
 	size_t n, room;
@@ -37,7 +37,7 @@ static void work_fini(struct work *work)
 		free(work->local_ready[family].v);
 }
 
-/* Rules 1.1 to 1.3. */
+/* Rules 1.1 to 1.3: not headless, not left to another proxy, not a DNS alias. */
 static bool is_ours(const struct fl_service *service)
 {
 	return !service->headless && !service->other_proxy &&
@@ -109,8 +109,8 @@ static void judge(struct fl_plan_port *port, bool has_cluster_ip, bool has_exter
 	}
 }
 
-static int plan_port(struct work *work, const struct fl_port_claim *claim, enum fl_family family,
-		     struct fl_plan_port *port)
+static int plan_port(struct work *work, const struct fl_port_overlap *overlap,
+		     enum fl_family family, struct fl_plan_port *port)
 {
 	const struct fl_service *service = work->service;
 	bool has_cluster_ip = false, has_external = false;
@@ -119,10 +119,10 @@ static int plan_port(struct work *work, const struct fl_port_claim *claim, enum 
 	*port = (struct fl_plan_port){
 		.ns = service->ns,
 		.name = service->name,
-		.port_name = claim->port->name,
-		.proto = claim->port->proto,
+		.port_name = overlap->port->name,
+		.proto = overlap->port->proto,
 		.family = family,
-		.port = claim->port->port,
+		.port = overlap->port->port,
 		.internal_local = service->internal_local,
 		.external_local = work->external_local,
 		.affinity = service->affinity,
@@ -130,9 +130,10 @@ static int plan_port(struct work *work, const struct fl_port_claim *claim, enum 
 	if (port->affinity)
 		port->affinity_timeout_s = service->affinity_timeout_s ? service->affinity_timeout_s
 								       : AFFINITY_TIMEOUT_S;
+	/* rule 6.1.1: only a load balancer with policy Local is health checked */
 	if (service->type == FL_SERVICE_LOAD_BALANCER && port->external_local)
-		port->health_check_node_port = service->health_check_node_port; /* rule 6.1.1 */
-	rc = fl_frontends_plan(service, claim, work->options, port);
+		port->health_check_node_port = service->health_check_node_port;
+	rc = fl_frontends_plan(service, overlap, work->options, port);
 	if (!rc)
 		rc = fl_source_ranges_plan(service, work->options, port);
 	if (rc)
@@ -141,9 +142,10 @@ static int plan_port(struct work *work, const struct fl_port_claim *claim, enum 
 		if (port->frontends[i].type == FL_PLAN_CLUSTER_IP)
 			has_cluster_ip = true;
 		else
-			has_external = true; /* rule 2.8 */
+			has_external = true; /* rule 2.8: in this family */
 	}
-	port->uses_cluster = !port->internal_local || has_external; /* rule 3.2.1 */
+	/* rule 3.2.1: pods and the node reach external frontends through the cluster list */
+	port->uses_cluster = !port->internal_local || has_external;
 	port->uses_local = port->internal_local || (port->external_local && has_external);
 
 	rc = fl_candidates_gather(&work->candidates, work->slices, work->n_slices, family,
@@ -157,7 +159,8 @@ static int plan_port(struct work *work, const struct fl_port_claim *claim, enum 
 	return rc;
 }
 
-static int plan_ports(struct work *work, const struct fl_port_claim *claims, struct fl_plan *plan)
+static int plan_ports(struct work *work, const struct fl_port_overlap *overlaps,
+		      struct fl_plan *plan)
 {
 	const struct fl_service *service = work->service;
 	size_t local_ready[FL_FAMILIES];
@@ -167,11 +170,11 @@ static int plan_ports(struct work *work, const struct fl_port_claim *claims, str
 			int rc;
 
 			/* no usable ClusterIP of a family: nothing of it at all (rule 1.13) */
-			if (claims[i].replaced || !service->has_cluster_ip[family] ||
+			if (overlaps[i].replaced || !service->has_cluster_ip[family] ||
 			    !fl_frontend_address_ok(&service->cluster_ip[family]))
 				continue;
 			/* counted first: fl_plan_fini() frees what a failure leaves behind */
-			rc = plan_port(work, &claims[i], family, &plan->ports[plan->n_ports++]);
+			rc = plan_port(work, &overlaps[i], family, &plan->ports[plan->n_ports++]);
 			if (rc)
 				return rc;
 		}
@@ -188,7 +191,7 @@ int fl_plan_service(const struct fl_service *service, const struct fl_slice *con
 		    struct fl_plan *ret_plan)
 {
 	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
-	_cleanup_free_ struct fl_port_claim *claims = NULL;
+	_cleanup_free_ struct fl_port_overlap *overlaps = NULL;
 	_cleanup_(work_fini) struct work work = {
 		.service = service,
 		.slices = slices,
@@ -199,8 +202,8 @@ int fl_plan_service(const struct fl_service *service, const struct fl_slice *con
 
 	if (is_ours(service) && service->n_ports) {
 		plan.ports = malloc(service->n_ports * FL_FAMILIES * sizeof(*plan.ports));
-		if (!plan.ports || fl_port_claims(service, &claims) ||
-		    plan_ports(&work, claims, &plan))
+		if (!plan.ports || fl_port_overlaps(service, &overlaps) ||
+		    plan_ports(&work, overlaps, &plan))
 			return -ENOMEM;
 	}
 	*ret_plan = plan;

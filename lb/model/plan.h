@@ -23,7 +23,7 @@ struct fl_plan_frontend {
 enum fl_plan_endpoint_flags {
 	FL_PLAN_IN_CLUSTER = 1 << 0, /* member of the cluster list */
 	FL_PLAN_IN_LOCAL = 1 << 1,   /* member of the local list */
-	FL_PLAN_ON_NODE = 1 << 2,    /* runs on this node (rule 4.10) */
+	FL_PLAN_ON_NODE = 1 << 2,    /* runs on this node (rule 4.10: by nodeName) */
 	FL_PLAN_SERVING = 1 << 3,    /* serving: its UDP flows may stay (rule 7.3) */
 };
 
@@ -48,25 +48,28 @@ struct fl_plan_port {
 	uint16_t port;
 	struct fl_plan_frontend *frontends; /* sorted: type, address, port; no duplicates */
 	size_t n_frontends;
-	/* what an earlier port of the Service has already (rule 2.21); sorted alike */
+	/* what an earlier port of the Service has already (rule 2.21); sorted the same way */
 	struct fl_plan_frontend *lost;
 	size_t n_lost;
-	bool internal_local, external_local; /* effective policies (rules 1.17, 1.18) */
+	/* effective policies (rules 1.17, 1.18: an external Local counts only where there is
+	 * something external) */
+	bool internal_local, external_local;
 	bool affinity;
 	uint32_t affinity_timeout_s;
-	/* ranges of this family; empty = unfiltered (rule 5.6.2). vips_exempt: rule 5.6.5 */
+	/* ranges of this family; none: unfiltered (rule 5.6.2) */
 	struct fl_prefix *source_ranges;
 	size_t n_source_ranges;
+	/* rule 5.6.5: a range holds a node's address, so the Service's own VIPs are allowed too */
 	bool vips_exempt;
-	bool uses_cluster, uses_local; /* rules 3.2 */
+	bool uses_cluster, uses_local; /* rule 3.2: which lists the policies need */
 	/* every endpoint that is in a list or serving; sorted by the text "ip:port" (rule 4.9) */
 	struct fl_plan_endpoint *endpoints;
 	size_t n_endpoints;
-	bool has_any; /* rule 3.3.4 */
+	bool has_any; /* rule 3.3.4: some endpoint could serve, here or elsewhere */
 	/* clusterIP frontends, any client; external frontends, outside clients; external ones, pod
 	 * and node clients */
 	enum fl_plan_verdict cluster_ip, external, internal_to_external;
-	uint16_t health_check_node_port; /* 0 unless rule 6.1.1 holds */
+	uint16_t health_check_node_port; /* 0 unless LoadBalancer with policy Local (rule 6.1.1) */
 	size_t local_ready; /* rule 6.1.6: distinct local ready addresses of the whole Service in
 			       this family */
 };
@@ -74,9 +77,9 @@ struct fl_plan_port {
 struct fl_plan_options {
 	const char *node_name;	      /* required */
 	const char *zone;	      /* "" none */
-	bool node_hints;	      /* rule 3.4.2 */
+	bool node_hints;	      /* honour hints.forNodes (rule 3.4.2) */
 	bool no_external_ips;	      /* ignore spec.externalIPs (rule 2.2, robustness C6) */
-	const struct fl_ip *node_ips; /* for rule 5.6.5 */
+	const struct fl_ip *node_ips; /* rule 5.6.5 compares them with source ranges */
 	size_t n_node_ips;
 };
 
@@ -86,8 +89,9 @@ struct fl_plan {
 };
 
 /*
- * Plan one Service. `slices` are its EndpointSlices, of any family, in any order. A Service that is
- * not ours (rules 1.1 to 1.3) gives an empty plan. 0 or -ENOMEM.
+ * Plan one Service. `slices` are its EndpointSlices, of any family, in any order. A Service
+ * without ClusterIP, of type ExternalName or of another proxy (rules 1.1 to 1.3) gives an empty
+ * plan. 0 or -ENOMEM.
  */
 int fl_plan_service(const struct fl_service *service, const struct fl_slice *const *slices,
 		    size_t n_slices, const struct fl_plan_options *options,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Plans as JSON. The document is an interface: its keys are always there, null says "does not
- * apply". */
+/* Plans as JSON. The document is an interface: its keys are always present, and null means "does
+ * not apply". */
 #include "lb/model/plan_json.h"
 
 #include <errno.h>

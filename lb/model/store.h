@@ -2,7 +2,7 @@
 /*
  * The objects held now, found by name; slices are also found by their Service (rule 4.4). Each
  * change marks the Services it touches; the caller takes those one by one. A change that leaves an
- * object equal marks nothing (rules 1.16, 4.12).
+ * object equal marks nothing (rules 1.16, 4.12: no change, no work).
  */
 #pragma once
 

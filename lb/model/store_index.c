@@ -30,8 +30,6 @@ int fl_store_name_cmp(const struct fl_store_name *a, const struct fl_store_name 
 	return rc ? rc : strcmp(a->name, b->name);
 }
 
-/* ---- records --------------------------------------------------------------- */
-
 struct fl_store_record *fl_store_record_find(const struct fl_store_index *index, const char *ns,
 					     const char *name)
 {
@@ -127,8 +125,6 @@ static void record_del_slice(struct fl_store_record *record, const struct fl_sli
 	}
 }
 
-/* ---- slices ---------------------------------------------------------------- */
-
 static struct fl_store_held *held_find(const struct fl_store_index *index, const char *ns,
 				       const char *name)
 {
@@ -183,7 +179,7 @@ static int held_add(struct fl_store_index *index, struct fl_slice **slice)
 	return 0;
 }
 
-/* The same slice of the same Service says something else: keep its place, swap the content. */
+/* The same slice of the same Service has changed: keep its place, swap the content. */
 static void held_replace(struct fl_store_index *index, struct fl_store_held *held,
 			 struct fl_slice **slice)
 {

@@ -53,8 +53,8 @@ struct fl_store_record *fl_store_record_take(struct fl_store_index *index);
 /* A name that was lent out by fl_store_record_take() may go now. */
 void fl_store_record_release(struct fl_store_index *index);
 
-/* Put a slice in, taking it (*slice is NULL) unless what is held says the same or it names no
- * Service. 0 or -ENOMEM. */
+/* Put a slice in, taking it (*slice is NULL) unless the slice that is held is equal, or this
+ * one names no Service. 0 or -ENOMEM. */
 int fl_store_index_put_slice(struct fl_store_index *index, struct fl_slice **slice);
 void fl_store_index_del_slice(struct fl_store_index *index, const char *ns, const char *name);
 void fl_store_index_fini(struct fl_store_index *index);

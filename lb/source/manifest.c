@@ -138,7 +138,7 @@ static void manifest_free(struct fl_source *source)
 	struct fl_manifest *m = manifest(source);
 
 	for (size_t i = 0; i < m->n_files; i++) {
-		fl_object_claims_forget(m->claims, &m->files[i]->who);
+		fl_definitions_forget(m->definitions, &m->files[i]->definer);
 		fl_manifest_file_free(&m->files[i]);
 	}
 	free(m->files);
@@ -148,7 +148,7 @@ static void manifest_free(struct fl_source *source)
 		free(m->roots[i].dir);
 	}
 	free(m->roots);
-	fl_object_claims_free(&m->claims);
+	fl_definitions_free(&m->definitions);
 	fl_closep(&m->inotify);
 	free(m);
 }
@@ -209,7 +209,7 @@ int fl_manifest_new(const char *const *paths, size_t n_paths, struct fl_store *s
 	if (m->inotify < 0)
 		return fl_err_set(err, -errno, "inotify: %s", strerror(errno));
 	m->roots = calloc(n_paths, sizeof(*m->roots));
-	if (!m->roots || fl_object_claims_new(store, &m->claims))
+	if (!m->roots || fl_definitions_new(store, &m->definitions))
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < n_paths; i++)
 		if (add_root(m, paths[i]))

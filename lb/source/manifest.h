@@ -11,7 +11,7 @@
 
 /*
  * Nothing is read before fl_source_load(). When an object is in several files, the one in the
- * earlier path of `paths` is heard, within a directory the one in the file whose name sorts first.
+ * earlier path of `paths` counts, within a directory the one in the file whose name sorts first.
  * `report` (may be NULL) is called for each problem when a file is read. `store` must outlive the
  * source. -EINVAL without a path, -ENOMEM, or what inotify says.
  */

@@ -33,7 +33,7 @@ void fl_manifest_file_free(struct fl_manifest_file **file)
 		return;
 	fl_problems_clear(&(*file)->problems);
 	free((*file)->foreign);
-	free((*file)->who.claims);
+	free((*file)->definer.list);
 	free((*file)->path);
 	free(*file);
 	*file = NULL;
@@ -48,8 +48,8 @@ static size_t position(const struct fl_manifest *m, size_t root, const char *nam
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct fl_manifest_file *file = m->files[middle];
-		int order = file->who.order != root ? (file->who.order < root ? -1 : 1)
-						    : strcmp(file->name, name);
+		int order = file->definer.order != root ? (file->definer.order < root ? -1 : 1)
+							: strcmp(file->name, name);
 
 		if (!order) {
 			*ret_found = true;
@@ -89,8 +89,8 @@ static struct fl_manifest_file *file_new(const struct fl_manifest_root *root, si
 	if (!file->path)
 		return NULL;
 	file->name = strrchr(file->path, '/') ? strrchr(file->path, '/') + 1 : file->path;
-	file->who.path = file->path;
-	file->who.order = (unsigned int)order;
+	file->definer.path = file->path;
+	file->definer.order = (unsigned int)order;
 	return TAKE_PTR(file);
 }
 
@@ -130,7 +130,7 @@ static void touch_changed(struct fl_manifest *m, size_t root)
 		struct fl_manifest_file *file = m->files[i];
 		struct stat st;
 
-		if (file->who.order != root)
+		if (file->definer.order != root)
 			continue;
 		if (file->unreadable || stat(file->path, &st) || !unchanged(&st, &file->seen))
 			file->touched = true;
@@ -202,15 +202,15 @@ static int read_touched(struct fl_manifest *m, bool gone, struct fl_err *err)
 }
 
 /*
- * A file that lost an object to an earlier one is read again, so that the object waits in the
- * shadow. This ends: reading again takes nothing from an earlier file.
+ * A file that lost an object to an earlier one is read again, so that the object is on standby.
+ * This ends: reading again takes nothing from an earlier file.
  */
 static int read_stale(struct fl_manifest *m, struct fl_err *err)
 {
 	int rc = 0, failed;
 
 	for (size_t i = 0; i < m->n_files; i++) {
-		if (!m->files[i]->who.stale || m->files[i]->gone)
+		if (!m->files[i]->definer.stale || m->files[i]->gone)
 			continue;
 		failed = fl_manifest_read(m, m->files[i], err);
 		rc = rc ? rc : failed;
@@ -226,7 +226,7 @@ int fl_manifest_settle(struct fl_manifest *m, struct fl_err *err)
 	rc = rc ? rc : failed;
 	failed = read_stale(m, err);
 	for (size_t i = 0; i < m->n_files; i++) {
-		if (m->files[i]->gone && !m->files[i]->who.n_claims)
+		if (m->files[i]->gone && !m->files[i]->definer.n)
 			fl_manifest_file_free(&m->files[i]);
 		else
 			m->files[n++] = m->files[i];

@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-#include "lb/source/claims.h"
+#include "lb/source/definitions.h"
 #include "lb/source/manifest.h"
 #include "lb/source/problems.h"
 
@@ -17,7 +17,7 @@ struct fl_foreign {
 };
 
 struct fl_manifest_file {
-	struct fl_object_claimant who; /* path and order: those of the file and its root */
+	struct fl_definer definer; /* path and order: those of the file and its root */
 	char *path;
 	const char *name; /* the last part of path */
 	struct stat seen; /* when it was read last; zero: never */
@@ -43,7 +43,7 @@ struct fl_manifest_root {
 struct fl_manifest {
 	struct fl_source source;
 	struct fl_store *store;
-	struct fl_object_claims *claims;
+	struct fl_definitions *definitions;
 	fl_problem_fn report;
 	void *report_arg;
 	int inotify;

@@ -18,7 +18,7 @@ struct reading {
 	struct fl_staged *staged;
 	size_t n_staged, n_staged_room;
 	/* objects with an error, whose last good state stays; the strings are owned */
-	struct fl_object_claim_key *failed;
+	struct fl_object_key *failed;
 	size_t n_failed, n_failed_room;
 	struct fl_foreign *foreign;
 	size_t n_foreign, n_foreign_room;
@@ -55,13 +55,13 @@ static int on_object(struct fl_object *object, unsigned int line, void *arg)
 
 static bool has_state(const struct fl_manifest_file *file)
 {
-	return file->who.n_claims > 0;
+	return file->definer.n > 0;
 }
 
 /* What the file held of this object before stays. */
 static int keep(struct reading *r, enum fl_kind kind, const char *ns, const char *name)
 {
-	struct fl_object_claim_key key = {.kind = kind};
+	struct fl_object_key key = {.kind = kind};
 
 	if (FL_ARRAY_ROOM(r->failed, r->n_failed_room, r->n_failed + 1))
 		return -ENOMEM;
@@ -92,10 +92,11 @@ static int on_foreign(struct reading *r, const struct fl_problem *problem, bool 
 		return -ENOMEM;
 	r->foreign[r->n_foreign++] = foreign;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		const struct fl_object_claim_key key = {
+		const struct fl_object_key key = {
 			kinds[i], kinds[i] == FL_KIND_NODE ? "" : problem->ns, problem->name};
 
-		if (!foreign.holds || !problem->name || !fl_object_claims_has(&r->file->who, &key))
+		if (!foreign.holds || !problem->name ||
+		    !fl_definitions_has(&r->file->definer, &key))
 			continue;
 		*ret_keeps = true;
 		rc = keep(r, key.kind, key.ns, key.name);
@@ -145,15 +146,15 @@ static int on_document(const struct fl_doc *doc, void *arg)
 static int compare_staged(const void *a, const void *b)
 {
 	const struct fl_staged *x = a, *y = b;
-	struct fl_object_claim_key kx = fl_object_key(&x->object), ky = fl_object_key(&y->object);
-	int order = fl_object_claim_key_cmp(&kx, &ky);
+	struct fl_object_key kx = fl_object_key_of(&x->object), ky = fl_object_key_of(&y->object);
+	int order = fl_object_key_cmp(&kx, &ky);
 
 	return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
 static int compare_failed(const void *a, const void *b)
 {
-	return fl_object_claim_key_cmp(a, b);
+	return fl_object_key_cmp(a, b);
 }
 
 /* Of an object that is in the file twice the first is taken. */
@@ -163,12 +164,12 @@ static int drop_duplicates(struct reading *r)
 	int rc = 0;
 
 	for (size_t i = 0; i < r->n_staged; i++) {
-		struct fl_object_claim_key key = fl_object_key(&r->staged[i].object), last;
+		struct fl_object_key key = fl_object_key_of(&r->staged[i].object), last;
 		char reason[80], object[600];
 
 		if (n)
-			last = fl_object_key(&r->staged[n - 1].object);
-		if (!n || fl_object_claim_key_cmp(&key, &last)) {
+			last = fl_object_key_of(&r->staged[n - 1].object);
+		if (!n || fl_object_key_cmp(&key, &last)) {
 			struct fl_staged moved = r->staged[i];
 
 			r->staged[i].object = (struct fl_object){0};
@@ -236,8 +237,8 @@ struct conflict_walk {
 	void *arg;
 };
 
-static void on_shadow(const struct fl_object_claim_key *key, unsigned int line,
-		      const struct fl_object_claimant *winner, unsigned int winner_line, void *arg)
+static void on_standby(const struct fl_object_key *key, unsigned int line,
+		       const struct fl_definer *active, unsigned int active_line, void *arg)
 {
 	const struct conflict_walk *walk = arg;
 	char reason[4200], object[600];
@@ -254,8 +255,8 @@ static void on_shadow(const struct fl_object_claim_key *key, unsigned int line,
 
 	snprintf(object, sizeof(object), "%s %s%s%s", fl_kind_name(key->kind), key->ns,
 		 *key->ns ? "/" : "", key->name);
-	snprintf(reason, sizeof(reason), "is also in %s, line %u, which comes first", winner->path,
-		 winner_line);
+	snprintf(reason, sizeof(reason), "is also in %s, line %u, which comes first", active->path,
+		 active_line);
 	walk->fn(&problem, walk->arg);
 }
 
@@ -264,7 +265,7 @@ void fl_manifest_each_conflict(const struct fl_manifest *m, const struct fl_mani
 {
 	struct conflict_walk walk = {file, fn, arg};
 
-	fl_object_claims_each_shadow(m->claims, &file->who, on_shadow, &walk);
+	fl_definitions_each_standby(m->definitions, &file->definer, on_standby, &walk);
 }
 
 /* A good file: its objects take effect, its problems replace those of the reading before. */
@@ -280,8 +281,8 @@ static int apply(struct reading *r)
 		qsort(r->failed, r->n_failed, sizeof(*r->failed), compare_failed);
 	rc = drop_duplicates(r);
 	if (!rc)
-		rc = fl_object_claims_apply(m->claims, &file->who, r->staged, r->n_staged,
-					    r->failed, r->n_failed, r->keep_all);
+		rc = fl_definitions_apply(m->definitions, &file->definer, r->staged, r->n_staged,
+					  r->failed, r->n_failed, r->keep_all);
 	if (rc)
 		return rc;
 	free(file->foreign);
@@ -308,14 +309,14 @@ int fl_manifest_read(struct fl_manifest *m, struct fl_manifest_file *file, struc
 	size_t len;
 	int rc;
 
-	file->touched = file->who.stale = false;
+	file->touched = file->definer.stale = false;
 	rc = fl_read_file(file->path, FL_DOC_MAX_BYTES, &text, &len, &st, &why);
 	file->unreadable = rc;
 	if (rc == -ENOENT && lstat(file->path, &st)) {
 		/* it is gone, and so is what it said; a dangling symlink is not gone */
 		file->gone = true;
 		fl_problems_clear(&file->problems);
-		rc = fl_object_claims_apply(m->claims, &file->who, NULL, 0, NULL, 0, false);
+		rc = fl_definitions_apply(m->definitions, &file->definer, NULL, 0, NULL, 0, false);
 		return rc ? fl_err_set(err, rc, "%s: out of memory", file->path) : 0;
 	}
 	if (!rc) {

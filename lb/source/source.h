@@ -38,8 +38,8 @@ struct fl_source {
 
 /*
  * Read everything for the first time into the store. Faulty objects are problems, not failures; a
- * source that is not there at all is one (-errno). After 0 fl_source_synced() holds, and rule 10.3
- * is met.
+ * source that is not there at all is one (-errno). After 0 fl_source_synced() holds: rule 10.3
+ * wants nothing programmed or removed before everything has been listed.
  */
 static inline int fl_source_load(struct fl_source *source, struct fl_err *err)
 {

@@ -1,9 +1,8 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Who is heard when an object stands in several files, and who follows when that one falls silent.
- */
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* An object that several files define: which definition is active, and which takes over. */
 #include "tests/unit/source/manifest_fixture.h"
 
-static void test_claims_object_twice_in_a_file(void **state)
+static void test_definitions_object_twice_in_a_file(void **state)
 {
 	struct fixture *f = *state;
 
@@ -14,8 +13,8 @@ static void test_claims_object_twice_in_a_file(void **state)
 			"error a.yaml:6 Service default/a: is in this file twice, first in line 1");
 }
 
-/* The first file in name order is heard; the next one takes over when it goes. */
-static void test_claims_conflict_between_files(void **state)
+/* The first file in name order counts; the next one takes over when it goes. */
+static void test_definitions_conflict_between_files(void **state)
 {
 	struct fixture *f = *state;
 
@@ -26,7 +25,7 @@ static void test_claims_conflict_between_files(void **state)
 	assert_reported(f, "error c.yaml:1 Service default/a: is also in ");
 	assert_reported(f, "/b.yaml, line 1, which comes first");
 
-	/* an earlier file comes later in time: it is heard nonetheless */
+	/* an earlier file comes later in time: it counts nonetheless */
 	put(f, "a.yaml", service("a", "10.96.0.1"));
 	assert_true(handle(f));
 	assert_ip(f, "a", "10.96.0.1");
@@ -34,7 +33,7 @@ static void test_claims_conflict_between_files(void **state)
 	assert_reported(f, "error b.yaml:1 Service default/a: is also in ");
 	assert_reported(f, "error c.yaml:1 Service default/a: is also in ");
 
-	/* what waits in the shadow is kept up to date */
+	/* what is on standby is kept up to date */
 	put(f, "b.yaml", service("a", "10.96.0.22"));
 	assert_true(handle(f));
 	assert_ip(f, "a", "10.96.0.1");
@@ -52,7 +51,7 @@ static void test_claims_conflict_between_files(void **state)
 	assert_ip(f, "a", "-");
 }
 
-static void test_claims_order_of_paths(void **state)
+static void test_definitions_order_of_paths(void **state)
 {
 	struct fixture *f = *state;
 	char first[160], second[160];
@@ -80,7 +79,7 @@ static void test_claims_order_of_paths(void **state)
 
 /* A displaced file that cannot be read again hands nothing over, but recovers with its next
  * reading. */
-static void test_claims_displaced_and_broken(void **state)
+static void test_definitions_displaced_and_broken(void **state)
 {
 	struct fixture *f = *state;
 
@@ -98,8 +97,8 @@ static void test_claims_displaced_and_broken(void **state)
 	assert_ip(f, "a", "10.96.0.3");
 }
 
-/* A displaced file breaks later: its last good state waited in the shadow and takes over. */
-static void test_claims_displaced_then_broken(void **state)
+/* A displaced file breaks later: its last good state was on standby and takes over. */
+static void test_definitions_displaced_then_broken(void **state)
 {
 	struct fixture *f = *state;
 
@@ -118,9 +117,11 @@ static void test_claims_displaced_then_broken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_claims_object_twice_in_a_file), TEST(test_claims_conflict_between_files),
-		TEST(test_claims_order_of_paths),	  TEST(test_claims_displaced_and_broken),
-		TEST(test_claims_displaced_then_broken),
+		TEST(test_definitions_object_twice_in_a_file),
+		TEST(test_definitions_conflict_between_files),
+		TEST(test_definitions_order_of_paths),
+		TEST(test_definitions_displaced_and_broken),
+		TEST(test_definitions_displaced_then_broken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
