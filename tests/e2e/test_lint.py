@@ -118,6 +118,12 @@ def test_citations_in_c_are_looked_for_in_comments_and_names_of_tests(citing):
     assert "rule 9.8" in said[0] and "rule 9.7" in said[1]
 
 
+def test_citations_in_packet_tests_are_looked_for_in_strings_too(citing):
+    said = citing('\t{"5.7: no endpoint", CHECK(f)},\n\t{"5.8: not there", CHECK(g)},\n\t{"10.96.0.10", 1},\n',
+                  "tests__packet__x_dot_c")
+    assert said == ["tests/packet/x.c:2: rule 5.8 is not in docs/rules.md"]
+
+
 def test_markdown_cites_by_name(citing):
     """A number in parentheses is a version there."""
     assert citing("Linux (6.6), rule 5.7.4, rule 5.7.9\n", "docs__x_dot_md") == [

@@ -10,8 +10,10 @@ The grammar, in comments, in Python strings and in Markdown:
     fault     `robustness B4`, `robustness A2, B4`, `robustness finding 4`
               `B4:` at the beginning of a comment or string
 
-and in C the names of tests: test_5_6_2_no_range_of_a_family.
+and in C the names of tests: test_5_6_2_no_range_of_a_family; in tests/packet, where the rule of a test is a
+string, strings as well.
 """
+import functools
 import io
 import re
 import tokenize
@@ -44,19 +46,21 @@ TEST_NAME = re.compile(r"\btest_(\d{1,2})_(\d{1,2})(?:_(\d{1,2}))?(?=_[a-z]|\()"
 ELSEWHERE = re.compile(r"\bthe design\b|\b[Dd]esign(?:'s)? (?:section|promise|goal)|\b[Pp]romises? \d")
 DEFINED_RULE = re.compile(rf"^(?:\*\*({NUMBER})\*\*|##+ (\d+(?:\.\d+)?)[. ])")
 DEFINED_FAULT = re.compile(rf"^\*\*({FAULT}|Finding \d+)\.?\*\*")
-NOT_YET = ("bench/", "bpf/", "conntrack/", "lb/", "nodeport/", "tests/packet/", "tests/unit/", "tools/")
+NOT_YET = ("bench/", "bpf/", "conntrack/", "lb/", "nodeport/", "tests/unit/", "tools/")
 # what is left of a comment without any word of its own beside the number
 EMPTY = re.compile(r"\b(?:robustness|rules?|sections?|and|to|or|of|the|see|by|finding)\b|[\W\d_]|\b\w\b", re.I)
 
 
-def comments_of_c(text):
-    """The comments of a C source with the offsets of their first characters; strings are no comments."""
+def comments_of_c(text, strings=False):
+    """The comments of a C source (and its strings) with the offsets of their first characters."""
     token = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/', re.S)
     for found in token.finditer(text):
         if found[0].startswith("//"):
             yield found.start() + 2, found[0][2:]
         elif found[0].startswith("/*"):
             yield found.start() + 2, found[0][2:-2]
+        elif strings and found[0].startswith('"'):
+            yield found.start() + 1, found[0][1:-1]
 
 
 def words_of_python(text):
@@ -87,7 +91,7 @@ def words_of(tree, name):
     if language is None and not name.endswith(".md"):
         return
     text = "\n".join(tree.text[name])
-    split = {"c": comments_of_c, "python": words_of_python, "shell": words_of_shell,
+    split = {"c": functools.partial(comments_of_c, strings=name.startswith("tests/packet/")), "python": words_of_python, "shell": words_of_shell,
              "make": words_of_shell}.get(language, lambda whole: [(0, whole)])
     for at, words in split(text):
         yield text.count("\n", 0, at) + 1, words

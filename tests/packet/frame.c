@@ -31,20 +31,72 @@ uint16_t sum16(uint32_t sum, const void *data, uint32_t len)
 	return (uint16_t)sum;
 }
 
+static bool frame_is_ipv4(const struct frame *frame)
+{
+	return frame->b[12] == 0x08 && frame->b[13] == 0x00;
+}
+
+/* Of what the IP header says, so that padding behind the packet does not count. */
+static uint32_t l4_len(const struct frame *frame)
+{
+	const uint8_t *ip = frame->b + ETH_HLEN;
+
+	return frame_is_ipv4(frame) ? (uint32_t)(ip[2] << 8 | ip[3]) - 20
+				    : (uint32_t)(ip[4] << 8 | ip[5]);
+}
+
 uint16_t sum_l4(const struct frame *frame, uint8_t proto)
 {
-	bool v4 = frame->b[12] == 0x08;
+	bool v4 = frame_is_ipv4(frame);
 	const uint8_t *ip = frame->b + ETH_HLEN;
-	uint32_t header = v4 ? 20 : 40, sum;
-	uint32_t len = (v4 ? (uint32_t)(ip[2] << 8 | ip[3]) - 20 : (uint32_t)(ip[4] << 8 | ip[5]));
+	uint32_t len = l4_len(frame), sum;
 
 	sum = sum16(proto + len, v4 ? ip + 12 : ip + 8, v4 ? 8 : 32);
-	return sum16(sum, ip + header, len);
+	return sum16(sum, ip + (v4 ? 20 : 40), len);
+}
+
+bool frame_sums_right(const struct frame *frame)
+{
+	bool v4 = frame_is_ipv4(frame);
+	const uint8_t *ip = frame->b + ETH_HLEN, *l4 = ip + (v4 ? 20 : 40);
+	uint8_t proto = v4 ? ip[9] : ip[6];
+	uint32_t l4_at = (uint32_t)(l4 - frame->b);
+
+	if (!v4 && (frame->b[12] != 0x86 || frame->b[13] != 0xdd || ip[0] >> 4 != 6))
+		return false;
+	if (v4 && (ip[0] != 0x45 || sum16(0, ip, 20) != 0xffff))
+		return false;
+	if (frame->len < l4_at + 8 || l4_len(frame) > frame->len - l4_at)
+		return false;
+	switch (proto) {
+	case IPPROTO_UDP:
+		return !(l4[6] | l4[7]) || sum_l4(frame, proto) == 0xffff;
+	case IPPROTO_TCP:
+	case IPPROTO_ICMPV6:
+		return sum_l4(frame, proto) == 0xffff;
+	case IPPROTO_ICMP:
+		return sum16(0, l4, l4_len(frame)) == 0xffff;
+	default:
+		return false;
+	}
+}
+
+void frame_write(struct frame *frame, uint32_t at, const void *bytes, uint32_t len)
+{
+	uint8_t *ip = frame->b + ETH_HLEN;
+	bool was_right = frame_is_ipv4(frame) && sum16(0, ip, 20) == 0xffff;
+
+	assert_true(at + len <= frame->len);
+	memcpy(frame->b + at, bytes, len);
+	if (!was_right || !frame_is_ipv4(frame))
+		return;
+	ip[10] = ip[11] = 0;
+	put16(ip + 10, (uint16_t)~sum16(0, ip, 20));
 }
 
 /* Ethernet and IP headers; returns where L4 begins. */
-static uint8_t *put_headers(struct frame *f, const struct spec *s, uint8_t proto, uint8_t ttl,
-			    uint32_t l4_len)
+static uint8_t *put_headers(struct frame *f, const struct packet *s, uint8_t proto, uint8_t ttl,
+			    uint32_t len)
 {
 	static const uint8_t nobody[ETH_ALEN];
 	uint8_t *ip = f->b + ETH_HLEN;
@@ -53,10 +105,10 @@ static uint8_t *put_headers(struct frame *f, const struct spec *s, uint8_t proto
 	memcpy(f->b, s->dst_mac ? s->dst_mac : nobody, ETH_ALEN);
 	memcpy(f->b + 6, s->src_mac ? s->src_mac : nobody, ETH_ALEN);
 	put16(f->b + 12, s->family == FL_IPV4 ? ETH_P_IP : ETH_P_IPV6);
-	f->len = l4_offset(s->family) + l4_len;
+	f->len = l4_offset(s->family) + len;
 	if (s->family == FL_IPV4) {
 		ip[0] = 0x45;
-		put16(ip + 2, (uint16_t)(20 + l4_len));
+		put16(ip + 2, (uint16_t)(20 + len));
 		ip[8] = ttl;
 		ip[9] = proto;
 		memcpy(ip + 12, s->src.b + 12, 4);
@@ -65,7 +117,7 @@ static uint8_t *put_headers(struct frame *f, const struct spec *s, uint8_t proto
 		return ip + 20;
 	}
 	ip[0] = 0x60;
-	put16(ip + 4, (uint16_t)l4_len);
+	put16(ip + 4, (uint16_t)len);
 	ip[6] = proto;
 	ip[7] = ttl;
 	memcpy(ip + 8, s->src.b, 16);
@@ -73,18 +125,18 @@ static uint8_t *put_headers(struct frame *f, const struct spec *s, uint8_t proto
 	return ip + 40;
 }
 
-void frame_build(const struct spec *s, struct frame *ret_frame)
+void frame_build(const struct packet *s, struct frame *ret_frame)
 {
 	uint32_t header = s->proto == IPPROTO_TCP ? 20 : 8;
-	uint8_t *l4 =
-		put_headers(ret_frame, s, s->proto, s->ttl ? s->ttl : 64, header + s->payload);
+	uint8_t *l4 = put_headers(ret_frame, s, s->proto, s->ttl, header + s->payload);
 	uint16_t check;
 
 	assert_true(ret_frame->len <= sizeof(ret_frame->b));
 	put16(l4, s->sport);
 	put16(l4 + 2, s->dport);
 	if (s->proto == IPPROTO_TCP) {
-		put32(l4 + 4, 0x12345678);
+		put32(l4 + 4, s->seq);
+		put32(l4 + 8, s->ack);
 		l4[12] = 5 << 4;
 		l4[13] = s->flags;
 		put16(l4 + 14, 0x7fff);
@@ -100,9 +152,9 @@ void frame_build(const struct spec *s, struct frame *ret_frame)
 		put16(l4 + 6, check ? check : 0xffff);
 }
 
-struct spec spec_reverse(const struct spec *s)
+struct packet packet_reverse(const struct packet *s)
 {
-	struct spec r = *s;
+	struct packet r = *s;
 
 	r.src = s->dst;
 	r.dst = s->src;
@@ -111,12 +163,12 @@ struct spec spec_reverse(const struct spec *s)
 	return r;
 }
 
-void frame_build_icmp(const struct spec *s, enum icmp_kind kind, uint32_t mtu,
+void frame_build_icmp(const struct packet *s, enum icmp_kind kind, uint32_t mtu,
 		      struct frame *ret_frame)
 {
 	bool v4 = s->family == FL_IPV4;
 	uint32_t inner = (v4 ? 20 : 40) + 8;
-	struct spec back = spec_reverse(s);
+	struct packet back = packet_reverse(s);
 	struct frame asked;
 	uint8_t *icmp;
 
@@ -137,28 +189,4 @@ void frame_build_icmp(const struct spec *s, enum icmp_kind kind, uint32_t mtu,
 		put16(icmp + 2, (uint16_t)~sum16(0, icmp, 8 + inner));
 	else
 		put16(icmp + 2, (uint16_t)~sum_l4(ret_frame, IPPROTO_ICMPV6));
-}
-
-static void show(const char *name, const struct frame *f, const struct frame *other)
-{
-	char line[3 * 16 + 16];
-
-	print_message("  %s, %u bytes\n", name, f->len);
-	for (uint32_t at = 0; at < f->len && at < 128; at += 16) {
-		int n = snprintf(line, sizeof(line), "    %03x", at);
-
-		for (uint32_t i = at; i < at + 16 && i < f->len; i++)
-			n += snprintf(line + n, sizeof(line) - (size_t)n, "%c%02x",
-				      f->b[i] == other->b[i] ? ' ' : '*', f->b[i]);
-		print_message("%s\n", line);
-	}
-}
-
-void frame_expect(const struct frame *got, const struct frame *want, const char *what)
-{
-	if (got->len == want->len && !memcmp(got->b, want->b, got->len))
-		return;
-	show("got", got, want);
-	show("want", want, got);
-	fail_msg("%s", what);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets as the tests say them, and as bytes. Checksums are computed over the whole packet, with
- * no code of the datapath, so that building the packet that should come out checks every byte of
- * what did.
+ * Packets as the tests describe them, and as bytes. Checksums are computed over the whole packet,
+ * with no code of the datapath, so that building the packet that should come out checks every byte
+ * of what did.
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "lb/base/ip.h"
 
@@ -19,12 +20,13 @@
 #define PSH 0x08
 #define ACK 0x10
 
-struct spec {
+struct packet {
 	enum fl_family family;
 	uint8_t proto; /* TCP or UDP */
 	struct fl_ip src, dst;
 	uint16_t sport, dport; /* host byte order */
 	uint8_t flags;	       /* TCP */
+	uint32_t seq, ack;     /* TCP */
 	uint8_t ttl;
 	uint16_t payload; /* bytes */
 	bool no_checksum; /* UDP: the field is zero */
@@ -36,15 +38,20 @@ struct frame {
 	uint8_t b[2048];
 };
 
-void frame_build(const struct spec *spec, struct frame *ret_frame);
+void frame_build(const struct packet *packet, struct frame *ret_frame);
 
-/* The packet back the same way: ends of the conversation exchanged. */
-struct spec spec_reverse(const struct spec *spec);
+/* The packet back the same way: addresses and ports exchanged; everything else is kept. */
+struct packet packet_reverse(const struct packet *packet);
+
+/* Write bytes over a frame; an IPv4 header checksum that was right is right again afterwards. */
+void frame_write(struct frame *frame, uint32_t at, const void *bytes, uint32_t len);
 
 /* One's complement sum of bytes, folded, starting with `sum`; not inverted. */
 uint16_t sum16(uint32_t sum, const void *data, uint32_t len);
 /* Of an L4 packet with its pseudo header; 0xffff when the checksum inside is right. */
 uint16_t sum_l4(const struct frame *frame, uint8_t proto);
+/* Every checksum of an IP packet with TCP, UDP, ICMP or ICMPv6 is right (or absent, for UDP). */
+bool frame_sums_right(const struct frame *frame);
 
 /* Offset of the L4 header in a frame made by frame_build(). */
 static inline uint32_t l4_offset(enum fl_family family)
@@ -52,9 +59,10 @@ static inline uint32_t l4_offset(enum fl_family family)
 	return ETH_HLEN + (family == FL_IPV4 ? 20 : 40);
 }
 
-static inline uint32_t frame_len(const struct spec *spec)
+static inline uint32_t frame_len(const struct packet *packet)
 {
-	return l4_offset(spec->family) + (spec->proto == IPPROTO_TCP ? 20 : 8) + spec->payload;
+	return l4_offset(packet->family) + (packet->proto == IPPROTO_TCP ? 20 : 8) +
+	       packet->payload;
 }
 
 enum icmp_kind {
@@ -63,11 +71,8 @@ enum icmp_kind {
 };
 
 /*
- * The ICMP error that answers `spec`: from the address that was asked, with the IP header and eight
- * bytes of what it answers. MACs exchanged.
+ * The ICMP error that answers `packet`: from the address that was asked, with the IP header and
+ * eight bytes of what it answers. MAC addresses are exchanged.
  */
-void frame_build_icmp(const struct spec *spec, enum icmp_kind kind, uint32_t mtu,
+void frame_build_icmp(const struct packet *packet, enum icmp_kind kind, uint32_t mtu,
 		      struct frame *ret_frame);
-
-/* Fail, showing both, unless they are the same bytes. */
-void frame_expect(const struct frame *got, const struct frame *want, const char *what);

@@ -14,36 +14,14 @@
 
 #include "lb/dp/dp.h"
 
-#define MAX_TESTS 32
-
-static int (*const topics[])(struct world *) = {
-	frontend_tests, foreign_tests,	local_tests,	remote_tests, unroutable_tests,
-	checksum_tests, state_tests,	change_tests,	pair_tests,   table_tests,
-	flood_tests,	snat_tests,	affinity_tests, policy_tests, client_tests,
-	reject_tests,	rate_tests,	egress_tests,	live_tests,   offload_tests,
-	socket_tests,	datagram_tests, hostile_tests,	race_tests,   coverage_tests,
+static const struct topic *const topics[] = {
+	&fields_topic,	   &frontend_topic, &foreign_topic,  &local_topic,    &remote_topic,
+	&unroutable_topic, &checksum_topic, &state_topic,    &change_topic,   &pair_topic,
+	&table_topic,	   &flood_topic,    &snat_topic,     &affinity_topic, &policy_topic,
+	&client_topic,	   &reject_topic,   &rate_topic,     &egress_topic,   &live_topic,
+	&offload_topic,	   &socket_topic,   &datagram_topic, &direct_topic,   &race_topic,
+	&coverage_topic, /* the last: whether the others reached every name */
 };
-
-static int reset(void **state)
-{
-	for (int i = 0; i < PLANES; i++)
-		plane_reset(&WORLD(state)->plane[i]);
-	return 0;
-}
-
-int run_topic(const char *name, const struct CMUnitTest *tests, size_t n, struct world *world)
-{
-	struct CMUnitTest copy[MAX_TESTS];
-
-	if (n > MAX_TESTS)
-		return 1;
-	memcpy(copy, tests, n * sizeof(*tests));
-	for (size_t i = 0; i < n; i++) {
-		copy[i].initial_state = world;
-		copy[i].setup_func = reset;
-	}
-	return _cmocka_run_group_tests(name, copy, n, NULL, NULL);
-}
 
 /* Counters, rate limits and redirects are kept per processor; the network is this process's. */
 static int settle(struct world *world, struct fl_err *err)
@@ -63,22 +41,29 @@ static int settle(struct world *world, struct fl_err *err)
 	return r;
 }
 
+/* packet [--list] [PATTERN...]: the trials with one of the patterns in their names; all without. */
 int main(int argc, char **argv)
 {
 	static struct world world;
+	struct selection selection = {.list = argc > 1 && !strcmp(argv[1], "--list")};
 	struct fl_err err;
 	int failed = 0;
 
-	if (geteuid()) {
+	selection.patterns = argv + 1 + selection.list;
+	selection.n_patterns = argc - 1 - selection.list;
+	world.everything = !selection.n_patterns;
+	if (!selection.list && geteuid()) {
 		fprintf(stderr, "packet: needs root\n");
 		return 2;
 	}
-	if (settle(&world, &err)) {
+	if (!selection.list && settle(&world, &err)) {
 		fprintf(stderr, "packet: %s\n", err.text);
 		return 1;
 	}
 	for (size_t i = 0; i < N(topics); i++)
-		failed += topics[i](&world);
+		failed += topic_run(topics[i], &world, &selection) != 0;
+	if (selection.list)
+		return 0;
 	for (int i = 0; i < PLANES; i++)
 		plane_close(&world.plane[i]);
 	net_fini(&world.net);

@@ -24,7 +24,7 @@ static const struct {
 	unsigned int
 		via; /* host number of the router in the device's own network; 0: on the link */
 	const char *route; /* more words for the route; NULL: there is no route of its own */
-} places[PLACES] = {
+} networks[NETWORKS] = {
 	[AT_EXT0] = {{"10.0.0.0", "fd00::"}, DEV_EXT0},
 	[AT_EXT1] = {{"10.0.1.0", "fd00:0:0:1::"}, DEV_EXT1},
 	[AT_EXT2] = {{"10.0.2.0", "fd00:0:0:2::"}, DEV_EXT2},
@@ -42,15 +42,20 @@ static const struct {
 };
 _Static_assert(NARROW_MTU == 1400, "as in the table");
 
-struct fl_ip addr(enum fl_family family, enum place place, unsigned int host)
+struct fl_ip addr(enum fl_family family, enum network network, unsigned int host)
 {
 	struct fl_ip ip = {0};
 
-	fl_ip_parse(places[place].net[family], &ip);
+	fl_ip_parse(networks[network].net[family], &ip);
 	ip.b[15] += host;
 	if (family == FL_IPV6)
 		ip.b[14] += host >> 8;
 	return ip;
+}
+
+enum dev net_dev(enum network network)
+{
+	return networks[network].dev;
 }
 
 int net_batch(const char *text, struct fl_err *err)
@@ -88,40 +93,41 @@ static int get_device(const char *name, unsigned int *ret_ifindex, uint8_t *ret_
 	return 0;
 }
 
-static void print_addr(FILE *f, enum fl_family family, enum place place, unsigned int host)
+static void print_addr(FILE *f, enum fl_family family, enum network network, unsigned int host)
 {
-	struct fl_ip ip = addr(family, place, host);
+	struct fl_ip ip = addr(family, network, host);
 	char buf[FL_IP_STRLEN];
 
 	fputs(fl_ip_format(&ip, buf), f);
 }
 
-static void print_route(FILE *f, enum fl_family family, enum place place)
+static void print_route(FILE *f, enum fl_family family, enum network network)
 {
-	bool unreachable = places[place].route && !strcmp(places[place].route, "unreachable");
+	bool unreachable =
+		networks[network].route && !strcmp(networks[network].route, "unreachable");
 
 	fprintf(f, "route add %s", unreachable ? "unreachable " : "");
-	print_addr(f, family, place, 0);
+	print_addr(f, family, network, 0);
 	fprintf(f, "/%d", family == FL_IPV4 ? 24 : 64);
-	if (places[place].via) {
+	if (networks[network].via) {
 		fputs(" via ", f);
-		print_addr(f, family, (enum place)places[place].dev, places[place].via);
+		print_addr(f, family, (enum network)networks[network].dev, networks[network].via);
 	}
 	if (!unreachable)
-		fprintf(f, " dev %s %s", dev_names[places[place].dev], places[place].route);
+		fprintf(f, " dev %s %s", dev_names[networks[network].dev], networks[network].route);
 	fputs("\n", f);
 }
 
 /* The first three networks are those of the devices of the same number. */
 _Static_assert((int)AT_EXT0 == (int)DEV_EXT0 && (int)AT_EXT2 == (int)DEV_EXT2, "see print_route");
 
-static void print_neighbour(FILE *f, enum fl_family family, enum place at, unsigned int host,
+static void print_neighbour(FILE *f, enum fl_family family, enum network at, unsigned int host,
 			    const uint8_t *mac)
 {
 	fputs("neigh replace ", f);
 	print_addr(f, family, at, host);
 	fprintf(f, " lladdr %02x:%02x:%02x:%02x:%02x:%02x dev %s nud permanent\n", mac[0], mac[1],
-		mac[2], mac[3], mac[4], mac[5], dev_names[places[at].dev]);
+		mac[2], mac[3], mac[4], mac[5], dev_names[networks[at].dev]);
 }
 
 static int furnish(struct net *net, struct fl_err *err)
@@ -137,25 +143,25 @@ static int furnish(struct net *net, struct fl_err *err)
 		fprintf(f, "link add %s type veth peer name %sp\nlink set %s up\nlink set %sp up\n",
 			dev_names[i], dev_names[i], dev_names[i], dev_names[i]);
 	for (enum fl_family v = FL_IPV4; v < FL_FAMILIES; v++) {
-		for (enum place p = AT_EXT0; p <= AT_EXT2; p++) {
+		for (enum network n = AT_EXT0; n <= AT_EXT2; n++) {
 			fputs("addr add ", f);
-			print_addr(f, v, p, 1);
+			print_addr(f, v, n, 1);
 			fprintf(f, "/%d dev %s%s\n", v == FL_IPV4 ? 24 : 64,
-				dev_names[places[p].dev], v == FL_IPV6 ? " nodad" : "");
+				dev_names[networks[n].dev], v == FL_IPV6 ? " nodad" : "");
 		}
-		for (enum place p = 0; p < PLACES; p++) {
-			const uint8_t *mac = net->gateway_mac[p];
+		for (enum network n = 0; n < NETWORKS; n++) {
+			const uint8_t *mac = net->gateway_mac[n];
 
-			if (places[p].route)
-				print_route(f, v, p);
-			if (places[p].via && p != AT_UNRESOLVED)
-				print_neighbour(f, v, (enum place)places[p].dev, places[p].via,
-						mac);
+			if (networks[n].route)
+				print_route(f, v, n);
+			if (networks[n].via && n != AT_UNRESOLVED)
+				print_neighbour(f, v, (enum network)networks[n].dev,
+						networks[n].via, mac);
 		}
 		fputs("route add default via ", f);
-		print_addr(f, v, AT_EXT0, places[AT_OUTSIDE].via);
+		print_addr(f, v, AT_EXT0, networks[AT_OUTSIDE].via);
 		fputs("\n", f);
-		for (unsigned int host = 1; host < 9; host++)
+		for (unsigned int host = 1; host <= 32; host++)
 			print_neighbour(f, v, AT_POD, host, net->gateway_mac[AT_POD]);
 	}
 	if (fclose(f))
@@ -184,9 +190,9 @@ int net_init(struct net *net, struct fl_err *err)
 	net->pass_fd = -1;
 	for (int i = 0; i < DEVS; i++)
 		net->xdp_link_fd[i] = -1;
-	for (int i = 0; i < PLACES; i++)
+	for (int i = 0; i < NETWORKS; i++)
 		memcpy(net->gateway_mac[i],
-		       (uint8_t[]){0x02, 0xf1, 0, 0, places[i].dev, (uint8_t)places[i].via},
+		       (uint8_t[]){0x02, 0xf1, 0, 0, networks[i].dev, (uint8_t)networks[i].via},
 		       ETH_ALEN);
 	if (unshare(CLONE_NEWNET))
 		return fl_err_set(err, -errno, "cannot make a network namespace: %s",

@@ -12,7 +12,6 @@
 #include "lb/base/err.h"
 #include "lb/base/ip.h"
 
-/* In this order they get interface indexes; DEV_x_PEER is the other end of a veth pair. */
 enum dev {
 	DEV_EXT0, /* clients come in here; XDP may send out of it */
 	DEV_EXT1, /* another way out for XDP */
@@ -22,12 +21,12 @@ enum dev {
 };
 
 /* Networks of the test; addr() makes addresses in them. */
-enum place {
+enum network {
 	AT_EXT0,       /* .1 is ours, .2 the next node, .254 the way to everybody else */
 	AT_EXT1,       /* .1 is ours */
 	AT_EXT2,       /* .1 is ours */
 	AT_OUTSIDE,    /* clients */
-	AT_POD,	       /* pods of this node, by DEV_POD */
+	AT_POD,	       /* pods of this node, .1 to .32, by DEV_POD */
 	AT_TX,	       /* pods of a node reached back by DEV_EXT0 */
 	AT_REDIRECT,   /* by DEV_EXT1 */
 	AT_TC,	       /* by DEV_EXT2 */
@@ -37,7 +36,7 @@ enum place {
 	AT_SERVICE,    /* cluster IPs */
 	AT_VIP,	       /* external IPs and load balancer addresses */
 	AT_FOREIGN,    /* addresses that are nobody's */
-	PLACES,
+	NETWORKS,
 };
 
 #define NARROW_MTU 1400
@@ -47,8 +46,8 @@ struct net {
 	uint8_t mac[DEVS][ETH_ALEN];
 	unsigned int peer_ifindex[DEVS];
 	uint8_t peer_mac[DEVS][ETH_ALEN];
-	/* of the neighbour packets to that place are handed to */
-	uint8_t gateway_mac[PLACES][ETH_ALEN];
+	/* of the neighbour that packets to that network are handed to */
+	uint8_t gateway_mac[NETWORKS][ETH_ALEN];
 	int pass_fd;	       /* an XDP program that lets everything pass */
 	int xdp_link_fd[DEVS]; /* XDP runs may only pretend to come from devices that have XDP on */
 };
@@ -58,7 +57,9 @@ int net_init(struct net *net, struct fl_err *err);
 void net_fini(struct net *net);
 
 /* Host number `host` of a network; families are numbered alike. */
-struct fl_ip addr(enum fl_family family, enum place place, unsigned int host);
+struct fl_ip addr(enum fl_family family, enum network network, unsigned int host);
+/* The device that leads there. */
+enum dev net_dev(enum network network);
 
 /* Feed text to `ip -batch`. */
 int net_batch(const char *text, struct fl_err *err);

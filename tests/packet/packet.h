@@ -12,47 +12,22 @@
 #include "tests/packet/net.h"
 #include "tests/packet/plane.h"
 #include "tests/packet/run.h"
+#include "tests/packet/runner.h"
 #include "tests/packet/service.h"
+#include "tests/packet/talk.h"
+#include "tests/packet/trial.h"
 
 struct world {
 	struct net net;
 	struct plane plane[PLANES];
+	bool everything; /* no selection: all tests run */
 };
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A test function gets its world as *state. */
-#define WORLD(state) ((struct world *)*(state))
-#define USUAL(state) (&WORLD(state)->plane[PLANE_USUAL])
-#define SMALL(state) (&WORLD(state)->plane[PLANE_SMALL])
-#define LIMITED(state) (&WORLD(state)->plane[PLANE_LIMITED])
-
-/* Run the tests of one file; before each, all planes are reset. Returns the number that failed. */
-int run_topic(const char *name, const struct CMUnitTest *tests, size_t n, struct world *world);
-
-/* One per file. */
-int frontend_tests(struct world *world);
-int foreign_tests(struct world *world);
-int local_tests(struct world *world);
-int remote_tests(struct world *world);
-int unroutable_tests(struct world *world);
-int checksum_tests(struct world *world);
-int state_tests(struct world *world);
-int change_tests(struct world *world);
-int pair_tests(struct world *world);
-int table_tests(struct world *world);
-int flood_tests(struct world *world);
-int snat_tests(struct world *world);
-int affinity_tests(struct world *world);
-int policy_tests(struct world *world);
-int client_tests(struct world *world);
-int reject_tests(struct world *world);
-int rate_tests(struct world *world);
-int egress_tests(struct world *world);
-int live_tests(struct world *world);
-int offload_tests(struct world *world);
-int socket_tests(struct world *world);
-int datagram_tests(struct world *world);
-int hostile_tests(struct world *world);
-int race_tests(struct world *world);
-int coverage_tests(struct world *world); /* last: whether the others reached every reason */
+/* One per file; main.c lists them. */
+extern const struct topic frontend_topic, foreign_topic, local_topic, remote_topic,
+	unroutable_topic, checksum_topic, state_topic, change_topic, pair_topic, table_topic,
+	flood_topic, snat_topic, affinity_topic, policy_topic, client_topic, reject_topic,
+	rate_topic, egress_topic, live_topic, offload_topic, socket_topic, datagram_topic,
+	direct_topic, race_topic, fields_topic, coverage_topic;

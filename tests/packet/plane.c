@@ -234,7 +234,7 @@ static void add_node(struct plane *p)
 		struct fl_device device = {.flags = flags[d], .mtu = 1500};
 
 		for (enum fl_family v = FL_IPV4; d <= DEV_EXT2 && v < FL_FAMILIES; v++) {
-			struct fl_ip ip = addr(v, (enum place)d, 1);
+			struct fl_ip ip = addr(v, (enum network)d, 1);
 
 			*(v == FL_IPV4 ? &device.addr4 : &device.addr6) = to_abi(&ip);
 			assert_int_equal(bpf_map_update_elem(p->maps.local_fd, &ip, &local, 0), 0);
@@ -251,6 +251,47 @@ void plane_flows_clear(struct plane *p)
 	memset(p->maps.flows6, 0, p->maps.n_flows6 * sizeof(*p->maps.flows6));
 	memset(p->maps.overflow4, 0, p->maps.n_overflow4 * sizeof(*p->maps.overflow4));
 	memset(p->maps.overflow6, 0, p->maps.n_overflow6 * sizeof(*p->maps.overflow6));
+}
+
+/* -1: the object has no limits. */
+static int rates_fd(const struct plane *p, enum fl_object_id id)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->objects[id].bpf, "fl_rates");
+
+	return map ? bpf_map__fd(map) : -1;
+}
+
+struct rate_bucket plane_rate_get(const struct plane *p, enum fl_object_id id, enum rate rate)
+{
+	struct rate_bucket all[MAX_CPUS];
+	uint32_t key = rate;
+
+	assert_int_equal(bpf_map_lookup_elem(rates_fd(p, id), &key, all), 0);
+	return all[sched_getcpu()]; /* the tests stay on one processor */
+}
+
+void plane_rate_set(const struct plane *p, enum fl_object_id id, enum rate rate,
+		    struct rate_bucket bucket)
+{
+	struct rate_bucket all[MAX_CPUS];
+	uint32_t key = rate;
+
+	for (int i = 0; i < MAX_CPUS; i++)
+		all[i] = bucket;
+	assert_int_equal(bpf_map_update_elem(rates_fd(p, id), &key, all, 0), 0);
+}
+
+/* A second's worth in each bucket. */
+static void refill(struct plane *p, enum fl_object_id id)
+{
+	const uint32_t hz = p->config.hz, now = plane_now(p);
+
+	if (rates_fd(p, id) < 0)
+		return;
+	plane_rate_set(p, id, RATE_NEW_FLOW,
+		       (struct rate_bucket){.stamp = now, .parts = p->config.new_flow_rate * hz});
+	plane_rate_set(p, id, RATE_REJECT,
+		       (struct rate_bucket){.stamp = now, .parts = p->config.reject_rate * hz});
 }
 
 void plane_reset(struct plane *p)
@@ -270,6 +311,9 @@ void plane_reset(struct plane *p)
 	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++)
 		p->seen[i] = plane_total(p, i);
 	add_node(p);
+	if (p->config.new_flow_rate)
+		for (int id = 0; id < FL_OBJECTS; id++)
+			refill(p, id);
 }
 
 uint64_t plane_counter(const struct plane *p, uint32_t counter)
@@ -317,32 +361,4 @@ bool plane_may_use_port(const struct plane *p, uint16_t port)
 		    port < p->config.snat[i].first + p->config.snat[i].count)
 			return true;
 	return false;
-}
-
-static int rates_fd(const struct plane *p, enum fl_object_id id)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(p->objects[id].bpf, "fl_rates");
-
-	assert_non_null(map);
-	return bpf_map__fd(map);
-}
-
-struct rate_bucket plane_rate_get(const struct plane *p, enum fl_object_id id, enum rate rate)
-{
-	struct rate_bucket all[MAX_CPUS];
-	uint32_t key = rate;
-
-	assert_int_equal(bpf_map_lookup_elem(rates_fd(p, id), &key, all), 0);
-	return all[sched_getcpu()]; /* the tests stay on one processor */
-}
-
-void plane_rate_set(const struct plane *p, enum fl_object_id id, enum rate rate,
-		    struct rate_bucket bucket)
-{
-	struct rate_bucket all[MAX_CPUS];
-	uint32_t key = rate;
-
-	for (int i = 0; i < MAX_CPUS; i++)
-		all[i] = bucket;
-	assert_int_equal(bpf_map_update_elem(rates_fd(p, id), &key, all, 0), 0);
 }

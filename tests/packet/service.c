@@ -10,13 +10,6 @@
 
 #define LUT_LEN 251
 
-const struct kind kinds[KINDS] = {
-	{FL_IPV4, IPPROTO_TCP},
-	{FL_IPV4, IPPROTO_UDP},
-	{FL_IPV6, IPPROTO_TCP},
-	{FL_IPV6, IPPROTO_UDP},
-};
-
 void backend_add(struct plane *p, uint32_t id, const struct fl_ip *ip, uint16_t port, uint8_t proto,
 		 uint8_t more_flags)
 {
@@ -113,9 +106,17 @@ void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags)
 	assert_int_equal(bpf_map_update_elem(p->maps.local_fd, ip, &flags, 0), 0);
 }
 
-struct scene scene_of(const struct kind *kind, enum place place)
+void service_replace(struct plane *p, const struct frontend frontends[SCENE_FRONTENDS],
+		     struct service service)
 {
-	return (struct scene){.family = kind->family, .proto = kind->proto, .place = place};
+	for (int i = 0; i < SCENE_FRONTENDS; i++) {
+		service.type = frontends[i].type;
+		service.port = frontends[i].port;
+		service.ip = frontends[i].ip;
+		if (service.type == FL_FRONTEND_NODE_PORT)
+			service.ip = (struct fl_ip){0};
+		service_add(p, &service);
+	}
 }
 
 void scene_set(struct plane *p, const struct scene *scene,
@@ -128,28 +129,26 @@ void scene_set(struct plane *p, const struct scene *scene,
 		{FL_FRONTEND_NODE_PORT, addr(scene->family, AT_EXT0, 1), NODE_PORT},
 	};
 	unsigned int n = scene->backends ? scene->backends : 1;
-	struct service service = {.id = 1, .family = scene->family, .proto = scene->proto};
+	struct service service = {
+		.id = 1,
+		.family = scene->family,
+		.proto = scene->proto,
+		.flags = scene->more_flags | (scene->keep_source ? 0 : MASQUERADE_ALL),
+		.affinity_timeout = 3600 * p->config.hz,
+	};
 
 	assert_true(n < MAX_IDS);
 	for (unsigned int i = 1; i <= n; i++) {
-		struct fl_ip ip = addr(scene->family, scene->place, i);
+		struct fl_ip ip = addr(scene->family, scene->network, i);
 
 		backend_add(p, i, &ip, BACKEND_PORT, scene->proto,
-			    scene->place == AT_POD ? FL_BACKEND_LOCAL : 0);
+			    scene->network == AT_POD ? FL_BACKEND_LOCAL : 0);
 		for (int side = 0; side < FL_SIDES; side++)
 			service.ids[side][i - 1] = i;
 	}
-	service.flags = scene->more_flags | (scene->keep_source ? 0 : MASQUERADE_ALL);
-	service.affinity_timeout = 3600 * p->config.hz;
-	for (int i = 0; i < SCENE_FRONTENDS; i++) {
-		service.type = frontends[i].type;
-		service.ip = frontends[i].type == FL_FRONTEND_NODE_PORT ? (struct fl_ip){0}
-									: frontends[i].ip;
-		service.port = frontends[i].port;
-		service_add(p, &service);
+	service_replace(p, frontends, service);
+	for (int i = 0; i < SCENE_FRONTENDS; i++)
 		if (frontends[i].type != FL_FRONTEND_NODE_PORT)
 			vip_add(p, &frontends[i].ip);
-	}
-	if (ret_frontends)
-		memcpy(ret_frontends, frontends, sizeof(frontends));
+	memcpy(ret_frontends, frontends, sizeof(frontends));
 }

@@ -37,26 +37,6 @@ void vip_add(struct plane *p, const struct fl_ip *ip);
 void range_add(struct plane *p, uint32_t service_id, const char *prefix);
 void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags);
 
-/* TCP and UDP over IPv4 and IPv6. */
-struct kind {
-	enum fl_family family;
-	uint8_t proto;
-};
-#define KINDS 4
-extern const struct kind kinds[KINDS];
-
-/* Backends 1..n at .1...n of a place, and service 1 on them, masqueraded for everybody. */
-struct scene {
-	enum fl_family family;
-	uint8_t proto;
-	enum place place;
-	unsigned int backends; /* 0: one */
-	uint16_t more_flags;   /* enum fl_frontend_flags */
-	bool keep_source;      /* nobody is masqueraded */
-};
-
-struct scene scene_of(const struct kind *kind, enum place place);
-
 #define SCENE_FRONTENDS 4
 
 struct frontend {
@@ -65,6 +45,20 @@ struct frontend {
 	uint16_t port;
 };
 
+/* Backends 1..n at .1...n of a network, and service 1 on them, masqueraded for every client. */
+struct scene {
+	enum fl_family family;
+	uint8_t proto;
+	enum network network;
+	unsigned int backends; /* 0: one */
+	uint16_t more_flags;   /* enum fl_frontend_flags */
+	bool keep_source;      /* no client is masqueraded */
+};
+
 /* Cluster IP .10, external IP .20, load balancer .30, and a node port. */
 void scene_set(struct plane *p, const struct scene *scene,
 	       struct frontend ret_frontends[SCENE_FRONTENDS]);
+
+/* Replace all four frontends by such: type, address and port are filled in. */
+void service_replace(struct plane *p, const struct frontend frontends[SCENE_FRONTENDS],
+		     struct service service);

@@ -15,12 +15,12 @@
 #include "lb/dp/mountinfo.h"
 #include "tests/packet/packet.h"
 
-#define SERVER_PORT 18080
+#define CGROUP_HOOKS 10
 
 static const struct {
 	const char *program;
 	enum bpf_attach_type type;
-} hook_table[HOOKS] = {
+} hook_table[CGROUP_HOOKS] = {
 	{"fl_connect4", BPF_CGROUP_INET4_CONNECT},
 	{"fl_connect6", BPF_CGROUP_INET6_CONNECT},
 	{"fl_sendmsg4", BPF_CGROUP_UDP4_SENDMSG},
@@ -59,48 +59,62 @@ static int find_home(const char *root, char *ret_procs, size_t len, struct fl_er
 	return fl_err_set(err, -ENOENT, "this process is in no cgroup v2");
 }
 
-int hooks_begin(struct plane *p, struct hooks *h, struct fl_err *err)
-{
-	_cleanup_free_ char *root = NULL;
-	_cleanup_close_ int fd = -1;
-	char procs[540];
-	int r;
+/* The hooks on a cgroup that this process lives in. */
+static struct {
+	char cgroup[512];
+	char home[512]; /* cgroup.procs of where the process was */
+	int link_fd[CGROUP_HOOKS];
+} hooks;
 
-	memset(h, 0, sizeof(*h));
-	for (int i = 0; i < HOOKS; i++)
-		h->link_fd[i] = -1;
-	r = fl_mount_find_cgroup2(&root, err);
-	if (!r)
-		r = find_home(root, h->home, sizeof(h->home), err);
-	if (r)
-		return r;
-	snprintf(h->cgroup, sizeof(h->cgroup), "%s/fairlead-packet-%d", root, getpid());
-	if (mkdir(h->cgroup, 0755))
-		return fl_err_set(err, -errno, "cannot make %s: %s", h->cgroup, strerror(errno));
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", h->cgroup);
-	r = move_to(procs, err);
-	fd = open(h->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (int i = 0; i < HOOKS && !r; i++) {
+static int attach_hooks(const struct plane *p, struct fl_err *err)
+{
+	_cleanup_close_ int fd = open(hooks.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; i < CGROUP_HOOKS; i++) {
 		struct bpf_program *prog = bpf_object__find_program_by_name(
 			p->objects[FL_OBJECT_SOCK].bpf, hook_table[i].program);
 
-		h->link_fd[i] =
+		hooks.link_fd[i] =
 			bpf_link_create(bpf_program__fd(prog), fd, hook_table[i].type, NULL);
-		if (h->link_fd[i] < 0)
-			r = fl_err_set(err, -errno, "cannot attach %s: %s", hook_table[i].program,
-				       strerror(errno));
+		if (hooks.link_fd[i] < 0)
+			return fl_err_set(err, -errno, "cannot attach %s: %s",
+					  hook_table[i].program, strerror(errno));
 	}
+	return 0;
+}
+
+int hooks_begin(struct world *world, struct fl_err *err)
+{
+	_cleanup_free_ char *root = NULL;
+	char procs[540];
+	int r;
+
+	memset(&hooks, 0, sizeof(hooks));
+	for (int i = 0; i < CGROUP_HOOKS; i++)
+		hooks.link_fd[i] = -1;
+	r = fl_mount_find_cgroup2(&root, err);
+	if (!r)
+		r = find_home(root, hooks.home, sizeof(hooks.home), err);
 	if (r)
-		hooks_end(h);
+		return r;
+	snprintf(hooks.cgroup, sizeof(hooks.cgroup), "%s/fairlead-packet-%d", root, getpid());
+	if (mkdir(hooks.cgroup, 0755))
+		return fl_err_set(err, -errno, "cannot make %s: %s", hooks.cgroup, strerror(errno));
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", hooks.cgroup);
+	r = move_to(procs, err);
+	if (!r)
+		r = attach_hooks(&world->plane[PLANE_USUAL], err);
+	if (r)
+		hooks_end(world);
 	return r;
 }
 
-void hooks_end(struct hooks *h)
+void hooks_end(struct world *world)
 {
-	for (int i = 0; i < HOOKS; i++)
-		fl_closep(&h->link_fd[i]);
-	move_to(h->home, NULL);
-	rmdir(h->cgroup);
+	for (int i = 0; i < CGROUP_HOOKS; i++)
+		fl_closep(&hooks.link_fd[i]);
+	move_to(hooks.home, NULL);
+	rmdir(hooks.cgroup);
 }
 
 socklen_t to_sockaddr(const struct fl_ip *ip, uint16_t port, bool mapped,
@@ -134,73 +148,94 @@ void expect_sockaddr(const union sockaddr_any *sa, const struct fl_ip *ip, uint1
 	}
 }
 
-void servers_begin(struct plane *p, const struct kind *kind, uint16_t more_flags, struct servers *s)
-{
-	struct scene scene = scene_of(kind, AT_POD);
-	struct fl_ip node = addr(kind->family, AT_EXT0, 1);
+/* Everything that the running trial has open. */
+static int open_sockets[64];
+static unsigned int n_open;
+static int servers[SERVERS]; /* listening, or bound for datagrams */
 
-	scene.backends = SERVERS;
-	scene.more_flags = more_flags;
-	plane_reset(p);
-	scene_set(p, &scene, s->fe);
-	s->kind = *kind;
+static int keep(int fd)
+{
+	assert_true(fd >= 0 && n_open < N(open_sockets));
+	open_sockets[n_open++] = fd;
+	return fd;
+}
+
+void sockets_end(struct trial *t)
+{
+	while (n_open)
+		close(open_sockets[--n_open]);
+}
+
+static int new_socket(const struct trial *t, bool v6)
+{
+	int type = t->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+
+	return keep(socket(v6 ? AF_INET6 : AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+void servers_begin(struct trial *t, uint16_t more_flags)
+{
+	struct scene scene = {.backends = SERVERS, .more_flags = more_flags};
+	struct fl_ip node = addr(t->family, AT_EXT0, 1);
+
+	serve(t, scene);
 	for (uint16_t i = 0; i < SERVERS; i++) {
 		union sockaddr_any sa;
 		socklen_t len = to_sockaddr(&node, SERVER_PORT + i, false, &sa);
 
-		backend_add(p, i + 1U, &node, SERVER_PORT + i, kind->proto, FL_BACKEND_LOCAL);
-		s->fd[i] = client_socket(kind, false);
-		setsockopt(s->fd[i], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-		if (bind(s->fd[i], &sa.sa, len) ||
-		    (kind->proto == IPPROTO_TCP && listen(s->fd[i], 64)))
+		backend_add(t->p, i + 1U, &node, SERVER_PORT + i, t->proto, FL_BACKEND_LOCAL);
+		servers[i] = new_socket(t, t->family == FL_IPV6);
+		setsockopt(servers[i], SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+		if (bind(servers[i], &sa.sa, len) ||
+		    (t->proto == IPPROTO_TCP && listen(servers[i], 64)))
 			fail_msg("cannot serve: %s", strerror(errno));
 	}
 }
 
-void servers_end(struct servers *s)
-{
-	for (int i = 0; i < SERVERS; i++)
-		close(s->fd[i]);
-}
-
-int servers_hear(const struct servers *s, union sockaddr_any *ret_from)
+int servers_hear(struct trial *t, union sockaddr_any *ret_from)
 {
 	struct pollfd pfds[SERVERS];
 	socklen_t len = sizeof(*ret_from);
 	char byte;
 
 	for (int i = 0; i < SERVERS; i++)
-		pfds[i] = (struct pollfd){.fd = s->fd[i], .events = POLLIN};
+		pfds[i] = (struct pollfd){.fd = servers[i], .events = POLLIN};
 	if (poll(pfds, SERVERS, 1000) <= 0)
-		return -1;
+		do_fail(t, "no server heard it");
 	for (int i = 0; i < SERVERS; i++) {
 		if (!pfds[i].revents)
 			continue;
-		if (s->kind.proto == IPPROTO_TCP)
-			close(accept(s->fd[i], &ret_from->sa, &len));
+		if (t->proto == IPPROTO_TCP)
+			close(accept(servers[i], &ret_from->sa, &len));
 		else
-			assert_int_equal(recvfrom(s->fd[i], &byte, 1, 0, &ret_from->sa, &len), 1);
+			assert_int_equal(recvfrom(servers[i], &byte, 1, 0, &ret_from->sa, &len), 1);
 		return i;
 	}
-	return -1;
+	do_fail(t, "poll() reported no server");
 }
 
-int client_socket(const struct kind *kind, bool mapped)
+void server_answer(int server, const union sockaddr_any *to)
 {
-	bool v6 = mapped || kind->family == FL_IPV6;
-	int fd = socket(v6 ? AF_INET6 : AF_INET,
-			(kind->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK |
-				SOCK_CLOEXEC,
-			0);
+	socklen_t len = to->sa.sa_family == AF_INET ? sizeof(to->in4) : sizeof(to->in6);
 
-	assert_true(fd >= 0);
-	return fd;
+	assert_int_equal(sendto(servers[server], "y", 1, 0, &to->sa, len), 1);
 }
 
-int client_connect(int fd, const struct fl_ip *ip, uint16_t port, bool mapped)
+int client_socket(const struct trial *t)
+{
+	return new_socket(t, t->hook == HOOK_SOCKET_MAPPED || t->family == FL_IPV6);
+}
+
+socklen_t client_sockaddr(const struct trial *t, const struct fl_ip *ip, uint16_t port,
+			  union sockaddr_any *ret_sa)
+{
+	return to_sockaddr(ip, port, t->hook == HOOK_SOCKET_MAPPED, ret_sa);
+}
+
+int client_connect(const struct trial *t, int fd, const struct fl_ip *ip, uint16_t port)
 {
 	union sockaddr_any sa;
-	socklen_t len = to_sockaddr(ip, port, mapped, &sa);
+	socklen_t len = client_sockaddr(t, ip, port, &sa);
 	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
 	int error = 0;
 
@@ -215,4 +250,21 @@ int client_connect(int fd, const struct fl_ip *ip, uint16_t port, bool mapped)
 	len = sizeof(error);
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	return error;
+}
+
+int client_reach(struct trial *t, const struct fl_ip *ip, uint16_t port)
+{
+	int fd = client_socket(t), server;
+	union sockaddr_any peer, from;
+	socklen_t len = sizeof(peer);
+	int error = client_connect(t, fd, ip, port);
+
+	if (error)
+		do_fail(t, "connect: %s", strerror(error));
+	if (t->proto == IPPROTO_UDP)
+		assert_int_equal(send(fd, "x", 1, 0), 1);
+	server = servers_hear(t, &from);
+	assert_int_equal(getpeername(fd, &peer.sa, &len), 0);
+	expect_sockaddr(&peer, ip, port);
+	return server;
 }

@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Real sockets under the socket hooks: a cgroup of the test's own, servers as backends, clients
+/* Real sockets under the socket hooks: a cgroup of the tests' own, servers as backends, clients
  * that ask. */
 #pragma once
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "tests/packet/plane.h"
-#include "tests/packet/service.h"
+#include "tests/packet/trial.h"
 
-#define HOOKS 10
 #define SERVERS 2
+#define SERVER_PORT 18080 /* of server 0; the next has the next */
 
-/* The hooks of a plane on a cgroup that this process lives in. */
-struct hooks {
-	char cgroup[512];
-	char home[512]; /* cgroup.procs of where the process was */
-	int link_fd[HOOKS];
-};
-int hooks_begin(struct plane *p, struct hooks *ret_hooks, struct fl_err *err);
-void hooks_end(struct hooks *hooks);
+/* For struct topic: the hooks of the usual plane on a cgroup that this process then lives in. */
+int hooks_begin(struct world *world, struct fl_err *err);
+void hooks_end(struct world *world);
 
 union sockaddr_any {
 	struct sockaddr sa;
@@ -32,18 +26,26 @@ socklen_t to_sockaddr(const struct fl_ip *ip, uint16_t port, bool mapped,
 /* The address and port are these, in whichever form. */
 void expect_sockaddr(const union sockaddr_any *sa, const struct fl_ip *ip, uint16_t port);
 
-/* Backends 1..SERVERS of a scene, on the node's own address, with servers behind them. */
-struct servers {
-	struct kind kind;
-	int fd[SERVERS]; /* listening, or bound for datagrams */
-	struct frontend fe[SCENE_FRONTENDS];
-};
-void servers_begin(struct plane *p, const struct kind *kind, uint16_t more_flags,
-		   struct servers *ret_servers);
-void servers_end(struct servers *servers);
-/* Which server has a connection or a datagram waiting; takes it. -1: none within a second. */
-int servers_hear(const struct servers *servers, union sockaddr_any *ret_from);
+/*
+ * Backends 1..SERVERS of the trial's service, on the node's own address, with servers behind them;
+ * server 0 is backend 1.
+ */
+void servers_begin(struct trial *t, uint16_t more_flags);
+/* The number of the server that has a connection or a datagram waiting, which is taken; fails if
+ * there is none within a second. */
+int servers_hear(struct trial *t, union sockaddr_any *ret_from);
+/* A datagram back. */
+void server_answer(int server, const union sockaddr_any *to);
 
-int client_socket(const struct kind *kind, bool mapped);
+/* In the form of the trial's hook: IPv4, IPv6 or IPv4-mapped. */
+int client_socket(const struct trial *t);
+socklen_t client_sockaddr(const struct trial *t, const struct fl_ip *ip, uint16_t port,
+			  union sockaddr_any *ret_sa);
 /* connect() without waiting: 0, or the error. */
-int client_connect(int fd, const struct fl_ip *ip, uint16_t port, bool mapped);
+int client_connect(const struct trial *t, int fd, const struct fl_ip *ip, uint16_t port);
+/* connect(), and for datagrams one send; returns the server that heard it. Fails if the client is
+ * not shown the address it asked for. */
+int client_reach(struct trial *t, const struct fl_ip *ip, uint16_t port);
+
+/* For struct test: closes every socket of a trial, servers' and clients'. */
+void sockets_end(struct trial *t);

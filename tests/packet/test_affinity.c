@@ -2,226 +2,223 @@
 /* Session affinity by client address: rules 5.5.1 to 5.5.4. */
 #include "tests/packet/packet.h"
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <string.h>
 
 #define BACKENDS 5
 
-static struct scene sticky(int k)
+/* A new flow; returns the id of the backend it got. */
+static uint32_t connect_from(struct trial *t, const struct frontend *frontend, unsigned int host,
+			     uint16_t port)
 {
-	struct scene scene = scene_of(&kinds[k], AT_TX);
+	struct talk talk = talk_from(t, host, port, frontend);
 
-	scene.backends = BACKENDS;
-	scene.more_flags = FL_AFFINITY;
-	return scene;
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
+	return expect_flow(t, &talk.client).backend_id;
 }
 
-/* A new flow; returns the backend it got. */
-static uint32_t connect_from(struct plane *p, const struct scene *scene, const struct frontend *fe,
-			     unsigned int host, uint16_t port)
+static struct fl_affinity_key key_of(const struct trial *t, unsigned int host)
 {
-	struct spec s = client_spec(p, scene->family, scene->proto, host, port, fe);
-	struct result r;
-
-	assert_int_equal(xdp(p, &s, &r), XDP_TX);
-	return expect_flow(p, &s).backend_id;
-}
-
-static struct fl_affinity_key key_of(const struct scene *scene, unsigned int host,
-				     uint32_t service_id)
-{
-	struct fl_ip ip = addr(scene->family, AT_OUTSIDE, host);
-	struct fl_affinity_key key = {.service_id = service_id};
+	struct fl_ip ip = addr(t->family, client_network(t->hook), host);
+	struct fl_affinity_key key = {.service_id = 1};
 
 	memcpy(&key.client, &ip, sizeof(key.client));
 	return key;
 }
 
-static bool record_get(const struct plane *p, const struct scene *scene, unsigned int host,
-		       struct fl_affinity *ret)
+static bool record_get(const struct trial *t, unsigned int host, struct fl_affinity *ret)
 {
-	struct fl_affinity_key key = key_of(scene, host, 1);
+	struct fl_affinity_key key = key_of(t, host);
 
-	return !bpf_map_lookup_elem(p->maps.affinity_fd, &key, ret);
+	return !bpf_map_lookup_elem(t->p->maps.affinity_fd, &key, ret);
 }
 
-static void record_set(const struct plane *p, const struct scene *scene, unsigned int host,
-		       uint32_t backend, uint32_t last)
+static void record_set(const struct trial *t, unsigned int host, uint32_t backend, uint32_t last)
 {
-	struct fl_affinity_key key = key_of(scene, host, 1);
+	struct fl_affinity_key key = key_of(t, host);
 	struct fl_affinity record = {.backend = backend,
-				     .generation = p->maps.backends[backend].generation,
+				     .generation = t->p->maps.backends[backend].generation,
 				     .last = last};
 
-	assert_int_equal(bpf_map_update_elem(p->maps.affinity_fd, &key, &record, 0), 0);
+	assert_int_equal(bpf_map_update_elem(t->p->maps.affinity_fd, &key, &record, 0), 0);
 }
 
-/* 5.5.1: whatever port the client uses, whichever frontend it asks; another client may get another
- * one. */
-static void test_client_keeps_its_backend(void **state)
+static void expect_record(const struct trial *t, unsigned int host, uint32_t backend)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = sticky(k);
-		struct frontend fe[SCENE_FRONTENDS];
-		bool used[BACKENDS + 1] = {false};
-		int different = 0;
+	struct fl_affinity record;
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		for (unsigned int host = 1; host <= 30; host++) {
-			uint32_t first = connect_from(USUAL(state), &scene, &fe[0], host, 4000);
-
-			for (uint16_t i = 1; i < 9; i++)
-				assert_int_equal(connect_from(USUAL(state), &scene,
-							      &fe[i % SCENE_FRONTENDS], host,
-							      (uint16_t)(4000 + i)),
-						 first);
-			different += !used[first];
-			used[first] = true;
-		}
-		assert_true(different >= 3);
-	}
+	assert_true(record_get(t, host, &record));
+	assert_int_equal(record.backend, backend);
+	assert_int_equal(record.generation, t->p->maps.backends[backend].generation);
 }
 
-/* 5.5.1: a record belongs to a service port; and it, not the hash, decides. */
-static void test_record_decides_for_its_service_only(void **state)
+/* Any other backend than this. */
+static uint32_t other_than(uint32_t backend)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = sticky(k);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS], other;
-		uint32_t natural, chosen;
-
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		other = (struct frontend){FL_FRONTEND_CLUSTER_IP,
-					  addr(scene.family, AT_SERVICE, 12), SERVICE_PORT};
-		service_add(p, &(struct service){.id = 2,
-						 .type = other.type,
-						 .ip = other.ip,
-						 .port = other.port,
-						 .proto = scene.proto,
-						 .flags = MASQUERADE_ALL | FL_AFFINITY,
-						 .affinity_timeout = 100 * p->config.hz,
-						 .ids = {{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}}});
-		natural = connect_from(p, &scene, &other, 10, 4000);
-		chosen = natural % BACKENDS + 1;
-		record_set(p, &scene, 10, chosen, plane_now(p));
-		assert_int_equal(connect_from(p, &scene, &fe[0], 10, 4000), chosen);
-		assert_int_equal(connect_from(p, &scene, &fe[3], 10, 4001), chosen);
-		assert_int_equal(connect_from(p, &scene, &other, 10, 4001), natural);
-	}
+	return backend % BACKENDS + 1;
 }
 
-/* 5.5.2: a new flow restarts the timeout, a packet of an open one does not. */
-static void test_timeout_runs_from_the_last_new_flow(void **state)
+/* Whatever port the client uses, whichever frontend it asks; another client may get another one. */
+static void client_keeps_its_backend(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = sticky(k);
-		struct plane *p = USUAL(state);
-		uint32_t timeout = 3600 * p->config.hz, natural, chosen, then;
-		struct frontend fe[SCENE_FRONTENDS];
-		struct fl_affinity record;
-		struct talk t;
+	bool used[BACKENDS + 1] = {false};
+	int different = 0;
 
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		natural = connect_from(p, &scene, &fe[0], 10, 3999);
-		chosen = natural % BACKENDS + 1;
-		then = plane_now(p) - timeout + p->config.hz;
-		record_set(p, &scene, 10, chosen, then);
-		t = talk_begin(p, &scene, &fe[0], 10, 4000);
-		talk_establish(&t);
-		assert_int_equal(expect_flow(p, &t.client).backend_id, chosen);
-		assert_true(record_get(p, &scene, 10, &record));
-		assert_true(plane_now(p) - record.last < p->config.hz);
+	for (unsigned int host = 11; host <= 40; host++) {
+		uint32_t first;
 
-		record_set(p, &scene, 10, chosen, then);
-		for (int i = 0; i < 5; i++) {
-			struct result r;
-
-			talk_send(&t, ACK, &r);
-			talk_reply(&t, ACK, &r);
-		}
-		assert_true(record_get(p, &scene, 10, &record));
-		assert_int_equal(record.last, then);
-
-		/* written by a processor whose clock is a tick ahead */
-		record_set(p, &scene, 10, chosen, plane_now(p) + 2);
-		assert_int_equal(connect_from(p, &scene, &fe[0], 10, 4002), chosen);
-
-		/* too late: chosen afresh, and recorded */
-		record_set(p, &scene, 10, chosen, plane_now(p) - timeout - p->config.hz);
-		assert_int_equal(connect_from(p, &scene, &fe[0], 10, 4001), natural);
-		assert_true(record_get(p, &scene, 10, &record));
-		assert_int_equal(record.backend, natural);
+		/* before they crowd one another out */
+		plane_flows_clear(t->p);
+		first = connect_from(t, &t->fe[0], host, CLIENT_PORT);
+		for (uint16_t i = 1; i < 9; i++)
+			assert_int_equal(connect_from(t, &t->fe[i % SCENE_FRONTENDS], host,
+						      (uint16_t)(CLIENT_PORT + i)),
+					 first);
+		different += !used[first];
+		used[first] = true;
 	}
+	assert_true(different >= 3);
 }
 
-enum unfit {
-	NOT_IN_THE_LIST,
-	GONE,
-	ANOTHER_GENERATION,
-	NEVER_WAS,
-	UNFITS,
+static struct frontend add_another_service(struct trial *t)
+{
+	struct frontend other = {FL_FRONTEND_CLUSTER_IP, addr(t->family, AT_SERVICE, 12),
+				 SERVICE_PORT};
+
+	service_add(t->p, &(struct service){.id = 2,
+					    .type = other.type,
+					    .ip = other.ip,
+					    .port = other.port,
+					    .proto = t->proto,
+					    .flags = MASQUERADE_ALL | FL_AFFINITY,
+					    .affinity_timeout = 100 * t->p->config.hz,
+					    .ids = {{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}}});
+	return other;
+}
+
+/* The record, not the hash, decides. */
+static void record_decides_for_its_service_only(struct trial *t)
+{
+	struct frontend other = add_another_service(t);
+	uint32_t natural = connect_from(t, &other, CLIENT_HOST, CLIENT_PORT),
+		 chosen = other_than(natural);
+
+	record_set(t, CLIENT_HOST, chosen, plane_now(t->p));
+	for (uint16_t i = 0; i < SCENE_FRONTENDS; i++)
+		assert_int_equal(connect_from(t, &t->fe[i], CLIENT_HOST, CLIENT_PORT + i), chosen);
+	assert_int_equal(connect_from(t, &other, CLIENT_HOST, CLIENT_PORT + 1), natural);
+}
+
+struct age {
+	struct row row;
+	int before_the_end_s; /* of the timeout; negative: it is over */
+	int ahead; /* jiffies: the record was written by a processor whose clock is ahead */
 };
 
-/* 5.5.3, 5.5.4: a record whose backend is not in force is a miss, never a drop, and is replaced. */
-static void test_unfit_records_are_misses(void **state)
-{
-	for (int k = 0; k < KINDS; k++)
-		for (enum unfit unfit = 0; unfit < UNFITS; unfit++) {
-			const struct scene scene = sticky(k);
-			struct plane *p = USUAL(state);
-			struct fl_ip outside_the_list = addr(scene.family, AT_TX, 7);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct fl_affinity record;
-			uint32_t natural, chosen;
+static const struct age ages[] = {
+	{ROW("a second before its end"), 1, 0},
+	{ROW("a second after its end"), -1, 0},
+	{ROW("written by a clock that is ahead"), 0, 2},
+};
 
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			natural = connect_from(p, &scene, &fe[0], 10, 4000);
-			chosen = unfit == NOT_IN_THE_LIST ? 7
-				 : unfit == NEVER_WAS	  ? 63
-							  : natural % BACKENDS + 1;
-			backend_add(p, 7, &outside_the_list, BACKEND_PORT, scene.proto, 0);
-			record_set(p, &scene, 10, chosen, plane_now(p));
-			if (unfit == GONE)
-				backend_remove(p, chosen);
-			if (unfit == ANOTHER_GENERATION)
-				p->maps.backends[chosen].generation++;
-			assert_int_equal(connect_from(p, &scene, &fe[0], 10, 4001), natural);
-			assert_true(record_get(p, &scene, 10, &record));
-			assert_int_equal(record.backend, natural);
-		}
+static uint32_t last_of(struct trial *t, const struct age *age)
+{
+	uint32_t hz = t->p->config.hz;
+
+	if (age->ahead)
+		return plane_now(t->p) + (uint32_t)age->ahead;
+	return plane_now(t->p) - 3600 * hz + (uint32_t)(age->before_the_end_s * (int)hz);
 }
 
-/* Without affinity nothing is recorded. */
-static void test_no_affinity_no_record(void **state)
+static void record_lasts_for_its_timeout(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = sticky(k);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct fl_affinity record;
+	const struct age *age = t->row;
+	uint32_t natural = connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT),
+		 chosen = other_than(natural), expected;
 
-		scene.more_flags = 0;
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		connect_from(USUAL(state), &scene, &fe[0], 10, 4000);
-		assert_false(record_get(USUAL(state), &scene, 10, &record));
-	}
+	expected = age->before_the_end_s < 0 ? natural : chosen;
+	record_set(t, CLIENT_HOST, chosen, last_of(t, age));
+	assert_int_equal(connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT + 1), expected);
+	expect_record(t, CLIENT_HOST, expected);
 }
 
-int affinity_tests(struct world *world)
+static void new_flow_restarts_the_timeout(struct trial *t)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_client_keeps_its_backend),
-		cmocka_unit_test(test_record_decides_for_its_service_only),
-		cmocka_unit_test(test_timeout_runs_from_the_last_new_flow),
-		cmocka_unit_test(test_unfit_records_are_misses),
-		cmocka_unit_test(test_no_affinity_no_record),
-	};
+	uint32_t natural = connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT), chosen, then;
+	struct talk talk = talk_from(t, CLIENT_HOST, CLIENT_PORT + 1, t->to);
+	struct fl_affinity record;
 
-	return run_topic("session affinity", tests, N(tests), world);
+	chosen = other_than(natural);
+	then = last_of(t, &ages[0]);
+	record_set(t, CLIENT_HOST, chosen, then);
+	talk_establish(&talk);
+	assert_int_equal(expect_flow(t, &talk.client).backend_id, chosen);
+	assert_true(record_get(t, CLIENT_HOST, &record));
+	assert_true(plane_now(t->p) - record.last < t->p->config.hz);
+	/* packets of an open one do not */
+	record_set(t, CLIENT_HOST, chosen, then);
+	for (int i = 0; i < 5; i++)
+		talk_expect_both(&talk);
+	assert_true(record_get(t, CLIENT_HOST, &record));
+	assert_int_equal(record.last, then);
 }
+
+struct unfit {
+	struct row row;
+	uint32_t id; /* 0: a backend of the list that is not the natural one */
+	bool gone, another_generation;
+};
+
+static const struct unfit unfits[] = {
+	{ROW("not in the list"), 7, false, false},
+	{ROW("gone"), 0, true, false},
+	{ROW("another generation"), 0, false, true},
+	{ROW("never was"), 63, false, false},
+};
+
+static void unfit_record_is_a_miss(struct trial *t)
+{
+	const struct unfit *unfit = t->row;
+	struct fl_ip outside_the_list = addr(t->family, t->network, 7);
+	uint32_t natural = connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT), chosen;
+
+	chosen = unfit->id ? unfit->id : other_than(natural);
+	backend_add(t->p, 7, &outside_the_list, BACKEND_PORT, t->proto, 0);
+	record_set(t, CLIENT_HOST, chosen, plane_now(t->p));
+	if (unfit->gone)
+		backend_remove(t->p, chosen);
+	if (unfit->another_generation)
+		t->p->maps.backends[chosen].generation++;
+	assert_int_equal(connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT + 1), natural);
+	expect_record(t, CLIENT_HOST, natural);
+}
+
+static void without_affinity_nothing_is_recorded(struct trial *t)
+{
+	struct fl_affinity record;
+
+	connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT);
+	assert_false(record_get(t, CLIENT_HOST, &record));
+}
+
+#define STICKY                                                                                     \
+	.hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_POD),                                   \
+	.scene = {.backends = BACKENDS, .more_flags = FL_AFFINITY}
+
+static const struct test tests[] = {
+	{"5.5.1: a client keeps its backend at all frontends of a service port",
+	 CHECK(client_keeps_its_backend), STICKY},
+	{"5.5.1: a record belongs to a service port", CHECK(record_decides_for_its_service_only),
+	 STICKY},
+	{"5.5.2: a record lasts for its timeout", CHECK(record_lasts_for_its_timeout), STICKY,
+	 ROWS(ages)},
+	{"5.5.2: a new flow restarts the timeout, a packet of an open one does not",
+	 CHECK(new_flow_restarts_the_timeout), STICKY},
+	{"5.5.3, 5.5.4: a record whose backend is not in force is a miss, never a drop",
+	 CHECK(unfit_record_is_a_miss), STICKY, ROWS(unfits)},
+	{"without affinity nothing is recorded", CHECK(without_affinity_nothing_is_recorded),
+	 .hooks = ON_INGRESS, .scene = {.backends = BACKENDS}},
+};
+
+const struct topic affinity_topic = {"affinity", TESTS(tests)};

@@ -1,236 +1,179 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What becomes of flows when their service changes under them: rules 5.7.3, 7.1 to 7.3, 7.8, design
- * section 4. */
+/* What becomes of flows when their service changes under them: rules 5.1, 5.7.3, 7.1 to 7.3, 7.8.
+ */
 #include "tests/packet/packet.h"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <string.h>
 
-/* Give every frontend of the scene the one backend `id`; 0: none, which rejects. */
-static void move_service(struct plane *p, const struct scene *scene, const struct frontend *fe,
-			 uint32_t id)
+#define EVERYWHERE (IN(AT_POD) | IN(AT_TX))
+
+/* Give every frontend the one backend `id`; 0: none, which rejects. */
+static void move_service(struct trial *t, uint32_t id)
 {
-	const struct fl_ip none = {.b = {0}};
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .flags = MASQUERADE_ALL,
+					 .ids = {{id}, {id}}});
+}
 
-	for (int i = 0; i < SCENE_FRONTENDS; i++) {
-		bool node_port = fe[i].type == FL_FRONTEND_NODE_PORT;
+/* Datagrams move at once, streams stay. */
+static void backend_goes_another_is_left(struct trial *t)
+{
+	bool udp = t->proto == IPPROTO_UDP;
+	struct talk talk = talk_begin(t);
+	struct fl_flow flow;
+	uint32_t old;
 
-		service_add(p, &(struct service){
-				       .id = 1,
-				       .type = fe[i].type,
-				       .family = scene->family,
-				       .ip = node_port ? none : fe[i].ip,
-				       .port = fe[i].port,
-				       .proto = scene->proto,
-				       .flags = MASQUERADE_ALL,
-				       .ids = {{id}, {id}},
-			       });
+	talk_establish(&talk);
+	old = expect_flow(t, &talk.client).backend_id;
+	backend_remove(t->p, old);
+	move_service(t, 3 - old);
+	for (int i = 0; i < 2; i++) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
+		flow = expect_flow(t, &talk.client);
+		assert_int_equal(flow.backend_id, udp ? 3 - old : old);
+		assert_int_equal(flow.state, udp ? FL_FLOW_NEW : FL_FLOW_ESTABLISHED);
+		expect_counter(t, FL_COUNTER_FLOW_RESTEERED, udp);
+		expect_flows(t, 1);
 	}
 }
 
-static void delete_node_port(struct plane *p, const struct scene *scene)
+/* A flow that remembers the old generation does not get the new one's endpoint. */
+static void id_is_given_to_another(struct trial *t)
 {
-	struct fl_frontend_key key = {.port = htons(NODE_PORT), .proto = scene->proto};
+	struct fl_ip other = addr(t->family, t->network, 7);
+	bool udp = t->proto == IPPROTO_UDP;
+	struct talk talk = talk_begin(t);
+	struct fl_ip before;
 
-	if (scene->family == FL_IPV4)
+	talk_establish(&talk);
+	before = talk.inner.dst;
+	backend_add(t->p, 1, &other, BACKEND_PORT, t->proto,
+		    t->network == AT_POD ? FL_BACKEND_LOCAL : 0);
+	talk_send(&talk, ACK);
+	expect_address(t, &talk.inner.dst, udp ? &other : &before);
+	expect_outcome(t, talk.masqueraded ? SENT : PASSED);
+	expect_counter(t, FL_COUNTER_FLOW_RESTEERED, udp);
+}
+
+/* It may finish what it was asked. */
+static void reply_of_a_removed_backend_arrives(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	backend_remove(t->p, 1);
+	talk_reply(&talk, ACK);
+	talk_expect_reply(&talk);
+	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+}
+
+static void delete_node_port(struct trial *t)
+{
+	struct fl_frontend_key key = {.port = htons(NODE_PORT), .proto = t->proto};
+
+	if (t->family == FL_IPV4)
 		key.addr.w[2] = htonl(0xffff);
-	assert_int_equal(bpf_map_delete_elem(p->maps.frontends_fd, &key), 0);
+	assert_int_equal(bpf_map_delete_elem(t->p->maps.frontends_fd, &key), 0);
 }
 
-static const enum place places[] = {AT_POD, AT_TX};
+struct end_of_service {
+	struct row row;
+	bool deleted; /* the frontend too */
+};
 
-/* The endpoint goes, the service has another: datagrams move at once, streams stay. */
-static void test_backend_goes(void **state)
+static const struct end_of_service ends[] = {
+	{ROW("no endpoint is left"), false},
+	{ROW("the service is deleted"), true},
+};
+
+/* Verdicts are for new flows: what is open goes on, but datagrams. */
+static void last_backend_goes(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(places); i++) {
-			struct scene scene = scene_of(&kinds[k], places[i]);
-			bool udp = scene.proto == IPPROTO_UDP;
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct fl_flow flow;
-			struct result r;
-			struct talk t;
-			uint32_t old;
+	const struct end_of_service *end = t->row;
+	struct talk talk = talk_begin(t);
 
-			scene.backends = 2;
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 4000);
-			talk_establish(&t);
-			old = expect_flow(p, &t.client).backend_id;
-			backend_remove(p, old);
-			move_service(p, &scene, fe, 3 - old);
-			talk_send(&t, ACK, &r);
-			flow = expect_flow(p, &t.client);
-			assert_int_equal(flow.backend_id, udp ? 3 - old : old);
-			assert_int_equal(flow.state, udp ? FL_FLOW_NEW : FL_FLOW_ESTABLISHED);
-			assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_RESTEERED), udp);
-			assert_int_equal(plane_count(p, scene.family), 1);
-			talk_send(&t, ACK, &r);
-			assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_RESTEERED), udp);
-		}
-}
-
-/* The id was given to another endpoint: who remembers the old generation does not get the new
- * one's. */
-static void test_id_is_given_to_another(void **state)
-{
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(places); i++) {
-			const struct scene scene = scene_of(&kinds[k], places[i]);
-			struct fl_ip other = addr(scene.family, places[i], 7);
-			bool udp = scene.proto == IPPROTO_UDP;
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct fl_ip before;
-			struct result r;
-			struct talk t;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 4000);
-			talk_establish(&t);
-			before = t.inner.dst;
-			backend_add(p, 1, &other, BACKEND_PORT, scene.proto,
-				    places[i] == AT_POD ? FL_BACKEND_LOCAL : 0);
-			talk_send(&t, ACK, &r);
-			assert_true(fl_ip_equal(&t.inner.dst, udp ? &other : &before));
-		}
-}
-
-/* Replies of an endpoint that is gone still find their way: it may finish what it was asked. */
-static void test_reply_of_a_removed_backend(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct result r;
-		struct talk t;
-
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		t = talk_begin(p, &scene, &fe[0], 10, 4000);
-		talk_establish(&t);
-		backend_remove(p, 1);
-		assert_int_equal(talk_reply(&t, ACK, &r), XDP_TX);
-		assert_int_equal(talk_state(&t), FL_FLOW_ESTABLISHED);
+	talk_establish(&talk);
+	backend_remove(t->p, 1);
+	move_service(t, 0);
+	if (end->deleted)
+		delete_node_port(t);
+	talk_send(&talk, ACK);
+	if (t->proto == IPPROTO_TCP) {
+		talk_expect_request(&talk);
+		talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+		return;
 	}
+	expect_no_flow(t, &talk.client);
+	expect_counter(t, FL_COUNTER_FLOW_RESTEERED, 1);
+	if (end->deleted)
+		expect_untouched(t);
+	else
+		expect_answer(t, &talk.client, ICMP_PORT_UNREACHABLE, 0,
+			      FL_REASON_REJECT_NO_ENDPOINT);
 }
 
-/* 5.7.3: verdicts are for new flows; what is open goes on. */
-static void test_last_backend_goes(void **state)
+/* The choice sticks whatever the list becomes, as long as its backend is there. */
+static void more_backends_move_no_flow(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (int deleted = 0; deleted < 2; deleted++) {
-			const struct scene scene = scene_of(&kinds[k], AT_TX);
-			bool udp = scene.proto == IPPROTO_UDP;
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct frame want;
-			struct result r;
-			struct talk t;
+	struct talk talks[40];
 
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[3], 10, 4000);
-			talk_establish(&t);
-			backend_remove(p, 1);
-			move_service(p, &scene, fe, 0);
-			if (deleted)
-				delete_node_port(p, &scene);
-			talk_send(&t, ACK, &r);
-			if (!udp) {
-				assert_int_equal(r.verdict, XDP_TX);
-				assert_int_equal(talk_state(&t), FL_FLOW_ESTABLISHED);
-				continue;
-			}
-			expect_no_flow(p, &t.client);
-			assert_int_equal(r.verdict, deleted ? XDP_PASS : XDP_TX);
-			if (deleted)
-				frame_build(&t.client, &want);
-			else
-				frame_build_icmp(&t.client, ICMP_PORT_UNREACHABLE, 0, &want);
-			frame_expect(&r.out, &want, "no flow any more");
-		}
-}
-
-/* 5.1.2: the choice sticks whatever the list becomes, as long as its backend is there. */
-static void test_more_backends_move_nobody(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct fl_ip before[40];
-		struct result r;
-		struct talk t[N(before)];
-
-		scene.backends = 2;
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		for (size_t i = 0; i < N(t); i++) {
-			t[i] = talk_begin(p, &scene, &fe[0], 10, (uint16_t)(4000 + i));
-			talk_establish(&t[i]);
-			before[i] = t[i].inner.dst;
-		}
-		for (uint32_t id = 3; id < MAX_IDS; id++) {
-			struct fl_ip ip = addr(scene.family, AT_TX, id);
-
-			backend_add(p, id, &ip, BACKEND_PORT, scene.proto, 0);
-		}
-		service_add(p, &(struct service){
-				       .id = 1,
-				       .type = FL_FRONTEND_CLUSTER_IP,
-				       .ip = fe[0].ip,
-				       .port = fe[0].port,
-				       .proto = scene.proto,
-				       .flags = MASQUERADE_ALL,
-				       .ids = {{7, 6, 5, 4, 3, 2, 1}, {7, 6, 5, 4, 3, 2, 1}}});
-		for (size_t i = 0; i < N(t); i++) {
-			talk_send(&t[i], ACK, &r);
-			assert_true(fl_ip_equal(&t[i].inner.dst, &before[i]));
-		}
+	for (size_t i = 0; i < N(talks); i++) {
+		talks[i] = talk_from(t, CLIENT_HOST, (uint16_t)(CLIENT_PORT + i), t->to);
+		talk_establish(&talks[i]);
 	}
-}
+	for (uint32_t id = 3; id < MAX_IDS; id++) {
+		struct fl_ip ip = addr(t->family, t->network, id);
 
-/* 5.1.1: new flows spread over all backends. */
-static void test_flows_spread(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		unsigned int hits[6] = {0};
-
-		scene.backends = 5;
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		for (uint16_t i = 0; i < 500; i++) {
-			struct spec s = client_spec(p, scene.family, scene.proto, 10 + i % 7,
-						    (uint16_t)(4000 + i), &fe[0]);
-			struct result r;
-
-			xdp(p, &s, &r);
-			hits[expect_flow(p, &s).backend_id]++;
-		}
-		for (int i = 1; i <= 5; i++)
-			assert_in_range(hits[i], 60, 140);
+		backend_add(t->p, id, &ip, BACKEND_PORT, t->proto, 0);
 	}
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .flags = MASQUERADE_ALL,
+					 .ids = {{7, 6, 5, 4, 3, 2, 1}, {7, 6, 5, 4, 3, 2, 1}}});
+	for (size_t i = 0; i < N(talks); i++)
+		talk_expect_both(&talks[i]);
 }
 
-int change_tests(struct world *world)
+static void new_flows_spread(struct trial *t)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_backend_goes),
-		cmocka_unit_test(test_id_is_given_to_another),
-		cmocka_unit_test(test_reply_of_a_removed_backend),
-		cmocka_unit_test(test_last_backend_goes),
-		cmocka_unit_test(test_more_backends_move_nobody),
-		cmocka_unit_test(test_flows_spread),
-	};
+	unsigned int hits[6] = {0};
 
-	return run_topic("changes of a service", tests, N(tests), world);
+	for (uint16_t i = 0; i < 500; i++) {
+		struct packet packet =
+			from_client(t, CLIENT_HOST + i % 7, (uint16_t)(CLIENT_PORT + i));
+
+		/* before they crowd one another out */
+		if (i % 50 == 0)
+			plane_flows_clear(t->p);
+		feed(t, &packet);
+		hits[expect_flow(t, &packet).backend_id]++;
+	}
+	for (int i = 1; i <= 5; i++)
+		assert_in_range(hits[i], 60, 140);
 }
+
+static const struct test tests[] = {
+	{"7.1 to 7.3, 7.8: the endpoint goes, datagrams move to another at once, streams stay",
+	 CHECK(backend_goes_another_is_left), .hooks = ON_INGRESS, .networks = EVERYWHERE,
+	 .scene = {.backends = 2}},
+	{"B5: an id that is given to another endpoint takes no stream along",
+	 CHECK(id_is_given_to_another), .hooks = ON_INGRESS, .networks = EVERYWHERE},
+	{"7.8: replies of an endpoint that is gone still arrive",
+	 CHECK(reply_of_a_removed_backend_arrives), .hooks = ON_INGRESS, .networks = EVERYWHERE},
+	{"5.7.3, 7.8: verdicts are for new flows, what is open goes on", CHECK(last_backend_goes),
+	 .hooks = ON_INGRESS, .networks = EVERYWHERE, .frontends = 1 << 3, ROWS(ends)},
+	{"5.1.2: the choice sticks whatever the list becomes", CHECK(more_backends_move_no_flow),
+	 .hooks = ON_INGRESS, .scene = {.backends = 2}},
+	{"5.1.1: new flows spread over all backends", CHECK(new_flows_spread), .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE, .scene = {.backends = 5}},
+};
+
+const struct topic change_topic = {"changes", TESTS(tests)};

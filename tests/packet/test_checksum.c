@@ -7,106 +7,69 @@
 
 #include <string.h>
 
-static uint16_t checksum_of(const struct spec *s)
+static uint16_t checksum_of(const struct packet *s)
 {
-	struct frame f;
 	uint32_t at = l4_offset(s->family) + (s->proto == IPPROTO_TCP ? 16 : 6);
+	struct frame f;
 
 	frame_build(s, &f);
 	return (uint16_t)(f.b[at] << 8 | f.b[at + 1]);
 }
 
-/* Vary the source port until the packet (or, `after`, what becomes of it) has the checksum wanted.
- */
-static bool search(struct spec *s, const struct spec *after, uint16_t wanted)
+/* The source port that gives the packet this checksum. */
+static uint16_t port_for(struct packet s, uint16_t wanted)
 {
-	for (uint32_t port = 1; port < 65536; port++) {
-		struct spec t = after ? *after : *s;
+	s.sport = 1;
+	/* in one's complement, what the sum has less the port has more */
+	s.sport = (uint16_t)((1 + 65535 + checksum_of(&s) - wanted) % 65535);
+	if (checksum_of(&s) != wanted)
+		fail_msg("no port gives the checksum %#x", wanted);
+	return s.sport;
+}
 
-		t.sport = (uint16_t)port;
-		if (checksum_of(&t) != wanted)
-			continue;
-		s->sport = (uint16_t)port;
-		return true;
+struct corner {
+	struct row row;
+	uint16_t value;
+	bool before; /* the rewrite; otherwise after it */
+};
+
+/* UDP is never sent with 0, and a sum of TCP never comes out as ffff. */
+static const struct corner corners[] = {
+	{ROW("0000 before", .protos = ONLY_TCP), 0x0000, true},
+	{ROW("ffff before", .protos = ONLY_UDP), 0xffff, true},
+	{ROW("0001 before"), 0x0001, true},
+	{ROW("fffe before"), 0xfffe, true},
+	{ROW("8000 before"), 0x8000, true},
+	{ROW("0000 after", .protos = ONLY_TCP), 0x0000, false},
+	{ROW("ffff after", .protos = ONLY_UDP), 0xffff, false},
+	{ROW("0001 after"), 0x0001, false},
+	{ROW("fffe after"), 0xfffe, false},
+	{ROW("8000 after"), 0x8000, false},
+};
+
+static void both_zeroes(struct trial *t)
+{
+	const struct corner *corner = t->row;
+	struct packet packet = packet_of(t), want = packet;
+
+	want.dst = addr(t->family, AT_POD, 1);
+	want.dport = BACKEND_PORT;
+	packet.sport = want.sport = port_for(corner->before ? packet : want, corner->value);
+	feed(t, &packet);
+	expect_stack(t, &want);
+}
+
+static void udp_without_checksum_stays_so(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk.client.no_checksum = true;
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, 0);
+		talk_expect_request(&talk);
+		talk_reply(&talk, 0);
+		talk_expect_reply(&talk);
 	}
-	return false;
-}
-
-static void test_both_zeroes(void **state)
-{
-	static const enum prog progs[] = {PROG_XDP, PROG_TC_INGRESS};
-	static const uint16_t values[] = {0x0000, 0xffff, 0x0001, 0xfffe, 0x8000};
-	int found = 0;
-
-	for (int k = 0; k < KINDS; k++)
-		for (size_t v = 0; v < N(values); v++)
-			for (int before = 0; before < 2; before++) {
-				const struct scene scene = scene_of(&kinds[k], AT_POD);
-				struct frontend fe[SCENE_FRONTENDS];
-				struct spec s, out;
-
-				plane_reset(USUAL(state));
-				scene_set(USUAL(state), &scene, fe);
-				s = client_spec(USUAL(state), scene.family, scene.proto, 10, 1,
-						&fe[0]);
-				out = s;
-				out.dst = addr(scene.family, AT_POD, 1);
-				out.dport = BACKEND_PORT;
-				if (!search(&s, before ? NULL : &out, values[v]))
-					continue; /* UDP is never 0, TCP never 0xffff */
-				found++;
-				out.sport = s.sport;
-				for (size_t i = 0; i < N(progs); i++) {
-					struct result r;
-					struct frame in;
-
-					frame_build(&s, &in);
-					run(USUAL(state), progs[i], DEV_EXT0, &in, &r);
-					expect_packet(&r, &out, "corner of the checksum");
-				}
-			}
-	assert_int_equal(found, KINDS * 2 * (N(values) - 1));
-}
-
-/* RFC 768: zero says there is none, and NAT has no business to make one up. IPv4 only. */
-static void test_udp_without_checksum_stays_so(void **state)
-{
-	static const enum place places[] = {AT_POD, AT_TX};
-	static const enum prog progs[] = {PROG_XDP, PROG_TC_INGRESS};
-
-	for (size_t i = 0; i < N(places); i++)
-		for (size_t k = 0; k < N(progs); k++) {
-			const struct scene scene = {.proto = IPPROTO_UDP, .place = places[i]};
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct spec out, want;
-			struct result r;
-			struct frame in;
-			struct talk t;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 4000);
-			t.client.no_checksum = true;
-			frame_build(&t.client, &in);
-			run(p, progs[k], DEV_EXT0, &in, &r);
-			talk_send(&t, 0, &r);
-			out = t.inner;
-			if (places[i] == AT_TX) {
-				out.ttl--;
-				out.dst_mac = p->net->gateway_mac[AT_TX];
-				out.src_mac = p->net->mac[DEV_EXT0];
-			}
-			expect_packet(&r, &out, "request");
-			talk_reply(&t, 0, &r);
-			want = spec_reverse(&t.client);
-			if (places[i] == AT_TX) {
-				want.ttl--;
-				want.dst_mac = p->net->gateway_mac[AT_OUTSIDE];
-				want.src_mac = p->net->mac[DEV_EXT0];
-			}
-			expect_packet(&r, &want, "reply");
-		}
 }
 
 static struct fl_ip random_outsider(enum fl_family family, uint64_t *seed)
@@ -120,94 +83,67 @@ static struct fl_ip random_outsider(enum fl_family family, uint64_t *seed)
 
 #define ROUND_TRIPS 800
 
-/* There and back: the reply is the mirror image of the request, byte for byte. */
-static void test_nat_round_trip_is_identity(void **state)
+/* The reply is the mirror image of the request, byte for byte. */
+static void nat_there_and_back_is_identity(struct trial *t)
 {
-	static const enum place places[] = {AT_POD, AT_TX};
 	uint64_t seed = 0x9e3779b97f4a7c15;
 
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(places); i++) {
-			struct scene scene = scene_of(&kinds[k], places[i]);
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
+	for (int n = 0; n < ROUND_TRIPS; n++) {
+		const struct frontend *frontend = &t->fe[next_random(&seed) % SCENE_FRONTENDS];
+		uint16_t port = (uint16_t)(next_random(&seed) % 65535 + 1);
+		struct talk talk = talk_from(t, CLIENT_HOST, port, frontend);
 
-			scene.backends = 5;
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			for (int n = 0; n < ROUND_TRIPS; n++) {
-				struct talk t = talk_begin(
-					p, &scene, &fe[next_random(&seed) % SCENE_FRONTENDS], 10,
-					(uint16_t)(next_random(&seed) % 65535 + 1));
-				struct spec out, back;
-				struct result r;
-
-				t.client.src = random_outsider(scene.family, &seed);
-				t.client.payload = next_random(&seed) % 256;
-				t.client.ttl = (uint8_t)(next_random(&seed) % 253 + 3);
-				talk_send(&t, SYN, &r);
-				out = t.inner;
-				if (!t.local) {
-					out.ttl--;
-					out.dst_mac = p->net->gateway_mac[AT_TX];
-					out.src_mac = p->net->mac[DEV_EXT0];
-				}
-				expect_packet(&r, &out, "request");
-				talk_reply(&t, SYN | ACK, &r);
-				back = spec_reverse(&t.client);
-				back.flags = SYN | ACK;
-				if (!t.local) {
-					back.ttl--;
-					back.dst_mac = p->net->gateway_mac[AT_OUTSIDE];
-					back.src_mac = p->net->mac[DEV_EXT0];
-				}
-				expect_packet(&r, &back, "reply");
-			}
-			assert_int_equal(plane_counter(p, FL_REASON_FLOW_TABLE_FULL), 0);
-		}
+		/* before they crowd one another out */
+		if (n % 50 == 0)
+			plane_flows_clear(t->p);
+		talk.client.src = random_outsider(t->family, &seed);
+		talk.client.payload = next_random(&seed) % 256;
+		talk.client.ttl = (uint8_t)(next_random(&seed) % 253 + 3);
+		talk_send(&talk, SYN);
+		talk_expect_request(&talk);
+		talk.inner.payload = next_random(&seed) % 256;
+		talk_reply(&talk, SYN | ACK);
+		talk_expect_reply(&talk);
+	}
 }
 
-/*
- * The device summed the packet up for the stack (CHECKSUM_COMPLETE): after the rewrite that sum
- * must still be the packet's, or the stack throws it away.
- */
-static void test_sum_of_the_hardware_stays_right(void **state)
+/* The device summed the packet up for the stack: if the sum is not the packet's after the rewrite,
+ * the stack throws it away. The kernel compares them here. */
+static void sum_of_the_hardware_stays_right(struct trial *t)
 {
-	static const struct {
-		enum prog prog;
-		bool reply;
-	} rows[] = {{PROG_TC_INGRESS, false}, {PROG_TC_EGRESS, true}};
+	bool out = ON_EGRESS & 1 << t->hook;
+	enum prog prog = t->hook == HOOK_TC_INGRESS    ? PROG_TC_INGRESS
+			 : t->hook == HOOK_POD_INGRESS ? PROG_POD_INGRESS
+			 : t->hook == HOOK_TC_EGRESS   ? PROG_TC_EGRESS
+						       : PROG_POD_EGRESS;
+	struct talk talk = talk_begin(t);
+	struct packet packet;
+	struct frame frame;
 
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(rows); i++) {
-			const struct scene scene = scene_of(&kinds[k], AT_POD);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct result r;
-			struct frame in;
-			struct spec s;
-			struct talk t;
-
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			t = talk_begin(USUAL(state), &scene, &fe[0], 10, 4000);
-			talk_establish(&t);
-			s = rows[i].reply ? spec_reverse(&t.inner) : t.client;
-			s.flags = ACK;
-			frame_build(&s, &in);
-			run_tc_hardware_sum(USUAL(state), rows[i].prog, DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-			assert_memory_not_equal(r.out.b, in.b, in.len);
-		}
+	talk_establish(&talk);
+	packet = out ? packet_reverse(&talk.inner) : talk.client;
+	packet.payload = 100;
+	packet.flags = ACK;
+	frame_build(&packet, &frame);
+	run_tc_hardware_sum(t->p, prog, hook_dev(t->hook), &frame, &t->r);
+	assert_int_equal(t->r.verdict, talk.masqueraded ? TC_ACT_REDIRECT : TC_ACT_UNSPEC);
+	assert_memory_not_equal(t->r.out.b, frame.b, frame.len);
+	assert_true(frame_sums_right(&t->r.out));
 }
 
-int checksum_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_both_zeroes),
-		cmocka_unit_test(test_udp_without_checksum_stays_so),
-		cmocka_unit_test(test_nat_round_trip_is_identity),
-		cmocka_unit_test(test_sum_of_the_hardware_stays_right),
-	};
+static const struct test tests[] = {
+	{"D8: both zeroes of one's complement, before and after the rewrite", CHECK(both_zeroes),
+	 .hooks = ON_INGRESS, .networks = IN(AT_POD), ROWS(corners)},
+	{"D8: zero says there is no checksum, and NAT makes none up",
+	 CHECK(udp_without_checksum_stays_so), .families = ONLY_IPV4, .protos = ONLY_UDP,
+	 .hooks = ON_INGRESS, .networks = IN(AT_POD) | IN(AT_TX) | IN(AT_TC)},
+	{"NAT there and back is identity", CHECK(nat_there_and_back_is_identity),
+	 .hooks = ON_NETWORK, .networks = IN(AT_POD) | IN(AT_TX), .scene = {.backends = 5}},
+	{"D8: a sum made by hardware is still the packet's after the rewrite",
+	 CHECK(sum_of_the_hardware_stays_right), .hooks = ON_TC_INGRESS | ON_POD_INGRESS,
+	 .networks = IN(AT_POD) | IN(AT_TX)},
+	{"and after that of the way out", CHECK(sum_of_the_hardware_stays_right),
+	 .hooks = ON_EGRESS, .networks = IN(AT_POD)},
+};
 
-	return run_topic("checksums", tests, N(tests), world);
-}
+const struct topic checksum_topic = {"checksums", TESTS(tests)};

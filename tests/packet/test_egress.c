@@ -1,196 +1,133 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The way out, and the devices of pods: who is translated where, and who only once. */
+/* The way out, and the devices of pods: what is translated where, and only once. */
 #include "tests/packet/packet.h"
 
-static int through(const struct plane *p, enum prog prog, enum dev dev, const struct spec *s,
-		   struct result *r)
-{
-	struct frame in;
-
-	frame_build(s, &in);
-	run_tc(p, prog, dev, &in, r);
-	return r->verdict;
-}
-
-static void expect_through(const struct plane *p, enum prog prog, enum dev dev,
-			   const struct spec *s)
-{
-	struct frame in;
-	struct result r;
-
-	frame_build(s, &in);
-	run_tc(p, prog, dev, &in, &r);
-	assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-	expect_untouched(&r, &in, "passes");
-}
-
-struct row {
-	const char *what;
+struct verdict {
+	struct row row;
 	uint8_t flags;	 /* TCP */
 	uint8_t verdict; /* enum fl_service_verdict, of the internal side */
 	uint16_t more_flags;
-	int expected;
-	enum fl_reason reason;
+	enum fl_reason reason; /* of a drop or a rejection; none: it passes */
 };
 
-/* 5.7.4: what the socket hooks left alone meets the same verdicts on its way out; open flows and
- * translated ones don't. */
-static const struct row rows[] = {
-	{"forwarded elsewhere", SYN, FL_VERDICT_FORWARD, 0, TC_ACT_UNSPEC, FL_REASON_NONE},
-	{"no endpoint", SYN, FL_VERDICT_REJECT, 0, TC_ACT_REDIRECT, FL_REASON_REJECT_NO_ENDPOINT},
-	{"none here", SYN, FL_VERDICT_DROP, 0, TC_ACT_SHOT, FL_REASON_NO_LOCAL_ENDPOINT},
-	{"not in the ranges", SYN, FL_VERDICT_FORWARD, FL_SOURCE_RANGES, TC_ACT_SHOT,
+/* What the socket hooks left alone meets the same verdicts on its way out; open flows and
+ * translated ones do not. */
+static const struct verdict verdicts[] = {
+	{ROW("forwarded elsewhere"), SYN, FL_VERDICT_FORWARD, 0, FL_REASON_NONE},
+	{ROW("no endpoint"), SYN, FL_VERDICT_REJECT, 0, FL_REASON_REJECT_NO_ENDPOINT},
+	{ROW("none here"), SYN, FL_VERDICT_DROP, 0, FL_REASON_NO_LOCAL_ENDPOINT},
+	{ROW("not in the ranges"), SYN, FL_VERDICT_FORWARD, FL_SOURCE_RANGES,
 	 FL_REASON_SOURCE_RANGE},
-	{"in its middle", ACK, FL_VERDICT_DROP, 0, TC_ACT_UNSPEC, FL_REASON_NONE},
-	{"an answer", SYN | ACK, FL_VERDICT_REJECT, 0, TC_ACT_UNSPEC, FL_REASON_NONE},
+	{ROW("in its middle, drop", .protos = ONLY_TCP), ACK, FL_VERDICT_DROP, 0, FL_REASON_NONE},
+	{ROW("in its middle, reject", .protos = ONLY_TCP), ACK, FL_VERDICT_REJECT, 0,
+	 FL_REASON_NONE},
+	{ROW("an answer", .protos = ONLY_TCP), SYN | ACK, FL_VERDICT_REJECT, 0, FL_REASON_NONE},
 };
 
-static void test_verdicts_on_the_way_out(void **state)
+static void verdicts_on_the_way_out(struct trial *t)
 {
-	for (size_t i = 0; i < N(rows); i++)
-		for (int k = 0; k < KINDS; k++) {
-			const struct scene scene = scene_of(&kinds[k], AT_TX);
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct result r;
-			struct spec s;
+	const struct verdict *row = t->row;
+	struct packet packet = packet_of(t);
 
-			if (scene.proto == IPPROTO_UDP && rows[i].flags != SYN)
-				continue;
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			service_add(p, &(struct service){
-					       .id = 1,
-					       .type = FL_FRONTEND_LOAD_BALANCER,
-					       .ip = fe[2].ip,
-					       .port = fe[2].port,
-					       .proto = scene.proto,
-					       .flags = rows[i].more_flags,
-					       .verdict = {rows[i].verdict, FL_VERDICT_FORWARD},
-					       .ids = {{1}, {1}}});
-			s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[2]);
-			s.src = addr(scene.family, AT_EXT0, 1);
-			s.flags = rows[i].flags;
-			if (through(p, PROG_TC_EGRESS, DEV_EXT0, &s, &r) != rows[i].expected)
-				fail_msg("%s: verdict %d", rows[i].what, r.verdict);
-			if (rows[i].reason)
-				assert_int_equal(plane_counter(p, rows[i].reason), 1);
-			assert_int_equal(plane_count(p, scene.family), 0);
-		}
+	service_add(t->p, &(struct service){.id = 1,
+					    .type = t->to->type,
+					    .ip = t->to->ip,
+					    .port = t->to->port,
+					    .proto = t->proto,
+					    .flags = row->more_flags,
+					    .verdict = {row->verdict, FL_VERDICT_FORWARD},
+					    .ids = {{1}, {1}}});
+	packet.src = addr(t->family, AT_EXT0, 1);
+	packet.flags = row->flags;
+	feed(t, &packet);
+	if (row->reason == FL_REASON_REJECT_NO_ENDPOINT)
+		expect_answer(t, &packet, ICMP_PORT_UNREACHABLE, 0, row->reason);
+	else if (row->reason)
+		expect_drop(t, row->reason);
+	else
+		expect_untouched(t);
+	expect_flows(t, 0);
 }
 
-/* What was masqueraded on the way in meets the egress hook as well, which leaves it as it is. */
-static void test_translated_packets_pass_the_way_out(void **state)
+/* What was masqueraded on the way in meets the egress hook as well, which leaves it as it is: the
+ * request, the reply as the backend sent it, and as the client gets it. */
+static void translated_packets_pass_the_way_out(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TC);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct fl_flow flow;
-		struct spec s, inner;
-		struct result r;
+	struct talk talk = talk_begin(t);
+	struct packet packet;
 
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
-		through(p, PROG_TC_INGRESS, DEV_EXT0, &s, &r);
-		flow = expect_flow(p, &s);
-		inner = translated(&s, &flow);
-		expect_through(p, PROG_TC_EGRESS, DEV_EXT2, &inner);
-		/* the backend's answer, back at this node, seen by an egress hook: the ingress one
-		 * has translated it */
-		inner = spec_reverse(&inner);
-		inner.flags = SYN | ACK;
-		expect_through(p, PROG_TC_EGRESS, DEV_EXT0, &inner);
-		s = spec_reverse(&s);
-		s.flags = SYN | ACK;
-		expect_through(p, PROG_TC_EGRESS, DEV_EXT0, &s);
+	for (int i = 0; i < 2; i++) {
+		talk_send(&talk, i ? ACK : SYN);
+		feed_dev(t, HOOK_TC_EGRESS, net_dev(t->network), &talk.inner);
+		expect_untouched(t);
+		packet = packet_reverse(&talk.inner);
+		packet.flags = i ? ACK : SYN | ACK;
+		feed_dev(t, HOOK_TC_EGRESS, DEV_EXT0, &packet);
+		expect_untouched(t);
+		packet = packet_reverse(&talk.client);
+		packet.flags = i ? ACK : SYN | ACK;
+		feed_dev(t, HOOK_TC_EGRESS, DEV_EXT0, &packet);
+		expect_untouched(t);
+		talk_reply(&talk, i ? ACK : SYN | ACK);
+		talk_expect_reply(&talk);
+	}
+	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+}
+
+/* East-west by packets: a pod asks a cluster IP, another pod of this node answers. */
+static void pod_to_pod_is_translated_once(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct packet reply;
+
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, i ? ACK : SYN);
+		talk_expect_request(&talk);
+		/* at the backend's device the request is what it shall be */
+		feed_at(t, HOOK_POD_EGRESS, &talk.inner);
+		expect_untouched(t);
+		/* the reply is translated where it reaches the client, not where it begins */
+		reply = packet_reverse(&talk.inner);
+		reply.flags = i ? ACK : SYN | ACK;
+		feed_at(t, HOOK_POD_INGRESS, &reply);
+		expect_untouched(t);
+		talk_reply(&talk, i ? ACK : SYN | ACK);
+		talk_expect_reply(&talk);
+	}
+	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+}
+
+/* To the stack, which routes it; the reply is translated where it comes in. */
+static void pod_to_another_node(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct frame at_client;
+
+	talk.reply_hook = HOOK_XDP;
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, i ? ACK : SYN);
+		talk_expect_request(&talk);
+		feed_dev(t, HOOK_TC_EGRESS, DEV_EXT0, &talk.inner);
+		expect_untouched(t);
+		talk_reply(&talk, i ? ACK : SYN | ACK);
+		talk_expect_reply(&talk);
+		at_client = t->r.out;
+		feed_frame(t, HOOK_POD_EGRESS, DEV_POD, &at_client);
+		expect_untouched(t);
 	}
 }
 
-/* East-west by packets: a pod asks a cluster IP, another pod of this node answers; each packet is
- * translated once. */
-static void test_pod_to_pod(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = scene_of(&kinds[k], AT_POD);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct spec s, inner, want;
-		struct fl_flow flow;
-		struct result r;
+static const struct test tests[] = {
+	{"5.7.4: what the node sends itself meets the verdicts on its way out",
+	 CHECK(verdicts_on_the_way_out), .hooks = ON_EGRESS, .frontends = 7, ROWS(verdicts)},
+	{"what was translated on the way in passes the way out",
+	 CHECK(translated_packets_pass_the_way_out), .hooks = ON_NETWORK,
+	 .networks = IN(AT_TX) | IN(AT_TC)},
+	{"from pod to pod each packet is translated once", CHECK(pod_to_pod_is_translated_once),
+	 .hooks = ON_POD_INGRESS, .networks = IN(AT_POD), .frontends = EVERY_FRONTEND,
+	 .scene = {.keep_source = true}},
+	{"a pod's packet to another node's pod is left to the stack", CHECK(pod_to_another_node),
+	 .hooks = ON_POD_INGRESS, .scene = {.keep_source = true}},
+};
 
-		scene.keep_source = true;
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
-		s.src = addr(scene.family, AT_POD, 5);
-		assert_int_equal(through(p, PROG_POD_INGRESS, DEV_POD, &s, &r), TC_ACT_UNSPEC);
-		flow = expect_flow(p, &s);
-		inner = translated(&s, &flow);
-		expect_packet(&r, &inner, "asked");
-		for (int established = 0; established < 2; established++) {
-			struct spec reply = spec_reverse(&inner);
-
-			expect_through(p, PROG_POD_EGRESS, DEV_POD, &inner);
-			reply.flags = established ? ACK : SYN | ACK;
-			expect_through(p, PROG_POD_INGRESS, DEV_POD, &reply);
-			assert_int_equal(through(p, PROG_POD_EGRESS, DEV_POD, &reply, &r),
-					 TC_ACT_UNSPEC);
-			want = spec_reverse(&s);
-			want.flags = reply.flags;
-			expect_packet(&r, &want, "answered");
-			s.flags = inner.flags = ACK;
-			assert_int_equal(through(p, PROG_POD_INGRESS, DEV_POD, &s, &r),
-					 TC_ACT_UNSPEC);
-			expect_packet(&r, &inner, "asked again");
-			assert_int_equal(expect_flow(p, &s).state, FL_FLOW_ESTABLISHED);
-		}
-	}
-}
-
-/* A pod's packet to a backend of another node: to the stack, which routes it. */
-static void test_pod_to_another_node(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct spec s, inner, want;
-		struct fl_flow flow;
-		struct frame in;
-		struct result r;
-
-		scene.keep_source = true;
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
-		s.src = addr(scene.family, AT_POD, 5);
-		assert_int_equal(through(p, PROG_POD_INGRESS, DEV_POD, &s, &r), TC_ACT_UNSPEC);
-		flow = expect_flow(p, &s);
-		inner = translated(&s, &flow);
-		expect_packet(&r, &inner, "asked");
-		expect_through(p, PROG_TC_EGRESS, DEV_EXT0, &inner);
-		inner = spec_reverse(&inner);
-		inner.flags = SYN | ACK;
-		frame_build(&inner, &in);
-		run_xdp(p, DEV_EXT0, &in, &r);
-		assert_int_equal(r.verdict, XDP_PASS);
-		want = spec_reverse(&s);
-		want.flags = SYN | ACK;
-		expect_packet(&r, &want, "answered");
-		expect_through(p, PROG_POD_EGRESS, DEV_POD, &want);
-	}
-}
-
-int egress_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts_on_the_way_out),
-		cmocka_unit_test(test_translated_packets_pass_the_way_out),
-		cmocka_unit_test(test_pod_to_pod),
-		cmocka_unit_test(test_pod_to_another_node),
-	};
-
-	return run_topic("the way out", tests, N(tests), world);
-}
+const struct topic egress_topic = {"egress", TESTS(tests)};

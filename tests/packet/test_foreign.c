@@ -5,244 +5,212 @@
 
 #include <string.h>
 
-static const enum prog ingress[] = {PROG_XDP, PROG_TC_INGRESS, PROG_POD_INGRESS};
-
-static bool passed(enum prog prog, int verdict)
-{
-	return verdict == (prog == PROG_XDP ? XDP_PASS : TC_ACT_UNSPEC);
-}
-
 /* Bytes to write over a packet that would be translated. */
 struct change {
-	const char *what;
+	struct row row;
 	uint8_t at, len; /* offset in the frame, bytes */
 	uint8_t bytes[4];
 };
 
-static const struct change changes4[] = {
-	{"to a group of stations", 0, 1, {0x01}},
-	{"header of 24 bytes: an option", 14, 1, {0x46}},
-	{"header of 60 bytes", 14, 1, {0x4f}},
-	{"header of 16 bytes", 14, 1, {0x44}},
-	{"version 6", 14, 1, {0x65}},
-	{"version 0", 14, 1, {0x05}},
-	{"first fragment", 20, 2, {0x20, 0}},
-	{"middle fragment", 20, 2, {0x20, 1}},
-	{"last fragment", 20, 2, {0x1f, 0xff}},
-	{"total length 0", 16, 2, {0, 0}},
-	{"total length of the header", 16, 2, {0, 20}},
-	{"total length below the L4 header", 16, 2, {0, 27}},
-	{"ICMP", 23, 1, {1}},
-	{"IGMP", 23, 1, {2}},
-	{"IPIP", 23, 1, {4}},
-	{"GRE", 23, 1, {47}},
-	{"SCTP", 23, 1, {132}},
-	{"source port 0", 34, 2, {0, 0}},
-	{"destination port 0", 36, 2, {0, 0}},
-	{"ARP", 12, 2, {0x08, 0x06}},
-	{"VLAN", 12, 2, {0x81, 0x00}},
-	{"double VLAN", 12, 2, {0x88, 0xa8}},
-	{"MPLS", 12, 2, {0x88, 0x47}},
-	{"IPv6 by its type", 12, 2, {0x86, 0xdd}},
-	{"802.3 length", 12, 2, {0x00, 0x40}},
+static const struct change not_understood[] = {
+	{ROW("to a group of stations", .families = ONLY_IPV4, .hooks = ON_INGRESS), 0, 1, {0x01}},
+	{ROW("header of 24 bytes: an option", .families = ONLY_IPV4), 14, 1, {0x46}},
+	{ROW("header of 60 bytes", .families = ONLY_IPV4), 14, 1, {0x4f}},
+	{ROW("header of 16 bytes", .families = ONLY_IPV4), 14, 1, {0x44}},
+	{ROW("version 6", .families = ONLY_IPV4), 14, 1, {0x65}},
+	{ROW("version 0", .families = ONLY_IPV4), 14, 1, {0x05}},
+	{ROW("first fragment", .families = ONLY_IPV4), 20, 2, {0x20, 0}},
+	{ROW("middle fragment", .families = ONLY_IPV4), 20, 2, {0x20, 1}},
+	{ROW("last fragment", .families = ONLY_IPV4), 20, 2, {0x1f, 0xff}},
+	{ROW("total length 0", .families = ONLY_IPV4), 16, 2, {0, 0}},
+	{ROW("total length of the header", .families = ONLY_IPV4), 16, 2, {0, 20}},
+	{ROW("total length below the L4 header", .families = ONLY_IPV4), 16, 2, {0, 27}},
+	{ROW("ICMP", .families = ONLY_IPV4), 23, 1, {1}},
+	{ROW("IGMP", .families = ONLY_IPV4), 23, 1, {2}},
+	{ROW("IPIP", .families = ONLY_IPV4), 23, 1, {4}},
+	{ROW("GRE", .families = ONLY_IPV4), 23, 1, {47}},
+	{ROW("SCTP", .families = ONLY_IPV4), 23, 1, {132}},
+	{ROW("source port 0", .families = ONLY_IPV4), 34, 2, {0, 0}},
+	{ROW("destination port 0", .families = ONLY_IPV4), 36, 2, {0, 0}},
+	{ROW("ARP", .families = ONLY_IPV4), 12, 2, {0x08, 0x06}},
+	{ROW("VLAN", .families = ONLY_IPV4), 12, 2, {0x81, 0x00}},
+	{ROW("double VLAN", .families = ONLY_IPV4), 12, 2, {0x88, 0xa8}},
+	{ROW("MPLS", .families = ONLY_IPV4), 12, 2, {0x88, 0x47}},
+	{ROW("IPv6 by its type", .families = ONLY_IPV4), 12, 2, {0x86, 0xdd}},
+	{ROW("802.3 length", .families = ONLY_IPV4), 12, 2, {0x00, 0x40}},
+	{ROW("to a group of stations", .families = ONLY_IPV6, .hooks = ON_INGRESS), 0, 1, {0x33}},
+	{ROW("version 4", .families = ONLY_IPV6), 14, 1, {0x40}},
+	{ROW("version 0", .families = ONLY_IPV6), 14, 1, {0x00}},
+	{ROW("payload length 0", .families = ONLY_IPV6), 18, 2, {0, 0}},
+	{ROW("payload length below the L4 header", .families = ONLY_IPV6), 18, 2, {0, 7}},
+	{ROW("hop-by-hop options", .families = ONLY_IPV6), 20, 1, {0}},
+	{ROW("routing header", .families = ONLY_IPV6), 20, 1, {43}},
+	{ROW("fragment", .families = ONLY_IPV6), 20, 1, {44}},
+	{ROW("ESP", .families = ONLY_IPV6), 20, 1, {50}},
+	{ROW("AH", .families = ONLY_IPV6), 20, 1, {51}},
+	{ROW("ICMPv6", .families = ONLY_IPV6), 20, 1, {58}},
+	{ROW("no next header", .families = ONLY_IPV6), 20, 1, {59}},
+	{ROW("destination options", .families = ONLY_IPV6), 20, 1, {60}},
+	{ROW("SCTP", .families = ONLY_IPV6), 20, 1, {132}},
+	{ROW("ip6ip6", .families = ONLY_IPV6), 20, 1, {41}},
+	{ROW("source port 0", .families = ONLY_IPV6), 54, 2, {0, 0}},
+	{ROW("destination port 0", .families = ONLY_IPV6), 56, 2, {0, 0}},
+	{ROW("IPv4 by its type", .families = ONLY_IPV6), 12, 2, {0x08, 0x00}},
+	{ROW("VLAN", .families = ONLY_IPV6), 12, 2, {0x81, 0x00}},
 };
 
-static const struct change changes6[] = {
-	{"to a group of stations", 0, 1, {0x33}},
-	{"version 4", 14, 1, {0x40}},
-	{"version 0", 14, 1, {0x00}},
-	{"payload length 0", 18, 2, {0, 0}},
-	{"payload length below the L4 header", 18, 2, {0, 7}},
-	{"hop-by-hop options", 20, 1, {0}},
-	{"routing header", 20, 1, {43}},
-	{"fragment", 20, 1, {44}},
-	{"ESP", 20, 1, {50}},
-	{"AH", 20, 1, {51}},
-	{"ICMPv6", 20, 1, {58}},
-	{"no next header", 20, 1, {59}},
-	{"destination options", 20, 1, {60}},
-	{"SCTP", 20, 1, {132}},
-	{"ip6ip6", 20, 1, {41}},
-	{"source port 0", 54, 2, {0, 0}},
-	{"destination port 0", 56, 2, {0, 0}},
-	{"IPv4 by its type", 12, 2, {0x08, 0x00}},
-	{"VLAN", 12, 2, {0x81, 0x00}},
-};
-
-static void try_changes(struct plane *p, const struct kind *kind, const struct change *changes,
-			size_t n)
+/* On the way out only packets of a service without endpoints are dealt with. */
+static void serve_for(struct trial *t)
 {
-	const struct scene scene = scene_of(kind, AT_TX);
-	struct frontend fe[SCENE_FRONTENDS];
+	if (ON_EGRESS & 1 << t->hook)
+		service_replace(t->p, t->fe,
+				(struct service){.id = 1, .family = t->family, .proto = t->proto});
+}
 
-	plane_reset(p);
-	scene_set(p, &scene, fe);
-	for (size_t i = 0; i < n; i++) {
-		struct spec s = client_spec(p, kind->family, kind->proto, 10, 4000,
-					    &fe[i % SCENE_FRONTENDS]);
-		struct frame in;
+static void not_understood_passes(struct trial *t)
+{
+	const struct change *change = t->row;
+	struct packet packet = packet_of(t);
+	struct frame as_it_is, frame;
 
-		s.payload = 40;
-		frame_build(&s, &in);
-		memcpy(in.b + changes[i].at, changes[i].bytes, changes[i].len);
-		for (size_t k = 0; k < N(ingress); k++) {
-			struct result r;
-
-			run(p, ingress[k], DEV_EXT0, &in, &r);
-			if (!passed(ingress[k], r.verdict))
-				fail_msg("%s: verdict %d", changes[i].what, r.verdict);
-			expect_untouched(&r, &in, changes[i].what);
-		}
-	}
-	assert_int_equal(plane_count(p, FL_IPV4) + plane_count(p, FL_IPV6), 0);
+	serve_for(t);
+	packet.payload = 40;
+	frame_build(&packet, &as_it_is);
+	frame = as_it_is;
+	frame_write(&frame, change->at, change->bytes, change->len);
+	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+	expect_untouched(t);
+	assert_int_equal(plane_count(t->p, FL_IPV4) + plane_count(t->p, FL_IPV6), 0);
 	for (uint32_t c = 1; c < FL_COUNTER_MAX; c++)
-		assert_int_equal(plane_counter(p, c), 0);
+		expect_counter(t, c, 0);
+	/* and without the change it would not pass */
+	feed_frame(t, t->hook, hook_dev(t->hook), &as_it_is);
+	expect_outcome(t, SENT);
+	memset(t->looked_at, 0, sizeof(t->looked_at));
+	if (ON_EGRESS & 1 << t->hook)
+		expect_counter(t, FL_REASON_REJECT_NO_ENDPOINT, 1);
 }
 
-static void test_not_understood_passes_untouched(void **state)
+static const struct change of_no_matter[] = {
+	{ROW("DF", .families = ONLY_IPV4), 20, 1, {0x40}},
+	{ROW("reserved bit", .families = ONLY_IPV4), 20, 1, {0x80}},
+	{ROW("type of service", .families = ONLY_IPV4), 15, 1, {0xb9}},
+	{ROW("traffic class", .families = ONLY_IPV6), 14, 2, {0x6b, 0x90}},
+	{ROW("flow label", .families = ONLY_IPV6), 15, 3, {0x01, 2, 3}},
+};
+
+static void these_bits_do_not_matter(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		if (kinds[k].family == FL_IPV4)
-			try_changes(USUAL(state), &kinds[k], changes4, N(changes4));
-		else
-			try_changes(USUAL(state), &kinds[k], changes6, N(changes6));
+	const struct change *change = t->row;
+	struct packet packet = packet_of(t), want;
+	struct frame frame;
+	struct fl_flow flow;
+
+	frame_build(&packet, &frame);
+	frame_write(&frame, change->at, change->bytes, change->len);
+	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+	expect_outcome(t, SENT);
+	flow = expect_flow(t, &packet);
+	want = translated(&packet, &flow);
+	want.ttl--;
+	want.dst_mac = t->p->net->gateway_mac[AT_TX];
+	want.src_mac = t->p->net->mac[DEV_EXT0];
+	frame_build(&want, &frame);
+	frame_write(&frame, change->at, change->bytes, change->len);
+	expect_frame(t, &frame);
 }
 
-/* The don't-fragment bit, the reserved bit and the traffic class are nobody's reason to pass. */
-static void test_understood_whatever_these_bits_are(void **state)
+/* The kernel makes no skb of less. */
+static uint32_t shortest(const struct trial *t)
 {
-	static const struct change changes[FL_FAMILIES][3] = {
-		{{"DF", 20, 1, {0x40}}, {"reserved", 20, 1, {0x80}}, {"TOS", 15, 1, {0xb9}}},
-		{{"class", 14, 2, {0x6b, 0x90}},
-		 {"label", 15, 3, {0x01, 2, 3}},
-		 {"", 14, 1, {0x60}}},
-	};
-
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		for (int i = 0; i < 3; i++) {
-			struct spec s = client_spec(USUAL(state), scene.family, scene.proto, 10,
-						    4000, &fe[0]);
-			const struct change *c = &changes[scene.family][i];
-			struct frame in;
-			struct result r;
-
-			frame_build(&s, &in);
-			memcpy(in.b + c->at, c->bytes, c->len);
-			run_xdp(USUAL(state), DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, XDP_TX);
-			assert_memory_equal(r.out.b + c->at, c->bytes, c->len);
-		}
-	}
+	return t->hook == HOOK_XDP ? ETH_HLEN : l4_offset(t->family);
 }
+
+struct known {
+	struct row row;
+	bool known;
+};
+
+static const struct known knowns[] = {
+	{ROW("new flow"), false},
+	{ROW("known flow"), true},
+};
 
 /* A packet that says it is longer than it is: the kernel drops it. */
-static void test_truncated_at_every_length(void **state)
+static void cut_packet_passes(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (int known = 0; known < 2; known++) {
-			const struct scene scene = scene_of(&kinds[k], AT_TX);
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct frame in, whole;
-			struct result r;
-			struct spec s;
+	const struct known *row = t->row;
+	struct packet packet = packet_of(t);
+	struct frame whole, cut;
 
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
-			s.payload = 24;
-			frame_build(&s, &whole);
-			if (known)
-				run_xdp(p, DEV_EXT0, &whole, &r);
-			in = whole;
-			for (in.len = ETH_HLEN; in.len < whole.len; in.len++) {
-				run_xdp(p, DEV_EXT0, &in, &r);
-				assert_int_equal(r.verdict, XDP_PASS);
-				expect_untouched(&r, &in, "cut by XDP");
-				/* the kernel makes no skb of less */
-				if (in.len < l4_offset(scene.family))
-					continue;
-				run_tc(p, PROG_TC_INGRESS, DEV_EXT0, &in, &r);
-				assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-				expect_untouched(&r, &in, "cut by tc");
-			}
-			if (!known)
-				expect_no_flow(p, &s);
-			run_xdp(p, DEV_EXT0, &whole, &r);
-			assert_int_equal(r.verdict, XDP_TX);
-		}
-}
-
-/* The same for answers: a rejected packet is answered in full or left alone. */
-static void test_truncated_rejects(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct frame in, whole, want;
-		struct spec s;
-
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		fe[0].port++; /* 2.22 */
-		s = client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &fe[0]);
-		s.payload = 24;
-		frame_build(&s, &whole);
-		frame_build_icmp(&s, ICMP_PORT_UNREACHABLE, 0, &want);
-		in = whole;
-		for (in.len = ETH_HLEN; in.len <= whole.len; in.len++) {
-			struct result r;
-
-			run_xdp(USUAL(state), DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, in.len < whole.len ? XDP_PASS : XDP_TX);
-			frame_expect(&r.out, r.verdict == XDP_PASS ? &in : &want, "rejected");
-		}
+	packet.payload = 24;
+	frame_build(&packet, &whole);
+	if (row->known)
+		feed_frame(t, t->hook, hook_dev(t->hook), &whole);
+	cut = whole;
+	for (cut.len = shortest(t); cut.len < whole.len; cut.len++) {
+		feed_frame(t, t->hook, hook_dev(t->hook), &cut);
+		expect_untouched(t);
 	}
+	if (!row->known)
+		expect_no_flow(t, &packet);
+	feed_frame(t, t->hook, hook_dev(t->hook), &whole);
+	expect_outcome(t, SENT);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
 }
 
-/* Ethernet pads short frames; what is behind the packet stays there. */
-static void test_padding_of_short_frames_is_kept(void **state)
+static void cut_packet_is_not_answered(struct trial *t)
 {
-	const struct scene scene = {.proto = IPPROTO_UDP, .place = AT_TX};
-	struct frontend fe[SCENE_FRONTENDS];
-	struct frame in, want;
-	struct spec s, out;
+	struct packet packet = packet_of(t);
+	struct frame whole, cut;
+
+	packet.dport++; /* 2.22 */
+	packet.payload = 24;
+	frame_build(&packet, &whole);
+	cut = whole;
+	for (cut.len = shortest(t); cut.len < whole.len; cut.len++) {
+		feed_frame(t, t->hook, hook_dev(t->hook), &cut);
+		expect_untouched(t);
+	}
+	feed_frame(t, t->hook, hook_dev(t->hook), &whole);
+	expect_answer(t, &packet, ICMP_PORT_UNREACHABLE, 0, FL_REASON_REJECT_UNKNOWN_PORT);
+}
+
+/* As of short Ethernet frames: what is behind the packet stays there. */
+static void padding_is_kept(struct trial *t)
+{
+	struct packet packet = packet_of(t), want;
+	struct frame frame;
 	struct fl_flow flow;
-	struct result r;
+	const uint32_t padding = 6;
 
-	scene_set(USUAL(state), &scene, fe);
-	s = client_spec(USUAL(state), FL_IPV4, IPPROTO_UDP, 10, 4000, &fe[0]);
-	s.payload = 1;
-	frame_build(&s, &in);
-	memset(in.b + in.len, 0x5a, 60 - in.len);
-	in.len = 60;
-	run_xdp(USUAL(state), DEV_EXT0, &in, &r);
-	assert_int_equal(r.verdict, XDP_TX);
-	flow = expect_flow(USUAL(state), &s);
-	out = translated(&s, &flow);
-	out.ttl--;
-	out.dst_mac = USUAL(state)->net->gateway_mac[AT_TX];
-	out.src_mac = USUAL(state)->net->mac[DEV_EXT0];
-	frame_build(&out, &want);
-	memset(want.b + want.len, 0x5a, 60 - want.len);
-	want.len = 60;
-	frame_expect(&r.out, &want, "padded");
+	packet.payload = 1;
+	frame_build(&packet, &frame);
+	memset(frame.b + frame.len, 0x5a, padding);
+	frame.len += padding;
+	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+	expect_outcome(t, SENT);
+	flow = expect_flow(t, &packet);
+	want = translated(&packet, &flow);
+	want.ttl--;
+	want.dst_mac = t->p->net->gateway_mac[AT_TX];
+	want.src_mac = t->p->net->mac[DEV_EXT0];
+	frame_build(&want, &frame);
+	memset(frame.b + frame.len, 0x5a, padding);
+	frame.len += padding;
+	expect_frame(t, &frame);
 }
 
-int foreign_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_not_understood_passes_untouched),
-		cmocka_unit_test(test_understood_whatever_these_bits_are),
-		cmocka_unit_test(test_truncated_at_every_length),
-		cmocka_unit_test(test_truncated_rejects),
-		cmocka_unit_test(test_padding_of_short_frames_is_kept),
-	};
+static const struct test tests[] = {
+	{"D1: what is not understood passes untouched and leaves no trace",
+	 CHECK(not_understood_passes), .hooks = ON_INGRESS | ON_EGRESS, ROWS(not_understood)},
+	{"DF, the reserved bit and the traffic class are no reason to pass",
+	 CHECK(these_bits_do_not_matter), .hooks = ON_INGRESS, ROWS(of_no_matter)},
+	{"D1: a packet that is shorter than it says passes untouched", CHECK(cut_packet_passes),
+	 .hooks = ON_INGRESS, ROWS(knowns)},
+	{"D1: a packet is rejected in full or left alone", CHECK(cut_packet_is_not_answered),
+	 .hooks = ON_INGRESS},
+	{"D1: padding behind the packet is kept", CHECK(padding_is_kept), .hooks = ON_INGRESS},
+};
 
-	return run_topic("foreign", tests, N(tests), world);
-}
+const struct topic foreign_topic = {"foreign", TESTS(tests)};

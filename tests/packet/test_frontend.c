@@ -1,209 +1,182 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Which address and port is a service's: rules 2.1 to 2.6, 2.19, 2.20, 2.22. */
+/* Which address and port is a service's: rules 2.1 to 2.6, 2.9, 2.12, 2.19, 2.20, 2.22. */
 #include "tests/packet/packet.h"
 
 #include <string.h>
 
-static void test_frontends_of_each_type_forward(void **state)
+static void frontend_forwards(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
+	struct talk talk = talk_begin(t);
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		for (int i = 0; i < SCENE_FRONTENDS; i++) {
-			struct spec s = client_spec(USUAL(state), scene.family, scene.proto, 10,
-						    (uint16_t)(4000 + i), &fe[i]);
-			struct result r;
-
-			assert_int_equal(xdp(USUAL(state), &s, &r), XDP_TX);
-			expect_flow(USUAL(state), &s);
-		}
-		assert_int_equal(plane_count(USUAL(state), scene.family), SCENE_FRONTENDS);
-		assert_int_equal(plane_counter(USUAL(state), FL_COUNTER_FLOW_NEW), SCENE_FRONTENDS);
-	}
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+	expect_flows(t, 1);
 }
 
-/* 2.9, 2.12: every address of the node that the agent lists, and no other. */
-static void test_node_port_on_each_local_address(void **state)
+struct node_address {
+	struct row row;
+	enum network network;
+	unsigned int host;
+	uint32_t flags; /* enum fl_local_flags */
+	bool served;
+};
+
+static const struct node_address node_addresses[] = {
+	{ROW("of ext0"), AT_EXT0, 1, FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS, true},
+	{ROW("of ext1"), AT_EXT1, 1, FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS, true},
+	{ROW("not among the node port addresses"), AT_VIP, 99, FL_LOCAL_NODE, false},
+	{ROW("of another node"), AT_EXT0, 2, 0, false},
+};
+
+static void node_port_on_each_local_address(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct {
-			struct fl_ip ip;
-			uint32_t flags;
-			int verdict;
-		} rows[] = {
-			{addr(scene.family, AT_EXT0, 1), FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS,
-			 XDP_TX},
-			{addr(scene.family, AT_EXT1, 1), FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS,
-			 XDP_TX},
-			{addr(scene.family, AT_VIP, 99), FL_LOCAL_NODE, XDP_PASS},
-			{addr(scene.family, AT_EXT0, 2), 0, XDP_PASS}, /* another node's, 2.20 */
-		};
+	const struct node_address *row = t->row;
+	struct frontend to = {FL_FRONTEND_NODE_PORT, addr(t->family, row->network, row->host),
+			      NODE_PORT};
+	struct talk talk = talk_from(t, CLIENT_HOST, CLIENT_PORT, &to);
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		for (size_t i = 0; i < N(rows); i++) {
-			struct frontend to = {FL_FRONTEND_NODE_PORT, rows[i].ip, NODE_PORT};
-			struct spec s =
-				client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &to);
-			struct result r;
-
-			if (rows[i].flags)
-				local_add(USUAL(state), &rows[i].ip, rows[i].flags);
-			assert_int_equal(xdp(USUAL(state), &s, &r), rows[i].verdict);
-			if (rows[i].verdict == XDP_PASS)
-				expect_packet(&r, &s, "not a node port address");
-		}
-	}
+	if (row->flags)
+		local_add(t->p, &to.ip, row->flags);
+	talk_send(&talk, SYN);
+	if (row->served)
+		talk_expect_request(&talk);
+	else
+		expect_untouched(t);
+	expect_flows(t, row->served);
 }
 
-/* 2.19: an external IP that is the node's own address, at the number of a node port. */
-static void test_service_address_beats_node_port(void **state)
+/* An external IP that is the node's own address, at the number of a node port. */
+static void service_address_beats_node_port(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct fl_ip other = addr(scene.family, AT_TX, 7);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct fl_flow flow;
-		struct result r;
-		struct spec s;
+	struct fl_ip other = addr(t->family, AT_TX, 7);
+	struct packet packet = packet_of(t);
+	struct fl_flow flow;
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		backend_add(USUAL(state), 7, &other, 9, scene.proto, 0);
-		service_add(USUAL(state), &(struct service){
-						  .id = 2,
-						  .type = FL_FRONTEND_EXTERNAL_IP,
-						  .ip = fe[3].ip,
-						  .port = NODE_PORT,
-						  .proto = scene.proto,
-						  .flags = MASQUERADE_ALL,
-						  .ids = {{7}, {7}},
-					  });
-		s = client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &fe[3]);
-		assert_int_equal(xdp(USUAL(state), &s, &r), XDP_TX);
-		flow = expect_flow(USUAL(state), &s);
-		assert_true(fl_ip_equal(&flow.backend, &other));
-		assert_int_equal(flow.backend_port, 9);
-	}
+	backend_add(t->p, 7, &other, 9, t->proto, 0);
+	service_add(t->p, &(struct service){.id = 2,
+					    .type = FL_FRONTEND_EXTERNAL_IP,
+					    .ip = t->to->ip,
+					    .port = NODE_PORT,
+					    .proto = t->proto,
+					    .flags = MASQUERADE_ALL,
+					    .ids = {{7}, {7}}});
+	feed(t, &packet);
+	expect_outcome(t, SENT);
+	flow = expect_flow(t, &packet);
+	expect_address(t, &flow.backend, &other);
+	assert_int_equal(flow.backend_port, 9);
 }
 
 struct unknown {
-	const char *what;
-	enum place place;
+	struct row row;
+	enum network network;
 	unsigned int host;
 	uint16_t port;
 	uint8_t flags;
-	int verdict;
+	bool rejected;
 };
 
-/* 2.22, and what stays alone: only packets that begin a flow are answered. */
-static void test_unknown_ports(void **state)
+/* Only a packet that begins a flow is answered. */
+static const struct unknown unknowns[] = {
+	{ROW("cluster IP, SYN"), AT_SERVICE, 10, 81, SYN, true},
+	{ROW("external IP, SYN"), AT_VIP, 20, 81, SYN, true},
+	{ROW("load balancer, SYN"), AT_VIP, 30, 81, SYN, true},
+	{ROW("cluster IP, ACK", .protos = ONLY_TCP), AT_SERVICE, 10, 81, ACK, false},
+	{ROW("cluster IP, SYN and ACK", .protos = ONLY_TCP), AT_SERVICE, 10, 81, SYN | ACK, false},
+	{ROW("cluster IP, RST", .protos = ONLY_TCP), AT_SERVICE, 10, 81, RST, false},
+	{ROW("node port"), AT_EXT0, 1, 30081, SYN, false},
+	{ROW("service port at the node's address"), AT_EXT0, 1, SERVICE_PORT, SYN, false},
+	{ROW("address of no service"), AT_SERVICE, 11, SERVICE_PORT, SYN, false},
+	{ROW("foreign address"), AT_FOREIGN, 1, SERVICE_PORT, SYN, false},
+};
+
+static void ask_unknown(struct trial *t, struct packet *ret_packet)
 {
-	static const struct unknown rows[] = {
-		{"cluster IP, SYN", AT_SERVICE, 10, 81, SYN, XDP_TX},
-		{"cluster IP, ACK", AT_SERVICE, 10, 81, ACK, XDP_PASS},
-		{"cluster IP, SYN and ACK", AT_SERVICE, 10, 81, SYN | ACK, XDP_PASS},
-		{"cluster IP, RST", AT_SERVICE, 10, 81, RST, XDP_PASS},
-		{"node port", AT_EXT0, 1, 30081, SYN, XDP_PASS},
-		{"service port of the node's address", AT_EXT0, 1, SERVICE_PORT, SYN, XDP_PASS},
-		{"address of no service", AT_SERVICE, 11, SERVICE_PORT, SYN, XDP_PASS},
-		{"foreign address", AT_FOREIGN, 1, SERVICE_PORT, SYN, XDP_PASS},
-	};
+	const struct unknown *row = t->row;
 
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, NULL);
-		for (size_t i = 0; i < N(rows); i++) {
-			const struct unknown *row = &rows[i];
-			struct frontend to = {.ip = addr(scene.family, row->place, row->host),
-					      .port = row->port};
-			struct spec s =
-				client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &to);
-			struct frame want;
-			struct result r;
-
-			if (scene.proto == IPPROTO_UDP && row->flags != SYN)
-				continue;
-			s.flags = row->flags;
-			assert_int_equal(xdp(USUAL(state), &s, &r), row->verdict);
-			if (row->verdict == XDP_PASS)
-				frame_build(&s, &want);
-			else
-				frame_build_icmp(&s, ICMP_PORT_UNREACHABLE, 0, &want);
-			frame_expect(&r.out, &want, row->what);
-		}
-		assert_int_equal(plane_counter(USUAL(state), FL_REASON_REJECT_UNKNOWN_PORT), 1);
-		assert_int_equal(plane_count(USUAL(state), scene.family), 0);
-	}
+	*ret_packet = packet_of(t);
+	ret_packet->dst = addr(t->family, row->network, row->host);
+	ret_packet->dport = row->port;
+	ret_packet->flags = row->flags;
+	feed(t, ret_packet);
 }
 
-/* 2.22 switched off: as iptables mode does. */
-static void test_unknown_port_passes_when_not_rejecting(void **state)
+static void unknown_port_is_rejected(struct trial *t)
 {
-	const struct scene scene = {.proto = IPPROTO_TCP, .place = AT_POD};
-	struct frontend to = {.ip = addr(FL_IPV4, AT_SERVICE, 10), .port = 81};
-	struct spec s = client_spec(SMALL(state), FL_IPV4, IPPROTO_TCP, 10, 4000, &to);
-	struct result r;
+	const struct unknown *row = t->row;
+	struct packet packet;
 
-	scene_set(SMALL(state), &scene, NULL);
-	assert_int_equal(xdp(SMALL(state), &s, &r), XDP_PASS);
-	expect_packet(&r, &s, "not rejected");
+	ask_unknown(t, &packet);
+	if (row->rejected)
+		expect_answer(t, &packet, ICMP_PORT_UNREACHABLE, 0, FL_REASON_REJECT_UNKNOWN_PORT);
+	else
+		expect_untouched(t);
+	expect_flows(t, 0);
 }
 
-/* 1.10: TCP and UDP at one port are two services. */
-static void test_protocols_are_told_apart(void **state)
+/* An external IP that is also an address of the node: other ports of it are the node's. */
+static void unknown_port_of_an_own_address_passes(struct trial *t)
 {
-	const struct scene scene = {.proto = IPPROTO_TCP, .place = AT_TX};
-	struct frontend fe[SCENE_FRONTENDS];
-	struct result r;
+	struct packet packet = packet_of(t);
 
-	scene_set(USUAL(state), &scene, fe);
-	for (int i = 0; i < SCENE_FRONTENDS; i++) {
-		struct spec s = client_spec(USUAL(state), FL_IPV4, IPPROTO_UDP, 10, 4000, &fe[i]);
-		bool node_port = fe[i].type == FL_FRONTEND_NODE_PORT;
+	local_add(t->p, &packet.dst, FL_LOCAL_NODE);
+	packet.dport++;
+	feed(t, &packet);
+	expect_untouched(t);
+}
 
-		assert_int_equal(xdp(USUAL(state), &s, &r), node_port ? XDP_PASS : XDP_TX);
-	}
-	assert_int_equal(plane_counter(USUAL(state), FL_REASON_REJECT_UNKNOWN_PORT), 3);
+static void unknown_port_passes_when_not_rejecting(struct trial *t)
+{
+	struct packet packet;
+
+	ask_unknown(t, &packet);
+	expect_untouched(t);
+}
+
+/* A service of the one protocol, a packet of the other. */
+static void protocols_are_two_services(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	packet.proto = t->proto == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
+	feed(t, &packet);
+	if (t->to->type == FL_FRONTEND_NODE_PORT)
+		expect_untouched(t);
+	else
+		expect_answer(t, &packet, ICMP_PORT_UNREACHABLE, 0, FL_REASON_REJECT_UNKNOWN_PORT);
+	expect_flows(t, 0);
 }
 
 /* A frontend without a live choice in its table: the agent and the datapath disagree. */
-static void test_backend_that_is_not_there_is_a_named_drop(void **state)
+static void missing_backend_is_a_named_drop(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct result r;
-		struct spec s;
+	struct packet packet = packet_of(t);
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		memset(&USUAL(state)->maps.backends[1], 0, sizeof(struct fl_backend));
-		s = client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &fe[0]);
-		assert_int_equal(xdp(USUAL(state), &s, &r), XDP_DROP);
-		assert_int_equal(plane_counter(USUAL(state), FL_REASON_NO_BACKEND), 1);
-		expect_no_flow(USUAL(state), &s);
-	}
+	memset(&t->p->maps.backends[1], 0, sizeof(struct fl_backend));
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NO_BACKEND);
+	expect_no_flow(t, &packet);
 }
 
-int frontend_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frontends_of_each_type_forward),
-		cmocka_unit_test(test_node_port_on_each_local_address),
-		cmocka_unit_test(test_service_address_beats_node_port),
-		cmocka_unit_test(test_unknown_ports),
-		cmocka_unit_test(test_unknown_port_passes_when_not_rejecting),
-		cmocka_unit_test(test_protocols_are_told_apart),
-		cmocka_unit_test(test_backend_that_is_not_there_is_a_named_drop),
-	};
+static const struct test tests[] = {
+	{"2.1 to 2.6: a frontend of each type leads to a backend", CHECK(frontend_forwards),
+	 .hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_POD), .frontends = EVERY_FRONTEND},
+	{"2.9, 2.12, 2.20: node ports are served on the node's listed addresses and on no other",
+	 CHECK(node_port_on_each_local_address), .hooks = ON_INGRESS, ROWS(node_addresses)},
+	{"2.19: a service's address beats a node port", CHECK(service_address_beats_node_port),
+	 .hooks = ON_INGRESS, .frontends = 1 << 3},
+	{"2.22: a port that no service has is rejected at a service's address",
+	 CHECK(unknown_port_is_rejected), .hooks = ON_INGRESS, ROWS(unknowns)},
+	{"2.22: not at an address that is the node's own",
+	 CHECK(unknown_port_of_an_own_address_passes), .hooks = ON_INGRESS, .frontends = 1 << 1},
+	{"2.22, switched off: the packet passes, as in iptables mode",
+	 CHECK(unknown_port_passes_when_not_rejecting), .hooks = ON_INGRESS, ROWS(unknowns),
+	 .plane = PLANE_SMALL},
+	{"1.10: TCP and UDP at one port are two services", CHECK(protocols_are_two_services),
+	 .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND},
+	{"a backend that is not there is a drop under its name",
+	 CHECK(missing_backend_is_a_named_drop), .hooks = ON_INGRESS},
+};
 
-	return run_topic("frontends", tests, N(tests), world);
-}
+const struct topic frontend_topic = {"frontends", TESTS(tests)};

@@ -1,189 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Backends on this node: destination rewritten on the way in, source on the way out; 5.4.3, design
- * section 6. */
+/* Backends on this node: the destination is rewritten on the way in, the source on the way out. */
 #include "tests/packet/packet.h"
 
-/* In by each ingress hook: only the destination changes; addresses of the link and TTL are the
- * stack's. */
-static void test_destination_is_rewritten_and_passed(void **state)
+/* The addresses of the link and the TTL are the stack's. */
+static void only_the_destination_changes(struct trial *t)
 {
-	static const struct {
-		enum prog prog;
-		int verdict;
-	} hooks[] = {{PROG_XDP, XDP_PASS}, {PROG_TC_INGRESS, TC_ACT_UNSPEC}};
+	struct packet packet = packet_of(t), want = packet;
+	struct fl_flow flow;
 
-	for (int k = 0; k < KINDS; k++)
-		for (size_t h = 0; h < N(hooks); h++) {
-			const struct scene scene = scene_of(&kinds[k], AT_POD);
-			struct frontend fe[SCENE_FRONTENDS];
-
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			for (int i = 0; i < SCENE_FRONTENDS; i++) {
-				struct spec s = client_spec(USUAL(state), scene.family, scene.proto,
-							    10, 4000, &fe[i]),
-					    out = s;
-				struct fl_flow flow;
-				struct result r;
-				struct frame in;
-
-				frame_build(&s, &in);
-				run(USUAL(state), hooks[h].prog, DEV_EXT0, &in, &r);
-				assert_int_equal(r.verdict, hooks[h].verdict);
-				assert_int_equal(r.mark, 0);
-				out.dst = addr(scene.family, AT_POD, 1);
-				out.dport = BACKEND_PORT;
-				flow = expect_flow(USUAL(state), &s);
-				out.sport = flow.source_port; /* 4000, unless another frontend's
-								 flow has it */
-				if (i == 0)
-					assert_int_equal(out.sport, 4000);
-				expect_packet(&r, &out, "destination only");
-				assert_true(fl_ip_equal(&flow.source, &s.src));
-				assert_int_equal(flow.flags & FL_FLOW_TO_STACK, FL_FLOW_TO_STACK);
-				assert_int_equal(flow.reply_flags & FL_FLOW_SNAT, 0);
-				assert_int_equal(flow.backend_id, 1);
-				assert_int_equal(flow.backend_generation,
-						 USUAL(state)->maps.backends[1].generation);
-			}
-		}
+	feed(t, &packet);
+	want.dst = addr(t->family, AT_POD, 1);
+	want.dport = BACKEND_PORT;
+	expect_stack(t, &want);
+	flow = expect_flow(t, &packet);
+	assert_int_equal(flow.backend_id, 1);
+	assert_int_equal(flow.backend_generation, t->p->maps.backends[1].generation);
+	assert_int_equal(flow.flags & (FL_FLOW_SNAT | FL_FLOW_TO_STACK), FL_FLOW_TO_STACK);
+	assert_int_equal(flow.reply_flags & FL_FLOW_SNAT, 0);
 }
 
-/* The reply leaves with the frontend's address, whichever it was, at both egress hooks. */
-static void test_reply_gets_the_frontend_back(void **state)
+static void reply_gets_the_frontend_back(struct trial *t)
 {
-	static const enum prog egress[] = {PROG_TC_EGRESS, PROG_POD_EGRESS};
+	struct talk talk = talk_begin(t);
 
-	for (int k = 0; k < KINDS; k++)
-		for (size_t h = 0; h < N(egress); h++)
-			for (int i = 0; i < SCENE_FRONTENDS; i++) {
-				const struct scene scene = scene_of(&kinds[k], AT_POD);
-				struct frontend fe[SCENE_FRONTENDS];
-				struct spec reply, want;
-				struct result r;
-				struct frame in;
-				struct talk t;
-
-				plane_reset(USUAL(state));
-				scene_set(USUAL(state), &scene, fe);
-				t = talk_begin(USUAL(state), &scene, &fe[i], 10, 4000);
-				talk_send(&t, SYN, &r);
-				reply = spec_reverse(&t.inner);
-				reply.flags = SYN | ACK;
-				reply.payload = 11;
-				frame_build(&reply, &in);
-				run(USUAL(state), egress[h], DEV_EXT0, &in, &r);
-				assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-				want = spec_reverse(&t.client);
-				want.flags = reply.flags;
-				want.payload = reply.payload;
-				expect_packet(&r, &want, "reply");
-			}
+	talk_send(&talk, SYN);
+	talk.inner.payload = 11;
+	talk_reply(&talk, SYN | ACK);
+	talk_expect_reply(&talk);
 }
 
-/* All the packets of a conversation, established ones too. */
-static void test_conversation_stays_translated(void **state)
+static void conversation_stays_translated(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_POD);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct talk t;
+	struct talk talk = talk_begin(t);
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		t = talk_begin(USUAL(state), &scene, &fe[2], 10, 4000);
-		talk_establish(&t);
-		for (uint16_t i = 0; i < 50; i++) {
-			struct spec want;
-			struct result r;
-
-			t.client.payload = (uint16_t)(i * 29);
-			assert_int_equal(talk_send(&t, ACK | PSH, &r), XDP_PASS);
-			expect_packet(&r, &t.inner, "to the backend");
-			assert_int_equal(talk_reply(&t, ACK, &r), TC_ACT_UNSPEC);
-			want = spec_reverse(&t.client);
-			want.flags = ACK;
-			expect_packet(&r, &want, "to the client");
-		}
-		assert_int_equal(plane_counter(USUAL(state), FL_COUNTER_FLOW_NEW), 1);
-		assert_int_equal(plane_counter(USUAL(state), FL_COUNTER_FIB_LOOKUP), 0);
+	talk_establish(&talk);
+	for (uint16_t i = 0; i < 50; i++) {
+		talk.client.payload = (uint16_t)(i * 29);
+		talk_send(&talk, ACK | PSH);
+		talk_expect_request(&talk);
+		talk.inner.payload = (uint16_t)(1400 - i * 28);
+		talk_reply(&talk, ACK);
+		talk_expect_reply(&talk);
 	}
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 0);
 }
 
-/* What leaves and is nobody's reply is not ours. */
-static void test_egress_leaves_other_packets_alone(void **state)
+struct other {
+	struct row row;
+	uint16_t sport, dport; /* added */
+	unsigned int pod, client;
+};
+
+static const struct other others[] = {
+	{ROW("another port of the pod"), 1, 0, 1, CLIENT_HOST},
+	{ROW("another port of the client"), 0, 1, 1, CLIENT_HOST},
+	{ROW("another pod"), 0, 0, 2, CLIENT_HOST},
+	{ROW("another client"), 0, 0, 1, CLIENT_HOST + 1},
+};
+
+static void other_packets_leave_untouched(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_POD);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct talk t;
-		struct result r;
+	const struct other *other = t->row;
+	struct talk talk = talk_begin(t);
+	struct packet packet;
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		t = talk_begin(USUAL(state), &scene, &fe[0], 10, 4000);
-		talk_send(&t, SYN, &r);
-		for (int i = 0; i < 4; i++) {
-			struct spec s = spec_reverse(&t.inner);
-			struct frame in;
+	talk_send(&talk, SYN);
+	packet = packet_reverse(&talk.inner);
+	packet.flags = ACK;
+	packet.sport += other->sport;
+	packet.dport += other->dport;
+	packet.src = addr(t->family, AT_POD, other->pod);
+	packet.dst = addr(t->family, AT_OUTSIDE, other->client);
+	feed(t, &packet);
+	expect_untouched(t);
+}
 
-			s.flags = ACK;
-			s.sport += i == 0;
-			s.dport += i == 1;
-			s.src = i == 2 ? addr(scene.family, AT_POD, 2) : s.src;
-			s.dst = i == 3 ? addr(scene.family, AT_OUTSIDE, 11) : s.dst;
-			frame_build(&s, &in);
-			run_tc(USUAL(state), PROG_TC_EGRESS, DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-			expect_untouched(&r, &in, "not a reply");
-		}
+/* The second flow's reply would look like the first's: it keeps the client's address and gets
+ * another port, and each reply finds its own frontend. */
+static void colliding_frontends_get_other_ports(struct trial *t)
+{
+	struct talk talk[SCENE_FRONTENDS];
+
+	for (int i = 0; i < SCENE_FRONTENDS; i++) {
+		talk[i] = talk_from(t, CLIENT_HOST, CLIENT_PORT, &t->fe[i]);
+		talk_establish(&talk[i]);
+		assert_int_equal(talk[i].inner.sport == CLIENT_PORT, i == 0);
+		assert_true(i == 0 || plane_may_use_port(t->p, talk[i].inner.sport));
+		for (int j = 0; j < i; j++)
+			assert_int_not_equal(talk[i].inner.sport, talk[j].inner.sport);
 	}
+	for (int i = 0; i < SCENE_FRONTENDS; i++)
+		talk_expect_both(&talk[i]);
 }
 
-/*
- * Two frontends, one backend, one client port: the second flow's reply would look like the first's.
- * It keeps the client's address and gets another port, and each reply finds its own frontend.
- */
-static void test_collision_of_two_vips_gets_another_port(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_POD);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct talk t[3];
+static const struct test tests[] = {
+	{"in by each hook only the destination changes", CHECK(only_the_destination_changes),
+	 .hooks = ON_INGRESS, .networks = IN(AT_POD), .frontends = EVERY_FRONTEND},
+	{"the reply leaves with the frontend's address, whichever it was",
+	 CHECK(reply_gets_the_frontend_back), .hooks = ON_EGRESS | ON_POD_INGRESS,
+	 .networks = IN(AT_POD), .frontends = EVERY_FRONTEND},
+	{"established packets are translated like the first, without asking for a way",
+	 CHECK(conversation_stays_translated), .hooks = ON_INGRESS, .networks = IN(AT_POD),
+	 .frontends = EVERY_FRONTEND},
+	{"what leaves and is no reply is not ours", CHECK(other_packets_leave_untouched),
+	 .hooks = ON_EGRESS, .networks = IN(AT_POD), ROWS(others)},
+	{"one client port at several frontends of one backend: each reply finds its own",
+	 CHECK(colliding_frontends_get_other_ports), .hooks = ON_INGRESS, .networks = IN(AT_POD)},
+};
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		for (int i = 0; i < 3; i++) {
-			t[i] = talk_begin(USUAL(state), &scene, &fe[i], 10, 4000);
-			talk_establish(&t[i]);
-			assert_true(fl_ip_equal(&t[i].inner.src, &t[i].client.src));
-			for (int j = 0; j < i; j++)
-				assert_int_not_equal(t[i].inner.sport, t[j].inner.sport);
-		}
-		assert_int_equal(t[0].inner.sport, 4000);
-		for (int i = 0; i < 3; i++) {
-			struct result r;
-			struct spec want;
-
-			assert_int_equal(talk_send(&t[i], ACK, &r), XDP_PASS);
-			expect_packet(&r, &t[i].inner, "kept port");
-			talk_reply(&t[i], ACK, &r);
-			want = spec_reverse(&t[i].client);
-			want.flags = ACK;
-			expect_packet(&r, &want, "own frontend");
-		}
-	}
-}
-
-int local_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_destination_is_rewritten_and_passed),
-		cmocka_unit_test(test_reply_gets_the_frontend_back),
-		cmocka_unit_test(test_conversation_stays_translated),
-		cmocka_unit_test(test_egress_leaves_other_packets_alone),
-		cmocka_unit_test(test_collision_of_two_vips_gets_another_port),
-	};
-
-	return run_topic("local backends", tests, N(tests), world);
-}
+const struct topic local_topic = {"local", TESTS(tests)};

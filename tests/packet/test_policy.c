@@ -1,241 +1,205 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Verdicts by client class (rule 5.7) and source ranges (rules 5.6). */
+/* Verdicts by client class (rules 5.4 and 5.7) and source ranges (rules 5.6). */
 #include "tests/packet/packet.h"
-
-#include <linux/if_ether.h>
 
 enum answer {
 	FORWARDED,
-	DROPPED,  /* silently, NO_LOCAL_ENDPOINT */
+	SILENCE,  /* dropped, NO_LOCAL_ENDPOINT */
 	REJECTED, /* port unreachable, REJECT_NO_ENDPOINT */
 };
 
 /* A row of table 5.7 as the planner hands it over: a verdict for each side of a frontend. */
-struct row {
-	const char *what;
+struct verdicts {
+	struct row row;
 	uint8_t internal, external; /* enum fl_service_verdict */
 	enum answer outside, pod;
 };
 
-static const struct row rows[] = {
-	{"endpoints for everybody", FL_VERDICT_FORWARD, FL_VERDICT_FORWARD, FORWARDED, FORWARDED},
-	{"none anywhere", FL_VERDICT_REJECT, FL_VERDICT_REJECT, REJECTED, REJECTED},
-	{"ClusterIP, iTP Local, none local", FL_VERDICT_DROP, FL_VERDICT_DROP, DROPPED, DROPPED},
-	{"external, eTP Local, none local", FL_VERDICT_FORWARD, FL_VERDICT_DROP, DROPPED,
+static const struct verdicts verdicts[] = {
+	{ROW("endpoints for everybody"), FL_VERDICT_FORWARD, FL_VERDICT_FORWARD, FORWARDED,
 	 FORWARDED},
-	{"not filled in", FL_VERDICT_NONE, FL_VERDICT_NONE, REJECTED, REJECTED},
+	{ROW("none anywhere"), FL_VERDICT_REJECT, FL_VERDICT_REJECT, REJECTED, REJECTED},
+	{ROW("ClusterIP, iTP Local, none local"), FL_VERDICT_DROP, FL_VERDICT_DROP, SILENCE,
+	 SILENCE},
+	{ROW("external, eTP Local, none local"), FL_VERDICT_FORWARD, FL_VERDICT_DROP, SILENCE,
+	 FORWARDED},
+	{ROW("inside none, outside some"), FL_VERDICT_REJECT, FL_VERDICT_FORWARD, FORWARDED,
+	 REJECTED},
+	{ROW("not filled in"), FL_VERDICT_NONE, FL_VERDICT_NONE, REJECTED, REJECTED},
 };
 
-static void set_verdicts(struct plane *p, const struct scene *scene, const struct frontend *fe,
-			 const struct row *row)
+static void set_verdicts(struct trial *t, const struct verdicts *row)
 {
 	struct service service = {
 		.id = 1,
-		.family = scene->family,
-		.proto = scene->proto,
+		.family = t->family,
+		.proto = t->proto,
 		.flags = MASQUERADE_ALL,
 		.verdict = {row->internal, row->external},
 	};
 
 	for (int side = 0; side < FL_SIDES; side++)
 		service.ids[side][0] = service.verdict[side] == FL_VERDICT_FORWARD;
-	for (int i = 0; i < SCENE_FRONTENDS; i++) {
-		service.type = fe[i].type;
-		service.port = fe[i].port;
-		service.ip = (struct fl_ip){.b = {0}};
-		if (service.type != FL_FRONTEND_NODE_PORT)
-			service.ip = fe[i].ip;
-		service_add(p, &service);
-	}
+	service_replace(t->p, t->fe, service);
 }
 
-static void expect_answer(struct plane *p, const struct row *row, const struct spec *s,
-			  enum answer answer)
+static void expect_the(struct trial *t, enum answer answer, struct talk *talk)
 {
-	uint64_t drops = plane_counter(p, FL_REASON_NO_LOCAL_ENDPOINT);
-	uint64_t rejects = plane_counter(p, FL_REASON_REJECT_NO_ENDPOINT);
-	struct frame want;
-	struct result r;
-
-	xdp(p, s, &r);
+	talk_send(talk, SYN);
 	switch (answer) {
 	case FORWARDED:
-		if (r.verdict != XDP_TX)
-			fail_msg("%s: verdict %d", row->what, r.verdict);
-		expect_flow(p, s);
-		break;
-	case DROPPED:
-		if (r.verdict != XDP_DROP)
-			fail_msg("%s: verdict %d", row->what, r.verdict);
-		drops++;
+		talk_expect_request(talk);
+		return;
+	case SILENCE:
+		expect_drop(t, FL_REASON_NO_LOCAL_ENDPOINT);
 		break;
 	case REJECTED:
-		assert_int_equal(r.verdict, XDP_TX);
-		frame_build_icmp(s, ICMP_PORT_UNREACHABLE, 0, &want);
-		frame_expect(&r.out, &want, row->what);
-		rejects++;
+		expect_answer(t, &talk->client, ICMP_PORT_UNREACHABLE, 0,
+			      FL_REASON_REJECT_NO_ENDPOINT);
 		break;
 	}
-	if (answer != FORWARDED)
-		expect_no_flow(p, s);
-	assert_int_equal(plane_counter(p, FL_REASON_NO_LOCAL_ENDPOINT), drops);
-	assert_int_equal(plane_counter(p, FL_REASON_REJECT_NO_ENDPOINT), rejects);
+	expect_flows(t, 0);
 }
 
-/* 5.4.2, 5.7: the same frontend tells outside and pod clients different things. Pods are known by
- * their network. */
-static void test_verdicts_by_client(void **state)
+static void outside_gets_the_external_verdict(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(rows); i++) {
-			const struct scene scene = scene_of(&kinds[k], AT_TX);
-			struct frontend fe[SCENE_FRONTENDS];
+	const struct verdicts *row = t->row;
+	struct talk talk = talk_begin(t);
 
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			set_verdicts(USUAL(state), &scene, fe, &rows[i]);
-			for (int f = 0; f < SCENE_FRONTENDS; f++) {
-				struct spec s = client_spec(USUAL(state), scene.family, scene.proto,
-							    10, (uint16_t)(4000 + f), &fe[f]);
-
-				expect_answer(USUAL(state), &rows[i], &s, rows[i].outside);
-				s.src = addr(scene.family, AT_REDIRECT,
-					     200); /* another node's pod */
-				expect_answer(USUAL(state), &rows[i], &s, rows[i].pod);
-			}
-		}
+	set_verdicts(t, row);
+	expect_the(t, row->outside, &talk);
 }
 
-/* 5.3.2: without a detector everybody is outside. */
-static void test_no_detector_nobody_is_a_pod(void **state)
+/* From the network: another node's. */
+static struct fl_ip a_pod(const struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct spec s;
+	return t->hook == HOOK_POD_INGRESS ? addr(t->family, AT_POD, CLIENT_HOST)
+					   : addr(t->family, AT_REDIRECT, 200);
+}
 
-		plane_reset(SMALL(state));
-		scene_set(SMALL(state), &scene, fe);
-		set_verdicts(SMALL(state), &scene, fe, &rows[3]);
-		s = client_spec(SMALL(state), scene.family, scene.proto, 10, 4000, &fe[2]);
-		s.src = addr(scene.family, AT_REDIRECT, 200);
-		expect_answer(SMALL(state), &rows[3], &s, DROPPED);
-	}
+static void pods_get_the_internal_verdict(struct trial *t)
+{
+	const struct verdicts *row = t->row;
+	struct talk talk = talk_begin(t);
+
+	set_verdicts(t, row);
+	talk.client.src = a_pod(t);
+	expect_the(t, row->pod, &talk);
+}
+
+/* The plane has no detector and does not take pods by their device. */
+static void without_a_detector_all_are_outside(struct trial *t)
+{
+	const struct verdicts *row = t->row;
+	struct talk talk = talk_begin(t);
+
+	set_verdicts(t, row);
+	talk.client.src = a_pod(t);
+	expect_the(t, row->outside, &talk);
 }
 
 struct source {
-	enum place place;
+	struct row row;
+	enum network network;
 	unsigned int host;
 	bool allowed;
 };
 
-static void add_ranges(struct plane *p, enum fl_family family)
-{
-	if (family == FL_IPV4) {
-		range_add(p, 1, "192.0.2.0/28");
-		range_add(p, 1, "192.0.2.64/32");
-		range_add(p, 1, "10.1.2.0/24");
-		range_add(p, 2, "0.0.0.0/0"); /* another service's */
-		return;
-	}
-	range_add(p, 1, "2001:db8::/124");
-	range_add(p, 1, "2001:db8::40/128");
-	range_add(p, 1, "fd01:0:0:2::/64");
-	range_add(p, 2, "::/0");
-}
+static const struct source sources[] = {
+	{ROW("first of a range"), AT_OUTSIDE, 1, true},
+	{ROW("last of a range"), AT_OUTSIDE, 15, true},
+	{ROW("behind the range"), AT_OUTSIDE, 16, false},
+	{ROW("a range of one"), AT_OUTSIDE, 64, true},
+	{ROW("beside the range of one"), AT_OUTSIDE, 65, false},
+	{ROW("of no range"), AT_FOREIGN, 1, false},
+	{ROW("pod in a range"), AT_TX, 200, true},
+	{ROW("pod in none"), AT_REDIRECT, 200, false},
+};
 
-/* 5.6.3, 5.6.4: whoever is in no range is dropped, pods too. */
-static void test_source_ranges(void **state)
+static void add_ranges(struct trial *t)
 {
-	static const struct source sources[] = {
-		{AT_OUTSIDE, 1, true},	{AT_OUTSIDE, 15, true},	   {AT_OUTSIDE, 16, false},
-		{AT_OUTSIDE, 64, true}, {AT_OUTSIDE, 65, false},   {AT_FOREIGN, 1, false},
-		{AT_TX, 200, true},	{AT_REDIRECT, 200, false},
+	static const char *const ranges[FL_FAMILIES][3] = {
+		{"192.0.2.0/28", "192.0.2.64/32", "10.1.2.0/24"},
+		{"2001:db8::/124", "2001:db8::40/128", "fd01:0:0:2::/64"},
 	};
 
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		uint64_t dropped = 0;
+	for (size_t i = 0; i < 3; i++)
+		range_add(t->p, 1, ranges[t->family][i]);
+	/* another service's */
+	range_add(t->p, 2, t->family == FL_IPV4 ? "0.0.0.0/0" : "::/0");
+}
 
-		scene.more_flags = FL_SOURCE_RANGES;
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		add_ranges(USUAL(state), scene.family);
-		for (size_t i = 0; i < N(sources); i++) {
-			struct spec s = client_spec(USUAL(state), scene.family, scene.proto, 1,
-						    4000, &fe[2]);
-			struct result r;
+static void source_ranges_filter(struct trial *t)
+{
+	const struct source *source = t->row;
+	struct talk talk = talk_begin(t);
 
-			s.src = addr(scene.family, sources[i].place, sources[i].host);
-			assert_int_equal(xdp(USUAL(state), &s, &r),
-					 sources[i].allowed ? XDP_TX : XDP_DROP);
-			if (!sources[i].allowed)
-				expect_no_flow(USUAL(state), &s);
-			dropped += !sources[i].allowed;
-			assert_int_equal(plane_counter(USUAL(state), FL_REASON_SOURCE_RANGE),
-					 dropped);
-		}
+	add_ranges(t);
+	talk.client.src = addr(t->family, source->network, source->host);
+	talk_send(&talk, SYN);
+	if (source->allowed) {
+		talk_expect_request(&talk);
+	} else {
+		expect_drop(t, FL_REASON_SOURCE_RANGE);
+		expect_flows(t, 0);
 	}
 }
 
-/* 5.6.7: without endpoints the disallowed are still dropped and the allowed rejected. */
-static void test_source_ranges_come_before_verdicts(void **state)
+static void source_ranges_come_before_verdicts(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct result r;
-		struct spec s;
+	const struct source *source = t->row;
+	struct packet packet = packet_of(t);
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		add_ranges(USUAL(state), scene.family);
-		service_add(USUAL(state), &(struct service){.id = 1,
-							    .type = FL_FRONTEND_LOAD_BALANCER,
-							    .ip = fe[2].ip,
-							    .port = fe[2].port,
-							    .proto = scene.proto,
-							    .flags = FL_SOURCE_RANGES});
-		s = client_spec(USUAL(state), scene.family, scene.proto, 16, 4000, &fe[2]);
-		assert_int_equal(xdp(USUAL(state), &s, &r), XDP_DROP);
-		assert_int_equal(plane_counter(USUAL(state), FL_REASON_SOURCE_RANGE), 1);
-		s.src = addr(scene.family, AT_OUTSIDE, 1);
-		assert_int_equal(xdp(USUAL(state), &s, &r), XDP_TX);
-		assert_int_equal(plane_counter(USUAL(state), FL_REASON_REJECT_NO_ENDPOINT), 1);
-	}
+	add_ranges(t);
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .flags = FL_SOURCE_RANGES});
+	packet.src = addr(t->family, source->network, source->host);
+	feed(t, &packet);
+	if (source->allowed)
+		expect_answer(t, &packet, ICMP_PORT_UNREACHABLE, 0, FL_REASON_REJECT_NO_ENDPOINT);
+	else
+		expect_drop(t, FL_REASON_SOURCE_RANGE);
 }
 
-/* 5.6.3: who is in when the ranges change stays in. */
-static void test_source_ranges_leave_open_flows_alone(void **state)
+static void source_ranges_leave_open_flows_alone(struct trial *t)
 {
-	const struct scene scene = {.proto = IPPROTO_TCP, .place = AT_TX};
-	struct scene narrower = scene;
-	struct frontend fe[SCENE_FRONTENDS];
-	struct result r;
-	struct talk t;
+	struct talk open = talk_from(t, 200, CLIENT_PORT, t->to), late = open;
 
-	scene_set(USUAL(state), &scene, fe);
-	t = talk_begin(USUAL(state), &scene, &fe[2], 200, 4000);
-	talk_establish(&t);
-	narrower.more_flags = FL_SOURCE_RANGES;
-	scene_set(USUAL(state), &narrower, fe);
-	USUAL(state)->maps.backends[1].generation--; /* the same backend as before */
-	add_ranges(USUAL(state), FL_IPV4);
-	assert_int_equal(talk_send(&t, ACK, &r), XDP_TX);
-	t.client.sport++;
-	assert_int_equal(talk_send(&t, SYN, &r), XDP_DROP);
+	talk_establish(&open);
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .flags = MASQUERADE_ALL | FL_SOURCE_RANGES,
+					 .ids = {{1}, {1}}});
+	add_ranges(t);
+	talk_expect_both(&open);
+	late.client.sport++;
+	talk_send(&late, SYN);
+	expect_drop(t, FL_REASON_SOURCE_RANGE);
 }
 
-int policy_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts_by_client),
-		cmocka_unit_test(test_no_detector_nobody_is_a_pod),
-		cmocka_unit_test(test_source_ranges),
-		cmocka_unit_test(test_source_ranges_come_before_verdicts),
-		cmocka_unit_test(test_source_ranges_leave_open_flows_alone),
-	};
+#define WITH_RANGES .frontends = 1 << 2, .scene = {.more_flags = FL_SOURCE_RANGES}
 
-	return run_topic("policies", tests, N(tests), world);
-}
+static const struct test tests[] = {
+	{"5.4.2, 5.7: clients outside get the external verdict",
+	 CHECK(outside_gets_the_external_verdict), .hooks = ON_NETWORK, .frontends = EVERY_FRONTEND,
+	 ROWS(verdicts)},
+	{"5.4.2, 5.7: pods get the internal verdict", CHECK(pods_get_the_internal_verdict),
+	 .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND, ROWS(verdicts)},
+	{"5.3.2: without a detector all clients are outside",
+	 CHECK(without_a_detector_all_are_outside), .hooks = ON_INGRESS, .plane = PLANE_SMALL,
+	 ROWS(verdicts)},
+	{"5.6.3, 5.6.4: a source in no range is dropped, pods too", CHECK(source_ranges_filter),
+	 .hooks = ON_INGRESS, WITH_RANGES, ROWS(sources)},
+	{"5.6.7: without endpoints the disallowed are dropped and the allowed rejected",
+	 CHECK(source_ranges_come_before_verdicts), .hooks = ON_INGRESS, WITH_RANGES,
+	 ROWS(sources)},
+	{"5.6.3: what is open when the ranges change goes on",
+	 CHECK(source_ranges_leave_open_flows_alone), .hooks = ON_NETWORK, .frontends = 1 << 2},
+};
+
+const struct topic policy_topic = {"policies", TESTS(tests)};

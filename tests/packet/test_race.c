@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <string.h>
 
 #define PAIRS 32
 #define ROUNDS 1000
@@ -18,7 +17,11 @@ struct sender {
 	atomic_int turn, done;
 	int verdict; /* -1: the program did not run */
 	unsigned int cpu;
+	pthread_t thread;
+	bool running;
 };
+
+static struct sender senders[2];
 
 static void *send_in_turn(void *arg)
 {
@@ -29,165 +32,175 @@ static void *send_in_turn(void *arg)
 	CPU_SET(sender->cpu, &cpus);
 	/* where there is no such processor, the two take turns on another */
 	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-	for (int turn = 1; turn <= ROUNDS; turn++) {
+	for (int turn = 1;; turn++) {
 		struct xdp_md ctx = {.ingress_ifindex = sender->plane->net->ifindex[DEV_EXT0]};
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = sender->frame.b, .ctx_in = &ctx,
 			    .ctx_size_in = sizeof(ctx));
 
 		while (atomic_load(&sender->turn) < turn)
 			sched_yield();
+		if (atomic_load(&sender->turn) > ROUNDS)
+			return NULL;
 		ctx.data_end = opts.data_size_in = sender->frame.len;
 		sender->verdict = bpf_prog_test_run_opts(sender->plane->prog_fd[PROG_XDP], &opts)
 					  ? -1
 					  : (int)opts.retval;
 		atomic_store(&sender->done, turn);
 	}
-	return NULL;
+}
+
+static void start_senders(struct trial *t)
+{
+	for (unsigned int i = 0; i < N(senders); i++) {
+		senders[i] = (struct sender){.plane = t->p, .cpu = i};
+		senders[i].running =
+			!pthread_create(&senders[i].thread, NULL, send_in_turn, &senders[i]);
+		assert_true(senders[i].running);
+	}
+}
+
+static void stop_senders(struct trial *t)
+{
+	for (unsigned int i = 0; i < N(senders); i++) {
+		atomic_store(&senders[i].turn, ROUNDS + 1);
+		if (senders[i].running)
+			pthread_join(senders[i].thread, NULL);
+		senders[i].running = false;
+	}
 }
 
 struct pair {
-	struct spec client[2];
+	struct packet client[2];
 	uint32_t bucket; /* first choice of the reply that both would have */
 };
 
 /* Clients whose first candidate for a source port is the same, two by two. */
-static void find_pairs(struct plane *p, const struct kind *kind, const struct frontend *fe,
-		       struct pair pairs[PAIRS])
+static void find_pairs(struct trial *t, struct pair pairs[PAIRS])
 {
-	static struct spec first[65536];
+	static struct packet first[65536];
 	bool has_first[65536] = {false};
 	int n = 0;
 
 	for (uint16_t sport = 1000; n < PAIRS; sport++) {
-		struct spec s = client_spec(p, kind->family, kind->proto, 10, sport, fe);
+		struct packet packet = from_client(t, CLIENT_HOST, sport);
 		struct fl_flow flow;
-		struct result r;
 		uint16_t port;
 
-		plane_flows_clear(p);
-		assert_int_equal(xdp(p, &s, &r), XDP_TX);
-		flow = expect_flow(p, &s);
+		plane_flows_clear(t->p);
+		feed(t, &packet);
+		expect_outcome(t, SENT);
+		flow = expect_flow(t, &packet);
 		port = flow.source_port;
 		if (has_first[port])
-			pairs[n++] =
-				(struct pair){{first[port], s}, flow.reply_slot / FL_FLOW_WAYS};
+			pairs[n++] = (struct pair){{first[port], packet},
+						   flow.reply_slot / FL_FLOW_WAYS};
 		has_first[port] = !has_first[port];
-		first[port] = s;
+		first[port] = packet;
 	}
-	plane_flows_clear(p);
+	plane_flows_clear(t->p);
 }
 
-static uint32_t entries(const struct plane *p, enum fl_family family)
+static uint32_t entries(const struct trial *t)
 {
 	uint32_t n = 0;
 
 	for (uint32_t slot = 0; slot < SMALL_BUCKETS * FL_FLOW_WAYS; slot++)
-		n += (plane_head(p, family, slot)->word & FL_FLOW_STATE_MASK) != FL_FLOW_FREE;
+		n += (plane_head(t->p, t->family, slot)->word & FL_FLOW_STATE_MASK) != FL_FLOW_FREE;
 	return n;
 }
 
 /* Established flows of others in all ways of a bucket. */
-static void crowd(struct plane *p, enum fl_family family, uint32_t bucket)
+static void crowd(struct trial *t, uint32_t bucket)
 {
 	for (uint32_t way = 0; way < FL_FLOW_WAYS; way++) {
-		struct fl_flow_head *head = plane_head(p, family, bucket * FL_FLOW_WAYS + way);
+		struct fl_flow_head *head =
+			plane_head(t->p, t->family, bucket * FL_FLOW_WAYS + way);
 
 		head->word = 1 << FL_FLOW_GENERATION_SHIFT | FL_FLOW_ESTABLISHED;
 		head->proto = IPPROTO_TCP;
-		head->last_seen = plane_now(p);
+		head->last_seen = plane_now(t->p);
 	}
 }
 
-enum contest {
-	ONE_PORT,	  /* two flows with the same first candidate */
-	ONE_PORT_CROWDED, /* the same, and their replies have no room in the first bucket */
-	ONE_FLOW,	  /* the first packet of a flow, twice */
-	CONTESTS,
+struct contest {
+	struct row row;
+	bool one_flow; /* both send its first packet; otherwise two with the same first candidate */
+	bool crowded;  /* replies have no room in the first bucket */
 };
 
-/* Let two processors send at the same moment, and look at what that left. */
-static void turns(struct plane *p, struct sender senders[2], enum fl_family family,
-		  const struct pair pairs[PAIRS], enum contest contest)
-{
-	for (int turn = 1; turn <= ROUNDS; turn++) {
-		const struct pair *pair = &pairs[turn % PAIRS];
-		const struct spec *client[2] = {&pair->client[0],
-						&pair->client[contest == ONE_FLOW ? 0 : 1]};
-		struct fl_flow flow[2] = {0};
-		uint32_t passed = 0, others = 0;
+static const struct contest contests[] = {
+	{ROW("one port"), false, false},
+	{ROW("one port, crowded"), false, true},
+	{ROW("one flow"), true, false},
+};
 
-		plane_flows_clear(p);
-		if (contest == ONE_PORT_CROWDED) {
-			crowd(p, family, pair->bucket);
-			others = FL_FLOW_WAYS;
-		}
-		for (int i = 0; i < 2; i++)
-			frame_build(client[i], &senders[i].frame);
-		for (int i = 0; i < 2; i++)
-			atomic_store(&senders[i].turn, turn);
-		for (int i = 0; i < 2; i++)
-			while (atomic_load(&senders[i].done) < turn)
-				sched_yield();
-		for (int i = 0; i < 2; i++) {
-			if (senders[i].verdict == XDP_DROP) {
-				expect_no_flow(p, client[i]);
-				continue;
-			}
-			assert_int_equal(senders[i].verdict, XDP_TX);
-			if (contest != ONE_FLOW)
-				flow[i] = expect_flow(p, client[i]);
-			passed++;
-		}
-		if (contest == ONE_FLOW) {
-			assert_int_equal(passed, 2);
-			assert_in_range(entries(p, family), 2, 4);
+static void send_both(const struct packet *const client[2], int turn)
+{
+	for (int i = 0; i < 2; i++)
+		frame_build(client[i], &senders[i].frame);
+	for (int i = 0; i < 2; i++)
+		atomic_store(&senders[i].turn, turn);
+	for (int i = 0; i < 2; i++)
+		while (atomic_load(&senders[i].done) < turn)
+			sched_yield();
+}
+
+/* What the two left in the table. */
+static void look(struct trial *t, const struct packet *const client[2])
+{
+	const struct contest *contest = t->row;
+	struct fl_flow flow[2] = {0};
+	uint32_t sent = 0;
+
+	for (int i = 0; i < 2; i++) {
+		if (senders[i].verdict == XDP_DROP) {
+			expect_no_flow(t, client[i]);
+			t->dropped++;
 			continue;
 		}
-		/* nothing is left of one that was dropped */
-		assert_int_equal(entries(p, family), 2 * passed + others);
-		if (passed == 2)
-			assert_int_not_equal(flow[0].source_port, flow[1].source_port);
+		assert_int_equal(senders[i].verdict, XDP_TX);
+		if (!contest->one_flow)
+			flow[i] = expect_flow(t, client[i]);
+		sent++;
 	}
+	if (contest->one_flow) {
+		assert_int_equal(sent, 2);
+		assert_in_range(entries(t), 2, 4);
+		return;
+	}
+	/* nothing is left of one that was dropped */
+	assert_int_equal(entries(t), 2 * sent + (contest->crowded ? FL_FLOW_WAYS : 0));
+	if (sent == 2)
+		assert_int_not_equal(flow[0].source_port, flow[1].source_port);
 }
 
-/*
- * Design section 6: no source port twice towards one backend, not even when two processors find it
- * free at the same moment. Whoever is late is dropped under that name and comes again. Two first
- * packets of one flow are no such thing: both are sent.
- */
-static void test_one_source_port_is_not_given_twice(void **state)
+static void one_source_port_is_not_given_twice(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (enum contest contest = ONE_PORT; contest < CONTESTS; contest++) {
-			const struct scene scene = scene_of(&kinds[k], AT_TX);
-			struct plane *p = SMALL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct pair pairs[PAIRS];
-			/* outlives a failure, as the threads do */
-			static struct sender senders[KINDS][CONTESTS][2];
-			struct sender *two = senders[k][contest];
-			pthread_t threads[2];
+	const struct contest *contest = t->row;
+	struct pair pairs[PAIRS];
 
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			find_pairs(p, &kinds[k], &fe[0], pairs);
-			for (unsigned int i = 0; i < 2; i++) {
-				two[i] = (struct sender){.plane = p, .cpu = i};
-				assert_int_equal(
-					pthread_create(&threads[i], NULL, send_in_turn, &two[i]),
-					0);
-			}
-			turns(p, two, scene.family, pairs, contest);
-			for (int i = 0; i < 2; i++)
-				pthread_join(threads[i], NULL);
-		}
+	find_pairs(t, pairs);
+	start_senders(t);
+	for (int turn = 1; turn <= ROUNDS; turn++) {
+		const struct pair *pair = &pairs[turn % PAIRS];
+		const struct packet *client[2] = {&pair->client[0],
+						  &pair->client[!contest->one_flow]};
+
+		plane_flows_clear(t->p);
+		if (contest->crowded)
+			crowd(t, pair->bucket);
+		send_both(client, turn);
+		look(t, client);
+	}
+	expect_counter(t, FL_REASON_NO_SOURCE_PORT, t->dropped);
 }
 
-int race_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_source_port_is_not_given_twice),
-	};
+static const struct test tests[] = {
+	/* the later one is dropped under that name and comes again; two first packets of one flow
+	 * are no such thing: both are sent */
+	{"B2: no source port is given twice, not even by two processors at one moment",
+	 CHECK(one_source_port_is_not_given_twice), .undo = stop_senders, .plane = PLANE_SMALL,
+	 .forged = true, ROWS(contests)},
+};
 
-	return run_topic("two processors", tests, N(tests), world);
-}
+const struct topic race_topic = {"processors", TESTS(tests)};

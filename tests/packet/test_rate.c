@@ -5,141 +5,154 @@
  */
 #include "tests/packet/packet.h"
 
+/* What is limited. */
 struct limit {
 	enum rate rate;
 	uint32_t per_second;
-	enum fl_reason reason;
+	enum fl_reason refused; /* counted for what is above the limit */
+	uint32_t allowed;	/* and below it */
 };
 
-static const struct limit limits[] = {
-	{RATE_NEW_FLOW, NEW_FLOW_RATE, FL_REASON_NEW_FLOW_RATE},
-	{RATE_REJECT, REJECT_RATE, FL_REASON_REJECT_RATE},
-};
+static const struct limit flow_limit = {RATE_NEW_FLOW, NEW_FLOW_RATE, FL_REASON_NEW_FLOW_RATE,
+					FL_COUNTER_FLOW_NEW};
+static const struct limit answer_limit = {RATE_REJECT, REJECT_RATE, FL_REASON_REJECT_RATE,
+					  FL_REASON_REJECT_NO_ENDPOINT};
 
-/* Service with backends for the one, without for the other. */
-static struct frontend set_service(struct plane *p, const struct limit *limit,
-				   const struct scene *scene)
+/* Each object has buckets of its own. */
+static enum fl_object_id object_of(const struct trial *t)
 {
-	struct frontend fe[SCENE_FRONTENDS];
-
-	plane_reset(p);
-	scene_set(p, scene, fe);
-	if (limit->rate == RATE_REJECT)
-		service_add(p, &(struct service){.id = 1,
-						 .type = FL_FRONTEND_CLUSTER_IP,
-						 .ip = fe[0].ip,
-						 .port = fe[0].port,
-						 .proto = scene->proto});
-	return fe[0];
+	return t->hook == HOOK_XDP ? FL_OBJECT_XDP : FL_OBJECT_TC;
 }
 
-/* One packet of yet another flow: true if it was let through. */
-static bool one_more(struct plane *p, const struct limit *limit, const struct scene *scene,
-		     const struct frontend *fe, uint16_t *port)
+static void set_bucket(struct trial *t, const struct limit *limit, uint32_t stamp, uint32_t tokens)
 {
-	struct spec s = client_spec(p, scene->family, scene->proto, 10, (*port)++, fe);
-	uint64_t refused = plane_counter(p, limit->reason);
-	struct result r;
+	plane_rate_set(t->p, object_of(t), limit->rate,
+		       (struct rate_bucket){.stamp = stamp, .parts = tokens * t->p->config.hz});
+}
 
-	if (xdp(p, &s, &r) == XDP_DROP) {
-		assert_int_equal(plane_counter(p, limit->reason), refused + 1);
-		expect_no_flow(p, &s);
-		return false;
+/* New packets of `n` more flows; returns how many were let through. */
+static uint32_t more(struct trial *t, const struct limit *limit, uint32_t n, uint16_t *port)
+{
+	uint32_t passed = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct packet packet = from_client(t, CLIENT_HOST, (*port)++);
+
+		if (feed(t, &packet) == DROPPED) {
+			expect_drop(t, limit->refused);
+			expect_no_flow(t, &packet);
+		} else {
+			expect_outcome(t, SENT);
+			passed++;
+		}
 	}
-	assert_int_equal(r.verdict, XDP_TX);
-	return true;
+	return passed;
 }
 
 /* Tokens that come by themselves while a test runs, and one for the fraction at its beginning. */
-static uint32_t extra(struct plane *p, const struct limit *limit, uint32_t since)
+static uint32_t extra(struct trial *t, const struct limit *limit, uint32_t since)
 {
-	return (plane_now(p) - since) * limit->per_second / p->config.hz + 1;
+	return (plane_now(t->p) - since) * limit->per_second / t->p->config.hz + 1;
 }
 
-static void test_bucket(void **state)
+struct bucket {
+	struct row row;
+	uint32_t tokens, ago_s; /* seconds since the last refill */
+	bool full;		/* a second's worth must come through, otherwise the tokens */
+};
+
+static const struct bucket buckets[] = {
+	{ROW("empty"), 0, 0, false},
+	{ROW("three tokens"), 3, 0, false},
+	{ROW("a second later"), 0, 1, true},
+	{ROW("a hundred seconds later: no more"), 0, 100, true},
+	{ROW("nearly full, a second later: no more"), 4, 1, true},
+};
+
+static void check_bucket(struct trial *t, const struct limit *limit)
 {
-	static const struct {
-		uint32_t tokens, ago_s; /* s since the last refill */
-		uint32_t full;		/* of a second's worth, what must come through */
-	} rows[] = {{0, 0, 0}, {3, 0, 0}, {0, 1, 1}, {0, 100, 1}};
+	const struct bucket *row = t->row;
+	uint32_t begin = plane_now(t->p), passed, least;
+	uint16_t port = CLIENT_PORT;
 
-	for (size_t l = 0; l < N(limits); l++)
-		for (size_t i = 0; i < N(rows); i++)
-			for (int k = 0; k < KINDS; k++) {
-				const struct scene scene = scene_of(&kinds[k], AT_TX);
-				struct plane *p = LIMITED(state);
-				struct frontend fe = set_service(p, &limits[l], &scene);
-				uint32_t begin = plane_now(p), passed = 0, least;
-				uint16_t port = 4000;
-
-				least = rows[i].full ? limits[l].per_second : rows[i].tokens;
-				plane_rate_set(
-					p, FL_OBJECT_XDP, limits[l].rate,
-					(struct rate_bucket){
-						.stamp = begin - rows[i].ago_s * p->config.hz,
-						.parts = rows[i].tokens * p->config.hz});
-				for (int n = 0; n < 30; n++)
-					passed += one_more(p, &limits[l], &scene, &fe, &port);
-				assert_in_range(passed, least, least + extra(p, &limits[l], begin));
-			}
+	least = row->full ? limit->per_second : row->tokens;
+	set_bucket(t, limit, begin - row->ago_s * t->p->config.hz, row->tokens);
+	passed = more(t, limit, 30, &port);
+	assert_in_range(passed, least, least + extra(t, limit, begin));
+	expect_counter(t, limit->allowed, passed);
 }
 
 /* Packets that come faster than tokens do: the rate is kept, not nothing. */
-static void test_steady_stream_gets_its_rate(void **state)
+static void check_stream(struct trial *t, const struct limit *limit)
 {
-	for (size_t l = 0; l < N(limits); l++) {
-		const struct scene scene = {.proto = IPPROTO_UDP, .place = AT_TX};
-		struct plane *p = LIMITED(state);
-		struct frontend fe = set_service(p, &limits[l], &scene);
-		uint32_t begin = plane_now(p), passed = 0, seconds = 3;
-		uint16_t port = 4000;
+	uint32_t begin = plane_now(t->p), passed = 0, seconds = 3;
+	uint16_t port = CLIENT_PORT;
 
-		plane_rate_set(p, FL_OBJECT_XDP, limits[l].rate,
-			       (struct rate_bucket){.stamp = begin});
-		for (uint32_t jiffy = 0; jiffy < seconds * p->config.hz; jiffy++) {
-			struct rate_bucket bucket =
-				plane_rate_get(p, FL_OBJECT_XDP, limits[l].rate);
+	set_bucket(t, limit, begin, 0);
+	for (uint32_t jiffy = 0; jiffy < seconds * t->p->config.hz; jiffy++) {
+		struct rate_bucket bucket = plane_rate_get(t->p, object_of(t), limit->rate);
 
-			bucket.stamp--;
-			plane_rate_set(p, FL_OBJECT_XDP, limits[l].rate, bucket);
-			passed += one_more(p, &limits[l], &scene, &fe, &port);
-		}
-		assert_in_range(passed, seconds * limits[l].per_second,
-				seconds * limits[l].per_second + extra(p, &limits[l], begin));
+		bucket.stamp--;
+		plane_rate_set(t->p, object_of(t), limit->rate, bucket);
+		passed += more(t, limit, 1, &port);
 	}
+	assert_in_range(passed, seconds * limit->per_second,
+			seconds * limit->per_second + extra(t, limit, begin));
+	expect_counter(t, limit->allowed, passed);
 }
 
-/* Promise 2: the limit is for newcomers; open flows never meet it. */
-static void test_open_flows_are_not_limited(void **state)
+static void new_flows_are_limited(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = LIMITED(state);
-		struct frontend fe = set_service(p, &limits[0], &scene);
-		struct result r;
-		struct talk t;
-
-		plane_rate_set(
-			p, FL_OBJECT_XDP, RATE_NEW_FLOW,
-			(struct rate_bucket){.stamp = plane_now(p), .parts = 5 * p->config.hz});
-		t = talk_begin(p, &scene, &fe, 10, 4000);
-		talk_establish(&t);
-		plane_rate_set(p, FL_OBJECT_XDP, RATE_NEW_FLOW,
-			       (struct rate_bucket){.stamp = plane_now(p)});
-		for (int i = 0; i < 20; i++) {
-			assert_int_equal(talk_send(&t, ACK, &r), XDP_TX);
-			assert_int_equal(talk_reply(&t, ACK, &r), XDP_TX);
-		}
-	}
+	check_bucket(t, &flow_limit);
 }
 
-int rate_tests(struct world *world)
+static void steady_new_flows_get_their_rate(struct trial *t)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bucket),
-		cmocka_unit_test(test_steady_stream_gets_its_rate),
-		cmocka_unit_test(test_open_flows_are_not_limited),
-	};
-
-	return run_topic("rate limits", tests, N(tests), world);
+	check_stream(t, &flow_limit);
 }
+
+static void without_endpoints(struct trial *t)
+{
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1, .family = t->family, .proto = t->proto});
+}
+
+static void answers_are_limited(struct trial *t)
+{
+	without_endpoints(t);
+	check_bucket(t, &answer_limit);
+}
+
+static void steady_answers_get_their_rate(struct trial *t)
+{
+	without_endpoints(t);
+	check_stream(t, &answer_limit);
+}
+
+static void open_flows_are_not_limited(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	set_bucket(t, &flow_limit, plane_now(t->p), 0);
+	for (int i = 0; i < 20; i++)
+		talk_expect_both(&talk);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+}
+
+#define LIMITED .plane = PLANE_LIMITED
+
+static const struct test tests[] = {
+	{"new flows have a rate, of which a second's worth can be saved up",
+	 CHECK(new_flows_are_limited), .hooks = ON_INGRESS, LIMITED, ROWS(buckets)},
+	{"answers have a rate, of which a second's worth can be saved up",
+	 CHECK(answers_are_limited), .hooks = ON_INGRESS | ON_EGRESS, LIMITED, ROWS(buckets)},
+	{"a steady stream of new flows gets its rate", CHECK(steady_new_flows_get_their_rate),
+	 .protos = ONLY_UDP, .hooks = ON_INGRESS, LIMITED},
+	{"a steady stream of rejected packets gets its answers",
+	 CHECK(steady_answers_get_their_rate), .protos = ONLY_UDP, .hooks = ON_INGRESS, LIMITED},
+	{"open flows are not limited", CHECK(open_flows_are_not_limited), .hooks = ON_INGRESS,
+	 LIMITED},
+};
+
+const struct topic rate_topic = {"rates", TESTS(tests)};

@@ -6,273 +6,190 @@
 
 #include <string.h>
 
-/* What the backend's node gets: source one of ours, a port we may use, one hop less, the next hop's
- * MACs. */
-static struct spec forwarded(const struct plane *p, const struct spec *in, enum place place,
-			     enum dev dev)
-{
-	struct fl_flow flow = expect_flow(p, in);
-	struct fl_ip ours = addr(in->family, (enum place)dev, 1),
-		     backend = addr(in->family, place, 1);
-	struct spec out = translated(in, &flow);
+#define REMOTE (IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC))
 
-	assert_true(fl_ip_equal(&flow.source, &ours));
-	assert_true(fl_ip_equal(&flow.backend, &backend));
-	assert_int_equal(flow.backend_port, BACKEND_PORT);
-	assert_true(plane_may_use_port(p, flow.source_port));
-	assert_true(flow.flags & FL_FLOW_SNAT && flow.reply_flags & FL_FLOW_SNAT);
-	assert_false((flow.flags | flow.reply_flags) & FL_FLOW_TO_STACK);
-	out.ttl = in->ttl - 1;
-	out.dst_mac = p->net->gateway_mac[place];
-	out.src_mac = p->net->mac[dev];
-	return out;
-}
-
-struct way {
-	enum place place;
-	enum dev dev;
-	int xdp_verdict;
+struct hops {
+	struct row row;
+	uint8_t ttl;
 };
 
-static const struct way ways[] = {
-	{AT_TX, DEV_EXT0, XDP_TX},
-	{AT_REDIRECT, DEV_EXT1, XDP_REDIRECT},
+static const struct hops hops[] = {
+	{ROW("TTL 2"), 2},
+	{ROW("TTL 255"), 255},
 };
 
-static void test_request_is_sent_on(void **state)
+static void request_is_sent_on(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (size_t w = 0; w < N(ways); w++) {
-			const struct scene scene = scene_of(&kinds[k], ways[w].place);
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
+	const struct hops *row = t->row;
+	struct talk talk = talk_begin(t);
 
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			for (int i = 0; i < SCENE_FRONTENDS; i++) {
-				struct spec s = client_spec(p, scene.family, scene.proto, 10, 4000,
-							    &fe[i]),
-					    out;
-				struct result r;
-
-				s.payload = (uint16_t)(100 + i);
-				s.ttl = (uint8_t)(2 + i * 84); /* 2 .. 254 */
-				assert_int_equal(xdp(p, &s, &r), ways[w].xdp_verdict);
-				out = forwarded(p, &s, ways[w].place, ways[w].dev);
-				expect_packet(&r, &out, "request");
-			}
-		}
+	talk.client.ttl = row->ttl;
+	talk.client.payload = 100;
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
 }
 
-/* The same by the tc program, where the device has no XDP. */
-static void test_request_is_sent_on_by_tc(void **state)
+static void reply_goes_to_the_client(struct trial *t)
 {
-	static const struct way tc_ways[] = {
-		{AT_TX, DEV_EXT0, 0}, {AT_REDIRECT, DEV_EXT1, 0}, {AT_TC, DEV_EXT2, 0}};
+	const struct hops *row = t->row;
+	struct talk talk = talk_begin(t);
 
-	for (int k = 0; k < KINDS; k++)
-		for (size_t w = 0; w < N(tc_ways); w++) {
-			const struct scene scene = scene_of(&kinds[k], tc_ways[w].place);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct spec s, out;
-			struct result r;
-			struct frame in;
-
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			s = client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &fe[2]);
-			frame_build(&s, &in);
-			run_tc(USUAL(state), PROG_TC_INGRESS, DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, TC_ACT_REDIRECT);
-			out = forwarded(USUAL(state), &s, tc_ways[w].place, tc_ways[w].dev);
-			expect_packet(&r, &out, "request by tc");
-		}
+	talk_send(&talk, SYN);
+	talk.inner.ttl = row->ttl;
+	talk.inner.payload = 200;
+	talk_reply(&talk, SYN | ACK);
+	talk_expect_reply(&talk);
 }
 
-/* Back at this node: client and frontend again, towards the client's next hop. */
-static void test_reply_goes_to_the_client(void **state)
+static void conversation_asks_the_way_once(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (size_t w = 0; w < N(ways); w++) {
-			const struct scene scene = scene_of(&kinds[k], ways[w].place);
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
+	struct talk talk = talk_begin(t);
 
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			for (int i = 0; i < SCENE_FRONTENDS; i++) {
-				struct talk t = talk_begin(p, &scene, &fe[i], 10, 4000);
-				struct result r;
-				struct spec want;
-
-				talk_send(&t, SYN, &r);
-				t.inner.ttl = 63;
-				t.inner.payload = 200;
-				assert_int_equal(talk_reply(&t, SYN | ACK, &r),
-						 ways[w].dev == DEV_EXT0 ? XDP_TX : XDP_REDIRECT);
-				want = spec_reverse(&t.client);
-				want.flags = SYN | ACK;
-				want.payload = 200;
-				want.ttl = 62;
-				want.dst_mac = p->net->gateway_mac[AT_OUTSIDE];
-				want.src_mac = p->net->mac[DEV_EXT0];
-				expect_packet(&r, &want, "reply");
-			}
-		}
+	talk_establish(&talk);
+	for (uint16_t i = 0; i < 50; i++) {
+		talk.client.payload = (uint16_t)(i * 29);
+		talk_send(&talk, ACK | PSH);
+		talk_expect_request(&talk);
+		talk_reply(&talk, ACK);
+		talk_expect_reply(&talk);
+	}
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 2);
 }
 
-/* Established: the same bytes out, one flow, and the kernel's tables asked once per direction. */
-static void test_conversation_asks_the_way_once(void **state)
+/* The agent raises the epoch when routes change; flows live on. */
+static void epoch_makes_ways_be_asked_again(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_REDIRECT);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct talk t;
+	struct talk talk = talk_begin(t);
 
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		t = talk_begin(p, &scene, &fe[3], 10, 4000);
-		talk_establish(&t);
-		for (uint16_t i = 0; i < 50; i++) {
-			struct spec out;
-			struct result r;
+	talk_establish(&talk);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 2);
+	fl_next_hops_forget(t->p->maps.meta, t->p->maps.next_hops, t->p->maps.n_next_hops);
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
+	}
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 3);
+	talk_reply(&talk, ACK);
+	talk_expect_reply(&talk);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 4);
+}
 
-			t.client.payload = (uint16_t)(i * 29);
-			assert_int_equal(talk_send(&t, ACK | PSH, &r), XDP_REDIRECT);
-			out = forwarded(p, &t.client, AT_REDIRECT, DEV_EXT1);
-			expect_packet(&r, &out, "established");
-			assert_int_equal(talk_reply(&t, ACK, &r), XDP_REDIRECT);
-		}
-		assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), 1);
-		assert_int_equal(plane_counter(p, FL_COUNTER_FIB_LOOKUP), 2);
+/* Each remembered way that is in use. */
+static void change_ways(struct trial *t, void (*change)(struct trial *t, struct fl_next_hop *hop))
+{
+	for (size_t i = 0; i < t->p->maps.n_next_hops; i++)
+		if (t->p->maps.next_hops[i].word)
+			change(t, &t->p->maps.next_hops[i]);
+}
+
+static void make_old(struct trial *t, struct fl_next_hop *hop)
+{
+	hop->stamp = plane_now(t->p) - t->p->config.next_hop_ttl - t->p->config.hz;
+}
+
+static void old_ways_are_asked_again(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	change_ways(t, make_old);
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
+	}
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 3);
+}
+
+static void give_to_a_stranger(struct trial *t, struct fl_next_hop *hop)
+{
+	hop->word += 2;
+	memset(hop->dst_mac, 0xee, sizeof(hop->dst_mac));
+}
+
+static void way_of_a_stranger_is_not_used(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	change_ways(t, give_to_a_stranger);
+	talk_send(&talk, ACK);
+	talk_expect_request(&talk);
+}
+
+/* A device got another address: the old one is replaced, not refreshed. */
+static void give_an_old_source(struct trial *t, struct fl_next_hop *hop)
+{
+	memset(hop->src_mac, 0x99, sizeof(hop->src_mac));
+	hop->epoch = 0;
+}
+
+static void old_source_mac_is_not_remembered_again(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	change_ways(t, give_an_old_source);
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
 	}
 }
 
-/* The agent raises the epoch when routes change: remembered ways are asked for again, and flows
- * live on. */
-static void test_epoch_makes_ways_be_asked_again(void **state)
+/* Devices that cannot take frames from XDP, and neighbours that are yet to be found. */
+static void xdp_leaves_to_tc_what_it_cannot_send(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct result r;
-		struct talk t;
+	struct packet packet = packet_of(t);
 
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		t = talk_begin(p, &scene, &fe[0], 10, 4000);
-		talk_establish(&t);
-		assert_int_equal(plane_counter(p, FL_COUNTER_FIB_LOOKUP), 2);
-		fl_next_hops_forget(p->maps.meta, p->maps.next_hops, p->maps.n_next_hops);
-		for (int i = 0; i < 3; i++) {
-			struct spec out;
+	feed_at(t, HOOK_XDP, &packet);
+	expect_left_to_tc(t);
+	expect_no_flow(t, &packet);
 
-			assert_int_equal(talk_send(&t, ACK, &r), XDP_TX);
-			out = forwarded(p, &t.client, AT_TX, DEV_EXT0);
-			expect_packet(&r, &out, "after the epoch");
-		}
-		assert_int_equal(plane_counter(p, FL_COUNTER_FIB_LOOKUP), 3);
-		assert_int_equal(talk_reply(&t, ACK, &r), XDP_TX);
-		assert_int_equal(plane_counter(p, FL_COUNTER_FIB_LOOKUP), 4);
-	}
+	feed_at(t, HOOK_TC_INGRESS, &packet);
+	expect_outcome(t, SENT);
+	expect_flow(t, &packet);
+
+	/* known now, but still tc's, which counts it */
+	packet.flags = ACK;
+	feed_at(t, HOOK_XDP, &packet);
+	expect_left_to_tc(t);
+	assert_int_equal(expect_flow(t, &packet).packets, 1);
 }
 
-/* A remembered place that was given to another next hop is never used by those who remember the old
- * one. */
-static void test_next_hop_of_a_stranger_is_not_used(void **state)
+static void second_stage_wants_the_mark(struct trial *t)
 {
-	const struct scene scene = {.proto = IPPROTO_TCP, .place = AT_TX};
-	struct plane *p = USUAL(state);
-	struct frontend fe[SCENE_FRONTENDS];
-	struct result r;
-	struct spec out;
-	struct talk t;
+	struct packet packet = packet_of(t);
+	struct frame frame;
 
-	scene_set(p, &scene, fe);
-	t = talk_begin(p, &scene, &fe[0], 10, 4000);
-	talk_establish(&t);
-	for (size_t i = 0; i < p->maps.n_next_hops; i++) {
-		struct fl_next_hop *nh = &p->maps.next_hops[i];
-
-		if (!nh->word)
-			continue;
-		nh->word += 2;
-		memset(nh->dst_mac, 0xee, sizeof(nh->dst_mac));
-	}
-	assert_int_equal(talk_send(&t, ACK, &r), XDP_TX);
-	out = forwarded(p, &t.client, AT_TX, DEV_EXT0);
-	expect_packet(&r, &out, "asked again");
+	frame_build(&packet, &frame);
+	run_tc(t->p, PROG_TC_FROM_XDP, DEV_EXT0, &frame, &t->r);
+	assert_int_equal(t->r.verdict, TC_ACT_UNSPEC);
+	expect_frame(t, &frame);
+	expect_flows(t, 0);
 }
 
-/* Devices that cannot take frames from XDP: unchanged to tc, with a mark and nothing recorded yet.
- */
-static void test_handed_to_tc(void **state)
-{
-	static const enum place places[] = {AT_TC, AT_UNRESOLVED};
+static const struct test tests[] = {
+	{"source one of ours, a port we may use, one hop less, the next hop's MACs",
+	 CHECK(request_is_sent_on), .hooks = ON_INGRESS, .networks = REMOTE,
+	 .frontends = EVERY_FRONTEND, ROWS(hops)},
+	{"back at this node: client and frontend again, towards the client's next hop",
+	 CHECK(reply_goes_to_the_client), .hooks = ON_INGRESS, .networks = REMOTE,
+	 .frontends = EVERY_FRONTEND, ROWS(hops)},
+	{"the kernel's tables are asked once for each direction",
+	 CHECK(conversation_asks_the_way_once), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"ways are asked for again when the epoch was raised",
+	 CHECK(epoch_makes_ways_be_asked_again), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"ways are asked for again when they are old", CHECK(old_ways_are_asked_again),
+	 .hooks = ON_INGRESS, .networks = REMOTE},
+	{"a remembered way that was given to another next hop is not used",
+	 CHECK(way_of_a_stranger_is_not_used), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"the source MAC of a device that has another one now is not used again",
+	 CHECK(old_source_mac_is_not_remembered_again), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"XDP leaves to tc, unchanged and unrecorded, what it cannot send",
+	 CHECK(xdp_leaves_to_tc_what_it_cannot_send), .hooks = ON_XDP_TC,
+	 .networks = IN(AT_TC) | IN(AT_UNRESOLVED)},
+	{"the tc program behind XDP wants the mark", CHECK(second_stage_wants_the_mark),
+	 .hooks = ON_XDP_TC, .networks = IN(AT_TC)},
+};
 
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(places); i++) {
-			const struct scene scene = scene_of(&kinds[k], places[i]);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct result r;
-			struct frame in;
-			struct spec s;
-
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			s = client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &fe[0]);
-			frame_build(&s, &in);
-			assert_int_equal(xdp(USUAL(state), &s, &r), XDP_PASS);
-			assert_int_equal(r.mark, MARK_FOR_TC);
-			frame_expect(&r.out, &in, "unchanged");
-			expect_no_flow(USUAL(state), &s);
-			assert_int_equal(plane_counter(USUAL(state), FL_COUNTER_TO_TC), 1);
-
-			/* what tc then does */
-			run_tc(USUAL(state), PROG_TC_INGRESS, DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, TC_ACT_REDIRECT);
-			expect_flow(USUAL(state), &s);
-
-			/* and the next packet takes the same way: known, but still tc's */
-			s.flags = ACK;
-			assert_int_equal(xdp(USUAL(state), &s, &r), XDP_PASS);
-			assert_int_equal(r.mark, MARK_FOR_TC);
-			assert_int_equal(expect_flow(USUAL(state), &s).packets, 1);
-		}
-}
-
-/* A packet that no XDP program marked is none of fl_tc_from_xdp's business. */
-static void test_second_stage_wants_the_mark(void **state)
-{
-	const struct scene scene = {.proto = IPPROTO_TCP, .place = AT_TC};
-	struct frontend fe[SCENE_FRONTENDS];
-	struct result r;
-	struct frame in;
-	struct spec s;
-
-	scene_set(USUAL(state), &scene, fe);
-	s = client_spec(USUAL(state), FL_IPV4, IPPROTO_TCP, 10, 4000, &fe[0]);
-	frame_build(&s, &in);
-	run_tc(USUAL(state), PROG_TC_FROM_XDP, DEV_EXT0, &in, &r);
-	assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-	expect_untouched(&r, &in, "no mark");
-	expect_no_flow(USUAL(state), &s);
-}
-
-int remote_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_request_is_sent_on),
-		cmocka_unit_test(test_request_is_sent_on_by_tc),
-		cmocka_unit_test(test_reply_goes_to_the_client),
-		cmocka_unit_test(test_conversation_asks_the_way_once),
-		cmocka_unit_test(test_epoch_makes_ways_be_asked_again),
-		cmocka_unit_test(test_next_hop_of_a_stranger_is_not_used),
-		cmocka_unit_test(test_handed_to_tc),
-		cmocka_unit_test(test_second_stage_wants_the_mark),
-	};
-
-	return run_topic("remote backends", tests, N(tests), world);
-}
+const struct topic remote_topic = {"remote", TESTS(tests)};

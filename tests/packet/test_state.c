@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The states of a flow, packet by packet (design section 4): nothing is established without
- * evidence of both ends, what closes closes, and what is over begins anew. Rules 5.7.3, 7.1
- * to 7.3, 7.8, 7.9.
+ * The states of a flow, packet by packet (ARCHITECTURE.md): nothing is established without
+ * evidence of both ends, what closes closes, and what is over begins anew.
  */
+#include "lb/api/view.h"
 #include "tests/packet/packet.h"
 
-#include <bpf/bpf.h>
-#include <arpa/inet.h>
-#include <string.h>
+#define EVERYWHERE (IN(AT_POD) | IN(AT_TX))
+
+#define NEW FL_FLOW_NEW
+#define REPLIED FL_FLOW_REPLIED
+#define ESTABLISHED FL_FLOW_ESTABLISHED
+#define CLOSING FL_FLOW_CLOSING
 
 struct step {
 	char from; /* 'c' client, 'b' backend; 0 ends */
@@ -17,15 +20,12 @@ struct step {
 };
 
 struct sequence {
-	const char *what;
-	uint8_t proto;
+	struct row row;
+	uint32_t restarts; /* how often a SYN begins another flow */
 	struct step steps[10];
 };
 
-#define NEW FL_FLOW_NEW
-#define REPLIED FL_FLOW_REPLIED
-#define ESTABLISHED FL_FLOW_ESTABLISHED
-#define CLOSING FL_FLOW_CLOSING
+#define TCP_ROW(text) ROW(text, .protos = ONLY_TCP)
 #define HANDSHAKE                                                                                  \
 	{'c', SYN, NEW}, {'b', SYN | ACK, REPLIED},                                                \
 	{                                                                                          \
@@ -33,68 +33,86 @@ struct sequence {
 	}
 
 static const struct sequence sequences[] = {
-	{"handshake", IPPROTO_TCP, {HANDSHAKE, {'b', ACK, ESTABLISHED}}},
-	{"a client alone proves nothing",
-	 IPPROTO_TCP,
+	{TCP_ROW("handshake"), 0, {HANDSHAKE, {'b', ACK, ESTABLISHED}}},
+	{TCP_ROW("a client alone proves nothing"),
+	 0,
 	 {{'c', SYN, NEW},
 	  {'c', SYN, NEW},
 	  {'c', ACK, NEW},
 	  {'c', ACK | PSH, NEW},
 	  {'c', FIN | ACK, NEW}}},
-	{"a reply alone proves nothing",
-	 IPPROTO_TCP,
+	{TCP_ROW("a reply alone proves nothing"),
+	 0,
 	 {{'c', SYN, NEW},
 	  {'b', SYN | ACK, REPLIED},
 	  {'b', SYN | ACK, REPLIED},
 	  {'c', SYN, REPLIED},
 	  {'c', SYN | ACK, REPLIED},
 	  {'b', ACK, REPLIED}}},
-	{"a flow found in its middle",
-	 IPPROTO_TCP,
+	{TCP_ROW("a flow found in its middle"),
+	 0,
 	 {{'c', ACK, NEW}, {'b', ACK, REPLIED}, {'c', ACK, ESTABLISHED}}},
-	{"FIN both ways",
-	 IPPROTO_TCP,
+	{TCP_ROW("FIN both ways"),
+	 0,
 	 {HANDSHAKE,
 	  {'c', FIN | ACK, ESTABLISHED},
 	  {'b', ACK, ESTABLISHED},
 	  {'b', FIN | ACK, CLOSING},
 	  {'c', ACK, CLOSING},
 	  {'b', FIN | ACK, CLOSING}}},
-	{"half closed, the backend goes on",
-	 IPPROTO_TCP,
+	{TCP_ROW("FIN both ways, the backend first"),
+	 0,
+	 {HANDSHAKE,
+	  {'b', FIN | ACK, ESTABLISHED},
+	  {'c', ACK, ESTABLISHED},
+	  {'c', FIN | ACK, CLOSING},
+	  {'b', ACK, CLOSING}}},
+	{TCP_ROW("half closed, the backend goes on"),
+	 0,
 	 {HANDSHAKE,
 	  {'c', FIN | ACK, ESTABLISHED},
 	  {'b', ACK | PSH, ESTABLISHED},
 	  {'c', ACK, ESTABLISHED}}},
-	{"RST of the client", IPPROTO_TCP, {HANDSHAKE, {'c', RST, CLOSING}, {'c', RST, CLOSING}}},
-	{"RST of the backend", IPPROTO_TCP, {HANDSHAKE, {'b', RST | ACK, CLOSING}}},
-	{"RST that the backend did not believe",
-	 IPPROTO_TCP,
+	{TCP_ROW("RST of the client"), 0, {HANDSHAKE, {'c', RST, CLOSING}, {'c', RST, CLOSING}}},
+	{TCP_ROW("RST of the backend"), 0, {HANDSHAKE, {'b', RST | ACK, CLOSING}}},
+	{TCP_ROW("RST that the backend did not believe"),
+	 0,
 	 {HANDSHAKE, {'c', RST, CLOSING}, {'b', ACK | PSH, ESTABLISHED}}},
-	{"RST that the client did not believe",
-	 IPPROTO_TCP,
+	{TCP_ROW("RST that the client did not believe"),
+	 0,
 	 {HANDSHAKE, {'b', RST, CLOSING}, {'c', ACK, ESTABLISHED}}},
-	{"7.9: SYN on a closed flow",
-	 IPPROTO_TCP,
+	{TCP_ROW("7.9: SYN on a closed flow begins another"),
+	 1,
 	 {HANDSHAKE,
 	  {'c', FIN | ACK, ESTABLISHED},
 	  {'b', FIN | ACK, CLOSING},
 	  {'c', SYN, NEW},
 	  {'b', SYN | ACK, REPLIED},
 	  {'c', ACK, ESTABLISHED}}},
-	{"7.9: SYN after RST", IPPROTO_TCP, {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN, NEW}}},
-	{"SYN on an open flow changes nothing", IPPROTO_TCP, {HANDSHAKE, {'c', SYN, ESTABLISHED}}},
-	{"SYN, RST, ACK by somebody who never hears an answer",
-	 IPPROTO_TCP,
+	{TCP_ROW("7.9: SYN after RST begins another"),
+	 1,
+	 {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN, NEW}}},
+	{TCP_ROW("SYN with RST on a closing flow begins none"),
+	 1,
+	 {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN | RST, CLOSING}, {'c', SYN, NEW}}},
+	{TCP_ROW("SYN with FIN on a closing flow begins none"),
+	 0,
+	 {{'c', SYN, NEW}, {'b', FIN | ACK, REPLIED}, {'c', SYN | FIN, CLOSING}}},
+	{TCP_ROW("SYN with ACK on a closing flow begins none"),
+	 0,
+	 {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN | ACK, CLOSING}}},
+	{TCP_ROW("SYN on an open flow changes nothing"), 0, {HANDSHAKE, {'c', SYN, ESTABLISHED}}},
+	{TCP_ROW("SYN, RST, ACK by a client that never hears an answer"),
+	 0,
 	 {{'c', SYN, NEW}, {'c', RST, NEW}, {'c', ACK, NEW}, {'c', ACK, NEW}}},
-	{"the same after an answer to somebody else",
-	 IPPROTO_TCP,
+	{TCP_ROW("the same after an answer to another client"),
+	 0,
 	 {{'c', SYN, NEW}, {'b', SYN | ACK, REPLIED}, {'c', RST, REPLIED}, {'c', SYN, REPLIED}}},
-	{"two FINs of one side",
-	 IPPROTO_TCP,
+	{TCP_ROW("two FINs of one side"),
+	 0,
 	 {HANDSHAKE, {'c', FIN | ACK, ESTABLISHED}, {'c', FIN | ACK, ESTABLISHED}}},
-	{"datagrams",
-	 IPPROTO_UDP,
+	{ROW("datagrams", .protos = ONLY_UDP),
+	 0,
 	 {{'c', 0, NEW},
 	  {'c', 0, NEW},
 	  {'b', 0, REPLIED},
@@ -103,210 +121,207 @@ static const struct sequence sequences[] = {
 	  {'b', 0, ESTABLISHED}}},
 };
 
-static void test_states(void **state)
+static void packets_change_the_state(struct trial *t)
 {
-	static const enum place places[] = {AT_POD, AT_TX};
+	const struct sequence *sequence = t->row;
+	struct talk talk = talk_begin(t);
 
-	for (size_t i = 0; i < N(sequences); i++)
-		for (int n = 0; n < 4; n++) {
-			const struct sequence *q = &sequences[i];
-			const struct scene scene = {
-				.family = n & 1, .proto = q->proto, .place = places[n >> 1]};
-			struct frontend fe[SCENE_FRONTENDS];
-			struct talk t;
-
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			t = talk_begin(USUAL(state), &scene, &fe[0], 10, 4000);
-			for (const struct step *s = q->steps; s->from; s++) {
-				struct result r;
-
-				if (s->from == 'c')
-					talk_send(&t, s->flags, &r);
-				else
-					talk_reply(&t, s->flags, &r);
-				if (talk_state(&t) != s->state)
-					fail_msg("%s: step %d left state %d", q->what,
-						 (int)(s - q->steps), talk_state(&t));
-				assert_int_equal(plane_count(USUAL(state), scene.family), 1);
-			}
+	for (const struct step *s = sequence->steps; s->from; s++) {
+		if (s->from == 'c') {
+			talk_send(&talk, s->flags);
+			talk_expect_request(&talk);
+		} else {
+			talk_reply(&talk, s->flags);
+			talk_expect_reply(&talk);
 		}
-}
-
-/* 7.9: the flow that a SYN begins anew goes the same way, and is counted. */
-static void test_restart_keeps_backend_and_port(void **state)
-{
-	for (int v = 0; v < FL_FAMILIES; v++) {
-		const struct scene scene = {
-			.family = v, .proto = IPPROTO_TCP, .place = AT_TX, .backends = 5};
-		struct frontend fe[SCENE_FRONTENDS];
-		struct spec before;
-		struct result r;
-		struct talk t;
-
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		t = talk_begin(USUAL(state), &scene, &fe[0], 10, 4000);
-		talk_establish(&t);
-		before = t.inner;
-		talk_reply(&t, RST, &r);
-		talk_send(&t, SYN, &r);
-		assert_int_equal(plane_counter(USUAL(state), FL_COUNTER_FLOW_RESTARTED), 1);
-		assert_int_equal(t.inner.sport, before.sport);
-		assert_true(fl_ip_equal(&t.inner.dst, &before.dst));
+		if (talk_state(&talk) != s->state)
+			trial_fail(t, "state of the flow after step %d: expected %s, got %s",
+				   (int)(s - sequence->steps) + 1, fl_flow_state_name(s->state),
+				   fl_flow_state_name(talk_state(&talk)));
+		expect_flows(t, 1);
 	}
+	expect_counter(t, FL_COUNTER_FLOW_RESTARTED, sequence->restarts);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1 + sequence->restarts);
 }
 
-/* Bring a conversation into a state. */
-static void bring_to(struct talk *t, enum fl_flow_state wanted)
+static void restart_keeps_backend_and_port(struct trial *t)
 {
-	struct result r;
+	struct talk talk = talk_begin(t);
+	struct packet before;
 
-	talk_send(t, SYN, &r);
-	if (wanted >= REPLIED)
-		talk_reply(t, SYN | ACK, &r);
-	if (wanted >= ESTABLISHED)
-		talk_send(t, ACK, &r);
-	if (wanted == CLOSING)
-		talk_reply(t, RST, &r);
-	assert_int_equal(talk_state(t), wanted);
+	talk_establish(&talk);
+	before = talk.inner;
+	talk_reply(&talk, RST);
+	talk_send(&talk, SYN);
+	expect_counter(t, FL_COUNTER_FLOW_RESTARTED, 1);
+	assert_int_equal(talk.inner.sport, before.sport);
+	expect_address(t, &talk.inner.dst, &before.dst);
+	talk_expect_request(&talk);
 }
 
-static const struct {
-	uint8_t proto;
+struct timeout {
+	struct row row;
 	enum fl_flow_state state;
 	enum fl_timeout timeout;
-} timeouts[] = {
-	{IPPROTO_TCP, NEW, FL_TIMEOUT_TCP_EMBRYONIC},
-	{IPPROTO_TCP, REPLIED, FL_TIMEOUT_TCP_EMBRYONIC},
-	{IPPROTO_TCP, ESTABLISHED, FL_TIMEOUT_TCP_ESTABLISHED},
-	{IPPROTO_TCP, CLOSING, FL_TIMEOUT_TCP_CLOSING},
-	{IPPROTO_UDP, NEW, FL_TIMEOUT_UDP_EMBRYONIC},
-	{IPPROTO_UDP, REPLIED, FL_TIMEOUT_UDP_ESTABLISHED},
-	{IPPROTO_UDP, ESTABLISHED, FL_TIMEOUT_UDP_ESTABLISHED},
 };
 
-/* Idle for less than the timeout of the state: the same flow. For more: another one, from the
- * client only. */
-static void test_expiry(void **state)
+static const struct timeout timeouts[] = {
+	{TCP_ROW("TCP new"), NEW, FL_TIMEOUT_TCP_EMBRYONIC},
+	{TCP_ROW("TCP replied"), REPLIED, FL_TIMEOUT_TCP_EMBRYONIC},
+	{TCP_ROW("TCP established"), ESTABLISHED, FL_TIMEOUT_TCP_ESTABLISHED},
+	{TCP_ROW("TCP closing"), CLOSING, FL_TIMEOUT_TCP_CLOSING},
+	{ROW("UDP new", .protos = ONLY_UDP), NEW, FL_TIMEOUT_UDP_EMBRYONIC},
+	{ROW("UDP replied", .protos = ONLY_UDP), REPLIED, FL_TIMEOUT_UDP_ESTABLISHED},
+	{ROW("UDP established", .protos = ONLY_UDP), ESTABLISHED, FL_TIMEOUT_UDP_ESTABLISHED},
+};
+
+/* A flow in the row's state, idle for its timeout and so many seconds. */
+static struct talk idle_flow(struct trial *t, int seconds)
 {
-	for (size_t i = 0; i < N(timeouts); i++)
-		for (int n = 0; n < 4; n++) {
-			const struct scene scene = {
-				.family = n & 1, .proto = timeouts[i].proto, .place = AT_POD};
-			bool by_reply = n >> 1;
-			struct plane *p = USUAL(state);
-			uint32_t timeout = p->config.timeout[timeouts[i].timeout],
-				 hz = p->config.hz;
-			struct frontend fe[SCENE_FRONTENDS];
-			struct fl_flow flow;
-			struct frame in;
-			struct result r;
-			struct spec reply;
-			struct talk t;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 4000);
-			bring_to(&t, timeouts[i].state);
-			flow = expect_flow(p, &t.client);
-			flow_age(p, &flow, timeout - hz);
-			talk_send(&t, RST,
-				  &r); /* for TCP, RST keeps an embryonic flow what it is */
-			assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), 1);
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			bring_to(&t, timeouts[i].state);
-			flow = expect_flow(p, &t.client);
-			flow_age(p, &flow, timeout + hz);
-			if (!by_reply) {
-				talk_send(&t, SYN, &r);
-				assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), 2);
-				assert_int_equal(talk_state(&t), NEW);
-				continue;
-			}
-			reply = spec_reverse(&t.inner);
-			reply.flags = ACK;
-			frame_build(&reply, &in);
-			run_tc(p, PROG_TC_EGRESS, DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, TC_ACT_UNSPEC);
-			expect_untouched(&r, &in, "the flow is over");
-			assert_int_equal(plane_count(p, scene.family), 0);
-		}
-}
-
-/* A download: the client is silent for longer than the timeout, the backend is not. */
-static void test_one_direction_keeps_both(void **state)
-{
-	for (int k = 0; k < KINDS; k++)
-		for (int silent = 0; silent < 2; silent++) {
-			const struct scene scene = scene_of(&kinds[k], AT_POD);
-			struct plane *p = USUAL(state);
-			enum fl_timeout which = scene.proto == IPPROTO_TCP
-							? FL_TIMEOUT_TCP_ESTABLISHED
-							: FL_TIMEOUT_UDP_ESTABLISHED;
-			struct frontend fe[SCENE_FRONTENDS];
-			struct fl_flow flow;
-			struct result r;
-			struct talk t;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 4000);
-			talk_establish(&t);
-			flow = expect_flow(p, &t.client);
-			plane_head(p, scene.family, silent ? flow.reply_slot : flow.slot)
-				->last_seen =
-				plane_now(p) - p->config.timeout[which] - p->config.hz;
-			if (silent)
-				talk_reply(&t, ACK, &r);
-			else
-				talk_send(&t, ACK, &r);
-			assert_int_equal(talk_state(&t), ESTABLISHED);
-			assert_int_equal(plane_counter(p, FL_COUNTER_FLOW_NEW), 1);
-		}
-}
-
-/* last_seen is written at most once a second; packets and bytes always. */
-static void test_touch(void **state)
-{
-	const struct scene scene = {.proto = IPPROTO_TCP, .place = AT_TX};
-	struct plane *p = USUAL(state);
-	struct frontend fe[SCENE_FRONTENDS];
+	const struct timeout *row = t->row;
+	struct talk talk = talk_begin(t);
 	struct fl_flow flow;
+
+	talk_bring_to(&talk, row->state);
+	flow = expect_flow(t, &talk.client);
+	flow_age(t->p, &flow,
+		 t->p->config.timeout[row->timeout] + (uint32_t)(seconds * (int)t->p->config.hz));
+	return talk;
+}
+
+static void flow_lives_for_its_timeout(struct trial *t)
+{
+	struct talk talk = idle_flow(t, -1);
+
+	/* for TCP, RST leaves an embryonic flow what it is */
+	talk_send(&talk, RST);
+	talk_expect_request(&talk);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+}
+
+static void client_begins_anew_after_it(struct trial *t)
+{
+	struct talk talk = idle_flow(t, 1);
+
+	talk_send(&talk, SYN);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 2);
+	talk_expect_state(&talk, NEW);
+}
+
+static void reply_after_it_passes(struct trial *t)
+{
+	struct talk talk = idle_flow(t, 1);
+
+	talk_reply(&talk, ACK);
+	expect_untouched(t);
+	expect_flows(t, 0);
+}
+
+struct silence {
+	struct row row;
+	bool client; /* is the one that is silent */
+};
+
+static const struct silence silences[] = {
+	{ROW("the client is silent"), true},
+	{ROW("the backend is silent"), false},
+};
+
+/* A download: one end is silent for longer than the timeout, the other is not. */
+static void one_direction_keeps_both(struct trial *t)
+{
+	const struct silence *row = t->row;
+	struct talk talk = talk_begin(t);
+	enum fl_timeout timeout =
+		t->proto == IPPROTO_TCP ? FL_TIMEOUT_TCP_ESTABLISHED : FL_TIMEOUT_UDP_ESTABLISHED;
+	struct fl_flow flow;
+
+	talk_establish(&talk);
+	flow = expect_flow(t, &talk.client);
+	plane_head(t->p, t->family, row->client ? flow.slot : flow.reply_slot)->last_seen =
+		plane_now(t->p) - t->p->config.timeout[timeout] - t->p->config.hz;
+	if (row->client) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
+	} else {
+		talk_reply(&talk, ACK);
+		talk_expect_reply(&talk);
+	}
+	talk_expect_state(&talk, ESTABLISHED);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+}
+
+/* What one end's RST makes of the timeout must not end the flow for the packet that carries it,
+ * which tc looks at once more after XDP. */
+static void reset_of_an_idle_flow_arrives(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct fl_flow flow;
+
+	talk_establish(&talk);
+	flow = expect_flow(t, &talk.client);
+	flow_age(t->p, &flow, 3600 * t->p->config.hz);
+	talk_send(&talk, RST);
+	talk_expect_request(&talk);
+	talk_expect_state(&talk, CLOSING);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+}
+
+static void packets_and_bytes_are_counted(struct trial *t)
+{
+	uint32_t headers = t->family == FL_IPV4 ? 40 : 60;
+	struct talk talk = talk_begin(t);
+	struct fl_flow flow;
+
+	talk_establish(&talk);
+	talk.client.payload = 100;
+	talk_send(&talk, ACK);
+	flow = expect_flow(t, &talk.client);
+	assert_int_equal(flow.packets, 3);
+	assert_int_equal(flow.bytes, 3 * headers + 100);
+	assert_int_equal(flow.reply_packets, 1);
+	assert_int_equal(flow.reply_bytes, headers);
+}
+
+static void last_seen_is_written_once_a_second(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
 	struct fl_flow_head *head;
-	struct result r;
-	struct talk t;
+	struct fl_flow flow;
 	uint32_t then;
 
-	scene_set(p, &scene, fe);
-	t = talk_begin(p, &scene, &fe[0], 10, 4000);
-	talk_establish(&t);
-	flow = expect_flow(p, &t.client);
-	assert_int_equal(flow.packets, 2);
-	assert_int_equal(flow.bytes, 80);
-	assert_int_equal(flow.reply_packets, 1);
-	assert_int_equal(flow.reply_bytes, 40);
-	head = plane_head(p, FL_IPV4, flow.slot);
-	then = plane_now(p) - p->config.hz / 2;
+	talk_establish(&talk);
+	flow = expect_flow(t, &talk.client);
+	head = plane_head(t->p, t->family, flow.slot);
+	then = plane_now(t->p) - t->p->config.hz / 2;
 	head->last_seen = then;
-	talk_send(&t, ACK, &r);
+	talk_send(&talk, ACK);
 	assert_int_equal(head->last_seen, then);
-	head->last_seen = then - p->config.hz;
-	talk_send(&t, ACK, &r);
-	assert_true(plane_now(p) - head->last_seen < p->config.hz / 2);
+	head->last_seen = then - t->p->config.hz;
+	talk_send(&talk, ACK);
+	assert_true(plane_now(t->p) - head->last_seen < t->p->config.hz / 2);
 }
 
-int state_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_restart_keeps_backend_and_port),
-		cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_one_direction_keeps_both),
-		cmocka_unit_test(test_touch),
-	};
+static const struct test tests[] = {
+	{"the state after each packet", CHECK(packets_change_the_state), .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE | IN(AT_TC), ROWS(sequences)},
+	{"7.9: the flow that a SYN begins anew goes the same way, and is counted",
+	 CHECK(restart_keeps_backend_and_port), .protos = ONLY_TCP, .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE, .scene = {.backends = 5}},
+	{"a flow lives for the timeout of its state", CHECK(flow_lives_for_its_timeout),
+	 .hooks = ON_INGRESS, .networks = EVERYWHERE, ROWS(timeouts)},
+	{"after it a packet of the client begins another flow", CHECK(client_begins_anew_after_it),
+	 .hooks = ON_INGRESS, .networks = EVERYWHERE, ROWS(timeouts)},
+	{"and one of the backend is no reply any more", CHECK(reply_after_it_passes),
+	 .hooks = ON_INGRESS, .networks = EVERYWHERE, ROWS(timeouts)},
+	{"packets of one direction keep both", CHECK(one_direction_keeps_both), .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE, ROWS(silences)},
+	{"a reset of an idle flow arrives and closes it", CHECK(reset_of_an_idle_flow_arrives),
+	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE | IN(AT_TC)},
+	{"packets and bytes are counted for each direction", CHECK(packets_and_bytes_are_counted),
+	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE | IN(AT_TC)},
+	{"last_seen is written at most once a second", CHECK(last_seen_is_written_once_a_second),
+	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE},
+};
 
-	return run_topic("flow states", tests, N(tests), world);
-}
+const struct topic state_topic = {"states", TESTS(tests)};

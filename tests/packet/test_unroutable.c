@@ -4,232 +4,215 @@
 #include "tests/packet/packet.h"
 
 #include <bpf/bpf.h>
+#include <string.h>
 
-struct row {
-	enum place place;
+#define REMOTE (IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC))
+
+struct used_up {
+	struct row row;
 	uint8_t ttl;
-	int verdict;
-	enum fl_reason reason;
 };
 
-static const struct row rows[] = {
-	{AT_TX, 1, XDP_DROP, FL_REASON_TTL_EXCEEDED},
-	{AT_REDIRECT, 1, XDP_DROP, FL_REASON_TTL_EXCEEDED},
-	{AT_TC, 1, XDP_DROP, FL_REASON_TTL_EXCEEDED},
-	{AT_TX, 0, XDP_DROP, FL_REASON_TTL_EXCEEDED},
-	{AT_NOWHERE, 64, XDP_DROP, FL_REASON_NO_ROUTE},
-	{AT_TX, 2, XDP_TX, FL_REASON_NONE},
-	{AT_POD, 1, XDP_PASS, FL_REASON_NONE}, /* the stack counts it down, not we */
+static const struct used_up used_up[] = {
+	{ROW("TTL 1"), 1},
+	{ROW("TTL 0"), 0},
 };
 
-static void set_ttl(struct frame *f, enum fl_family family, uint8_t ttl)
+static void used_up_ttl_is_a_named_drop(struct trial *t)
 {
-	if (family == FL_IPV6) {
-		f->b[ETH_HLEN + 7] = ttl;
+	const struct used_up *row = t->row;
+	struct packet packet = packet_of(t);
+
+	packet.ttl = row->ttl;
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_TTL_EXCEEDED);
+	expect_flows(t, 0);
+}
+
+static void used_up_ttl_of_a_known_flow(struct trial *t)
+{
+	const struct used_up *row = t->row;
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	talk.client.ttl = row->ttl;
+	talk_send(&talk, ACK);
+	expect_drop(t, FL_REASON_TTL_EXCEEDED);
+	/* ends a segment without payload, so that the numbers stay those of the flow */
+	talk.reply = packet_reverse(&talk.inner);
+	talk.reply.ttl = row->ttl;
+	talk.reply.flags = ACK;
+	feed_dev(t, talk.reply_hook, talk.reply_dev, &talk.reply);
+	expect_drop(t, FL_REASON_TTL_EXCEEDED);
+	talk.client.ttl = 2;
+	talk_send(&talk, ACK);
+	talk_expect_request(&talk);
+}
+
+/* To a local backend it is the stack that counts down. */
+static void used_up_ttl_is_left_to_the_stack(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk.client.ttl = 1;
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
+}
+
+static void no_route_is_a_named_drop(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NO_ROUTE);
+	expect_flows(t, 0);
+}
+
+static void route_of_a_known_flow_goes(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	/* as if there had been a route: the backend remembers a way */
+	t->p->maps.next_hops[1] = (struct fl_next_hop){
+		.word = 2,
+		.epoch = t->p->maps.meta->next_hop_epoch + 1,
+		.stamp = plane_now(t->p),
+		.ifindex = t->p->net->ifindex[DEV_EXT0],
+		.mtu = 1500,
+		.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL,
+	};
+	t->p->maps.backends[1].next_hop = 1;
+	t->p->maps.backends[1].next_hop_generation = 1;
+	feed(t, &packet);
+	expect_outcome(t, SENT);
+	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_NEW);
+	fl_next_hops_forget(t->p->maps.meta, t->p->maps.next_hops, t->p->maps.n_next_hops);
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NO_ROUTE);
+}
+
+static void set_addresses(struct trial *t, enum dev dev, const struct fl_ip *ip)
+{
+	struct fl_device device = {.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL, .mtu = 1500};
+
+	if (ip && t->family == FL_IPV4)
+		memcpy(&device.addr4, ip, sizeof(device.addr4));
+	else if (ip)
+		memcpy(&device.addr6, ip, sizeof(device.addr6));
+	assert_int_equal(
+		bpf_map_update_elem(t->p->maps.devices_fd, &t->p->net->ifindex[dev], &device, 0),
+		0);
+}
+
+/* This plane has no node address to fall back on. */
+static void no_masquerade_address_is_a_named_drop(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	set_addresses(t, net_dev(t->network), NULL);
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NO_MASQUERADE_ADDRESS);
+	expect_flows(t, 0);
+}
+
+static void node_address_stands_in(struct trial *t)
+{
+	struct fl_ip node = addr(t->family, AT_EXT0, 1);
+	struct packet packet = packet_of(t);
+	struct fl_flow flow;
+
+	set_addresses(t, net_dev(t->network), NULL);
+	feed(t, &packet);
+	expect_outcome(t, SENT);
+	flow = expect_flow(t, &packet);
+	expect_address(t, &flow.source, &node);
+}
+
+struct size {
+	struct row row;
+	uint16_t over; /* bytes above the MTU */
+	bool answered;
+};
+
+static const struct size sizes[] = {
+	{ROW("fits"), 0, false},
+	{ROW("a byte too big"), 1, true},
+	{ROW("90 bytes too big"), 90, true},
+};
+
+static uint16_t payload_of(const struct packet *packet, uint32_t ip_len)
+{
+	return (uint16_t)(ip_len - (frame_len(packet) - packet->payload - ETH_HLEN));
+}
+
+/* From the frontend's address, with the MTU of the route. */
+static void too_big_is_answered(struct trial *t)
+{
+	const struct size *size = t->row;
+	struct talk talk = talk_begin(t);
+
+	talk.client.payload = payload_of(&talk.client, NARROW_MTU + size->over);
+	talk_send(&talk, SYN);
+	if (!size->answered) {
+		talk_expect_request(&talk);
 		return;
 	}
-	f->b[ETH_HLEN + 8] = ttl;
-	f->b[ETH_HLEN + 10] = f->b[ETH_HLEN + 11] = 0;
-	uint16_t sum = (uint16_t)~sum16(0, f->b + ETH_HLEN, 20);
-
-	f->b[ETH_HLEN + 10] = sum >> 8;
-	f->b[ETH_HLEN + 11] = (uint8_t)sum;
+	expect_answer(t, &talk.client, ICMP_PACKET_TOO_BIG, NARROW_MTU, FL_REASON_TOO_BIG);
+	expect_flows(t, 0);
+	/* small again: the flow is made */
+	talk.client.payload = 100;
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
 }
 
-static void test_new_flows(void **state)
+static void too_big_for_a_known_flow(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(rows); i++) {
-			const struct scene scene = scene_of(&kinds[k], rows[i].place);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct result r;
-			struct frame in;
-			struct spec s;
+	const struct size *size = t->row;
+	struct talk talk = talk_begin(t);
 
-			plane_reset(USUAL(state));
-			scene_set(USUAL(state), &scene, fe);
-			s = client_spec(USUAL(state), scene.family, scene.proto, 10, 4000, &fe[0]);
-			frame_build(&s, &in);
-			set_ttl(&in, scene.family, rows[i].ttl);
-			run_xdp(USUAL(state), DEV_EXT0, &in, &r);
-			assert_int_equal(r.verdict, rows[i].verdict);
-			if (rows[i].verdict != XDP_DROP)
-				continue;
-			expect_no_flow(USUAL(state), &s);
-			assert_int_equal(plane_counter(USUAL(state), rows[i].reason), 1);
-		}
+	talk_establish(&talk);
+	talk.client.payload = payload_of(&talk.client, NARROW_MTU + size->over);
+	talk_send(&talk, ACK);
+	if (size->answered)
+		expect_answer(t, &talk.client, ICMP_PACKET_TOO_BIG, NARROW_MTU, FL_REASON_TOO_BIG);
+	else
+		talk_expect_request(&talk);
+	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
 }
 
-/* Established flows too, in both directions. */
-static void test_ttl_of_known_flows(void **state)
+/* As in generic XDP, where GRO makes packets larger than the device sends. */
+static void unchecked_sizes_go_on(struct trial *t)
 {
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct result r;
-		struct talk t;
+	struct talk talk = talk_begin(t);
 
-		plane_reset(USUAL(state));
-		scene_set(USUAL(state), &scene, fe);
-		t = talk_begin(USUAL(state), &scene, &fe[0], 10, 4000);
-		talk_establish(&t);
-		t.client.ttl = 1;
-		assert_int_equal(talk_send(&t, ACK, &r), XDP_DROP);
-		t.inner.ttl = 1;
-		assert_int_equal(talk_reply(&t, ACK, &r), XDP_DROP);
-		assert_int_equal(plane_counter(USUAL(state), FL_REASON_TTL_EXCEEDED), 2);
-		t.client.ttl = 2;
-		assert_int_equal(talk_send(&t, ACK, &r), XDP_TX);
-	}
+	talk_establish(&talk);
+	talk.client.payload = payload_of(&talk.client, NARROW_MTU + 90);
+	talk_send(&talk, ACK);
+	talk_expect_request(&talk);
 }
 
-/* The route of a flow goes while it lives. */
-static void test_route_of_a_known_flow_goes(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_NOWHERE);
-		struct plane *p = USUAL(state);
-		struct frontend fe[SCENE_FRONTENDS];
-		struct fl_device device = {.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL};
-		struct fl_flow flow;
-		struct result r;
-		struct spec s;
+static const struct test tests[] = {
+	{"D7: a TTL that is used up is a drop under its name, of a new flow",
+	 CHECK(used_up_ttl_is_a_named_drop), .hooks = ON_INGRESS, .networks = REMOTE,
+	 ROWS(used_up)},
+	{"and of a known flow, in both directions", CHECK(used_up_ttl_of_a_known_flow),
+	 .hooks = ON_INGRESS, .networks = REMOTE, ROWS(used_up)},
+	{"to local backends the stack counts down", CHECK(used_up_ttl_is_left_to_the_stack),
+	 .hooks = ON_INGRESS, .networks = IN(AT_POD)},
+	{"no route is a drop under its name", CHECK(no_route_is_a_named_drop), .hooks = ON_INGRESS,
+	 .networks = IN(AT_NOWHERE)},
+	{"so it is for a flow whose route goes", CHECK(route_of_a_known_flow_goes),
+	 .hooks = ON_INGRESS, .networks = IN(AT_NOWHERE)},
+	{"no address to masquerade with is a drop under its name",
+	 CHECK(no_masquerade_address_is_a_named_drop), .hooks = ON_INGRESS, .plane = PLANE_SMALL},
+	{"a device without an address masquerades with the node's", CHECK(node_address_stands_in),
+	 .hooks = ON_INGRESS, .networks = IN(AT_REDIRECT)},
+	{"D9: what is too big for the way out is answered with its MTU", CHECK(too_big_is_answered),
+	 .hooks = ON_INGRESS, .networks = IN(AT_NARROW), .frontends = EVERY_FRONTEND, ROWS(sizes)},
+	{"D9: known flows are held to the MTU as well", CHECK(too_big_for_a_known_flow),
+	 .hooks = ON_INGRESS, .networks = IN(AT_NARROW), ROWS(sizes)},
+	{"where sizes are not checked, big packets go on", CHECK(unchecked_sizes_go_on),
+	 .hooks = ON_INGRESS, .networks = IN(AT_NARROW), .plane = PLANE_SMALL},
+};
 
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
-		/* as if there had been a route: the backend remembers a way */
-		p->maps.next_hops[1] = (struct fl_next_hop){
-			.word = 2,
-			.epoch = p->maps.meta->next_hop_epoch + 1,
-			.stamp = plane_now(p),
-			.ifindex = p->net->ifindex[DEV_EXT0],
-			.mtu = 1500,
-			.flags = (uint16_t)device.flags,
-		};
-		p->maps.backends[1].next_hop = 1;
-		p->maps.backends[1].next_hop_generation = 1;
-		assert_int_equal(xdp(p, &s, &r), XDP_TX);
-		flow = expect_flow(p, &s);
-		assert_int_equal(flow.state, FL_FLOW_NEW);
-		fl_next_hops_forget(p->maps.meta, p->maps.next_hops, p->maps.n_next_hops);
-		assert_int_equal(xdp(p, &s, &r), XDP_DROP);
-		assert_int_equal(plane_counter(p, FL_REASON_NO_ROUTE), 1);
-	}
-}
-
-static void test_no_address_to_masquerade_with(void **state)
-{
-	for (int k = 0; k < KINDS; k++) {
-		const struct scene scene = scene_of(&kinds[k], AT_TX);
-		struct plane *p = SMALL(state); /* has no node address to fall back on */
-		struct fl_device device = {.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL,
-					   .mtu = 1500};
-		struct frontend fe[SCENE_FRONTENDS];
-		struct result r;
-		struct spec s;
-
-		plane_reset(p);
-		scene_set(p, &scene, fe);
-		assert_int_equal(bpf_map_update_elem(p->maps.devices_fd, &p->net->ifindex[DEV_EXT0],
-						     &device, 0),
-				 0);
-		s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[0]);
-		assert_int_equal(xdp(p, &s, &r), XDP_DROP);
-		assert_int_equal(plane_counter(p, FL_REASON_NO_MASQUERADE_ADDRESS), 1);
-		expect_no_flow(p, &s);
-	}
-}
-
-/* Too big for the way out: answered from the frontend's address with the MTU of the route. */
-static void test_too_big_is_answered(void **state)
-{
-	static const struct {
-		uint16_t over; /* bytes above the MTU */
-		bool answered;
-	} sizes[] = {{0, false}, {1, true}, {90, true}};
-
-	for (int k = 0; k < KINDS; k++)
-		for (size_t i = 0; i < N(sizes); i++) {
-			const struct scene scene = scene_of(&kinds[k], AT_NARROW);
-			struct plane *p = USUAL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct frame want;
-			struct result r;
-			struct spec s;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			s = client_spec(p, scene.family, scene.proto, 10, 4000, &fe[3]);
-			s.payload = 0;
-			s.payload =
-				(uint16_t)(NARROW_MTU + sizes[i].over - (frame_len(&s) - ETH_HLEN));
-			xdp(p, &s, &r);
-			if (!sizes[i].answered) {
-				assert_int_equal(r.verdict, XDP_REDIRECT);
-				assert_int_equal(plane_counter(p, FL_REASON_TOO_BIG), 0);
-				continue;
-			}
-			assert_int_equal(r.verdict, XDP_TX);
-			frame_build_icmp(&s, ICMP_PACKET_TOO_BIG, NARROW_MTU, &want);
-			frame_expect(&r.out, &want, "too big");
-			assert_int_equal(plane_counter(p, FL_REASON_TOO_BIG), 1);
-			expect_no_flow(p, &s);
-
-			/* the same by tc */
-			frame_build(&s, &want);
-			run_tc(p, PROG_TC_INGRESS, DEV_EXT0, &want, &r);
-			assert_int_equal(r.verdict, TC_ACT_REDIRECT);
-			frame_build_icmp(&s, ICMP_PACKET_TOO_BIG, NARROW_MTU, &want);
-			frame_expect(&r.out, &want, "too big, by tc");
-
-			/* small again: the flow is made */
-			s.payload = 100;
-			assert_int_equal(xdp(p, &s, &r), XDP_REDIRECT);
-			expect_flow(p, &s);
-		}
-}
-
-/* Known flows are held to the MTU as well; where it is not checked (GRO), big packets go on. */
-static void test_too_big_on_known_flows(void **state)
-{
-	for (int k = 0; k < KINDS; k++)
-		for (int checked = 0; checked < 2; checked++) {
-			const struct scene scene = scene_of(&kinds[k], AT_NARROW);
-			struct plane *p = checked ? USUAL(state) : SMALL(state);
-			struct frontend fe[SCENE_FRONTENDS];
-			struct frame want;
-			struct result r;
-			struct talk t;
-
-			plane_reset(p);
-			scene_set(p, &scene, fe);
-			t = talk_begin(p, &scene, &fe[0], 10, 4000);
-			t.back = DEV_EXT1;
-			talk_establish(&t);
-			t.client.payload = 1440;
-			talk_send(&t, ACK, &r);
-			if (checked) {
-				assert_int_equal(r.verdict, XDP_TX);
-				frame_build_icmp(&t.client, ICMP_PACKET_TOO_BIG, NARROW_MTU, &want);
-				frame_expect(&r.out, &want, "too big");
-			} else {
-				assert_int_equal(r.verdict, XDP_REDIRECT);
-			}
-			assert_int_equal(talk_state(&t), FL_FLOW_ESTABLISHED);
-		}
-}
-
-int unroutable_tests(struct world *world)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new_flows),
-		cmocka_unit_test(test_ttl_of_known_flows),
-		cmocka_unit_test(test_route_of_a_known_flow_goes),
-		cmocka_unit_test(test_no_address_to_masquerade_with),
-		cmocka_unit_test(test_too_big_is_answered),
-		cmocka_unit_test(test_too_big_on_known_flows),
-	};
-
-	return run_topic("unroutable", tests, N(tests), world);
-}
+const struct topic unroutable_topic = {"unroutable", TESTS(tests)};

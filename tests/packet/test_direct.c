@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A client that talks to a backend directly, from a port it also uses through a frontend, would get
+ * replies translated as that frontend's: its flow makes way, or it gets another source port. */
+#include "tests/packet/packet.h"
+
+#include <string.h>
+
+struct opening {
+	struct row row;
+	uint8_t flags;
+};
+
+static const struct opening openings[] = {
+	{ROW("SYN"), SYN},
+	{ROW("SYN and ACK"), SYN | ACK},
+	{ROW("ACK"), ACK},
+};
+
+/* It is left alone, and ends what is left of the flow. */
+static void direct_connection_ends_a_flow_that_is_over(struct trial *t)
+{
+	const struct opening *opening = t->row;
+	struct talk talk = talk_begin(t);
+	struct packet direct;
+
+	talk_establish(&talk);
+	talk_send(&talk, RST);
+	direct = talk.inner;
+	direct.flags = opening->flags;
+	feed(t, &direct);
+	expect_untouched(t);
+	expect_counter(t, FL_COUNTER_FLOW_RESTARTED, opening->flags == SYN);
+	if (opening->flags == SYN)
+		expect_no_flow(t, &talk.client);
+	else
+		expect_flow(t, &talk.client);
+}
+
+/* Both are answered as what they asked. */
+static void direct_connection_beside_a_flow(struct trial *t)
+{
+	struct talk talk = talk_begin(t), direct;
+
+	talk_establish(&talk);
+	direct = talk;
+	direct.client = talk.inner;
+	direct.client_end.next = direct.client_end.initial;
+	direct.backend_end.next = direct.backend_end.initial;
+	direct.own_frontend = false;
+	if (t->proto == IPPROTO_TCP) {
+		/* no beginning: not ours */
+		direct.client.flags = ACK;
+		feed(t, &direct.client);
+		expect_untouched(t);
+	}
+	talk_establish(&direct);
+	expect_address(t, &direct.inner.src, &talk.client.src);
+	assert_true(plane_may_use_port(t->p, direct.inner.sport));
+	for (int i = 0; i < 3; i++) {
+		struct packet want;
+
+		talk_send(&direct, ACK);
+		want = direct.client;
+		want.sport = direct.inner.sport;
+		expect_stack(t, &want);
+		talk_reply(&direct, ACK);
+		talk_expect_reply(&direct);
+		talk_expect_both(&talk);
+	}
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 2);
+}
+
+/* There is no room for a flow of its own: it goes as it is, for it is not ours to drop. */
+static void direct_connection_without_a_port_passes(struct trial *t)
+{
+	struct packet direct;
+	struct talk talk;
+
+	/* every port the client may get towards the backend is in use */
+	for (uint32_t i = 0; i < SMALL_PORTS; i++) {
+		const struct fl_port_range *range =
+			&t->p->config.snat[i >= t->p->config.snat[0].count];
+		uint32_t at = i - (range == t->p->config.snat ? 0 : t->p->config.snat[0].count);
+
+		talk = talk_from(t, CLIENT_HOST, (uint16_t)(range->first + at), t->to);
+		talk_establish(&talk);
+	}
+	talk = talk_begin(t);
+	talk_establish(&talk);
+	direct = talk.inner;
+	direct.flags = SYN;
+	feed(t, &direct);
+	expect_untouched(t);
+	expect_no_flow(t, &direct);
+	expect_flows(t, SMALL_PORTS + 1);
+}
+
+/* What goes straight to a backend and meets an original, not a reply, is no such thing. */
+static void reverse_of_an_original_is_left_alone(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct packet packet;
+
+	talk_establish(&talk);
+	packet = packet_reverse(&talk.client);
+	packet.flags = SYN;
+	feed(t, &packet);
+	expect_untouched(t);
+	expect_flows(t, 1);
+	talk_expect_both(&talk);
+}
+
+static const struct test tests[] = {
+	{"a direct connection ends a flow that is over",
+	 CHECK(direct_connection_ends_a_flow_that_is_over), .protos = ONLY_TCP, .hooks = ON_INGRESS,
+	 .networks = IN(AT_POD), ROWS(openings)},
+	{"beside a flow that lives it gets another source port",
+	 CHECK(direct_connection_beside_a_flow), .hooks = ON_INGRESS, .networks = IN(AT_POD),
+	 .frontends = EVERY_FRONTEND},
+	{"without a port for it, it passes as it is",
+	 CHECK(direct_connection_without_a_port_passes), .hooks = ON_INGRESS,
+	 .networks = IN(AT_POD), .plane = PLANE_SMALL},
+	{"the mirror image of a client's packet is no direct connection",
+	 CHECK(reverse_of_an_original_is_left_alone), .hooks = ON_INGRESS,
+	 .networks = IN(AT_POD) | IN(AT_TX)},
+};
+
+const struct topic direct_topic = {"direct", TESTS(tests)};

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Packet sockets at the far ends of veth pairs, and programs attached by tcx. */
+#include "tests/packet/wire.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "tests/packet/packet.h"
+
+int wire_open(unsigned int ifindex, bool offload)
+{
+	struct sockaddr_ll at = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)ifindex,
+	};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+
+	if (fd < 0 ||
+	    (offload && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &(int){1}, sizeof(int))) ||
+	    bind(fd, (struct sockaddr *)&at, sizeof(at)))
+		fail_msg("cannot listen to a device: %s", strerror(errno));
+	return fd;
+}
+
+void wire_send(int fd, const struct packet *packet)
+{
+	struct frame f;
+
+	frame_build(packet, &f);
+	assert_int_equal(send(fd, f.b, f.len, 0), f.len);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void do_wire_receive(struct trial *t, int fd, const struct frame *like, uint32_t bytes,
+		     struct virtio_net_hdr *ret_offload, struct frame *ret_frame)
+{
+	uint32_t l4 = l4_offset(t->family);
+	int64_t deadline = now_ms() + DEADLINE_MS;
+
+	for (;;) {
+		size_t header = ret_offload ? sizeof(*ret_offload) : 0;
+		struct pollfd pfd = {.fd = fd, .events = POLLIN};
+		int64_t left = deadline - now_ms();
+		uint8_t raw[sizeof(*ret_offload) + sizeof(ret_frame->b)];
+		struct sockaddr_ll from;
+		socklen_t from_len = sizeof(from);
+		ssize_t n;
+
+		if (left <= 0 || poll(&pfd, 1, (int)left) <= 0)
+			do_fail(t, "no such frame came within %d ms", DEADLINE_MS);
+		n = recvfrom(fd, raw, header + sizeof(ret_frame->b), 0, (struct sockaddr *)&from,
+			     &from_len);
+		if (n < (ssize_t)(header + l4 + 8) || from.sll_pkttype == PACKET_OUTGOING ||
+		    memcmp(raw + header + l4, like->b + l4, bytes))
+			continue;
+		if (ret_offload)
+			memcpy(ret_offload, raw, header);
+		ret_frame->len = (uint32_t)((size_t)n - header);
+		memcpy(ret_frame->b, raw + header, ret_frame->len);
+		return;
+	}
+}
+
+void do_wire_expect(struct trial *t, int fd, const struct packet *packet)
+{
+	struct frame want;
+
+	frame_build(packet, &want);
+	/* both ports */
+	do_wire_receive(t, fd, &want, 4, NULL, &t->r.out);
+	do_expect_frame(t, &want);
+}
+
+struct fl_flow do_wire_expect_flow(struct trial *t, const struct packet *packet)
+{
+	struct fl_flow flow;
+
+	for (int64_t end = now_ms() + DEADLINE_MS;
+	     !find_flow(t->p, packet, &flow) && now_ms() < end;)
+		poll(NULL, 0, 1);
+	return do_expect_flow(t, packet);
+}
+
+int tcx_attach(const struct plane *p, enum prog prog, unsigned int ifindex, int type)
+{
+	return bpf_link_create(p->prog_fd[prog], (int)ifindex, (enum bpf_attach_type)type, NULL);
+}
+
+void skip_without_tcx(void)
+{
+	print_error("SKIP: no tcx before Linux 6.6\n");
+	skip();
+}

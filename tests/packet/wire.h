@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Frames on the wire: what is sent at the far end of a veth arrives at the device, what left the
+ * device is read there. */
+#pragma once
+
+#include <linux/virtio_net.h>
+
+#include "tests/packet/trial.h"
+
+#define TCX_INGRESS 46 /* newer than libbpf's headers */
+#define TCX_EGRESS 47
+#define DEADLINE_MS 3000
+
+/* A packet socket on a device; `offload`: with the header that says what is left to the device. */
+int wire_open(unsigned int ifindex, bool offload);
+void wire_send(int fd, const struct packet *packet);
+
+/* Wait for a frame that begins like this one behind the IP header, so many bytes; the kernel's own
+ * chatter is passed over. */
+#define wire_receive(t, fd, like, bytes, ret_offload, ret_frame)                                   \
+	do_wire_receive(AT_LINE(t), fd, like, bytes, ret_offload, ret_frame)
+/* Wait for exactly this packet. */
+#define wire_expect(t, fd, packet) do_wire_expect(AT_LINE(t), fd, packet)
+/* Wait until the datapath has recorded the flow of a packet. */
+#define wire_expect_flow(t, packet) do_wire_expect_flow(AT_LINE(t), packet)
+
+void do_wire_receive(struct trial *t, int fd, const struct frame *like, uint32_t bytes,
+		     struct virtio_net_hdr *ret_offload, struct frame *ret_frame);
+void do_wire_expect(struct trial *t, int fd, const struct packet *packet);
+struct fl_flow do_wire_expect_flow(struct trial *t, const struct packet *packet);
+
+/* Attach a tc program; -1: this kernel has no tcx. */
+int tcx_attach(const struct plane *p, enum prog prog, unsigned int ifindex, int type);
+/* Say so, and skip the trial. */
+void skip_without_tcx(void);
