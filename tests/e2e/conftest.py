@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Fixtures of the end-to-end tests: one lab with running agents for all, put back after each test."""
+import contextlib
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ def build_directory():
     return os.path.abspath(os.environ.get("FAIRLEAD_BUILD", f"{REPO}/build/std"))
 
 
-def make_lab(build=None, start=True, **options):
+def make_lab(build=None, start=True, devices="prepared", **options):
     """A lab of one's own, with agents unless start is False; skips where there can be none."""
     build = build or build_directory()
     try:
@@ -31,7 +32,7 @@ def make_lab(build=None, start=True, **options):
         pytest.skip(f"SKIP: {reason}")
     if not os.access(f"{build}/fairleadd", os.X_OK):
         pytest.fail(f"{build}/fairleadd is not built")
-    lab = lab_module.Lab(build=build)
+    lab = lab_module.Lab(build=build, devices=devices)
     try:
         if start:
             lab.start_agents(**options)
@@ -94,6 +95,19 @@ def pytest_runtest_makereport(item, call):
                     if os.path.exists(node.log_path):
                         report.sections.append((f"agent of {node.name}", node.log_tail(25)))
                 break
+
+
+@contextlib.contextmanager
+def outside_of_its_cgroup(lab, pod):
+    """A pod whose clients are in its network but outside the node's cgroup: no socket hook sees them."""
+    place = lab[pod]
+    place.close()
+    inside, place.cgroup = place.cgroup, lab["client"].cgroup
+    try:
+        yield place
+    finally:
+        place.close()
+        place.cgroup = inside
 
 
 def run(*argv, **options):

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import cells
-from conftest import REPO, make_lab
+from conftest import REPO, make_lab, outside_of_its_cgroup
 from test_agent import smoke
 
 OUTSIDE = [cell for cell in cells.CELLS if cell.source == "client"]
@@ -119,12 +119,8 @@ def test_clsact_of_others_stays(own_lab):
 def test_pod_side_devices(own_lab, family):
     """Workloads that the socket hooks do not reach are served per packet, when asked for."""
     fresh(own_lab, extra=["--pod-devices", "veth-*"])
-    pod = own_lab["cli-1"]
     host = cells.WEB[family]
-    # a process in the pod's network but outside the node's cgroup: no socket hook sees it
-    pod.close()
-    inside, pod.cgroup = pod.cgroup, own_lab["client"].cgroup
-    try:
+    with outside_of_its_cgroup(own_lab, "cli-1") as pod:
         for call, port in ((pod.http, 80), (pod.udp, 5353)):
             report = call(host, port, 60)
             assert report["failed"] == 0, report
@@ -132,9 +128,6 @@ def test_pod_side_devices(own_lab, family):
             assert list(report["clients"]) == [pod.addresses[family]], "5.3: pods keep their address"
         moved = pod.bulk(host, 80, 500000)
         assert (moved["down"], moved["up"]) == (500000, 500000)
-    finally:
-        pod.close()
-        pod.cgroup = inside
     assert pod.http(host, 80, 20)["failed"] == 0, "and those it does reach still are"
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 
 import traffic
+import udp_bulk
 from load import Load
 
 
@@ -24,7 +25,7 @@ def main():
         return loads.pop(name).stop()
 
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
-             "ping": traffic.ping,
+             "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
     for line in sys.stdin:
         request = json.loads(line)

@@ -49,11 +49,12 @@ class Lab:
     _count = 0
     _reaper = None
 
-    def __init__(self, build=None, keep=False, **agent_options):
+    def __init__(self, build=None, keep=False, devices="prepared", **agent_options):
         check_machine()
         sweep.sweep()
         Lab._count += 1
         self.keep = keep
+        self.devices = devices
         self.id = KEPT if keep else f"fl{owner.this_process()}n{Lab._count}"
         self.directory = f"{sweep.STATE}/{self.id}"
         if os.path.isdir(self.directory):
@@ -104,12 +105,12 @@ class Lab:
         bpf.pin_pass(f"{self.directory}/bpf/pass")
         for place in self.places.values():
             place.script(topology.SYSCTLS)
-        router.script(topology.router_script(self.netns_of, f"{self.directory}/bpf/pass"))
-        client.script(topology.client_script())
+        router.script(topology.router_script(self.netns_of, f"{self.directory}/bpf/pass", self.devices))
+        client.script(topology.client_script(self.devices))
         for name, about in topology.NODES.items():
-            self.places[name].script(topology.node_script(name, self.netns_of))
+            self.places[name].script(topology.node_script(name, self.netns_of, self.devices))
             for pod in about["pods"]:
-                self.places[pod].script(topology.pod_script(pod))
+                self.places[pod].script(topology.pod_script(pod, self.devices))
         router.script(topology.router_routes_script())
         # node-1 shares our mount namespace and has its own bpf file system; node-2 has both
         self.nodes["node-1"].own_paths(f"{self.directory}/bpf/fairlead",

@@ -85,6 +85,9 @@ class Place:
     def bulk(self, host, port, size):
         return self.call("bulk", host=host, port=port, size=size)
 
+    def udp_bulk(self, host, port, size):
+        return self.call("udp_bulk", host=host, port=port, size=size)
+
     def close(self):
         if self._hand is not None:
             for stream in (self._hand.stdin, self._hand.stdout):

@@ -10,6 +10,8 @@ import selectors
 import socket
 import sys
 
+from udp_bulk import BulkServer
+
 MAX_HEAD = 16384
 CHUNK = b"fairlead" * 8192
 
@@ -118,6 +120,8 @@ class Server:
         self.tcp = self.bind(socket.SOCK_STREAM, tcp_port)
         self.tcp.listen(4096)
         self.udp = self.bind(socket.SOCK_DGRAM, udp_port)
+        self.udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self.bulk = BulkServer(self.udp)
         self.selector.register(self.tcp, selectors.EVENT_READ, self.on_accept)
         self.selector.register(self.udp, selectors.EVENT_READ, self.on_datagram)
 
@@ -141,6 +145,8 @@ class Server:
     def on_datagram(self, _mask):
         try:
             data, peer = self.udp.recvfrom(65535)
+            if self.bulk.on_datagram(data, peer):
+                return
             answer = {**self.identity, "client": plain(peer[0]), "port": peer[1],
                       "echo": data.decode("utf-8", "replace")}
             self.udp.sendto(json.dumps(answer).encode(), peer)

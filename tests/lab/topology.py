@@ -41,6 +41,19 @@ def client_address(family, number):
     return f"198.51.100.{number}" if family == 4 else f"2001:db8:51::{number}"
 
 
+# How devices are left. "prepared": as a lab of veths has to be for native XDP, whose sent frames lose what the
+# stack was to complete: checksums are made at the sender, and NAPI runs at the receiver, which has an XDP
+# program of its own. "raw": as others leave them, with every offload on and no program at the other end.
+DEVICES = ("prepared", "raw")
+OFFLOADS = "tx on gso on tso on gro on tx-udp-segmentation on"
+
+
+def offloads(dev, devices, prepared="tx off gro on"):
+    """The command that sets the offloads of a device, or an empty one."""
+    wanted = OFFLOADS if devices == "raw" else prepared
+    return f"ethtool -K {dev} {wanted} >/dev/null 2>&1" if wanted else ""
+
+
 SYSCTLS = """
 set_all() { for f in /proc/sys/net/$1; do echo "$2" > "$f"; done; }
 set_all ipv6/conf/all/accept_dad 0
@@ -65,13 +78,13 @@ set_all ipv6/conf/all/forwarding 1
 """
 
 
-def router_script(netns_of, pass_pin):
+def router_script(netns_of, pass_pin, devices):
     lines = [FORWARDING,
              "ip link add br0 type bridge", "ip link set br0 up",
              f"ip addr add {SEGMENT_ROUTER[4]}/24 dev br0",
              f"ip -6 addr add {SEGMENT_ROUTER[6]}/64 dev br0 nodad",
              f"ip link add out0 type veth peer name eth0 netns {netns_of('client')}",
-             "ip link set out0 up", "ethtool -K out0 tx off gro on >/dev/null",
+             "ip link set out0 up", offloads("out0", devices),
              f"ip addr add {OUTSIDE['router'][4]}/24 dev out0",
              f"ip -6 addr add {OUTSIDE['router'][6]}/64 dev out0 nodad"]
     for node, about in NODES.items():
@@ -79,8 +92,8 @@ def router_script(netns_of, pass_pin):
         # the node's XDP_TX lies in the port's ring until the port's NAPI runs, and veth starts that
         # only if the port has an XDP program as well
         lines += [f"ip link add {port} type veth peer name eth0 netns {netns_of(node)}",
-                  f"ip link set {port} master br0 up", f"ethtool -K {port} tx off gro on >/dev/null",
-                  f"ip link set {port} xdpdrv pinned {pass_pin}"]
+                  f"ip link set {port} master br0 up", offloads(port, devices),
+                  f"ip link set {port} xdpdrv pinned {pass_pin}" if devices == "prepared" else ""]
     return "\n".join(lines)
 
 
@@ -94,8 +107,8 @@ def router_routes_script():
     return "\n".join(lines)
 
 
-def client_script():
-    lines = ["ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null"]
+def client_script(devices):
+    lines = ["ip link set eth0 up", offloads("eth0", devices)]
     for number in (10, *MORE_CLIENTS):
         lines += [f"ip addr add {client_address(4, number)}/24 dev eth0",
                   f"ip -6 addr add {client_address(6, number)}/64 dev eth0 nodad"
@@ -106,9 +119,9 @@ def client_script():
     return "\n".join(lines)
 
 
-def node_script(node, netns_of):
+def node_script(node, netns_of, devices):
     about = NODES[node]
-    lines = [FORWARDING, "ip link set eth0 up", "ethtool -K eth0 tx off >/dev/null",
+    lines = [FORWARDING, "ip link set eth0 up", offloads("eth0", devices, "tx off"),
              f"ip addr add {about[4]}/24 dev eth0", f"ip -6 addr add {about[6]}/64 dev eth0 nodad",
              f"ip route add default via {SEGMENT_ROUTER[4]}",
              f"ip -6 route add default via {SEGMENT_ROUTER[6]}"]
@@ -121,18 +134,18 @@ def node_script(node, netns_of):
         address, dev = pod_addresses(pod), f"veth-{pod}"
         lines += [f"ip link add {dev} type veth peer name eth0 netns {netns_of(pod)}",
                   f"ip link set {dev} address ee:ee:ee:ee:ee:ee",
-                  f"ip link set {dev} up",
+                  f"ip link set {dev} up", offloads(dev, devices, ""),
                   f"ip -6 addr add fe80::1/64 dev {dev} nodad",
                   f"ip route add {address[4]}/32 dev {dev} src {about[4]}",
                   f"ip -6 route add {address[6]}/128 dev {dev} src {about[6]}"]
     return "\n".join(lines)
 
 
-def pod_script(pod):
+def pod_script(pod, devices):
     address = pod_addresses(pod)
     gateway = "lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent"
     return "\n".join([
-        "ip link set eth0 up", "ethtool -K eth0 tx off gro on >/dev/null",
+        "ip link set eth0 up", offloads("eth0", devices),
         f"ip addr add {address[4]}/32 dev eth0", f"ip -6 addr add {address[6]}/128 dev eth0 nodad",
         f"ip neigh replace 169.254.1.1 {gateway}", f"ip -6 neigh replace fe80::1 {gateway}",
         "ip route add 169.254.1.1 dev eth0", "ip route add default via 169.254.1.1 dev eth0",
