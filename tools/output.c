@@ -21,10 +21,10 @@ const struct fl_word fl_output_words[] = {
 static const struct {
 	const char *word, *color;
 } word_colors[] = {
-	{"forward", "\033[32m"},     {"live", "\033[32m"},   {"healthy", "\033[32m"},
-	{"established", "\033[32m"}, {"drop", "\033[31m"},   {"unhealthy", "\033[31m"},
-	{"unreachable", "\033[31m"}, {"reject", "\033[33m"}, {"gone", "\033[33m"},
-	{"closing", "\033[33m"},
+	{"forward", "\033[32m"},     {"live", "\033[32m"},     {"healthy", "\033[32m"},
+	{"established", "\033[32m"}, {"drop", "\033[31m"},     {"unhealthy", "\033[31m"},
+	{"unreachable", "\033[31m"}, {"reject", "\033[33m"},   {"gone", "\033[33m"},
+	{"closing", "\033[33m"},     {"unserved", "\033[31m"},
 };
 
 const struct fl_output *fl_output_find(const char *name)

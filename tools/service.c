@@ -14,12 +14,15 @@ static const struct fl_column columns[] = {
 	{"PORT", "port", 0, NULL},
 	{"PROTO", "protocol", 0, NULL},
 	{"FAMILY", "family", 0, NULL},
-	{"VERDICT", "verdict", FL_COLUMN_WORD, NULL},
+	{"CLUSTERIP", "verdicts.clusterIP", FL_COLUMN_WORD, NULL},
+	{"EXTERNAL", "verdicts.external", FL_COLUMN_WORD, NULL},
 	{"CLUSTER", "clusterBackends", FL_COLUMN_RIGHT | FL_COLUMN_NARROW, fl_cell_count},
 	{"LOCAL", "localBackends", FL_COLUMN_RIGHT | FL_COLUMN_NARROW, fl_cell_count},
 	{"FRONTENDS", "frontends", FL_COLUMN_NARROW, fl_cell_frontends},
 	{"ID", "id", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},
+	{"FROM INSIDE", "verdicts.internalToExternal", FL_COLUMN_WORD | FL_COLUMN_WIDE, NULL},
 	{"AFFINITY", "sessionAffinity.type", FL_COLUMN_WIDE, NULL},
+	{"SOURCE RANGES", "sourceRanges", FL_COLUMN_WIDE, NULL},
 	{"FRONTENDS", "frontends", FL_COLUMN_WIDE, fl_cell_frontends_typed},
 	{"CLUSTER BACKENDS", "clusterBackends", FL_COLUMN_WIDE, NULL},
 	{"LOCAL BACKENDS", "localBackends", FL_COLUMN_WIDE, NULL},
@@ -81,6 +84,11 @@ static void put_service(const struct fl_value *item, FILE *out)
 		fl_cell_duration(fl_value_get(affinity, "timeoutSeconds"), out);
 		putc('\n', out);
 	}
+	if (fl_value_count(fl_value_get(item, "sourceRanges"))) {
+		fputs("source ranges ", out);
+		fl_cell_put(fl_value_get(item, "sourceRanges"), out);
+		putc('\n', out);
+	}
 	FL_VALUE_EACH(frontend, fl_value_get(item, "frontends"))
 	{
 		bool ranges = false;
@@ -99,7 +107,7 @@ static void put_service(const struct fl_value *item, FILE *out)
 			fputs(" clients\n", out);
 		}
 		if (fl_value_bool(fl_value_get(frontend, "sourceRanges"), &ranges) && ranges)
-			fputs("  only from loadBalancerSourceRanges\n", out);
+			fputs("  only from the source ranges\n", out);
 	}
 	put_backends("cluster backends", fl_value_get(item, "clusterBackends"), out);
 	put_backends("local backends", fl_value_get(item, "localBackends"), out);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lb/api/api.h"
 #include "lb/api/render.h"
 #include "lb/base/doc.h"
 #include "tools/ask.h"
@@ -77,21 +78,30 @@ static void put_devices(const struct fl_value *root, FILE *out)
 	putc('\n', out);
 }
 
+/* How full a family's table is; a flow takes two entries. */
+static double percent_full(const struct fl_value *family)
+{
+	int64_t slots = number(family, "slots");
+	int64_t flows = number(family, "new") + number(family, "replied") +
+			number(family, "established") + number(family, "closing");
+
+	return slots ? 100.0 * (double)(2 * flows) / (double)slots : 0;
+}
+
 static void put_flows(const struct fl_value *root, FILE *out)
 {
 	const struct fl_value *flows = fl_value_get(root, "flows");
-	int64_t slots = number(flows, "slots"), total = number(flows, "total");
+	int64_t total = number(flows, "total");
 	int64_t established = number(flows, "ipv4.established") + number(flows, "ipv6.established");
 	int64_t embryonic = number(flows, "ipv4.new") + number(flows, "ipv4.replied") +
 			    number(flows, "ipv6.new") + number(flows, "ipv6.replied");
 
 	fprintf(out,
 		"%-14s%" PRId64 ": %" PRId64 " established, %" PRId64 " embryonic, %" PRId64
-		" closing",
-		"flows", total, established, embryonic, total - established - embryonic);
-	if (slots) /* a flow takes two entries */
-		fprintf(out, "; table %.1f%% full", 100.0 * (double)(2 * total) / (double)slots);
-	putc('\n', out);
+		" closing; table %.1f%% full for IPv4, %.1f%% for IPv6\n",
+		"flows", total, established, embryonic, total - established - embryonic,
+		percent_full(fl_value_get(flows, "ipv4")),
+		percent_full(fl_value_get(flows, "ipv6")));
 }
 
 static void put_nonzero(const char *title, const struct fl_value *counters, FILE *out)
@@ -164,7 +174,11 @@ static const struct fl_listing listing = {.text = put_status, .name = put_name};
 static int render(const struct fl_view *view, const struct fl_cli *cli, const void *arg,
 		  struct fl_json *json, struct fl_err *err)
 {
-	return fl_render_status(view, NULL, NULL, json) ? fl_err_set(err, -ENOMEM, "no memory") : 0;
+	const struct fl_api_status status = {
+		.agent = "unreachable", .bpffs = cli->bpffs, .drift = -1};
+
+	return fl_render_status(view, &status, NULL, json) ? fl_err_set(err, -ENOMEM, "no memory")
+							   : 0;
 }
 
 static enum fl_exit verdict(const struct fl_value *root)

@@ -18,6 +18,8 @@ struct fl_plan_options;
 struct fl_store;
 struct fl_sync;
 
+#define FL_AGENT_RUNNING "running"
+
 struct fl_api_device {
 	const char *name;
 	uint32_t ifindex;
@@ -25,14 +27,18 @@ struct fl_api_device {
 	const char *hook; /* "xdp", "xdp-generic", "tc" */
 };
 
-/* What only the agent knows of itself. Strings are borrowed until the callback is called again. */
+/*
+ * What only the agent knows of itself; without one, what the CLI knows. Strings are borrowed until
+ * the callback is called again.
+ */
 struct fl_api_status {
+	const char *agent;  /* FL_AGENT_RUNNING; else the CLI answers: "stopped", "unreachable" */
 	const char *node;   /* name of the node */
 	const char *zone;   /* NULL or "" none */
 	const char *bpffs;  /* directory of the pins */
 	const char *cgroup; /* where the socket hooks are attached; NULL or "" nowhere */
-	uint64_t uptime_s;
-	bool synced;			/* everything was read and applied at least once */
+	uint64_t uptime_s;  /* of an agent that is running */
+	bool synced;	    /* everything was read and applied at least once */
 	const struct fl_health *health; /* NULL: no conditions */
 	long drift; /* differences found by the last fl_sync_verify(); -1 it has not run */
 	const struct fl_api_device *devices;
@@ -46,7 +52,7 @@ struct fl_api_source {
 	struct fl_sync *sync; /* for names, statistics, verify; NULL: ids instead of names */
 	const struct fl_plan_options *plan_options; /* for /v1/plan, read at each request */
 	uint32_t hz; /* jiffies per second; 0: asked from the kernel */
-	/* Fill *ret_status, which is zeroed but for drift = -1. May be NULL. */
+	/* Fill *ret_status, which is zero but for agent and drift = -1. May be NULL. */
 	void (*status)(struct fl_api_status *ret_status, void *arg);
 	/* Make maps->meta->now_jiffies fresh by running program fl_clock. May be NULL. */
 	void (*refresh_clock)(void *arg);

@@ -214,21 +214,6 @@ static bool peer_matches(const struct fl_peer_filter *peer, const struct fl_ip *
 	return fl_prefix_contains(&peer->prefix, ip);
 }
 
-/* The service port of a frontend: its neighbours in the sorted array with the same id. */
-static struct fl_view_service service_of(const struct fl_view *view,
-					 const struct fl_view_frontend *frontend)
-{
-	const struct fl_view_frontend *first = frontend, *last = frontend;
-	const struct fl_view_frontend *end = view->frontends + view->n_frontends;
-	uint32_t id = frontend->value.service_id;
-
-	while (first > view->frontends && first[-1].value.service_id == id)
-		first--;
-	while (last < end && last->value.service_id == id)
-		last++;
-	return (struct fl_view_service){.id = id, .first = first, .n = (size_t)(last - first)};
-}
-
 static bool service_matches(const struct fl_flow_filter *filter, const struct fl_view *view,
 			    const struct fl_flow *flow)
 {
@@ -239,7 +224,7 @@ static bool service_matches(const struct fl_flow_filter *filter, const struct fl
 	frontend = fl_view_find(view, &flow->frontend, flow->frontend_port, flow->proto);
 	if (!frontend)
 		return false;
-	service = service_of(view, frontend);
+	service = fl_view_service_of(view, frontend);
 	return fl_view_service_matches(view, &service, &service_filter);
 }
 

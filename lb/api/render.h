@@ -34,8 +34,8 @@ int fl_render_flows(const struct fl_view *view, const struct fl_flow_filter *fil
 /* MaglevList: a row per backend of each list of the service ports that match. */
 int fl_render_maglev(const struct fl_view *view, const struct fl_service_filter *filter,
 		     struct fl_json *json, size_t *ret_n);
-/* Status; without an agent both `agent` and `sync` are NULL. */
-int fl_render_status(const struct fl_view *view, const struct fl_api_status *agent,
+/* Status. `sync` NULL: its numbers are null. All members are there in any case. */
+int fl_render_status(const struct fl_view *view, const struct fl_api_status *status,
 		     struct fl_sync *sync, struct fl_json *json);
 /* FlushResult */
 void fl_render_flush(size_t flushed, struct fl_json *json);

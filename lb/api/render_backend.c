@@ -108,7 +108,7 @@ static int collect_uses(const struct fl_view *view, struct uses *uses)
 	_cleanup_free_ struct fl_view_service *services = NULL;
 	size_t n;
 
-	if (fl_view_services(view, &services, &n))
+	if (fl_view_services(view, NULL, &services, &n))
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		if (uses_add_list(uses, view, &services[i], &services[i].cluster) ||

@@ -2,7 +2,7 @@
 /*
  * MaglevList: how the lookup tables share out their positions. The digest of a table is made of the
  * backends' addresses at each position, so two nodes that agree show the same one although their
- * ids differ (design section 5).
+ * ids differ (ARCHITECTURE.md).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -71,8 +71,7 @@ static int count_positions(const struct fl_view *view, const struct fl_list *lis
 }
 
 static int write_list(const struct fl_view *view, const struct fl_view_service *service,
-		      const char *list_name, const struct fl_list *list, struct fl_json *json,
-		      size_t *shown)
+		      const char *list_name, const struct fl_list *list, struct fl_json *json)
 {
 	_cleanup_free_ uint32_t *counts = NULL;
 	char ref[FL_SERVICE_REF_MAX], address[FL_IP_PORT_STRLEN];
@@ -110,7 +109,6 @@ static int write_list(const struct fl_view *view, const struct fl_view_service *
 		fl_json_stringf(json, "%.2f%%",
 				list->lut_len ? 100.0 * counts[i] / list->lut_len : 0.0);
 		fl_json_object_end(json);
-		++*shown;
 	}
 	return 0;
 }
@@ -119,25 +117,22 @@ int fl_render_maglev(const struct fl_view *view, const struct fl_service_filter 
 		     struct fl_json *json, size_t *ret_n)
 {
 	_cleanup_free_ struct fl_view_service *services = NULL;
-	size_t n, shown = 0;
+	size_t n;
 	int rc;
 
-	rc = fl_view_services(view, &services, &n);
+	rc = fl_view_services(view, filter, &services, &n);
 	if (rc)
 		return rc;
-	*ret_n = 0;
 	fl_render_begin(json, "MaglevList");
 	fl_json_key(json, "items");
 	fl_json_array_begin(json);
 	for (size_t i = 0; i < n; i++) {
-		if (!fl_view_service_matches(view, &services[i], filter))
-			continue;
-		++*ret_n;
-		if (write_list(view, &services[i], "cluster", &services[i].cluster, json, &shown) ||
-		    write_list(view, &services[i], "local", &services[i].local, json, &shown))
+		if (write_list(view, &services[i], "cluster", &services[i].cluster, json) ||
+		    write_list(view, &services[i], "local", &services[i].local, json))
 			return -ENOMEM;
 	}
 	fl_json_array_end(json);
 	fl_json_object_end(json);
+	*ret_n = n;
 	return 0;
 }

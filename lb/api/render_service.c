@@ -84,30 +84,89 @@ static void write_list(const struct fl_view *view, const char *key, const struct
 	fl_json_array_end(json);
 }
 
-/* What most clients of this service port meet: "forward" if any frontend forwards, else the worst
- * there is. */
-static const char *summary(const struct fl_view_service *service)
+/* Kinds of clients, as a plan has them (FL_PLAN verdicts): which frontends, seen from which side.
+ */
+static const struct client {
+	const char *key;
+	bool cluster_ip; /* ClusterIP frontends, else all others */
+	bool side[FL_SIDES];
+} clients[] = {
+	{"clusterIP", true, {[FL_SIDE_INTERNAL] = true, [FL_SIDE_EXTERNAL] = true}},
+	{"external", false, {[FL_SIDE_EXTERNAL] = true}},
+	{"internalToExternal", false, {[FL_SIDE_INTERNAL] = true}},
+};
+
+/* The worst that such a client can meet; NULL: there is no such frontend. */
+static const char *client_verdict(const struct fl_view_service *service,
+				  const struct client *client)
 {
-	bool drop = false, reject = false;
+	static const uint8_t badness[] = {[FL_VERDICT_NONE] = 0,
+					  [FL_VERDICT_FORWARD] = 1,
+					  [FL_VERDICT_REJECT] = 2,
+					  [FL_VERDICT_DROP] = 3};
+	uint8_t worst = FL_VERDICT_NONE;
 
 	for (size_t i = 0; i < service->n; i++) {
-		for (int side = 0; side < FL_SIDES; side++) {
-			uint8_t verdict = service->first[i].value.verdict[side];
+		const struct fl_frontend *value = &service->first[i].value;
 
-			if (verdict == FL_VERDICT_FORWARD)
-				return "forward";
-			drop |= verdict == FL_VERDICT_DROP;
-			reject |= verdict == FL_VERDICT_REJECT;
+		if ((value->type == FL_FRONTEND_CLUSTER_IP) != client->cluster_ip)
+			continue;
+		for (int side = 0; side < FL_SIDES; side++) {
+			uint8_t verdict = value->verdict[side];
+
+			if (client->side[side] && verdict < sizeof(badness) &&
+			    badness[verdict] > badness[worst])
+				worst = verdict;
 		}
 	}
-	return drop ? "drop" : reject ? "reject" : "none";
+	if (worst == FL_VERDICT_NONE)
+		return NULL;
+	return fl_proto_is_served(service->first->key.proto) ? fl_verdict_name(worst) : "unserved";
+}
+
+static void write_verdicts(const struct fl_view_service *service, struct fl_json *json)
+{
+	fl_json_key(json, "verdicts");
+	fl_json_object_begin(json);
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+		fl_json_member_string(json, clients[i].key, client_verdict(service, &clients[i]));
+	fl_json_object_end(json);
+}
+
+static void write_ranges(const struct fl_view *view, uint32_t service_id, struct fl_json *json)
+{
+	const struct fl_range_key *range;
+	size_t n = fl_view_ranges(view, service_id, &range);
+	char buf[FL_PREFIX_STRLEN];
+
+	fl_json_key(json, "sourceRanges");
+	fl_json_array_begin(json);
+	for (size_t i = 0; i < n; i++) {
+		/* of the key, the 32 bits of the id are a part of the prefix */
+		struct fl_prefix prefix = {.ip = fl_ip_from_addr(&range[i].addr),
+					   .len = (uint8_t)(range[i].prefix_len - 32)};
+
+		fl_json_string(json, fl_prefix_format(&prefix, buf));
+	}
+	fl_json_array_end(json);
+}
+
+static void write_affinity(const struct fl_view *view, const struct fl_frontend *value,
+			   struct fl_json *json)
+{
+	bool affinity = value->flags & FL_AFFINITY;
+
+	fl_json_key(json, "sessionAffinity");
+	fl_json_object_begin(json);
+	fl_json_member_string(json, "type", fl_affinity_name(affinity));
+	fl_json_member_uint(json, "timeoutSeconds",
+			    affinity ? value->affinity_timeout / view->hz : 0);
+	fl_json_object_end(json);
 }
 
 static void write_service(const struct fl_view *view, const struct fl_view_service *service,
 			  struct fl_json *json)
 {
-	const struct fl_frontend *value = &service->first->value;
-	bool affinity = value->flags & FL_AFFINITY;
 	struct fl_view_name name;
 
 	fl_view_name(view, service->id, &name);
@@ -119,13 +178,9 @@ static void write_service(const struct fl_view *view, const struct fl_view_servi
 	fl_json_member_string(json, "protocol", fl_proto_name(service->first->key.proto));
 	fl_json_member_string(json, "family",
 			      fl_family_name(fl_frontend_family(&service->first->key)));
-	fl_json_member_string(json, "verdict", summary(service));
-	fl_json_key(json, "sessionAffinity");
-	fl_json_object_begin(json);
-	fl_json_member_string(json, "type", affinity ? "ClientIP" : "None");
-	fl_json_member_uint(json, "timeoutSeconds",
-			    affinity ? value->affinity_timeout / view->hz : 0);
-	fl_json_object_end(json);
+	write_verdicts(service, json);
+	write_affinity(view, &service->first->value, json);
+	write_ranges(view, service->id, json);
 	fl_json_key(json, "frontends");
 	fl_json_array_begin(json);
 	for (size_t i = 0; i < service->n; i++)
@@ -140,23 +195,18 @@ int fl_render_services(const struct fl_view *view, const struct fl_service_filte
 		       struct fl_json *json, size_t *ret_n)
 {
 	_cleanup_free_ struct fl_view_service *services = NULL;
-	size_t n, shown = 0;
-	int rc;
+	size_t n;
+	int rc = fl_view_services(view, filter, &services, &n);
 
-	rc = fl_view_services(view, &services, &n);
 	if (rc)
 		return rc;
 	fl_render_begin(json, "ServiceList");
 	fl_json_key(json, "items");
 	fl_json_array_begin(json);
-	for (size_t i = 0; i < n; i++) {
-		if (!fl_view_service_matches(view, &services[i], filter))
-			continue;
+	for (size_t i = 0; i < n; i++)
 		write_service(view, &services[i], json);
-		shown++;
-	}
 	fl_json_array_end(json);
 	fl_json_object_end(json);
-	*ret_n = shown;
+	*ret_n = n;
 	return 0;
 }

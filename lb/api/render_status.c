@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "lb/api/api.h"
@@ -55,8 +56,11 @@ static void write_counters(const struct fl_view *view, bool reasons, const char 
 	fl_json_object_end(json);
 }
 
+/* The flow table is one per family, and each can be full by itself. */
 static void write_flow_counts(const struct fl_view *view, struct fl_json *json)
 {
+	const size_t slots[] = {[FL_IPV4] = view->maps->n_flows4 * FL_FLOW_WAYS,
+				[FL_IPV6] = view->maps->n_flows6 * FL_FLOW_WAYS};
 	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct fl_flow_counts counts;
 	size_t total = 0;
@@ -72,12 +76,22 @@ static void write_flow_counts(const struct fl_view *view, struct fl_json *json)
 			fl_json_member_uint(json, fl_flow_state_name(state),
 					    counts.flows[family][state]);
 		}
+		fl_json_member_uint(json, "slots", slots[family]);
 		fl_json_object_end(json);
 	}
 	fl_json_member_uint(json, "total", total);
 	fl_json_member_uint(json, "lone", counts.lone);
-	fl_json_member_uint(json, "slots", counts.slots);
 	fl_json_object_end(json);
+}
+
+/* A number that only an agent knows. */
+static void write_known(struct fl_json *json, const char *key, bool known, uint64_t value)
+{
+	fl_json_key(json, key);
+	if (known)
+		fl_json_uint(json, value);
+	else
+		fl_json_null(json);
 }
 
 static int write_programmed(const struct fl_view *view, struct fl_sync *sync, struct fl_json *json)
@@ -86,24 +100,23 @@ static int write_programmed(const struct fl_view *view, struct fl_sync *sync, st
 	struct fl_sync_stats stats = {0};
 	size_t n, backends = 0;
 
-	if (fl_view_services(view, &services, &n))
+	if (fl_view_services(view, NULL, &services, &n))
 		return -ENOMEM;
 	for (size_t id = 1; view->maps->backends && id < view->maps->n_backends; id++)
 		backends += view->maps->backends[id].flags & FL_BACKEND_LIVE;
+	if (sync)
+		fl_sync_stats(sync, &stats);
 	fl_json_key(json, "programmed");
 	fl_json_object_begin(json);
 	fl_json_member_uint(json, "servicePorts", n);
-	fl_json_member_uint(json, "frontends", view->n_frontends);
+	fl_json_member_uint(json, "frontends", view->contents.n_frontends);
 	fl_json_member_uint(json, "backends", backends);
 	fl_json_member_uint(json, "revision", view->maps->meta ? view->maps->meta->revision : 0);
-	if (sync) {
-		fl_sync_stats(sync, &stats);
-		fl_json_member_uint(json, "services", stats.services);
-		fl_json_member_uint(json, "backendSets", stats.backend_sets);
-		fl_json_member_uint(json, "linesUsed", stats.lines_used);
-		fl_json_member_uint(json, "mapWrites", stats.map_writes);
-		fl_json_member_uint(json, "failedPorts", stats.failed_ports);
-	}
+	write_known(json, "services", sync, stats.services);
+	write_known(json, "backendSets", sync, stats.backend_sets);
+	write_known(json, "linesUsed", sync, stats.lines_used);
+	write_known(json, "mapWrites", sync, stats.map_writes);
+	write_known(json, "failedPorts", sync, stats.failed_ports);
 	fl_json_member_uint(json, "lines", view->maps->n_lines);
 	fl_json_object_end(json);
 	return 0;
@@ -141,61 +154,66 @@ static int write_condition(const struct fl_condition *condition, void *arg)
 	return 0;
 }
 
-static void write_agent(const struct fl_api_status *agent, struct fl_json *json)
+static void write_devices(const struct fl_api_status *status, struct fl_json *json)
 {
-	fl_json_member_string(json, "node", agent->node);
-	fl_json_member_string(json, "zone", agent->zone);
-	fl_json_member_string(json, "bpffs", agent->bpffs);
-	fl_json_member_string(json, "cgroup", agent->cgroup);
-	fl_json_member_uint(json, "uptimeSeconds", agent->uptime_s);
-	fl_json_member_bool(json, "synced", agent->synced);
-	fl_json_key(json, "drift");
-	if (agent->drift >= 0)
-		fl_json_int(json, agent->drift);
-	else
-		fl_json_null(json);
 	fl_json_key(json, "devices");
 	fl_json_array_begin(json);
-	for (size_t i = 0; i < agent->n_devices; i++) {
+	for (size_t i = 0; i < status->n_devices; i++) {
 		fl_json_object_begin(json);
-		fl_json_member_string(json, "name", agent->devices[i].name);
-		fl_json_member_uint(json, "ifindex", agent->devices[i].ifindex);
-		fl_json_member_string(json, "role", agent->devices[i].role);
-		fl_json_member_string(json, "hook", agent->devices[i].hook);
+		fl_json_member_string(json, "name", status->devices[i].name);
+		fl_json_member_uint(json, "ifindex", status->devices[i].ifindex);
+		fl_json_member_string(json, "role", status->devices[i].role);
+		fl_json_member_string(json, "hook", status->devices[i].hook);
 		fl_json_object_end(json);
 	}
 	fl_json_array_end(json);
-	fl_json_key(json, "conditions");
-	fl_json_array_begin(json);
-	if (agent->health)
-		fl_health_each(agent->health, write_condition, json);
-	fl_json_array_end(json);
-	fl_json_member_uint(json, "moreConditions",
-			    agent->health ? fl_health_count_unkept(agent->health) : 0);
 }
 
-int fl_render_status(const struct fl_view *view, const struct fl_api_status *agent,
+static void write_conditions(const struct fl_health *health, struct fl_json *json)
+{
+	fl_json_key(json, "conditions");
+	fl_json_array_begin(json);
+	if (health)
+		fl_health_each(health, write_condition, json);
+	fl_json_array_end(json);
+	fl_json_member_uint(json, "moreConditions", health ? fl_health_count_unkept(health) : 0);
+}
+
+static void write_agent(const struct fl_api_status *status, struct fl_json *json)
+{
+	bool running = !strcmp(status->agent, FL_AGENT_RUNNING);
+
+	fl_json_member_string(json, "agent", status->agent);
+	fl_json_member_bool(json, "healthy",
+			    running && status->synced && status->drift <= 0 &&
+				    (!status->health || fl_health_is_good(status->health)));
+	fl_json_member_string(json, "node", status->node);
+	fl_json_member_string(json, "zone", status->zone);
+	fl_json_member_string(json, "bpffs", status->bpffs);
+	fl_json_member_string(json, "cgroup", status->cgroup);
+	write_known(json, "uptimeSeconds", running, status->uptime_s);
+	fl_json_member_bool(json, "synced", status->synced);
+	write_known(json, "drift", status->drift >= 0, (uint64_t)status->drift);
+	write_devices(status, json);
+	write_conditions(status->health, json);
+}
+
+int fl_render_status(const struct fl_view *view, const struct fl_api_status *status,
 		     struct fl_sync *sync, struct fl_json *json)
 {
 	fl_render_begin(json, "Status");
 	fl_json_member_string(json, "version", FL_VERSION);
-	fl_json_member_string(json, "agent", agent ? "running" : "unreachable");
-	fl_json_member_bool(json, "healthy",
-			    agent && agent->synced && agent->drift <= 0 &&
-				    (!agent->health || fl_health_is_good(agent->health)));
-	if (agent)
-		write_agent(agent, json);
+	write_agent(status, json);
 	if (write_programmed(view, sync, json))
 		return -ENOMEM;
 	write_flow_counts(view, json);
 	write_counters(view, true, "notForwarded", json);
 	write_counters(view, false, "counters", json);
-	if (sync) {
-		fl_json_key(json, "conflicts");
-		fl_json_array_begin(json);
+	fl_json_key(json, "conflicts");
+	fl_json_array_begin(json);
+	if (sync)
 		fl_sync_each_conflict(sync, write_conflict, json);
-		fl_json_array_end(json);
-	}
+	fl_json_array_end(json);
 	fl_json_object_end(json);
 	return 0;
 }

@@ -87,7 +87,7 @@ static void call_end(struct call *call)
 static void get_status(const struct fl_http_request *request, struct fl_http_response *response,
 		       void *arg)
 {
-	struct fl_api_status status = {.drift = -1};
+	struct fl_api_status status = {.agent = FL_AGENT_RUNNING, .drift = -1};
 	CALL(call, response, arg);
 
 	if (!look(&call))
@@ -106,51 +106,40 @@ static void get_version(const struct fl_http_request *request, struct fl_http_re
 	finish(&call, 0);
 }
 
-/* Of Services that were asked for by name, at least one must be there. */
-static void finish_services(struct call *call, const struct fl_service_filter *filter, size_t n,
-			    int rc)
+static void
+answer_services(const struct fl_http_request *request, struct fl_http_response *response, void *arg,
+		int (*render)(const struct fl_view *view, const struct fl_service_filter *filter,
+			      struct fl_json *json, size_t *ret_n))
 {
-	if (rc || n || !filter->name)
-		finish(call, rc);
-	else
-		fail(call, 404, "service %s%s%s%s%s is not programmed on this node",
-		     filter->ns ? filter->ns : "", filter->ns ? "/" : "", filter->name,
-		     filter->port ? ":" : "", filter->port ? filter->port : "");
-}
+	struct fl_service_filter filter = {.ns = fl_http_request_arg(request, "namespace"),
+					   .name = fl_http_request_arg(request, "name"),
+					   .port = fl_http_request_arg(request, "port")};
+	size_t n = 0;
+	int rc;
+	CALL(call, response, arg);
 
-static struct fl_service_filter service_filter(const struct fl_http_request *request)
-{
-	return (struct fl_service_filter){.ns = fl_http_request_arg(request, "namespace"),
-					  .name = fl_http_request_arg(request, "name"),
-					  .port = fl_http_request_arg(request, "port")};
+	if (!look(&call))
+		return;
+	rc = render(&call.view, &filter, call.json, &n);
+	/* of Services that were asked for by name, at least one must be there */
+	if (rc || n || !filter.name)
+		finish(&call, rc);
+	else
+		fail(&call, 404, "service %s%s%s%s%s is not programmed on this node",
+		     filter.ns ? filter.ns : "", filter.ns ? "/" : "", filter.name,
+		     filter.port ? ":" : "", filter.port ? filter.port : "");
 }
 
 static void get_services(const struct fl_http_request *request, struct fl_http_response *response,
 			 void *arg)
 {
-	struct fl_service_filter filter = service_filter(request);
-	size_t n = 0;
-	int rc;
-	CALL(call, response, arg);
-
-	if (!look(&call))
-		return;
-	rc = fl_render_services(&call.view, &filter, call.json, &n);
-	finish_services(&call, &filter, n, rc);
+	answer_services(request, response, arg, fl_render_services);
 }
 
 static void get_maglev(const struct fl_http_request *request, struct fl_http_response *response,
 		       void *arg)
 {
-	struct fl_service_filter filter = service_filter(request);
-	size_t n = 0;
-	int rc;
-	CALL(call, response, arg);
-
-	if (!look(&call))
-		return;
-	rc = fl_render_maglev(&call.view, &filter, call.json, &n);
-	finish_services(&call, &filter, n, rc);
+	answer_services(request, response, arg, fl_render_maglev);
 }
 
 static void get_backends(const struct fl_http_request *request, struct fl_http_response *response,
@@ -239,11 +228,15 @@ static const struct fl_http_route routes[] = {
 	{.method = "GET", .path = "/v1/plan", .handle = get_plan},
 	{.method = "GET",
 	 .path = "/v1/services",
-	 .args = {"namespace", "name"},
+	 .args = {"namespace", "name", "port"},
 	 .handle = get_services},
 	{.method = "GET",
 	 .path = "/v1/services",
 	 .segments = {"namespace", "name"},
+	 .handle = get_services},
+	{.method = "GET",
+	 .path = "/v1/services",
+	 .segments = {"namespace", "name", "port"},
 	 .handle = get_services},
 	{.method = "GET", .path = "/v1/backends", .handle = get_backends},
 	{.method = "GET", .path = "/v1/flows", .any_args = true, .handle = get_flows},

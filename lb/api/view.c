@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Taking the snapshot of the frontends and finding one's way in it. */
+/* Taking the snapshot of the maps and finding one's way in it. */
 #include "lb/api/view.h"
 
 #include <arpa/inet.h>
@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
+#include "lb/base/cleanup.h"
 #include "lb/base/clock.h"
 #include "lb/dp/dp.h"
 #include "lb/dp/map_each.h"
@@ -52,92 +54,109 @@ static int cmp_by_key(const void *a, const void *b, void *arg)
 	return cmp_keys(&frontends[*(const uint32_t *)a].key, &frontends[*(const uint32_t *)b].key);
 }
 
+static int cmp_ranges(const void *va, const void *vb)
+{
+	const struct fl_range_key *a = va, *b = vb;
+
+	if (a->service_id != b->service_id)
+		return a->service_id < b->service_id ? -1 : 1;
+	return memcmp(&a->addr, &b->addr, sizeof(a->addr));
+}
+
 static int view_sort(struct fl_view *view)
 {
-	view->by_key = calloc(view->n_frontends + 1, sizeof(*view->by_key));
+	struct fl_view_contents *c = &view->contents;
+
+	view->by_key = calloc(c->n_frontends + 1, sizeof(*view->by_key));
 	if (!view->by_key)
 		return -ENOMEM;
-	if (!view->n_frontends)
+	if (c->n_ranges)
+		qsort(c->ranges, c->n_ranges, sizeof(*c->ranges), cmp_ranges);
+	if (!c->n_frontends)
 		return 0;
-	qsort(view->frontends, view->n_frontends, sizeof(*view->frontends), cmp_frontends);
-	for (size_t i = 0; i < view->n_frontends; i++)
+	qsort(c->frontends, c->n_frontends, sizeof(*c->frontends), cmp_frontends);
+	for (size_t i = 0; i < c->n_frontends; i++)
 		view->by_key[i] = (uint32_t)i;
-	qsort_r(view->by_key, view->n_frontends, sizeof(*view->by_key), cmp_by_key,
-		view->frontends);
+	qsort_r(view->by_key, c->n_frontends, sizeof(*view->by_key), cmp_by_key, c->frontends);
 	return 0;
 }
 
 struct view_read {
-	struct fl_view *view;
+	struct fl_view_contents *contents;
 	size_t room;
 };
 
-static int view_append(const void *key, const void *value, void *arg)
+static int read_frontend(const void *key, const void *value, void *arg)
 {
 	struct view_read *read = arg;
-	struct fl_view *view = read->view;
-	struct fl_view_frontend *grown;
+	struct fl_view_contents *c = read->contents;
 
-	if (view->n_frontends == read->room) {
-		grown = reallocarray(view->frontends, read->room * 2 + 64, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		view->frontends = grown;
-		read->room = read->room * 2 + 64;
-	}
-	memcpy(&view->frontends[view->n_frontends].key, key, sizeof(view->frontends->key));
-	memcpy(&view->frontends[view->n_frontends++].value, value, sizeof(view->frontends->value));
+	if (FL_ARRAY_ROOM(c->frontends, read->room, c->n_frontends + 1))
+		return -ENOMEM;
+	memcpy(&c->frontends[c->n_frontends].key, key, sizeof(c->frontends->key));
+	memcpy(&c->frontends[c->n_frontends++].value, value, sizeof(c->frontends->value));
 	return 0;
 }
 
-static void view_set(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
-		     uint32_t hz)
+static int read_range(const void *key, const void *value, void *arg)
 {
-	*view = (struct fl_view){.maps = maps, .hz = hz ? hz : fl_dp_kernel_hz()};
-	if (names)
-		view->names = *names;
-	view->now = view_now(maps, view->hz);
+	struct view_read *read = arg;
+	struct fl_view_contents *c = read->contents;
+
+	if (FL_ARRAY_ROOM(c->ranges, read->room, c->n_ranges + 1))
+		return -ENOMEM;
+	memcpy(&c->ranges[c->n_ranges++], key, sizeof(*c->ranges));
+	return 0;
+}
+
+static void contents_fini(struct fl_view_contents *contents)
+{
+	free(contents->frontends);
+	free(contents->ranges);
+	*contents = (struct fl_view_contents){0};
+}
+
+static int read_map(const char *name, int fd, fl_map_each_fn *fn, struct fl_view_contents *contents,
+		    struct fl_err *err)
+{
+	int rc = fd >= 0 ? fl_map_each(fd, fn, &(struct view_read){.contents = contents}) : 0;
+
+	return rc ? fl_err_set(err, rc, "cannot read map %s: %s", name, strerror(-rc)) : 0;
 }
 
 int fl_view_init(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
 		 uint32_t hz, struct fl_err *err)
 {
-	int rc = 0;
+	_cleanup_(contents_fini) struct fl_view_contents contents = {0};
+	int rc;
 
-	view_set(view, maps, names, hz);
-	if (maps->frontends_fd >= 0)
-		rc = fl_map_each(maps->frontends_fd, view_append,
-				 &(struct view_read){.view = view});
+	rc = read_map("frontends", maps->frontends_fd, read_frontend, &contents, err);
 	if (!rc)
-		rc = view_sort(view);
-	if (rc) {
-		fl_view_fini(view);
-		return fl_err_set(err, rc, "cannot read map frontends: %s", strerror(-rc));
-	}
-	return 0;
+		rc = read_map("ranges", maps->ranges_fd, read_range, &contents, err);
+	if (rc)
+		return rc;
+	rc = fl_view_take(view, maps, names, hz, &contents);
+	return rc ? fl_err_set(err, rc, "no memory") : 0;
 }
 
-int fl_view_init_frontends(struct fl_view *view, const struct fl_maps *maps,
-			   const struct fl_names *names, uint32_t hz,
-			   const struct fl_view_frontend *frontends, size_t n_frontends)
+int fl_view_take(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
+		 uint32_t hz, struct fl_view_contents *contents)
 {
-	view_set(view, maps, names, hz);
-	view->frontends = calloc(n_frontends + 1, sizeof(*view->frontends));
-	if (!view->frontends)
-		return -ENOMEM;
-	if (n_frontends)
-		memcpy(view->frontends, frontends, n_frontends * sizeof(*frontends));
-	view->n_frontends = n_frontends;
-	if (view_sort(view)) {
-		fl_view_fini(view);
-		return -ENOMEM;
-	}
-	return 0;
+	*view = (struct fl_view){
+		.maps = maps, .hz = hz ? hz : fl_dp_kernel_hz(), .contents = *contents};
+	*contents = (struct fl_view_contents){0};
+	if (names)
+		view->names = *names;
+	view->now = view_now(maps, view->hz);
+	if (!view_sort(view))
+		return 0;
+	fl_view_fini(view);
+	return -ENOMEM;
 }
 
 void fl_view_fini(struct fl_view *view)
 {
-	free(view->frontends);
+	contents_fini(&view->contents);
 	free(view->by_key);
 	*view = (struct fl_view){0};
 }
@@ -145,11 +164,11 @@ void fl_view_fini(struct fl_view *view)
 static const struct fl_view_frontend *view_find_key(const struct fl_view *view,
 						    const struct fl_frontend_key *key)
 {
-	size_t low = 0, high = view->n_frontends;
+	size_t low = 0, high = view->contents.n_frontends;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		const struct fl_view_frontend *f = &view->frontends[view->by_key[mid]];
+		const struct fl_view_frontend *f = &view->contents.frontends[view->by_key[mid]];
 		int cmp = cmp_keys(key, &f->key);
 
 		if (!cmp)
@@ -203,37 +222,4 @@ const struct fl_backend *fl_view_backend(const struct fl_view *view, uint32_t id
 {
 	return view->maps->backends && id && id < view->maps->n_backends ? &view->maps->backends[id]
 									 : NULL;
-}
-
-static bool filled(const char *text)
-{
-	return text && *text;
-}
-
-static bool service_has_port(const struct fl_view_service *service, const char *port)
-{
-	char buf[8];
-
-	for (size_t i = 0; i < service->n; i++) {
-		if (service->first[i].value.type == FL_FRONTEND_NODE_PORT)
-			continue;
-		snprintf(buf, sizeof(buf), "%u", ntohs(service->first[i].key.port));
-		if (!strcmp(buf, port))
-			return true;
-	}
-	return false;
-}
-
-bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_service *service,
-			     const struct fl_service_filter *filter)
-{
-	struct fl_view_name name;
-
-	fl_view_name(view, service->id, &name);
-	if (filled(filter->ns) && strcmp(filter->ns, name.ns))
-		return false;
-	if (filled(filter->name) && strcmp(filter->name, name.name))
-		return false;
-	return !filled(filter->port) || !strcmp(filter->port, name.port) ||
-	       service_has_port(service, filter->port);
 }

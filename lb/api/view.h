@@ -31,15 +31,23 @@ struct fl_view_frontend {
 	struct fl_frontend value;
 };
 
+/* What hash maps hold, copied. */
+struct fl_view_contents {
+	struct fl_view_frontend *frontends;
+	size_t n_frontends;
+	struct fl_range_key *ranges;
+	size_t n_ranges;
+};
+
 struct fl_view {
 	const struct fl_maps *maps; /* borrowed */
 	struct fl_names names;
 	uint64_t now; /* jiffies */
 	uint32_t hz;  /* jiffies per second */
-	struct fl_view_frontend
-		*frontends; /* owned; sorted by service id, type, address, port, protocol */
-	size_t n_frontends;
-	uint32_t *by_key; /* owned; indexes into frontends, sorted by key */
+	/* owned; frontends sorted by service id, type, address, port, protocol; ranges by service
+	 * id and address */
+	struct fl_view_contents contents;
+	uint32_t *by_key; /* owned; indexes of frontends, sorted by key */
 };
 
 /*
@@ -48,10 +56,10 @@ struct fl_view {
  */
 int fl_view_init(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
 		 uint32_t hz, struct fl_err *err);
-/* The same from frontends that the caller has (they are copied): no kernel. */
-int fl_view_init_frontends(struct fl_view *view, const struct fl_maps *maps,
-			   const struct fl_names *names, uint32_t hz,
-			   const struct fl_view_frontend *frontends, size_t n_frontends);
+/* The same of contents that were read already; they are the view's then, also after a failure. 0 or
+ * -ENOMEM. */
+int fl_view_take(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
+		 uint32_t hz, struct fl_view_contents *contents);
 void fl_view_fini(struct fl_view *view);
 
 /* The frontend that a packet to ip:port belongs to: that address, else the node port; or NULL. */
@@ -79,7 +87,7 @@ uint32_t fl_view_list_ordinal(const struct fl_view *view, const struct fl_list *
 /* The backend with this id, or NULL. */
 const struct fl_backend *fl_view_backend(const struct fl_view *view, uint32_t id);
 
-/* The frontends of one service port: a run of view->frontends. */
+/* The frontends of one service port: a run of the view's. */
 struct fl_view_service {
 	uint32_t id;
 	const struct fl_view_frontend *first;
@@ -87,10 +95,9 @@ struct fl_view_service {
 	/* lists found in them, count 0 when there is none */
 	struct fl_list cluster, local;
 };
-/* All service ports, sorted by names (by id without names). The caller frees *ret_services. 0 or
- * -ENOMEM. */
-int fl_view_services(const struct fl_view *view, struct fl_view_service **ret_services,
-		     size_t *ret_n);
+/* The service port of a frontend of the view. */
+struct fl_view_service fl_view_service_of(const struct fl_view *view,
+					  const struct fl_view_frontend *frontend);
 
 /* Which Services to show. NULL or "" for all; port: a name, or a number of a port that is not a
  * node port. */
@@ -99,5 +106,14 @@ struct fl_service_filter {
 };
 bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_service *service,
 			     const struct fl_service_filter *filter);
+/*
+ * The service ports that match (NULL: all), sorted by names, by id without names. The caller frees
+ * *ret_services. 0 or -ENOMEM.
+ */
+int fl_view_services(const struct fl_view *view, const struct fl_service_filter *filter,
+		     struct fl_view_service **ret_services, size_t *ret_n);
+/* Its source ranges: a run of the view's. Returns how many. */
+size_t fl_view_ranges(const struct fl_view *view, uint32_t service_id,
+		      const struct fl_range_key **ret_first);
 
 enum fl_family fl_frontend_family(const struct fl_frontend_key *key);

@@ -45,15 +45,6 @@ void fl_json_free(struct fl_json **json)
 	*json = NULL;
 }
 
-void fl_json_clear(struct fl_json *json)
-{
-	if (!json)
-		return;
-	json->len = 0;
-	json->depth = 0;
-	json->after_key = json->failed = false;
-}
-
 static bool reserve(struct fl_json *json, size_t more)
 {
 	if (!json->failed && FL_ARRAY_ROOM(json->text, json->room, json->len + more + 1))

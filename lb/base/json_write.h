@@ -18,8 +18,6 @@ struct fl_json;
 /* pretty: two blanks per level and a line per member. NULL when there is no memory. */
 struct fl_json *fl_json_new(bool pretty);
 void fl_json_free(struct fl_json **json);
-/* Forget the text, keep the memory. */
-void fl_json_clear(struct fl_json *json);
 
 void fl_json_object_begin(struct fl_json *json);
 void fl_json_object_end(struct fl_json *json);

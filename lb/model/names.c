@@ -93,6 +93,11 @@ const char *fl_proto_name(uint8_t proto)
 	return fl_word_of(fl_proto_words, proto);
 }
 
+bool fl_proto_is_served(uint8_t proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+}
+
 const char *fl_frontend_type_name(uint8_t type)
 {
 	return fl_word_of(fl_frontend_type_words, type);

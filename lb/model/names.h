@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lb/base/ip.h"
@@ -28,6 +29,8 @@ extern const struct fl_word fl_flow_state_words[];	/* enum fl_flow_state, in its
 
 const char *fl_family_name(enum fl_family family); /* "IPv4", "IPv6" */
 const char *fl_proto_name(uint8_t proto);	   /* "TCP", "UDP", "SCTP", else "?" */
+/* Whether the datapath balances it: of packets of others (SCTP) it takes no notice. */
+bool fl_proto_is_served(uint8_t proto);
 /* enum fl_frontend_type, or enum fl_plan_frontend_type, which has the same numbers */
 const char *fl_frontend_type_name(uint8_t type);
 /* enum fl_service_verdict, or enum fl_plan_verdict, which has the same numbers */

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lb/api/view.h"
@@ -24,6 +25,8 @@ struct map_fixture {
 	struct fl_bucket6 flows6[4];
 	struct fl_view_frontend frontends[8];
 	size_t n_frontends;
+	struct fl_range_key ranges[4];
+	size_t n_ranges;
 };
 
 static inline struct fl_addr fixture_addr(const char *text)
@@ -105,6 +108,28 @@ static inline void fixture_backend(struct map_fixture *f, uint32_t id, const cha
 	};
 }
 
+static inline void fixture_range(struct map_fixture *f, uint32_t service_id, const char *ip,
+				 uint32_t len)
+{
+	f->ranges[f->n_ranges++] = (struct fl_range_key){
+		.prefix_len = 32 + len, .service_id = service_id, .addr = fixture_addr(ip)};
+}
+
+/* A view of the fixture's maps, as if they had been read from the kernel. */
+static inline void fixture_view(const struct map_fixture *f, struct fl_view *view)
+{
+	struct fl_view_contents contents = {
+		.frontends = malloc(sizeof(f->frontends)),
+		.n_frontends = f->n_frontends,
+		.ranges = malloc(sizeof(f->ranges)),
+		.n_ranges = f->n_ranges,
+	};
+
+	memcpy(contents.frontends, f->frontends, sizeof(f->frontends));
+	memcpy(contents.ranges, f->ranges, sizeof(f->ranges));
+	assert_int_equal(fl_view_take(view, &f->maps, &fixture_names, FIXTURE_HZ, &contents), 0);
+}
+
 /* A flow in the ways 2n and 2n+1 of bucket 0: client 198.51.100.1, or a pod, to a frontend of
  * default/web. */
 static inline void fixture_flow(struct map_fixture *f, uint32_t n, const char *client,
@@ -159,6 +184,9 @@ static inline void fixture_maps(struct map_fixture *f)
 	fixture_backend(f, 2, "10.1.1.4", FL_BACKEND_LIVE);
 	fixture_backend(f, 3, "10.1.1.5", 0);
 	fixture_services(f);
+	fixture_range(f, 1, "198.51.100.0", 96 + 24);
+	fixture_range(f, 1, "192.0.2.80", 128);
+	fixture_range(f, 7, "10.0.0.0", 96 + 8);
 	f->lines[0].id[0] = 1;
 	f->lines[0].id[1] = 2;
 	memcpy(f->lines[1].ordinal, cluster, sizeof(cluster));

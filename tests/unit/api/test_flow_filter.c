@@ -29,9 +29,7 @@ static size_t matching(struct map_fixture *f, const char *key, const char *value
 
 	if (fl_flow_filter_set(&filter, key, value, NULL))
 		return SIZE_MAX;
-	assert_int_equal(fl_view_init_frontends(&view, &f->maps, &fixture_names, FIXTURE_HZ,
-						f->frontends, f->n_frontends),
-			 0);
+	fixture_view(f, &view);
 	table = fl_flow_table_of(view.maps);
 	fl_flow_walk(&table, view.now, count, args);
 	fl_view_fini(&view);
@@ -121,9 +119,7 @@ static void test_all_criteria_must_hold(void **state)
 	assert_int_equal(fl_flow_filter_set(&filter, "client", "198.51.100.1", NULL), 0);
 	assert_int_equal(fl_flow_filter_set(&filter, "state", "new", NULL), 0);
 	assert_false(fl_flow_filter_empty(&filter));
-	assert_int_equal(fl_view_init_frontends(&view, &f.maps, &fixture_names, FIXTURE_HZ,
-						f.frontends, f.n_frontends),
-			 0);
+	fixture_view(&f, &view);
 	assert_int_equal(fl_flow_filter_flush(&filter, &view), 1);
 	assert_int_equal(f.flows4[0].way[2].head.word & FL_FLOW_STATE_MASK, FL_FLOW_FREE);
 	assert_int_equal(f.flows4[0].way[3].head.word & FL_FLOW_STATE_MASK, FL_FLOW_FREE);

@@ -40,9 +40,7 @@ static int setup(void **state)
 	struct state *s = calloc(1, sizeof(*s));
 
 	fixture_maps(&s->f);
-	assert_int_equal(fl_view_init_frontends(&s->view, &s->f.maps, &fixture_names, FIXTURE_HZ,
-						s->f.frontends, s->f.n_frontends),
-			 0);
+	fixture_view(&s->f, &s->view);
 	s->json = fl_json_new(true);
 	assert_int_equal(fl_health_new(&(struct fl_clock){fixed_mono, fixed_unix_s, NULL}, NULL,
 				       NULL, &s->health),
@@ -60,6 +58,12 @@ static int teardown(void **state)
 	fl_health_free(&s->health);
 	free(s);
 	return 0;
+}
+
+static void start_again(struct state *s)
+{
+	fl_json_free(&s->json);
+	s->json = fl_json_new(true);
 }
 
 static void check(struct state *s, const char *path)
@@ -90,10 +94,70 @@ static void test_one_service(void **state)
 
 	assert_int_equal(fl_render_services(&s->view, &none, s->json, &n), 0);
 	assert_int_equal(n, 0);
-	fl_json_clear(s->json);
+	start_again(s);
 	assert_int_equal(fl_render_services(&s->view, &one, s->json, &n), 0);
 	assert_int_equal(n, 1);
 	check(s, "tests/golden/api/service-web.json");
+}
+
+/* A Service that forwards inside and drops what comes from outside must not look as if all was well
+ * (3.3: Local policies without a local backend). */
+static void test_verdicts_are_of_each_kind_of_client(void **state)
+{
+	static const struct {
+		uint8_t cluster_ip[FL_SIDES], vip[FL_SIDES], node_port[FL_SIDES], proto;
+		const char *verdicts;
+	} rows[] = {
+		{{FL_VERDICT_FORWARD, FL_VERDICT_FORWARD},
+		 {FL_VERDICT_FORWARD, FL_VERDICT_DROP},
+		 {FL_VERDICT_FORWARD, FL_VERDICT_DROP},
+		 IPPROTO_TCP,
+		 "{\"clusterIP\":\"forward\",\"external\":\"drop\","
+		 "\"internalToExternal\":\"forward\"}"},
+		{{FL_VERDICT_REJECT, FL_VERDICT_REJECT},
+		 {FL_VERDICT_REJECT, FL_VERDICT_FORWARD},
+		 {FL_VERDICT_NONE, FL_VERDICT_DROP}, /* the worst counts */
+		 IPPROTO_UDP,
+		 "{\"clusterIP\":\"reject\",\"external\":\"drop\","
+		 "\"internalToExternal\":\"reject\"}"},
+		{{FL_VERDICT_FORWARD, FL_VERDICT_NONE},
+		 {FL_VERDICT_NONE, FL_VERDICT_NONE},
+		 {FL_VERDICT_NONE, FL_VERDICT_NONE},
+		 IPPROTO_TCP,
+		 "{\"clusterIP\":\"forward\",\"external\":null,\"internalToExternal\":null}"},
+		{{FL_VERDICT_FORWARD, FL_VERDICT_FORWARD},
+		 {FL_VERDICT_FORWARD, FL_VERDICT_FORWARD},
+		 {FL_VERDICT_NONE, FL_VERDICT_NONE},
+		 IPPROTO_SCTP, /* whose packets pass unchanged */
+		 "{\"clusterIP\":\"unserved\",\"external\":\"unserved\","
+		 "\"internalToExternal\":\"unserved\"}"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fl_frontend value = {.service_id = 1, .type = FL_FRONTEND_CLUSTER_IP};
+		struct fl_service_filter all = {0};
+		struct fl_json *json = fl_json_new(false);
+		struct map_fixture f;
+		struct fl_view view;
+		size_t n;
+
+		fixture_maps(&f);
+		f.n_frontends = 0;
+		memcpy(value.verdict, rows[i].cluster_ip, FL_SIDES);
+		fixture_frontend(&f, "10.96.0.10", 80, rows[i].proto, &value);
+		value.type = FL_FRONTEND_LOAD_BALANCER;
+		memcpy(value.verdict, rows[i].vip, FL_SIDES);
+		fixture_frontend(&f, "192.0.2.80", 80, rows[i].proto, &value);
+		value.type = FL_FRONTEND_NODE_PORT;
+		memcpy(value.verdict, rows[i].node_port, FL_SIDES);
+		fixture_frontend(&f, "0.0.0.0", 30080, rows[i].proto, &value);
+		fixture_view(&f, &view);
+		assert_int_equal(fl_render_services(&view, &all, json, &n), 0);
+		if (!strstr(fl_json_text(json, NULL), rows[i].verdicts))
+			fail_msg("%zu: no %s in %s", i, rows[i].verdicts, fl_json_text(json, NULL));
+		fl_view_fini(&view);
+		fl_json_free(&json);
+	}
 }
 
 static void test_names_are_ids_when_nobody_knows_them(void **state)
@@ -151,10 +215,10 @@ static void test_maglev(void **state)
 
 	assert_int_equal(fl_render_maglev(&s->view, &node_port, s->json, &n), 0);
 	assert_int_equal(n, 0);
-	fl_json_clear(s->json);
+	start_again(s);
 	assert_int_equal(fl_render_maglev(&s->view, &by_number, s->json, &n), 0);
 	assert_int_equal(n, 1);
-	fl_json_clear(s->json);
+	start_again(s);
 	assert_int_equal(fl_render_maglev(&s->view, &web, s->json, &n), 0);
 	assert_int_equal(n, 1);
 	check(s, "tests/golden/api/maglev-web.json");
@@ -168,7 +232,7 @@ static void test_maglev_digest_is_of_addresses_not_of_ids(void **state)
 	size_t n;
 
 	for (int i = 0; i < 2; i++) {
-		fl_json_clear(s->json);
+		start_again(s);
 		assert_int_equal(fl_render_maglev(&s->view, &web, s->json, &n), 0);
 		snprintf(digest[i], sizeof(digest[i]), "%.40s",
 			 strstr(fl_json_text(s->json, NULL), "digest"));
@@ -185,6 +249,7 @@ static void test_status_of_an_agent(void **state)
 	const struct fl_api_device devices[] = {{"eth0", 2, "external", "xdp"},
 						{"veth1", 5, "pod", "tc"}};
 	struct fl_api_status agent = {
+		.agent = FL_AGENT_RUNNING,
 		.node = "node-1",
 		.zone = "zone-a",
 		.bpffs = "/sys/fs/bpf/fairlead",
@@ -208,16 +273,17 @@ static void test_unhealthy_when_not_synced_in_error_or_drifting(void **state)
 {
 	struct state *s = *state;
 	const struct fl_api_status rows[] = {
-		{.synced = false, .drift = -1},
-		{.synced = true, .drift = 0, .health = s->health},
-		{.synced = true, .drift = 2},
+		{.agent = FL_AGENT_RUNNING, .synced = false, .drift = -1},
+		{.agent = FL_AGENT_RUNNING, .synced = true, .health = s->health},
+		{.agent = FL_AGENT_RUNNING, .synced = true, .drift = 2},
+		{.agent = "unreachable", .synced = true},
 	};
 
 	fl_health_set(s->health, FL_CONDITION_DEVICE, "eth0", FL_HEALTH_ERROR,
 		      "device eth0 is gone");
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		fl_json_clear(s->json);
+		start_again(s);
 		assert_int_equal(fl_render_status(&s->view, &rows[i], NULL, s->json), 0);
 		assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": false"));
 	}
@@ -226,20 +292,42 @@ static void test_unhealthy_when_not_synced_in_error_or_drifting(void **state)
 static void test_healthy_in_spite_of_warnings(void **state)
 {
 	struct state *s = *state;
-	const struct fl_api_status agent = {.synced = true, .health = s->health};
+	const struct fl_api_status agent = {
+		.agent = FL_AGENT_RUNNING, .synced = true, .health = s->health};
 
 	fl_health_set(s->health, FL_CONDITION_DEVICE, "eth0", FL_HEALTH_WARNING, "eth0 is down");
 	assert_int_equal(fl_render_status(&s->view, &agent, NULL, s->json), 0);
 	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": true"));
 }
 
-static void test_status_without_an_agent(void **state)
+/* Whoever reads the document finds the same members with an agent and without. */
+static void test_status_without_an_agent_has_the_same_shape(void **state)
 {
 	struct state *s = *state;
+	const struct fl_api_device devices[] = {{"eth0", 2, "external", "xdp"}};
+	const struct fl_api_status none = {.agent = "unreachable",
+					   .bpffs = "/sys/fs/bpf/fairlead",
+					   .drift = -1,
+					   .devices = devices,
+					   .n_devices = 1};
+	char *agents = golden_read("tests/golden/api/status.json");
+	const char *text;
 
-	assert_int_equal(fl_render_status(&s->view, NULL, NULL, s->json), 0);
-	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"agent\": \"unreachable\""));
-	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": false"));
+	assert_int_equal(fl_render_status(&s->view, &none, NULL, s->json), 0);
+	text = fl_json_text(s->json, NULL);
+	check(s, "tests/golden/api/status-no-agent.json");
+	assert_non_null(agents);
+	for (char *key = strtok(agents, "\n"); key; key = strtok(NULL, "\n")) {
+		char *colon = strchr(key, ':');
+
+		/* members of the document and of its objects; lists are shorter */
+		if (!colon || strspn(key, " ") > 4 || strstr(key, "      "))
+			continue;
+		colon[1] = '\0';
+		if (!strstr(text, key))
+			fail_msg("no %s", key);
+	}
+	free(agents);
 }
 
 /* Robustness: what lies in the maps may be anything; indexes outside the arrays are not followed.
@@ -258,14 +346,14 @@ static void test_wild_lists_stay_inside_the_arrays(void **state)
 	s->f.lines[1].ordinal[3] = 60000;
 	s->f.lines[0].id[1] = 4000000;
 	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
-		for (size_t j = 0; j < s->view.n_frontends; j++)
-			s->view.frontends[j].value.list[0] = s->view.frontends[j].value.list[1] =
-				wild[i];
-		fl_json_clear(s->json);
+		for (size_t j = 0; j < s->view.contents.n_frontends; j++)
+			s->view.contents.frontends[j].value.list[0] =
+				s->view.contents.frontends[j].value.list[1] = wild[i];
+		start_again(s);
 		assert_int_equal(fl_render_services(&s->view, &all, s->json, &n), 0);
-		fl_json_clear(s->json);
+		start_again(s);
 		assert_int_equal(fl_render_maglev(&s->view, &all, s->json, &n), 0);
-		fl_json_clear(s->json);
+		start_again(s);
 		assert_int_equal(fl_render_backends(&s->view, s->json), 0);
 		assert_non_null(fl_json_text(s->json, NULL));
 	}
@@ -287,7 +375,8 @@ int main(void)
 		TEST(test_status_of_an_agent),
 		TEST(test_unhealthy_when_not_synced_in_error_or_drifting),
 		TEST(test_healthy_in_spite_of_warnings),
-		TEST(test_status_without_an_agent),
+		TEST(test_status_without_an_agent_has_the_same_shape),
+		TEST(test_verdicts_are_of_each_kind_of_client),
 		TEST(test_wild_lists_stay_inside_the_arrays),
 	};
 

@@ -110,17 +110,6 @@ static void test_json_numbers(void **state)
 			    "[-9223372036854775808,18446744073709551615,0.5,null,null,\"7-x\"]");
 }
 
-static void test_json_clear_starts_again(void **state)
-{
-	_cleanup_json_ struct fl_json *json = fl_json_new(false);
-
-	assert_string_equal(fl_json_text(json, NULL), "");
-	fl_json_array_begin(json);
-	fl_json_clear(json);
-	fl_json_bool(json, false);
-	assert_string_equal(fl_json_text(json, NULL), "false");
-}
-
 /* A caller without memory for a writer still runs to its end and finds out there. */
 static void test_json_null_writer(void **state)
 {
@@ -144,13 +133,9 @@ static void test_json_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_compact),
-		cmocka_unit_test(test_json_pretty),
-		cmocka_unit_test(test_json_string_escapes),
-		cmocka_unit_test(test_json_numbers),
-		cmocka_unit_test(test_json_clear_starts_again),
-		cmocka_unit_test(test_json_null_writer),
-		cmocka_unit_test(test_json_large),
+		cmocka_unit_test(test_json_compact),	    cmocka_unit_test(test_json_pretty),
+		cmocka_unit_test(test_json_string_escapes), cmocka_unit_test(test_json_numbers),
+		cmocka_unit_test(test_json_null_writer),    cmocka_unit_test(test_json_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
