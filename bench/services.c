@@ -28,11 +28,8 @@ struct bench_services {
 
 static struct fl_ip ip4(uint32_t addr)
 {
-	struct fl_ip ip = {{[10] = 0xff, [11] = 0xff}};
-
 	addr = htonl(addr);
-	memcpy(ip.b + 12, &addr, 4);
-	return ip;
+	return fl_ip_from_ipv4(&addr);
 }
 
 static struct fl_ip ip6(uint32_t net, uint32_t low)

@@ -32,6 +32,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "lb/model/addr.h"
+
 #define READ_TRIES 4
 
 size_t fl_entry_slots(const struct fl_flow_table *table, enum fl_family family)
@@ -62,32 +64,16 @@ static void copy_relaxed(void *to, const void *from, size_t size)
 	}
 }
 
-static struct fl_ip ip_from4(__be32 addr)
-{
-	struct fl_ip ip = {.b = {[10] = 0xff, [11] = 0xff}};
-
-	memcpy(&ip.b[12], &addr, sizeof(addr));
-	return ip;
-}
-
-static struct fl_ip ip_from6(const struct fl_addr *addr)
-{
-	struct fl_ip ip;
-
-	memcpy(ip.b, addr->w, sizeof(ip.b));
-	return ip;
-}
-
 static void entry_from4(const struct fl_flow4 *raw, struct fl_entry *entry)
 {
 	*entry = (struct fl_entry){
 		.head = raw->head,
-		.saddr = ip_from4(raw->key.saddr),
-		.daddr = ip_from4(raw->key.daddr),
+		.saddr = fl_ip_from_ipv4(&raw->key.saddr),
+		.daddr = fl_ip_from_ipv4(&raw->key.daddr),
 		.sport = ntohs(raw->key.sport),
 		.dport = ntohs(raw->key.dport),
-		.new_saddr = ip_from4(raw->rewrite.saddr),
-		.new_daddr = ip_from4(raw->rewrite.daddr),
+		.new_saddr = fl_ip_from_ipv4(&raw->rewrite.saddr),
+		.new_daddr = fl_ip_from_ipv4(&raw->rewrite.daddr),
 		.new_sport = ntohs(raw->rewrite.sport),
 		.new_dport = ntohs(raw->rewrite.dport),
 	};
@@ -97,12 +83,12 @@ static void entry_from6(const struct fl_flow6 *raw, struct fl_entry *entry)
 {
 	*entry = (struct fl_entry){
 		.head = raw->head,
-		.saddr = ip_from6(&raw->key.saddr),
-		.daddr = ip_from6(&raw->key.daddr),
+		.saddr = fl_ip_from_addr(&raw->key.saddr),
+		.daddr = fl_ip_from_addr(&raw->key.daddr),
 		.sport = ntohs(raw->key.sport),
 		.dport = ntohs(raw->key.dport),
-		.new_saddr = ip_from6(&raw->rewrite.saddr),
-		.new_daddr = ip_from6(&raw->rewrite.daddr),
+		.new_saddr = fl_ip_from_addr(&raw->rewrite.saddr),
+		.new_daddr = fl_ip_from_addr(&raw->rewrite.daddr),
 		.new_sport = ntohs(raw->rewrite.sport),
 		.new_dport = ntohs(raw->rewrite.dport),
 	};

@@ -93,17 +93,7 @@ static int on_link(struct nl_msg *msg, void *arg)
 
 static bool read_ip(const struct nlattr *attr, struct fl_ip *ret_ip)
 {
-	static const struct fl_ip mapped = {{[10] = 0xff, [11] = 0xff}};
-
-	if (nla_len(attr) == 16) {
-		memcpy(ret_ip->b, nla_data(attr), 16);
-		return true;
-	}
-	if (nla_len(attr) != 4)
-		return false;
-	*ret_ip = mapped;
-	memcpy(ret_ip->b + 12, nla_data(attr), 4);
-	return true;
+	return !fl_ip_from_bytes(nla_data(attr), (size_t)nla_len(attr), ret_ip);
 }
 
 static int on_address(struct nl_msg *msg, void *arg)

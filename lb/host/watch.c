@@ -29,21 +29,16 @@ struct fl_watch {
 
 static void on_neighbour(struct fl_watch *w, struct nlmsghdr *h)
 {
-	static const struct fl_ip mapped = {{[10] = 0xff, [11] = 0xff}};
 	const struct ndmsg *nd = nlmsg_data(h);
 	struct nlattr *tb[NDA_MAX + 1];
 	uint8_t mac[6] = {0};
-	struct fl_ip ip = mapped;
+	struct fl_ip ip;
 	bool valid;
 
 	if ((nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6) ||
 	    nlmsg_parse(h, sizeof(*nd), tb, NDA_MAX, NULL) < 0 || !tb[NDA_DST])
 		return;
-	if (nla_len(tb[NDA_DST]) == 16)
-		memcpy(ip.b, nla_data(tb[NDA_DST]), 16);
-	else if (nla_len(tb[NDA_DST]) == 4)
-		memcpy(ip.b + 12, nla_data(tb[NDA_DST]), 4);
-	else
+	if (fl_ip_from_bytes(nla_data(tb[NDA_DST]), (size_t)nla_len(tb[NDA_DST]), &ip))
 		return;
 	if (tb[NDA_LLADDR] && nla_len(tb[NDA_LLADDR]) == sizeof(mac))
 		memcpy(mac, nla_data(tb[NDA_LLADDR]), sizeof(mac));

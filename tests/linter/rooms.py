@@ -23,7 +23,7 @@ MAY_INCLUDE = {
     "lb/source": {"lb/base", "lb/model", "lb/k8s"},
     "lb/dp": USER_LOW,
     # the halves above the maps know them by lb/dp/maps.h
-    "conntrack": USER_LOW | {"lb/dp"},
+    "conntrack": MODEL | {"lb/dp"},
     "nodeport": USER_LOW,
     # the machine under the agent, which it does not know
     "lb/host": MODEL | {"lb/dp", "nodeport"},

@@ -146,7 +146,7 @@ struct field_at field_find(const struct frame *f, uint32_t at)
 static void print_value(const struct frame *f, const struct field_at *where, FILE *out)
 {
 	const uint8_t *b = f->b + where->at;
-	struct fl_ip ip = {.b = {[10] = 0xff, [11] = 0xff}};
+	struct fl_ip ip;
 	char text[FL_IP_STRLEN];
 	uint32_t value = 0;
 
@@ -164,8 +164,8 @@ static void print_value(const struct frame *f, const struct field_at *where, FIL
 		fprintf(out, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
 		break;
 	case FIELD_ADDRESS:
-		memcpy(ip.b + sizeof(ip.b) - where->field.len, b, where->field.len);
-		fputs(fl_ip_format(&ip, text), out);
+		if (!fl_ip_from_bytes(b, where->field.len, &ip))
+			fputs(fl_ip_format(&ip, text), out);
 		break;
 	case FIELD_BYTES:
 		for (uint32_t i = where->at; i < f->len && i < where->at + 16; i++)

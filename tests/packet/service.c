@@ -66,7 +66,7 @@ void service_add(struct plane *p, const struct service *s)
 		.type = s->type,
 		.affinity_timeout = s->affinity_timeout,
 	};
-	struct fl_ip any4 = {.b = {[10] = 0xff, [11] = 0xff}};
+	const struct fl_ip any4 = fl_ip_unspecified(FL_IPV4);
 
 	memcpy(&key.addr, &s->ip, sizeof(key.addr));
 	if (s->type == FL_FRONTEND_NODE_PORT && s->family == FL_IPV4)

@@ -124,12 +124,10 @@ static bool bound_bit(const struct plane *p, uint8_t proto, uint16_t port)
 /* A socket on a port of any address; false: the port was not to be had. */
 static bool bind_any(const struct trial *t, uint16_t port)
 {
-	struct fl_ip any = {0};
+	const struct fl_ip any = fl_ip_unspecified(t->family);
 	union sockaddr_any sa;
 	socklen_t len;
 
-	if (t->family == FL_IPV4)
-		any.b[10] = any.b[11] = 0xff;
 	len = client_sockaddr(t, &any, port, &sa);
 	return !bind(client_socket(t), &sa.sa, len);
 }

@@ -35,11 +35,8 @@ static int setup(void **state)
 	for (unsigned i = 0; i <= FL_MAGLEV_BACKENDS_MAX; i++) {
 		struct fl_maglev_backend *backend = &f->backends[i];
 
-		backend->ip.b[10] = backend->ip.b[11] = 0xff;
-		backend->ip.b[12] = 10;
-		backend->ip.b[13] = 1;
-		backend->ip.b[14] = (uint8_t)(i >> 8);
-		backend->ip.b[15] = (uint8_t)i;
+		backend->ip =
+			fl_ip_from_ipv4((const uint8_t[]){10, 1, (uint8_t)(i >> 8), (uint8_t)i});
 		backend->port = 8080;
 		backend->proto = 6;
 		backend->weight = 1;
