@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/sync/internal.h"
 
 #define CHUNK 4096 /* elements in flight: bounds memory, and one batch is one system call */
@@ -75,7 +76,7 @@ static void update(struct fl_apply *apply, enum fl_sync_map map, unsigned parts)
 	int rc = fl_batch_update(&apply->batch, map, parts);
 
 	if (rc)
-		failure(apply, NULL, fl_sync_map_descs[map].name, rc);
+		failure(apply, NULL, fl_sync_map_descs[map]->name, rc);
 }
 
 /* ---- first half: what is new */
@@ -93,8 +94,7 @@ static void build_tables(struct fl_sync *sync)
 
 			/* what does not fit into the list is built later, one by one */
 			if (!s || !sets->all[s].unbuilt || sets->all[s].listed ||
-			    fl_grow(&sets->scratch, &sets->cap_scratch, n + 1ULL,
-				    sizeof(*sets->scratch)))
+			    FL_ARRAY_ROOM(sets->scratch, sets->cap_scratch, n + 1ULL))
 				continue;
 			sets->all[s].listed = true;
 			sets->scratch[n++] = s;

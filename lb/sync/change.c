@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/sync/internal.h"
 
 int fl_sync_pend(struct fl_sync *sync, struct fl_sync_service_port *port)
@@ -14,8 +15,7 @@ int fl_sync_pend(struct fl_sync *sync, struct fl_sync_service_port *port)
 
 	if (port->pending)
 		return 0;
-	rc = fl_grow(&sync->pending, &sync->cap_pending, sync->n_pending + 1ULL,
-		     sizeof(struct fl_sync_service_port *));
+	rc = FL_ARRAY_ROOM(sync->pending, sync->cap_pending, sync->n_pending + 1ULL);
 	if (rc)
 		return rc;
 	port->pending = true;

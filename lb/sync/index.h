@@ -103,22 +103,3 @@ static inline uint32_t fl_index_next(const struct fl_index *index, uint32_t hash
 			return low - 1;
 	}
 }
-
-/* Make `*array` hold at least `need` elements of `size` bytes. 0 or -ENOMEM. */
-static inline int fl_grow(void *array, uint32_t *cap, uint64_t need, size_t size)
-{
-	void **ptr = array, *mem;
-	uint64_t next;
-
-	if (need <= *cap)
-		return 0;
-	next = need + need / 2 + 16;
-	if (next >= UINT32_MAX)
-		return -ENOMEM;
-	mem = reallocarray(*ptr, next, size);
-	if (!mem)
-		return -ENOMEM;
-	*ptr = mem;
-	*cap = (uint32_t)next;
-	return 0;
-}

@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/sync/lines.h"
 
 #define SEARCH_DEPTH 16
@@ -105,7 +106,7 @@ static int reserve(struct fl_lines *lines)
 		rc = fl_index_reserve(&lines->by_end, 1);
 	if (rc || lines->spare != FL_INDEX_NONE)
 		return rc;
-	rc = fl_grow(&lines->runs, &lines->cap_runs, lines->n_runs + 1ULL, sizeof(*lines->runs));
+	rc = FL_ARRAY_ROOM(lines->runs, lines->cap_runs, lines->n_runs + 1ULL);
 	if (!rc)
 		run_spare(lines, lines->n_runs++);
 	return rc;

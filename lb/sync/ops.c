@@ -14,20 +14,15 @@
 
 #define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
 
-#define DESC(map, key, value)                                                                      \
-	{                                                                                          \
-#map, sizeof(key), sizeof(value), offsetof(struct fl_maps, map##_fd)               \
-	}
-
-const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS] = {
-	[FL_SYNC_MEMBERS] = DESC(members, struct fl_member_key, __u32),
-	[FL_SYNC_RANGES] = DESC(ranges, struct fl_range_key, __u32),
-	[FL_SYNC_FRONTENDS] = DESC(frontends, struct fl_frontend_key, struct fl_frontend),
+const struct fl_map_desc *const fl_sync_map_descs[FL_SYNC_MAPS] = {
+	[FL_SYNC_MEMBERS] = &fl_map_descs[FL_MAP_members],
+	[FL_SYNC_RANGES] = &fl_map_descs[FL_MAP_ranges],
+	[FL_SYNC_FRONTENDS] = &fl_map_descs[FL_MAP_frontends],
 };
 
-static int map_fd(const void *maps, const struct fl_sync_map_desc *desc)
+static int map_fd(const void *maps, const struct fl_map_desc *desc)
 {
-	return *(const int *)((const char *)maps + desc->fd_at);
+	return *(const int *)((const char *)maps + desc->fd_offset);
 }
 
 static bool no_batch(int rc)
@@ -35,8 +30,8 @@ static bool no_batch(int rc)
 	return rc == -EINVAL || rc == -EOPNOTSUPP || rc == -NO_BATCH_ENOTSUPP;
 }
 
-static int update_each(int fd, const struct fl_sync_map_desc *desc, const char *keys,
-		       const char *values, uint32_t *count)
+static int update_each(int fd, const struct fl_map_desc *desc, const char *keys, const char *values,
+		       uint32_t *count)
 {
 	for (uint32_t i = 0; i < *count; i++) {
 		if (bpf_map_update_elem(fd, keys + (size_t)i * desc->key_size,
@@ -51,7 +46,7 @@ static int update_each(int fd, const struct fl_sync_map_desc *desc, const char *
 static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, const void *values,
 			 uint32_t *count)
 {
-	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const struct fl_map_desc *desc = fl_sync_map_descs[map];
 	const int fd = map_fd(ctx, desc);
 	uint32_t done = *count;
 
@@ -66,8 +61,7 @@ static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, cons
 	return update_each(fd, desc, keys, values, count);
 }
 
-static int remove_each(int fd, const struct fl_sync_map_desc *desc, const char *keys,
-		       uint32_t *count)
+static int remove_each(int fd, const struct fl_map_desc *desc, const char *keys, uint32_t *count)
 {
 	for (uint32_t i = 0; i < *count; i++) {
 		if (bpf_map_delete_elem(fd, keys + (size_t)i * desc->key_size) && errno != ENOENT) {
@@ -80,7 +74,7 @@ static int remove_each(int fd, const struct fl_sync_map_desc *desc, const char *
 
 static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint32_t *count)
 {
-	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const struct fl_map_desc *desc = fl_sync_map_descs[map];
 	const int fd = map_fd(ctx, desc);
 	const char *at = keys;
 	uint32_t done = 0;
@@ -107,7 +101,7 @@ static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint
 static int kernel_dump(void *ctx, enum fl_sync_map map,
 		       int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	return fl_map_each(map_fd(ctx, &fl_sync_map_descs[map]), fn, arg);
+	return fl_map_each(map_fd(ctx, fl_sync_map_descs[map]), fn, arg);
 }
 
 const struct fl_sync_ops fl_sync_kernel_ops = {

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "lb/dp/maps.h"
+#include "lb/dp/map_table.h"
 
 /* In the order in which they are written: what a frontend needs, then the frontend. */
 enum fl_sync_map {
@@ -17,12 +17,7 @@ enum fl_sync_map {
 	FL_SYNC_MAPS,
 };
 
-struct fl_sync_map_desc {
-	const char *name;
-	uint32_t key_size, value_size;
-	size_t fd_at; /* of the file descriptor in struct fl_maps */
-};
-extern const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS];
+extern const struct fl_map_desc *const fl_sync_map_descs[FL_SYNC_MAPS];
 
 struct fl_sync_ops {
 	/*

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
-#include "lb/sync/index.h"
 #include "lb/sync/service_ids.h"
 
 #define SERVICE_ID_MAX (1U << 22)
@@ -23,7 +23,7 @@ void fl_service_ids_fini(struct fl_service_ids *ids)
 static int ids_reserve(struct fl_service_ids *ids, uint32_t id)
 {
 	const uint32_t old = ids->cap;
-	int rc = fl_grow(&ids->all, &ids->cap, id + 1ULL, sizeof(*ids->all));
+	int rc = FL_ARRAY_ROOM(ids->all, ids->cap, id + 1ULL);
 
 	if (!rc && ids->cap > old)
 		memset(ids->all + old, 0, (ids->cap - old) * sizeof(*ids->all));

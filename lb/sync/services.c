@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/sync/contents.h"
 #include "lb/sync/services.h"
 #include "lb/sync/state_found.h"
@@ -53,8 +54,7 @@ struct fl_sync_service *fl_service_new(struct fl_services *services, uint32_t ha
 	struct fl_sync_service *service;
 
 	if (fl_index_reserve(&services->index, 1) ||
-	    fl_grow(&services->all, &services->cap, services->n + 1ULL,
-		    sizeof(struct fl_sync_service *)))
+	    FL_ARRAY_ROOM(services->all, services->cap, services->n + 1ULL))
 		return NULL;
 	service = malloc(sizeof(*service) + ns_len + name_len);
 	if (!service)

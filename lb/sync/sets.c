@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/sync/sets.h"
 
 #define GRACE_NS 1000000000ULL
@@ -68,7 +69,7 @@ static int element_get(struct fl_sets *sets, uint32_t *ret_set)
 		*ret_set = sets->spare;
 		sets->spare = sets->all[*ret_set].next;
 	} else {
-		rc = fl_grow(&sets->all, &sets->cap, sets->n + 2ULL, sizeof(*sets->all));
+		rc = FL_ARRAY_ROOM(sets->all, sets->cap, sets->n + 2ULL);
 		if (rc)
 			return rc;
 		*ret_set = ++sets->n;
@@ -227,8 +228,7 @@ static int build_into(const struct fl_sets *sets, struct fl_set_builder *builder
 		      const struct fl_set *set, uint16_t *table)
 {
 	const uint32_t *ids = set_ids(sets, set);
-	int rc = fl_grow(&builder->inputs, &builder->cap_inputs, set->count,
-			 sizeof(*builder->inputs));
+	int rc = FL_ARRAY_ROOM(builder->inputs, builder->cap_inputs, set->count);
 
 	if (rc)
 		return rc;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/model/detect.h"
 #include "lb/sync/services.h"
 #include "lb/sync/state.h"
@@ -72,7 +73,7 @@ int fl_state_list(struct fl_contents *contents, const struct fl_state *state, in
 {
 	struct fl_sets *sets = &contents->sets;
 	uint32_t n = 0;
-	int rc = fl_grow(&sets->scratch, &sets->cap_scratch, state->n_ids, sizeof(*sets->scratch));
+	int rc = FL_ARRAY_ROOM(sets->scratch, sets->cap_scratch, state->n_ids + 1ULL);
 
 	if (rc)
 		return rc;

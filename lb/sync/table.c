@@ -6,12 +6,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "lb/sync/stride.h"
 #include "lb/sync/table.h"
 
 void fl_table_init(struct fl_table *table, const struct fl_table_desc *desc)
 {
 	assert(desc->record_size <= FL_RECORD_MAX);
-	*table = (struct fl_table){.desc = desc, .map = &fl_sync_map_descs[desc->map]};
+	*table = (struct fl_table){.desc = desc, .map = fl_sync_map_descs[desc->map]};
 }
 
 void fl_table_fini(struct fl_table *table)
@@ -57,10 +58,9 @@ static int find_or_add(struct fl_table *table, const void *key, uint32_t *ret_el
 	rc = fl_index_reserve(&table->index, 1);
 	/* so that each element can be marked dirty without memory, whatever happens later */
 	if (!rc)
-		rc = fl_grow(&table->dirty, &table->cap_dirty, table->n + 1ULL,
-			     sizeof(*table->dirty));
+		rc = FL_ARRAY_ROOM(table->dirty, table->cap_dirty, table->n + 1ULL);
 	if (!rc && !table->spare)
-		rc = fl_grow(&table->all, &table->cap, table->n + 1ULL, table->desc->size);
+		rc = fl_stride_room(&table->all, &table->cap, table->n + 1ULL, table->desc->size);
 	if (rc)
 		return rc;
 	if (table->spare) {

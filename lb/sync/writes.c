@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "lb/sync/stride.h"
 #include "lb/sync/writes.h"
 
 #define CHUNK 4096 /* elements in flight: bounds memory, and one batch is one system call */
@@ -49,16 +50,16 @@ static int reserve(struct fl_writes *writes)
 {
 	const struct fl_table *table = writes->table;
 	const uint64_t need = writes->n + 1ULL;
-	int rc = fl_grow(&writes->item, &writes->cap_item, need, sizeof(*writes->item));
+	int rc = FL_ARRAY_ROOM(writes->item, writes->cap_item, need);
 
 	if (!rc)
-		rc = fl_grow(&writes->keys, &writes->cap_key, need, table->map->key_size);
+		rc = fl_stride_room(&writes->keys, &writes->cap_key, need, table->map->key_size);
 	if (rc || writes->removals)
 		return rc;
-	rc = fl_grow(&writes->values, &writes->cap_value, need, table->map->value_size);
+	rc = fl_stride_room(&writes->values, &writes->cap_value, need, table->map->value_size);
 	if (!rc)
-		rc = fl_grow(&writes->records, &writes->cap_record, need,
-			     2 * table->desc->record_size);
+		rc = fl_stride_room(&writes->records, &writes->cap_record, need,
+				    2 * table->desc->record_size);
 	return rc;
 }
 
@@ -66,7 +67,7 @@ static int reserve(struct fl_writes *writes)
 static int add(struct fl_writes *writes, uint32_t element, struct fl_change *change,
 	       const void *record)
 {
-	const struct fl_sync_map_desc *map = writes->table->map;
+	const struct fl_map_desc *map = writes->table->map;
 	const uint32_t i = writes->n;
 	int rc = reserve(writes);
 
@@ -184,9 +185,9 @@ static void refused(struct fl_batch *batch, struct fl_writes *writes, uint32_t i
 
 static int run(struct fl_kernel *kernel, struct fl_writes *writes, uint32_t *count)
 {
-	const struct fl_sync_map_desc *map = writes->table->map;
+	const struct fl_map_desc *map = writes->table->map;
 	const enum fl_sync_map id = writes->table->desc->map;
-	const char *keys = writes->keys + (size_t)writes->n_done * map->key_size;
+	const unsigned char *keys = writes->keys + (size_t)writes->n_done * map->key_size;
 
 	return writes->removals
 		       ? kernel_remove(kernel, id, keys, count)

@@ -26,8 +26,8 @@ struct fl_writes {
 	bool removals;
 	uint32_t n, n_done, cap_item, cap_key, cap_value, cap_record;
 	struct fl_write *item;
-	char *keys, *values; /* as the kernel takes them */
-	char *records;	     /* two per item: the new one, the one before */
+	unsigned char *keys, *values; /* as the kernel takes them */
+	unsigned char *records;	      /* two per item: the new one, the one before */
 };
 
 /* The hash maps of the kernel, and how many elements were written or removed. */
