@@ -87,6 +87,13 @@ void fl_agent_apply(struct fl_agent *agent)
 	resteer(agent);
 }
 
+void fl_agent_upkeep(struct fl_agent *agent)
+{
+	fl_upkeep_slice(&agent->upkeep, fl_dp_now(agent->dp), fl_dp_hz(agent->dp));
+	fl_applier_upkeep(agent->applier, fl_mono_now().ns);
+	resteer(agent);
+}
+
 void fl_agent_turn(struct fl_agent *agent)
 {
 	fl_agent_apply(agent);

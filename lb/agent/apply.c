@@ -233,6 +233,15 @@ size_t fl_applier_run(struct fl_applier *applier, bool complete)
 	return n;
 }
 
+void fl_applier_upkeep(struct fl_applier *applier, uint64_t now_ns)
+{
+	struct fl_err none = {""};
+
+	fl_sync_reap(applier->options.sync, now_ns);
+	if (fl_sync_revive(applier->options.sync))
+		synced(applier, 0, &none);
+}
+
 static void retry_sync(struct fl_applier *applier)
 {
 	struct fl_err err = {""};

@@ -32,6 +32,11 @@ void fl_applier_free(struct fl_applier **applier);
  * planned.
  */
 size_t fl_applier_run(struct fl_applier *applier, bool complete);
+/*
+ * Free what no packet can find any more (`now_ns`: monotonic), and let in what did not fit before:
+ * to be called some times a second.
+ */
+void fl_applier_upkeep(struct fl_applier *applier, uint64_t now_ns);
 /* Nothing of an earlier agent remains in the maps but what is wanted. */
 bool fl_applier_settled(const struct fl_applier *applier);
 

@@ -41,6 +41,8 @@ int fl_agent_open(struct fl_agent *agent, struct fl_err *err);
 /* agent.c: what several events lead to */
 /* Bring the maps up to what was read. */
 void fl_agent_apply(struct fl_agent *agent);
+/* Every FL_UPKEEP_MS. */
+void fl_agent_upkeep(struct fl_agent *agent);
 /* Once a second. */
 void fl_agent_watch(struct fl_agent *agent);
 /* The end of a turn of the loop: what came in together is applied together. */

@@ -53,10 +53,7 @@ static void on_turn(uv_check_t *check)
 
 static void on_upkeep(uv_timer_t *timer)
 {
-	struct fl_agent *agent = agent_of(timer);
-
-	fl_upkeep_slice(&agent->upkeep, fl_dp_now(agent->dp), fl_dp_hz(agent->dp));
-	fl_sync_reap(agent->sync, fl_mono_now().ns);
+	fl_agent_upkeep(agent_of(timer));
 }
 
 static void on_retry(uv_timer_t *timer)

@@ -20,8 +20,9 @@ static void add_conflict(const struct fl_conflict *conflict, void *arg)
 		fl_health_set(arg, FL_CONDITION_CONFLICT, subject, FL_HEALTH_WARNING, "%s", text);
 }
 
-static void add_refused(const struct fl_service_port_info *port, void *arg)
+static void add_refused(const struct fl_sync_refusal *refusal, void *arg)
 {
+	const struct fl_service_port_info *port = refusal->port;
 	_cleanup_free_ char *subject = NULL;
 
 	if (asprintf(&subject, "%s/%s port \"%s\" (%s)", port->ns, port->name, port->port_name,
@@ -29,7 +30,8 @@ static void add_refused(const struct fl_service_port_info *port, void *arg)
 		subject = NULL;
 	if (subject)
 		fl_health_set(arg, FL_CONDITION_REFUSED, subject, FL_HEALTH_ERROR,
-			      "%s did not fit into the maps: its old state stays", subject);
+			      "%s is not served as wanted%s: %s", subject,
+			      refusal->serves_old ? ", but as before" : "", refusal->why);
 }
 
 void fl_sync_health_update(struct fl_sync *sync, struct fl_health *health)

@@ -22,7 +22,7 @@ static int adopt_maps(struct fl_sync *sync)
 {
 	int rc = 0;
 
-	for (int map = 0; map < FL_SYNC_MAPS && !rc; map++)
+	for (int map = 0; map < FL_SYNC_HASHES && !rc; map++)
 		rc = sync->kernel.ops->dump(sync->kernel.ctx, map, adopt_element,
 					    fl_contents_table(&sync->contents, map));
 	return rc;
@@ -63,7 +63,7 @@ static uint32_t frontend_service(const struct fl_table *table, uint32_t e)
 	return ((const struct fl_frontend *)fl_table_record(table, e))->service_id;
 }
 
-static uint32_t (*const service_of[FL_SYNC_MAPS])(const struct fl_table *table, uint32_t e) = {
+static uint32_t (*const service_of[FL_SYNC_HASHES])(const struct fl_table *table, uint32_t e) = {
 	[FL_SYNC_MEMBERS] = member_service,
 	[FL_SYNC_RANGES] = range_service,
 	[FL_SYNC_FRONTENDS] = frontend_service,
@@ -75,12 +75,12 @@ struct by_service {
 };
 
 struct all_by_service {
-	struct by_service map[FL_SYNC_MAPS];
+	struct by_service map[FL_SYNC_HASHES];
 };
 
 static void all_by_service_fini(struct all_by_service *by)
 {
-	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		free(by->map[map].elements);
 		free(by->map[map].start);
 	}
@@ -111,7 +111,7 @@ static int adopt_ids(struct fl_contents *contents)
 {
 	int rc = 0;
 
-	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		const struct fl_table *table = fl_contents_table(contents, map);
 
 		for (uint32_t e = 0; e < table->n && !rc; e++)
@@ -122,12 +122,12 @@ static int adopt_ids(struct fl_contents *contents)
 }
 
 /* What a frontend names. Other members and ranges are left over: they go when all was planned. */
-static int adopt_state(struct fl_contents *contents, const struct by_service by[FL_SYNC_MAPS],
+static int adopt_state(struct fl_contents *contents, const struct by_service by[FL_SYNC_HASHES],
 		       uint32_t id, uint32_t *stamps)
 {
 	struct fl_found found;
 
-	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		found.elements[map] = by[map].elements + by[map].start[id];
 		found.n[map] = by[map].start[id + 1] - by[map].start[id];
 	}
@@ -143,7 +143,7 @@ static int adopt_states(struct fl_contents *contents)
 	_cleanup_(all_by_service_fini) struct all_by_service by = {0};
 	int rc = stamps ? 0 : -ENOMEM;
 
-	for (int map = 0; map < FL_SYNC_MAPS && !rc; map++)
+	for (int map = 0; map < FL_SYNC_HASHES && !rc; map++)
 		rc = by_service_init(&by.map[map], fl_contents_table(contents, map), n_ids);
 	/* id 0 is no service's: entries of addresses have it */
 	for (uint32_t id = 1; id < n_ids && !rc; id++)
@@ -194,7 +194,7 @@ int fl_sync_settle(struct fl_sync *sync, struct fl_err *err)
 		return 0;
 	/* what no service port took over, and what belonged to nothing */
 	each_found(sync, unlink_state);
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		fl_table_mark_unnamed(fl_contents_table(&sync->contents, map));
 	rc = fl_sync_retry(sync, err);
 	each_found(sync, fl_state_free);

@@ -21,32 +21,48 @@ struct fl_apply {
 	int rc; /* the first failure */
 };
 
+/* `port` NULL: not of a change. */
 static void failure(struct fl_apply *apply, const struct fl_sync_service_port *port,
-		    const char *map, int rc)
+		    const struct fl_refusal *refusal)
 {
-	const bool full = rc == -E2BIG || rc == -ENOSPC;
-	const char *why = full ? "full" : strerror(-rc);
+	char why[FL_REFUSAL_TEXT];
 
 	if (apply->rc)
 		return;
-	apply->rc = full ? -ENOSPC : rc;
+	apply->rc = refusal->error;
+	fl_refusal_text(refusal, why);
 	if (port)
-		fl_err_set(apply->err, apply->rc, "%s/%s port \"%s\": map %s: %s", port->info.ns,
-			   port->info.name, port->info.port_name, map, why);
+		fl_err_set(apply->err, apply->rc, "%s/%s port \"%s\": %s", port->info.ns,
+			   port->info.name, port->info.port_name, why);
 	else
-		fl_err_set(apply->err, apply->rc, "map %s: %s", map, why);
+		fl_err_set(apply->err, apply->rc, "%s", why);
+}
+
+/* Whatever says that a map is full. */
+static struct fl_refusal refusal_of(const struct fl_apply *apply, enum fl_sync_map map, int rc)
+{
+	return fl_sync_refusal_of(apply->sync, map, rc == -E2BIG ? -ENOSPC : rc);
 }
 
 /*
  * The old state of the port stays in force. Its frontends become dirty: if one could not be put
  * back, that is tried again at the end. The wanted state is kept for another try.
  */
-static void port_refused(struct fl_apply *apply, struct fl_sync_service_port *port, const char *map,
-			 int rc)
+static void port_refused(struct fl_apply *apply, struct fl_sync_service_port *port,
+			 enum fl_sync_map map, int rc)
 {
-	failure(apply, port, map, rc);
+	const struct fl_refusal refusal = refusal_of(apply, map, rc);
+
+	failure(apply, port, &refusal);
 	fl_state_unlink(&apply->sync->contents, port->want);
-	fl_service_port_on(&apply->sync->waiting, port, FL_EVENT_REFUSED);
+	fl_service_port_refused(&apply->sync->waiting, port, &refusal);
+}
+
+static void element_refused(struct fl_apply *apply, enum fl_sync_map map, int rc)
+{
+	const struct fl_refusal refusal = refusal_of(apply, map, rc);
+
+	failure(apply, NULL, &refusal);
 }
 
 static void on_refused(struct fl_batch *batch, struct fl_change *change,
@@ -54,21 +70,19 @@ static void on_refused(struct fl_batch *batch, struct fl_change *change,
 {
 	struct fl_apply *apply = (struct fl_apply *)batch;
 
+	const size_t at = offsetof(struct fl_sync_service_port, change);
+
 	if (change)
-		port_refused(
-			apply,
-			(void *)((char *)change - offsetof(struct fl_sync_service_port, change)),
-			table->map->name, rc);
+		port_refused(apply, (void *)((char *)change - at), table->desc->map, rc);
 	else
-		failure(apply, NULL, table->map->name, rc);
+		element_refused(apply, table->desc->map, rc);
 }
 
 /* Something else than a write failed. */
-static void port_undo(struct fl_apply *apply, struct fl_sync_service_port *port, const char *map,
-		      int rc)
+static void port_undo(struct fl_apply *apply, struct fl_sync_service_port *port, int rc)
 {
 	fl_batch_undo(&apply->batch, &port->change);
-	port_refused(apply, port, map, rc);
+	port_refused(apply, port, FL_SYNC_MAPS, rc);
 }
 
 static void update(struct fl_apply *apply, enum fl_sync_map map, unsigned parts)
@@ -76,7 +90,7 @@ static void update(struct fl_apply *apply, enum fl_sync_map map, unsigned parts)
 	int rc = fl_batch_update(&apply->batch, map, parts);
 
 	if (rc)
-		failure(apply, NULL, fl_sync_map_descs[map]->name, rc);
+		element_refused(apply, map, rc);
 }
 
 /* ---- first half: what is new */
@@ -123,7 +137,7 @@ static void prepare(struct fl_apply *apply)
 		for (int list = 0; list < FL_LISTS && !rc; list++)
 			rc = fl_set_build(sets, &sets->builder, port->want->set[list]);
 		if (rc)
-			port_undo(apply, port, "lines", rc);
+			port_undo(apply, port, rc);
 		else
 			fl_state_link(&sync->contents, port->want);
 	}
@@ -176,7 +190,7 @@ static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 			rc = add_all(apply, FL_SYNC_RANGES, &port->change, port->want->ranges,
 				     port->want->n_ranges);
 		if (rc)
-			port_undo(apply, port, "members", rc);
+			port_undo(apply, port, rc);
 	}
 	fl_batch_write(batch, FL_SYNC_MEMBERS);
 	fl_batch_write(batch, FL_SYNC_RANGES);
@@ -185,7 +199,7 @@ static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 		int rc = port->stage == FL_STAGE_READY ? add_frontends(apply, port) : 0;
 
 		if (rc)
-			port_undo(apply, port, "frontends", rc);
+			port_undo(apply, port, rc);
 	}
 	fl_batch_write(batch, FL_SYNC_FRONTENDS);
 	fl_batch_reset(batch);
@@ -266,10 +280,10 @@ static void finish(struct fl_sync *sync)
 int fl_sync_apply(struct fl_sync *sync, struct fl_err *err)
 {
 	struct fl_apply apply = {.sync = sync, .err = err};
-	struct fl_table *tables[FL_SYNC_MAPS];
+	struct fl_table *tables[FL_SYNC_HASHES];
 	bool any = sync->n_pending;
 
-	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		tables[map] = fl_contents_table(&sync->contents, map);
 		any |= tables[map]->n_dirty > 0;
 	}

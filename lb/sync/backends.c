@@ -45,6 +45,7 @@ static void rest(struct fl_backends *backends, uint32_t id)
 {
 	struct fl_backend_entry *entry = &backends->all[id];
 
+	backends->n_resting++;
 	entry->resting = true;
 	entry->prev = backends->last;
 	entry->next = 0;
@@ -67,6 +68,7 @@ static void unrest(struct fl_backends *backends, uint32_t id)
 		backends->all[entry->next].prev = entry->prev;
 	else
 		backends->last = entry->prev;
+	backends->n_resting--;
 	entry->resting = false;
 	entry->prev = entry->next = 0;
 }

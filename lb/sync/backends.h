@@ -32,7 +32,7 @@ struct fl_backends {
 	struct fl_backend_entry *all; /* by id; 0 unused */
 	uint32_t n, fresh;	      /* fresh: the first id never given */
 	uint32_t first, last;	      /* queue, longest resting first */
-	uint32_t live;
+	uint32_t live, n_resting;
 	uint64_t writes;
 	struct fl_index index;
 	bool settled; /* a backend that no state names any more is no longer live */
@@ -41,6 +41,11 @@ struct fl_backends {
 /* `records` is borrowed. 0 or -ENOMEM. */
 int fl_backends_init(struct fl_backends *backends, struct fl_backend *records, size_t n_records);
 void fl_backends_fini(struct fl_backends *backends);
+/* Ids that a state or a set names. */
+static inline uint32_t fl_backends_used(const struct fl_backends *backends)
+{
+	return backends->fresh - 1 - backends->n_resting;
+}
 /* The id of a backend for one more state; makes it live. 0, -ENOSPC or -ENOMEM. */
 int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,
 		    uint8_t proto, bool local, uint32_t *ret_id);

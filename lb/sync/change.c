@@ -9,6 +9,9 @@
 #include "lb/base/array.h"
 #include "lb/sync/internal.h"
 
+#define LOOKS_MAX 1024	 /* at service ports that wait, by one commit */
+#define RETRIES_MAX 1024 /* of those, by the slow timer */
+
 int fl_sync_pend(struct fl_sync *sync, struct fl_sync_service_port *port)
 {
 	int rc;
@@ -46,17 +49,20 @@ static int port_lost(struct fl_sync *sync, struct fl_sync_service_port *port,
 static int port_plan(struct fl_sync *sync, struct fl_sync_service_port *port, int64_t created,
 		     const struct fl_plan_port *plan)
 {
+	enum fl_sync_map map = FL_SYNC_MAPS;
 	struct fl_state *want = NULL;
+	struct fl_refusal refusal;
 	int rc = fl_sync_pend(sync, port);
 
 	if (!rc)
 		rc = port_lost(sync, port, plan);
 	if (!rc)
-		rc = fl_state_new(&sync->contents, port, created, plan, &want);
+		rc = fl_state_new(&sync->contents, port, created, plan, &want, &map);
 	/* only now, so that what both need was never without a reference */
 	fl_state_free(&sync->contents, &port->want);
 	if (rc) {
-		fl_service_port_no_room(&sync->waiting, port, created, plan);
+		refusal = fl_sync_refusal_of(sync, map, rc);
+		fl_service_port_no_room(&sync->waiting, port, &refusal, created, plan);
 		return rc;
 	}
 	if (port->cur && fl_state_equal(port->cur, want)) {
@@ -69,18 +75,27 @@ static int port_plan(struct fl_sync *sync, struct fl_sync_service_port *port, in
 	return 0;
 }
 
-static const char *no_state_text(int rc)
+struct fl_refusal fl_sync_refusal_of(const struct fl_sync *sync, enum fl_sync_map map, int rc)
 {
-	return rc == -ENOSPC  ? "map backends or lines: full"
-	       : rc == -E2BIG ? "too many endpoints for one set"
-			      : strerror(-rc);
+	return (struct fl_refusal){
+		.map = map,
+		.error = rc,
+		.used = map < FL_SYNC_MAPS ? fl_contents_used(&sync->contents, map) : 0,
+	};
 }
 
-static int no_state(struct fl_err *err, const struct fl_sync_service *service,
-		    const char *port_name, int rc)
+/* `port` NULL: it could not even be made. */
+static int port_error(struct fl_err *err, const struct fl_sync_service *service,
+		      const char *port_name, const struct fl_sync_service_port *port, int rc)
 {
-	return fl_err_set(err, rc == -E2BIG ? -ENOSPC : rc, "%s/%s port \"%s\": %s", service->ns,
-			  service->name, port_name, no_state_text(rc));
+	char why[FL_REFUSAL_TEXT];
+
+	if (rc == -E2BIG)
+		rc = -ENOSPC;
+	return fl_err_set(err, rc, "%s/%s port \"%s\": %s", service->ns, service->name, port_name,
+			  port		  ? fl_refusal_text(&port->refusal, why)
+			  : rc == -ENOSPC ? "no service id is left"
+					  : strerror(-rc));
 }
 
 static int drop_unseen(struct fl_sync *sync, struct fl_sync_service *service)
@@ -121,7 +136,7 @@ static int service_plan(struct fl_sync *sync, struct fl_sync_service *service, i
 			rc = port_plan(sync, port, created, wanted);
 		}
 		if (rc && !first)
-			first = no_state(err, service, wanted->port_name, rc);
+			first = port_error(err, service, wanted->port_name, found, rc);
 	}
 	rc = drop_unseen(sync, service);
 	if (rc && !first)
@@ -152,36 +167,65 @@ int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int6
 	return rc ? rc : commit_rc;
 }
 
+/* ---- what waits */
+
 /* Returns 0 if it is ready for the next commit. */
 static int revive(struct fl_sync *sync, struct fl_sync_service_port *port)
 {
+	enum fl_sync_map map = FL_SYNC_MAPS;
+	struct fl_refusal refusal;
 	int rc = port->want   ? 0
 		 : port->plan ? fl_state_new(&sync->contents, port, port->plan_created, port->plan,
-					     &port->want)
+					     &port->want, &map)
 			      : -ENOMEM;
 
+	sync->tries++;
 	if (!rc)
 		rc = fl_sync_pend(sync, port);
-	if (!rc)
+	if (!rc) {
 		fl_service_port_on(&sync->waiting, port, FL_EVENT_RETRIED);
-	else if (port->stage == FL_STAGE_NO_ROOM)
+		return 0;
+	}
+	if (port->stage == FL_STAGE_NO_ROOM)
 		fl_state_free(&sync->contents, &port->want);
+	refusal = fl_sync_refusal_of(sync, map, rc);
+	fl_service_port_waits_on(&sync->waiting, port, &refusal);
 	return rc;
 }
 
-int fl_sync_revive(struct fl_sync *sync, int max, int tries, struct fl_err *err)
+bool fl_sync_revive_some(struct fl_sync *sync)
 {
-	struct fl_sync_service_port *port = sync->waiting.first, *next;
-	int n = 0, first = 0;
+	int tries = FL_SYNC_TRIES, looks = LOOKS_MAX;
+	bool any = false;
 
-	for (; port && n < max && tries-- > 0; port = next) {
-		int rc;
+	for (int map = 0; map < FL_SYNC_MAPS && sync->waiting.n; map++) {
+		struct fl_sync_service_port *port;
 
-		next = port->next_waiting;
-		rc = revive(sync, port);
-		n += !rc;
-		if (rc && !first)
-			first = no_state(err, port->service, port->info.port_name, rc);
+		while (tries &&
+		       (port = fl_waiting_next(&sync->waiting, map,
+					       fl_contents_used(&sync->contents, map), &looks))) {
+			any |= !revive(sync, port);
+			tries--;
+		}
 	}
-	return n ? n : first;
+	return any;
+}
+
+int fl_sync_revive_all(struct fl_sync *sync, struct fl_err *err)
+{
+	int tries = RETRIES_MAX, first = 0;
+
+	for (int wait = 0; wait < FL_WAIT_PLAN; wait++) {
+		struct fl_waiting_list *list = &sync->waiting.lists[wait];
+
+		for (uint32_t n = list->n; n && tries; n--, tries--) {
+			struct fl_sync_service_port *port = fl_waiting_rotate(list);
+			int rc = revive(sync, port);
+
+			if (rc && !first)
+				first = port_error(err, port->service, port->info.port_name, port,
+						   rc);
+		}
+	}
+	return first;
 }

@@ -34,7 +34,7 @@ void fl_contents_fini(struct fl_contents *contents)
 
 struct fl_table *fl_contents_table(struct fl_contents *contents, enum fl_sync_map map)
 {
-	struct fl_table *const tables[FL_SYNC_MAPS] = {
+	struct fl_table *const tables[FL_SYNC_HASHES] = {
 		[FL_SYNC_MEMBERS] = &contents->members,
 		[FL_SYNC_RANGES] = &contents->ranges,
 		[FL_SYNC_FRONTENDS] = &contents->frontends.table,
@@ -48,4 +48,17 @@ void fl_contents_settle(struct fl_contents *contents)
 	contents->settled = true;
 	fl_backends_settle(&contents->backends, contents->n_found);
 	fl_service_ids_settle(&contents->service_ids);
+}
+
+uint32_t fl_contents_used(const struct fl_contents *contents, enum fl_sync_map map)
+{
+	const uint32_t used[FL_SYNC_MAPS] = {
+		[FL_SYNC_MEMBERS] = contents->members.present,
+		[FL_SYNC_RANGES] = contents->ranges.present,
+		[FL_SYNC_FRONTENDS] = contents->frontends.table.present,
+		[FL_SYNC_BACKENDS] = fl_backends_used(&contents->backends),
+		[FL_SYNC_LINES] = contents->sets.lines.used - 1,
+	};
+
+	return used[map];
 }

@@ -26,5 +26,7 @@ int fl_contents_init(struct fl_contents *contents, const struct fl_maps *maps,
 void fl_contents_fini(struct fl_contents *contents);
 /* Everything was planned once: what no state names may go. */
 void fl_contents_settle(struct fl_contents *contents);
-/* The hash maps, one per enum fl_sync_map. */
+/* The hash maps: those below FL_SYNC_HASHES. */
 struct fl_table *fl_contents_table(struct fl_contents *contents, enum fl_sync_map map);
+/* How many elements of a map are in use; those of arrays without element 0, which never is. */
+uint32_t fl_contents_used(const struct fl_contents *contents, enum fl_sync_map map);

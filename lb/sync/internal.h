@@ -34,7 +34,7 @@ struct fl_sync {
 	struct fl_sync_service_port **pending; /* for the next commit to look at */
 	uint32_t n_pending, cap_pending;
 	uint32_t verified; /* the set up to which fl_sync_verify() has built tables again */
-	uint64_t revision, writes_at_begin;
+	uint64_t revision, writes_at_begin, tries;
 	bool in_batch;
 	bool corrupt; /* backends or lines are known to need a repair */
 };
@@ -55,10 +55,12 @@ int fl_sync_adopt(struct fl_sync *sync, struct fl_err *err);
 int fl_sync_apply(struct fl_sync *sync, struct fl_err *err);
 /* The next commit looks at this service port. 0 or -ENOMEM. */
 int fl_sync_pend(struct fl_sync *sync, struct fl_sync_service_port *port);
-/*
- * Make ready what waits, so that the next commit tries it again: at most `max` service ports, out
- * of the first `tries`. Returns how many, or -errno with words if none could.
- */
-int fl_sync_revive(struct fl_sync *sync, int max, int tries, struct fl_err *err);
+/* Why a service port waits, as things are now. */
+struct fl_refusal fl_sync_refusal_of(const struct fl_sync *sync, enum fl_sync_map map, int rc);
+/* Make ready what waits for something that came free, at most FL_SYNC_TRIES service ports, for the
+ * next commit. Returns whether there are any. */
+bool fl_sync_revive_some(struct fl_sync *sync);
+/* The same whatever is free. 0, or the first failure. */
+int fl_sync_revive_all(struct fl_sync *sync, struct fl_err *err);
 /* Write backends and lines again where fl_sync_verify() found them changed. */
 void fl_sync_repair(struct fl_sync *sync);

@@ -18,6 +18,8 @@ const struct fl_map_desc *const fl_sync_map_descs[FL_SYNC_MAPS] = {
 	[FL_SYNC_MEMBERS] = &fl_map_descs[FL_MAP_members],
 	[FL_SYNC_RANGES] = &fl_map_descs[FL_MAP_ranges],
 	[FL_SYNC_FRONTENDS] = &fl_map_descs[FL_MAP_frontends],
+	[FL_SYNC_BACKENDS] = &fl_map_descs[FL_MAP_backends],
+	[FL_SYNC_LINES] = &fl_map_descs[FL_MAP_lines],
 };
 
 static int map_fd(const void *maps, const struct fl_map_desc *desc)
@@ -104,8 +106,18 @@ static int kernel_dump(void *ctx, enum fl_sync_map map,
 	return fl_map_each(map_fd(ctx, fl_sync_map_descs[map]), fn, arg);
 }
 
+static uint32_t kernel_capacity(void *ctx, enum fl_sync_map map)
+{
+	const struct fl_map_desc *desc = fl_sync_map_descs[map];
+	uint32_t n = 0;
+
+	fl_map_check((enum fl_map_id)(desc - fl_map_descs), map_fd(ctx, desc), &n, NULL);
+	return n;
+}
+
 const struct fl_sync_ops fl_sync_kernel_ops = {
 	.update = kernel_update,
 	.remove = kernel_remove,
 	.dump = kernel_dump,
+	.capacity = kernel_capacity,
 };

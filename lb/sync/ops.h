@@ -8,17 +8,11 @@
 #include <stdint.h>
 
 #include "lb/dp/map_table.h"
-
-/* In the order in which they are written: what a frontend needs, then the frontend. */
-enum fl_sync_map {
-	FL_SYNC_MEMBERS,
-	FL_SYNC_RANGES,
-	FL_SYNC_FRONTENDS,
-	FL_SYNC_MAPS,
-};
+#include "lb/sync/sync_map.h"
 
 extern const struct fl_map_desc *const fl_sync_map_descs[FL_SYNC_MAPS];
 
+/* For those below FL_SYNC_HASHES. */
 struct fl_sync_ops {
 	/*
 	 * Write *count elements in order. On failure the first *count are written, the next one was
@@ -32,6 +26,8 @@ struct fl_sync_ops {
 	/* Call fn for every element; stops at non-zero, which is returned. -errno. */
 	int (*dump)(void *ctx, enum fl_sync_map map,
 		    int (*fn)(const void *key, const void *value, void *arg), void *arg);
+	/* How many elements the map can have; 0: not known. */
+	uint32_t (*capacity)(void *ctx, enum fl_sync_map map);
 };
 
 /* ctx: const struct fl_maps * */

@@ -49,6 +49,13 @@ enum fl_stage_event {
 /* FL_STAGES if this cannot happen in that stage. */
 enum fl_stage fl_stage_after(enum fl_stage stage, enum fl_stage_event event);
 
+/* Why a service port waits. */
+struct fl_refusal {
+	enum fl_sync_map map; /* FL_SYNC_MAPS: none */
+	int error;	      /* -ENOSPC: the map is full, or -errno */
+	uint32_t used;	      /* of a full map, at the last try: it is worth another with less */
+};
+
 struct fl_sync_service_port {
 	struct fl_service_port_info info;
 	struct fl_sync_service *service;
@@ -61,6 +68,7 @@ struct fl_sync_service_port {
 	int64_t plan_created;
 	struct fl_plan_frontend *lost; /* as planned last: what other ports of the Service have */
 	size_t n_lost;
+	struct fl_refusal refusal; /* while it waits */
 	struct fl_sync_service_port *prev_waiting, *next_waiting;
 	struct fl_change change; /* its writes in the commit under way */
 	char name[];

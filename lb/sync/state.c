@@ -222,13 +222,34 @@ static int take_frontends(struct fl_contents *contents, struct fl_state *state,
 	return 0;
 }
 
+static int take_all(struct fl_contents *contents, struct fl_state *state,
+		    const struct fl_plan_port *plan, enum fl_sync_map *ret_map)
+{
+	int rc = take_backends(contents, state, plan);
+
+	*ret_map = rc == -ENOSPC ? FL_SYNC_BACKENDS : FL_SYNC_MAPS;
+	if (rc)
+		return rc;
+	rc = take_sets(contents, state, plan);
+	*ret_map = rc == -ENOSPC ? FL_SYNC_LINES : FL_SYNC_MAPS;
+	if (!rc && plan->affinity)
+		rc = take_members(contents, state);
+	if (!rc)
+		rc = take_ranges(contents, state, plan);
+	if (!rc)
+		rc = take_frontends(contents, state, plan);
+	return rc;
+}
+
 int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port, int64_t created,
-		 const struct fl_plan_port *plan, struct fl_state **ret_state)
+		 const struct fl_plan_port *plan, struct fl_state **ret_state,
+		 enum fl_sync_map *ret_map)
 {
 	const uint64_t jiffies = (uint64_t)plan->affinity_timeout_s * contents->options.hz;
 	struct fl_state *state = state_alloc(plan);
 	int rc;
 
+	*ret_map = FL_SYNC_MAPS;
 	if (!state)
 		return -ENOMEM;
 	state->port = port;
@@ -236,15 +257,7 @@ int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port
 	/* the datapath compares 32-bit jiffies as signed differences */
 	if (plan->affinity)
 		state->affinity_timeout = jiffies > INT32_MAX ? INT32_MAX : (uint32_t)jiffies;
-	rc = take_backends(contents, state, plan);
-	if (!rc)
-		rc = take_sets(contents, state, plan);
-	if (!rc && plan->affinity)
-		rc = take_members(contents, state);
-	if (!rc)
-		rc = take_ranges(contents, state, plan);
-	if (!rc)
-		rc = take_frontends(contents, state, plan);
+	rc = take_all(contents, state, plan, ret_map);
 	if (rc)
 		fl_state_free(contents, &state);
 	else

@@ -35,9 +35,13 @@ struct fl_state {
 	bool linked;
 };
 
-/* 0, -ENOSPC, -E2BIG (too many endpoints for one set) or -ENOMEM. */
+/*
+ * 0, -ENOSPC, -E2BIG (too many endpoints for one set) or -ENOMEM. `ret_map`, also on failure: the
+ * map that is full, FL_SYNC_MAPS for none.
+ */
 int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port, int64_t created,
-		 const struct fl_plan_port *plan, struct fl_state **ret_state);
+		 const struct fl_plan_port *plan, struct fl_state **ret_state,
+		 enum fl_sync_map *ret_map);
 /* Unlinks it first. */
 void fl_state_free(struct fl_contents *contents, struct fl_state **state);
 bool fl_state_equal(const struct fl_state *a, const struct fl_state *b);

@@ -10,8 +10,8 @@
 
 /* What the maps have under one service id, as elements of their tables. */
 struct fl_found {
-	const uint32_t *elements[FL_SYNC_MAPS];
-	uint32_t n[FL_SYNC_MAPS];
+	const uint32_t *elements[FL_SYNC_HASHES];
+	uint32_t n[FL_SYNC_HASHES];
 };
 
 /*

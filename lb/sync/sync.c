@@ -7,8 +7,6 @@
 
 #include "lb/sync/internal.h"
 
-#define REVIVE_TRIES 16 /* service ports that wait for room and a change looks at */
-
 int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *options,
 		     const struct fl_sync_ops *ops, void *ctx, struct fl_sync **ret_sync,
 		     struct fl_err *err)
@@ -74,19 +72,26 @@ static void revise(struct fl_sync *sync)
 
 int fl_sync_commit(struct fl_sync *sync, struct fl_err *err)
 {
-	const bool changes = sync->n_pending;
 	int rc = fl_sync_apply(sync, err);
 
-	/*
-	 * What changed may have made room: as long as one service port that waits fits, try the
-	 * next. Of many only some, or each change would cost as much as all that wait;
-	 * fl_sync_retry() tries the others.
-	 */
-	while (!rc && changes && sync->waiting.n && fl_sync_revive(sync, 1, REVIVE_TRIES, NULL) > 0)
-		if (fl_sync_apply(sync, NULL))
-			break;
+	/* what changed may have made room */
+	if (fl_sync_revive_some(sync))
+		fl_sync_apply(sync, NULL);
 	revise(sync);
 	return rc;
+}
+
+int fl_sync_revive(struct fl_sync *sync)
+{
+	const uint32_t before = sync->waiting.n;
+
+	if (!before)
+		return 0;
+	fl_sync_begin(sync);
+	if (fl_sync_revive_some(sync))
+		fl_sync_apply(sync, NULL);
+	revise(sync);
+	return (int)(before - sync->waiting.n);
 }
 
 int fl_sync_retry(struct fl_sync *sync, struct fl_err *err)
@@ -95,8 +100,7 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err)
 
 	fl_sync_begin(sync);
 	fl_sync_repair(sync);
-	rc = fl_sync_revive(sync, INT32_MAX, INT32_MAX, err);
-	rc = rc < 0 ? rc : 0;
+	rc = fl_sync_revive_all(sync, err);
 	apply_rc = fl_sync_apply(sync, rc ? NULL : err);
 	revise(sync);
 	return rc ? rc : apply_rc;
@@ -121,11 +125,37 @@ const struct fl_service_port_info *fl_sync_service_port(const struct fl_sync *sy
 }
 
 void fl_sync_each_refused(const struct fl_sync *sync,
-			  void (*fn)(const struct fl_service_port_info *port, void *arg), void *arg)
+			  void (*fn)(const struct fl_sync_refusal *refusal, void *arg), void *arg)
 {
-	for (const struct fl_sync_service_port *port = sync->waiting.first; port;
-	     port = port->next_waiting)
-		fn(&port->info, arg);
+	for (int wait = 0; wait < FL_WAITS; wait++) {
+		const struct fl_sync_service_port *port = sync->waiting.lists[wait].first;
+
+		for (; port; port = port->next_waiting) {
+			char why[FL_REFUSAL_TEXT];
+			const struct fl_sync_refusal refusal = {
+				.port = &port->info,
+				.why = fl_refusal_text(&port->refusal, why),
+				.error = port->refusal.error,
+				.serves_old = port->cur != NULL,
+			};
+
+			fn(&refusal, arg);
+		}
+	}
+}
+
+struct fl_sync_gauge fl_sync_gauge(const struct fl_sync *sync, enum fl_sync_map map)
+{
+	const struct fl_contents *contents = &sync->contents;
+	const struct fl_kernel *kernel = &sync->kernel;
+
+	return (struct fl_sync_gauge){
+		.map = fl_sync_map_descs[map]->name,
+		.used = fl_contents_used(contents, map),
+		.capacity = map < FL_SYNC_HASHES   ? kernel->ops->capacity(kernel->ctx, map)
+			    : map == FL_SYNC_LINES ? contents->sets.lines.total - 1
+						   : contents->backends.n - 1,
+	};
 }
 
 void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats)
@@ -143,5 +173,6 @@ void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats)
 		.map_writes = fl_sync_writes(sync),
 		.revision = sync->revision,
 		.failed_ports = sync->waiting.n,
+		.tries = sync->tries,
 	};
 }

@@ -14,6 +14,7 @@
 #include "lb/dp/maps.h"
 #include "lb/model/conflict.h"
 #include "lb/model/plan.h"
+#include "lb/sync/sync_map.h"
 
 struct fl_sync;
 
@@ -44,8 +45,8 @@ void fl_sync_free(struct fl_sync **sync);
  * Make the maps say what `plan` says for Service ns/name; an empty plan removes it. `created`
  * breaks ties between Services that want one frontend (rule 2.21, fl_claimant_cmp()); the loser
  * takes over when the winner goes. All or nothing per service port: if a map is full the port keeps
- * its old state, -ENOSPC is returned and `err` names map and Service; the next successful change or
- * fl_sync_retry() tries again.
+ * its old state, -ENOSPC is returned and `err` names map and Service. It is tried again when
+ * something of what it lacks comes free: by the commit that makes room, or by fl_sync_revive().
  */
 int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int64_t created,
 		    const struct fl_plan *plan, struct fl_err *err);
@@ -61,6 +62,16 @@ int fl_sync_settle(struct fl_sync *sync, struct fl_err *err);
  * there is more to do, or -1. */
 int fl_sync_reap(struct fl_sync *sync, uint64_t now_ns);
 
+#define FL_SYNC_TRIES 32 /* service ports that one commit or fl_sync_revive() tries again */
+/*
+ * Try refused service ports again for which something has come free, at most FL_SYNC_TRIES of them;
+ * to be called after fl_sync_reap(). Costs next to nothing if there are none. Returns how many are
+ * now in force.
+ */
+int fl_sync_revive(struct fl_sync *sync);
+
+/* Repair what was found to differ, and try what was refused whatever is free: for a slow timer. 0,
+ * or the first failure. */
 int fl_sync_retry(struct fl_sync *sync, struct fl_err *err);
 
 /*
@@ -86,14 +97,28 @@ void fl_sync_each_conflict(const struct fl_sync *sync,
 /* Whether there may be other ones than when this was asked last: saves walking over them. */
 bool fl_sync_conflicts_changed(struct fl_sync *sync);
 
-/* Service ports that are wanted but refused (map full), in no order. */
+/* A service port that is wanted but not in force, as it did not fit or the kernel refused it. */
+struct fl_sync_refusal {
+	const struct fl_service_port_info *port;
+	const char *why; /* "map lines: full" */
+	int error;	 /* -ENOSPC: full */
+	bool serves_old; /* an older state of it is in force */
+};
+/* In no order; borrowed for the call. */
 void fl_sync_each_refused(const struct fl_sync *sync,
-			  void (*fn)(const struct fl_service_port_info *port, void *arg),
-			  void *arg);
+			  void (*fn)(const struct fl_sync_refusal *refusal, void *arg), void *arg);
+
+/* How full a map is. Elements whose grace period is not over count as used. */
+struct fl_sync_gauge {
+	const char *map;	 /* "lines" */
+	uint64_t used, capacity; /* capacity 0: not known */
+};
+struct fl_sync_gauge fl_sync_gauge(const struct fl_sync *sync, enum fl_sync_map map);
 
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;
 	uint64_t map_writes, revision;
-	size_t failed_ports; /* wanted but refused (map full) */
+	size_t failed_ports; /* fl_sync_each_refused() */
+	uint64_t tries;	     /* how often refused service ports were tried again */
 };
 void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats);

@@ -140,7 +140,7 @@ int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void
 	const struct fl_backends *backends = &sync->contents.backends;
 	int rc = 0;
 
-	for (int map = 0; map < FL_SYNC_MAPS && !rc; map++)
+	for (int map = 0; map < FL_SYNC_HASHES && !rc; map++)
 		rc = verify_table(&verify, fl_contents_table(&sync->contents, map));
 	if (rc)
 		return rc;

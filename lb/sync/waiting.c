@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The list of service ports that wait for room. */
+/* The lists of service ports that wait, and which of them is to be tried next. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lb/sync/waiting.h"
@@ -35,53 +36,75 @@ static struct fl_plan_port *plan_copy(const struct fl_sync_service_port *port,
 	return copy;
 }
 
-static void add(struct fl_waiting *waiting, struct fl_sync_service_port *port)
+static struct fl_waiting_list *list_of(struct fl_waiting *waiting,
+				       const struct fl_sync_service_port *port)
 {
-	port->prev_waiting = waiting->last;
-	port->next_waiting = NULL;
-	if (waiting->last)
-		waiting->last->next_waiting = port;
-	else
-		waiting->first = port;
-	waiting->last = port;
-	waiting->n++;
+	const struct fl_refusal *refusal = &port->refusal;
+	const int wait = refusal->map < FL_SYNC_MAPS && refusal->error == -ENOSPC
+				 ? (int)refusal->map
+			 : refusal->error == -E2BIG ? FL_WAIT_PLAN
+						    : FL_WAIT_TIME;
+
+	return &waiting->lists[wait];
 }
 
-static void del(struct fl_waiting *waiting, struct fl_sync_service_port *port)
+static void append(struct fl_waiting_list *list, struct fl_sync_service_port *port)
+{
+	port->prev_waiting = list->last;
+	port->next_waiting = NULL;
+	if (list->last)
+		list->last->next_waiting = port;
+	else
+		list->first = port;
+	list->last = port;
+	list->n++;
+}
+
+static void take_out(struct fl_waiting_list *list, struct fl_sync_service_port *port)
 {
 	if (port->prev_waiting)
 		port->prev_waiting->next_waiting = port->next_waiting;
 	else
-		waiting->first = port->next_waiting;
+		list->first = port->next_waiting;
 	if (port->next_waiting)
 		port->next_waiting->prev_waiting = port->prev_waiting;
 	else
-		waiting->last = port->prev_waiting;
-	waiting->n--;
+		list->last = port->prev_waiting;
+	list->n--;
 }
 
-void fl_service_port_on(struct fl_waiting *waiting, struct fl_sync_service_port *port,
-			enum fl_stage_event event)
+/* `refusal` NULL: it does not wait. */
+static void go_on(struct fl_waiting *waiting, struct fl_sync_service_port *port,
+		  enum fl_stage_event event, const struct fl_refusal *refusal)
 {
-	const bool waited = fl_stage_waits(port->stage);
 	const enum fl_stage next = fl_stage_after(port->stage, event);
 
-	assert(next != FL_STAGES);
+	assert(next != FL_STAGES && fl_stage_waits(next) == (refusal != NULL));
+	if (fl_stage_waits(port->stage)) {
+		take_out(list_of(waiting, port), port);
+		waiting->n--;
+	}
 	port->stage = next;
 	if (next != FL_STAGE_NO_ROOM) {
 		free(port->plan);
 		port->plan = NULL;
 	}
-	if (waited == fl_stage_waits(next))
-		return;
-	if (waited)
-		del(waiting, port);
-	else
-		add(waiting, port);
+	if (refusal) {
+		port->refusal = *refusal;
+		append(list_of(waiting, port), port);
+		waiting->n++;
+	}
+}
+
+void fl_service_port_on(struct fl_waiting *waiting, struct fl_sync_service_port *port,
+			enum fl_stage_event event)
+{
+	go_on(waiting, port, event, NULL);
 }
 
 void fl_service_port_no_room(struct fl_waiting *waiting, struct fl_sync_service_port *port,
-			     int64_t created, const struct fl_plan_port *plan)
+			     const struct fl_refusal *refusal, int64_t created,
+			     const struct fl_plan_port *plan)
 {
 	struct fl_plan_port *copy = plan_copy(port, plan);
 
@@ -89,5 +112,63 @@ void fl_service_port_no_room(struct fl_waiting *waiting, struct fl_sync_service_
 	/* without memory for the copy the port waits for its next change */
 	port->plan = copy;
 	port->plan_created = created;
-	fl_service_port_on(waiting, port, FL_EVENT_NO_ROOM);
+	go_on(waiting, port, FL_EVENT_NO_ROOM, refusal);
+}
+
+void fl_service_port_refused(struct fl_waiting *waiting, struct fl_sync_service_port *port,
+			     const struct fl_refusal *refusal)
+{
+	go_on(waiting, port, FL_EVENT_REFUSED, refusal);
+}
+
+void fl_service_port_waits_on(struct fl_waiting *waiting, struct fl_sync_service_port *port,
+			      const struct fl_refusal *refusal)
+{
+	take_out(list_of(waiting, port), port);
+	port->refusal = *refusal;
+	append(list_of(waiting, port), port);
+}
+
+struct fl_sync_service_port *fl_waiting_rotate(struct fl_waiting_list *list)
+{
+	struct fl_sync_service_port *port = list->first;
+
+	if (port && port->next_waiting) {
+		take_out(list, port);
+		append(list, port);
+	}
+	return port;
+}
+
+struct fl_sync_service_port *fl_waiting_next(struct fl_waiting *waiting, enum fl_sync_map map,
+					     uint32_t used, int *looks)
+{
+	struct fl_waiting_list *list = &waiting->lists[map];
+
+	if (used < list->used)
+		list->to_look = list->n;
+	list->used = used;
+	if (list->to_look > list->n)
+		list->to_look = list->n;
+	for (; list->to_look && *looks > 0; --*looks) {
+		struct fl_sync_service_port *port = fl_waiting_rotate(list);
+
+		list->to_look--;
+		if (used < port->refusal.used)
+			return port;
+	}
+	return NULL;
+}
+
+const char *fl_refusal_text(const struct fl_refusal *refusal, char buf[static FL_REFUSAL_TEXT])
+{
+	const char *why = refusal->error == -ENOSPC ? "full" : strerror(-refusal->error);
+
+	if (refusal->map < FL_SYNC_MAPS)
+		snprintf(buf, FL_REFUSAL_TEXT, "map %s: %s", fl_sync_map_descs[refusal->map]->name,
+			 why);
+	else
+		snprintf(buf, FL_REFUSAL_TEXT, "%s",
+			 refusal->error == -E2BIG ? "too many endpoints for one set" : why);
+	return buf;
 }

@@ -12,10 +12,10 @@
 #define CHUNK 4096 /* elements in flight: bounds memory, and one batch is one system call */
 
 void fl_batch_init(struct fl_batch *batch, struct fl_kernel *kernel,
-		   struct fl_table *const tables[FL_SYNC_MAPS])
+		   struct fl_table *const tables[FL_SYNC_HASHES])
 {
 	*batch = (struct fl_batch){.kernel = kernel};
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		batch->writes[map].table = tables[map];
 }
 
@@ -30,7 +30,7 @@ static void writes_fini(struct fl_writes *writes)
 void fl_batch_fini(struct fl_batch *batch)
 {
 	fl_batch_reset(batch);
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		writes_fini(&batch->writes[map]);
 }
 
@@ -143,7 +143,7 @@ void fl_batch_undo(struct fl_batch *batch, struct fl_change *change)
 {
 	change->undone = true;
 	/* the maps in the other order than they are written in */
-	for (int map = FL_SYNC_MAPS; map--;) {
+	for (int map = FL_SYNC_HASHES; map--;) {
 		struct fl_writes *writes = &batch->writes[map];
 
 		for (uint32_t i = change->first[map];
@@ -252,7 +252,7 @@ static void reset(struct fl_writes *writes)
 
 void fl_batch_reset(struct fl_batch *batch)
 {
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		reset(&batch->writes[map]);
 }
 

@@ -10,7 +10,7 @@
 
 /* Writes that stand or fall together. Zeroed, it has none. */
 struct fl_change {
-	uint32_t first[FL_SYNC_MAPS]; /* of its writes to a map in the batch */
+	uint32_t first[FL_SYNC_HASHES]; /* of its writes to a map in the batch */
 	bool undone;
 };
 
@@ -39,7 +39,7 @@ struct fl_kernel {
 
 struct fl_batch {
 	struct fl_kernel *kernel;
-	struct fl_writes writes[FL_SYNC_MAPS];
+	struct fl_writes writes[FL_SYNC_HASHES];
 	/*
 	 * A write was refused. Those of `change` are taken back already; without a change the
 	 * element is dirty again.
@@ -50,7 +50,7 @@ struct fl_batch {
 
 /* `tables` has one per enum fl_sync_map. */
 void fl_batch_init(struct fl_batch *batch, struct fl_kernel *kernel,
-		   struct fl_table *const tables[FL_SYNC_MAPS]);
+		   struct fl_table *const tables[FL_SYNC_HASHES]);
 void fl_batch_fini(struct fl_batch *batch);
 
 /*

@@ -59,6 +59,27 @@ static void put_service(struct scene *s, const char *name, const char *cluster_i
 	assert_int_equal(fl_store_put(s->store, &object), 0);
 }
 
+/* Its one endpoint. */
+static void put_slice(struct scene *s, const char *service, const char *address)
+{
+	struct fl_slice *slice = calloc(1, sizeof(*slice));
+	struct fl_object object = {.kind = FL_KIND_SLICE, .slice = slice};
+
+	slice->ns = strdup("default");
+	slice->name = strdup(service);
+	slice->service = strdup(service);
+	slice->family = FL_IPV4;
+	slice->endpoints = calloc(1, sizeof(*slice->endpoints));
+	slice->n_endpoints = 1;
+	slice->endpoints[0].ip = ip_of(address);
+	slice->endpoints[0].node_name = strdup("");
+	slice->endpoints[0].ready = slice->endpoints[0].serving = true;
+	slice->ports = calloc(1, sizeof(*slice->ports));
+	slice->n_ports = 1;
+	slice->ports[0] = (struct fl_slice_port){strdup("http"), IPPROTO_TCP, 8080};
+	assert_int_equal(fl_store_put(s->store, &object), 0);
+}
+
 static void delete_service(struct scene *s, const char *name)
 {
 	assert_int_equal(fl_store_del(s->store, FL_KIND_SERVICE, "default", name), 0);
@@ -206,6 +227,32 @@ static void test_a_refused_write_is_named_and_tried_again(void **state)
 	}
 }
 
+/* B4: the lines of a Service that went are free after a second, not after the slow timer. */
+static void test_what_did_not_fit_comes_in_with_the_upkeep(void **state)
+{
+	struct scene *s = *state;
+
+	s->fake->maps.n_lines = 1 + 9; /* of one set */
+	fake_restart(s->fake);
+	start(s, false);
+	put_service(s, "a", "10.96.0.10");
+	put_slice(s, "a", "10.1.0.1");
+	put_service(s, "b", "10.96.0.11");
+	put_slice(s, "b", "10.1.0.2");
+	fl_applier_run(s->applier, true);
+	assert_int_equal(is_served(s, "10.96.0.10") + is_served(s, "10.96.0.11"), 1);
+	assert_true(fl_health_has(s->health, FL_CONDITION_REFUSED));
+
+	delete_service(s, is_served(s, "10.96.0.10") ? "a" : "b");
+	fl_applier_run(s->applier, true);
+	fl_applier_upkeep(s->applier, 1);
+	assert_int_equal(is_served(s, "10.96.0.10") + is_served(s, "10.96.0.11"), 0);
+	fl_applier_upkeep(s->applier, 1000000001);
+	assert_int_equal(is_served(s, "10.96.0.10") + is_served(s, "10.96.0.11"), 1);
+	assert_false(fl_health_has(s->health, FL_CONDITION_REFUSED));
+	assert_true(fl_health_is_good(s->health));
+}
+
 static void test_settling_waits_until_everything_is_read(void **state)
 {
 	struct scene *s = *state;
@@ -311,6 +358,7 @@ int main(void)
 		TEST(test_a_removal_that_fails_is_tried_again),
 		TEST(test_one_that_fails_does_not_hold_up_the_others),
 		TEST(test_a_refused_write_is_named_and_tried_again),
+		TEST(test_what_did_not_fit_comes_in_with_the_upkeep),
 		TEST(test_settling_waits_until_everything_is_read),
 		TEST(test_new_maps_settle_at_once),
 		TEST(test_frontends_that_two_services_want_are_a_warning),

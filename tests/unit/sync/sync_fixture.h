@@ -34,7 +34,7 @@ struct fake {
 	struct fl_maps maps;
 	struct fl_meta meta;
 	struct fl_sync_options options;
-	struct fake_map map[FL_SYNC_MAPS];
+	struct fake_map map[FL_SYNC_HASHES];
 	struct fl_sync *sync;
 	struct fl_err err;
 	unsigned writes;    /* single elements written or removed so far */
@@ -211,9 +211,17 @@ static inline void fake_check_stages(const struct fake *fake)
 		}
 	}
 	assert_int_equal(n_ports, services->n_ports);
-	for (const struct fl_sync_service_port *port = fake->sync->waiting.first; port;
-	     port = port->next_waiting)
-		n_waiting--;
+	assert_int_equal(n_waiting, fake->sync->waiting.n);
+	for (int wait = 0; wait < FL_WAITS; wait++) {
+		const struct fl_waiting_list *list = &fake->sync->waiting.lists[wait];
+		uint32_t n = 0;
+
+		for (const struct fl_sync_service_port *port = list->first; port;
+		     port = port->next_waiting)
+			n++;
+		assert_int_equal(n, list->n);
+		n_waiting -= n;
+	}
 	assert_int_equal(n_waiting, 0);
 }
 
@@ -307,7 +315,17 @@ static inline int fake_dump(void *ctx, enum fl_sync_map map,
 	return rc;
 }
 
-static const struct fl_sync_ops fake_ops = {fake_update, fake_remove, fake_dump};
+static inline uint32_t fake_capacity(void *ctx, enum fl_sync_map map)
+{
+	return ((struct fake *)ctx)->map[map].max;
+}
+
+static const struct fl_sync_ops fake_ops = {
+	.update = fake_update,
+	.remove = fake_remove,
+	.dump = fake_dump,
+	.capacity = fake_capacity,
+};
 
 static inline void fake_start(struct fake *fake)
 {
@@ -335,7 +353,7 @@ static inline int fake_setup(void **state)
 	fake->maps.lines = calloc(FAKE_LINES, sizeof(struct fl_line));
 	fake->maps.meta = &fake->meta;
 	assert_true(fake->maps.backends && fake->maps.lines);
-	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		fake->map[map].max = 512;
 		fake->map[map].keys = calloc(512, fl_sync_map_descs[map]->key_size);
 		fake->map[map].values = calloc(512, fl_sync_map_descs[map]->value_size);
@@ -362,7 +380,7 @@ static inline int fake_teardown(void **state)
 	fl_sync_free(&fake->sync);
 	free(fake->maps.backends);
 	free(fake->maps.lines);
-	for (int map = 0; map < FL_SYNC_MAPS; map++) {
+	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		free(fake->map[map].keys);
 		free(fake->map[map].values);
 	}

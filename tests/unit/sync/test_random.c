@@ -94,7 +94,7 @@ static void same_lists(const struct fake *a, const struct fake *b)
 			assert_string_equal(fake_list(a, &va->list[side], text_a, sizeof(text_a)),
 					    fake_list(b, &vb->list[side], text_b, sizeof(text_b)));
 	}
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		assert_int_equal(a->map[map].n, b->map[map].n);
 }
 
@@ -128,10 +128,10 @@ static void converge(struct fake *fake, const struct random_service *services)
 /* Room for about half of what the Services want; or for all of it. */
 static void set_room(struct fake *fake, bool tight)
 {
-	static const uint32_t some[FL_SYNC_MAPS] = {
+	static const uint32_t some[FL_SYNC_HASHES] = {
 		[FL_SYNC_MEMBERS] = 14, [FL_SYNC_RANGES] = 4, [FL_SYNC_FRONTENDS] = 22};
 
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		fake->map[map].max = tight ? some[map] : 512;
 	fake->maps.n_lines = tight ? 1 + 9 * 10 : FAKE_LINES;
 	fake->maps.n_backends = tight ? 14 : FAKE_BACKENDS;
@@ -158,7 +158,7 @@ static void empty(struct fake *fake)
 		snprintf(name, sizeof(name), "s%u", k);
 		GONE(fake, name);
 	}
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		assert_int_equal(fake->map[map].n, 0);
 	memset(fake->maps.backends, 0, FAKE_BACKENDS * sizeof(struct fl_backend));
 	set_room(fake, true);

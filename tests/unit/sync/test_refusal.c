@@ -117,7 +117,7 @@ static void test_every_refused_write_leaves_old_or_new(void **state)
 		assert_int_equal(stats.failed_ports, 0);
 		fake->after = NULL;
 		GONE(fake, "web");
-		for (int map = 0; map < FL_SYNC_MAPS; map++)
+		for (int map = 0; map < FL_SYNC_HASHES; map++)
 			assert_int_equal(fake->map[map].n, 0);
 		fl_sync_reap(fake->sync, 1000000000ULL);
 		assert_int_equal(fl_sync_reap(fake->sync, 9000000000ULL), -1);
@@ -159,9 +159,9 @@ static void test_undo_that_is_refused_too_heals(void **state)
 }
 
 /* The map is full: the third port stays out as a whole, and comes in when there is room. */
-static void expect_c(const struct fl_service_port_info *port, void *arg)
+static void expect_c(const struct fl_sync_refusal *refusal, void *arg)
 {
-	assert_string_equal(port->name, "c");
+	assert_string_equal(refusal->port->name, "c");
 	++*(int *)arg;
 }
 

@@ -144,7 +144,7 @@ static void test_nothing_is_left_of_a_refused_service_that_goes(void **state)
 
 	GONE(fake, "full");
 	GONE(fake, "other");
-	for (int map = 0; map < FL_SYNC_MAPS; map++)
+	for (int map = 0; map < FL_SYNC_HASHES; map++)
 		assert_int_equal(fake->map[map].n, 0);
 	fl_sync_reap(fake->sync, UINT64_MAX / 4);
 	fl_sync_reap(fake->sync, UINT64_MAX / 2);
