@@ -14,7 +14,17 @@ static uint32_t entry_timeout(const struct fl_sweep *sweep, const struct fl_entr
 					    fl_flow_state(entry->head.word))];
 }
 
-static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_sweep *sweep,
+static void count(struct fl_flow_tally *tally, const struct fl_entry *entry)
+{
+	const enum fl_flow_state state = fl_flow_state(entry->head.word);
+
+	tally->used++;
+	tally->proven += state == FL_FLOW_ESTABLISHED || state == FL_FLOW_CLOSING;
+	tally->unanswered += state == FL_FLOW_NEW && entry->head.proto == IPPROTO_TCP &&
+			     !(entry->head.flags & FL_FLOW_IS_REPLY);
+}
+
+static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *sweep,
 			 enum fl_family family, size_t slot, uint32_t now, uint32_t hz)
 {
 	struct fl_entry entry, twin;
@@ -23,6 +33,7 @@ static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_swee
 
 	if (!fl_entry_read(table, family, slot, &entry))
 		return 0;
+	count(&sweep->counting[family], &entry);
 	/* most entries are not idle, and then their twin need not be touched */
 	timeout = entry_timeout(sweep, &entry);
 	if (fl_idle(entry.head.last_seen, now) <= (timeout < hz ? timeout : hz))
@@ -42,7 +53,15 @@ static size_t sweep_slot(const struct fl_flow_table *table, const struct fl_swee
 	return fl_entry_free(table, family, slot, &entry, &twin, now, timeout);
 }
 
-static size_t sweep_family(const struct fl_flow_table *table, const struct fl_sweep *sweep,
+/* The pass is over: what it counted stands until the next one is. */
+static void finish_tally(struct fl_sweep *sweep, enum fl_family family, size_t slots)
+{
+	sweep->counting[family].slots = slots;
+	sweep->tally[family] = sweep->counting[family];
+	sweep->counting[family] = (struct fl_flow_tally){0};
+}
+
+static size_t sweep_family(const struct fl_flow_table *table, struct fl_sweep *sweep,
 			   enum fl_family family, size_t *next, uint32_t now, uint32_t hz,
 			   size_t max_buckets)
 {
@@ -56,7 +75,8 @@ static size_t sweep_family(const struct fl_flow_table *table, const struct fl_sw
 		for (size_t way = 0; way < FL_FLOW_WAYS; way++)
 			freed += sweep_slot(table, sweep, family, *next * FL_FLOW_WAYS + way, now,
 					    hz);
-		++*next;
+		if (++*next == buckets)
+			finish_tally(sweep, family, buckets * FL_FLOW_WAYS);
 	}
 	return freed;
 }

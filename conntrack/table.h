@@ -66,15 +66,25 @@ int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
 		 int (*fn)(const struct fl_flow *flow, void *arg), void *arg);
 
 struct fl_flow_counts {
-	size_t slots;				   /* entries there are, both families */
+	size_t slots[FL_FAMILIES];		   /* entries there are */
 	size_t flows[FL_FAMILIES][FL_FLOW_STATES]; /* original directions only */
 	size_t lone;				   /* entries whose twin does not name them */
 };
 void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret_counts);
 
+/* How full the table of a family is, counted in passing by the sweep. */
+struct fl_flow_tally {
+	size_t slots;	   /* there are */
+	size_t used;	   /* live entries; a flow has two */
+	size_t proven;	   /* those that no newcomer may take: established or closing */
+	size_t unanswered; /* TCP flows that no reply was seen of yet */
+};
+
 struct fl_sweep {
 	uint32_t timeout[FL_TIMEOUTS]; /* jiffies */
 	size_t next4, next6;	       /* where the next slice begins */
+	/* of the last whole pass (all zero: there was none), and of the one under way */
+	struct fl_flow_tally tally[FL_FAMILIES], counting[FL_FAMILIES];
 };
 /*
  * Free the expired flows (both directions idle past the timeout of their state) and lone entries

@@ -40,7 +40,7 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
 		size_t n = fl_entry_slots(table, family);
 
-		counts.slots += n;
+		counts.slots[family] = n;
 		for (size_t slot = 0; slot < n; slot++) {
 			if (!fl_entry_read(table, family, slot, &entry))
 				continue;

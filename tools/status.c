@@ -117,6 +117,23 @@ static void put_nonzero(const char *title, const struct fl_value *counters, FILE
 	}
 }
 
+/* How full the maps are, the fullest of which may refuse what comes next. */
+static void put_maps(const struct fl_value *root, FILE *out)
+{
+	const char *title = "maps";
+
+	FL_VALUE_EACH(map, fl_value_get(root, "maps"))
+	{
+		const int64_t used = number(map, "used"), size = number(map, "size");
+
+		fprintf(out, "%-14s", title);
+		fl_cell_put(fl_value_get(map, "name"), out);
+		fprintf(out, ": %" PRId64 " of %" PRId64 " (%.1f%%)\n", used, size,
+			size ? 100.0 * (double)used / (double)size : 0.0);
+		title = "";
+	}
+}
+
 static void put_conditions(const struct fl_value *root, FILE *out)
 {
 	const int64_t more = number(root, "moreConditions");
@@ -159,8 +176,10 @@ static void put_status(const struct fl_value *root, bool wide,
 			"drift", number(root, "drift"));
 	put_flows(root, out);
 	put_nonzero("not forwarded", fl_value_get(root, "notForwarded"), out);
-	if (wide)
+	if (wide) {
 		put_nonzero("counters", fl_value_get(root, "counters"), out);
+		put_maps(root, out);
+	}
 	put_conditions(root, out);
 }
 

@@ -7,11 +7,14 @@
 #include <string.h>
 
 #include "conntrack/resteer.h"
+#include "lb/agent/backend_ports.h"
 #include "lb/agent/internal.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/dp/mountinfo.h"
 #include "lb/http/http.h"
+
+#define PORTS_COUNT_MS 30000 /* a walk over all flows, not for each sample */
 
 int fl_agent_start(const struct fl_settings *settings, struct fl_agent **ret_agent,
 		   struct fl_err *err)
@@ -51,7 +54,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	if (!agent)
 		return;
 	fl_http_free(&agent->http);
-	free(agent->api_devices);
+	fl_status_lists_fini(&agent->api_lists);
 	fl_host_free(&agent->host);
 	fl_applier_free(&agent->applier);
 	fl_lost_backends_clear(&agent->lost);
@@ -119,6 +122,32 @@ void fl_agent_watch(struct fl_agent *agent)
 	if (found & FL_WATCHDOG_HOOKS)
 		fl_host_forget_ports(agent->host);
 	fl_host_check_ports(agent->host, hooks_are_everywhere(agent));
+}
+
+/* Which backends have no ports left: looked at when packets were dropped for that, and as long as
+ * it lasts. */
+static void gauge_backends(struct fl_agent *agent, struct fl_mono now)
+{
+	if (!fl_gauges_rose(&agent->gauges, FL_REASON_NO_SOURCE_PORT) &&
+	    !fl_health_has(agent->health, FL_CONDITION_BACKEND_PORTS))
+		return;
+	if (agent->ports_counted.ns &&
+	    fl_mono_ms_between(agent->ports_counted, now) < PORTS_COUNT_MS)
+		return;
+	agent->ports_counted = now;
+	fl_backend_ports_update(fl_dp_maps(agent->dp), fl_dp_now(agent->dp),
+				fl_dp_config(agent->dp)->snat_ports, agent->health);
+}
+
+void fl_agent_gauge(struct fl_agent *agent)
+{
+	const struct fl_mono now = fl_mono_now();
+	struct fl_gauge_sample sample;
+
+	if (fl_sampler_take(&agent->sampler, now, &sample))
+		return;
+	fl_gauges_update(&agent->gauges, &sample);
+	gauge_backends(agent, now);
 }
 
 void fl_agent_retry(struct fl_agent *agent)

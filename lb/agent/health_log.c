@@ -37,7 +37,8 @@ const char *fl_lasted_format(uint64_t ms, char buf[static FL_LASTED_STRLEN])
 static bool is_gauge(enum fl_condition_kind kind)
 {
 	return kind == FL_CONDITION_MAP || kind == FL_CONDITION_FLOW_TABLE ||
-	       kind == FL_CONDITION_DROPS || kind == FL_CONDITION_REPLIES;
+	       kind == FL_CONDITION_DROPS || kind == FL_CONDITION_REPLIES ||
+	       kind == FL_CONDITION_BACKEND_PORTS;
 }
 
 void fl_health_log_edge(enum fl_health_edge edge, const struct fl_condition *condition,

@@ -8,8 +8,11 @@
 #include "conntrack/lost.h"
 #include "lb/agent/agent.h"
 #include "lb/agent/apply.h"
+#include "lb/agent/gauges.h"
 #include "lb/agent/health_log.h"
 #include "lb/agent/input.h"
+#include "lb/agent/sampler.h"
+#include "lb/agent/status.h"
 #include "lb/agent/upkeep.h"
 #include "lb/agent/watchdog.h"
 #include "lb/api/api.h"
@@ -30,9 +33,12 @@ struct fl_agent {
 	struct fl_host *host;
 	struct fl_watchdog watchdog;
 	struct fl_upkeep upkeep;
+	struct fl_sampler sampler;
+	struct fl_gauges gauges;
+	struct fl_mono ports_counted; /* of backends; zero: never */
 	struct fl_http *http;
 	struct fl_api_source api;
-	struct fl_api_device *api_devices; /* of the last status */
+	struct fl_status_lists api_lists;
 };
 
 /* start.c: from nothing to a node that serves */
@@ -45,6 +51,8 @@ void fl_agent_apply(struct fl_agent *agent);
 void fl_agent_upkeep(struct fl_agent *agent);
 /* Once a second. */
 void fl_agent_watch(struct fl_agent *agent);
+/* Every FL_GAUGES_MS. */
+void fl_agent_gauge(struct fl_agent *agent);
 /* The end of a turn of the loop: what came in together is applied together. */
 void fl_agent_turn(struct fl_agent *agent);
 /* Every some seconds: what failed is tried again. */

@@ -10,7 +10,6 @@
 #include "lb/agent/datapath.h"
 #include "lb/agent/internal.h"
 #include "lb/agent/privileges.h"
-#include "lb/agent/status.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/http/http.h"
@@ -169,6 +168,11 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 			    s->bpffs);
 	agent->upkeep = fl_upkeep_of(fl_dp_maps(agent->dp), fl_dp_config(agent->dp));
 	r = open_sync(agent, &detect, err);
+	if (!r) {
+		agent->sampler = fl_sampler_of(fl_dp_maps(agent->dp), agent->sync,
+					       agent->upkeep.sweep.tally);
+		agent->gauges.health = agent->health;
+	}
 	return r ? r : open_host(agent, &rules, &node_ports, err);
 }
 
@@ -192,10 +196,13 @@ static void fill_status(struct fl_api_status *ret_status, void *arg)
 		.settled = fl_applier_settled(agent->applier),
 		.drift = fl_applier_drift(agent->applier),
 		.health = agent->health,
+		.maps = agent->sampler.uses,
+		.n_maps = FL_SAMPLED_MAPS,
+		.source_ports = fl_dp_config(agent->dp)->snat_ports,
 	};
 
 	facts.devices = fl_host_devices(agent->host, &facts.n_devices);
-	fl_status_fill(&facts, &agent->api_devices, ret_status);
+	fl_status_fill(&facts, &agent->api_lists, ret_status);
 }
 
 static int open_api(struct fl_agent *agent, struct fl_err *err)
@@ -275,6 +282,8 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 	if (!agent->settings->once)
 		fl_agent_watch(agent);
 	fl_host_update(agent->host);
+	/* what is counted from here on is news */
+	fl_agent_gauge(agent);
 	return 0;
 }
 

@@ -7,12 +7,18 @@
 static const char *const role_names[] = {
 	[FL_ROLE_NONE] = "", [FL_ROLE_EXTERNAL] = "external", [FL_ROLE_POD] = "pod"};
 
+void fl_status_lists_fini(struct fl_status_lists *lists)
+{
+	free(lists->devices);
+	free(lists->maps);
+	*lists = (struct fl_status_lists){0};
+}
+
 static size_t list_devices(const struct fl_status_facts *facts, struct fl_api_device **devices)
 {
 	struct fl_api_device *list = calloc(facts->n_devices + 1, sizeof(*list));
 	size_t n = 0;
 
-	free(*devices);
 	*devices = list;
 	for (size_t i = 0; list && i < facts->n_devices; i++) {
 		const struct fl_host_device *d = &facts->devices[i];
@@ -27,9 +33,22 @@ static size_t list_devices(const struct fl_status_facts *facts, struct fl_api_de
 	return n;
 }
 
-void fl_status_fill(const struct fl_status_facts *facts, struct fl_api_device **devices,
+static size_t list_maps(const struct fl_status_facts *facts, struct fl_api_map **maps)
+{
+	struct fl_api_map *list = calloc(facts->n_maps + 1, sizeof(*list));
+
+	*maps = list;
+	for (size_t i = 0; list && i < facts->n_maps; i++)
+		list[i] = (struct fl_api_map){.name = facts->maps[i].name,
+					      .used = facts->maps[i].used,
+					      .size = facts->maps[i].size};
+	return list ? facts->n_maps : 0;
+}
+
+void fl_status_fill(const struct fl_status_facts *facts, struct fl_status_lists *lists,
 		    struct fl_api_status *ret_status)
 {
+	fl_status_lists_fini(lists);
 	ret_status->node = facts->node;
 	ret_status->zone = facts->zone;
 	ret_status->bpffs = facts->bpffs;
@@ -38,6 +57,9 @@ void fl_status_fill(const struct fl_status_facts *facts, struct fl_api_device **
 	ret_status->synced = facts->settled;
 	ret_status->health = facts->health;
 	ret_status->drift = facts->drift;
-	ret_status->n_devices = list_devices(facts, devices);
-	ret_status->devices = *devices;
+	ret_status->n_devices = list_devices(facts, &lists->devices);
+	ret_status->devices = lists->devices;
+	ret_status->n_maps = list_maps(facts, &lists->maps);
+	ret_status->maps = lists->maps;
+	ret_status->source_ports = facts->source_ports;
 }

@@ -2,6 +2,7 @@
 /* What the API shows of the agent itself; everything else it takes from the maps. */
 #pragma once
 
+#include "lb/agent/gauges.h"
 #include "lb/api/api.h"
 #include "lb/host/host.h"
 
@@ -14,12 +15,21 @@ struct fl_status_facts {
 	const struct fl_health *health;
 	const struct fl_host_device *devices;
 	size_t n_devices;
+	const struct fl_map_use *maps;
+	size_t n_maps;
+	uint32_t source_ports;
 };
+
+/* Where the lists of the last status are. Zero-initialise. */
+struct fl_status_lists {
+	struct fl_api_device *devices;
+	struct fl_api_map *maps;
+};
+void fl_status_lists_fini(struct fl_status_lists *lists);
 
 /*
  * Fill in what the facts say. Devices whose programs could not be attached are left out, since a
- * condition names them. *devices holds the others; it is made again by each call, and freed by the
- * caller in the end.
+ * condition names them. The lists are made again by each call.
  */
-void fl_status_fill(const struct fl_status_facts *facts, struct fl_api_device **devices,
+void fl_status_fill(const struct fl_status_facts *facts, struct fl_status_lists *lists,
 		    struct fl_api_status *ret_status);

@@ -27,6 +27,12 @@ struct fl_api_device {
 	const char *hook; /* "xdp", "xdp-generic", "tc" */
 };
 
+/* How full a map is. */
+struct fl_api_map {
+	const char *name;
+	uint64_t used, size;
+};
+
 /*
  * What only the agent knows of itself; without one, what the CLI knows. Strings are borrowed until
  * the callback is called again.
@@ -43,6 +49,9 @@ struct fl_api_status {
 	long drift; /* differences found by the last fl_sync_verify(); -1 it has not run */
 	const struct fl_api_device *devices;
 	size_t n_devices;
+	const struct fl_api_map *maps;
+	size_t n_maps;
+	uint32_t source_ports; /* there are towards each backend, of each of our addresses */
 };
 
 /* Where answers come from. Everything is borrowed, the struct itself too, by fl_api_listen(). */

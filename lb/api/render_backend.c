@@ -19,8 +19,13 @@ struct uses {
 	size_t n, room;
 };
 
+/* Per backend id. */
+struct flow_count {
+	uint32_t flows, masqueraded;
+};
+
 struct flow_counts {
-	uint32_t *n; /* per backend id */
+	struct flow_count *n;
 	const struct fl_view *view;
 };
 
@@ -67,12 +72,14 @@ static int count_flow(const struct fl_flow *flow, void *arg)
 	struct flow_counts *counts = arg;
 	const struct fl_backend *backend = fl_view_backend(counts->view, flow->backend_id);
 
-	if (backend && backend->generation == flow->backend_generation)
-		counts->n[flow->backend_id]++;
+	if (!backend || backend->generation != flow->backend_generation)
+		return 0;
+	counts->n[flow->backend_id].flows++;
+	counts->n[flow->backend_id].masqueraded += !!(flow->flags & FL_FLOW_SNAT);
 	return 0;
 }
 
-static void write_backend(const struct fl_view *view, uint32_t id, uint32_t flows,
+static void write_backend(const struct fl_view *view, uint32_t id, const struct flow_count *count,
 			  const struct use *use, size_t n, struct fl_json *json)
 {
 	const struct fl_backend *backend = &view->maps->backends[id];
@@ -91,7 +98,9 @@ static void write_backend(const struct fl_view *view, uint32_t id, uint32_t flow
 	fl_json_member_bool(json, "local", backend->flags & FL_BACKEND_LOCAL);
 	fl_json_member_uint(json, "weight", backend->weight);
 	fl_json_member_uint(json, "generation", backend->generation);
-	fl_json_member_uint(json, "flows", flows);
+	fl_json_member_uint(json, "flows", count->flows);
+	/* one for each masqueraded flow; how many there are is sourcePorts of the status */
+	fl_json_member_uint(json, "sourcePortsUsed", count->masqueraded);
 	fl_json_key(json, "services");
 	fl_json_array_begin(json);
 	for (size_t i = 0; i < n; i++) {
@@ -123,7 +132,7 @@ static int collect_uses(const struct fl_view *view, struct uses *uses)
 int fl_render_backends(const struct fl_view *view, struct fl_json *json)
 {
 	size_t n_backends = view->maps->backends ? view->maps->n_backends : 0, at = 0;
-	_cleanup_free_ uint32_t *flows = calloc(n_backends + 1, sizeof(*flows));
+	_cleanup_free_ struct flow_count *flows = calloc(n_backends + 1, sizeof(*flows));
 	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct flow_counts counts = {.n = flows, .view = view};
 	struct uses uses = {0};
@@ -141,8 +150,9 @@ int fl_render_backends(const struct fl_view *view, struct fl_json *json)
 
 		while (at < uses.n && uses.use[at].backend == id)
 			at++;
-		if (view->maps->backends[id].flags & FL_BACKEND_LIVE || flows[id] || at > first)
-			write_backend(view, id, flows[id], uses.use ? uses.use + first : NULL,
+		if (view->maps->backends[id].flags & FL_BACKEND_LIVE || flows[id].flows ||
+		    at > first)
+			write_backend(view, id, &flows[id], uses.use ? uses.use + first : NULL,
 				      at - first, json);
 	}
 	fl_json_array_end(json);

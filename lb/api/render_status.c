@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Status, Version and Error documents, and the opening that all documents share. */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/health.h"
 #include "lb/base/json_write.h"
+#include "lb/dp/usage.h"
 #include "lb/sync/sync.h"
 
 /* Index into map fl_stats, token, and whether it counts packets that were not forwarded. */
@@ -38,29 +37,21 @@ void fl_render_begin(struct fl_json *json, const char *kind)
 static void write_counters(const struct fl_view *view, bool reasons, const char *key,
 			   struct fl_json *json)
 {
-	int cpus = libbpf_num_possible_cpus(), fd = view->maps->stats_fd;
-	_cleanup_free_ uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+	uint64_t values[FL_COUNTER_MAX];
+	const bool known =
+		view->maps->stats_fd >= 0 && !fl_stats_read(view->maps->stats_fd, values);
 
 	fl_json_key(json, key);
 	fl_json_object_begin(json);
-	for (size_t i = 0; values && fd >= 0 && i < sizeof(counters) / sizeof(counters[0]); i++) {
-		uint64_t sum = 0;
-
-		if (counters[i].reason != reasons || counters[i].index == FL_REASON_NONE ||
-		    bpf_map_lookup_elem(fd, &counters[i].index, values))
-			continue;
-		for (int cpu = 0; cpu < cpus; cpu++)
-			sum += values[cpu];
-		fl_json_member_uint(json, counters[i].token, sum);
-	}
+	for (size_t i = 0; known && i < sizeof(counters) / sizeof(counters[0]); i++)
+		if (counters[i].reason == reasons && counters[i].index != FL_REASON_NONE)
+			fl_json_member_uint(json, counters[i].token, values[counters[i].index]);
 	fl_json_object_end(json);
 }
 
 /* The flow table is one per family, and each can be full by itself. */
 static void write_flow_counts(const struct fl_view *view, struct fl_json *json)
 {
-	const size_t slots[] = {[FL_IPV4] = view->maps->n_flows4 * FL_FLOW_WAYS,
-				[FL_IPV6] = view->maps->n_flows6 * FL_FLOW_WAYS};
 	struct fl_flow_table table = fl_flow_table_of(view->maps);
 	struct fl_flow_counts counts;
 	size_t total = 0;
@@ -76,7 +67,7 @@ static void write_flow_counts(const struct fl_view *view, struct fl_json *json)
 			fl_json_member_uint(json, fl_flow_state_name(state),
 					    counts.flows[family][state]);
 		}
-		fl_json_member_uint(json, "slots", slots[family]);
+		fl_json_member_uint(json, "slots", counts.slots[family]);
 		fl_json_object_end(json);
 	}
 	fl_json_member_uint(json, "total", total);
@@ -169,6 +160,20 @@ static void write_devices(const struct fl_api_status *status, struct fl_json *js
 	fl_json_array_end(json);
 }
 
+static void write_maps(const struct fl_api_status *status, struct fl_json *json)
+{
+	fl_json_key(json, "maps");
+	fl_json_array_begin(json);
+	for (size_t i = 0; i < status->n_maps; i++) {
+		fl_json_object_begin(json);
+		fl_json_member_string(json, "name", status->maps[i].name);
+		fl_json_member_uint(json, "used", status->maps[i].used);
+		fl_json_member_uint(json, "size", status->maps[i].size);
+		fl_json_object_end(json);
+	}
+	fl_json_array_end(json);
+}
+
 static void write_conditions(const struct fl_health *health, struct fl_json *json)
 {
 	fl_json_key(json, "conditions");
@@ -195,6 +200,8 @@ static void write_agent(const struct fl_api_status *status, struct fl_json *json
 	fl_json_member_bool(json, "synced", status->synced);
 	write_known(json, "drift", status->drift >= 0, (uint64_t)status->drift);
 	write_devices(status, json);
+	write_known(json, "sourcePorts", status->source_ports, status->source_ports);
+	write_maps(status, json);
 	write_conditions(status->health, json);
 }
 

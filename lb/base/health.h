@@ -35,6 +35,7 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(NETWORK, "network", "devices or addresses of the node cannot be read or written")        \
 	X(EGRESS, "egress", "a route that leaves by a device that is not served (device)")         \
 	X(SOURCE_PORTS, "source-ports", "source ports for masquerading")                           \
+	X(BACKEND_PORTS, "backend-ports", "source ports towards a backend are used up (backend)")  \
 	X(NODE, "node", "the node's name is known to no object")                                   \
 	X(INPUT, "input", "objects cannot be read or followed, or are not complete")               \
 	X(OBJECT, "object", "a faulty object or file (file and line)")                             \

@@ -44,13 +44,16 @@ static void test_status_is_what_the_parts_say(void **state)
 		.health = health,
 		.devices = devices,
 		.n_devices = 3,
+		.maps = &(struct fl_map_use){"lines", "maps.lines", 7, 100},
+		.n_maps = 1,
+		.source_ports = 28000,
 	};
-	struct fl_api_device *list = NULL;
+	struct fl_status_lists lists = {0};
 	struct fl_api_status status;
 
 	for (int i = 0; i < 2; i++) {
 		status = (struct fl_api_status){.drift = -1};
-		fl_status_fill(&facts, &list, &status);
+		fl_status_fill(&facts, &lists, &status);
 		assert_string_equal(status.node, "node-1");
 		assert_string_equal(status.zone, "a");
 		assert_string_equal(status.bpffs, "/b");
@@ -67,8 +70,13 @@ static void test_status_is_what_the_parts_say(void **state)
 		assert_string_equal(status.devices[1].name, "veth1");
 		assert_string_equal(status.devices[1].role, "pod");
 		assert_string_equal(status.devices[1].hook, "tc");
+		assert_int_equal(status.n_maps, 1);
+		assert_string_equal(status.maps[0].name, "lines");
+		assert_int_equal(status.maps[0].used, 7);
+		assert_int_equal(status.maps[0].size, 100);
+		assert_int_equal(status.source_ports, 28000);
 	}
-	free(list);
+	fl_status_lists_fini(&lists);
 	fl_health_free(&health);
 }
 

@@ -248,6 +248,7 @@ static void test_status_of_an_agent(void **state)
 	struct state *s = *state;
 	const struct fl_api_device devices[] = {{"eth0", 2, "external", "xdp"},
 						{"veth1", 5, "pod", "tc"}};
+	const struct fl_api_map maps[] = {{"frontends", 5, 65536}, {"lines", 3, 8}};
 	struct fl_api_status agent = {
 		.agent = FL_AGENT_RUNNING,
 		.node = "node-1",
@@ -259,6 +260,9 @@ static void test_status_of_an_agent(void **state)
 		.drift = 0,
 		.devices = devices,
 		.n_devices = 2,
+		.maps = maps,
+		.n_maps = 2,
+		.source_ports = 28232,
 		.health = s->health,
 	};
 

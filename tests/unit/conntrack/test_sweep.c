@@ -167,6 +167,40 @@ static void test_generation_wraps(void **state)
 	assert_int_equal(f.b4[0].way[0].head.word, FL_FLOW_FREE);
 }
 
+/* What a whole pass met, in however many slices, is how full the table of each family is. */
+static void test_a_pass_tells_how_full_the_table_is(void **state)
+{
+	for (size_t slice = 1; slice <= BUCKETS; slice++) {
+		const struct fl_flow_tally *tally;
+		struct fixture f;
+
+		fixture_init(&f);
+		fixture_pair(&f, &(struct pair){FL_IPV4, SLOT(0, 0), SLOT(7, 3), IPPROTO_TCP,
+						FL_FLOW_ESTABLISHED, NOW, NOW, 0});
+		fixture_pair(&f, &(struct pair){FL_IPV4, SLOT(1, 0), SLOT(2, 0), IPPROTO_TCP,
+						FL_FLOW_NEW, NOW, NOW, 0});
+		fixture_pair(&f, &(struct pair){FL_IPV4, SLOT(3, 0), SLOT(4, 0), IPPROTO_UDP,
+						FL_FLOW_NEW, NOW, NOW, 0});
+		fixture_pair(&f, &(struct pair){FL_IPV6, SLOT(5, 0), SLOT(6, 0), IPPROTO_TCP,
+						FL_FLOW_CLOSING, NOW, NOW, 0});
+		assert_int_equal(f.sweep.tally[FL_IPV4].slots, 0);
+		for (int pass = 0; pass < 2; pass++)
+			for (size_t done = 0; done < BUCKETS; done += slice)
+				fl_flow_sweep(&f.table, &f.sweep, NOW, HZ,
+					      done + slice > BUCKETS ? BUCKETS - done : slice);
+		tally = &f.sweep.tally[FL_IPV4];
+		assert_int_equal(tally->slots, BUCKETS * FL_FLOW_WAYS);
+		assert_int_equal(tally->used, 6);
+		assert_int_equal(tally->proven, 2);
+		assert_int_equal(tally->unanswered, 1);
+		tally = &f.sweep.tally[FL_IPV6];
+		assert_int_equal(tally->slots, BUCKETS * FL_FLOW_WAYS);
+		assert_int_equal(tally->used, 2);
+		assert_int_equal(tally->proven, 2);
+		assert_int_equal(tally->unanswered, 0);
+	}
+}
+
 /*
  * A sweeper with a running clock against a datapath that refreshes a flow now and then. Whenever
  * the datapath knows its refresh counts (the word is the same behind it), no sweep may free the
@@ -278,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_busy_entries_are_left_alone),
 		cmocka_unit_test(test_slices_cover_the_table),
 		cmocka_unit_test(test_generation_wraps),
+		cmocka_unit_test(test_a_pass_tells_how_full_the_table_is),
 		cmocka_unit_test(test_refresh_and_sweep_race),
 	};
 

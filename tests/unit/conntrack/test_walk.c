@@ -159,13 +159,15 @@ static void test_counts(void **state)
 	fixture_pair(&f, &(struct pair){FL_IPV6, 2, 9, .state = FL_FLOW_CLOSING});
 	f.b4[0].way[1].head.word = 0; /* the reply of the first is gone */
 	fl_flow_count(&f.table, &counts);
-	assert_int_equal(counts.slots, 2 * BUCKETS * FL_FLOW_WAYS);
+	assert_int_equal(counts.slots[FL_IPV4], BUCKETS * FL_FLOW_WAYS);
+	assert_int_equal(counts.slots[FL_IPV6], BUCKETS * FL_FLOW_WAYS);
 	assert_int_equal(counts.flows[FL_IPV4][FL_FLOW_NEW], 1);
 	assert_int_equal(counts.flows[FL_IPV4][FL_FLOW_ESTABLISHED], 1);
 	assert_int_equal(counts.flows[FL_IPV6][FL_FLOW_CLOSING], 1);
 	assert_int_equal(counts.lone, 1);
 	fl_flow_count(&absent, &counts);
-	assert_int_equal(counts.slots, 0);
+	assert_int_equal(counts.slots[FL_IPV4], 0);
+	assert_int_equal(counts.slots[FL_IPV6], 0);
 }
 
 int main(void)

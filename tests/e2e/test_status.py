@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""`fairlead status` tells the truth: what keeps traffic from being served is a condition, and exit 1."""
+import contextlib
+
+import pytest
+
+import cells
+import topology
+from wait import until
+
+# samples are taken every 5 seconds; two are needed to see a number rise
+SEEN_S = 15
+
+
+def conditions(node, kind):
+    status = node.api("/v1/status")
+    return {c["subject"]: c for c in status["conditions"] if c["kind"] == kind} if status else {}
+
+
+def level(node, kind, subject):
+    return conditions(node, kind).get(subject, {}).get("level")
+
+
+def fresh(lab, **options):
+    """node-1's agent with a datapath of its own making, told only what `options` say."""
+    node = lab.nodes["node-1"]
+    node.stop()
+    node.cleanup()
+    node.start(**options)
+    return node
+
+
+def serve_only(lab, pod):
+    """Service probe has this backend only."""
+    m = lab.manifests
+    m.add("probe", m.service("probe", 13), m.slice("probe", 4, (pod,)), m.slice("probe", 6, (pod,)))
+    for node in lab.nodes.values():
+        if node.agent:
+            node.settle()
+
+
+@contextlib.contextmanager
+def during(place, words):
+    """`ip KIND add ...` before, and the same with del after."""
+    kind, *what = words
+    place.run(["ip", kind, "add", *what], check=True)
+    try:
+        yield
+    finally:
+        place.run(["ip", kind, "del", *what], check=True)
+
+
+def test_a_healthy_node_says_so(own_lab):
+    node = fresh(own_lab)
+    answer = node.cli("status")
+    assert answer.returncode == 0, answer.stdout
+    assert not [c for c in node.api("/v1/status")["conditions"] if c["level"] == "error"]
+
+
+@pytest.mark.parametrize("device, words", [("nope0", "there is no device nope0"),
+                                           ("lo", "lo is the loopback device")])
+def test_a_named_device_that_cannot_be_served(own_lab, device, words):
+    node = fresh(own_lab, extra=["--devices", f"eth0,{device}"])
+    answer = node.cli("status")
+    assert answer.returncode == 1
+    assert words in answer.stdout
+    assert level(node, "device", device) == "error"
+
+
+def test_mode_xdp_with_a_device_that_is_not_there(own_lab):
+    node = fresh(own_lab, mode="xdp", extra=["--devices", "nope0"])
+    answer = node.cli("status")
+    assert answer.returncode == 1
+    assert level(node, "device", "nope0") == "error"
+
+
+def test_a_device_that_goes_down(own_lab):
+    node = fresh(own_lab)
+    node.place.run(["ip", "link", "set", "eth0", "down"], check=True)
+    try:
+        until(lambda: node.cli("status").returncode == 1, "the device that is down counts", 5)
+        assert level(node, "device", "eth0") == "error"
+    finally:
+        # the addresses of IPv6 and all routes went with it
+        again = [f"ip -6 addr add {topology.NODES['node-1'][6]}/64 dev eth0 nodad"]
+        again += [line for line in topology.node_script("node-1", own_lab.netns_of).split("\n")
+                  if line.startswith(("ip route add", "ip -6 route add")) and " via " in line]
+        node.place.run(["sh", "-c", "ip link set eth0 up; " + "; ".join(again)])
+    until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
+
+
+def test_packets_without_a_route(own_lab):
+    """The counter that rises is a condition with its reason, until a minute after."""
+    node = fresh(own_lab)
+    serve_only(own_lab, "web-2a")
+    with during(node.place, ["route", "unreachable", topology.pod_addresses("web-2a")[4]]):
+        report = own_lab["client"].http(cells.vip(13)[4], 80, 20, parallel=20, timeout=1.0)
+        assert report["failed"] == 20, report
+        until(lambda: level(node, "drops", "no-route") == "error", "no-route is an error", SEEN_S)
+        answer = node.cli("status")
+        assert answer.returncode == 1
+        assert "no route to the backend" in answer.stdout
+
+
+def test_flows_that_never_get_a_reply(own_lab):
+    """Packets that leave and are lost beyond the node."""
+    node = fresh(own_lab)
+    serve_only(own_lab, "web-2b")
+    lost = ["rule", "to", topology.pod_addresses("web-2b")[4], "blackhole"]
+    with during(own_lab["node-2"], lost):
+        report = own_lab["client"].http(cells.vip(13)[4], 80, 40, parallel=40, timeout=1.0)
+        assert report["failed"] == 40, report
+        until(lambda: level(node, "replies", "") == "error", "they are an error", SEEN_S)
+        answer = node.cli("status")
+        assert answer.returncode == 1
+        assert "have got no reply" in answer.stdout
+
+
+def test_gauges_are_per_family_and_per_map(own_lab):
+    node = fresh(own_lab)
+    status = node.api("/v1/status")
+    maps = {m["name"]: m for m in status["maps"]}
+    assert maps["frontends"]["used"] == status["programmed"]["frontends"] > 0
+    assert all(m["size"] >= m["used"] for m in maps.values()) and maps["sockets"]["size"], maps
+    assert maps["local"]["used"] > 0
+    assert status["flows"]["ipv4"]["slots"] != status["flows"]["ipv6"]["slots"] > 0
+    assert status["sourcePorts"] > 1000

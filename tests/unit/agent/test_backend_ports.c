@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Backends that have no source ports left are named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "lb/agent/backend_ports.h"
+#include "tests/unit/agent/health_fixture.h"
+#include "tests/unit/conntrack/table_fixture.h"
+
+/* The flows of the fixture go to backend 7, generation 3, masqueraded. */
+#define BACKEND 7
+#define GENERATION 3
+
+static void test_a_backend_without_ports_is_an_error_until_it_has_some(void **state)
+{
+	struct fl_backend backends[8] = {
+		[BACKEND] = {.port = htons(8080), .generation = GENERATION}};
+	struct fl_maps maps = FL_MAPS_INIT;
+	struct fl_mono hands = {1};
+	struct fl_health *health = health_with(&hands);
+	struct fixture f;
+
+	backends[BACKEND].addr = v6("::ffff:10.1.0.9");
+	fixture_init(&f);
+	maps.backends = backends;
+	maps.n_backends = 8;
+	maps.flows4 = f.b4;
+	maps.n_flows4 = BUCKETS;
+	for (uint32_t i = 0; i < 10; i++)
+		fixture_pair(&f, &(struct pair){FL_IPV4, SLOT(0, 0) + i, SLOT(4, 0) + i,
+						.state = FL_FLOW_ESTABLISHED,
+						.client_port = (uint16_t)(40000 + i)});
+	fl_backend_ports_update(&maps, NOW, 12, health);
+	assert_false(fl_health_has(health, FL_CONDITION_BACKEND_PORTS));
+	fl_backend_ports_update(&maps, NOW, 11, health);
+	assert_non_null(strstr(condition_text(health, FL_CONDITION_BACKEND_PORTS, "10.1.0.9:8080"),
+			       "10 of the 11 source ports"));
+	assert_false(fl_health_is_good(health));
+	/* the id has passed to another backend: none of its flows are counted */
+	backends[BACKEND].generation++;
+	fl_backend_ports_update(&maps, NOW, 11, health);
+	assert_true(fl_health_is_good(health));
+	fl_health_free(&health);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_backend_without_ports_is_an_error_until_it_has_some),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
