@@ -6,7 +6,13 @@
 #include "tests/packet/packet.h"
 #include "tests/packet/wire.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Of the running trial. */
@@ -14,7 +20,8 @@ static struct {
 	int tc_in, tc_out, far_in; /* links */
 	int peer_xdp;		   /* a link: veth takes frames of XDP only where there is XDP */
 	int ext0, far;		   /* wires */
-} live = {-1, -1, -1, -1, -1, -1};
+	int client;		   /* a socket of the node */
+} live = {-1, -1, -1, -1, -1, -1, -1};
 
 /* Everything on ext0, as the agent does it; on another device that replies come in by, tc. */
 static void begin(struct trial *t, enum dev far)
@@ -38,8 +45,8 @@ static void begin(struct trial *t, enum dev far)
 
 static void end(struct trial *t)
 {
-	int *fds[] = {&live.tc_in,    &live.tc_out, &live.far_in,
-		      &live.peer_xdp, &live.ext0,   &live.far};
+	int *fds[] = {&live.tc_in, &live.tc_out, &live.far_in, &live.peer_xdp,
+		      &live.ext0,  &live.far,	 &live.client};
 
 	for (size_t i = 0; i < N(fds); i++) {
 		if (*fds[i] >= 0)
@@ -145,6 +152,98 @@ static void local_backend_on_the_wire(struct trial *t)
 	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_REPLIED);
 }
 
+/* "ip neigh ACTION ... dev ext1", for the router that nobody knows. */
+static void change_neighbour(struct trial *t, const char *action, const char *rest)
+{
+	struct fl_ip router = addr(t->family, AT_EXT1, 77);
+	char ip[FL_IP_STRLEN], text[200];
+	struct fl_err err;
+
+	snprintf(text, sizeof(text), "neigh %s %s %s dev ext1\n", action, fl_ip_format(&router, ip),
+		 rest);
+	assert_int_equal(net_batch(text, &err), 0);
+}
+
+static void forget_neighbour(struct trial *t)
+{
+	end(t);
+	change_neighbour(t, "replace", "lladdr 02:77:00:00:00:77 nud permanent");
+	change_neighbour(t, "del", "");
+}
+
+/* XDP cannot wait for it: tc leaves the packet to the kernel, which asks and then sends it. */
+static void neighbour_is_found(struct trial *t)
+{
+	static const uint8_t router_mac[ETH_ALEN] = {0x02, 0x77, 0, 0, 0, 0x77};
+	struct packet packet = packet_of(t), inner;
+	struct fl_flow flow;
+
+	begin(t, DEV_EXT1);
+	wire_send(live.ext0, &packet);
+	flow = wire_expect_flow(t, &packet);
+	change_neighbour(t, "replace", "lladdr 02:77:00:00:00:77 nud permanent");
+	inner = translated(&packet, &flow);
+	inner = hop(t, inner, AT_UNRESOLVED);
+	inner.dst_mac = router_mac;
+	wire_expect(t, live.far, &inner);
+	expect_counter(t, FL_COUNTER_TO_TC, 1);
+}
+
+struct way_out {
+	struct row row;
+	enum prog prog;
+	enum dev dev;
+	enum network network; /* of the address that is asked */
+};
+
+static const struct way_out ways_out[] = {
+	{ROW("to the network"), PROG_TC_EGRESS, DEV_EXT0, AT_VIP},
+	{ROW("to a pod's device"), PROG_POD_EGRESS, DEV_POD, AT_POD},
+};
+
+/* One datagram of a socket of the node that no hook has translated; the error it is told. */
+static int ask(struct trial *t, const struct fl_ip *ip, uint16_t port)
+{
+	struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	bool v4 = t->family == FL_IPV4;
+	struct pollfd pfd = {.events = POLLIN};
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	memcpy(&in4.sin_addr, ip->b + 12, 4);
+	memcpy(&in6.sin6_addr, ip->b, 16);
+	live.client = pfd.fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (connect(pfd.fd, v4 ? (struct sockaddr *)&in4 : (struct sockaddr *)&in6,
+		    v4 ? sizeof(in4) : sizeof(in6)) ||
+	    send(pfd.fd, "x", 1, 0) != 1)
+		return errno;
+	if (poll(&pfd, 1, DEADLINE_MS) <= 0)
+		return ETIMEDOUT;
+	getsockopt(pfd.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
+static void answer_on_the_way_out_reaches_the_sender(struct trial *t)
+{
+	const struct way_out *way = t->row;
+	struct fl_ip ip = addr(t->family, way->network, 20);
+	int error;
+
+	service_add(t->p, &(struct service){.id = 2,
+					    .type = FL_FRONTEND_EXTERNAL_IP,
+					    .ip = ip,
+					    .port = SERVICE_PORT,
+					    .proto = t->proto});
+	live.tc_out = tcx_attach(t->p, way->prog, t->p->net->ifindex[way->dev], TCX_EGRESS);
+	if (live.tc_out < 0)
+		skip_without_tcx();
+	error = ask(t, &ip, SERVICE_PORT);
+	if (error != ECONNREFUSED)
+		trial_fail(t, "expected %s, got %s", strerror(ECONNREFUSED), strerror(error));
+	expect_counter(t, FL_REASON_REJECT_NO_ENDPOINT, 1);
+}
+
 static const struct test tests[] = {
 	{"what XDP leaves to tc is translated and sent by tc", CHECK(second_stage_on_the_wire),
 	 .undo = end, .hooks = ON_WIRE, .networks = IN(AT_TC)},
@@ -152,6 +251,12 @@ static const struct test tests[] = {
 	 .hooks = ON_WIRE},
 	{"a local backend is reached through the stack, and answers through it",
 	 CHECK(local_backend_on_the_wire), .undo = end, .hooks = ON_WIRE, .networks = IN(AT_POD)},
+	{"a neighbour that is not known yet is asked for, and the packet sent then",
+	 CHECK(neighbour_is_found), .undo = forget_neighbour, .hooks = ON_WIRE,
+	 .networks = IN(AT_UNRESOLVED)},
+	{"5.7.4: what is rejected on its way out is answered to the node's own socket",
+	 CHECK(answer_on_the_way_out_reaches_the_sender), .undo = end, .protos = ONLY_UDP,
+	 .hooks = ON_WIRE, ROWS(ways_out)},
 };
 
 const struct topic live_topic = {"wire", TESTS(tests)};

@@ -136,6 +136,50 @@ static void old_source_mac_is_not_remembered_again(struct trial *t)
 	}
 }
 
+/* All places for remembered ways, filled with one that is fresh. */
+static void fill_ways(struct trial *t, struct fl_next_hop hop)
+{
+	hop.word = 2;
+	hop.epoch = t->p->maps.meta->next_hop_epoch + 1;
+	hop.stamp = plane_now(t->p);
+	hop.mtu = 1500;
+	for (size_t i = 1; i < t->p->maps.n_next_hops; i++)
+		t->p->maps.next_hops[i] = hop;
+}
+
+/* There is no place to remember this one at: it is asked for each time. */
+static void fresh_ways_of_others_stay(struct trial *t)
+{
+	const struct fl_next_hop others = {.ifindex = 999, .dst_mac = {2, 9, 9, 9, 9, 9}};
+	struct talk talk = talk_begin(t);
+
+	fill_ways(t, others);
+	for (uint32_t i = 1; i <= 3; i++) {
+		talk_send(&talk, SYN);
+		talk_expect_request(&talk);
+		expect_counter(t, FL_COUNTER_FIB_LOOKUP, i);
+	}
+	for (size_t i = 1; i < t->p->maps.n_next_hops; i++)
+		assert_int_equal(t->p->maps.next_hops[i].ifindex, others.ifindex);
+}
+
+/* A router with one MAC address on two links. */
+static void ways_differ_by_their_device(struct trial *t)
+{
+	enum dev other = net_dev(t->network) == DEV_EXT0 ? DEV_EXT1 : DEV_EXT0;
+	struct fl_next_hop hop = {.ifindex = t->p->net->ifindex[other],
+				  .flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL};
+	struct talk talk = talk_begin(t);
+
+	memcpy(hop.dst_mac, t->p->net->gateway_mac[t->network], ETH_ALEN);
+	memcpy(hop.src_mac, t->p->net->mac[net_dev(t->network)], ETH_ALEN);
+	fill_ways(t, hop);
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, SYN);
+		talk_expect_request(&talk);
+	}
+}
+
 /* Devices that cannot take frames from XDP, and neighbours that are yet to be found. */
 static void xdp_leaves_to_tc_what_it_cannot_send(struct trial *t)
 {
@@ -183,6 +227,10 @@ static const struct test tests[] = {
 	 .hooks = ON_INGRESS, .networks = REMOTE},
 	{"a remembered way that was given to another next hop is not used",
 	 CHECK(way_of_a_stranger_is_not_used), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"a fresh way of another next hop is not given up", CHECK(fresh_ways_of_others_stay),
+	 .hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_REDIRECT)},
+	{"one MAC address at two devices is two ways", CHECK(ways_differ_by_their_device),
+	 .hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_REDIRECT)},
 	{"the source MAC of a device that has another one now is not used again",
 	 CHECK(old_source_mac_is_not_remembered_again), .hooks = ON_INGRESS, .networks = REMOTE},
 	{"XDP leaves to tc, unchanged and unrecorded, what it cannot send",
