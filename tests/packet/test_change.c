@@ -61,16 +61,28 @@ static void id_is_given_to_another(struct trial *t)
 	expect_counter(t, FL_COUNTER_FLOW_RESTEERED, udp);
 }
 
+struct when {
+	struct row row;
+	enum fl_flow_state before, after; /* the reply */
+	uint8_t flags;
+};
+
+static const struct when whens[] = {
+	{ROW("its first reply"), FL_FLOW_NEW, FL_FLOW_REPLIED, SYN | ACK},
+	{ROW("of an established flow"), FL_FLOW_ESTABLISHED, FL_FLOW_ESTABLISHED, ACK},
+};
+
 /* It may finish what it was asked. */
 static void reply_of_a_removed_backend_arrives(struct trial *t)
 {
+	const struct when *when = t->row;
 	struct talk talk = talk_begin(t);
 
-	talk_establish(&talk);
+	talk_bring_to(&talk, when->before);
 	backend_remove(t->p, 1);
-	talk_reply(&talk, ACK);
+	talk_reply(&talk, when->flags);
 	talk_expect_reply(&talk);
-	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+	talk_expect_state(&talk, when->after);
 }
 
 static void delete_node_port(struct trial *t)
@@ -167,7 +179,8 @@ static const struct test tests[] = {
 	{"B5: an id that is given to another endpoint takes no stream along",
 	 CHECK(id_is_given_to_another), .hooks = ON_INGRESS, .networks = EVERYWHERE},
 	{"7.8: replies of an endpoint that is gone still arrive",
-	 CHECK(reply_of_a_removed_backend_arrives), .hooks = ON_INGRESS, .networks = EVERYWHERE},
+	 CHECK(reply_of_a_removed_backend_arrives), .hooks = ON_INGRESS, .networks = EVERYWHERE,
+	 ROWS(whens)},
 	{"5.7.3, 7.8: verdicts are for new flows, what is open goes on", CHECK(last_backend_goes),
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE, .frontends = 1 << 3, ROWS(ends)},
 	{"5.1.2: the choice sticks whatever the list becomes", CHECK(more_backends_move_no_flow),

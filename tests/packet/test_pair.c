@@ -145,6 +145,27 @@ static void reply_alone_makes_nothing(struct trial *t)
 	expect_flows(t, 0);
 }
 
+/* Both protocols at one frontend, from one port of a client. */
+static void protocols_have_flows_of_their_own(struct trial *t)
+{
+	struct scene scene = {.family = t->family, .network = t->network};
+	struct talk tcp = talk_begin(t), udp = tcp;
+
+	for (int i = 0; i < 2; i++) {
+		scene.proto = i ? IPPROTO_UDP : IPPROTO_TCP;
+		scene_set(t->p, &scene, t->fe);
+	}
+	udp.client.proto = IPPROTO_UDP;
+	talk_establish(&tcp);
+	talk_establish(&udp);
+	for (int i = 0; i < 3; i++) {
+		talk_expect_both(&tcp);
+		talk_expect_both(&udp);
+	}
+	expect_flows(t, 2);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 2);
+}
+
 static const struct test tests[] = {
 	{"the entries of a flow name each other", CHECK(entries_name_each_other),
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE},
@@ -154,6 +175,9 @@ static const struct test tests[] = {
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE, .scene = {.backends = 5}, ROWS(losses)},
 	{"the same client gets the same backend with an empty table",
 	 CHECK(same_backend_with_an_empty_table), .hooks = ON_INGRESS, .scene = {.backends = 5}},
+	{"1.10: TCP and UDP flows between the same ports are two",
+	 CHECK(protocols_have_flows_of_their_own), .protos = ONLY_TCP, .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE},
 	{"a reply that belongs to no flow is not ours", CHECK(reply_alone_makes_nothing),
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE},
 };

@@ -15,10 +15,9 @@
 static int sockets[SMALL_PORTS];
 static unsigned int n_sockets;
 
-/* Bind a socket to our address and port; TCP ones listen. */
-static void bind_socket(const struct trial *t, uint16_t port)
+/* Bind a socket to an address and port; TCP ones listen. */
+static void bind_to(const struct trial *t, struct fl_ip ours, uint16_t port)
 {
-	struct fl_ip ours = addr(t->family, AT_EXT0, 1);
 	int type = t->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, r;
 	int fd = socket(t->family == FL_IPV4 ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -32,6 +31,11 @@ static void bind_socket(const struct trial *t, uint16_t port)
 		fail_msg("cannot bind port %u: %s", port, strerror(errno));
 	assert_true(n_sockets < N(sockets));
 	sockets[n_sockets++] = fd;
+}
+
+static void bind_socket(const struct trial *t, uint16_t port)
+{
+	bind_to(t, addr(t->family, AT_EXT0, 1), port);
 }
 
 static void close_sockets(struct trial *t)
@@ -244,12 +248,26 @@ static void only_bound_ports_are_looked_at(struct trial *t)
 	assert_true(seen[port + 1]);
 }
 
+struct listener {
+	struct row row;
+	bool any; /* address; otherwise the node's */
+};
+
+static const struct listener listeners[] = {
+	{ROW("at the node's address"), false},
+	{ROW("at any address"), true},
+};
+
 /* A local backend's client keeps its own address, so sockets of this node are nothing to it. */
 static void unmasqueraded_flows_ignore_sockets(struct trial *t)
 {
+	const struct listener *listener = t->row;
 	struct talk talk = talk_begin(t);
 
-	bind_socket(t, CLIENT_PORT);
+	if (listener->any)
+		bind_to(t, (struct fl_ip){0}, CLIENT_PORT);
+	else
+		bind_socket(t, CLIENT_PORT);
 	talk_send(&talk, SYN);
 	talk_expect_request(&talk);
 	assert_int_equal(talk.inner.sport, CLIENT_PORT);
@@ -276,7 +294,7 @@ static const struct test tests[] = {
 	 CHECK(only_bound_ports_are_looked_at), SMALL, .undo = close_sockets, ROWS(bounds)},
 	{"a client that keeps its address has nothing to do with sockets of this node",
 	 CHECK(unmasqueraded_flows_ignore_sockets), .hooks = ON_INGRESS, .networks = IN(AT_POD),
-	 .undo = close_sockets},
+	 .undo = close_sockets, ROWS(listeners)},
 };
 
 const struct topic snat_topic = {"source-ports", TESTS(tests)};

@@ -217,6 +217,23 @@ static void reply_after_it_passes(struct trial *t)
 	expect_flows(t, 0);
 }
 
+/* The port it comes to, one that we masqueraded with, has become a node port since. */
+static void reply_after_it_opens_no_flow(struct trial *t)
+{
+	struct talk talk = idle_flow(t, 1);
+
+	service_add(t->p, &(struct service){.id = 2,
+					    .type = FL_FRONTEND_NODE_PORT,
+					    .family = t->family,
+					    .port = talk.inner.sport,
+					    .proto = t->proto,
+					    .flags = MASQUERADE_ALL,
+					    .ids = {{1}, {1}}});
+	talk_reply(&talk, ACK);
+	expect_untouched(t);
+	expect_flows(t, 0);
+}
+
 struct silence {
 	struct row row;
 	bool client; /* is the one that is silent */
@@ -314,6 +331,8 @@ static const struct test tests[] = {
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE, ROWS(timeouts)},
 	{"and one of the backend is no reply any more", CHECK(reply_after_it_passes),
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE, ROWS(timeouts)},
+	{"even if its port is a node port now", CHECK(reply_after_it_opens_no_flow),
+	 .hooks = ON_INGRESS, ROWS(timeouts)},
 	{"packets of one direction keep both", CHECK(one_direction_keeps_both), .hooks = ON_INGRESS,
 	 .networks = EVERYWHERE, ROWS(silences)},
 	{"a reset of an idle flow arrives and closes it", CHECK(reset_of_an_idle_flow_arrives),

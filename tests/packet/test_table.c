@@ -10,7 +10,7 @@
 /* What every bucket holds, way by way. */
 struct filling {
 	enum fl_flow_state state[FL_FLOW_WAYS];
-	uint32_t idle_s[FL_FLOW_WAYS];
+	int32_t idle_s[FL_FLOW_WAYS]; /* negative: seen by a processor whose clock is ahead */
 };
 
 /* Entries made by hand: keys that no packet of the tests has, twins that are not there. */
@@ -26,7 +26,7 @@ static void fill(struct trial *t, const struct filling *filling)
 		head->word = 1 << FL_FLOW_GENERATION_SHIFT | filling->state[way];
 		head->proto = IPPROTO_TCP;
 		head->twin_generation = 0xffffff;
-		head->last_seen = now - filling->idle_s[way] * t->p->config.hz;
+		head->last_seen = now - (uint32_t)(filling->idle_s[way] * (int)t->p->config.hz);
 		head->packets = slot;
 	}
 }
@@ -135,6 +135,10 @@ static const struct order orders[] = {
 	 {{FL_FLOW_NEW, FL_FLOW_REPLIED, FL_FLOW_NEW, FL_FLOW_ESTABLISHED}, {10, 50, 30, 1000}},
 	 1,
 	 FL_COUNTER_FLOW_EVICTED},
+	{ROW("one of a clock that is ahead is the youngest"),
+	 {{FL_FLOW_NEW, FL_FLOW_ESTABLISHED, FL_FLOW_NEW, FL_FLOW_ESTABLISHED}, {-1, -1, 10, -1}},
+	 2,
+	 FL_COUNTER_FLOW_EVICTED},
 };
 
 static void victims_have_an_order(struct trial *t)
@@ -164,19 +168,84 @@ static void victims_have_an_order(struct trial *t)
 }
 
 /* A download with a silent client has one entry that looks expired: it is not, and neither goes. */
-static void half_idle_flow_is_not_expired(struct trial *t)
-{
-	struct filling filling = all_established;
+static const struct filling half_idle = {
+	.state = {FL_FLOW_ESTABLISHED, FL_FLOW_ESTABLISHED, FL_FLOW_ESTABLISHED,
+		  FL_FLOW_ESTABLISHED},
+	.idle_s = {86500, 0, 86500, 0},
+};
 
-	filling.idle_s[0] = filling.idle_s[2] = 86500;
-	fill(t, &filling);
+/* Ways 0 and 1, and 2 and 3, are the two entries of a flow. */
+static void fill_with_pairs(struct trial *t, const struct filling *filling)
+{
+	fill(t, filling);
 	for (uint32_t slot = 0; slot < SLOTS; slot++) {
-		plane_head(t->p, t->family, slot)->twin = slot ^ 1;
-		plane_head(t->p, t->family, slot)->twin_generation = 1;
+		struct fl_flow_head *head = plane_head(t->p, t->family, slot);
+
+		head->twin = slot ^ 1;
+		head->twin_generation = 1;
+		head->flags = slot & 1 ? FL_FLOW_IS_REPLY : 0;
 	}
+}
+
+static void expect_no_room_among(struct trial *t, const struct filling *filling)
+{
+	fill_with_pairs(t, filling);
 	expect_newcomers_dropped(t, 100);
 	for (uint32_t way = 0; way < FL_FLOW_WAYS; way++)
 		assert_int_equal(survivors(t, way), SMALL_BUCKETS);
+}
+
+static void half_idle_flow_is_not_expired(struct trial *t)
+{
+	expect_no_room_among(t, &half_idle);
+}
+
+/* Another processor is about to say so in the other entry as well. */
+static void flow_that_has_just_proved_itself_stays(struct trial *t)
+{
+	static const struct filling proved = {
+		.state = {FL_FLOW_REPLIED, FL_FLOW_ESTABLISHED, FL_FLOW_ESTABLISHED,
+			  FL_FLOW_REPLIED},
+	};
+
+	expect_no_room_among(t, &proved);
+}
+
+/* Its second entry is published first. */
+static void flow_that_is_being_made_stays(struct trial *t)
+{
+	static const struct filling half_made = {
+		.state = {FL_FLOW_BUSY, FL_FLOW_NEW, FL_FLOW_BUSY, FL_FLOW_NEW},
+	};
+
+	expect_no_room_among(t, &half_made);
+}
+
+/* As long as another one has more room, the last entry of a bucket is spared. */
+static void buckets_are_filled_evenly(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	uint32_t bucket, now = plane_now(t->p);
+	struct fl_flow flow;
+
+	feed(t, &packet);
+	flow = expect_flow(t, &packet);
+	bucket = flow.slot / FL_FLOW_WAYS;
+	plane_flows_clear(t->p);
+	for (uint32_t way = 0; way < FL_FLOW_WAYS - 1; way++) {
+		struct fl_flow_head *head =
+			plane_head(t->p, t->family, bucket * FL_FLOW_WAYS + way);
+
+		head->word = 1 << FL_FLOW_GENERATION_SHIFT | FL_FLOW_ESTABLISHED;
+		head->proto = IPPROTO_TCP;
+		head->last_seen = now;
+	}
+	feed(t, &packet);
+	flow = expect_flow(t, &packet);
+	assert_int_not_equal(flow.slot / FL_FLOW_WAYS, bucket);
+	/* and it is found there */
+	feed(t, &packet);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 2);
 }
 
 #define QUARTER (SLOTS / 4)
@@ -220,96 +289,7 @@ static void one_way_flows_stay_and_newcomers_find_room(struct trial *t)
 	expect_counter(t, FL_REASON_FLOW_TABLE_FULL, dropped);
 }
 
-/* Every flow works in both directions, and none had to be made again. */
-static void expect_all(struct trial *t, struct talk *talks, size_t n)
-{
-	uint64_t made = plane_counter(t->p, FL_COUNTER_FLOW_NEW);
-
-	for (size_t i = 0; i < n; i++)
-		talk_expect_at_pod(&talks[i]);
-	expect_counter(t, FL_COUNTER_FLOW_NEW, made);
-}
-
-/* What the agent does in a minute. */
-static void rebuild(struct plane *p)
-{
-	struct fl_flow_table table = plane_flows(p);
-	struct fl_overflow_rebuild state = {0};
-	uint32_t half = p->maps.meta->overflow_half, hz = p->config.hz;
-
-	for (int i = 0; i < 1000 && p->maps.meta->overflow_half == half; i++)
-		fl_overflow_rebuild(&table, &state, (uint64_t)i * hz, hz, SMALL_BUCKETS / 64);
-	assert_int_not_equal(p->maps.meta->overflow_half, half);
-}
-
-static unsigned int overflow_bits(const struct plane *p, enum fl_family family)
-{
-	const struct fl_overflow *o = family == FL_IPV4 ? p->maps.overflow4 : p->maps.overflow6;
-	size_t n = family == FL_IPV4 ? p->maps.n_overflow4 : p->maps.n_overflow6;
-	unsigned int bits = 0;
-
-	for (size_t i = 0; i < n; i++)
-		bits += (unsigned int)__builtin_popcountll(o[i].half[p->maps.meta->overflow_half]);
-	return bits;
-}
-
-/* The half that no program may read just now. */
-static void clear_other_half(struct plane *p)
-{
-	uint32_t half = !p->maps.meta->overflow_half;
-
-	for (size_t i = 0; i < p->maps.n_overflow4; i++)
-		p->maps.overflow4[i].half[half] = 0;
-	for (size_t i = 0; i < p->maps.n_overflow6; i++)
-		p->maps.overflow6[i].half[half] = 0;
-}
-
-struct bits {
-	struct row row;
-	uint32_t half; /* of the overflow bits, the one that is read at first */
-};
-
-static const struct bits bits[] = {
-	{ROW("first half of the bits"), 0},
-	{ROW("second half of the bits"), 1},
-};
-
-/*
- * Established flows only, until one is refused: each is still found in both directions, whichever
- * of its buckets it went to. The same after the agent made the overflow bits anew, and nothing is
- * left of them when the flows are gone.
- */
-static void room_for_two_thirds(struct trial *t)
-{
-	const struct bits *row = t->row;
-	static struct talk talks[SLOTS / 2 + 1];
-	struct fl_flow_table table = plane_flows(t->p);
-	unsigned int before;
-	size_t n = 0;
-
-	t->p->maps.meta->overflow_half = row->half;
-	do
-		talks[n] = talk_from(t, CLIENT_HOST, (uint16_t)(1000 + n), t->to);
-	while (talk_establish_at_pod(&talks[n]) && ++n < N(talks));
-	expect_counter(t, FL_REASON_FLOW_TABLE_FULL, 1);
-	expect_counter(t, FL_COUNTER_FLOW_NEW, n);
-	assert_true(2 * n > SLOTS * 2 / 3);
-	clear_other_half(t->p);
-	expect_all(t, talks, n);
-	before = overflow_bits(t->p, t->family);
-	assert_true(before > 0);
-	rebuild(t->p);
-	clear_other_half(t->p);
-	/* one may have been set for the flow that was refused */
-	assert_in_range(overflow_bits(t->p, t->family), before - 1, before);
-	expect_all(t, talks, n);
-	assert_int_equal(fl_flow_flush(&table, plane_now(t->p), NULL, NULL), n);
-	rebuild(t->p);
-	assert_int_equal(overflow_bits(t->p, t->family), 0);
-}
-
-#define SMALL .networks = IN(AT_POD), .plane = PLANE_SMALL
-#define FORGED SMALL, .forged = true
+#define FORGED .networks = IN(AT_POD), .plane = PLANE_SMALL, .forged = true
 
 static const struct test tests[] = {
 	{"B1: a table full of established flows is a drop under its name",
@@ -322,10 +302,14 @@ static const struct test tests[] = {
 	 .hooks = ON_INGRESS, FORGED, ROWS(orders)},
 	{"a flow that is in use one way is not expired", CHECK(half_idle_flow_is_not_expired),
 	 .hooks = ON_INGRESS, FORGED},
-	{"nor does it crowd out newcomers that have other buckets",
+	{"a flow that has proved itself in one entry stays",
+	 CHECK(flow_that_has_just_proved_itself_stays), .hooks = ON_INGRESS, FORGED},
+	{"a flow that is being made stays", CHECK(flow_that_is_being_made_stays),
+	 .hooks = ON_INGRESS, FORGED},
+	{"buckets are filled evenly", CHECK(buckets_are_filled_evenly), .hooks = ON_INGRESS,
+	 FORGED},
+	{"a flow that is in use one way does not crowd out newcomers that have other buckets",
 	 CHECK(one_way_flows_stay_and_newcomers_find_room), .hooks = ON_INGRESS, FORGED},
-	{"two thirds of the entries can be in use, and each is found", CHECK(room_for_two_thirds),
-	 .protos = ONLY_TCP, SMALL, ROWS(bits)},
 };
 
 const struct topic table_topic = {"table", TESTS(tests)};
