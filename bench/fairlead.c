@@ -41,7 +41,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 			struct fl_err *err)
 {
 	struct fl_dp_options options = {
-		.dir = "/sys/fs/bpf/fairlead",
+		.dir = FL_DP_DEFAULT_DIR,
 		.cgroup = "",
 		.mode = o->mode,
 		/* flows wait for their turn while others are measured */

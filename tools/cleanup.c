@@ -2,33 +2,46 @@
 /* fairlead cleanup: the only thing that takes the datapath away. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lb/dp/dp.h"
 #include "tools/cli.h"
 
+/* A cleanup leaves no directory; one that cannot have been there is a misspelt name. */
+static bool may_be_gone(const char *dir)
+{
+	return !strcmp(dir, FL_DP_DEFAULT_DIR) || fl_dp_dir_is_possible(dir);
+}
+
 static enum fl_exit run_cleanup(struct fl_cli *cli)
 {
 	struct fl_err err = {""};
-	size_t removed = 0;
+	size_t removed = 0, orphans = 0;
 	int rc;
 
 	rc = fl_dp_cleanup(cli->bpffs, &removed, &err);
+	if (!rc || (rc == -ENOENT && may_be_gone(cli->bpffs)))
+		rc = fl_dp_cleanup_orphans(cli->cgroup, &orphans, &err);
 	if (rc) {
 		fl_say("%s", err.text);
-		if (removed)
-			fl_say("%zu programs, filters and maps are gone nevertheless", removed);
+		if (removed + orphans)
+			fl_say("%zu programs, filters and maps are gone nevertheless",
+			       removed + orphans);
 		return FL_EXIT_FAILED;
 	}
 	if (removed)
 		printf("%zu programs, filters and maps removed from %s\n", removed, cli->bpffs);
-	else
+	if (orphans)
+		printf("%zu programs, filters and maps removed that were not in %s\n", orphans,
+		       cli->bpffs);
+	if (!removed && !orphans)
 		printf("nothing to remove in %s\n", cli->bpffs);
 	return FL_EXIT_OK;
 }
 
 static const struct fl_cli_option options[] = {
 	FL_VALUE(cgroup, 0, "cgroup", "DIR",
-		 "accepted for symmetry with fairleadd; the pins know where the socket hooks are"),
+		 "where to look for socket hooks without pins (default: the root of cgroup v2)"),
 	FL_OPTIONS_END,
 };
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lb/base/suggest.h"
+#include "lb/dp/dp.h"
 #include "tools/cli.h"
 #include "tools/output.h"
 
@@ -184,7 +185,7 @@ int main(int argc, char **argv)
 {
 	struct fl_cli cli = {
 		.socket = "/run/fairlead/fairlead.sock",
-		.bpffs = "/sys/fs/bpf/fairlead",
+		.bpffs = FL_DP_DEFAULT_DIR,
 		.output_name = "table",
 	};
 	enum fl_exit rc;

@@ -155,6 +155,11 @@ void fl_agent_retry(struct fl_agent *agent)
 	fl_input_refresh(&agent->input);
 	fl_applier_retry(agent->applier);
 	fl_host_retry(agent->host);
+	if (fl_health_has(agent->health, FL_CONDITION_PROGRAMS) &&
+	    !fl_dp_has_strange_programs(agent->dp)) {
+		fl_health_clear(agent->health, FL_CONDITION_PROGRAMS, "unknown");
+		fl_health_clear(agent->health, FL_CONDITION_PROGRAMS, "cgroup");
+	}
 }
 
 static void on_difference(const char *difference, void *arg)

@@ -136,6 +136,33 @@ static int open_host(struct fl_agent *agent, const struct fl_device_rules *rules
 	return r;
 }
 
+/* Datapaths of this node that were not in our directory. */
+static void report_takeover(const struct fl_agent *agent)
+{
+	const struct fl_dp_takeover *t = fl_dp_takeover(agent->dp);
+	const char *where = t->dir[0] ? t->dir : "somewhere else";
+
+	if (t->taken)
+		fl_log_warn("%zu programs that an agent with pins in %s left are taken over%s",
+			    t->taken, where,
+			    t->maps ? ", and their flows" : "; the flows they had are lost");
+	if (t->detached)
+		fl_log_warn("%zu programs that an agent with pins in %s left beside ours are "
+			    "detached",
+			    t->detached, where);
+	if (t->unknown)
+		fl_health_set(agent->health, FL_CONDITION_PROGRAMS, "unknown", FL_HEALTH_WARNING,
+			      "%zu programs at our hooks are of others; if an earlier agent left "
+			      "them (only CAP_SYS_ADMIN can tell), connections go astray: "
+			      "`fairlead cleanup` finds them",
+			      t->unknown);
+	if (t->shared_cgroup)
+		fl_health_set(agent->health, FL_CONDITION_PROGRAMS, "cgroup", FL_HEALTH_WARNING,
+			      "sockets below %s are also translated for another network "
+			      "namespace, by its agent: give each a --cgroup of its own",
+			      fl_dp_cgroup(agent->dp));
+}
+
 static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 {
 	const struct fl_settings *s = agent->settings;
@@ -166,6 +193,7 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 		fl_log_warn("maps of an earlier datapath were missing in %s: made anew, the flows "
 			    "it had are lost",
 			    s->bpffs);
+	report_takeover(agent);
 	agent->upkeep = fl_upkeep_of(fl_dp_maps(agent->dp), fl_dp_config(agent->dp));
 	r = open_sync(agent, &detect, err);
 	if (!r) {
@@ -205,10 +233,16 @@ static void fill_status(struct fl_api_status *ret_status, void *arg)
 	fl_status_fill(&facts, &agent->api_lists, ret_status);
 }
 
+/* What is asked before the start is done waits in the socket. */
 static int open_api(struct fl_agent *agent, struct fl_err *err)
 {
-	int r;
+	int r = fl_http_new(NULL, &fl_clock_system, &agent->http, err);
 
+	return r ? r : fl_api_listen(agent->http, agent->settings->socket, &agent->api, err);
+}
+
+static void fill_api(struct fl_agent *agent)
+{
 	agent->api = (struct fl_api_source){.maps = fl_dp_maps(agent->dp),
 					    .store = agent->input.store,
 					    .sync = agent->sync,
@@ -217,8 +251,6 @@ static int open_api(struct fl_agent *agent, struct fl_err *err)
 					    .status = fill_status,
 					    .refresh_clock = refresh_clock,
 					    .arg = agent};
-	r = fl_http_new(NULL, &fl_clock_system, &agent->http, err);
-	return r ? r : fl_api_listen(agent->http, agent->settings->socket, &agent->api, err);
 }
 
 /* ---- being watched */
@@ -296,13 +328,14 @@ int fl_agent_open(struct fl_agent *agent, struct fl_err *err)
 	if (r)
 		return fl_err_set(err, r, "out of memory");
 	r = load_input(agent, err);
-	if (!r)
-		r = open_datapath(agent, err);
-	/* before anything is attached: an agent that is given another's socket is set up wrong */
+	/* before a map is made: an agent that is given another's socket is set up wrong */
 	if (!r && serves)
 		r = open_api(agent, err);
+	if (!r)
+		r = open_datapath(agent, err);
 	if (r)
 		return r;
+	fill_api(agent);
 	fill_maps(agent);
 	r = go_live(agent, err);
 	if (!r)

@@ -28,6 +28,7 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 #define FL_CONDITIONS(X)                                                                           \
 	X(PINS, "pins", "pins that were removed and cannot be made again")                         \
 	X(CGROUP, "cgroup", "socket hooks that are not attached")                                  \
+	X(PROGRAMS, "programs", "programs of others at our hooks (which)")                         \
 	X(SOCKET, "socket", "the API's socket")                                                    \
 	X(DEVICES, "devices", "no device is served")                                               \
 	X(DEVICE, "device", "a device that is not served as it should be (device)")                \

@@ -8,11 +8,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/dp/state.h"
 
-static const struct {
-	const char *pin; /* what follows "cgroup-" */
-	const char *program;
-	enum bpf_attach_type type;
-} hooks[] = {
+const struct fl_cgroup_hook fl_cgroup_hooks[] = {
 	{"connect4", "fl_connect4", BPF_CGROUP_INET4_CONNECT},
 	{"connect6", "fl_connect6", BPF_CGROUP_INET6_CONNECT},
 	{"sendmsg4", "fl_sendmsg4", BPF_CGROUP_UDP4_SENDMSG},
@@ -25,8 +21,9 @@ static const struct {
 	{"post_bind6", "fl_post_bind6", BPF_CGROUP_INET6_POST_BIND},
 };
 
-/* The number by which the kernel knows a cgroup: 64 bits of its file handle. */
-static uint64_t cgroup_id(int fd)
+const size_t fl_cgroup_hooks_n = sizeof(fl_cgroup_hooks) / sizeof(fl_cgroup_hooks[0]);
+
+uint64_t fl_cgroup_id(int fd)
 {
 	union {
 		struct file_handle handle;
@@ -50,19 +47,21 @@ int fl_dp_attach_cgroup(struct fl_dp *dp, struct fl_err *err)
 	if (fd < 0)
 		return fl_err_set(err, -errno, "cannot open cgroup %s: %s", dp->cgroup,
 				  strerror(errno));
-	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
-		struct fl_place place = {
-			.target = fd, .cgroup_id = cgroup_id(fd), .type = hooks[i].type};
-		int prog_fd = fl_dp_program(dp, hooks[i].program), r;
+	for (size_t i = 0; i < fl_cgroup_hooks_n; i++) {
+		struct fl_place place = {.target = fd,
+					 .cgroup_id = fl_cgroup_id(fd),
+					 .type = fl_cgroup_hooks[i].type};
+		int prog_fd = fl_dp_program(dp, fl_cgroup_hooks[i].program), r;
 
-		snprintf(place.name, sizeof(place.name), "%s-%s", FL_PIN_CGROUP, hooks[i].pin);
+		snprintf(place.name, sizeof(place.name), "%s-%s", FL_PIN_CGROUP,
+			 fl_cgroup_hooks[i].pin);
 		r = prog_fd < 0 ? prog_fd : fl_dp_put(dp, &place, prog_fd);
 		if (r == -EBADF || r == -EINVAL)
 			return fl_err_set(err, r, "cannot attach %s to %s: %s (is it cgroup v2?)",
-					  hooks[i].program, dp->cgroup, strerror(-r));
+					  fl_cgroup_hooks[i].program, dp->cgroup, strerror(-r));
 		if (r)
-			return fl_err_set(err, r, "cannot attach %s to %s: %s", hooks[i].program,
-					  dp->cgroup, strerror(-r));
+			return fl_err_set(err, r, "cannot attach %s to %s: %s",
+					  fl_cgroup_hooks[i].program, dp->cgroup, strerror(-r));
 	}
 	return 0;
 }

@@ -106,7 +106,7 @@ static bool is_lost(const struct fl_attachment *a)
 
 	if (a->link_fd < 0)
 		return fl_clsact_parse(a->name, &ifindex, &ingress) &&
-		       !fl_clsact_present(ifindex, ingress);
+		       !fl_clsact_program(ifindex, ingress);
 	if (fl_link_info_get(a->link_fd, &info))
 		return false;
 	return info.type == FL_LINK_CGROUP ? !info.cgroup_id : info.ifindex != a->ifindex;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/dp.h"
 #include "lb/dp/mountinfo.h"
 
 #define STANDARD_MOUNT "/sys/fs/bpf"
@@ -71,6 +72,13 @@ static int make_dir(const char *dir, struct fl_err *err)
 	if (mkdir(dir, 0700) && errno != EEXIST)
 		return fl_err_set(err, -errno, "cannot make %s: %s", dir, strerror(errno));
 	return path_is_bpffs(dir) ? 0 : mount_bpffs(OUR_MOUNT_SOURCE, dir, err);
+}
+
+bool fl_dp_dir_is_possible(const char *dir)
+{
+	_cleanup_free_ char *copy = strdup(dir);
+
+	return copy && path_is_bpffs(dirname(copy));
 }
 
 static bool dir_is_empty(const char *path)

@@ -86,22 +86,15 @@ int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int p
 	return r;
 }
 
-/* Whether the device has a filter with our handle and priority there. */
-static bool has_filter(unsigned int ifindex, bool ingress)
+uint32_t fl_clsact_program(unsigned int ifindex, bool ingress)
 {
 	struct bpf_tc_hook h = hook(ifindex, ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FL_CLSACT_HANDLE, .priority = FL_CLSACT_PRIORITY);
-
-	return !bpf_tc_query(&h, &opts);
-}
-
-bool fl_clsact_present(unsigned int ifindex, bool ingress)
-{
 	libbpf_print_fn_t old = libbpf_set_print(quiet);
-	bool present = has_filter(ifindex, ingress);
+	int r = bpf_tc_query(&h, &opts);
 
 	libbpf_set_print(old);
-	return present;
+	return r ? 0 : opts.prog_id;
 }
 
 static int on_filter(struct nl_msg *msg, void *arg)
@@ -140,7 +133,7 @@ static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 	struct bpf_tc_hook h = hook(ifindex, BPF_TC_INGRESS | BPF_TC_EGRESS);
 	bool ours = false;
 
-	if (has_filter(ifindex, true) || has_filter(ifindex, false))
+	if (fl_clsact_program(ifindex, true) || fl_clsact_program(ifindex, false))
 		return;
 	for (size_t i = 0; i < 2; i++) {
 		char name[40];
@@ -152,19 +145,27 @@ static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 		bpf_tc_hook_destroy(&h);
 }
 
-int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin)
+int fl_clsact_remove(unsigned int ifindex, bool ingress)
 {
+	struct bpf_tc_hook h = hook(ifindex, ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FL_CLSACT_HANDLE, .priority = FL_CLSACT_PRIORITY);
 	libbpf_print_fn_t old = libbpf_set_print(quiet);
-	struct bpf_tc_hook h;
+	int r = bpf_tc_detach(&h, &opts);
+
+	libbpf_set_print(old);
+	return r;
+}
+
+int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin)
+{
+	libbpf_print_fn_t old = libbpf_set_print(quiet);
 	unsigned int ifindex;
 	bool ingress;
 	int r = 0;
 
 	if (fl_clsact_parse(pin, &ifindex, &ingress)) {
-		h = hook(ifindex, ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-		if (has_filter(ifindex, ingress))
-			r = bpf_tc_detach(&h, &opts);
+		if (fl_clsact_program(ifindex, ingress))
+			r = fl_clsact_remove(ifindex, ingress);
 		remove_qdisc(fs, ifindex);
 	}
 	libbpf_set_print(old);

@@ -6,14 +6,10 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/netns.h"
 #include "lb/dp/state.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
 
 static const uint32_t default_timeout_s[FL_TIMEOUTS] = {
 	[FL_TIMEOUT_TCP_EMBRYONIC] = 60,
@@ -33,18 +29,6 @@ static uint32_t to_jiffies(uint64_t ms, uint32_t hz)
 	uint64_t j = (ms * hz + 999) / 1000;
 
 	return j > MAX_TIMEOUT_JIFFIES ? MAX_TIMEOUT_JIFFIES : (uint32_t)j;
-}
-
-uint64_t fl_netns_cookie(void)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint64_t cookie = 0;
-	socklen_t len = sizeof(cookie);
-
-	/* kernels before 5.14 cannot tell; then node clients are known by their addresses alone */
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
-		return 0;
-	return cookie;
 }
 
 int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, struct fl_err *err)

@@ -36,6 +36,8 @@ struct fl_dp_sizes {
 #undef X
 };
 
+#define FL_DP_DEFAULT_DIR "/sys/fs/bpf/fairlead"
+
 struct fl_dp_options {
 	const char *dir;    /* of the pins, on a BPF file system or to become one */
 	const char *cgroup; /* directory whose sockets are translated; NULL: root of cgroup v2; "":
@@ -55,10 +57,11 @@ struct fl_dp_options {
 struct fl_dp;
 
 /*
- * Lock the directory, adopt or create the maps, load the programs. Nothing is attached or replaced
- * yet: programs of an earlier agent keep running on the same maps. -EBUSY when another agent holds
- * the directory; -EPROTO, naming the map, when pinned maps have another layout or ABI version;
- * -EINVAL when they have another size than was asked for.
+ * Lock the network namespace and the directory, adopt or create the maps, load the programs.
+ * Nothing is attached or replaced yet: programs of an earlier agent keep running on the same maps.
+ * -EBUSY when another agent has the namespace or the directory; -EPROTO, naming the map, when
+ * pinned maps have another layout or ABI version; -EINVAL when they have another size than was
+ * asked for.
  */
 int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struct fl_err *err);
 /* Close descriptors and give the lock back; programs and maps stay as they are. */
@@ -70,6 +73,19 @@ const struct fl_config *fl_dp_config(const struct fl_dp *dp); /* as the programs
 bool fl_dp_adopted(const struct fl_dp *dp);		      /* the maps were there already */
 /* There was a datapath of which maps had been removed; its flows are lost. */
 bool fl_dp_found_remains(const struct fl_dp *dp);
+
+/* What was found of datapaths that were not in the directory, but in this network namespace. */
+struct fl_dp_takeover {
+	size_t taken;	    /* programs that are now ours, to be replaced or removed */
+	size_t detached;    /* programs that stood beside ours */
+	bool maps;	    /* their maps are ours, and with them the flows */
+	char dir[256];	    /* where they were pinned; "" nowhere that can be seen from here */
+	size_t unknown;	    /* programs at our hooks of which cannot be told whose they are */
+	bool shared_cgroup; /* the agent of another network namespace has hooks at the cgroup */
+};
+const struct fl_dp_takeover *fl_dp_takeover(const struct fl_dp *dp);
+/* Whether there are, later, programs that are unknown or of the agent of another namespace. */
+bool fl_dp_has_strange_programs(struct fl_dp *dp);
 uint64_t fl_dp_now(
 	struct fl_dp *dp); /* jiffies, by program fl_clock; also refreshes fl_meta. 0 if it fails */
 /* A loaded program by its name in the objects ("fl_xdp", ...), or -ENOENT. Borrowed. */
@@ -140,11 +156,19 @@ int fl_dp_status(const char *dir, struct fl_dp_status *ret_status, struct fl_err
 void fl_dp_status_fini(struct fl_dp_status *status);
 
 /*
- * Detach everything the directory holds and remove it. Nothing there is success. -EBUSY while an
- * agent runs. Goes on after a failure and reports the first. `ret_removed` (may be NULL): number of
- * links, filters and maps.
+ * Detach everything the directory holds and remove it. -ENOENT when there is no such directory on a
+ * BPF file system, -EBUSY while an agent runs. Goes on after a failure and reports the first.
+ * *ret_removed: number of links, filters and maps.
  */
 int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err);
+/* Whether a directory of that name would be on a BPF file system. */
+bool fl_dp_dir_is_possible(const char *dir);
+/*
+ * Detach programs of Fairlead from the devices of this network namespace and from the cgroup (NULL:
+ * root of cgroup v2) whose pins are lost or in another directory, which is removed then. -EBUSY
+ * while an agent serves the namespace.
+ */
+int fl_dp_cleanup_orphans(const char *cgroup, size_t *ret_removed, struct fl_err *err);
 
 /* Whether programs of that type may call that helper (enum bpf_func_id). */
 bool fl_dp_probe_helper(enum bpf_prog_type type, enum bpf_func_id helper);

@@ -39,9 +39,17 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 	ret_sizes[FL_MAP_overflow6] = overflow_words(ret_sizes[FL_MAP_flows6]);
 }
 
-static int unpin_one(const char *name, void *arg)
+/* What is left of an incomplete set. Names that are no maps of ours are left alone. */
+static int unpin_maps(struct fl_dp *dp, struct fl_err *err)
 {
-	return fl_bpffs_unpin(arg, "maps", name);
+	for (int i = 0; i < FL_MAPS; i++) {
+		int r = fl_bpffs_unpin(&dp->fs, "maps", fl_map_descs[i].name);
+
+		if (r && r != -ENOENT)
+			return fl_err_set(err, r, "cannot remove %s/maps/%s: %s", dp->fs.path,
+					  fl_map_descs[i].name, strerror(-r));
+	}
+	return 0;
 }
 
 int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err)
@@ -49,7 +57,7 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 	int r = fl_bpffs_get(&dp->fs, "maps", "meta", false);
 
 	if (r == -ENOENT)
-		return fl_bpffs_each(&dp->fs, "maps", unpin_one, &dp->fs);
+		return unpin_maps(dp, err);
 	if (r < 0)
 		return fl_err_set(err, r, "cannot open %s/maps/meta: %s", dp->fs.path,
 				  strerror(-r));
@@ -60,7 +68,7 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 		if (err)
 			err->text[0] = '\0';
 		dp->remains = true;
-		return fl_bpffs_each(&dp->fs, "maps", unpin_one, &dp->fs);
+		return unpin_maps(dp, err);
 	}
 	if (r == -EPROTO)
 		return fl_err_wrap(

@@ -97,47 +97,77 @@ bool fl_mount_is_cgroup_root(const char *path)
 	return fd >= 0 && faccessat(fd, "cgroup.type", F_OK, 0) && errno == ENOENT;
 }
 
-int fl_mount_find_cgroup2(char **ret_path, struct fl_err *err)
+int fl_mount_each(int (*fn)(const struct fl_mount *mount, void *arg), void *arg)
 {
 	_cleanup_fclose_ FILE *f = fopen(MOUNTINFO, "re");
-	_cleanup_free_ char *line = NULL, *part = NULL;
+	_cleanup_free_ char *line = NULL;
 	size_t size = 0;
+	int r = 0;
 
 	if (!f)
-		return fl_err_set(err, -errno, "cannot read %s: %s", MOUNTINFO, strerror(errno));
-	while (getline(&line, &size, f) > 0) {
+		return -errno;
+	while (!r && getline(&line, &size, f) > 0) {
 		_cleanup_(fl_mount_fini) struct fl_mount m = {0};
 
-		if (fl_mount_parse(line, &m) || strcmp(m.type, "cgroup2"))
-			continue;
-		if (!strcmp(m.root, "/")) {
-			*ret_path = TAKE_PTR(m.point);
-			return 0;
-		}
-		if (!part)
-			part = TAKE_PTR(m.point);
+		if (!fl_mount_parse(line, &m))
+			r = fn(&m, arg);
 	}
-	if (!part)
-		return fl_err_set(err, -ENOENT,
-				  "cgroup v2 is not mounted anywhere (give --cgroup DIR)");
-	*ret_path = TAKE_PTR(part);
+	return r;
+}
+
+/* Of the mounts of a hierarchy: the first of the whole, and the first of a part. */
+struct cgroup_mounts {
+	char *whole, *part;
+};
+
+static int note_cgroup2(const struct fl_mount *m, void *arg)
+{
+	struct cgroup_mounts *found = arg;
+	char **where = strcmp(m->root, "/") ? &found->part : &found->whole;
+
+	if (!strcmp(m->type, "cgroup2") && !*where) {
+		*where = strdup(m->point);
+		if (!*where)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int fl_mount_find_cgroup2(char **ret_path, struct fl_err *err)
+{
+	struct cgroup_mounts found = {0};
+	int r = fl_mount_each(note_cgroup2, &found);
+
+	if (!r && !found.whole && !found.part)
+		r = fl_err_set(err, -ENOENT,
+			       "cgroup v2 is not mounted anywhere (give --cgroup DIR)");
+	else if (r)
+		fl_err_set(err, r, "cannot read %s: %s", MOUNTINFO, strerror(-r));
+	if (!r)
+		*ret_path = found.whole ? TAKE_PTR(found.whole) : TAKE_PTR(found.part);
+	free(found.whole);
+	free(found.part);
+	return r;
+}
+
+struct source {
+	const char *point, *name;
+	bool is; /* of the last mount there */
+};
+
+static int note_source(const struct fl_mount *m, void *arg)
+{
+	struct source *s = arg;
+
+	if (!strcmp(m->point, s->point))
+		s->is = !strcmp(m->source, s->name);
 	return 0;
 }
 
 bool fl_mount_source_is(const char *path, const char *source)
 {
-	_cleanup_fclose_ FILE *f = fopen(MOUNTINFO, "re");
-	_cleanup_free_ char *line = NULL, *real = realpath(path, NULL);
-	bool is = false;
-	size_t size = 0;
+	_cleanup_free_ char *real = realpath(path, NULL);
+	struct source s = {.point = real, .name = source};
 
-	if (!f || !real)
-		return false;
-	while (getline(&line, &size, f) > 0) {
-		_cleanup_(fl_mount_fini) struct fl_mount m = {0};
-
-		if (!fl_mount_parse(line, &m) && !strcmp(m.point, real))
-			is = !strcmp(m.source, source);
-	}
-	return is;
+	return real && !fl_mount_each(note_source, &s) && s.is;
 }

@@ -17,6 +17,10 @@ struct fl_mount {
 int fl_mount_parse(const char *line, struct fl_mount *ret_mount);
 void fl_mount_fini(struct fl_mount *mount);
 
+/* Call fn for each mount of this process, in the order they were made. Stops at non-zero, which is
+ * returned; -errno. */
+int fl_mount_each(int (*fn)(const struct fl_mount *mount, void *arg), void *arg);
+
 /*
  * Where cgroup v2 is mounted, in allocated memory: on hybrid machines that is not /sys/fs/cgroup.
  * The first mount of the whole hierarchy that we see, else the first of a part. -ENOENT when there

@@ -1,71 +1,81 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Devices are pinned by number, and numbers mean something in one network namespace only. The
- * directory therefore carries a record of the namespace it serves: a pin below programs/ whose name
- * has the namespace's cookie.
+ * Names of abstract Unix sockets are one namespace's own and go with the process that has bound
+ * them, which is what a lock of a network namespace needs. Any process may bind one, so the owner
+ * is looked at.
  */
+#include "lb/dp/netns.h"
+
 #include <errno.h>
-#include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
-#include "lb/dp/link.h"
-#include "lb/dp/state.h"
 
-#define RECORD "netns-"
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
-struct look {
-	struct fl_dp *dp;
-	uint64_t cookie; /* of the record; 0 none */
-	char name[32];
-	bool alive; /* a link is attached to a device */
-};
+#define LOCK_NAME "fairlead.dev/datapath"
 
-static int find_record(const char *name, void *arg)
+uint64_t fl_netns_cookie(void)
 {
-	struct look *l = arg;
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
 
-	if (sscanf(name, RECORD "%" SCNx64, &l->cookie) == 1)
-		snprintf(l->name, sizeof(l->name), "%s", name);
-	return 0;
+	/* then node clients are known by their addresses alone */
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		return 0;
+	return cookie;
 }
 
-static int find_alive(const char *name, void *arg)
+/* The process that listens at the name; pid 0: it went away or cannot be seen from here. */
+static struct ucred lock_owner(const struct sockaddr_un *name, socklen_t name_len)
 {
-	struct look *l = arg;
-	_cleanup_close_ int fd = fl_bpffs_get(&l->dp->fs, "links", name, false);
-	struct fl_link_info info;
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred owner = {0};
+	socklen_t len = sizeof(owner);
 
-	/* a clsact record tells nothing about its device; but a kernel that needs clsact has no
-	 * cookies either */
-	if (fd >= 0 && strncmp(name, "clsact-", 7) && !fl_link_info_get(fd, &info) && info.ifindex)
-		l->alive = true;
-	return 0;
+	if (fd < 0 || connect(fd, (const struct sockaddr *)name, name_len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &owner, &len))
+		return (struct ucred){0};
+	return owner;
 }
 
-int fl_dp_netns_record(struct fl_dp *dp, struct fl_err *err)
+int fl_netns_lock(int *ret_fd, struct fl_err *err)
 {
-	uint64_t cookie = fl_netns_cookie();
-	struct look l = {.dp = dp};
-	char name[32];
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	const socklen_t len = offsetof(struct sockaddr_un, sun_path) + sizeof(LOCK_NAME);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct ucred owner;
 
-	if (!cookie)
+	/* an abstract name begins with a zero */
+	memcpy(name.sun_path + 1, LOCK_NAME, sizeof(LOCK_NAME) - 1);
+	if (fd < 0)
+		return fl_err_set(err, -errno, "cannot make a Unix socket: %s", strerror(errno));
+	if (!bind(fd, (struct sockaddr *)&name, len)) {
+		/* to be found by lock_owner(); nothing is ever accepted */
+		if (listen(fd, 128))
+			return fl_err_set(err, -errno, "cannot lock the network namespace: %s",
+					  strerror(errno));
+		*ret_fd = TAKE_FD(fd);
 		return 0;
-	fl_bpffs_each(&dp->fs, "programs", find_record, &l);
-	if (l.cookie == cookie)
-		return 0;
-	if (l.cookie) {
-		fl_bpffs_each(&dp->fs, "links", find_alive, &l);
-		if (l.alive)
-			return fl_err_set(
-				err, -EXDEV,
-				"%s serves another network namespace, whose devices are still "
-				"there: give this "
-				"one a directory of its own, or run `fairlead cleanup` there first",
-				dp->fs.path);
-		fl_bpffs_unpin(&dp->fs, "programs", l.name);
 	}
-	snprintf(name, sizeof(name), RECORD "%" PRIx64, cookie);
-	return fl_bpffs_pin(&dp->fs, "programs", name, dp->clock_fd, err);
+	if (errno != EADDRINUSE)
+		return fl_err_set(err, -errno, "cannot lock the network namespace: %s",
+				  strerror(errno));
+	owner = lock_owner(&name, len);
+	if (owner.uid && owner.uid != geteuid()) {
+		*ret_fd = -1;
+		return 0;
+	}
+	if (owner.pid)
+		return fl_err_set(err, -EBUSY,
+				  "another agent (process %d) serves this network namespace",
+				  owner.pid);
+	return fl_err_set(err, -EBUSY, "another agent serves this network namespace");
 }

@@ -11,6 +11,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/dp/mountinfo.h"
+#include "lb/dp/netns.h"
 #include "lb/dp/state.h"
 
 static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
@@ -77,6 +78,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 
 	if (!dp)
 		return fl_err_set(err, -ENOMEM, "out of memory");
+	dp->netns_lock = -1;
 	dp->fs = (struct fl_bpffs)FL_BPFFS_INIT;
 	dp->maps = (struct fl_maps)FL_MAPS_INIT;
 	dp->hz = fl_dp_kernel_hz();
@@ -85,7 +87,11 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	fl_dp_sizes_of(&options->sizes, sizes);
 	r = find_cgroup(dp, options->cgroup, err);
 	if (!r)
+		r = fl_netns_lock(&dp->netns_lock, err);
+	if (!r)
 		r = fl_bpffs_open(options->dir, FL_BPFFS_CREATE | FL_BPFFS_LOCK, &dp->fs, err);
+	if (!r)
+		r = fl_takeover_begin(dp, sizes, err);
 	if (!r)
 		r = fl_dp_maps_adopt(dp, sizes, err);
 	if (!r)
@@ -103,6 +109,8 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	if (r)
 		return r;
 	r = fl_bpffs_pin(&dp->fs, "programs", FL_PIN_CLOCK, dp->clock_fd, err);
+	if (!r)
+		r = fl_takeover_end(dp, err);
 	if (r)
 		return r;
 	*ret_dp = TAKE_PTR(dp);
@@ -125,6 +133,9 @@ void fl_dp_close(struct fl_dp **dp)
 		fl_object_close(&d->objects[i]);
 	fl_maps_close(&d->maps);
 	fl_bpffs_close(&d->fs);
+	fl_takeover_free(&d->takeover);
+	if (d->netns_lock >= 0)
+		close(d->netns_lock);
 	free(d->cgroup);
 	free(d);
 	*dp = NULL;

@@ -4,10 +4,14 @@
  * the directory. It needs no agent, and not the agent's settings either.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/mountinfo.h"
+#include "lb/dp/netns.h"
+#include "lb/dp/orphans.h"
 #include "lb/dp/state.h"
 
 struct cleanup {
@@ -70,13 +74,7 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err)
 	struct cleanup c = {.fs = &fs, .err = err};
 	int r = fl_bpffs_open(dir, FL_BPFFS_LOCK, &fs, err);
 
-	if (ret_removed)
-		*ret_removed = 0;
-	if (r == -ENOENT) {
-		if (err) /* no failure, so no words for one */
-			err->text[0] = '\0';
-		return 0;
-	}
+	*ret_removed = 0;
 	if (r)
 		return r;
 	c.sub = "links";
@@ -88,9 +86,65 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err)
 	c.sub = "maps";
 	fl_bpffs_unpin(&fs, c.sub, "meta");
 	fl_bpffs_each(&fs, c.sub, remove_pin, &c);
-	if (ret_removed)
-		*ret_removed = c.removed;
+	*ret_removed = c.removed;
 	if (c.first_error)
 		return c.first_error;
 	return fl_bpffs_remove(&fs, err);
+}
+
+static int open_cgroup(const char *path)
+{
+	_cleanup_free_ char *root = NULL;
+
+	if (!path && !fl_mount_find_cgroup2(&root, NULL))
+		path = root;
+	return path && *path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+/* 1: removed, 0: it is gone already, or -errno. */
+static int remove_orphan(const struct fl_orphan *o)
+{
+	unsigned int ifindex;
+	bool ingress;
+	int r;
+
+	if (o->placed.filter && fl_clsact_parse(o->placed.pin, &ifindex, &ingress))
+		r = fl_clsact_remove(ifindex, ingress);
+	else
+		r = bpf_link_detach(o->link_fd) ? -errno : 0;
+	return r == -ENOLINK || r == -ENODEV || r == -ENOENT ? 0 : r ? r : 1;
+}
+
+int fl_dp_cleanup_orphans(const char *cgroup, size_t *ret_removed, struct fl_err *err)
+{
+	const struct fl_bpffs none = FL_BPFFS_INIT;
+	_cleanup_(fl_orphans_fini) struct fl_orphans orphans = {0};
+	_cleanup_close_ int lock = -1, cgroup_fd = -1;
+	int r = fl_netns_lock(&lock, err), error = 0;
+
+	*ret_removed = 0;
+	if (r)
+		return r;
+	cgroup_fd = open_cgroup(cgroup);
+	r = fl_orphans_find(&none, cgroup_fd, &orphans, err);
+	if (r)
+		return r;
+	for (size_t i = 0; i < orphans.n; i++) {
+		const struct fl_orphan *o = &orphans.items[i];
+		size_t n = 0;
+
+		/* the directory, if there is one, has more than this; it may be gone by now */
+		r = o->dir ? fl_dp_cleanup(o->dir, &n, error ? NULL : err) : 0;
+		*ret_removed += n;
+		if (r && r != -ENOENT && !error)
+			error = r;
+		r = remove_orphan(o);
+		*ret_removed += r > 0;
+		if (r < 0 && !error)
+			error = fl_err_set(err, r, "cannot detach %s: %s", o->placed.pin,
+					   strerror(-r));
+	}
+	if (!error && err)
+		err->text[0] = '\0';
+	return error;
 }

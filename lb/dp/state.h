@@ -31,6 +31,8 @@ struct fl_dp {
 	struct fl_config config;
 	int clock_fd; /* borrowed */
 	char *cgroup; /* "" none */
+	int netns_lock;
+	struct fl_takeover *takeover;
 	struct fl_attachment *attachments;
 	size_t attach_calls;
 };
@@ -55,6 +57,17 @@ struct fl_place {
 /* 0 or -errno without words: callers know what they tried. */
 int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd);
 
+/* attach_cgroup.c */
+struct fl_cgroup_hook {
+	const char *pin; /* what follows "cgroup-" */
+	const char *program;
+	enum bpf_attach_type type;
+};
+extern const struct fl_cgroup_hook fl_cgroup_hooks[];
+extern const size_t fl_cgroup_hooks_n;
+/* The number by which the kernel knows a cgroup: 64 bits of its file handle. 0: unknown. */
+uint64_t fl_cgroup_id(int fd);
+
 /* Names of pins: "xdp-3", "tc-ingress-3", "clsact-ingress-3", "cgroup-connect4". */
 #define FL_PIN_XDP "xdp"
 #define FL_PIN_TC_INGRESS "tc-ingress"
@@ -77,26 +90,38 @@ int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_er
 uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id);
 int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err);
 
+/*
+ * takeover.c. Before the maps are adopted: pin in our directory what orphans hold (orphans.h);
+ * -EBUSY when they are not orphans. With the programs loaded: give filters their records, and
+ * remove the directories that orphans were pinned in.
+ */
+int fl_takeover_begin(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err);
+int fl_takeover_end(struct fl_dp *dp, struct fl_err *err);
+void fl_takeover_free(struct fl_takeover **takeover);
+
 /* config.c. Fill dp->config. */
 int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, struct fl_err *err);
-uint64_t fl_netns_cookie(void); /* 0 unknown */
 
 /*
- * netns.c. Refuse a directory whose programs are attached in another network namespace that is
- * still alive: its device numbers would be taken for ours. Then note that the directory is of this
- * one.
+ * netns_record.c. Refuse a directory whose programs are attached in another network namespace that
+ * is still alive: its device numbers would be taken for ours. Then note that the directory is of
+ * this one.
  */
 int fl_dp_netns_record(struct fl_dp *dp, struct fl_err *err);
+/* The cookie of the namespace that a directory serves; 0 unknown. */
+uint64_t fl_bpffs_netns(const struct fl_bpffs *fs);
 
 /* clsact filters of ours are found by these, never by what they do. */
 #define FL_CLSACT_HANDLE 0x6c
 #define FL_CLSACT_PRIORITY 0x6661
 
+/* Remove the filter that has our handle and priority. 0 or -errno. */
+int fl_clsact_remove(unsigned int ifindex, bool ingress);
 /* Remove our filter at a pinned record "clsact-ingress-3". 0 also when it is not there any more. */
 int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin);
 /* "clsact-ingress-3" -> 3 and whether it is ingress; false for other names. */
 bool fl_clsact_parse(const char *pin, unsigned int *ret_ifindex, bool *ret_ingress);
-/* Whether our filter is there. */
-bool fl_clsact_present(unsigned int ifindex, bool ingress);
+/* The program of the filter that has our handle and priority; 0: there is none. */
+uint32_t fl_clsact_program(unsigned int ifindex, bool ingress);
 int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int prog_fd,
 		     struct fl_err *err);

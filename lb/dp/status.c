@@ -56,14 +56,8 @@ static void fill_program_name(struct fl_dp_attachment *a, int prog_fd)
 
 static void fill_clsact(struct fl_dp_attachment *a, bool ingress)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)a->ifindex,
-		    .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FL_CLSACT_HANDLE, .priority = FL_CLSACT_PRIORITY);
-	libbpf_print_fn_t old = libbpf_set_print(NULL);
-
-	a->via = bpf_tc_query(&hook, &opts) ? "gone" : "clsact";
-	a->prog_id = opts.prog_id;
-	libbpf_set_print(old);
+	a->prog_id = fl_clsact_program(a->ifindex, ingress);
+	a->via = a->prog_id ? "clsact" : "gone";
 }
 
 static void fill_link(struct fl_dp_attachment *a, const struct fl_link_info *info)

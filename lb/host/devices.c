@@ -77,25 +77,65 @@ bool fl_device_lacks_forwarding(const struct fl_network *network, const struct f
 	return false;
 }
 
+/* Whether two addresses of a family have the same first bits; `len` as of the family. */
+static bool same_prefix(const struct fl_ip *a, const struct fl_ip *b, unsigned int len)
+{
+	unsigned int bits = fl_ip_family(a) == FL_IPV4 ? len + 96 : len;
+
+	if (memcmp(a->b, b->b, bits / 8))
+		return false;
+	return !(bits % 8) || !((a->b[bits / 8] ^ b->b[bits / 8]) >> (8 - bits % 8));
+}
+
+static bool is_local(const struct fl_network *network, const struct fl_ip *ip)
+{
+	for (size_t i = 0; i < network->n_addresses; i++)
+		if (fl_ip_equal(&network->addresses[i].ip, ip))
+			return true;
+	return false;
+}
+
+/*
+ * How well an address stands for its device, the more the better. A floating address, such as
+ * VRRP's, comes without a subnet and may move to another machine any time.
+ */
+static int rank(const struct fl_netdev *device, const struct fl_netaddr *a, enum fl_family family,
+		const struct fl_device_rules *rules)
+{
+	const struct fl_ip *gateway = &device->gateway[family];
+	const bool has_subnet = a->prefix_len < (family == FL_IPV4 ? 32 : 128);
+
+	if (is_node_ip(rules, &a->ip))
+		return 4;
+	if (has_subnet && !fl_ip_is_unspecified(gateway) && fl_ip_family(gateway) == family &&
+	    same_prefix(&a->ip, gateway, a->prefix_len))
+		return 3;
+	return has_subnet ? 2 : 1;
+}
+
 bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,
 		       const struct fl_device_rules *rules, enum fl_family family,
 		       struct fl_ip *ret_ip)
 {
-	const struct fl_ip *best = NULL;
+	const struct fl_ip *source = &device->preferred_source[family], *best = NULL;
+	int best_rank = 0;
 
 	for (size_t i = 0; i < network->n_addresses; i++) {
 		const struct fl_netaddr *a = &network->addresses[i];
+		int r;
 
 		if (a->ifindex != device->ifindex || !a->global || !a->primary ||
 		    fl_ip_family(&a->ip) != family)
 			continue;
-		if (is_node_ip(rules, &a->ip)) {
+		r = rank(device, a, family, rules);
+		if (r > best_rank) {
+			best_rank = r;
 			best = &a->ip;
-			break;
 		}
-		if (!best)
-			best = &a->ip;
 	}
+	/* it may be another device's, such as a router's loopback address */
+	if (best_rank < 4 && !fl_ip_is_unspecified(source) && is_local(network, source))
+		best = source;
 	if (best)
 		*ret_ip = *best;
 	return best;

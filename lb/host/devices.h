@@ -41,7 +41,8 @@ bool fl_device_lacks_forwarding(const struct fl_network *network, const struct f
 
 /*
  * The address of `family` to masquerade with when leaving by that device: one of the node's own
- * addresses if the device has it, else its first primary global one. False when it has none.
+ * addresses if the device has it, else the preferred source of its default route, else the primary
+ * global address in the gateway's subnet, in a subnet at all, any. False when it has none.
  */
 bool fl_device_address(const struct fl_network *network, const struct fl_netdev *device,
 		       const struct fl_device_rules *rules, enum fl_family family,

@@ -116,6 +116,7 @@ static int on_address(struct nl_msg *msg, void *arg)
 		return NL_OK;
 	flags = tb[IFA_FLAGS] ? nla_get_u32(tb[IFA_FLAGS]) : ifa->ifa_flags;
 	addr.ifindex = ifa->ifa_index;
+	addr.prefix_len = ifa->ifa_prefixlen;
 	addr.global = ifa->ifa_scope < RT_SCOPE_LINK;
 	addr.primary = !(flags & unfit);
 	addresses = grow(net->addresses, net->n_addresses, sizeof(*addresses));
@@ -133,12 +134,21 @@ static struct fl_netdev *find(struct fl_network *net, unsigned int ifindex)
 	return (struct fl_netdev *)fl_network_device(net, ifindex);
 }
 
-static void mark_default(struct fl_network *net, unsigned int ifindex, enum fl_family family)
+/* One way of a default route: `gateway` and `source` may be NULL. The best one counts. */
+static void note_default(struct fl_network *net, unsigned int ifindex, enum fl_family family,
+			 uint32_t metric, const struct nlattr *gateway, const struct nlattr *source)
 {
 	struct fl_netdev *dev = find(net, ifindex);
 
-	if (dev)
-		dev->default_route[family] = true;
+	if (!dev || (dev->default_route[family] && dev->metric[family] <= metric))
+		return;
+	dev->default_route[family] = true;
+	dev->metric[family] = metric;
+	dev->gateway[family] = dev->preferred_source[family] = (struct fl_ip){0};
+	if (gateway)
+		read_ip(gateway, &dev->gateway[family]);
+	if (source)
+		read_ip(source, &dev->preferred_source[family]);
 }
 
 static int on_route(struct nl_msg *msg, void *arg)
@@ -149,6 +159,7 @@ static int on_route(struct nl_msg *msg, void *arg)
 	enum fl_family family = rtm->rtm_family == AF_INET6 ? FL_IPV6 : FL_IPV4;
 	struct nlattr *tb[RTA_MAX + 1];
 	struct rtnexthop *nh;
+	uint32_t metric;
 	int left;
 
 	if (h->nlmsg_type != RTM_NEWROUTE || rtm->rtm_dst_len || rtm->rtm_type != RTN_UNICAST ||
@@ -157,14 +168,19 @@ static int on_route(struct nl_msg *msg, void *arg)
 		return NL_OK;
 	if ((tb[RTA_TABLE] ? nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table) != RT_TABLE_MAIN)
 		return NL_OK;
+	metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
 	if (tb[RTA_OIF])
-		mark_default(s->network, nla_get_u32(tb[RTA_OIF]), family);
+		note_default(s->network, nla_get_u32(tb[RTA_OIF]), family, metric, tb[RTA_GATEWAY],
+			     tb[RTA_PREFSRC]);
 	if (!tb[RTA_MULTIPATH])
 		return NL_OK;
 	nh = nla_data(tb[RTA_MULTIPATH]);
 	left = nla_len(tb[RTA_MULTIPATH]);
 	for (; RTNH_OK(nh, left); left -= RTNH_ALIGN(nh->rtnh_len), nh = RTNH_NEXT(nh))
-		mark_default(s->network, (unsigned int)nh->rtnh_ifindex, family);
+		note_default(s->network, (unsigned int)nh->rtnh_ifindex, family, metric,
+			     nla_find((struct nlattr *)RTNH_DATA(nh),
+				      nh->rtnh_len - (int)sizeof(*nh), RTA_GATEWAY),
+			     tb[RTA_PREFSRC]);
 	return NL_OK;
 }
 

@@ -21,14 +21,18 @@ struct fl_netdev {
 	bool headerless;		 /* packets have no Ethernet header: tunnels, tun, PPP */
 	bool forwarding[FL_FAMILIES];	 /* the kernel routes what comes in by it */
 	bool default_route[FL_FAMILIES]; /* a default route of the main table leaves by it */
+	/* of that route, the best if there are several; unspecified: it has none */
+	struct fl_ip gateway[FL_FAMILIES], preferred_source[FL_FAMILIES];
+	uint32_t metric[FL_FAMILIES];
 };
 
 struct fl_netaddr {
 	unsigned int ifindex;
 	struct fl_ip ip;
-	bool global;  /* scope global or wider */
-	bool primary; /* fit to be a source address: not secondary, deprecated, tentative or a
-			 duplicate */
+	uint8_t prefix_len; /* of its family: at most 32 or 128 */
+	bool global;	    /* scope global or wider */
+	bool primary;	    /* fit to be a source address: not secondary, deprecated, tentative or a
+			       duplicate */
 };
 
 struct fl_network {

@@ -108,7 +108,7 @@ const size_t fl_setting_count = sizeof(fl_setting_table) / sizeof(fl_setting_tab
 int fl_settings_init(struct fl_settings *settings)
 {
 	*settings = (struct fl_settings){
-		.bpffs = strdup("/sys/fs/bpf/fairlead"),
+		.bpffs = strdup(FL_DP_DEFAULT_DIR),
 		.socket = strdup("/run/fairlead/fairlead.sock"),
 		.node_port_range = strdup("30000-32767"),
 		.maglev_seed = strdup("fairlead"),

@@ -270,12 +270,19 @@ static void test_unfinished_names_are_finished(void **state)
 	}
 }
 
-static void test_nothing_to_clean_up_is_success(void **state)
+static void test_nothing_is_cleaned_up_where_no_datapath_can_be(void **state)
 {
+	struct fl_err err = {""};
 	size_t removed = 1;
+	char path[64];
 
-	assert_int_equal(fl_dp_cleanup(*state, &removed, NULL), 0);
+	assert_int_equal(fl_dp_cleanup(*state, &removed, &err), -ENOENT);
 	assert_int_equal(removed, 0);
+	snprintf(path, sizeof(path), "%s/none", (char *)*state);
+	assert_int_equal(fl_dp_cleanup(path, &removed, &err), -ENOENT);
+	assert_non_null(strstr(err.text, path));
+	assert_false(fl_dp_dir_is_possible(path));
+	assert_false(fl_dp_dir_is_possible("/nonexistent/fairlead"));
 }
 
 static void test_readers_hear_that_there_is_no_datapath(void **state)
@@ -306,8 +313,8 @@ int main(void)
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_unfinished_names_are_finished, make_dir,
 						remove_dir),
-		cmocka_unit_test_setup_teardown(test_nothing_to_clean_up_is_success, make_dir,
-						remove_dir),
+		cmocka_unit_test_setup_teardown(test_nothing_is_cleaned_up_where_no_datapath_can_be,
+						make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_readers_hear_that_there_is_no_datapath,
 						make_dir, remove_dir),
 	};

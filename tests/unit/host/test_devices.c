@@ -32,7 +32,11 @@ static struct fl_ip ip(const char *text)
 
 static void add(unsigned int ifindex, const char *text, bool global, bool primary)
 {
-	addresses[network.n_addresses++] = (struct fl_netaddr){ifindex, ip(text), global, primary};
+	addresses[network.n_addresses++] = (struct fl_netaddr){.ifindex = ifindex,
+							       .ip = ip(text),
+							       .prefix_len = 24,
+							       .global = global,
+							       .primary = primary};
 }
 
 static int setup(void **state)
@@ -152,6 +156,54 @@ static void test_masquerade_address_is_primary_and_global(void **state)
 		fl_device_address(&network, fl_network_device(&network, 5), &rules, FL_IPV4, &got));
 }
 
+static struct fl_ip masquerades(struct fl_netdev *dev, const char *node_ip)
+{
+	struct fl_ip got = {0}, node = ip(node_ip ? node_ip : "::");
+	struct fl_device_rules rules = {.node_ips = &node, .n_node_ips = node_ip ? 1 : 0};
+	enum fl_family family = fl_ip_family(&addresses[0].ip);
+
+	fl_device_address(&network, dev, &rules, family, &got);
+	return got;
+}
+
+/* Without a Node object: the address that the route prefers, never one that floats. */
+static void test_a_floating_address_is_not_masqueraded_with(void **state)
+{
+	struct fl_netdev dev = {.ifindex = 2, .default_route = {true, true}};
+
+	network.n_addresses = 0;
+	add(2, "192.0.2.100", true, true);
+	add(2, "198.51.100.7", true, true);
+	add(2, "192.0.2.1", true, true);
+	addresses[0].prefix_len = 32;
+	assert_memory_equal(masquerades(&dev, NULL).b, ip("198.51.100.7").b, 16);
+	dev.gateway[FL_IPV4] = ip("192.0.2.254");
+	assert_memory_equal(masquerades(&dev, NULL).b, ip("192.0.2.1").b, 16);
+	dev.preferred_source[FL_IPV4] = ip("198.51.100.7");
+	assert_memory_equal(masquerades(&dev, NULL).b, ip("198.51.100.7").b, 16);
+	/* the Node's own word counts more, even for such an address */
+	assert_memory_equal(masquerades(&dev, "192.0.2.100").b, ip("192.0.2.100").b, 16);
+	/* a preferred source that is not here any more */
+	dev.preferred_source[FL_IPV4] = ip("203.0.113.9");
+	assert_memory_equal(masquerades(&dev, NULL).b, ip("192.0.2.1").b, 16);
+	/* where there is nothing else */
+	network.n_addresses = 1;
+	assert_memory_equal(masquerades(&dev, NULL).b, ip("192.0.2.100").b, 16);
+}
+
+static void test_a_floating_ipv6_address_is_not_masqueraded_with(void **state)
+{
+	struct fl_netdev dev = {.ifindex = 2, .default_route = {true, true}};
+
+	network.n_addresses = 0;
+	add(2, "2001:db8::100", true, true);
+	add(2, "2001:db8::1", true, true);
+	addresses[0].prefix_len = 128;
+	addresses[1].prefix_len = 64;
+	dev.gateway[FL_IPV6] = ip("fe80::1");
+	assert_memory_equal(masquerades(&dev, NULL).b, ip("2001:db8::1").b, 16);
+}
+
 static void test_node_address_is_one_that_is_here(void **state)
 {
 	struct fl_ip got, node[] = {ip("203.0.113.1"), ip("198.51.100.1")};
@@ -232,6 +284,8 @@ int main(void)
 		cmocka_unit_test_setup(test_forwarding_matters_where_there_are_addresses, setup),
 		cmocka_unit_test_setup(test_pod_patterns_beat_what_is_found, setup),
 		cmocka_unit_test_setup(test_masquerade_address_is_primary_and_global, setup),
+		cmocka_unit_test_setup(test_a_floating_address_is_not_masqueraded_with, setup),
+		cmocka_unit_test_setup(test_a_floating_ipv6_address_is_not_masqueraded_with, setup),
 		cmocka_unit_test_setup(test_node_address_is_one_that_is_here, setup),
 		cmocka_unit_test_setup(test_entry_of_a_device, setup),
 		cmocka_unit_test_setup(test_local_addresses_and_node_ports, setup),
