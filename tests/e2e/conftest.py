@@ -110,5 +110,13 @@ def outside_of_its_cgroup(lab, pod):
         place.cgroup = inside
 
 
+@contextlib.contextmanager
+def opened_at_once(place):
+    """No connection that this place opens meanwhile needs a second SYN, which would hide a lost answer."""
+    before = place.call("tcp_counter", name="TCPSynRetrans")
+    yield
+    assert place.call("tcp_counter", name="TCPSynRetrans") == before, "a SYN had to be sent again"
+
+
 def run(*argv, **options):
     return subprocess.run(argv, capture_output=True, text=True, check=False, **options)

@@ -18,10 +18,19 @@ class Traffic:
                  streams=2):
         self.lab = lab
         self.sources = sources or SOURCES
+        self.syns_before = self.syns_sent_again()
         for source, host in self.sources.items():
             lab[source].call("load_start", name="load", targets=[
                 {**t, "streams": streams, "host": host[t["family"]], "label": f"{t['kind']} IPv{t['family']}"}
                 for t in TARGETS if t["kind"] in kinds])
+
+    def syns_sent_again(self):
+        return {source: self.lab[source].call("tcp_counter", name="TCPSynRetrans")
+                for source in self.sources}
+
+    def opened_again(self):
+        """How many SYNs each source has sent again since the load began."""
+        return {source: now - self.syns_before[source] for source, now in self.syns_sent_again().items()}
 
     def look(self):
         return {(source, label): ledger for source in self.sources

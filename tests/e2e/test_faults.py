@@ -9,7 +9,7 @@ import pytest
 
 import bpf
 import cells
-from wait import until
+from wait import PATIENCE, until
 
 MAP_DELETE = 3
 CLSACT = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\ntcHook: clsact\n"
@@ -45,7 +45,7 @@ def test_tc_filters_that_somebody_deleted_come_back(own_lab):
             node.place.run(command, check=True)
             assert node.attached() != before
         until(lambda: node.attached() == before, f"all is back after {' '.join(command)}", 5)
-    assert "were detached" in node.log()
+    node.wait_log("were detached")
     assert serves(own_lab)
 
 
@@ -60,7 +60,7 @@ def test_a_link_that_was_pinned_but_not_named(own_lab):
     node.start()
     assert node.attached() == before
     assert pin in node.pins() and pin + "~" not in node.pins()
-    assert node.cli("status").returncode == 0
+    node.wait_status()
     assert serves(own_lab)
 
 
@@ -72,15 +72,15 @@ def test_pins_that_somebody_removed_come_back(own_lab, which):
     before, pins = node.attached(), sorted(node.pins())
     node.place.run(["sh", "-c", f"rm -r {node.bpffs}/{which}"], check=True)
     until(lambda: sorted(node.pins()) == pins, "all pins are back", 5)
-    assert "were removed" in node.log()
-    assert node.cli("status").returncode == 0
+    node.wait_log("were removed")
+    node.wait_status()
     second = node.place.run([*node.agent_command(), "--socket", node.socket + ".other"], timeout=10)
     assert second.returncode not in (0, None), "the new directory is locked as well"
     node.kill()
     assert node.attached() == before
     assert serves(own_lab)
     node.start()
-    assert "taken over" in node.log()
+    node.wait_log("taken over")
     assert node.attached() == before and sorted(node.pins()) == pins
     assert serves(own_lab)
 
@@ -94,10 +94,10 @@ def test_forwarding_that_is_off_is_said(own_lab):
     node.place.run(["sh", "-c", f"echo 0 >{proc}"], check=True)
     try:
         until(lambda: words in node.cli("status").stdout, "status tells of it", 3)
-        assert words in node.log()
+        node.wait_log(words)
         node.kill()
         node.start()
-        assert words in node.log()
+        node.wait_log(words)
     finally:
         node.place.run(["sh", "-c", f"echo 1 >{proc}"], check=True)
     until(lambda: words not in node.cli("status").stdout, "status no longer tells of it", 3)
@@ -110,7 +110,7 @@ def test_a_socket_that_somebody_removed_comes_back(own_lab):
     for _ in range(3):
         os.unlink(node.socket)
         until(lambda: os.path.exists(node.socket), "the socket is back", 5)
-        assert node.cli("status").returncode == 0
+        node.wait_status()
         assert os.stat(node.socket).st_mode & 0o777 == 0o600
     until(lambda: len(os.listdir(f"/proc/{node.pid()}/fd")) <= open_files, "nothing stays open", 5)
     assert node.stop() == 0
@@ -125,9 +125,9 @@ def test_maps_of_which_one_is_missing_are_made_anew(own_lab):
     node.place.run(["rm", f"{node.bpffs}/maps/frontends"], check=True)
     assert serves(own_lab)
     node.start()
-    assert "made anew, the flows it had are lost" in node.log()
+    node.wait_log("made anew, the flows it had are lost")
     assert node.attached() == before and sorted(node.pins()) == pins
-    assert node.cli("status").returncode == 0
+    node.wait_status()
     assert serves(own_lab)
 
 
@@ -146,8 +146,8 @@ def test_maps_of_another_layout_are_refused_whatever_they_are(own_lab):
         if missing:
             node.place.run(["rm", f"{node.bpffs}/maps/frontends"], check=True)
         node.start(wait=False)
-        assert node.agent.wait(10) == 1
-        assert f"ABI version {meta[0]}, this program needs {meta[0] - 1}" in node.log()
+        assert node.agent.wait(10 * PATIENCE) == 1
+        node.wait_log(f"ABI version {meta[0]}, this program needs {meta[0] - 1}")
         assert len(node.pins()) == pins - missing
     assert serves(own_lab)
 
@@ -160,20 +160,20 @@ def test_a_node_that_does_not_fit_is_said(own_lab, key, what):
         file.write(f"{CLSACT.replace('tcHook: clsact', 'maps:')}  {key}: 8\n")
     node = fresh(own_lab, extra=["--config", path])
     words = f"cannot write this node's {what}: map "
-    assert node.cli("status").returncode == 0, node.cli("status").stdout
+    node.wait_status()
     for i in range(8):
         node.place.run(["ip", "link", "add", f"many{i}", "type", "veth", "peer",
                         "name", f"more{i}"], check=True)
         node.place.run(["ip", "addr", "add", f"192.0.2.{i + 1}/32", "dev", "eth0"], check=True)
     try:
         until(lambda: words in node.cli("status").stdout, "status tells of it", 3)
-        assert node.cli("status").returncode == 1
+        node.wait_status(1)
         assert serves(own_lab)
     finally:
         for i in range(8):
             node.place.run(["ip", "link", "del", f"many{i}"])
             node.place.run(["ip", "addr", "del", f"192.0.2.{i + 1}/32", "dev", "eth0"])
-    until(lambda: node.cli("status").returncode == 0, "status is well again", 15)
+    node.wait_status()
 
 
 def test_all_service_ports_that_do_not_fit_are_named(own_lab):
@@ -185,7 +185,7 @@ def test_all_service_ports_that_do_not_fit_are_named(own_lab):
     status = node.api("/v1/status")
     named = [c["subject"] for c in status["conditions"] if c["kind"] == "refused"]
     assert len(set(named)) == status["programmed"]["failedPorts"] > 2, status
-    assert node.cli("status").returncode == 1
+    node.wait_status(1)
 
 
 def test_a_device_without_ethernet_header_is_not_served(own_lab):
@@ -221,8 +221,8 @@ def test_drift_is_mended_and_gone_from_the_status(own_lab):
     assert node.cli("status").returncode == 0, "nobody has compared yet"
     node.agent.send_signal(signal.SIGHUP)
     until(lambda: "the maps are as wanted again" in node.log(), "the difference is mended", 5)
-    assert "frontends" in node.log()
-    assert node.cli("status").returncode == 0
+    node.wait_log("frontends")
+    node.wait_status()
     assert serves(own_lab)
 
 

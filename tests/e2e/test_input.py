@@ -210,6 +210,7 @@ def test_two_ports_of_one_service_that_claim_one_frontend(lab):
     lab.settle()
     sentence = f"TCP {cells.vip(14)[4]}:80 belongs to default/twice:first, default/twice:second wants it too"
     for node in lab.nodes.values():
+        node.wait_log(f"warn  {sentence}")
         assert node.log().count(f"warn  {sentence}") == 1, node.log_tail()
         check = node.place.run([*node.agent_command(), "--check"])
         assert check.returncode == 0 and f"warning: {sentence}\n" in check.stderr, check.stderr

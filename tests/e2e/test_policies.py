@@ -6,7 +6,7 @@ import pytest
 
 import cells
 import topology
-from conftest import FAMILIES
+from conftest import FAMILIES, opened_at_once
 
 SHORT = 0.6  # seconds until a client counts silence as a timeout
 
@@ -244,7 +244,8 @@ def test_port_of_a_node_port_connection_serves_a_direct_one(lab, family):
     pod = lab["cli-1"]
     for port in range(20000, 20010):
         for host, number in ((cells.node_ip("node-2"), 30013), (cells.cluster_ip(13), 80)):
-            report = pod.http(host[family], number, 1, source_port=port, timeout=1.0)
+            with opened_at_once(pod):
+                report = pod.http(host[family], number, 1, source_port=port)
             assert report["failed"] == 0, (host, report)
 
 
@@ -256,6 +257,6 @@ def test_same_port_through_a_frontend_and_straight(lab, family):
     client, pod = lab["client"], lab["web-1a"].addresses[family]
     for port in (22001, 22002):
         for host in (cells.vip(11)[family], pod, cells.vip(11)[family], pod):
-            report = client.udp(host, 5353, 3, keep=True, source_port=port, timeout=1.0)
+            report = client.udp(host, 5353, 3, keep=True, source_port=port)
             assert report["failed"] == 0, (host, report)
             assert report["answers"] == {"web-1a": 3}

@@ -14,14 +14,15 @@ from wait import until
 SOURCES = {"client": cells.vip(10), "cli-1": cells.WEB, "cli-2": cells.WEB, "node-1": cells.WEB}
 
 
-def unharmed(ledgers):
+def unharmed(traffic):
+    """End the load; nothing failed, no long-lived peer moved, and no packet that opens a connection was
+    lost. (A lost one is sent again after a second, so that the request succeeds all the same.)"""
+    ledgers, again = traffic.stop(), traffic.opened_again()
     assert failures(ledgers) == {}
     moved = {key: ledger["moved"] for key, ledger in ledgers.items() if ledger["moved"]}
     assert moved == {}, "long-lived peers changed their backend"
-    # a lost SYN is sent again after a second
-    slow = {key: ledger["slowest_ms"] for key, ledger in ledgers.items()
-            if ledger["slowest_ms"] > 900}
-    assert slow == {}, "requests waited for a retransmission"
+    assert not any(again.values()), f"connections had to be opened twice: {again}"
+    return ledgers
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "terminate"])
@@ -39,8 +40,7 @@ def test_restart_under_load(lab, number):
         for node in lab.nodes.values():
             node.wait_ready()
         traffic.round(10)
-    ledgers = traffic.stop()
-    unharmed(ledgers)
+    ledgers = unharmed(traffic)
     assert sum(ledger["answered"] for ledger in ledgers.values()) > 3000
 
 
@@ -61,7 +61,7 @@ def test_source_ports_come_round_again(own_lab):
         for node in own_lab.nodes.values():
             node.kill()
         own_lab.start_agents(extra=["--config", path])
-    unharmed(traffic.stop())
+    unharmed(traffic)
 
 
 def test_kill_while_backends_change(lab):
@@ -94,7 +94,7 @@ def test_kill_during_start(lab):
     node.kill()
     node.start()
     traffic.round()
-    unharmed(traffic.stop())
+    unharmed(traffic)
 
 
 def test_cold_start_under_load(lab):

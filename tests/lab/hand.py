@@ -26,6 +26,7 @@ def main():
 
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
              "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping,
+             "tcp_counter": traffic.tcp_counter,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
     for line in sys.stdin:
         request = json.loads(line)

@@ -9,7 +9,7 @@ import subprocess
 
 import topology
 from place import HERE, PYTHON
-from wait import until
+from wait import PATIENCE, until
 
 
 class Node:
@@ -97,7 +97,7 @@ class Node:
             return None
         if self.agent.poll() is None:
             self.agent.send_signal(number)
-        status = self.agent.wait(deadline_s)
+        status = self.agent.wait(deadline_s * PATIENCE)
         self.agent = None
         return status
 
@@ -125,6 +125,22 @@ class Node:
             log.seek(self.mark)
             return log.read()
 
+    def wait_log(self, words, deadline_s=5):
+        """Wait until the agent has logged this: what it does can be seen before it says so."""
+        try:
+            until(lambda: words in self.log(), f"{self.name}'s agent logs \"{words}\"", deadline_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.log_tail()}") from late
+
+    def wait_status(self, code=0, deadline_s=15):
+        """Wait until `fairlead status` ends with this code."""
+        def same():
+            return self.cli("status").returncode == code
+        try:
+            until(same, f"status of {self.name} is {code}", deadline_s, 0.1)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.cli('status').stdout}") from late
+
     def sanitizer_report(self):
         """What a sanitizer said of this node's agents since the lab began, or None."""
         if not os.path.exists(self.log_path):
@@ -142,7 +158,7 @@ class Node:
         """What the agent's API says about `path`, from JSON; None while nobody answers."""
         at = self.socket or f"/proc/{self.place.mount_pid}/root/run/fairlead/fairlead.sock"
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(5)
+            sock.settimeout(5 * PATIENCE)
             try:
                 sock.connect(at)
                 sock.sendall(f"GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode())

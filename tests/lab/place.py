@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 
+from wait import PATIENCE
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 ENTER = 'echo 0 > "$1/cgroup.procs" && shift && exec "$@"'
@@ -38,7 +40,7 @@ class Place:
 
     def run(self, argv, timeout=30, check=False, **options):
         return subprocess.run(self.command(argv), capture_output=True, text=True, check=check,
-                              timeout=timeout, stdin=subprocess.DEVNULL, **options)
+                              timeout=timeout * PATIENCE, stdin=subprocess.DEVNULL, **options)
 
     def popen(self, argv, **options):
         return subprocess.Popen(self.command(argv), start_new_session=True, **options)

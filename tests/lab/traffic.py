@@ -89,7 +89,7 @@ def plain(address):
 class HttpConnection:
     """A keep-alive HTTP/1.1 connection that can do no more than these tests need."""
 
-    def __init__(self, host, port, timeout=3.0, source=None, source_port=0):
+    def __init__(self, host, port, timeout=10.0, source=None, source_port=0):
         self.host, self.port = host, port
         self.buffer = b""
         self.sock = socket.socket(family_of(host), socket.SOCK_STREAM)
@@ -168,7 +168,7 @@ class HttpConnection:
         self.close()
 
 
-def http(host, port, requests=1, keep=False, parallel=1, timeout=3.0, source=None, source_port=0):
+def http(host, port, requests=1, keep=False, parallel=1, timeout=10.0, source=None, source_port=0):
     """`requests` GETs in all, a connection each (or, with keep, one connection per thread); fewer
     when HOPELESS of them have failed."""
     tally = Tally()
@@ -203,7 +203,7 @@ def http(host, port, requests=1, keep=False, parallel=1, timeout=3.0, source=Non
     return tally.report()
 
 
-def bulk(host, port, size, timeout=10.0):
+def bulk(host, port, size, timeout=20.0):
     """Move `size` bytes each way over one connection."""
     with HttpConnection(host, port, timeout) as connection:
         down = connection.download(size)
@@ -214,7 +214,7 @@ def bulk(host, port, size, timeout=10.0):
 class UdpPeer:
     """A UDP socket, connected or not, that checks where an answer came from."""
 
-    def __init__(self, host, port, connected, timeout=3.0, source=None, source_port=0):
+    def __init__(self, host, port, connected, timeout=10.0, source=None, source_port=0):
         self.host, self.port, self.connected = host, port, connected
         self.sock = socket.socket(family_of(host), socket.SOCK_DGRAM)
         self.sock.settimeout(timeout)
@@ -241,7 +241,7 @@ class UdpPeer:
         self.sock.close()
 
 
-def udp(host, port, requests=1, connected=True, keep=False, timeout=3.0, source=None, size=0,
+def udp(host, port, requests=1, connected=True, keep=False, timeout=10.0, source=None, size=0,
         source_port=0):
     """`requests` datagrams, from a socket each (or all from one, with keep)."""
     tally = Tally()
@@ -288,3 +288,13 @@ def ping(host, timeout=2.0):
                     return True
         except TimeoutError:
             return False
+
+
+def tcp_counter(name):
+    """One of the kernel's TCP counters of this network namespace."""
+    with open("/proc/net/netstat", encoding="utf-8") as lines:
+        for names, values in zip(lines, lines):
+            table = dict(zip(names.split(), values.split()))
+            if name in table:
+                return int(table[name])
+    raise ValueError(f"no counter {name}")
