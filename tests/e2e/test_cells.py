@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Every cell of the demo: who may answer (5.1.1, 5.4), and whom the servers see asking (5.3)."""
+"""Every cell of the demo: which pods may answer (5.1.1, 5.4: any usable endpoint of the policy in force), and
+which client address the servers see (5.3: masqueraded or the client's own)."""
 import pytest
 
 import cells

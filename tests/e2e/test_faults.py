@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What others do to a node, and what a crash leaves: noticed, said, mended."""
+"""What other programs do to a node, and what a crash leaves: noticed, reported, repaired."""
 import json
 import os
 import signal
@@ -85,22 +85,22 @@ def test_pins_that_somebody_removed_come_back(own_lab, which):
     assert serves(own_lab)
 
 
-def test_forwarding_that_is_off_is_said(own_lab):
-    """Without forwarding no route is found for what comes in: the owner hears of it, at once."""
+def test_forwarding_that_is_off_is_reported(own_lab):
+    """Without forwarding the kernel finds no route for incoming packets: reported at once."""
     node = fresh(own_lab)
     proc = "/proc/sys/net/ipv4/conf/eth0/forwarding"
     words = "IPv4 forwarding is off"
     assert words not in node.cli("status").stdout
     node.place.run(["sh", "-c", f"echo 0 >{proc}"], check=True)
     try:
-        until(lambda: words in node.cli("status").stdout, "status tells of it", 3)
+        until(lambda: words in node.cli("status").stdout, "status reports it", 3)
         node.wait_log(words)
         node.kill()
         node.start()
         node.wait_log(words)
     finally:
         node.place.run(["sh", "-c", f"echo 1 >{proc}"], check=True)
-    until(lambda: words not in node.cli("status").stdout, "status no longer tells of it", 3)
+    until(lambda: words not in node.cli("status").stdout, "status no longer reports it", 3)
 
 
 def test_a_socket_that_somebody_removed_comes_back(own_lab):
@@ -153,7 +153,7 @@ def test_maps_of_another_layout_are_refused_whatever_they_are(own_lab):
 
 
 @pytest.mark.parametrize("key, what", [("localAddresses", "addresses"), ("devices", "devices")])
-def test_a_node_that_does_not_fit_is_said(own_lab, key, what):
+def test_a_node_that_does_not_fit_is_reported(own_lab, key, what):
     """robustness B4: addresses or devices that the maps have no room for are a fault to be seen."""
     path = os.path.join(own_lab.directory, "small.yaml")
     with open(path, "w", encoding="utf-8") as file:
@@ -166,7 +166,7 @@ def test_a_node_that_does_not_fit_is_said(own_lab, key, what):
                         "name", f"more{i}"], check=True)
         node.place.run(["ip", "addr", "add", f"192.0.2.{i + 1}/32", "dev", "eth0"], check=True)
     try:
-        until(lambda: words in node.cli("status").stdout, "status tells of it", 3)
+        until(lambda: words in node.cli("status").stdout, "status reports it", 3)
         node.wait_status(1)
         assert serves(own_lab)
     finally:
@@ -198,13 +198,13 @@ def test_a_device_without_ethernet_header_is_not_served(own_lab):
     try:
         node.place.run(["ip", "link", "set", "tun9", "up"], check=True)
         until(lambda: "tun9: packets there have no Ethernet header" in node.cli("status").stdout,
-              "status tells of it", 3)
+              "status reports it", 3)
         assert node.attached() == before
     finally:
         node.place.run(["ip", "link", "del", "tun9"], check=True)
 
 
-def test_drift_is_mended_and_gone_from_the_status(own_lab):
+def test_drift_is_repaired_and_gone_from_the_status(own_lab):
     """An element that somebody deleted is missed at the next comparison, and written again."""
     node = fresh(own_lab)
     pin = next(p for p in node.pins() if p.endswith("/maps/frontends"))
@@ -220,14 +220,14 @@ def test_drift_is_mended_and_gone_from_the_status(own_lab):
     node.place.run(["/usr/bin/python3", "-c", code, pin, os.path.dirname(bpf.__file__)], check=True)
     assert node.cli("status").returncode == 0, "nobody has compared yet"
     node.agent.send_signal(signal.SIGHUP)
-    until(lambda: "the maps are as wanted again" in node.log(), "the difference is mended", 5)
+    until(lambda: "the maps are as wanted again" in node.log(), "the difference is repaired", 5)
     node.wait_log("frontends")
     node.wait_status()
     assert serves(own_lab)
 
 
 def test_a_reader_that_has_had_enough(own_lab):
-    """`fairlead ... | head` is no reason for words on standard error."""
+    """`fairlead ... | head` is no reason for a message on standard error."""
     node = fresh(own_lab)
     argv = node.place.command(["sh", "-c", '"$@" | true', "sh", *node.cli_command("status")])
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
@@ -236,7 +236,7 @@ def test_a_reader_that_has_had_enough(own_lab):
 
 @pytest.mark.parametrize("argv", [["version"], ["--version"], ["help"], ["flow", "--help"]], ids=" ".join)
 def test_what_cannot_be_written_is_a_failure(own_lab, argv):
-    """Exit code 1 and words, also for what asks no agent."""
+    """Exit code 1 and a message, also for commands that ask no agent."""
     node = own_lab.nodes["node-1"]
     done = node.place.run(["sh", "-c", '"$@" >/dev/full', "sh", *node.cli_command(*argv)])
     assert done.returncode == 1

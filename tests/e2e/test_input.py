@@ -28,7 +28,7 @@ BAD_FILES = {
                      'unknown kind "Teapot"'),
     "list-that-is-none": ("bad.yaml", "apiVersion: v1\nkind: List\nitems: 7\n", "items: expected a list"),
 }
-# kinds that are no business of ours are told by `plan` and --check only
+# kinds that Fairlead does not read are reported by `plan` and --check only
 NOTES = {"unknown-kind"}
 
 
@@ -184,7 +184,7 @@ def test_two_services_that_claim_one_frontend(lab):
     sentence = (f"TCP {cells.vip(13)[4]}:80 belongs to default/older:http, "
                 "default/younger:http wants it too")
 
-    def said(words):
+    def logged(words):
         return [node.log().count(words) for node in lab.nodes.values()]
 
     for node in lab.nodes.values():
@@ -192,17 +192,17 @@ def test_two_services_that_claim_one_frontend(lab):
         assert sentence in node.cli("status").stdout
         plan = node.cli("plan", "--manifests", m.directory, "--node", node.name)
         assert plan.returncode == 0 and f"warning: {sentence}\n" in plan.stderr, plan.stderr
-    # further changes of either do not say it again
+    # further changes of either are no reason to log it again
     m.add("older", older, m.slice("older", 4, ("web-1b",)), m.slice("older", 6, ("web-1b",)))
     until(lambda: answers("web-1b"), "the winner's endpoints have changed", 5)
-    assert said(sentence) == [1] * len(lab.nodes)
+    assert logged(sentence) == [1] * len(lab.nodes)
     m.remove("older.yaml")
     until(lambda: answers("web-2b"), "the loser takes over", 5)
-    until(lambda: said(f"resolved: {sentence}") == [1] * len(lab.nodes), "the agents say that it is over", 5)
+    until(lambda: logged(f"resolved: {sentence}") == [1] * len(lab.nodes), "the agents log that it is resolved", 5)
 
 
 def test_two_ports_of_one_service_that_claim_one_frontend(lab):
-    """2.21: the first port has it, and the other one's loss is told."""
+    """2.21: the first port has it, and the conflict is reported."""
     m = lab.manifests
     service = m.service("twice", 14, ports=[{"name": "first", "port": 80, "protocol": "TCP"},
                                             {"name": "second", "port": 80, "protocol": "TCP"}])

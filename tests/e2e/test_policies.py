@@ -112,7 +112,7 @@ def test_serving_terminating_endpoint_is_the_last_resort(lab, family):
 
 @FAMILIES
 def test_unknown_port_of_a_cluster_ip_rejects(lab, family):
-    """2.22, as the nftables mode does; nothing is said about external addresses."""
+    """2.22, as the nftables mode does; external addresses are not affected."""
     ip = cells.WEB[family]
     for source in ("cli-1", "node-1", "client"):
         assert only(lab[source].http(ip, 81, 2)) == "refused", source

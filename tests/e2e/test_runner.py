@@ -231,15 +231,20 @@ POINTS = {
 }
 
 
-@pytest.fixture
-def neighbour():
-    """A lab that is alive beside the run, and must not feel anything of what is done to that."""
+@pytest.fixture(scope="module")
+def live_lab():
     lab = lab_module.Lab()
     yield lab
-    pods = lab.pods()
-    assert all(lab[pod].server.poll() is None for pod in pods)
-    assert lab["cli-1"].http(lab[pods[0]].addresses[4], 8080, 3)["failed"] == 0
     lab.close()
+
+
+@pytest.fixture
+def neighbour(live_lab):
+    """A lab that is alive beside the run, and must not feel anything of what is done to that."""
+    yield
+    pods = live_lab.pods()
+    assert all(live_lab[pod].server.poll() is None for pod in pods)
+    assert live_lab["cli-1"].http(live_lab[pods[0]].addresses[4], 8080, 3)["failed"] == 0
 
 
 def end_and_look(suite, point, end):
@@ -260,8 +265,8 @@ def test_killed_runner_leaves_nothing(suite, neighbour, point):
     end_and_look(suite, point, lambda: suite.process.kill())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
-@pytest.mark.parametrize("point", ["namespaces", "runs"])
+@pytest.mark.parametrize("point, number", [
+    ("runs", signal.SIGINT), ("runs", signal.SIGTERM), ("runs", signal.SIGHUP), ("namespaces", signal.SIGTERM)])
 def test_signalled_runner_leaves_nothing_and_reports_what_it_has(suite, neighbour, point, number):
     end_and_look(suite, point, lambda: suite.process.send_signal(number))
     lines = suite.process.stdout.read().splitlines()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The cells of the demo: who asks what, which pods may answer, and whom they must see asking.
+"""The cells of the demo: which place asks what, which pods may answer, and which client address they see.
 
 One table for `make demo`, which reports it, and for tests/e2e, which asserts it.
 """
@@ -10,7 +10,7 @@ import topology
 ALL = ("web-1a", "web-1b", "web-2a", "web-2b")
 REQUESTS = 60  # with four pods, one that is chosen fairly stays out once in ten million times
 
-# whom the servers see
+# the client address that the servers see
 OWN = "own"  # the client's own address, everywhere
 KEPT_IF_LOCAL = "kept-if-local"  # masqueraded by the node asked, unless its own pod answers
 

@@ -120,7 +120,7 @@ class Node:
             self.agent.send_signal(signal.SIGCONT)
 
     def log(self):
-        """What the agent said since it was last started."""
+        """What the agent has logged since it was last started."""
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             log.seek(self.mark)
             return log.read()
@@ -142,7 +142,7 @@ class Node:
             raise AssertionError(f"{late}\n{self.cli('status').stdout}") from late
 
     def sanitizer_report(self):
-        """What a sanitizer said of this node's agents since the lab began, or None."""
+        """What a sanitizer reported about this node's agents since the lab began, or None."""
         if not os.path.exists(self.log_path):
             return None
         with open(self.log_path, encoding="utf-8", errors="replace") as log:

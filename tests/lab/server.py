@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The server of a lab pod: HTTP over TCP with keep-alive, and an echo over UDP.
 
-Both say who answered and whom they saw asking, so that a test can tell which backend was chosen
+Answers name the pod and the client address that it saw, so that a test can tell which backend was chosen
 and whether the client's address was kept. One thread and one selector; IPv4 and IPv6 share sockets.
 """
 import argparse

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The clients of the lab: ask a server N times and report who answered, what failed and why.
+"""The clients of the lab: ask a server N times and report which pods answered, what failed and why.
 
 Every request carries a sequence word that the server must give back, so an answer that belongs to
 another request is a failure too. Results are plain dictionaries that travel as JSON.
@@ -40,7 +40,7 @@ def reason_of(error):
 
 
 class Tally:
-    """Who answered, whom the servers saw, and what failed; safe to use from several threads."""
+    """Which pods answered, which client addresses they saw, and what failed; safe to use from several threads."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -100,7 +100,7 @@ class HttpConnection:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 self.sock.bind((source or "", source_port))
             self.sock.connect((host, port))
-            # whoever looks at the socket must see whom it asked, not whom it got
+            # the socket must show the address that was asked, not the backend's
             peer = self.sock.getpeername()
             if (peer[0], peer[1]) != (host, port):
                 raise Wrong(f"peer is {peer[0]}:{peer[1]}")

@@ -18,6 +18,8 @@ from children import HANG, REPO
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 TO_THE_END_S = 30  # how long a pytest may take to remove its labs when it is asked to end
 MEMORY_OF_A_LAB = 1 << 30  # two agents with their maps, eight servers and clients
+# take long though they have few tests: they go first, so that none of them runs on alone at the end
+LONG = ("test_compilers.py", "test_modes.py", "test_runner.py", "test_restart.py")
 WORDS_KEPT = 200  # lines of what a pytest wrote besides
 
 
@@ -37,6 +39,11 @@ def side_by_side(modules):
     with open("/proc/meminfo", encoding="utf-8") as lines:
         available = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
     return max(1, min(len(os.sched_getaffinity(0)), available // MEMORY_OF_A_LAB, modules))
+
+
+def in_order(found):
+    """The modules and their tests, those that take longest first."""
+    return sorted(found.items(), key=lambda item: (os.path.basename(item[0]) not in LONG, -len(item[1])))
 
 
 class Pytest:

@@ -10,7 +10,6 @@ import re
 
 import pytest
 
-# other lines than the reason are of no use to whoever reads the summary
 SKIP = re.compile(r"^(Skipped: )?(SKIP:? ?)?")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Unit, golden and packet tests: programs that speak TAP, as cmocka does when told to."""
+"""Unit, golden and packet tests: programs that speak TAP, as cmocka does on request."""
 import os
 import re
 import signal
