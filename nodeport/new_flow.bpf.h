@@ -62,7 +62,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 					  __u32 now, struct fl_decision *d, struct fl_new *ret_new)
 {
 	enum fl_client client = FL_CLIENT_OUTSIDE;
-	enum fl_source source;
+	enum fl_new_source source;
 	struct fl_backend *backend;
 	enum fl_reason reason;
 	enum fl_side side;

@@ -4,7 +4,7 @@
 
 #include "nodeport/decision.bpf.h"
 
-enum fl_source {
+enum fl_new_source {
 	FL_SOURCE_KEEP,
 	FL_SOURCE_MASQUERADE,
 	FL_SOURCE_FAILED, /* *d says why */
@@ -16,11 +16,10 @@ enum fl_source {
  * would deliver here anyway keeps its source: masqueraded is only what leaves by a device whose
  * replies we see, and hairpins (5.3.3: a pod that reaches itself through a frontend).
  */
-static __always_inline enum fl_source fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-						    const struct fl_frontend *fe,
-						    enum fl_client client, enum fl_hook hook,
-						    struct fl_backend *backend, __u32 now,
-						    struct fl_decision *d)
+static __always_inline enum fl_new_source
+fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_frontend *fe,
+	      enum fl_client client, enum fl_hook hook, struct fl_backend *backend, __u32 now,
+	      struct fl_decision *d)
 {
 	bool local = backend->flags & FL_BACKEND_LOCAL,
 	     hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);

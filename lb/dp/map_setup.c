@@ -93,8 +93,8 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 	return 0;
 }
 
-int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32_t sizes[FL_MAPS],
-		       struct fl_err *err)
+int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_bpf_object *o,
+		       const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
 	for (int i = 0; i < FL_MAPS; i++) {
 		const char *name = fl_map_descs[i].object;
@@ -126,7 +126,7 @@ uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id)
 	return 0;
 }
 
-int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_err *err)
+int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_bpf_object *o, struct fl_err *err)
 {
 	for (int i = 0; i < FL_MAPS; i++) {
 		const char *name = fl_map_descs[i].object;

@@ -18,7 +18,7 @@
 #include "xdp.skel.h"
 
 #define OBJECT(which)                                                                              \
-	static int which##_open(struct fl_object *o)                                               \
+	static int which##_open(struct fl_bpf_object *o)                                           \
 	{                                                                                          \
 		struct fl_##which *skeleton = fl_##which##__open();                                \
                                                                                                    \
@@ -40,7 +40,7 @@ OBJECT(sock)
 
 static const struct {
 	const char *name;
-	int (*open)(struct fl_object *object);
+	int (*open)(struct fl_bpf_object *object);
 	void (*destroy)(void *skeleton);
 } objects[FL_OBJECTS] = {
 	[FL_OBJECT_XDP] = {"xdp", xdp_open, xdp_destroy},
@@ -89,9 +89,9 @@ static int catch_print(enum libbpf_print_level level, const char *fmt, va_list a
 	return 0;
 }
 
-int fl_object_open(enum fl_object_id id, struct fl_object *ret_object, struct fl_err *err)
+int fl_object_open(enum fl_object_id id, struct fl_bpf_object *ret_object, struct fl_err *err)
 {
-	struct fl_object o = {.name = objects[id].name, .destroy = objects[id].destroy};
+	struct fl_bpf_object o = {.name = objects[id].name, .destroy = objects[id].destroy};
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
 	int r;
 
@@ -122,7 +122,7 @@ static const char *privilege_hint(void)
 	return all ? "" : " (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)";
 }
 
-int fl_object_load(struct fl_object *object, struct fl_err *err)
+int fl_object_load(struct fl_bpf_object *object, struct fl_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
 	int r;
@@ -137,9 +137,9 @@ int fl_object_load(struct fl_object *object, struct fl_err *err)
 			  r == -EPERM || r == -EACCES ? privilege_hint() : "");
 }
 
-void fl_object_close(struct fl_object *object)
+void fl_object_close(struct fl_bpf_object *object)
 {
 	if (object->skeleton)
 		object->destroy(object->skeleton);
-	*object = (struct fl_object){0};
+	*object = (struct fl_bpf_object){0};
 }

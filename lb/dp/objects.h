@@ -15,7 +15,7 @@ enum fl_object_id {
 	FL_OBJECTS,
 };
 
-struct fl_object {
+struct fl_bpf_object {
 	const char *name;
 	void *skeleton;
 	void (*destroy)(void *skeleton);
@@ -24,7 +24,7 @@ struct fl_object {
 };
 
 /* Open, not load. 0 or -errno with words. */
-int fl_object_open(enum fl_object_id id, struct fl_object *ret_object, struct fl_err *err);
+int fl_object_open(enum fl_object_id id, struct fl_bpf_object *ret_object, struct fl_err *err);
 /* Load; on failure the words name the program and the verifier's last line. */
-int fl_object_load(struct fl_object *object, struct fl_err *err);
-void fl_object_close(struct fl_object *object);
+int fl_object_load(struct fl_bpf_object *object, struct fl_err *err);
+void fl_object_close(struct fl_bpf_object *object);

@@ -22,7 +22,7 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 	for (int i = 0; i < FL_OBJECTS && !r; i++)
 		r = fl_object_open(i, &dp->objects[i], err);
 	for (int i = 0; i < FL_OBJECTS && !r; i++) {
-		struct fl_object *o = &dp->objects[i];
+		struct fl_bpf_object *o = &dp->objects[i];
 
 		r = fl_dp_maps_prepare(dp, o, sizes, err);
 		/* the masks follow from the maps, so the first preparation comes before the

@@ -22,7 +22,7 @@ struct fl_attachment {
 struct fl_dp {
 	struct fl_bpffs fs;
 	struct fl_maps maps;
-	struct fl_object objects[FL_OBJECTS];
+	struct fl_bpf_object objects[FL_OBJECTS];
 	enum fl_dp_mode mode;
 	bool no_tcx;
 	bool adopted;
@@ -82,10 +82,10 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS]);
 /* Open the pinned maps. If the set is not complete, remove what there is of it. */
 int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err);
 /* Before load: hand maps that exist to the object, set the size of those it is to create. */
-int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_object *o, const uint32_t sizes[FL_MAPS],
-		       struct fl_err *err);
+int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_bpf_object *o,
+		       const uint32_t sizes[FL_MAPS], struct fl_err *err);
 /* After load: keep descriptors of the maps that the object has created. */
-int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_object *o, struct fl_err *err);
+int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_bpf_object *o, struct fl_err *err);
 /* The number of elements that a map has or is about to get. */
 uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id);
 int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err);

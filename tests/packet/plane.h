@@ -37,7 +37,7 @@ enum prog {
 #define LIMITED_BUCKETS 64
 
 struct plane {
-	struct fl_object objects[FL_OBJECTS];
+	struct fl_bpf_object objects[FL_OBJECTS];
 	struct fl_maps maps;
 	struct fl_config config;
 	const struct net *net;

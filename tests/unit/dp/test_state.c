@@ -86,7 +86,7 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 	bool seen[FL_MAPS] = {false};
 
 	for (int o = 0; o < FL_OBJECTS; o++) {
-		struct fl_object object;
+		struct fl_bpf_object object;
 		struct bpf_map *map;
 
 		assert_int_equal(fl_object_open(o, &object, NULL), 0);
