@@ -11,6 +11,7 @@
 #include "lb/base/log.h"
 #include "lb/model/conflict.h"
 #include "lb/model/plan_store.h"
+#include "lb/model/review.h"
 #include "lb/settings/options.h"
 #include "lb/source/manifest.h"
 
@@ -51,6 +52,14 @@ static void count_conflict(const struct fl_conflict *conflict, void *arg)
 		fl_log_plain("%s: %s", fl_problem_level_name(FL_PROBLEM_WARNING), text);
 }
 
+static void count_finding(enum fl_finding finding, const char *text, void *arg)
+{
+	size_t *counts = arg;
+
+	counts[FL_PROBLEM_WARNING]++;
+	fl_log_plain("%s: %s", fl_problem_level_name(FL_PROBLEM_WARNING), text);
+}
+
 /* --check: settings were read already; read the manifests and say what is wrong with them. */
 static int check(const struct fl_settings *settings)
 {
@@ -71,6 +80,8 @@ static int check(const struct fl_settings *settings)
 		options = fl_plan_options_of(store);
 		options.no_external_ips = !settings->external_ips;
 		r = fl_conflict_each(store, &options, count_conflict, counts);
+		if (!r)
+			r = fl_review_each(store, &options, count_finding, counts);
 	}
 	if (r) {
 		fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));

@@ -11,6 +11,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "lb/model/conflict.h"
+#include "lb/model/review.h"
 #include "lb/model/plan_json.h"
 #include "lb/model/plan_store.h"
 #include "lb/source/manifest.h"
@@ -68,16 +69,25 @@ static void put_problem(const struct fl_problem *problem, void *arg)
 	putc('\n', stderr);
 }
 
+static void put_warning(const char *text)
+{
+	fprintf(stderr, "%s: ", fl_problem_level_name(FL_PROBLEM_WARNING));
+	fl_text_put(text, stderr);
+	putc('\n', stderr);
+}
+
 /* What is planned for the loser too, and not programmed while the winner is there. */
 static void put_conflict(const struct fl_conflict *conflict, void *arg)
 {
 	_cleanup_free_ char *text = fl_conflict_text(conflict);
 
-	if (!text)
-		return;
-	fprintf(stderr, "%s: ", fl_problem_level_name(FL_PROBLEM_WARNING));
-	fl_text_put(text, stderr);
-	putc('\n', stderr);
+	if (text)
+		put_warning(text);
+}
+
+static void put_finding(enum fl_finding finding, const char *text, void *arg)
+{
+	put_warning(text);
 }
 
 static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, struct fl_err *err)
@@ -107,6 +117,8 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 	rc = fl_plan_json_text(store, &options, false, ret_text);
 	if (!rc)
 		rc = fl_conflict_each(store, &options, put_conflict, NULL);
+	if (!rc)
+		rc = fl_review_each(store, &options, put_finding, NULL);
 	return rc ? fl_err_set(err, rc, "no memory") : 0;
 }
 

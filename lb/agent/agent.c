@@ -153,6 +153,7 @@ void fl_agent_gauge(struct fl_agent *agent)
 void fl_agent_retry(struct fl_agent *agent)
 {
 	fl_input_refresh(&agent->input);
+	fl_input_review(&agent->input);
 	fl_applier_retry(agent->applier);
 	fl_host_retry(agent->host);
 	if (fl_health_has(agent->health, FL_CONDITION_PROGRAMS) &&
@@ -180,6 +181,7 @@ void fl_agent_verify(struct fl_agent *agent)
 void fl_agent_reload(struct fl_agent *agent)
 {
 	fl_input_refresh(&agent->input);
+	fl_input_review(&agent->input);
 	fl_host_mark(agent->host);
 	fl_agent_verify(agent);
 }

@@ -9,6 +9,7 @@
 
 #include "lb/agent/sync_health.h"
 #include "lb/base/cleanup.h"
+#include "lb/model/review.h"
 
 /* A Service that is to be planned again. */
 struct again {
@@ -118,6 +119,29 @@ static void service_done(struct fl_applier *applier, const char *ns, const char 
 		fl_health_clear(applier->options.health, FL_CONDITION_SYNC, subject);
 }
 
+/* A Service that cannot mean what its author wanted. Slices without one are fl_input's to find. */
+static void review(struct fl_applier *applier, const struct fl_service_key *key,
+		   const struct fl_service *service, const struct fl_plan *plan)
+{
+	struct fl_health *health = applier->options.health;
+	_cleanup_free_ char *subject = NULL, *text = NULL;
+	const struct fl_slice *const *slices;
+	enum fl_finding finding = FL_FINDING_NONE;
+	size_t n;
+
+	slices = fl_store_slices(applier->options.store, key->ns, key->name, &n);
+	if (service)
+		finding = fl_review(key->ns, key->name, service, slices, n, plan, &text);
+	if (!finding && !fl_health_has(health, FL_CONDITION_SERVICE))
+		return;
+	if (asprintf(&subject, "%s/%s", key->ns, key->name) < 0)
+		subject = NULL;
+	if (subject && finding && text)
+		fl_health_set(health, FL_CONDITION_SERVICE, subject, FL_HEALTH_ERROR, "%s", text);
+	else if (subject && !finding)
+		fl_health_clear(health, FL_CONDITION_SERVICE, subject);
+}
+
 /* The key is borrowed, and stays while the store is only read. */
 static int apply_one(struct fl_applier *applier, const struct fl_service_key *key,
 		     struct fl_err *err)
@@ -127,9 +151,11 @@ static int apply_one(struct fl_applier *applier, const struct fl_service_key *ke
 	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
 	int r = o->plan(o->store, key->ns, key->name, o->plan_options, &plan);
 
-	if (!r)
+	if (!r) {
+		review(applier, key, service, &plan);
 		r = fl_sync_service(o->sync, key->ns, key->name, service ? service->created : 0,
 				    &plan, err);
+	}
 	if (r)
 		service_failed(applier, key->ns, key->name, r, err);
 	else

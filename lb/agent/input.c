@@ -10,6 +10,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/model/node_ports.h"
+#include "lb/model/review.h"
 #include "lb/source/manifest.h"
 
 /* All but notes become conditions when the reading is done. */
@@ -106,6 +107,7 @@ int fl_input_load(struct fl_input *input, struct fl_err *err)
 	if (r)
 		return r;
 	update_conditions(input, 0, NULL);
+	fl_input_review(input);
 	fl_input_update_node(input);
 	fl_store_mark_all(input->store);
 	return 0;
@@ -125,6 +127,65 @@ void fl_input_refresh(struct fl_input *input)
 	int r = fl_source_refresh(input->source, &err);
 
 	update_conditions(input, r, &err);
+}
+
+/* ---- what only shows in all objects together */
+
+struct names {
+	struct fl_input *input;
+	bool any, ours; /* some endpoint has a node's name, has this node's */
+};
+
+static void look_for_node(const struct fl_slice *slice, struct names *names)
+{
+	const char *node = fl_store_node_name(names->input->store);
+
+	for (size_t i = 0; i < slice->n_endpoints && !names->ours; i++) {
+		const char *name = slice->endpoints[i].node_name;
+
+		names->any |= *name != '\0';
+		names->ours = !strcmp(name, node);
+	}
+}
+
+static int review_name(const char *ns, const char *name, void *arg)
+{
+	struct names *names = arg;
+	const struct fl_store *store = names->input->store;
+	_cleanup_free_ char *subject = NULL, *text = NULL;
+	const struct fl_slice *const *slices;
+	size_t n;
+
+	slices = fl_store_slices(store, ns, name, &n);
+	for (size_t i = 0; i < n && !names->ours; i++)
+		look_for_node(slices[i], names);
+	if (fl_store_service(store, ns, name))
+		return 0;
+	fl_review(ns, name, NULL, slices, n, NULL, &text);
+	if (text && asprintf(&subject, "%s/%s", ns, name) < 0)
+		subject = NULL;
+	if (text && subject)
+		fl_health_set(names->input->health, FL_CONDITION_SLICES, subject, FL_HEALTH_WARNING,
+			      "%s", text);
+	return 0;
+}
+
+void fl_input_review(struct fl_input *input)
+{
+	struct names names = {.input = input};
+	struct fl_health *health = input->health;
+
+	fl_health_scan_begin(health, FL_CONDITION_SLICES);
+	fl_store_each_name(input->store, review_name, &names);
+	fl_health_scan_end(health, FL_CONDITION_SLICES);
+	/* where endpoints have no nodes' names there is nothing to compare with */
+	if (fl_store_node(input->store) || names.ours || !names.any)
+		fl_health_clear(health, FL_CONDITION_NODE, "");
+	else
+		fl_health_set(health, FL_CONDITION_NODE, "", FL_HEALTH_WARNING,
+			      "no Node object and no endpoint has this node's name, %s: every "
+			      "backend counts as one of another node (give --node)",
+			      fl_store_node_name(input->store));
 }
 
 bool fl_input_update_node(struct fl_input *input)

@@ -39,6 +39,10 @@ void fl_input_handle(struct fl_input *input);
 /* Look at everything again. */
 void fl_input_refresh(struct fl_input *input);
 
+/* Look for slices of Services that are not there, and for this node's name in what was read: for a
+ * slow timer, since it walks over everything. */
+void fl_input_review(struct fl_input *input);
+
 /*
  * Read the Node object again. True if the node's addresses changed: then every Service is marked,
  * since the source ranges of 5.6.5 (a node's own addresses pass them) depend on them.

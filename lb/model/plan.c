@@ -37,8 +37,7 @@ static void work_fini(struct work *work)
 		free(work->local_ready[family].v);
 }
 
-/* Rules 1.1 to 1.3: not headless, not left to another proxy, not a DNS alias. */
-static bool is_ours(const struct fl_service *service)
+bool fl_plan_is_ours(const struct fl_service *service)
 {
 	return !service->headless && !service->other_proxy &&
 	       service->type != FL_SERVICE_EXTERNAL_NAME;
@@ -200,7 +199,7 @@ int fl_plan_service(const struct fl_service *service, const struct fl_slice *con
 		.external_local = effective_external_local(service, options),
 	};
 
-	if (is_ours(service) && service->n_ports) {
+	if (fl_plan_is_ours(service) && service->n_ports) {
 		plan.ports = malloc(service->n_ports * FL_FAMILIES * sizeof(*plan.ports));
 		if (!plan.ports || fl_port_overlaps(service, &overlaps) ||
 		    plan_ports(&work, overlaps, &plan))

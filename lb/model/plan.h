@@ -88,6 +88,9 @@ struct fl_plan {
 	size_t n_ports;
 };
 
+/* 1.1 to 1.3: not headless, not left to another proxy, not a DNS alias. */
+bool fl_plan_is_ours(const struct fl_service *service);
+
 /*
  * Plan one Service. `slices` are its EndpointSlices, of any family, in any order. A Service
  * without ClusterIP, of type ExternalName or of another proxy (rules 1.1 to 1.3) gives an empty

@@ -201,6 +201,18 @@ int fl_store_each_service(const struct fl_store *store,
 	return rc;
 }
 
+int fl_store_each_name(const struct fl_store *store,
+		       int (*fn)(const char *ns, const char *name, void *arg), void *arg)
+{
+	const struct fl_store_record *record;
+	int rc = 0;
+
+	for (record = store->index.records; record && !rc; record = record->hh.next)
+		if (record->service || record->n_slices)
+			rc = fn(record->key.ns, record->key.name, arg);
+	return rc;
+}
+
 bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key)
 {
 	struct fl_store_record *record = fl_store_record_take(&store->index);

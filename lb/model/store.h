@@ -41,6 +41,9 @@ size_t fl_store_count(const struct fl_store *store, enum fl_kind kind);
  */
 int fl_store_each_service(const struct fl_store *store,
 			  int (*fn)(const struct fl_service *service, void *arg), void *arg);
+/* The same for every name that a Service or a slice has, in no order. */
+int fl_store_each_name(const struct fl_store *store,
+		       int (*fn)(const char *ns, const char *name, void *arg), void *arg);
 
 /*
  * Take one marked Service: true and its key (borrowed until the next put, del or take), or false

@@ -74,18 +74,28 @@ def test_mode_xdp_with_a_device_that_is_not_there(own_lab):
     assert level(node, "device", "nope0") == "error"
 
 
+@contextlib.contextmanager
+def device_down(place, device):
+    """The device goes down and comes back with what went with it: addresses of IPv6, all routes."""
+    again = [f"ip link set {device} up"]
+    for family in (4, 6):
+        if family == 6:
+            addresses = place.run(["ip", "-6", "-br", "addr", "show", "dev", device]).stdout.split()[2:]
+            again += [f"ip -6 addr add {a} dev {device} nodad" for a in addresses if a[:4] != "fe80"]
+        routes = place.run(["ip", f"-{family}", "route", "show", "dev", device]).stdout.splitlines()
+        again += [f"ip -{family} route add {r} dev {device}" for r in routes if "proto kernel" not in r]
+    place.run(["ip", "link", "set", device, "down"], check=True)
+    try:
+        yield
+    finally:
+        place.run(["sh", "-ec", "\n".join(again)], check=True)
+
+
 def test_a_device_that_goes_down(own_lab):
     node = fresh(own_lab)
-    node.place.run(["ip", "link", "set", "eth0", "down"], check=True)
-    try:
+    with device_down(node.place, "eth0"):
         until(lambda: node.cli("status").returncode == 1, "the device that is down counts", 5)
         assert level(node, "device", "eth0") == "error"
-    finally:
-        # the addresses of IPv6 and all routes went with it
-        again = [f"ip -6 addr add {topology.NODES['node-1'][6]}/64 dev eth0 nodad"]
-        again += [line for line in topology.node_script("node-1", own_lab.netns_of).split("\n")
-                  if line.startswith(("ip route add", "ip -6 route add")) and " via " in line]
-        node.place.run(["sh", "-c", "ip link set eth0 up; " + "; ".join(again)])
     until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
 
 
@@ -114,6 +124,36 @@ def test_flows_that_never_get_a_reply(own_lab):
         answer = node.cli("status")
         assert answer.returncode == 1
         assert "have got no reply" in answer.stdout
+
+
+def test_a_service_whose_ports_no_slice_has(own_lab):
+    node = fresh(own_lab)
+    m = own_lab.manifests
+    m.add("odd", m.service("odd", 14), m.slice("odd", 4, ("web-1a",), ports=(("htpp", "TCP", 8080),)))
+    try:
+        until(lambda: level(node, "service", "default/odd") == "error", "the Service is an error", 5)
+        answer = node.cli("status")
+        assert answer.returncode == 1
+        assert 'no EndpointSlice has a port "http"' in answer.stdout
+        check = node.place.run([*node.agent_command(), "--check"])
+        assert 'warning: Service default/odd: no EndpointSlice has a port "http"' in check.stderr
+    finally:
+        m.remove("odd.yaml")
+    until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
+
+
+def test_slices_without_a_service_and_a_node_nobody_knows(own_lab):
+    """Both are shown and serve nobody less, so that the node is healthy."""
+    m = own_lab.manifests
+    m.add("stray", m.slice("stray", 4, ("web-1a",)))
+    try:
+        node = fresh(own_lab, extra=["--node", "nobody"])
+        answer = node.cli("status")
+        assert "Service default/stray, which is not there" in answer.stdout
+        assert "no endpoint has this node's name, nobody" in answer.stdout
+        assert answer.returncode == 0
+    finally:
+        m.remove("stray.yaml")
 
 
 def test_gauges_are_per_family_and_per_map(own_lab):

@@ -59,8 +59,9 @@ static void put_service(struct scene *s, const char *name, const char *cluster_i
 	assert_int_equal(fl_store_put(s->store, &object), 0);
 }
 
-/* Its one endpoint. */
-static void put_slice(struct scene *s, const char *service, const char *address)
+/* Its one endpoint, with a port of that name. */
+static void put_slice_with(struct scene *s, const char *service, const char *address,
+			   const char *port)
 {
 	struct fl_slice *slice = calloc(1, sizeof(*slice));
 	struct fl_object object = {.kind = FL_KIND_SLICE, .slice = slice};
@@ -76,8 +77,13 @@ static void put_slice(struct scene *s, const char *service, const char *address)
 	slice->endpoints[0].ready = slice->endpoints[0].serving = true;
 	slice->ports = calloc(1, sizeof(*slice->ports));
 	slice->n_ports = 1;
-	slice->ports[0] = (struct fl_slice_port){strdup("http"), IPPROTO_TCP, 8080};
+	slice->ports[0] = (struct fl_slice_port){strdup(port), IPPROTO_TCP, 8080};
 	assert_int_equal(fl_store_put(s->store, &object), 0);
+}
+
+static void put_slice(struct scene *s, const char *service, const char *address)
+{
+	put_slice_with(s, service, address, "http");
 }
 
 static void delete_service(struct scene *s, const char *name)
@@ -304,6 +310,27 @@ static void test_frontends_that_two_services_want_are_a_warning(void **state)
 	assert_false(fl_health_has(s->health, FL_CONDITION_CONFLICT));
 }
 
+static void test_a_service_that_cannot_be_served_as_written_is_an_error(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "web", "10.96.0.10");
+	put_slice_with(s, "web", "10.1.0.1", "htpp");
+	fl_applier_run(s->applier, true);
+	assert_non_null(condition_text(s->health, FL_CONDITION_SERVICE, "default/web"));
+	assert_false(fl_health_is_good(s->health));
+	put_slice(s, "web", "10.1.0.1");
+	fl_applier_run(s->applier, true);
+	assert_true(fl_health_is_good(s->health));
+
+	put_slice_with(s, "web", "10.1.0.1", "htpp");
+	fl_applier_run(s->applier, true);
+	assert_false(fl_health_is_good(s->health));
+	delete_service(s, "web");
+	fl_applier_run(s->applier, true);
+	assert_true(fl_health_is_good(s->health));
+}
+
 static void on_difference(const char *difference, void *arg)
 {
 	++*(int *)arg;
@@ -362,6 +389,7 @@ int main(void)
 		TEST(test_settling_waits_until_everything_is_read),
 		TEST(test_new_maps_settle_at_once),
 		TEST(test_frontends_that_two_services_want_are_a_warning),
+		TEST(test_a_service_that_cannot_be_served_as_written_is_an_error),
 		TEST(test_differences_are_corrected_or_a_condition),
 		TEST(test_drift_that_stays_is_an_error),
 	};

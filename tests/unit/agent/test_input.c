@@ -25,6 +25,11 @@ struct scene {
 #define SERVICE(name, port)                                                                        \
 	"apiVersion: v1\nkind: Service\nmetadata: {name: " name "}\n"                              \
 	"spec: {clusterIP: 10.96.0.10, ports: [{port: " port "}]}\n"
+#define SLICE(service, node)                                                                       \
+	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n"                \
+	"metadata: {name: s-1, labels: {kubernetes.io/service-name: " service "}}\n"               \
+	"ports: [{name: \"\", port: 80}]\n"                                                        \
+	"endpoints: [{addresses: [10.1.0.1], nodeName: " node "}]\n"
 #define NODE(address)                                                                              \
 	"apiVersion: v1\nkind: Node\nmetadata: {name: node-1}\n"                                   \
 	"status: {addresses: [{type: InternalIP, address: " address "}]}\n"
@@ -159,6 +164,43 @@ static void test_bind_address_beats_the_node_object(void **state)
 	assert_memory_equal(&s->input.node_ips[0], &expected, sizeof(expected));
 }
 
+static void test_slices_of_a_service_that_is_not_there_are_a_warning(void **state)
+{
+	struct scene *s = *state;
+
+	put(s, "a.yaml", SERVICE("web", "80") "---\n" SLICE("wbe", "node-1"));
+	load(s);
+	assert_non_null(condition_text(s->health, FL_CONDITION_SLICES, "default/wbe"));
+	assert_true(fl_health_is_good(s->health));
+	put(s, "a.yaml", SERVICE("web", "80") "---\n" SLICE("web", "node-1"));
+	fl_input_handle(&s->input);
+	fl_input_review(&s->input);
+	assert_false(fl_health_has(s->health, FL_CONDITION_SLICES));
+}
+
+static void test_a_node_name_that_nothing_knows_is_a_warning(void **state)
+{
+	static const struct {
+		const char *text;
+		bool warning;
+	} rows[] = {
+		{SERVICE("web", "80"), false}, /* nothing has a node's name */
+		{SERVICE("web", "80") "---\n" SLICE("web", "node-2"), true},
+		{SERVICE("web", "80") "---\n" SLICE("web", "node-1"), false},
+		{SERVICE("web", "80") "---\n" SLICE("web", "node-2") "---\n" NODE("192.0.2.1"),
+		 false},
+	};
+	struct scene *s = *state;
+
+	load(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put(s, "a.yaml", rows[i].text);
+		fl_input_handle(&s->input);
+		fl_input_review(&s->input);
+		assert_int_equal(fl_health_has(s->health, FL_CONDITION_NODE), rows[i].warning);
+	}
+}
+
 static void test_settings_reach_the_planner(void **state)
 {
 	struct scene *s = *state;
@@ -178,6 +220,8 @@ int main(void)
 		TEST(test_a_faulty_object_is_an_error_until_it_is_corrected),
 		TEST(test_node_addresses_that_change_mark_every_service),
 		TEST(test_bind_address_beats_the_node_object),
+		TEST(test_slices_of_a_service_that_is_not_there_are_a_warning),
+		TEST(test_a_node_name_that_nothing_knows_is_a_warning),
 		TEST(test_settings_reach_the_planner),
 	};
 
