@@ -111,6 +111,8 @@ static uint8_t *put_headers(struct frame *f, const struct packet *s, uint8_t pro
 		put16(ip + 2, (uint16_t)(20 + len));
 		ip[8] = ttl;
 		ip[9] = proto;
+		if (!s->may_be_fragmented)
+			ip[6] = 0x40;
 		memcpy(ip + 12, s->src.b + 12, 4);
 		memcpy(ip + 16, s->dst.b + 12, 4);
 		put16(ip + 10, (uint16_t)~sum16(0, ip, 20));
@@ -175,6 +177,7 @@ void frame_build_icmp(const struct packet *s, enum icmp_kind kind, uint32_t mtu,
 	frame_build(s, &asked);
 	back.dst_mac = s->src_mac;
 	back.src_mac = s->dst_mac;
+	back.may_be_fragmented = true;
 	icmp = put_headers(ret_frame, &back, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, 64, 8 + inner);
 	if (kind == ICMP_PORT_UNREACHABLE) {
 		icmp[0] = v4 ? 3 : 1;

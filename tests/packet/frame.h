@@ -28,8 +28,9 @@ struct packet {
 	uint8_t flags;	       /* TCP */
 	uint32_t seq, ack;     /* TCP */
 	uint8_t ttl;
-	uint16_t payload; /* bytes */
-	bool no_checksum; /* UDP: the field is zero */
+	uint16_t payload;	/* bytes */
+	bool may_be_fragmented; /* IPv4: DF is clear, as hardly any system sends it */
+	bool no_checksum;	/* UDP: the field is zero */
 	const uint8_t *dst_mac, *src_mac;
 };
 

@@ -92,8 +92,8 @@ static void not_understood_passes(struct trial *t)
 }
 
 static const struct change of_no_matter[] = {
-	{ROW("DF", .families = ONLY_IPV4), 20, 1, {0x40}},
-	{ROW("reserved bit", .families = ONLY_IPV4), 20, 1, {0x80}},
+	{ROW("no DF", .families = ONLY_IPV4), 20, 1, {0x00}},
+	{ROW("reserved bit", .families = ONLY_IPV4), 20, 1, {0xc0}},
 	{ROW("type of service", .families = ONLY_IPV4), 15, 1, {0xb9}},
 	{ROW("traffic class", .families = ONLY_IPV6), 14, 2, {0x6b, 0x90}},
 	{ROW("flow label", .families = ONLY_IPV6), 15, 3, {0x01, 2, 3}},
