@@ -193,7 +193,8 @@ def raise_hung(*_): raise Hung
 signal.signal(signal.SIGSYS, raise_hung)
 print("1..4\\nok 1 - test_good", flush=True)
 try:
-    threading.Event().wait()
+    while not threading.Event().wait(0.1):
+        print("still waiting", file=sys.stderr, flush=True)
 except Hung:
     print("not ok 2 - test_hangs\\n# exception 31")
 print("not ok 3 # SKIP test_skips\\nok 4 - test_after", flush=True)

@@ -76,20 +76,24 @@ class Child:
                         **{name: os.fdopen(read, "rb") for name, (read, _) in ends.items()}}
 
     # ---- hearing -----------------------------------------------------------------------------
-    async def hear(self, hang_s):
-        """Yields (stream, line) until the child has ended; (HANG, "") if hang_s go by without a line."""
-        lines = asyncio.Queue()
+    async def hear(self, pulse, hang_s):
+        """Yields (stream, line) until the child has ended; (HANG, "") whenever hang_s have gone by without
+        a line of the stream `pulse`, whatever else it writes."""
+        lines, clock = asyncio.Queue(), asyncio.get_running_loop().time
         tasks = [asyncio.create_task(self._read(name, stream, lines))
                  for name, stream in self.streams.items()]
         end = asyncio.create_task(self._end(tasks, lines))
+        deadline = clock() + hang_s
         try:
             while True:
                 try:
-                    item = await asyncio.wait_for(lines.get(), hang_s)
+                    item = await asyncio.wait_for(lines.get(), deadline - clock())
                 except asyncio.TimeoutError:
                     item = (HANG, "")
                 if item is None:
                     return
+                if item[0] in (pulse, HANG):
+                    deadline = clock() + hang_s
                 yield item
         finally:
             for task in (*tasks, end):

@@ -20,6 +20,7 @@ TO_THE_END_S = 30  # how long a pytest may take to remove its labs when it is as
 MEMORY_OF_A_LAB = 1 << 30  # two agents with their maps, eight servers and clients
 # take long though they have few tests: they go first, so that none of them runs on alone at the end
 LONG = ("test_compilers.py", "test_modes.py", "test_runner.py", "test_restart.py")
+EVENTS = "FAIRLEAD_EVENTS"  # the stream on which pytest_events.py reports, and its environment variable
 WORDS_KEPT = 200  # lines of what a pytest wrote besides
 
 
@@ -65,17 +66,17 @@ class Pytest:
             env["FAIRLEAD_TESTS"] = tests
         self.words = []
         return nursery.spawn([PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_events",
-                              "--tb=short", f"--rootdir={self.args.suite}", *argv], env, ("FAIRLEAD_EVENTS",))
+                              "--tb=short", f"--rootdir={self.args.suite}", *argv], env, (EVENTS,))
 
     async def collect(self, nursery):
         """The tests there are, by module; modules that cannot be read are failures."""
         match = ["-k", self.args.match] if self.args.match else []
         child, modules, broken = self.spawn(nursery, ["--collect-only", *match, self.args.suite]), {}, False
         try:
-            async for stream, line in child.hear(self.args.hang):
+            async for stream, line in child.hear(EVENTS, self.args.hang):
                 if stream == HANG:
                     break
-                if stream != "FAIRLEAD_EVENTS":
+                if stream != EVENTS:
                     self.hear_words(line)
                     continue
                 event = json.loads(line)
@@ -117,10 +118,10 @@ class Module(Pytest):
             tests.flush()
             child = self.spawn(nursery, [f"{self.args.suite}/{self.path}"], tests.name)
             try:
-                async for stream, line in child.hear(self.args.hang):
+                async for stream, line in child.hear(EVENTS, self.args.hang):
                     if stream == HANG:
                         self.hangs(child)
-                    elif stream == "FAIRLEAD_EVENTS":
+                    elif stream == EVENTS:
                         self.hear(json.loads(line))
                     else:
                         self.hear_words(line)

@@ -27,7 +27,7 @@ class Program:
         child = nursery.spawn(self.argv, {**os.environ, **ENV})
         self.report.test_begins(self.label)
         try:
-            async for stream, line in child.hear(self.hang_s):
+            async for stream, line in child.hear("out", self.hang_s):
                 if stream == HANG:
                     self.hangs(child)
                 elif stream == "out":
