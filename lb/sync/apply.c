@@ -228,6 +228,7 @@ static void switch_over(struct fl_sync *sync)
 		}
 		port->cur = port->want;
 		port->want = NULL;
+		port->written = true;
 		fl_service_port_on(&sync->waiting, port, FL_EVENT_WRITTEN);
 	}
 }
@@ -265,6 +266,9 @@ static void finish(struct fl_sync *sync)
 		struct fl_sync_service_port *port = sync->pending[i];
 
 		port->pending = false;
+		if (port->written || (port->stage == FL_STAGE_LEAVING && port->old))
+			fl_report_add(&sync->report, port);
+		port->written = false;
 		if (port->old) {
 			report_stale(contents, port);
 			fl_state_free(contents, &port->old);

@@ -16,6 +16,7 @@
  *   changes    apply           the order of writes
  *              change          from a plan to what the next commit writes; what waits tried again
  *              adopt, verify   what is in the maps at start; whether it is as it should be later
+ *              report          what all that has changed
  *              sync            the public face
  */
 #pragma once
@@ -24,6 +25,14 @@
 #include "lb/sync/state.h"
 #include "lb/sync/waiting.h"
 #include "lb/sync/writes.h"
+
+/* What changed since fl_sync_take_changes() was called last. */
+struct fl_report {
+	struct fl_sync_changes changes;
+	uint32_t number;	   /* of the report, from 1 */
+	uint64_t frontends_before; /* fl_table.writes */
+	uint64_t *marks;	   /* a bit per backend id, all clear between uses */
+};
 
 struct fl_sync {
 	const struct fl_maps *maps;
@@ -35,6 +44,7 @@ struct fl_sync {
 	uint32_t n_pending, cap_pending;
 	uint32_t verified; /* the set up to which fl_sync_verify() has built tables again */
 	uint64_t revision, writes_at_begin, tries;
+	struct fl_report report;
 	bool in_batch;
 	bool corrupt; /* backends or lines are known to need a repair */
 };
@@ -62,5 +72,10 @@ struct fl_refusal fl_sync_refusal_of(const struct fl_sync *sync, enum fl_sync_ma
 bool fl_sync_revive_some(struct fl_sync *sync);
 /* The same whatever is free. 0, or the first failure. */
 int fl_sync_revive_all(struct fl_sync *sync, struct fl_err *err);
+int fl_report_init(struct fl_report *report, uint32_t n_backends); /* 0 or -ENOMEM */
+void fl_report_fini(struct fl_report *report);
+/* `port` has another state than `port->old` now, or leaves. */
+void fl_report_add(struct fl_report *report, struct fl_sync_service_port *port);
+
 /* Write backends and lines again where fl_sync_verify() found them changed. */
 void fl_sync_repair(struct fl_sync *sync);

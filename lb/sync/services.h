@@ -62,6 +62,7 @@ struct fl_sync_service_port {
 	struct fl_sync_service_port *next; /* of the same Service */
 	enum fl_stage stage;
 	bool pending; /* in fl_sync.pending */
+	bool written; /* by the commit under way: `cur` is new */
 	bool seen;    /* by the plan that is being gone through */
 	struct fl_state *cur, *want, *old;
 	struct fl_plan_port *plan; /* there was no room for; NULL without memory to copy it */
@@ -77,6 +78,7 @@ struct fl_sync_service_port {
 struct fl_sync_service {
 	struct fl_sync_service_port *ports, *last; /* in the order of the plan */
 	uint32_t hash, at;			   /* at: its place in fl_services.all */
+	uint32_t counted;			   /* the report that has it already */
 	const char *name;			   /* in ns[] */
 	char ns[];
 };

@@ -24,6 +24,8 @@ int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *o
 	sync->kernel = (struct fl_kernel){.ops = ops, .ctx = ctx};
 	sync->revision = maps->meta ? maps->meta->revision : 0;
 	rc = fl_contents_init(&sync->contents, maps, options);
+	if (!rc)
+		rc = fl_report_init(&sync->report, sync->contents.backends.n);
 	rc = rc ? fl_err_set(err, rc, "sync: out of memory") : fl_sync_adopt(sync, err);
 	if (rc)
 		fl_sync_free(&sync);
@@ -48,6 +50,7 @@ void fl_sync_free(struct fl_sync **ptr)
 		return;
 	fl_services_fini(&sync->services);
 	free(sync->pending);
+	fl_report_fini(&sync->report);
 	fl_contents_fini(&sync->contents);
 	free(sync);
 }

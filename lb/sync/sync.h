@@ -115,6 +115,15 @@ struct fl_sync_gauge {
 };
 struct fl_sync_gauge fl_sync_gauge(const struct fl_sync *sync, enum fl_sync_map map);
 
+/* What commits, settling and retries have changed. */
+struct fl_sync_changes {
+	size_t services, service_ports;		   /* of which something else is in force now */
+	size_t endpoints_added, endpoints_removed; /* of these service ports */
+	size_t frontends;			   /* written or removed, each time */
+};
+/* Since this was called last. */
+void fl_sync_take_changes(struct fl_sync *sync, struct fl_sync_changes *ret_changes);
+
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;
 	uint64_t map_writes, revision;

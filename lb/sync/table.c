@@ -141,6 +141,7 @@ void fl_table_written(struct fl_table *table, uint32_t e, const void *record)
 	struct fl_element *element = fl_table_at(table, e);
 	void *at = fl_table_record(table, e);
 
+	table->writes++;
 	if (desc->hold)
 		desc->hold(table, record);
 	if (desc->release && element->present)
@@ -155,6 +156,7 @@ void fl_table_removed(struct fl_table *table, uint32_t e)
 	const struct fl_table_desc *desc = table->desc;
 	struct fl_element *element = fl_table_at(table, e);
 
+	table->writes += element->present;
 	if (desc->release && element->present)
 		desc->release(table, fl_table_record(table, e));
 	memset(fl_table_record(table, e), 0, desc->record_size);

@@ -48,6 +48,7 @@ struct fl_table {
 	const struct fl_map_desc *map;
 	unsigned char *all;
 	uint32_t n, cap, spare, present; /* spare: element + 1 */
+	uint64_t writes;		 /* elements written or removed */
 	struct fl_index index;
 	uint32_t *dirty;
 	uint32_t n_dirty, cap_dirty;

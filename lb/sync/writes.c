@@ -162,6 +162,8 @@ static void write_done(struct fl_writes *writes, uint32_t i)
 	const struct fl_element *element = fl_table_at(table, write->element);
 
 	write->done = true;
+	if (write->change)
+		write->change->n_done++;
 	write->was_present = element->present;
 	if (element->present) {
 		memcpy(old_record(writes, i), fl_table_record(table, write->element),
