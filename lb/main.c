@@ -38,7 +38,7 @@ static void count_problem(const struct fl_problem *p, void *arg)
 	size_t *counts = arg;
 
 	counts[p->level]++;
-	if (text)
+	if (text && (!p->foreign || p->level < FL_PROBLEM_NOTE))
 		fl_log_plain("%s", text);
 }
 

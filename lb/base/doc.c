@@ -123,28 +123,35 @@ void fl_doc_free(struct fl_doc **doc)
 }
 
 static int parse(struct fl_doc *doc, const char *text, size_t len, enum fl_doc_syntax syntax,
-		 fl_doc_fn fn, void *arg, struct fl_err *err)
+		 fl_doc_fn fn, fl_doc_fault_fn fault, void *arg, struct fl_err *err)
 {
 	if (len > FL_DOC_MAX_BYTES)
 		return fl_err_set(err, -E2BIG, "%zu bytes are more than the limit of %u", len,
 				  FL_DOC_MAX_BYTES);
 	if (syntax == FL_DOC_JSON)
 		return fl_json_each(doc, text, len, fn, arg, err);
-	return fl_yaml_each(doc, text, len, fn, arg, err);
+	return fl_yaml_each(doc, text, len, fn, fault, arg, err);
 }
 
-int fl_doc_each(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn, void *arg,
-		unsigned int *ret_line, struct fl_err *err)
+int fl_doc_each_tolerant(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn,
+			 fl_doc_fault_fn fault, void *arg, unsigned int *ret_line,
+			 struct fl_err *err)
 {
 	_cleanup_(fl_doc_free) struct fl_doc *doc = calloc(1, sizeof(*doc));
 	int rc;
 
 	if (!doc)
 		return fl_err_set(err, -ENOMEM, "out of memory");
-	rc = parse(doc, text, len, syntax, fn, arg, err);
+	rc = parse(doc, text, len, syntax, fn, fault, arg, err);
 	if (ret_line)
 		*ret_line = doc->error_line;
 	return rc;
+}
+
+int fl_doc_each(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn, void *arg,
+		unsigned int *ret_line, struct fl_err *err)
+{
+	return fl_doc_each_tolerant(text, len, syntax, fn, NULL, arg, ret_line, err);
 }
 
 /* The parser resets the document for the next one of the stream; a second one is a fault. */
@@ -164,7 +171,7 @@ int fl_doc_parse(const char *text, size_t len, enum fl_doc_syntax syntax, struct
 
 	if (!doc)
 		return fl_err_set(err, -ENOMEM, "out of memory");
-	rc = parse(doc, text, len, syntax, count_document, &n, err);
+	rc = parse(doc, text, len, syntax, count_document, NULL, &n, err);
 	if (n > 1)
 		return fl_err_set(err, -EINVAL, "more than one document");
 	if (rc && doc->error_line)

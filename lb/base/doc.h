@@ -15,7 +15,8 @@
 #define FL_DOC_MAX_BYTES (64u * 1024 * 1024) /* of text */
 #define FL_DOC_MAX_VALUES (4u * 1024 * 1024) /* in one document */
 #define FL_DOC_MAX_DEPTH 64
-#define FL_DOC_MAX_ALIASED 100000 /* values that aliases of one document may add */
+/* values that aliases and merge keys of one document may add */
+#define FL_DOC_MAX_ALIASED 100000
 #define FL_DOC_MAX_ANCHORS 256
 
 enum fl_doc_syntax {
@@ -54,6 +55,16 @@ void fl_doc_free(struct fl_doc **doc);
 typedef int (*fl_doc_fn)(const struct fl_doc *doc, void *arg);
 int fl_doc_each(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn, void *arg,
 		unsigned int *ret_line, struct fl_err *err);
+
+/*
+ * The same, but a YAML document that is well formed and refused for another reason (a key that
+ * occurs twice, an unknown alias or tag, a limit) is given to `fault` instead of fn, and the stream
+ * goes on behind it.
+ */
+typedef int (*fl_doc_fault_fn)(unsigned int line, const char *reason, void *arg);
+int fl_doc_each_tolerant(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn,
+			 fl_doc_fault_fn fault, void *arg, unsigned int *ret_line,
+			 struct fl_err *err);
 
 const struct fl_value *fl_doc_root(const struct fl_doc *doc);
 

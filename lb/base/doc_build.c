@@ -11,7 +11,10 @@
 
 #include "lb/base/cleanup.h"
 
-#define FEW_KEYS 16 /* up to here comparing each with each is cheapest */
+#define FEW_KEYS 16			   /* up to here comparing each with each is cheapest */
+#define MAX_MERGE_WORK (16u * 1024 * 1024) /* comparisons of keys for one merge key */
+
+static const char merge_key[] = "<<"; /* told by its address: as a string it is a key like others */
 
 int fl_doc_error(struct fl_doc *doc, int rc, unsigned int line, struct fl_err *err, const char *fmt,
 		 ...)
@@ -37,7 +40,7 @@ void fl_doc_reset(struct fl_doc *doc)
 	doc->root = NULL;
 	doc->n_values = doc->n_aliased = 0;
 	memset(doc->keys, 0, sizeof(doc->keys));
-	doc->depth = 0;
+	doc->depth = doc->error_line = 0;
 	doc->key = NULL;
 }
 
@@ -86,7 +89,8 @@ int fl_doc_begin(struct fl_doc *doc, enum fl_value_type type, unsigned int line,
 	if (rc)
 		return rc;
 	doc->open[doc->depth].value = value;
-	doc->open[doc->depth++].last = NULL;
+	doc->open[doc->depth].last = NULL;
+	doc->open[doc->depth++].merges = false;
 	return 0;
 }
 
@@ -122,28 +126,6 @@ static const struct fl_value *find_duplicate_among_few(const struct fl_value *ma
 	return NULL;
 }
 
-int fl_doc_end(struct fl_doc *doc, struct fl_err *err)
-{
-	const struct fl_value *value = doc->open[--doc->depth].value, *duplicate;
-
-	if (value->type != FL_VALUE_MAP)
-		return 0;
-	if (value->count <= FEW_KEYS) {
-		duplicate = find_duplicate_among_few(value);
-	} else {
-		_cleanup_free_ const struct fl_value **sorted =
-			calloc(value->count, sizeof(*sorted));
-
-		if (!sorted)
-			return no_memory(doc, err);
-		duplicate = find_duplicate_among_many(value, sorted);
-	}
-	if (duplicate)
-		return fl_doc_error(doc, -EINVAL, duplicate->line, err,
-				    "key \"%.100s\" occurs twice", duplicate->key);
-	return 0;
-}
-
 static int copy_text(struct fl_doc *doc, const char *text, size_t len, const char **ret_text,
 		     struct fl_err *err)
 {
@@ -175,6 +157,13 @@ int fl_doc_key(struct fl_doc *doc, const char *text, size_t len, unsigned int li
 	doc->key = *cached;
 	doc->key_line = line;
 	return 0;
+}
+
+void fl_doc_merge_key(struct fl_doc *doc, unsigned int line)
+{
+	doc->open[doc->depth - 1].merges = true;
+	doc->key = merge_key;
+	doc->key_line = line;
 }
 
 int fl_doc_scalar(struct fl_doc *doc, enum fl_value_type type, const char *text, size_t len,
@@ -219,6 +208,89 @@ static int copy_value(struct fl_doc *doc, const struct fl_value *from, unsigned 
 	}
 	doc->depth--;
 	return 0;
+}
+
+/* The members of one map become members of the open map, after those it has. */
+static int merge_map(struct fl_doc *doc, const struct fl_value *from, unsigned int line,
+		     struct fl_err *err)
+{
+	const struct fl_value *map = doc->open[doc->depth - 1].value;
+
+	if (from->type != FL_VALUE_MAP)
+		return fl_doc_error(doc, -EINVAL, line, err,
+				    "a merge key (<<) wants a map or a list of maps, not %s",
+				    fl_value_type_name((enum fl_value_type)from->type));
+	if ((uint64_t)map->count * from->count > MAX_MERGE_WORK)
+		return fl_doc_error(doc, -E2BIG, line, err, "too many keys to merge");
+	FL_VALUE_EACH(member, from)
+	{
+		bool known = false;
+		int rc;
+
+		FL_VALUE_EACH(other, map)
+		known |= other->key == member->key || !strcmp(other->key, member->key);
+		if (known)
+			continue;
+		doc->key = member->key;
+		doc->key_line = line;
+		rc = copy_value(doc, member, line, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Take the member with the merge key out of the open map and put in what it stands for. */
+static int merge(struct fl_doc *doc, struct fl_err *err)
+{
+	struct fl_value *map = doc->open[doc->depth - 1].value, *last = NULL, **link = &map->first;
+	const struct fl_value *from = NULL;
+	int rc = 0;
+
+	while (*link) {
+		if ((*link)->key == merge_key) {
+			from = *link;
+			*link = from->next;
+			map->count--;
+		} else {
+			last = *link;
+			link = &last->next;
+		}
+	}
+	doc->open[doc->depth - 1].last = last;
+	if (from->type != FL_VALUE_LIST)
+		return merge_map(doc, from, from->line, err);
+	for (const struct fl_value *item = fl_value_first(from); item && !rc; item = item->next)
+		rc = merge_map(doc, item, item->line, err);
+	return rc;
+}
+
+int fl_doc_end(struct fl_doc *doc, struct fl_err *err)
+{
+	const struct fl_value *value = doc->open[doc->depth - 1].value, *duplicate;
+	bool merges = doc->open[doc->depth - 1].merges;
+	int rc;
+
+	if (value->type != FL_VALUE_MAP) {
+		doc->depth--;
+		return 0;
+	}
+	if (value->count <= FEW_KEYS) {
+		duplicate = find_duplicate_among_few(value);
+	} else {
+		_cleanup_free_ const struct fl_value **sorted =
+			calloc(value->count, sizeof(*sorted));
+
+		if (!sorted)
+			return no_memory(doc, err);
+		duplicate = find_duplicate_among_many(value, sorted);
+	}
+	if (duplicate)
+		return fl_doc_error(doc, -EINVAL, duplicate->line, err,
+				    "key \"%.100s\" occurs twice", duplicate->key);
+	rc = merges ? merge(doc, err) : 0;
+	doc->depth--;
+	return rc;
 }
 
 int fl_doc_copy(struct fl_doc *doc, const struct fl_value *value, unsigned int line,

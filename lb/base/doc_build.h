@@ -26,6 +26,7 @@ struct fl_doc {
 	/* while building */
 	struct {
 		struct fl_value *value, *last;
+		bool merges; /* one of its keys is fl_doc_merge_key */
 	} open[FL_DOC_MAX_DEPTH];
 	unsigned int depth;
 	const char *key;
@@ -35,9 +36,13 @@ struct fl_doc {
 /* All return 0, -E2BIG beyond a limit, -EINVAL or -ENOMEM, with the line in doc->error_line. */
 int fl_doc_begin(struct fl_doc *doc, enum fl_value_type type, unsigned int line,
 		 struct fl_err *err);
-int fl_doc_end(struct fl_doc *doc, struct fl_err *err); /* refuses a key that came twice */
+/* Refuses a key that came twice, and merges what a merge key names. */
+int fl_doc_end(struct fl_doc *doc, struct fl_err *err);
 int fl_doc_key(struct fl_doc *doc, const char *text, size_t len, unsigned int line,
 	       struct fl_err *err);
+/* YAML's "<<": the members of its value, a map or a list of maps, become members of the map it is
+ * in, unless that has their key already or an earlier map of the list had it. */
+void fl_doc_merge_key(struct fl_doc *doc, unsigned int line);
 /* `text` is copied. */
 int fl_doc_scalar(struct fl_doc *doc, enum fl_value_type type, const char *text, size_t len,
 		  unsigned int line, struct fl_err *err);
@@ -56,7 +61,7 @@ int fl_doc_error(struct fl_doc *doc, int rc, unsigned int line, struct fl_err *e
 		 ...) __attribute__((format(printf, 5, 6)));
 
 /* The parsers: fill `doc` and call fn, once per document. */
-int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn, void *arg,
-		 struct fl_err *err);
+int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
+		 fl_doc_fault_fn fault, void *arg, struct fl_err *err);
 int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn, void *arg,
 		 struct fl_err *err);

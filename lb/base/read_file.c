@@ -40,6 +40,11 @@ static int read_all(int fd, size_t max, size_t room, char **ret_text, size_t *re
 	return 0;
 }
 
+int fl_read_stream(int fd, size_t max, char **ret_text, size_t *ret_len, struct fl_err *err)
+{
+	return read_all(fd, max, 65536, ret_text, ret_len, err);
+}
+
 int fl_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len,
 		 struct stat *ret_stat, struct fl_err *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reading a whole file that anyone may have put there. */
+/* Reading a whole file that anyone may have put there, or a stream to its end. */
 #pragma once
 
 #include <stddef.h>
@@ -14,3 +14,6 @@
  */
 int fl_read_file(const char *path, size_t max, char **ret_text, size_t *ret_len,
 		 struct stat *ret_stat, struct fl_err *err);
+
+/* The same from a descriptor of any kind, to the end of what it gives. Waits for it. */
+int fl_read_stream(int fd, size_t max, char **ret_text, size_t *ret_len, struct fl_err *err);

@@ -22,6 +22,11 @@ struct reader {
 	struct fl_err *err;
 	struct anchor anchors[FL_DOC_MAX_ANCHORS];
 	size_t n_anchors;
+	fl_doc_fn fn;
+	fl_doc_fault_fn fault; /* NULL: a fault ends the stream */
+	void *arg;
+	bool skipping; /* the rest of a document at fault, which `why` tells */
+	struct fl_err why;
 };
 
 static const struct {
@@ -93,8 +98,14 @@ static int tagged_type(struct reader *r, const yaml_event_t *event, enum fl_valu
 		const char *name;
 		enum fl_value_type type;
 	} tags[] = {
-		{"str", FL_VALUE_STRING}, {"int", FL_VALUE_INT},     {"bool", FL_VALUE_BOOL},
-		{"null", FL_VALUE_NULL},  {"float", FL_VALUE_FLOAT},
+		{"str", FL_VALUE_STRING},
+		{"int", FL_VALUE_INT},
+		{"bool", FL_VALUE_BOOL},
+		{"null", FL_VALUE_NULL},
+		{"float", FL_VALUE_FLOAT},
+		/* text as far as we are concerned: other people's objects have them */
+		{"binary", FL_VALUE_STRING},
+		{"timestamp", FL_VALUE_STRING},
 	};
 	static const char prefix[] = "tag:yaml.org,2002:";
 	const char *tag = (const char *)event->data.scalar.tag;
@@ -180,11 +191,12 @@ static int on_scalar(struct reader *r, const yaml_event_t *event)
 	if (memchr(text, '\0', len))
 		return fl_doc_error(r->doc, -EINVAL, line, r->err, "a NUL character in a string");
 	if (fl_doc_wants_key(r->doc)) {
-		if (plain && !strcmp(text, "<<"))
-			return fl_doc_error(r->doc, -EINVAL, line, r->err,
-					    "merge keys (<<) are not supported");
 		if (event->data.scalar.anchor)
 			return fl_doc_error(r->doc, -EINVAL, line, r->err, "an anchor on a key");
+		if (plain && !strcmp(text, "<<")) {
+			fl_doc_merge_key(r->doc, line);
+			return 0;
+		}
 		return fl_doc_key(r->doc, text, len, line, r->err);
 	}
 	if (tag && strcmp(tag, "!")) {
@@ -213,15 +225,17 @@ static int on_begin(struct reader *r, const yaml_event_t *event)
 	return rc ? rc : add_anchor(r, anchor, line);
 }
 
-static int on_event(struct reader *r, const yaml_event_t *event, fl_doc_fn fn, void *arg)
+static int on_document_end(struct reader *r)
+{
+	if (!r->skipping)
+		return r->fn(r->doc, r->arg);
+	r->skipping = false;
+	return r->fault(r->doc->error_line, r->why.text, r->arg);
+}
+
+static int on_content(struct reader *r, const yaml_event_t *event)
 {
 	switch (event->type) {
-	case YAML_DOCUMENT_START_EVENT:
-		clear_anchors(r);
-		fl_doc_reset(r->doc);
-		return 0;
-	case YAML_DOCUMENT_END_EVENT:
-		return fn(r->doc, arg);
 	case YAML_ALIAS_EVENT:
 		return on_alias(r, event);
 	case YAML_SCALAR_EVENT:
@@ -233,6 +247,27 @@ static int on_event(struct reader *r, const yaml_event_t *event, fl_doc_fn fn, v
 	case YAML_MAPPING_END_EVENT:
 		return fl_doc_end(r->doc, r->err);
 	default:
+		return 0;
+	}
+}
+
+static int on_event(struct reader *r, const yaml_event_t *event)
+{
+	int rc;
+
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		clear_anchors(r);
+		fl_doc_reset(r->doc);
+		return 0;
+	case YAML_DOCUMENT_END_EVENT:
+		return on_document_end(r);
+	default:
+		rc = r->skipping ? 0 : on_content(r, event);
+		if (!r->fault || !rc || rc == -ENOMEM)
+			return rc;
+		r->skipping = true;
+		r->why = *r->err;
 		return 0;
 	}
 }
@@ -252,16 +287,18 @@ static int parser_error(struct reader *r, const yaml_parser_t *parser)
 	return fl_doc_error(r->doc, -EINVAL, line, r->err, "%s", problem);
 }
 
-int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn, void *arg,
-		 struct fl_err *err)
+int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
+		 fl_doc_fault_fn fault, void *arg, struct fl_err *err)
 {
-	struct reader r = {.doc = doc, .err = err};
+	struct fl_err none = {""};
+	struct reader r = {
+		.doc = doc, .err = err ? err : &none, .fn = fn, .fault = fault, .arg = arg};
 	yaml_parser_t parser;
 	bool done = false;
 	int rc = 0;
 
 	if (!yaml_parser_initialize(&parser))
-		return fl_doc_error(doc, -ENOMEM, 0, err, "out of memory");
+		return fl_doc_error(doc, -ENOMEM, 0, r.err, "out of memory");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	while (!rc && !done) {
 		yaml_event_t event;
@@ -271,7 +308,7 @@ int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
 			break;
 		}
 		done = event.type == YAML_STREAM_END_EVENT;
-		rc = on_event(&r, &event, fn, arg);
+		rc = on_event(&r, &event);
 		yaml_event_delete(&event);
 	}
 	clear_anchors(&r);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/suggest.h"
 #include "lb/k8s/field.h"
 
 static const struct decoder {
@@ -56,6 +57,26 @@ static const char *version_of(const char *api_version)
 	return slash ? slash + 1 : api_version;
 }
 
+static const struct fl_field_key metadata_keys[] = {
+	{"annotations", false},
+	{"clusterName", false},
+	{"creationTimestamp", false},
+	{"deletionGracePeriodSeconds", false},
+	{"deletionTimestamp", false},
+	{"finalizers", false},
+	{"generateName", false},
+	{"generation", false},
+	{"labels", true},
+	{"managedFields", false},
+	{"name", true},
+	{"namespace", true},
+	{"ownerReferences", false},
+	{"resourceVersion", false},
+	{"selfLink", false},
+	{"uid", false},
+	{NULL, false},
+};
+
 /* Name and namespace, as early as possible: every message about the object cites them. */
 static int read_identity(struct fl_decoding *d, const struct fl_value *root, bool namespaced)
 {
@@ -76,8 +97,9 @@ static int read_identity(struct fl_decoding *d, const struct fl_value *root, boo
 		return rc;
 	d->ns = namespaced && !*ns ? "default" : ns;
 	d->name = name;
+	rc = fl_field_check_keys(d, meta, metadata_keys);
 	fl_field_leave(d, mark);
-	return 0;
+	return rc;
 }
 
 /* The same as far as it goes, for an object that is refused by its kind or version already. */
@@ -138,6 +160,77 @@ static int decode_items(struct fl_decoding *d, const struct fl_value *root,
 	return 0;
 }
 
+/* Whether a group is one of Kubernetes' own: other groups may call their kinds what they like. */
+static bool is_builtin_group(const char *api_version)
+{
+	static const char ending[] = ".k8s.io";
+	size_t len = strcspn(api_version, "/");
+
+	if (!api_version[len] || !memchr(api_version, '.', len))
+		return true; /* the core group, or "apps" */
+	return len > sizeof(ending) - 1 &&
+	       !strncmp(api_version + len - (sizeof(ending) - 1), ending, sizeof(ending) - 1);
+}
+
+/*
+ * An object of a kind that is not ours, such as the Deployment beside a Service, is ignored. One
+ * that looks like a mistyped kind of ours is worth a warning.
+ */
+static int skip_foreign(struct fl_decoding *d, const struct fl_value *root, const char *kind,
+			const char *api_version)
+{
+	struct fl_suggestion suggestion = {.typed = kind};
+	char hint[FL_SUGGESTION_STRLEN];
+
+	d->foreign = true;
+	guess_identity(d, root, true);
+	for (size_t i = 0; i < N_KINDS && is_builtin_group(api_version); i++) {
+		fl_suggestion_offer(&suggestion, kinds[i].name);
+		fl_suggestion_offer(&suggestion, kinds[i].list_name);
+		if (!strcmp(kind, kinds[i].name) || !strcmp(kind, kinds[i].list_name))
+			return fl_field_warn(
+				d, fl_value_get(root, "apiVersion"), "apiVersion",
+				"\"%.60s\" has no kind \"%.60s\" (did you mean %s%s%s?), "
+				"skipped",
+				api_version, kind, kinds[i].group, *kinds[i].group ? "/" : "",
+				kinds[i].version);
+	}
+	if (suggestion.best)
+		return fl_field_warn(d, fl_value_get(root, "kind"), "kind",
+				     "unknown kind \"%.60s\" (%.60s)%s, skipped", kind, api_version,
+				     fl_suggestion_format(&suggestion, "", hint));
+	return fl_field_note(d, fl_value_get(root, "kind"), "kind \"%.60s\" (%.60s) skipped", kind,
+			     api_version);
+}
+
+/* Such as kustomization.yaml or values.yaml, or a list of patches. */
+static int skip_other(struct fl_decoding *d, const struct fl_value *root)
+{
+	d->foreign = true;
+	return fl_field_note(d, root, "not a Kubernetes object, skipped");
+}
+
+static bool is_known(const char *kind)
+{
+	for (size_t i = 0; i < N_KINDS; i++)
+		if (!strcmp(kind, kinds[i].name) || !strcmp(kind, kinds[i].list_name))
+			return true;
+	return !strcmp(kind, "List");
+}
+
+static int decode_known(struct fl_decoding *d, const struct fl_value *root,
+			const struct decoder *kind, const char *api_version, bool list)
+{
+	d->kind = kind->kind;
+	if (strcmp(version_of(api_version), kind->version)) {
+		guess_identity(d, root, kind->namespaced);
+		return fl_field_error(d, fl_value_get(root, "apiVersion"), "apiVersion",
+				      "\"%.60s\" is not supported, use %s%s%s", api_version,
+				      kind->group, *kind->group ? "/" : "", kind->version);
+	}
+	return list ? decode_items(d, root, kind) : decode_object(d, kind, root);
+}
+
 static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
 		       const struct decoder *item_kind)
 {
@@ -154,33 +247,23 @@ static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
 		d->kind_name = item_kind->name;
 		return decode_object(d, item_kind, root);
 	}
+	if (!*kind && !fl_value_get(root, "metadata"))
+		return skip_other(d, root);
 	if (!*kind)
 		return fl_field_error(d, root, "kind", "missing");
 	d->kind_name = kind;
-	if (!*api_version)
+	if (!*api_version && is_known(kind))
 		return fl_field_error(d, root, "apiVersion", "missing");
 	if (!strcmp(kind, "List") && !strcmp(api_version, "v1"))
 		return decode_items(d, root, NULL);
 	for (size_t i = 0; i < N_KINDS; i++) {
 		bool list = !strcmp(kind, kinds[i].list_name);
 
-		if ((!list && strcmp(kind, kinds[i].name)) ||
-		    !same_group(api_version, kinds[i].group))
-			continue;
-		d->kind = kinds[i].kind;
-		if (strcmp(version_of(api_version), kinds[i].version)) {
-			guess_identity(d, root, kinds[i].namespaced);
-			return fl_field_error(d, fl_value_get(root, "apiVersion"), "apiVersion",
-					      "\"%.60s\" is not supported, use %s%s%s", api_version,
-					      kinds[i].group, *kinds[i].group ? "/" : "",
-					      kinds[i].version);
-		}
-		return list ? decode_items(d, root, &kinds[i]) : decode_object(d, &kinds[i], root);
+		if ((list || !strcmp(kind, kinds[i].name)) &&
+		    same_group(api_version, kinds[i].group))
+			return decode_known(d, root, &kinds[i], api_version, list);
 	}
-	guess_identity(d, root, true);
-	d->foreign = true;
-	return fl_field_error(d, fl_value_get(root, "kind"), "kind",
-			      "unknown kind \"%.60s\" (%.60s), skipped", kind, api_version);
+	return skip_foreign(d, root, kind, api_version);
 }
 
 /* Returns 0 for a faulty object as well: it has been reported and the next one is due. */
@@ -197,8 +280,7 @@ static int decode_value(const struct fl_decoding *parent, const struct fl_value 
 	if (fl_value_type(root) == FL_VALUE_MAP)
 		rc = decode_kind(&d, root, item_kind);
 	else
-		rc = fl_field_error(&d, root, NULL, "expected a Kubernetes object, found %s",
-				    fl_value_type_name(fl_value_type(root)));
+		rc = skip_other(&d, root);
 	return rc == -EINVAL ? 0 : rc;
 }
 

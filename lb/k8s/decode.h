@@ -26,8 +26,8 @@ struct fl_problem {
 	/* the object it is about: known when name is not NULL */
 	enum fl_kind kind;
 	const char *ns, *name;
-	/* of a kind that is not ours, which is what `object` begins with; then .kind means nothing
-	 */
+	/* of a kind that is not ours, with which `object` begins, or no Kubernetes object at all;
+	 * never an error, and .kind means nothing */
 	bool foreign;
 };
 
@@ -37,6 +37,9 @@ struct fl_decode_sink {
 	/* Non-zero likewise. */
 	int (*problem)(const struct fl_problem *problem, void *arg);
 	void *arg;
+	/* May be NULL. Called for each field that is looked at, whether it is there or not, such as
+	 * "spec.ports[2].port". */
+	void (*field)(const char *kind, const char *path, void *arg);
 };
 
 /* "error", "warning", "note" */

@@ -15,14 +15,14 @@
 
 static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_node *n)
 {
-	const struct fl_value *meta = fl_value_get(root, "metadata"), *labels;
+	const struct fl_value *meta = fl_field_get(d, root, "metadata"), *labels;
 	int rc;
 
 	fl_field_enter(d, "metadata");
 	rc = fl_field_map(d, meta, "labels", &labels);
 	if (rc)
 		return rc;
-	n->deleting = fl_value_get(meta, "deletionTimestamp");
+	n->deleting = fl_field_get(d, meta, "deletionTimestamp");
 	fl_field_enter(d, "labels");
 	rc = fl_field_text_copy(d, labels, ZONE_LABEL, &n->zone);
 	if (!rc)
@@ -39,103 +39,95 @@ static int add_cidr(struct fl_decoding *d, const struct fl_value *value, const c
 	return 0;
 }
 
+static int read_pod_cidr(struct fl_decoding *d, const struct fl_value *item, void *arg)
+{
+	const char *text;
+	int rc = fl_field_item_string(d, item, &text);
+
+	return rc ? rc : add_cidr(d, item, NULL, text, arg);
+}
+
 static int read_pod_cidrs(struct fl_decoding *d, const struct fl_value *spec, struct fl_node *n)
 {
-	const struct fl_value *list;
 	const char *text;
-	size_t i = 0;
-	int rc = fl_field_list(d, spec, "podCIDRs", MAX_CIDRS, &list);
+	int rc;
 
+	n->pod_cidrs = fl_field_room(d, spec, "podCIDRs", MAX_CIDRS, sizeof(*n->pod_cidrs), &rc);
+	if (n->pod_cidrs)
+		return fl_field_each(d, spec, "podCIDRs", read_pod_cidr, n);
 	if (!rc)
 		rc = fl_field_string(d, spec, "podCIDR", &text);
-	if (rc)
+	if (rc || !*text)
 		return rc;
-	n->pod_cidrs = calloc(fl_value_count(list) + 1, sizeof(*n->pod_cidrs));
+	n->pod_cidrs = calloc(1, sizeof(*n->pod_cidrs));
 	if (!n->pod_cidrs)
 		return -ENOMEM;
-	if (!fl_value_count(list))
-		return *text ? add_cidr(d, fl_value_get(spec, "podCIDR"), "podCIDR", text, n) : 0;
-	FL_VALUE_EACH(item, list)
-	{
-		size_t mark = fl_field_enter_item(d, "podCIDRs", i++);
+	return add_cidr(d, fl_value_get(spec, "podCIDR"), "podCIDR", text, n);
+}
 
-		rc = fl_field_item_string(d, item, &text);
-		if (!rc)
-			rc = add_cidr(d, item, NULL, text, n);
-		if (rc)
-			return rc;
-		fl_field_leave(d, mark);
-	}
+static int read_taint(struct fl_decoding *d, const struct fl_value *item, void *arg)
+{
+	struct fl_node *n = arg;
+	const char *key;
+	int rc = fl_field_item_map(d, item);
+
+	if (!rc)
+		rc = fl_field_string(d, item, "key", &key);
+	if (rc)
+		return rc;
+	n->autoscaler_taint |=
+		!strcmp(key, AUTOSCALER_TAINT); /* rule 6.2.5: any value, any effect */
 	return 0;
 }
 
 static int read_taints(struct fl_decoding *d, const struct fl_value *spec, struct fl_node *n)
 {
 	const struct fl_value *list;
-	size_t i = 0;
 	int rc = fl_field_list(d, spec, "taints", MAX_TAINTS, &list);
 
-	if (rc)
-		return rc;
-	FL_VALUE_EACH(item, list)
-	{
-		size_t mark = fl_field_enter_item(d, "taints", i++);
-		const char *key;
-
-		rc = fl_field_item_map(d, item);
-		if (!rc)
-			rc = fl_field_string(d, item, "key", &key);
-		if (rc)
-			return rc;
-		if (!strcmp(key, AUTOSCALER_TAINT)) /* rule 6.2.5: any value, any effect */
-			n->autoscaler_taint = true;
-		fl_field_leave(d, mark);
-	}
-	return 0;
+	return rc ? rc : fl_field_each(d, spec, "taints", read_taint, n);
 }
 
-static int read_addresses_of(struct fl_decoding *d, const struct fl_value *list, const char *wanted,
-			     struct fl_node *n)
+/* Those of one type at a time, for their order in the result. */
+struct wanted_addresses {
+	const char *type;
+	struct fl_node *node;
+};
+
+static int read_address(struct fl_decoding *d, const struct fl_value *item, void *arg)
 {
-	size_t i = 0;
+	const struct wanted_addresses *wanted = arg;
+	struct fl_node *n = wanted->node;
+	const char *type, *text;
+	int rc = fl_field_item_map(d, item);
 
-	FL_VALUE_EACH(item, list)
-	{
-		size_t mark = fl_field_enter_item(d, "addresses", i++);
-		const char *type, *text;
-		int rc = fl_field_item_map(d, item);
-
-		if (!rc)
-			rc = fl_field_string(d, item, "type", &type);
-		if (!rc)
-			rc = fl_field_string(d, item, "address", &text);
-		if (!rc && !strcmp(type, wanted) &&
-		    fl_ip_parse(text, &n->addresses[n->n_addresses++]))
-			rc = fl_field_error(d, item, "address", "\"%.60s\" is no IP address", text);
-		if (rc)
-			return rc;
-		fl_field_leave(d, mark);
-	}
+	if (!rc)
+		rc = fl_field_string(d, item, "type", &type);
+	if (!rc)
+		rc = fl_field_string(d, item, "address", &text);
+	if (rc || strcmp(type, wanted->type))
+		return rc;
+	if (fl_ip_parse(text, &n->addresses[n->n_addresses++]))
+		return fl_field_error(d, item, "address", "\"%.60s\" is no IP address", text);
 	return 0;
 }
 
 static int read_addresses(struct fl_decoding *d, const struct fl_value *root, struct fl_node *n)
 {
-	const struct fl_value *status, *list;
+	static const char *const types[] = {"InternalIP", "ExternalIP"};
+	const struct fl_value *status;
 	int rc = fl_field_map(d, root, "status", &status);
 
 	if (rc)
 		return rc;
 	fl_field_enter(d, "status");
-	rc = fl_field_list(d, status, "addresses", MAX_ADDRESSES, &list);
-	if (rc)
-		return rc;
-	n->addresses = calloc(fl_value_count(list) + 1, sizeof(*n->addresses));
-	if (!n->addresses)
-		return -ENOMEM;
-	rc = read_addresses_of(d, list, "InternalIP", n);
-	if (!rc)
-		rc = read_addresses_of(d, list, "ExternalIP", n);
+	n->addresses =
+		fl_field_room(d, status, "addresses", MAX_ADDRESSES, sizeof(*n->addresses), &rc);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]) && !rc; i++) {
+		struct wanted_addresses wanted = {types[i], n};
+
+		rc = fl_field_each(d, status, "addresses", read_address, &wanted);
+	}
 	if (!rc)
 		fl_field_leave(d, 0);
 	return rc;

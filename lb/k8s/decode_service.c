@@ -47,14 +47,49 @@ static int parse_time(const char *text, int64_t *ret_seconds)
 	return 0;
 }
 
+static const struct fl_field_key root_keys[] = {
+	{"apiVersion", true}, {"kind", true},	{"metadata", true},
+	{"spec", true},	      {"status", true}, {NULL, false},
+};
+
+static const struct fl_field_key spec_keys[] = {
+	{"allocateLoadBalancerNodePorts", false},
+	{"clusterIP", true},
+	{"clusterIPs", true},
+	{"externalIPs", true},
+	{"externalName", false},
+	{"externalTrafficPolicy", true},
+	{"healthCheckNodePort", true},
+	{"internalTrafficPolicy", true},
+	{"ipFamilies", true},
+	{"ipFamily", false},
+	{"ipFamilyPolicy", true},
+	{"loadBalancerClass", false},
+	{"loadBalancerIP", true},
+	{"loadBalancerSourceRanges", true},
+	{"ports", true},
+	{"publishNotReadyAddresses", false},
+	{"selector", false},
+	{"sessionAffinity", true},
+	{"sessionAffinityConfig", true},
+	{"topologyKeys", false},
+	{"trafficDistribution", false},
+	{"type", true},
+	{NULL, false},
+};
+
+static const struct fl_field_key port_keys[] = {
+	{"appProtocol", false}, {"name", true},	       {"nodePort", true}, {"port", true},
+	{"protocol", true},	{"targetPort", false}, {NULL, false},
+};
+
 static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_service *s)
 {
-	const struct fl_value *meta, *labels;
+	const struct fl_value *meta = fl_field_get(d, root, "metadata"), *labels;
 	size_t mark = fl_field_enter(d, "metadata");
 	const char *created;
 	int rc;
 
-	meta = fl_value_get(root, "metadata");
 	rc = fl_field_string(d, meta, "creationTimestamp", &created);
 	if (!rc && *created && parse_time(created, &s->created))
 		rc = fl_field_warn(d, fl_value_get(meta, "creationTimestamp"), "creationTimestamp",
@@ -63,35 +98,10 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 		rc = fl_field_map(d, meta, "labels", &labels);
 	if (rc)
 		return rc;
+	fl_field_enter(d, "labels");
 	/* rule 1.3: only existence counts, so a null value does too */
-	FL_VALUE_EACH(label, labels)
-	if (!strcmp(fl_value_key(label), PROXY_NAME_LABEL))
-		s->other_proxy = true;
+	s->other_proxy = fl_field_is_present(d, labels, PROXY_NAME_LABEL);
 	fl_field_leave(d, mark);
-	return 0;
-}
-
-static int read_port(struct fl_decoding *d, const struct fl_value *item,
-		     struct fl_service_port *port)
-{
-	int64_t number, node_port;
-	int rc = fl_field_item_map(d, item);
-
-	if (!rc)
-		rc = fl_field_name_copy(d, item, "name", &port->name);
-	if (!rc)
-		rc = fl_field_proto(d, item, &port->proto);
-	if (!rc && !fl_value_get(item, "port"))
-		rc = fl_field_error(d, item, "port", "missing");
-	if (!rc)
-		rc = fl_field_int(d, item, "port", 1, 65535, 0, &number);
-	if (!rc)
-		rc = fl_field_int(d, item, "nodePort", 0, 65535, 0,
-				  &node_port); /* rule 1.15: of any type */
-	if (rc)
-		return rc;
-	port->port = (uint16_t)number;
-	port->node_port = (uint16_t)node_port;
 	return 0;
 }
 
@@ -110,28 +120,38 @@ static int warn_replaced(struct fl_decoding *d, const struct fl_value *item,
 	return 0;
 }
 
+static int read_port(struct fl_decoding *d, const struct fl_value *item, void *arg)
+{
+	struct fl_service *s = arg;
+	struct fl_service_port *port = &s->ports[s->n_ports++];
+	int64_t number, node_port;
+	int rc = fl_field_item_map(d, item);
+
+	if (!rc)
+		rc = fl_field_check_keys(d, item, port_keys);
+	if (!rc)
+		rc = fl_field_name_copy(d, item, "name", &port->name);
+	if (!rc)
+		rc = fl_field_proto(d, item, &port->proto);
+	if (!rc && !fl_value_get(item, "port"))
+		rc = fl_field_error(d, item, "port", "missing");
+	if (!rc)
+		rc = fl_field_int(d, item, "port", 1, 65535, 0, &number);
+	if (!rc) /* rule 1.15: of any type */
+		rc = fl_field_int(d, item, "nodePort", 0, 65535, 0, &node_port);
+	if (rc)
+		return rc;
+	port->port = (uint16_t)number;
+	port->node_port = (uint16_t)node_port;
+	return warn_replaced(d, item, s);
+}
+
 static int read_ports(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s)
 {
-	const struct fl_value *list;
-	int rc = fl_field_list(d, spec, "ports", MAX_PORTS, &list);
+	int rc;
 
-	if (rc || !fl_value_count(list))
-		return rc;
-	s->ports = calloc(fl_value_count(list), sizeof(*s->ports));
-	if (!s->ports)
-		return -ENOMEM;
-	FL_VALUE_EACH(item, list)
-	{
-		size_t mark = fl_field_enter_item(d, "ports", s->n_ports);
-
-		rc = read_port(d, item, &s->ports[s->n_ports++]);
-		if (!rc)
-			rc = warn_replaced(d, item, s);
-		if (rc)
-			return rc;
-		fl_field_leave(d, mark);
-	}
-	return 0;
+	s->ports = fl_field_room(d, spec, "ports", MAX_PORTS, sizeof(*s->ports), &rc);
+	return rc ? rc : fl_field_each(d, spec, "ports", read_port, s);
 }
 
 static int read_affinity(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s)
@@ -167,7 +187,6 @@ static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct 
 {
 	const struct fl_word *const policies = fl_traffic_policy_words;
 	const struct fl_value *spec;
-	const char *cluster_ip;
 	int64_t health_port;
 	int type, external, internal, rc = fl_field_map(d, root, "spec", &spec);
 
@@ -176,9 +195,10 @@ static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct 
 	if (rc)
 		return rc;
 	fl_field_enter(d, "spec");
-	rc = fl_field_word(d, spec, "type", fl_service_type_words, FL_SERVICE_CLUSTER_IP, &type);
+	rc = fl_field_check_keys(d, spec, spec_keys);
 	if (!rc)
-		rc = fl_field_string(d, spec, "clusterIP", &cluster_ip);
+		rc = fl_field_word(d, spec, "type", fl_service_type_words, FL_SERVICE_CLUSTER_IP,
+				   &type);
 	if (!rc)
 		rc = fl_field_word(d, spec, "externalTrafficPolicy", policies, false, &external);
 	if (!rc)
@@ -191,11 +211,7 @@ static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct 
 	s->external_local = external;
 	s->internal_local = internal;
 	s->health_check_node_port = (uint16_t)health_port;
-	s->headless = !*cluster_ip ||
-		      !strcmp(cluster_ip, "None"); /* rule 1.1: no ClusterIP, no frontend */
-	rc = s->headless ? 0 : fl_decode_cluster_ips(d, spec, cluster_ip, s);
-	if (!rc && !*cluster_ip && s->type != FL_SERVICE_EXTERNAL_NAME)
-		rc = fl_field_note(d, spec, "no spec.clusterIP, so the Service has no frontends");
+	rc = fl_decode_cluster_ips(d, spec, s);
 	if (!rc)
 		rc = read_ports(d, spec, s);
 	if (!rc)
@@ -207,6 +223,18 @@ static int read_spec(struct fl_decoding *d, const struct fl_value *root, struct 
 	if (!rc)
 		fl_field_leave(d, 0);
 	return rc;
+}
+
+/* Whether anything could lead to it: an address, or a port of the node. */
+static bool has_frontends(const struct fl_service *s)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i].node_port)
+			return true;
+	for (size_t i = 0; i < s->n_ingress; i++)
+		if (s->ingress[i].has_ip && !s->ingress[i].proxy)
+			return true;
+	return s->has_cluster_ip[FL_IPV4] || s->has_cluster_ip[FL_IPV6] || s->n_external_ips;
 }
 
 int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
@@ -221,11 +249,18 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 	s->name = strdup(d->name);
 	if (!s->ns || !s->name)
 		return -ENOMEM;
-	rc = read_metadata(d, root, s);
+	rc = fl_field_check_keys(d, root, root_keys);
+	if (!rc)
+		rc = read_metadata(d, root, s);
 	if (!rc)
 		rc = read_spec(d, root, s);
 	if (!rc)
 		rc = fl_decode_ingress(d, root, s);
+	if (!rc && !s->headless && s->type != FL_SERVICE_EXTERNAL_NAME && !has_frontends(s))
+		rc = fl_field_note(
+			d, fl_value_get(root, "spec"),
+			"no clusterIP, externalIPs, load balancer address or nodePort, so "
+			"it has no frontends");
 	if (rc)
 		return rc;
 	*ret_service = TAKE_PTR(s);

@@ -22,31 +22,55 @@ enum {
 	TYPE_FQDN = FL_FAMILIES,
 };
 
-/* hints.forZones or hints.forNodes: a list of {name}. */
-static int read_hint_list(struct fl_decoding *d, const struct fl_value *hints, const char *key,
-			  char ***ret, size_t *ret_n)
-{
-	const struct fl_value *list;
-	size_t mark, i = 0;
-	int rc = fl_field_list(d, hints, key, MAX_HINTS, &list);
+static const struct fl_field_key root_keys[] = {
+	{"addressType", true}, {"apiVersion", true}, {"endpoints", true}, {"kind", true},
+	{"metadata", true},    {"ports", true},	     {NULL, false},
+};
 
-	if (rc || !fl_value_count(list))
-		return rc;
-	*ret = calloc(fl_value_count(list), sizeof(**ret));
-	if (!*ret)
-		return -ENOMEM;
-	FL_VALUE_EACH(item, list)
-	{
-		mark = fl_field_enter_item(d, key, i++);
-		rc = fl_field_item_map(d, item);
-		if (!rc)
-			rc = fl_field_text_copy(d, item, "name", &(*ret)[*ret_n]);
-		if (rc)
-			return rc;
-		++*ret_n;
-		fl_field_leave(d, mark);
-	}
-	return 0;
+static const struct fl_field_key endpoint_keys[] = {
+	{"addresses", true},  {"conditions", true}, {"deprecatedTopology", false},
+	{"hints", true},      {"hostname", false},  {"nodeName", true},
+	{"targetRef", false}, {"zone", false},	    {NULL, false},
+};
+
+static const struct fl_field_key condition_keys[] = {
+	{"ready", true}, {"serving", true}, {"terminating", true}, {NULL, false}};
+
+static const struct fl_field_key hint_keys[] = {
+	{"forNodes", true}, {"forZones", true}, {NULL, false}};
+
+static const struct fl_field_key port_keys[] = {
+	{"appProtocol", false}, {"name", true}, {"port", true}, {"protocol", true}, {NULL, false}};
+
+struct hint_names {
+	char **v;
+	size_t n;
+};
+
+static int read_hint(struct fl_decoding *d, const struct fl_value *item, void *arg)
+{
+	struct hint_names *names = arg;
+	int rc = fl_field_item_map(d, item);
+
+	if (!rc)
+		rc = fl_field_text_copy(d, item, "name", &names->v[names->n]);
+	names->n += !rc;
+	return rc;
+}
+
+/* hints.forZones or hints.forNodes: a list of {name}. */
+static int read_hints(struct fl_decoding *d, const struct fl_value *hints, const char *key,
+		      char ***ret, size_t *ret_n)
+{
+	struct hint_names names = {0};
+	int rc;
+
+	names.v = fl_field_room(d, hints, key, MAX_HINTS, sizeof(*names.v), &rc);
+	if (!rc)
+		rc = fl_field_each(d, hints, key, read_hint, &names);
+	*ret = names.v; /* also after a failure: the slice's end frees it */
+	*ret_n = names.n;
+	return rc;
 }
 
 static int read_conditions(struct fl_decoding *d, const struct fl_value *item,
@@ -59,6 +83,9 @@ static int read_conditions(struct fl_decoding *d, const struct fl_value *item,
 	if (rc)
 		return rc;
 	mark = fl_field_enter(d, "conditions");
+	rc = fl_field_check_keys(d, conditions, condition_keys);
+	if (rc)
+		return rc;
 	/* rule 3.1.1: an absent serving is true, it does not follow ready */
 	rc = fl_field_bool(d, conditions, "ready", true, &endpoint->ready);
 	if (!rc)
@@ -102,14 +129,17 @@ static int read_address(struct fl_decoding *d, const struct fl_value *item, enum
 }
 
 /* An endpoint that is left out needs no free: nothing is owned before its address is accepted. */
-static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, struct fl_slice *s)
+static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, void *arg)
 {
+	struct fl_slice *s = arg;
 	struct fl_endpoint *endpoint = &s->endpoints[s->n_endpoints];
 	const struct fl_value *hints;
 	bool usable;
 	size_t mark;
 	int rc = fl_field_item_map(d, item);
 
+	if (!rc)
+		rc = fl_field_check_keys(d, item, endpoint_keys);
 	if (!rc)
 		rc = read_address(d, item, s->family, endpoint, &usable);
 	if (rc || !usable)
@@ -123,10 +153,13 @@ static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, str
 	if (rc)
 		return rc;
 	mark = fl_field_enter(d, "hints");
-	rc = read_hint_list(d, hints, "forZones", &endpoint->zone_hints, &endpoint->n_zone_hints);
+	rc = fl_field_check_keys(d, hints, hint_keys);
 	if (!rc)
-		rc = read_hint_list(d, hints, "forNodes", &endpoint->node_hints,
-				    &endpoint->n_node_hints);
+		rc = read_hints(d, hints, "forZones", &endpoint->zone_hints,
+				&endpoint->n_zone_hints);
+	if (!rc)
+		rc = read_hints(d, hints, "forNodes", &endpoint->node_hints,
+				&endpoint->n_node_hints);
 	if (!rc)
 		fl_field_leave(d, mark);
 	return rc;
@@ -134,37 +167,26 @@ static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, str
 
 static int read_endpoints(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)
 {
-	const struct fl_value *list;
-	size_t i = 0;
-	int rc = fl_field_list(d, root, "endpoints", MAX_ENDPOINTS, &list);
+	int rc;
 
-	if (rc || !fl_value_count(list))
-		return rc;
-	s->endpoints = calloc(fl_value_count(list), sizeof(*s->endpoints));
-	if (!s->endpoints)
-		return -ENOMEM;
-	FL_VALUE_EACH(item, list)
-	{
-		size_t mark = fl_field_enter_item(d, "endpoints", i++);
-
-		rc = read_endpoint(d, item, s);
-		if (rc)
-			return rc;
-		fl_field_leave(d, mark);
-	}
-	return 0;
+	s->endpoints =
+		fl_field_room(d, root, "endpoints", MAX_ENDPOINTS, sizeof(*s->endpoints), &rc);
+	return rc ? rc : fl_field_each(d, root, "endpoints", read_endpoint, s);
 }
 
 /*
  * Rule 4.6: a port without a number is left out. An absent name is "", as the API server would have
  * made it before any proxy saw the slice.
  */
-static int read_port(struct fl_decoding *d, const struct fl_value *item, struct fl_slice *s)
+static int read_port(struct fl_decoding *d, const struct fl_value *item, void *arg)
 {
+	struct fl_slice *s = arg;
 	struct fl_slice_port *port = &s->ports[s->n_ports];
 	int64_t number;
 	int rc = fl_field_item_map(d, item);
 
+	if (!rc)
+		rc = fl_field_check_keys(d, item, port_keys);
 	if (!rc)
 		rc = fl_field_int(d, item, "port", 0, 65535, 0, &number);
 	if (!rc)
@@ -183,33 +205,21 @@ static int read_port(struct fl_decoding *d, const struct fl_value *item, struct 
 
 static int read_ports(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)
 {
-	const struct fl_value *list;
-	size_t i = 0;
-	int rc = fl_field_list(d, root, "ports", MAX_PORTS, &list);
+	int rc;
 
-	if (rc || !fl_value_count(list))
-		return rc;
-	s->ports = calloc(fl_value_count(list), sizeof(*s->ports));
-	if (!s->ports)
-		return -ENOMEM;
-	FL_VALUE_EACH(item, list)
-	{
-		size_t mark = fl_field_enter_item(d, "ports", i++);
-
-		rc = read_port(d, item, s);
-		if (rc)
-			return rc;
-		fl_field_leave(d, mark);
-	}
-	return 0;
+	s->ports = fl_field_room(d, root, "ports", MAX_PORTS, sizeof(*s->ports), &rc);
+	return rc ? rc : fl_field_each(d, root, "ports", read_port, s);
 }
 
-/* The Service it belongs to (rule 4.1: by label), and its version if that is a number. A slice with
- * the label of headless Services is skipped, whatever the value of the label (rule 1.4). */
+/*
+ * The Service it belongs to (rule 4.1: by label), and its version if that is a number. *ret_skip:
+ * it belongs to none. Slices without the label are legal: programs of their own make some. So are
+ * those of headless Services, whatever the value of that label (rule 1.4).
+ */
 static int read_metadata(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s,
-			 bool *ret_headless)
+			 bool *ret_skip)
 {
-	const struct fl_value *meta = fl_value_get(root, "metadata"), *labels;
+	const struct fl_value *meta = fl_field_get(d, root, "metadata"), *labels;
 	const char *version;
 	size_t mark = fl_field_enter(d, "metadata"), inner;
 	int rc = fl_field_string(d, meta, "resourceVersion", &version);
@@ -220,16 +230,17 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 		return rc;
 	if (*version && strspn(version, "0123456789") == strlen(version) && strlen(version) < 20)
 		s->version = strtoull(version, NULL, 10);
-	*ret_headless = fl_value_get(labels, HEADLESS_LABEL);
-	if (*ret_headless)
-		return fl_field_note(d, labels, "slice of a headless Service, skipped");
 	inner = fl_field_enter(d, "labels");
+	*ret_skip = fl_field_get(d, labels, HEADLESS_LABEL);
+	if (*ret_skip)
+		return fl_field_note(d, labels, "slice of a headless Service, skipped");
 	rc = fl_field_name_copy(d, labels, SERVICE_LABEL, &s->service);
 	if (rc)
 		return rc;
-	if (!*s->service)
-		return fl_field_error(d, labels ? labels : meta, SERVICE_LABEL,
-				      "missing or empty, so the slice belongs to no Service");
+	*ret_skip = !*s->service;
+	if (*ret_skip)
+		return fl_field_note(d, labels ? labels : meta,
+				     "slice without label " SERVICE_LABEL ", skipped");
 	fl_field_leave(d, inner);
 	fl_field_leave(d, mark);
 	return 0;
@@ -239,7 +250,7 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 {
 	static const struct fl_word types[] = {FL_FAMILY_WORDS, {"FQDN", TYPE_FQDN}, {NULL, 0}};
 	_cleanup_(fl_slice_free) struct fl_slice *s = calloc(1, sizeof(*s));
-	bool headless = false;
+	bool skip = false;
 	int type, rc;
 
 	if (!s)
@@ -248,7 +259,9 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 	s->name = strdup(d->name);
 	if (!s->ns || !s->name)
 		return -ENOMEM;
-	rc = fl_field_word(d, root, "addressType", types, TYPE_NONE, &type);
+	rc = fl_field_check_keys(d, root, root_keys);
+	if (!rc)
+		rc = fl_field_word(d, root, "addressType", types, TYPE_NONE, &type);
 	if (!rc && type == TYPE_NONE)
 		rc = fl_field_error(d, root, "addressType", "missing");
 	if (rc)
@@ -256,8 +269,8 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 	if (type == TYPE_FQDN) /* rule 4.2: addresses only */
 		return fl_field_note(d, root, "slice of addressType FQDN, skipped");
 	s->family = (enum fl_family)type;
-	rc = read_metadata(d, root, s, &headless);
-	if (rc || headless)
+	rc = read_metadata(d, root, s, &skip);
+	if (rc || skip)
 		return rc;
 	rc = read_ports(d, root, s);
 	if (!rc)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/suggest.h"
 #include "lb/model/names.h"
 
 static int report(struct fl_decoding *d, enum fl_problem_level level, unsigned int line,
@@ -133,10 +134,74 @@ static int wrong_type(struct fl_decoding *d, const struct fl_value *value, const
 			      fl_value_type_name(fl_value_type(value)));
 }
 
+static void looked_at(struct fl_decoding *d, const char *key)
+{
+	char path[sizeof(d->path) + 64];
+
+	if (!d->sink->field)
+		return;
+	snprintf(path, sizeof(path), "%s%s%s", d->path, d->path_len ? "." : "", key);
+	d->sink->field(d->kind_name ? d->kind_name : "", path, d->sink->arg);
+}
+
+const struct fl_value *fl_field_get(struct fl_decoding *d, const struct fl_value *map,
+				    const char *key)
+{
+	looked_at(d, key);
+	return fl_value_get(map, key);
+}
+
+bool fl_field_is_present(struct fl_decoding *d, const struct fl_value *map, const char *key)
+{
+	looked_at(d, key);
+	if (fl_value_type(map) != FL_VALUE_MAP)
+		return false;
+	FL_VALUE_EACH(member, map)
+	{
+		if (!strcmp(fl_value_key(member), key))
+			return true;
+	}
+	return false;
+}
+
+static bool is_key(const struct fl_field_key *keys, const char *name)
+{
+	for (const struct fl_field_key *k = keys; k->name; k++)
+		if (!strcmp(k->name, name))
+			return true;
+	return false;
+}
+
+int fl_field_check_keys(struct fl_decoding *d, const struct fl_value *map,
+			const struct fl_field_key *keys)
+{
+	if (fl_value_type(map) != FL_VALUE_MAP)
+		return 0;
+	FL_VALUE_EACH(member, map)
+	{
+		struct fl_suggestion suggestion = {.typed = fl_value_key(member)};
+		char hint[FL_SUGGESTION_STRLEN];
+		int rc;
+
+		if (is_key(keys, fl_value_key(member)))
+			continue;
+		for (const struct fl_field_key *k = keys; k->name; k++)
+			if (k->read && !fl_value_get(map, k->name))
+				fl_suggestion_offer(&suggestion, k->name);
+		if (!suggestion.best)
+			continue;
+		rc = fl_field_warn(d, member, NULL, "unknown field \"%.60s\"%s, ignored",
+				   suggestion.typed, fl_suggestion_format(&suggestion, "", hint));
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 int fl_field_map(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		 const struct fl_value **ret_value)
 {
-	const struct fl_value *value = fl_value_get(map, key);
+	const struct fl_value *value = fl_field_get(d, map, key);
 
 	if (value && fl_value_type(value) != FL_VALUE_MAP)
 		return wrong_type(d, value, key, "a map");
@@ -147,7 +212,7 @@ int fl_field_map(struct fl_decoding *d, const struct fl_value *map, const char *
 int fl_field_list(struct fl_decoding *d, const struct fl_value *map, const char *key, size_t max,
 		  const struct fl_value **ret_value)
 {
-	const struct fl_value *value = fl_value_get(map, key);
+	const struct fl_value *value = fl_field_get(d, map, key);
 
 	if (value && fl_value_type(value) != FL_VALUE_LIST)
 		return wrong_type(d, value, key, "a list");
@@ -155,6 +220,37 @@ int fl_field_list(struct fl_decoding *d, const struct fl_value *map, const char 
 		return fl_field_error(d, value, key, "%zu entries are more than the limit of %zu",
 				      fl_value_count(value), max);
 	*ret_value = value;
+	return 0;
+}
+
+void *fl_field_room(struct fl_decoding *d, const struct fl_value *map, const char *key, size_t max,
+		    size_t size, int *ret_rc)
+{
+	const struct fl_value *list = NULL;
+	void *room;
+
+	*ret_rc = fl_field_list(d, map, key, max, &list);
+	if (*ret_rc || !fl_value_count(list))
+		return NULL;
+	room = calloc(fl_value_count(list), size);
+	*ret_rc = room ? 0 : -ENOMEM;
+	return room;
+}
+
+int fl_field_each(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		  fl_field_item_fn fn, void *arg)
+{
+	size_t i = 0;
+
+	FL_VALUE_EACH(item, fl_value_get(map, key))
+	{
+		size_t mark = fl_field_enter_item(d, key, i++);
+		int rc = fn(d, item, arg);
+
+		if (rc)
+			return rc;
+		fl_field_leave(d, mark);
+	}
 	return 0;
 }
 
@@ -176,7 +272,7 @@ int fl_field_item_string(struct fl_decoding *d, const struct fl_value *item, con
 int fl_field_string(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		    const char **ret_text)
 {
-	const struct fl_value *value = fl_value_get(map, key);
+	const struct fl_value *value = fl_field_get(d, map, key);
 	const char *text = value ? fl_value_string(value) : "";
 
 	if (!text)
@@ -188,7 +284,7 @@ int fl_field_string(struct fl_decoding *d, const struct fl_value *map, const cha
 int fl_field_int(struct fl_decoding *d, const struct fl_value *map, const char *key, int64_t min,
 		 int64_t max, int64_t absent, int64_t *ret_number)
 {
-	const struct fl_value *value = fl_value_get(map, key);
+	const struct fl_value *value = fl_field_get(d, map, key);
 	int64_t number = absent;
 
 	if (value && fl_value_type(value) != FL_VALUE_INT)
@@ -203,7 +299,7 @@ int fl_field_int(struct fl_decoding *d, const struct fl_value *map, const char *
 int fl_field_bool(struct fl_decoding *d, const struct fl_value *map, const char *key, bool absent,
 		  bool *ret_flag)
 {
-	const struct fl_value *value = fl_value_get(map, key);
+	const struct fl_value *value = fl_field_get(d, map, key);
 	bool flag = absent;
 
 	if (value && !fl_value_bool(value, &flag))

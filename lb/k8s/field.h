@@ -42,10 +42,33 @@ size_t fl_field_enter(struct fl_decoding *d, const char *key);
 size_t fl_field_enter_item(struct fl_decoding *d, const char *key, size_t index);
 void fl_field_leave(struct fl_decoding *d, size_t mark);
 
+/* A member, or NULL when it is absent or null, or `map` is no map. */
+const struct fl_value *fl_field_get(struct fl_decoding *d, const struct fl_value *map,
+				    const char *key);
+/* Whether there is such a member, even if it is null. */
+bool fl_field_is_present(struct fl_decoding *d, const struct fl_value *map, const char *key);
+
+/* The members that the API knows, ended by a NULL name. */
+struct fl_field_key {
+	const char *name;
+	bool read; /* by this decoder */
+};
+/* Warn of members that look like a mistyped field that is read. */
+int fl_field_check_keys(struct fl_decoding *d, const struct fl_value *map,
+			const struct fl_field_key *keys);
+
 int fl_field_map(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		 const struct fl_value **ret_value); /* NULL when absent */
 int fl_field_list(struct fl_decoding *d, const struct fl_value *map, const char *key, size_t max,
 		  const struct fl_value **ret_value); /* NULL when absent */
+/* Zeroed memory for an element per item of a list; NULL with *ret_rc 0 when there are none. */
+void *fl_field_room(struct fl_decoding *d, const struct fl_value *map, const char *key, size_t max,
+		    size_t size, int *ret_rc);
+/* Call fn for each item of a list, which fl_field_list() or fl_field_room() has checked, with the
+ * path at the item. Stops at non-zero, which is returned. */
+typedef int (*fl_field_item_fn)(struct fl_decoding *d, const struct fl_value *item, void *arg);
+int fl_field_each(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		  fl_field_item_fn fn, void *arg);
 /* The item itself must be a map, or a string. */
 int fl_field_item_map(struct fl_decoding *d, const struct fl_value *item);
 int fl_field_item_string(struct fl_decoding *d, const struct fl_value *item, const char **ret_text);
@@ -79,11 +102,12 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root,
 		    struct fl_slice **ret_slice);
 int fl_decode_node(struct fl_decoding *d, const struct fl_value *root, struct fl_node **ret_node);
 
-/* Parts of a Service that are lists of addresses. */
-int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec,
-			  const char *cluster_ip, struct fl_service *s);
+/* Parts of a Service that are lists of addresses. The first also finds out whether it is headless.
+ */
+int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s);
 int fl_decode_external_ips(struct fl_decoding *d, const struct fl_value *spec,
 			   struct fl_service *s);
 int fl_decode_source_ranges(struct fl_decoding *d, const struct fl_value *spec,
 			    struct fl_service *s);
+/* The addresses of the load balancer: from `status`, or without one from `spec`. */
 int fl_decode_ingress(struct fl_decoding *d, const struct fl_value *root, struct fl_service *s);

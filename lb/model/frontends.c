@@ -143,7 +143,9 @@ static size_t service_port_frontends(const struct fl_service *service,
 	size_t n_external = options->no_external_ips ? 0 : service->n_external_ips;
 	size_t n = 0;
 
-	v[n++] = (struct fl_plan_frontend){FL_PLAN_CLUSTER_IP, service->cluster_ip[family], port};
+	if (service->has_cluster_ip[family])
+		v[n++] = (struct fl_plan_frontend){FL_PLAN_CLUSTER_IP, service->cluster_ip[family],
+						   port};
 	for (size_t i = 0; i < n_external; i++) {
 		const struct fl_ip *ip = &service->external_ips[i];
 

@@ -167,7 +167,8 @@ static bool same_service_ports(const struct fl_service *a, const struct fl_servi
 static bool same_cluster_ips(const struct fl_service *a, const struct fl_service *b)
 {
 	for (int f = 0; f < FL_FAMILIES; f++) {
-		if (a->has_cluster_ip[f] != b->has_cluster_ip[f])
+		if (a->has_cluster_ip[f] != b->has_cluster_ip[f] ||
+		    a->families[f] != b->families[f])
 			return false;
 		if (a->has_cluster_ip[f] && !fl_ip_equal(&a->cluster_ip[f], &b->cluster_ip[f]))
 			return false;

@@ -37,11 +37,12 @@ struct fl_service {
 	int64_t created;  /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
 	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
 	enum fl_service_type type;
-	bool headless; /* spec.clusterIP empty or "None" */
+	bool headless; /* spec.clusterIP: None */
 	/* the ClusterIP of each family, if any (rule 1.12: clusterIPs in the order of ipFamilies)
 	 */
 	bool has_cluster_ip[FL_FAMILIES];
 	struct fl_ip cluster_ip[FL_FAMILIES];
+	bool families[FL_FAMILIES]; /* those of spec.ipFamilies; none when it is absent */
 	struct fl_service_port *ports;
 	size_t n_ports;
 	struct fl_ip *external_ips;

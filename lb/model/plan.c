@@ -108,6 +108,14 @@ static void judge(struct fl_plan_port *port, bool has_cluster_ip, bool has_exter
 	}
 }
 
+static void port_fini(struct fl_plan_port *port)
+{
+	free(port->frontends);
+	free(port->lost);
+	free(port->source_ranges);
+	free(port->endpoints);
+}
+
 static int plan_port(struct work *work, const struct fl_port_overlap *overlap,
 		     enum fl_family family, struct fl_plan_port *port)
 {
@@ -158,6 +166,52 @@ static int plan_port(struct work *work, const struct fl_port_overlap *overlap,
 	return rc;
 }
 
+/* A port that nothing leads to, since the Service has no address of the family, is none. */
+static void drop_last_without_frontends(struct fl_plan *plan)
+{
+	struct fl_plan_port *port = &plan->ports[plan->n_ports - 1];
+
+	if (port->n_frontends || port->n_lost)
+		return;
+	port_fini(port);
+	plan->n_ports--;
+}
+
+/* Whether anything of a family is in the Service's own addresses or among its endpoints. */
+static bool knows_family(const struct work *work, enum fl_family family)
+{
+	const struct fl_service *service = work->service;
+
+	for (size_t i = 0; i < service->n_external_ips; i++)
+		if (fl_ip_family(&service->external_ips[i]) == family)
+			return true;
+	for (size_t i = 0; i < service->n_ingress; i++)
+		if (service->ingress[i].has_ip && fl_ip_family(&service->ingress[i].ip) == family)
+			return true;
+	for (size_t i = 0; i < work->n_slices; i++)
+		if (work->slices[i]->family == family)
+			return true;
+	return false;
+}
+
+/*
+ * Rule 1.13: a Service has the families of its ClusterIPs. One that has none, which no API server
+ * has completed, has those of spec.ipFamilies; without that what it names tells, and IPv4 if it
+ * names nothing.
+ */
+static bool has_family(const struct work *work, enum fl_family family)
+{
+	const struct fl_service *service = work->service;
+
+	if (service->has_cluster_ip[family])
+		return fl_frontend_address_ok(&service->cluster_ip[family]);
+	if (service->families[FL_IPV4] || service->families[FL_IPV6])
+		return service->families[family];
+	if (service->has_cluster_ip[FL_IPV4] || service->has_cluster_ip[FL_IPV6])
+		return false;
+	return knows_family(work, family) || (family == FL_IPV4 && !knows_family(work, FL_IPV6));
+}
+
 static int plan_ports(struct work *work, const struct fl_port_overlap *overlaps,
 		      struct fl_plan *plan)
 {
@@ -168,14 +222,13 @@ static int plan_ports(struct work *work, const struct fl_port_overlap *overlaps,
 		for (int family = 0; family < FL_FAMILIES; family++) {
 			int rc;
 
-			/* no usable ClusterIP of a family: nothing of it at all (rule 1.13) */
-			if (overlaps[i].replaced || !service->has_cluster_ip[family] ||
-			    !fl_frontend_address_ok(&service->cluster_ip[family]))
+			if (overlaps[i].replaced || !has_family(work, family))
 				continue;
 			/* counted first: fl_plan_fini() frees what a failure leaves behind */
 			rc = plan_port(work, &overlaps[i], family, &plan->ports[plan->n_ports++]);
 			if (rc)
 				return rc;
+			drop_last_without_frontends(plan);
 		}
 	}
 	for (int family = 0; family < FL_FAMILIES; family++)
@@ -212,12 +265,8 @@ int fl_plan_service(const struct fl_service *service, const struct fl_slice *con
 
 void fl_plan_fini(struct fl_plan *plan)
 {
-	for (size_t i = 0; i < plan->n_ports; i++) {
-		free(plan->ports[i].frontends);
-		free(plan->ports[i].lost);
-		free(plan->ports[i].source_ranges);
-		free(plan->ports[i].endpoints);
-	}
+	for (size_t i = 0; i < plan->n_ports; i++)
+		port_fini(&plan->ports[i]);
 	free(plan->ports);
 	*plan = (struct fl_plan){0};
 }

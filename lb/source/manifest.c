@@ -24,6 +24,12 @@ static int manifest_load(struct fl_source *source, struct fl_err *err)
 	for (size_t i = 0; i < m->n_roots; i++) {
 		struct stat st;
 
+		if (m->roots[i].is_input) {
+			rc = fl_manifest_touch(m, i, m->roots[i].name);
+			if (rc)
+				return fl_err_set(err, rc, "out of memory");
+			continue;
+		}
 		if (stat(m->roots[i].path, &st))
 			return fl_err_set(err, -errno, "%s: %s", m->roots[i].path, strerror(errno));
 		/* watch first: what changes while it is read is read again */
@@ -91,7 +97,7 @@ static int follow(struct fl_manifest *m, bool everything, struct fl_err *err)
 	int rc = fl_manifest_drain(m, err), failed;
 
 	for (size_t i = 0; i < m->n_roots; i++) {
-		if (!everything && !m->roots[i].rescan)
+		if (m->roots[i].is_input || (!everything && !m->roots[i].rescan))
 			continue;
 		failed = rescan(m, i, err);
 		rc = rc ? rc : failed;
@@ -177,6 +183,7 @@ static int add_root(struct fl_manifest *m, const char *path)
 	struct stat st;
 
 	r->watch = r->parent_watch = -1;
+	r->is_input = !strcmp(path, "-");
 	r->path = strdup(path);
 	if (!r->path)
 		return -ENOMEM;

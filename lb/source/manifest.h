@@ -13,7 +13,8 @@
  * Nothing is read before fl_source_load(). When an object is in several files, the one in the
  * earlier path of `paths` counts, within a directory the one in the file whose name sorts first.
  * `report` (may be NULL) is called for each problem when a file is read. `store` must outlive the
- * source. -EINVAL without a path, -ENOMEM, or what inotify says.
+ * source. The path "-" is standard input, read once. -EINVAL without a path, -ENOMEM, or what
+ * inotify says.
  */
 int fl_manifest_new(const char *const *paths, size_t n_paths, struct fl_store *store,
 		    fl_problem_fn report, void *arg, struct fl_source **ret_source,

@@ -34,6 +34,7 @@ struct fl_manifest_root {
 	char *path;
 	char *dir;	  /* what is watched: path, or the directory it is in */
 	const char *name; /* of a single file, NULL for a directory */
+	bool is_input;	  /* standard input: nothing to watch or look for */
 	int watch;	  /* -1: none */
 	int parent_watch; /* where `dir` will come back, while it is gone; -1: none */
 	struct fl_problems problems;

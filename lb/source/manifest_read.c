@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "lb/base/array.h"
@@ -72,9 +73,9 @@ static int keep(struct reading *r, enum fl_kind kind, const char *ns, const char
 }
 
 /*
- * An object of a kind that is not ours, such as the Deployment beside a Service: nobody's business
- * here. But if it comes where the file has an object of that name, and that one is missing now, it
- * is taken for a misspelt kind, for as long as it is there.
+ * An object of a kind that is not ours, such as the Deployment beside a Service, or no Kubernetes
+ * object at all. But if it comes where the file has an object of that name, and that one is missing
+ * now, it is taken for the same object with its kind misspelt or lost, for as long as it is there.
  */
 static int on_foreign(struct reading *r, const struct fl_problem *problem, bool *ret_keeps)
 {
@@ -91,6 +92,8 @@ static int on_foreign(struct reading *r, const struct fl_problem *problem, bool 
 	if (FL_ARRAY_ROOM(r->foreign, r->n_foreign_room, r->n_foreign + 1))
 		return -ENOMEM;
 	r->foreign[r->n_foreign++] = foreign;
+	if (foreign.holds && !problem->name)
+		r->keep_all = *ret_keeps = true;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		const struct fl_object_key key = {
 			kinds[i], kinds[i] == FL_KIND_NODE ? "" : problem->ns, problem->name};
@@ -106,6 +109,16 @@ static int on_foreign(struct reading *r, const struct fl_problem *problem, bool 
 	return 0;
 }
 
+/* An object of ours that cannot be read: what the file held of it stays. */
+static int on_faulty(struct reading *r, const struct fl_problem *problem, bool *ret_keeps)
+{
+	r->hides = true;
+	if (problem->name)
+		return keep(r, problem->kind, problem->ns, problem->name);
+	r->keep_all = *ret_keeps = true;
+	return 0;
+}
+
 static int on_problem(const struct fl_problem *problem, void *arg)
 {
 	struct fl_problem longer = *problem;
@@ -114,25 +127,38 @@ static int on_problem(const struct fl_problem *problem, void *arg)
 	char reason[600];
 	int rc = 0;
 
-	if (problem->level != FL_PROBLEM_ERROR)
-		return fl_problems_add(&r->problems, problem);
-	if (problem->foreign) {
+	if (problem->foreign)
 		rc = on_foreign(r, problem, &keeps);
-	} else {
-		r->hides = true;
-		if (problem->name)
-			rc = keep(r, problem->kind, problem->ns, problem->name);
-		else
-			r->keep_all = keeps = true;
-	}
+	else if (problem->level == FL_PROBLEM_ERROR)
+		rc = on_faulty(r, problem, &keeps);
 	if (rc)
 		return rc;
 	if (keeps && has_state(r->file)) {
 		snprintf(reason, sizeof(reason), "%s; what this file held before stays",
 			 problem->reason);
+		longer.level = FL_PROBLEM_ERROR;
 		longer.reason = reason;
 	}
+	/* thousands of these are no problem, and must not hide one */
+	if (longer.foreign && longer.level == FL_PROBLEM_NOTE) {
+		if (r->m->report)
+			r->m->report(&longer, r->m->report_arg);
+		return 0;
+	}
 	return fl_problems_add(&r->problems, &longer);
+}
+
+/* A document that says nonsense, such as a key twice: it may be any object. */
+static int on_fault(unsigned int line, const char *reason, void *arg)
+{
+	struct reading *r = arg;
+
+	return on_problem(&(struct fl_problem){.level = FL_PROBLEM_ERROR,
+					       .file = r->file->path,
+					       .line = line,
+					       .object = "",
+					       .reason = reason},
+			  r);
 }
 
 static int on_document(const struct fl_doc *doc, void *arg)
@@ -198,7 +224,7 @@ static int decode_text(struct reading *r, const char *text, size_t len, unsigned
 	const char *dot = strrchr(r->file->name, '.');
 	enum fl_doc_syntax syntax = dot && !strcmp(dot, ".json") ? FL_DOC_JSON : FL_DOC_YAML;
 
-	return fl_doc_each(text, len, syntax, on_document, r, ret_line, err);
+	return fl_doc_each_tolerant(text, len, syntax, on_document, on_fault, r, ret_line, err);
 }
 
 int fl_manifest_problem(struct fl_manifest *m, struct fl_problems *problems,
@@ -299,6 +325,16 @@ static int apply(struct reading *r)
 	return 0;
 }
 
+/* Standard input cannot be read twice: what it gave stays with its file. */
+static int read_text(struct fl_manifest *m, struct fl_manifest_file *file, char **ret_text,
+		     size_t *ret_len, struct stat *ret_stat, struct fl_err *err)
+{
+	if (!m->roots[file->definer.order].is_input)
+		return fl_read_file(file->path, FL_DOC_MAX_BYTES, ret_text, ret_len, ret_stat, err);
+	*ret_stat = (struct stat){0};
+	return fl_read_stream(STDIN_FILENO, FL_DOC_MAX_BYTES, ret_text, ret_len, err);
+}
+
 int fl_manifest_read(struct fl_manifest *m, struct fl_manifest_file *file, struct fl_err *err)
 {
 	_cleanup_(reading_fini) struct reading r = {.m = m, .file = file};
@@ -310,7 +346,7 @@ int fl_manifest_read(struct fl_manifest *m, struct fl_manifest_file *file, struc
 	int rc;
 
 	file->touched = file->definer.stale = false;
-	rc = fl_read_file(file->path, FL_DOC_MAX_BYTES, &text, &len, &st, &why);
+	rc = read_text(m, file, &text, &len, &st, &why);
 	file->unreadable = rc;
 	if (rc == -ENOENT && lstat(file->path, &st)) {
 		/* it is gone, and so is what it said; a dangling symlink is not gone */

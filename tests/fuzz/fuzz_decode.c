@@ -73,7 +73,7 @@ static int on_problem(const struct fl_problem *problem, void *arg)
 
 static int on_document(const struct fl_doc *doc, void *arg)
 {
-	const struct fl_decode_sink sink = {on_object, on_problem, NULL};
+	const struct fl_decode_sink sink = {.object = on_object, .problem = on_problem};
 
 	return fl_decode(doc, "fuzz", &sink);
 }

@@ -43,7 +43,7 @@ static int on_problem(const struct fl_problem *p, void *arg)
 
 static int on_document(const struct fl_doc *doc, void *arg)
 {
-	const struct fl_decode_sink sink = {on_object, on_problem, arg};
+	const struct fl_decode_sink sink = {.object = on_object, .problem = on_problem, .arg = arg};
 
 	return fl_decode(doc, "test.yaml", &sink);
 }

@@ -74,19 +74,34 @@ static void test_decode_kinds(void **state)
 		{"", 0, ""},
 		{"---\n---\n# nothing\n", 0, ""},
 		{"null", 0, ""},
-		{"[]", 0, "error 1 : expected a Kubernetes object, found a list\n"},
-		{"hello", 0, "error 1 : expected a Kubernetes object, found a string\n"},
+		/* what is no Kubernetes object: patches, kustomization.yaml, values.yaml */
+		{"[]", 0, "note 1 : not a Kubernetes object, skipped\n"},
+		{"hello", 0, "note 1 : not a Kubernetes object, skipped\n"},
+		{"{resources: [web.yaml]}", 0, "note 1 : not a Kubernetes object, skipped\n"},
+		{"{apiVersion: v2, name: chart}", 0, "note 1 : not a Kubernetes object, skipped\n"},
 		{"{%}", 0, "error 1 : kind: missing\n"},
 		{"{kind: Service, %}", 0, "error 1 Service: apiVersion: missing\n"},
 		{"{kind: [], apiVersion: v1}", 0,
 		 "error 1 : kind: expected a string, found a list\n"},
 		{"{apiVersion: v1, kind: Service, %}", 1, ""},
 		{"{apiVersion: apps/v1, kind: Deployment, %}", 0,
-		 "error 1 Deployment default/a: kind: unknown kind \"Deployment\" (apps/v1), "
-		 "skipped\n"},
+		 "note 1 Deployment default/a: kind \"Deployment\" (apps/v1) skipped\n"},
+		{"{apiVersion: v1, kind: Secret, %}", 0,
+		 "note 1 Secret default/a: kind \"Secret\" (v1) skipped\n"},
+		{"{kind: Kustomization, %}", 0,
+		 "note 1 Kustomization default/a: kind \"Kustomization\" () skipped\n"},
+		/* of our groups, and nearly ours */
+		{"{apiVersion: v1, kind: Servcie, %}", 0,
+		 "warning 1 Servcie default/a: kind: unknown kind \"Servcie\" (v1) (did you mean "
+		 "Service?), skipped\n"},
+		{"{apiVersion: v1, kind: EndpointSlice, %}", 0,
+		 "warning 1 EndpointSlice default/a: apiVersion: \"v1\" has no kind "
+		 "\"EndpointSlice\" (did you mean discovery.k8s.io/v1?), skipped\n"},
+		{"{apiVersion: apps/v1, kind: Service, %}", 0,
+		 "warning 1 Service default/a: apiVersion: \"apps/v1\" has no kind \"Service\" "
+		 "(did you mean v1?), skipped\n"},
 		{"{apiVersion: serving.knative.dev/v1, kind: Service, %}", 0,
-		 "error 1 Service default/a: kind: unknown kind \"Service\" "
-		 "(serving.knative.dev/v1), skipped\n"},
+		 "note 1 Service default/a: kind \"Service\" (serving.knative.dev/v1) skipped\n"},
 		{"{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, %}", 0,
 		 "error 1 EndpointSlice default/a: apiVersion: \"discovery.k8s.io/v1beta1\" "
 		 "is not "
@@ -97,8 +112,8 @@ static void test_decode_kinds(void **state)
 		 " {apiVersion: v1, kind: ConfigMap}, 5, {apiVersion: v1, kind: "
 		 "Service, %}]}",
 		 2,
-		 "error 2 ConfigMap: kind: unknown kind \"ConfigMap\" (v1), skipped\n"
-		 "error 2 : expected a Kubernetes object, found an integer\n"},
+		 "note 2 ConfigMap: kind \"ConfigMap\" (v1) skipped\n"
+		 "note 2 : not a Kubernetes object, skipped\n"},
 		{"{apiVersion: v1, kind: ServiceList, items: [{%}, {metadata: "
 		 "{name: '!'}}, "
 		 "{apiVersion: v1, "
@@ -132,6 +147,12 @@ static void test_decode_kinds(void **state)
 		 0,
 		 "note 1 EndpointSlice default/e: slice of a headless Service, "
 		 "skipped\n"}, /* rule 1.4 */
+		/* rule 4.1: legal, programs of their own make some */
+		{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
+		 "{name: e}, addressType: IPv4}",
+		 0,
+		 "note 1 EndpointSlice default/e: slice without label kubernetes.io/service-name, "
+		 "skipped\n"},
 		{"{apiVersion: v1, kind: NodeList, items: [{metadata: {name: n}}]}", 1, ""},
 	};
 
@@ -156,7 +177,9 @@ static int stop(struct fl_object *object, unsigned int line, void *arg)
 
 static int stop_document(const struct fl_doc *doc, void *arg)
 {
-	return fl_decode(doc, "test.yaml", &(struct fl_decode_sink){stop, on_problem, arg});
+	return fl_decode(
+		doc, "test.yaml",
+		&(struct fl_decode_sink){.object = stop, .problem = on_problem, .arg = arg});
 }
 
 static void test_decode_sink_can_stop(void **state)
@@ -179,7 +202,9 @@ static int count_object(struct fl_object *object, unsigned int line, void *arg)
 
 static int count_document(const struct fl_doc *doc, void *arg)
 {
-	return fl_decode(doc, "test.yaml", &(struct fl_decode_sink){count_object, on_problem, arg});
+	return fl_decode(doc, "test.yaml",
+			 &(struct fl_decode_sink){
+				 .object = count_object, .problem = on_problem, .arg = arg});
 }
 
 /* 10,000 Services with their slices take about a second at most; here with room for sanitizers. */

@@ -118,8 +118,12 @@ static void test_decode_cluster_ips(void **state)
 		 "10.96.0.1", NULL, false},
 		{"{clusterIP: None}", NULL, NULL, true},
 		{"{clusterIP: None, clusterIPs: [None], ipFamilies: [IPv4]}", NULL, NULL, true},
-		{"{clusterIP: ''}", NULL, NULL, true},
-		{"{type: ExternalName, externalName: x.example}", NULL, NULL, true},
+		{"{clusterIPs: [None]}", NULL, NULL, true},
+		/* as no API server has completed it: not headless, only without a ClusterIP */
+		{"{clusterIP: ''}", NULL, NULL, false},
+		{"{}", NULL, NULL, false},
+		{"{type: ExternalName, externalName: x.example}", NULL, NULL, false},
+		{"{clusterIPs: [10.96.0.1, 'fd00::1']}", "10.96.0.1", "fd00::1", false},
 	};
 
 	for (size_t i = 0; i < N(cases); i++) {
@@ -149,8 +153,119 @@ static void test_decode_service_without_address_is_noted(void **state)
 		&r,
 		"{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 1}]}}");
 	assert_string_equal(r.problems,
-			    "note 1 Service default/a: no spec.clusterIP, so the Service has "
-			    "no frontends\n");
+			    "note 1 Service default/a: no clusterIP, externalIPs, load balancer "
+			    "address or nodePort, so it has no frontends\n");
+}
+
+/* The families of a Service without a ClusterIP. */
+static void test_decode_families(void **state)
+{
+	static const struct {
+		const char *spec;
+		bool v4, v6;
+	} cases[] = {
+		{"{}", false, false},
+		{"{ipFamilies: [IPv6]}", false, true},
+		{"{ipFamilies: [IPv6, IPv4]}", true, true},
+		{"{ipFamilyPolicy: SingleStack}", false, false},
+		{"{ipFamilyPolicy: PreferDualStack}", true, true},
+		{"{ipFamilyPolicy: RequireDualStack}", true, true},
+		{"{ipFamilyPolicy: PreferDualStack, ipFamilies: [IPv4]}", true, false},
+	};
+
+	for (size_t i = 0; i < N(cases); i++) {
+		_cleanup_result_ struct result r = {.n = 0};
+		const struct fl_service *s;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: %s}",
+			 cases[i].spec);
+		s = one_service(&r, text);
+		assert_int_equal(s->families[FL_IPV4], cases[i].v4);
+		assert_int_equal(s->families[FL_IPV6], cases[i].v6);
+	}
+}
+
+/* spec.loadBalancerIP is the address where no status has any. */
+static void test_decode_load_balancer_ip(void **state)
+{
+	static const struct {
+		const char *type, *status, *ip; /* NULL: none */
+	} cases[] = {
+		{"LoadBalancer", "", "198.51.100.7"},
+		{"LoadBalancer", ", status: {}", "198.51.100.7"},
+		{"LoadBalancer", ", status: {loadBalancer: {}}", "198.51.100.7"},
+		{"LoadBalancer", ", status: {loadBalancer: {ingress: []}}", "198.51.100.7"},
+		{"LoadBalancer", ", status: {loadBalancer: {ingress: [{ip: 198.51.100.8}]}}",
+		 "198.51.100.8"},
+		{"NodePort", "", NULL},
+	};
+
+	for (size_t i = 0; i < N(cases); i++) {
+		_cleanup_result_ struct result r = {.n = 0};
+		const struct fl_service *s;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: %s, "
+			 "loadBalancerIP: 198.51.100.7, ports: [{port: 80, nodePort: 30080}]}%s}",
+			 cases[i].type, cases[i].status);
+		s = one_service(&r, text);
+		assert_string_equal(r.problems, "");
+		assert_int_equal(s->n_ingress, !!cases[i].ip);
+		if (cases[i].ip) {
+			assert_true(s->ingress[0].has_ip);
+			assert_ip(&s->ingress[0].ip, cases[i].ip);
+		}
+	}
+}
+
+static void test_decode_bad_load_balancer_ip_is_left_out(void **state)
+{
+	_cleanup_result_ struct result r = {.n = 0};
+	const struct fl_service *s =
+		one_service(&r, "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: "
+				"LoadBalancer, clusterIP: 10.0.0.1, loadBalancerIP: 127.0.0.1}}");
+
+	assert_int_equal(s->n_ingress, 0);
+	assert_string_equal(r.problems, "warning 1 Service default/a: spec.loadBalancerIP: "
+					"127.0.0.1 is a loopback address, refused\n");
+}
+
+/* Fields that look like mistyped ones; those the API knows, or that resemble nothing, pass. */
+static void test_decode_mistyped_fields(void **state)
+{
+	static const struct {
+		const char *object, *problems;
+	} cases[] = {
+		{"spec: {clusterIP: 10.0.0.1, selector: {a: b}, externalName: x, "
+		 "loadBalancerClass: y, "
+		 "trafficDistribution: PreferClose, ports: [{port: 1, targetPort: 2, appProtocol: "
+		 "x}]}",
+		 ""},
+		{"spec: {clusterIP: 10.0.0.1, something: else}", ""},
+		{"spec: {clusterIP: 10.0.0.1, exteralIPs: [203.0.113.1]}",
+		 "warning 1 Service default/a: spec: unknown field \"exteralIPs\" (did you mean "
+		 "externalIPs?), ignored\n"},
+		{"spec: {clusterIP: 10.0.0.1, ports: [{port: 1, nodeport: 30000}]}",
+		 "warning 1 Service default/a: spec.ports[0]: unknown field \"nodeport\" (did you "
+		 "mean nodePort?), ignored\n"},
+		{"spec: {clusterIP: 10.0.0.1}, staus: {}",
+		 "warning 1 Service default/a: unknown field \"staus\" (did you mean status?), "
+		 "ignored\n"},
+	};
+
+	for (size_t i = 0; i < N(cases); i++) {
+		_cleanup_result_ struct result r = {.n = 0};
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "{apiVersion: v1, kind: Service, metadata: {name: a}, %s}",
+			 cases[i].object);
+		one_service(&r, text);
+		assert_string_equal(r.problems, cases[i].problems);
+	}
 }
 
 /* Rule 1.3: the label counts by existence alone. */
@@ -394,6 +509,10 @@ int main(void)
 		cmocka_unit_test(test_decode_service_defaults),
 		cmocka_unit_test(test_decode_cluster_ips),
 		cmocka_unit_test(test_decode_service_without_address_is_noted),
+		cmocka_unit_test(test_decode_families),
+		cmocka_unit_test(test_decode_load_balancer_ip),
+		cmocka_unit_test(test_decode_bad_load_balancer_ip_is_left_out),
+		cmocka_unit_test(test_decode_mistyped_fields),
 		cmocka_unit_test(test_decode_proxy_name_label),
 		cmocka_unit_test(test_decode_service_leaves_out),
 		cmocka_unit_test(test_decode_ports_of_one_identity),

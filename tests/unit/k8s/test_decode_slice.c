@@ -119,14 +119,6 @@ static void test_decode_slice_refuses(void **state)
 	static const struct {
 		const char *object, *reason;
 	} bad[] = {
-		{"metadata: {name: a}, addressType: IPv4", /* rule 4.1 */
-		 "EndpointSlice default/a: metadata.labels.kubernetes.io/service-name: missing or "
-		 "empty, "
-		 "so the slice belongs to no Service"},
-		{"metadata: {name: a, labels: {kubernetes.io/service-name: ''}}, addressType: IPv4",
-		 "EndpointSlice default/a: metadata.labels.kubernetes.io/service-name: missing or "
-		 "empty, "
-		 "so the slice belongs to no Service"},
 		{"metadata: {labels: {kubernetes.io/service-name: s}}, addressType: IPv4",
 		 "EndpointSlice: metadata.name: missing"},
 		{NULL, "EndpointSlice default/a: addressType: missing"},

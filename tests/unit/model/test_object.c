@@ -32,7 +32,7 @@ static int complain(const struct fl_problem *problem, void *arg)
 static struct fl_object object(const char *text, const char *from, const char *to)
 {
 	struct fl_object result = {0};
-	const struct fl_decode_sink sink = {take, complain, &result};
+	const struct fl_decode_sink sink = {.object = take, .problem = complain, .arg = &result};
 	const char *at = strstr(text, from);
 	struct fl_doc *doc = NULL;
 	char changed[1024];

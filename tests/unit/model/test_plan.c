@@ -110,6 +110,114 @@ static void test_1_13_family_without_cluster_ip_is_ignored_wholly(void **state)
 	expect_frontends("IPv6 only", &plan.ports[0], "C/[fd00:96::10]:80 N/[::]:30080");
 }
 
+/* Manifests that no API server has completed: served by what they name, in its families. */
+static void test_without_cluster_ip(void **state)
+{
+	static const struct {
+		const char *name, *external_ip, *ingress;
+		uint16_t node_port;
+		bool families[FL_FAMILIES];
+		const char *slice_v4, *slice_v6;
+		const char *expected[2]; /* frontends of each port planned */
+	} rows[] = {
+		{"nothing leads to it", NULL, NULL, 0, {0}, "10.1.1.1 rs-", NULL, {NULL}},
+		{"an externalIP", "192.0.2.1", NULL, 0, {0}, NULL, NULL, {"E/192.0.2.1:80"}},
+		{"a load balancer's address",
+		 NULL,
+		 "2001:db8::1",
+		 0,
+		 {0},
+		 NULL,
+		 NULL,
+		 {"L/[2001:db8::1]:80"}},
+		{"a node port alone is IPv4",
+		 NULL,
+		 NULL,
+		 30080,
+		 {0},
+		 NULL,
+		 NULL,
+		 {"N/0.0.0.0:30080"}},
+		{"a node port has the families of the endpoints",
+		 NULL,
+		 NULL,
+		 30080,
+		 {0},
+		 NULL,
+		 "fd00::1 rs-",
+		 {"N/[::]:30080"}},
+		{"of both",
+		 NULL,
+		 NULL,
+		 30080,
+		 {0},
+		 "10.1.1.1 rs-",
+		 "fd00::1 rs-",
+		 {"N/0.0.0.0:30080", "N/[::]:30080"}},
+		{"and of the addresses",
+		 "192.0.2.1",
+		 NULL,
+		 30080,
+		 {0},
+		 NULL,
+		 "fd00::1 rs-",
+		 {"E/192.0.2.1:80 N/0.0.0.0:30080", "N/[::]:30080"}},
+		{"ipFamilies decide",
+		 "192.0.2.1",
+		 "2001:db8::1",
+		 30080,
+		 {[FL_IPV6] = true},
+		 "10.1.1.1 rs-",
+		 NULL,
+		 {"L/[2001:db8::1]:80 N/[::]:30080"}},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_(fl_service_free) struct fl_service *service =
+			service_named("default", "web", NULL);
+		_cleanup_(fl_slice_free) struct fl_slice *v4 = slice_named("a", "web", FL_IPV4);
+		_cleanup_(fl_slice_free) struct fl_slice *v6 = slice_named("b", "web", FL_IPV6);
+		const struct fl_slice *slices[FL_FAMILIES];
+		_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+		size_t n = 0, ports = 0;
+
+		service->type = FL_SERVICE_LOAD_BALANCER;
+		add_port(service, "http", IPPROTO_TCP, 80, rows[i].node_port);
+		memcpy(service->families, rows[i].families, sizeof(service->families));
+		if (rows[i].external_ip)
+			add_external_ip(service, rows[i].external_ip);
+		if (rows[i].ingress)
+			add_ingress(service, rows[i].ingress, false);
+		if (rows[i].slice_v4)
+			slices[n++] = v4;
+		if (rows[i].slice_v6)
+			slices[n++] = v6;
+		plan = plan_slices(service, slices, n);
+		while (ports < 2 && rows[i].expected[ports])
+			ports++;
+		if (plan.n_ports != ports)
+			fail_msg("%s: %zu ports", rows[i].name, plan.n_ports);
+		for (size_t p = 0; p < ports; p++) {
+			expect_frontends(rows[i].name, &plan.ports[p], rows[i].expected[p]);
+			assert_int_equal(plan.ports[p].cluster_ip, FL_PLAN_NONE);
+		}
+	}
+}
+
+/* A family that ipFamilies names is served without a ClusterIP of its own; one it does not name is
+ * not (rule 1.13). */
+static void test_second_family_without_cluster_ip(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service = service_web(30080);
+	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+
+	add_external_ip(service, "2001:db8::1");
+	service->families[FL_IPV4] = service->families[FL_IPV6] = true;
+	plan = plan_one(service, NULL);
+	assert_int_equal(plan.n_ports, 2);
+	expect_frontends("IPv6", &plan.ports[1], "E/[2001:db8::1]:80 N/[::]:30080");
+}
+
 static void test_1_15_node_port_and_status_count_whatever_the_type(void **state)
 {
 	_cleanup_(fl_service_free) struct fl_service *service = service_web(30080);
@@ -301,6 +409,8 @@ int main(void)
 		cmocka_unit_test(test_1_10_sctp),
 		cmocka_unit_test(test_1_11_and_1_12_one_port_per_family),
 		cmocka_unit_test(test_1_13_family_without_cluster_ip_is_ignored_wholly),
+		cmocka_unit_test(test_without_cluster_ip),
+		cmocka_unit_test(test_second_family_without_cluster_ip),
 		cmocka_unit_test(test_1_15_node_port_and_status_count_whatever_the_type),
 		cmocka_unit_test(test_1_17_when_external_local_is_honoured),
 		cmocka_unit_test(test_1_18_internal_local_is_honoured_for_every_type),

@@ -92,7 +92,7 @@ static inline const char *service(const char *name, const char *ip)
 
 static inline void put2(const struct fixture *f, const char *name, const char *a, const char *b)
 {
-	char text[2048];
+	char text[32768];
 
 	snprintf(text, sizeof(text), "%s%s", a, b);
 	put(f, name, text);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The manifest source: first reading, changes, last good state. */
 #include "tests/unit/source/manifest_fixture.h"
 
@@ -226,9 +226,9 @@ static void test_manifest_misspelt_kind_keeps_object(void **state)
 		assert_true(handle(f));
 		assert_ip(f, "b", "10.96.0.2");
 		assert_ip(f, "c", "-");
-		assert_reported(f,
-				"error b.yaml:1 Serv default/b: kind: unknown kind \"Serv\" (v1), "
-				"skipped; what this file held before stays\n");
+		assert_reported(
+			f, "error b.yaml:1 Serv default/b: kind: unknown kind \"Serv\" (v1) "
+			   "(did you mean Service?), skipped; what this file held before stays\n");
 	}
 	put(f, "b.yaml", "");
 	assert_true(handle(f));
@@ -384,11 +384,82 @@ static void test_manifest_many_problems_are_counted(void **state)
 
 	for (int i = 0; i < 150; i++)
 		len += (size_t)snprintf(text + len, 200 * 64 - len,
-					"kind: K%d\napiVersion: v1\n---\n", i);
+					"kind: Node\napiVersion: v%d\n---\n", i);
 	put(f, "a.yaml", text);
 	load(f);
-	assert_reported(f, "error a.yaml:1 K0: kind: unknown kind \"K0\" (v1), skipped");
+	assert_reported(f, "error a.yaml:2 Node: apiVersion: \"v0\" is not supported, use v1");
 	assert_reported(f, "warning a.yaml:0 : 50 more problems in this file");
+}
+
+/* Objects of other kinds, and files that hold none of ours at all, are nobody's problem. */
+static void test_manifest_other_objects_are_ignored(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "kustomization.yaml", "resources:\n- web.yaml\n");
+	put(f, "patch.yaml", "- op: remove\n  path: /spec\n");
+	put(f, "slice.yaml",
+	    "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,\n"
+	    " metadata: {name: of-nobody}, endpoints: []}\n");
+	put2(f, "web.yaml", service("a", "10.96.0.1"), DEPLOYMENT);
+	load(f);
+	assert_ip(f, "a", "10.96.0.1");
+	assert_true(fl_source_complete(f->source));
+	assert_reported(f, "note kustomization.yaml:1 : not a Kubernetes object, skipped\n");
+	assert_reported(f, "note web.yaml:8 Deployment default/a: kind \"Deployment\" (apps/v1)");
+	list_problems(f);
+	assert_string_equal(f->reported, "note slice.yaml:2 EndpointSlice default/of-nobody: slice "
+					 "without label kubernetes.io/service-name, skipped\n");
+}
+
+/* A hundred other objects do not hide what is wrong with one of ours. */
+static void test_manifest_other_objects_hide_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char text[16384] = "";
+
+	for (int i = 0; i < 150; i++)
+		strcat(text, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n");
+	put2(f, "a.yaml", text, service("a", "127.0.0.1"));
+	load(f);
+	list_problems(f);
+	assert_reported(f, "error a.yaml:304 Service default/a: spec.clusterIP: 127.0.0.1 is a");
+}
+
+/* A document that contradicts itself leaves the others of its file alone. */
+static void test_manifest_document_at_fault(void **state)
+{
+	struct fixture *f = *state;
+
+	put2(f, "a.yaml", "kind: ConfigMap\nkind: ConfigMap\n---\n", service("a", "10.96.0.1"));
+	load(f);
+	assert_ip(f, "a", "10.96.0.1");
+	assert_reported(f, "error a.yaml:2 : key \"kind\" occurs twice\n");
+}
+
+/* "-" is standard input, as in `helm template | fairlead plan -f -`. */
+static void test_manifest_standard_input(void **state)
+{
+	struct fixture *f = *state;
+	const char *paths[] = {"-"};
+	const char *text = service("a", "10.96.0.1");
+	int fds[2], saved = dup(STDIN_FILENO);
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], text, strlen(text)), strlen(text));
+	close(fds[1]);
+	assert_true(dup2(fds[0], STDIN_FILENO) >= 0);
+	close(fds[0]);
+	assert_int_equal(fl_manifest_new(paths, 1, f->store, on_report, f, &f->source, NULL), 0);
+	assert_int_equal(fl_source_load(f->source, NULL), 0);
+	if (saved >= 0)
+		dup2(saved, STDIN_FILENO);
+	close(saved);
+	assert_ip(f, "a", "10.96.0.1");
+	/* what was read stays: it cannot be asked again */
+	assert_int_equal(fl_source_refresh(f->source, NULL), 0);
+	assert_ip(f, "a", "10.96.0.1");
+	assert_true(fl_source_complete(f->source));
 }
 
 int main(void)
@@ -404,11 +475,15 @@ int main(void)
 		TEST(test_manifest_unidentified_object_keeps_all),
 		TEST(test_manifest_wrong_version_keeps_object),
 		TEST(test_manifest_misspelt_kind_keeps_object),
+		TEST(test_manifest_other_objects_are_ignored),
+		TEST(test_manifest_other_objects_hide_nothing),
+		TEST(test_manifest_document_at_fault),
 		TEST(test_manifest_faulty_object_is_missing),
 		TEST(test_manifest_refuses_odd_files),
 		TEST(test_manifest_config_map_layout),
 		TEST(test_manifest_creation),
 		TEST(test_manifest_directory_lost_and_found),
+		TEST(test_manifest_standard_input),
 		TEST(test_manifest_many_problems_are_counted),
 	};
 
