@@ -25,7 +25,7 @@ struct fl_sync_options {
 	uint32_t hz;		    /* jiffies per second */
 	bool reject_unknown_port;   /* also program the address entries of rule 2.22 */
 	bool detector[FL_FAMILIES]; /* pod clients of the family are recognised (fl_detect.on) */
-	bool masquerade_all;	    /* rule 5.3.1 */
+	bool masquerade_all;	    /* rule 5.3.1: pods too, to cluster IPs */
 	/* A UDP service port lost a backend that stays live for another one. Called during a
 	 * commit, once the new state is in force; may be NULL. */
 	void (*stale)(const struct fl_lost_backend *lost, void *arg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Documents made from maps (design promise 5): recorded in tests/golden/api, from where the CLI's
+ * Documents made from maps, which are the truth: recorded in tests/golden/api, from where the CLI's
  * tests are served.
  */
 #include <setjmp.h>

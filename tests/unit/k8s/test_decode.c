@@ -139,14 +139,13 @@ static void test_decode_kinds(void **state)
 		 "addressType: FQDN}",
 		 0,
 		 "note 1 EndpointSlice default/e: slice of addressType FQDN, "
-		 "skipped\n"}, /* rule 4.2
-				*/
+		 "skipped\n"}, /* rule 4.2: FQDN slices never count */
 		{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
 		 "{name: e, labels: {kubernetes.io/service-name: s, "
 		 "service.kubernetes.io/headless: ''}}, addressType: IPv4}",
 		 0,
 		 "note 1 EndpointSlice default/e: slice of a headless Service, "
-		 "skipped\n"}, /* rule 1.4 */
+		 "skipped\n"}, /* rule 1.4: that label takes it out */
 		/* rule 4.1: legal, programs of their own make some */
 		{"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
 		 "{name: e}, addressType: IPv4}",

@@ -91,7 +91,7 @@ static void test_decode_service_defaults(void **state)
 	assert_string_equal(s->ports[0].name, "");
 	assert_int_equal(s->ports[0].proto, IPPROTO_TCP);
 	assert_false(s->external_local || s->internal_local);
-	assert_int_equal(s->affinity_timeout_s, 10800); /* rule 1.19 */
+	assert_int_equal(s->affinity_timeout_s, 10800); /* rule 1.19: the default */
 	assert_int_equal(s->n_ingress + s->n_external_ips + s->n_source_ranges, 0);
 }
 
@@ -104,7 +104,7 @@ static void test_decode_cluster_ips(void **state)
 	} cases[] = {
 		{"{clusterIP: 10.96.0.1}", "10.96.0.1", NULL, false},
 		{"{clusterIP: 'fd00::1'}", NULL, "fd00::1", false},
-		{"{clusterIP: 010.096.000.001}", "10.96.0.1", NULL, false}, /* rule 1.20 */
+		{"{clusterIP: 010.096.000.001}", "10.96.0.1", NULL, false}, /* rule 1.20: decimal */
 		{"{clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::1']}", "10.96.0.1", NULL,
 		 false},
 		{"{clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::1'], ipFamilies: [IPv4, "

@@ -53,7 +53,7 @@ static void test_decode_slice_in_full(void **state)
 	assert_int_equal(s->endpoints[0].n_zone_hints, 2);
 	assert_string_equal(s->endpoints[0].zone_hints[1], "zone-b");
 	assert_int_equal(s->endpoints[0].n_node_hints, 1);
-	/* rule 3.1.1 */
+	/* rule 3.1.1: what an absent condition means */
 	assert_true(s->endpoints[1].ready && s->endpoints[1].serving &&
 		    !s->endpoints[1].terminating);
 	assert_string_equal(s->endpoints[1].node_name, "");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Maglev tables: length, balance, how little moves when a backend goes (design section 5), weights,
- * limits, independence of input order, and known answers, because all nodes and versions must
- * agree.
+ * Maglev tables: length, balance, how little moves when a backend goes (robustness finding 4),
+ * weights, limits, independence of input order, and known answers, because all nodes and versions
+ * must agree.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -133,7 +133,7 @@ static unsigned needless_moves(struct fixture *f, size_t n, uint32_t length, siz
 	return moves * 10000U / length;
 }
 
-/* Design section 5 and robustness finding 4 give the figures; each limit leaves a third more. */
+/* Robustness finding 4 gives the figures; each limit leaves a third more. */
 static void test_removal_moves_little_else(void **state)
 {
 	static const struct {

@@ -190,7 +190,7 @@ static void test_free_half_built(void **state)
 	fl_object_free(&none);
 }
 
-/* Rule 9.4. */
+/* Rule 9.4: trimmed and in lower case; nothing left is an error. */
 static void test_node_name(void **state)
 {
 	static const char *const names[][2] = {

@@ -230,7 +230,8 @@ static void test_10_12_zone_change_marks_every_service(void **state)
 	assert_string_equal(fl_plan_options_of(store).zone, "zone-a");
 	put_node(store, "node-1", "zone-a", NULL);
 	expect_dirty(store, "");
-	put_node(store, "node-1", "zone-a", "192.168.0.2"); /* rule 5.6.5 */
+	put_node(store, "node-1", "zone-a",
+		 "192.168.0.2"); /* rule 5.6.5: ranges look at the node's addresses */
 	expect_dirty(store, "default/web default/api");
 	fl_store_del(store, FL_KIND_NODE, "", "node-2");
 	expect_dirty(store, "");

@@ -147,7 +147,7 @@ static void test_both_kinds_in_one_file(void **state)
 	assert_int_equal(s->mode, FL_DP_XDP);
 }
 
-/* robustness E8 */
+/* robustness E8: an unknown key is an error that can be found */
 static void test_faults_name_file_line_and_key(void **state)
 {
 	refused(OWN "colour: red\n", "f.yaml:3: colour: no such setting");
@@ -213,7 +213,7 @@ static void test_command_line(void **state)
 			 0);
 	assert_int_equal(s->manifests.n, 2);
 	assert_string_equal(s->manifests.items[1], "/b");
-	assert_string_equal(s->node, "node-1"); /* rule 9.4 */
+	assert_string_equal(s->node, "node-1"); /* rule 9.4: in lower case */
 	assert_int_equal(s->devices.n, 2);
 	assert_string_equal(s->devices.items[1], "eth1");
 	assert_int_equal(s->mode, FL_DP_XDP_GENERIC);
@@ -228,7 +228,7 @@ static void test_auto_is_no_device_name(void **state)
 	assert_int_equal(s->devices.n, 0);
 }
 
-/* rule 9.2 */
+/* rule 9.2: with kube-proxy only the node's name does, here every option */
 static void test_command_line_beats_the_file(void **state)
 {
 	char path[] = "/tmp/fairlead-test-XXXXXX";

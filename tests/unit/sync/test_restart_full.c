@@ -46,7 +46,8 @@ static void expect_old(struct fake *fake)
 	assert_non_null(fake_frontend(fake, "192.0.2.9", 80, IPPROTO_TCP));
 	assert_non_null(fake_frontend(fake, "0.0.0.0", 30080, IPPROTO_TCP));
 	assert_non_null(fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP));
-	assert_non_null(fake_frontend(fake, "10.96.0.1", 0, 0)); /* rule 2.22 */
+	assert_non_null(
+		fake_frontend(fake, "10.96.0.1", 0, 0)); /* rule 2.22: to reject other ports */
 	assert_int_not_equal(fake_backend(fake, "10.1.0.2"), 0);
 	assert_int_not_equal(fake_backend(fake, "10.1.0.4"), 0);
 }

@@ -27,7 +27,8 @@ static void test_cluster_ip_has_one_list_for_both_sides(void **state)
 	assert_int_equal(f->list[0].id, f->service_id * 2);
 	assert_int_equal(f->list[0].lut_len, 251);
 	assert_string_equal(LIST(fake, f, 0), "10.1.0.1,10.1.0.2");
-	assert_int_equal(f->flags, FL_MASQUERADE_OUTSIDE | FL_MASQUERADE_NODE); /* rule 5.3 */
+	assert_int_equal(f->flags, FL_MASQUERADE_OUTSIDE |
+					   FL_MASQUERADE_NODE); /* rule 5.3: to a cluster IP */
 	assert_int_equal(fake->maps.backends[fake_backend(fake, "10.1.0.1")].port, htons(8080));
 	assert_int_equal(fake->maps.backends[fake_backend(fake, "10.1.0.1")].weight, 1);
 	assert_string_equal(fl_sync_service_port(fake->sync, f->service_id)->name, "web");
@@ -134,7 +135,7 @@ static void test_affinity_has_members(void **state)
 	assert_int_equal(fake->map[FL_SYNC_MEMBERS].n, 0);
 }
 
-/* Rules 5.6.1 and 5.6.5 */
+/* Rules 5.6.1 and 5.6.5: other frontends stay open, and a VIP as source may be let in. */
 static void test_source_ranges_only_for_lb_vips(void **state)
 {
 	struct fake *fake = *state;

@@ -2,7 +2,7 @@
 /*
  * What `fairlead` prints, byte for byte: each row is a command line, its exit code, and a file of
  * tests/golden/cli that holds standard output and standard error. An agent is played by a child
- * that serves the documents of tests/golden/api. Design section 9: output is an interface.
+ * that serves the documents of tests/golden/api. Output is an interface.
  * FL_GOLDEN_UPDATE=1 records anew.
  */
 #include <setjmp.h>
