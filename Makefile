@@ -53,11 +53,14 @@ BENCH_C := $(filter-out %.bpf.c,$(BENCH_SRC))
 BENCH_SKEL := $(BENCH_BPF_SRC:bench/%.bpf.c=$(BUILD)/bench/%.skel.h)
 BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 
+MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
+COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
+
 .PHONY: all help deps demo lab lab-down test check lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
-all: $(BUILD)/fairleadd $(BUILD)/fairlead ## build the agent and the CLI
+all: $(BUILD)/fairleadd $(BUILD)/fairlead $(MAN) $(COMPLETION) ## build the agent and the CLI
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +110,15 @@ $(BUILD)/fairleadd: $(AGENT_SRC:%.c=$(BUILD)/%.o) $(LIB)
 $(BUILD)/fairlead: $(CLI_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+
+# made by the program itself from its tables of options
+$(MAN): $(BUILD)/man/%: tools/man/%.in $(BUILD)/fairlead
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D) && $(BUILD)/fairlead manual $< > $@
+
+$(COMPLETION): $(BUILD)/fairlead
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D) && $(BUILD)/fairlead completion $(subst .,,$(suffix $@)) $(basename $(@F)) > $@
 
 $(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LINK,$@)
@@ -166,8 +178,11 @@ install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
 	install -D -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
 	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fairleadd.service)
-	install -D -m 644 tools/completion/fairlead.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fairlead
-	$(foreach m,$(wildcard tools/man/*.[158]),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m));)
+	$(foreach p,fairlead fairleadd,\
+		install -D -m 644 $(BUILD)/completion/$(p).bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(p); \
+		install -D -m 644 $(BUILD)/completion/$(p).zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_$(p); \
+		install -D -m 644 $(BUILD)/completion/$(p).fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$(p).fish;)
+	$(foreach m,$(MAN),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m));)
 	$(foreach d,$(DOCS),install -D -m 644 $(d) $(DOCDIR)/$(d);)
 	install -D -m 644 deploy/fairleadd.yaml $(DOCDIR)/examples/fairleadd.yaml
 

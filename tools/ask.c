@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "lb/api/view.h"
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "lb/base/json_write.h"
 #include "lb/dp/dp.h"
 #include "lb/dp/maps.h"
+#include "tools/items.h"
 #include "tools/output.h"
 
 #define WATCH_SECONDS 2
@@ -25,21 +27,35 @@ static void view_finip(struct fl_view *view)
 
 static enum fl_exit parse_answer(const char *text, size_t len, struct fl_doc **ret_doc)
 {
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
 	struct fl_err err = {""};
 
-	if (fl_doc_parse(text, len, FL_DOC_JSON, ret_doc, &err)) {
+	if (fl_doc_parse(text, len, FL_DOC_JSON, &doc, &err)) {
 		fl_say("the answer is not JSON: %s", err.text);
 		return FL_EXIT_FAILED;
 	}
+	if (fl_value_type(fl_doc_root(doc)) != FL_VALUE_MAP) {
+		fl_say("the answer is no document");
+		return FL_EXIT_FAILED;
+	}
+	*ret_doc = TAKE_PTR(doc);
 	return FL_EXIT_OK;
 }
 
-/* An HTTP status of 400 and more comes with a document of kind Error. */
-static enum fl_exit answer_failed(const struct fl_doc *doc, long code)
+/* An HTTP status of 400 and more comes with a document of kind Error; or with a line of text, if
+ * there was no memory for one. */
+static enum fl_exit answer_failed(const char *text, size_t len, long code)
 {
-	const char *message = fl_value_string(fl_value_get(fl_doc_root(doc), "message"));
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
+	const char *message = NULL;
 
-	fl_say("%s", message ? message : "the agent refused without saying why");
+	if (!fl_doc_parse(text, len, FL_DOC_JSON, &doc, NULL))
+		message = fl_value_string(fl_value_get(fl_doc_root(doc), "message"));
+	if (message)
+		fl_say("%s", message);
+	else
+		fl_say("the agent refused with HTTP status %ld: %.*s", code,
+		       (int)strcspn(text, "\r\n"), text);
 	return code == 404 ? FL_EXIT_NOT_FOUND : code == 400 ? FL_EXIT_USAGE : FL_EXIT_FAILED;
 }
 
@@ -84,10 +100,8 @@ static enum fl_exit ask_maps(struct fl_cli *cli, const struct fl_question *quest
 
 enum fl_exit fl_ask(struct fl_cli *cli, const struct fl_question *question, struct fl_doc **ret_doc)
 {
-	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
 	_cleanup_free_ char *text = NULL;
 	struct fl_err err = {""};
-	enum fl_exit rc;
 	size_t len;
 	long code;
 	int r;
@@ -96,55 +110,112 @@ enum fl_exit fl_ask(struct fl_cli *cli, const struct fl_question *question, stru
 		return fl_usage("the request is longer than %d bytes", FL_URL_MAX);
 	r = fl_client_request(cli->socket, question->method, fl_url_text(&question->url), &text,
 			      &len, &code, &err);
-	if (r == -ECONNREFUSED)
+	cli->agent = !r ? NULL : r == -ETIMEDOUT ? "stopped" : "unreachable";
+	if (r == -ECONNREFUSED || r == -ETIMEDOUT)
 		return ask_maps(cli, question, err.text, ret_doc);
 	if (r) {
 		fl_say("%s", err.text);
 		return FL_EXIT_FAILED;
 	}
-	rc = parse_answer(text, len, &doc);
-	if (rc)
-		return rc;
-	if (code >= 400)
-		return answer_failed(doc, code);
-	*ret_doc = TAKE_PTR(doc);
-	return FL_EXIT_OK;
+	return code >= 400 ? answer_failed(text, len, code) : parse_answer(text, len, ret_doc);
 }
 
 enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
-		      const struct fl_doc *doc)
+		      const struct fl_value *root, const struct fl_items *items)
 {
-	const struct fl_output_options options = {.no_headers = cli->no_headers,
-						  .color = cli->color};
-	const struct fl_value *root = fl_doc_root(doc);
+	const struct fl_output_options options = {
+		.no_headers = cli->no_headers, .color = cli->color, .width = cli->width};
 	struct fl_err err = {""};
 
-	if (listing->none && !fl_value_count(fl_value_get(root, "items")) && cli->output->is_table)
+	if (listing->none && !items->n && cli->output->is_table)
 		fl_say("%s", listing->none);
-	else if (cli->output->write(listing, root, &options, stdout, &err))
+	else if (cli->output->write(listing, root, items, &options, stdout, &err))
 		return fl_say("%s", err.text), FL_EXIT_FAILED;
 	return fl_written();
 }
 
-enum fl_exit fl_show(struct fl_cli *cli, const struct fl_question *question,
-		     const struct fl_listing *listing,
-		     enum fl_exit (*verdict)(const struct fl_value *root))
+/* The answers to all questions, and what of them is shown. */
+struct answers {
+	struct fl_doc **doc;
+	size_t n, room;
+	struct fl_items items;
+};
+
+static void answers_fini(struct answers *answers)
 {
-	enum fl_exit rc;
+	for (size_t i = 0; i < answers->n; i++)
+		fl_doc_free(&answers->doc[i]);
+	free(answers->doc);
+	fl_items_fini(&answers->items);
+	*answers = (struct answers){0};
+}
 
+static enum fl_exit ask_all(struct fl_cli *cli, const struct fl_show *show, struct answers *answers)
+{
+	for (size_t i = 0; i < show->n_questions; i++) {
+		enum fl_exit rc;
+
+		if (FL_ARRAY_ROOM(answers->doc, answers->room, answers->n + 1))
+			return fl_say_no_memory();
+		answers->doc[answers->n] = NULL;
+		rc = fl_ask(cli, &show->questions[i], &answers->doc[answers->n]);
+		if (rc)
+			return rc;
+		answers->n++;
+		if (fl_items_add(&answers->items, fl_doc_root(answers->doc[answers->n - 1])))
+			return fl_say_no_memory();
+	}
+	return FL_EXIT_OK;
+}
+
+/* *ret_missing: an operand that names nothing, or NULL. */
+static enum fl_exit choose(struct fl_cli *cli, const struct fl_show *show, struct fl_items *items,
+			   const char **ret_missing)
+{
+	*ret_missing = NULL;
+	if (show->by_operands && fl_items_choose(items, show->listing, cli->operand,
+						 (size_t)cli->n_operands, ret_missing))
+		return fl_say_no_memory();
+	if (cli->family)
+		fl_items_keep(items, "family", cli->family);
+	if (cli->sort && fl_items_sort(items, show->listing, cli->sort))
+		return fl_say_no_memory();
+	if (show->limit && items->n > show->limit)
+		items->n = show->limit;
+	return FL_EXIT_OK;
+}
+
+static enum fl_exit show_once(struct fl_cli *cli, const struct fl_show *show,
+			      struct answers *answers)
+{
+	const struct fl_value *root;
+	const char *missing;
+	enum fl_exit rc = ask_all(cli, show, answers);
+
+	if (!rc)
+		rc = choose(cli, show, &answers->items, &missing);
+	if (rc)
+		return rc;
+	root = fl_doc_root(answers->doc[0]);
+	if (cli->watch && isatty(STDOUT_FILENO))
+		fputs("\033[H\033[2J", stdout);
+	if (!missing || answers->items.n)
+		rc = fl_print(cli, show->listing, root, &answers->items);
+	if (!rc && missing) {
+		fl_say("there is no \"%s\"", missing);
+		return FL_EXIT_NOT_FOUND;
+	}
+	return rc || !show->verdict ? rc : show->verdict(root, &answers->items);
+}
+
+enum fl_exit fl_show(struct fl_cli *cli, const struct fl_show *show)
+{
 	for (;;) {
-		_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
+		_cleanup_(answers_fini) struct answers answers = {0};
+		enum fl_exit rc = show_once(cli, show, &answers);
 
-		rc = fl_ask(cli, question, &doc);
-		if (!rc) {
-			if (cli->watch && isatty(STDOUT_FILENO))
-				fputs("\033[H\033[2J", stdout);
-			rc = fl_print(cli, listing, doc);
-		}
-		if (!rc && verdict)
-			rc = verdict(fl_doc_root(doc));
 		/* a failure to write, or of the agent, ends watching; being unhealthy does not */
-		if (!cli->watch || !doc || ferror(stdout))
+		if (!cli->watch || answers.n < show->n_questions || ferror(stdout))
 			return rc;
 		sleep(WATCH_SECONDS);
 	}

@@ -52,7 +52,10 @@ static const struct fl_command commands[] = {
 	 .run = run_cleanup},
 };
 
-const struct fl_noun fl_noun_cleanup = {"cleanup",
-					"Takes the datapath away: traffic to Services is no longer "
-					"balanced. Refused while an agent runs.",
-					commands, 1};
+const struct fl_noun fl_noun_cleanup = {
+	.name = "cleanup",
+	.help = "Takes the datapath away: traffic to Services is no longer balanced. Refused while "
+		"an agent runs.",
+	.commands = commands,
+	.n_commands = 1,
+};

@@ -5,18 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/clock.h"
 #include "lb/base/doc.h"
 #include "tools/ask.h"
 
 #define CONNECT_TIMEOUT_S 2L
 #define TIMEOUT_S 10L
+#define PATIENCE_MS 300 /* then it is looked whether the agent is stopped */
+#define SLOW_MS 1000
+#define POLL_MS 100
 
 struct body {
 	char *text;
 	size_t len, room;
 	bool too_long;
+	int fd; /* libcurl's connection; -1 none yet */
 };
 
 static size_t receive(char *data, size_t size, size_t n, void *arg)
@@ -66,13 +73,91 @@ static int check_path(const char *socket, struct fl_err *err)
 	return 0;
 }
 
+/* To know the descriptor while libcurl is at work on it. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	struct body *body = arg;
+
+	body->fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+	return body->fd;
+}
+
+/* The process that listens there, 0 when it cannot be known (another PID namespace). */
+static pid_t peer_pid(int fd)
+{
+	struct ucred peer = {0};
+	socklen_t len = sizeof(peer);
+
+	return fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? peer.pid : 0;
+}
+
+/* By a signal, or by a debugger: it will not answer before somebody lets it go on. */
+static bool is_stopped(pid_t pid)
+{
+	char path[32], line[512] = "", *end;
+	_cleanup_fclose_ FILE *stat = NULL;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	stat = pid ? fopen(path, "re") : NULL;
+	if (!stat || !fgets(line, sizeof(line), stat))
+		return false;
+	end = strrchr(line, ')'); /* the name before it may hold anything */
+	return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+/* Transfer, but do not wait for an agent that is stopped. */
+static int transfer(CURLM *multi, const struct body *body, CURLcode *ret_rc, struct fl_err *err)
+{
+	struct fl_mono begin = fl_mono_now();
+	int running = 1, left;
+	bool said = false;
+	CURLMsg *message;
+
+	while (!curl_multi_perform(multi, &running) && running) {
+		uint64_t ms = fl_mono_ms_between(begin, fl_mono_now());
+
+		if (!body->len && ms >= PATIENCE_MS) {
+			pid_t pid = peer_pid(body->fd);
+
+			if (is_stopped(pid))
+				return fl_err_set(err, -ETIMEDOUT, "process %d is stopped",
+						  (int)pid);
+			if (ms >= SLOW_MS && !said)
+				fl_say("the agent is slow to answer; waiting up to %ld s",
+				       TIMEOUT_S);
+			said = ms >= SLOW_MS;
+		}
+		curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
+	}
+	message = curl_multi_info_read(multi, &left);
+	*ret_rc = message ? message->data.result : CURLE_OUT_OF_MEMORY;
+	return 0;
+}
+
+static int perform(CURL *curl, const struct body *body, struct fl_err *err)
+{
+	CURLM *multi = curl_multi_init();
+	CURLcode rc = CURLE_OK;
+	int r;
+
+	if (!multi || curl_multi_add_handle(multi, curl)) {
+		curl_multi_cleanup(multi);
+		return fl_err_set(err, -ENOMEM, "no memory");
+	}
+	r = transfer(multi, body, &rc, err);
+	if (!r && rc)
+		r = request_failed(curl, rc, body, err);
+	curl_multi_remove_handle(multi, curl);
+	curl_multi_cleanup(multi);
+	return r;
+}
+
 int fl_client_request(const char *socket, const char *method, const char *path, char **ret_text,
 		      size_t *ret_len, long *ret_code, struct fl_err *err)
 {
 	_cleanup_free_ char *url = NULL;
-	struct body body = {0};
+	struct body body = {.fd = -1};
 	CURL *curl;
-	CURLcode rc;
 	int r;
 
 	r = check_path(socket, err);
@@ -91,6 +176,8 @@ int fl_client_request(const char *socket, const char *method, const char *path, 
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, &body);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
 	if (!strcmp(method, "POST")) {
@@ -98,8 +185,7 @@ int fl_client_request(const char *socket, const char *method, const char *path, 
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
 	}
-	rc = curl_easy_perform(curl);
-	r = rc == CURLE_OK ? 0 : request_failed(curl, rc, &body, err);
+	r = perform(curl, &body, err);
 	if (!r)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_code);
 	curl_easy_cleanup(curl);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* fairlead maglev: how the lookup tables share out their positions, to compare nodes and weights.
  */
-#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "lb/api/render.h"
+#include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
+#include "lb/model/names.h"
 #include "tools/ask.h"
 #include "tools/output.h"
+#include "tools/ref.h"
 
 static const struct fl_column columns[] = {
 	{"SERVICE", "service", 0, NULL},
@@ -37,44 +41,53 @@ static const struct fl_listing listing = {
 static int render(const struct fl_view *view, const struct fl_cli *cli, const void *arg,
 		  struct fl_json *json, struct fl_err *err)
 {
-	const struct fl_service_filter *filter = arg;
-	size_t n;
-	int rc = fl_render_maglev(view, filter, json, &n);
-
-	if (rc)
-		return fl_err_set(err, rc, "no memory");
-	if (!n)
-		return fl_err_set(err, -ENOENT, "service %s%s%s is not in the pinned maps%s",
-				  filter->ns, *filter->ns ? "/" : "", filter->name,
-				  *filter->name == '#'
-					  ? ""
-					  : "; without an agent services are known by #ID only");
-	return 0;
+	return fl_ref_render(view, arg, fl_render_maglev, json, err);
 }
 
+/* A question for each operand: the document does not say all that a name may mean. */
 static enum fl_exit run_show(struct fl_cli *cli)
 {
-	struct fl_service_filter filter;
-	struct fl_question question = {.method = "GET", .render = render, .arg = &filter};
-	struct fl_ref ref;
-	enum fl_exit rc = fl_ref_parse(cli->operand[0], true, &ref);
+	struct fl_question *questions = calloc((size_t)cli->n_operands, sizeof(*questions));
+	struct fl_service_filter *refs = calloc((size_t)cli->n_operands, sizeof(*refs));
+	const struct fl_show show = {.questions = questions,
+				     .n_questions = (size_t)cli->n_operands,
+				     .listing = &listing};
+	enum fl_exit rc = fl_ref_check(cli);
 
-	if (rc)
-		return rc;
-	filter = (struct fl_service_filter){ref.ns, ref.name, ref.port};
-	fl_url_path(&question.url, "/v1/maglev");
-	fl_url_segment(&question.url, ref.ns);
-	fl_url_segment(&question.url, ref.name);
-	if (ref.port)
-		fl_url_segment(&question.url, ref.port);
-	return fl_show(cli, &question, &listing, NULL);
+	for (int i = 0; !rc && questions && refs && i < cli->n_operands; i++) {
+		questions[i] =
+			(struct fl_question){.method = "GET", .render = render, .arg = &refs[i]};
+		fl_ref_parse(cli->operand[i], &refs[i]);
+		fl_ref_url(&refs[i], "/v1/maglev", &questions[i].url);
+	}
+	if (!rc)
+		rc = questions && refs ? fl_show(cli, &show) : fl_say_no_memory();
+	free(questions);
+	free(refs);
+	return rc;
 }
 
+static const struct fl_cli_option options[] = {
+	FL_FAMILY_OPTION,
+	FL_SORT_OPTION,
+	FL_OPTIONS_END,
+};
+
 static const struct fl_command commands[] = {
-	{"show", "NAMESPACE/NAME[:PORT]", 1, 1, "a line per backend of each lookup table", NULL,
-	 run_show},
+	{.verb = "show",
+	 .operands = FL_REF_OPERANDS,
+	 .min_operands = 1,
+	 .max_operands = FL_CLI_MAX_VALUES,
+	 .help = "a line per backend of each lookup table",
+	 .options = options,
+	 .run = run_show,
+	 .listing = &listing,
+	 .operands_from = "service list"},
 };
 
 const struct fl_noun fl_noun_maglev = {
-	"maglev", "Lookup tables. Nodes that agree show the same digest for the same list.",
-	commands, 1};
+	.name = "maglev",
+	.help = "Lookup tables. Nodes that agree show the same digest for the same list.",
+	.commands = commands,
+	.n_commands = sizeof(commands) / sizeof(commands[0]),
+};

@@ -10,16 +10,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "lb/base/suggest.h"
 #include "lb/dp/dp.h"
 #include "tools/cli.h"
+#include "tools/items.h"
 #include "tools/output.h"
 
 const struct fl_noun *const fl_nouns[] = {
-	&fl_noun_status, &fl_noun_service, &fl_noun_backend, &fl_noun_flow, &fl_noun_maglev,
-	&fl_noun_plan,	 &fl_noun_cleanup, &fl_noun_version, &fl_noun_help, NULL,
+	&fl_noun_status,
+	&fl_noun_service,
+	&fl_noun_backend,
+	&fl_noun_flow,
+	&fl_noun_maglev,
+	&fl_noun_plan,
+	&fl_noun_reload,
+	&fl_noun_cleanup,
+	&fl_noun_completion,
+	&fl_noun_manual,
+	&fl_noun_version,
+	&fl_noun_help,
+	NULL,
 };
 
 const struct fl_cli_option fl_common_options[] = {
@@ -34,15 +46,6 @@ const struct fl_cli_option fl_common_options[] = {
 	FL_FLAG(version, 'V', "version", "print the version and exit"),
 	FL_OPTIONS_END,
 };
-
-const struct fl_noun *fl_noun_find(const char *name)
-{
-	for (size_t i = 0; fl_nouns[i]; i++) {
-		if (!strcmp(fl_nouns[i]->name, name))
-			return fl_nouns[i];
-	}
-	return NULL;
-}
 
 static void add_options(struct fl_options *options, const struct fl_cli_option *more)
 {
@@ -63,7 +66,7 @@ static int take_option(const struct fl_option *option, const char *value, void *
 		*(bool *)field = true;
 		break;
 	case FL_CLI_STRING:
-		*(const char **)field = value;
+		*(const char **)field = value ? value : "";
 		break;
 	case FL_CLI_STRINGS:
 		if (values->n == FL_CLI_MAX_VALUES)
@@ -88,62 +91,41 @@ static enum fl_exit read_options(struct fl_cli *cli, enum fl_operands operands, 
 	return FL_EXIT_OK;
 }
 
-static const struct fl_command *find_command(const struct fl_noun *noun, const char *verb)
+static size_t terminal_width(void)
 {
-	for (size_t i = 0; i < noun->n_commands; i++) {
-		const struct fl_command *command = &noun->commands[i];
+	struct winsize size;
 
-		if (!command->verb || (verb && !strcmp(command->verb, verb)))
-			return command;
-	}
-	return NULL;
-}
-
-enum fl_exit fl_usage_noun(const char *name)
-{
-	struct fl_suggestion suggestion = {.typed = name};
-	char buf[FL_SUGGESTION_STRLEN];
-
-	for (size_t i = 0; fl_nouns[i]; i++)
-		fl_suggestion_offer(&suggestion, fl_nouns[i]->name);
-	return fl_usage("there is no \"%s\"%s", name, fl_suggestion_format(&suggestion, "", buf));
-}
-
-/* `verb` NULL: none was given. */
-static enum fl_exit usage_verb(const struct fl_noun *noun, const char *verb)
-{
-	struct fl_suggestion suggestion = {.typed = verb ? verb : ""};
-	char buf[FL_SUGGESTION_STRLEN], list[80] = "";
-
-	for (size_t i = 0; i < noun->n_commands; i++) {
-		const char *between = !i ? "" : i + 1 < noun->n_commands ? ", " : " or ";
-		size_t len = strlen(list);
-
-		snprintf(list + len, sizeof(list) - len, "%s%s", between, noun->commands[i].verb);
-		fl_suggestion_offer(&suggestion, noun->commands[i].verb);
-	}
-	if (!verb)
-		return fl_usage("%s needs a verb: %s", noun->name, list);
-	return fl_usage("there is no \"%s %s\"%s", noun->name, verb,
-			fl_suggestion_format(&suggestion, "", buf));
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		return 0;
+	return size.ws_col;
 }
 
 static enum fl_exit settle(struct fl_cli *cli, const struct fl_noun *noun,
 			   const struct fl_command *command)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	char text[FL_COMMAND_STRLEN];
 
 	cli->output = fl_output_find(cli->output_name);
 	if (cli->n_operands < command->min_operands)
-		return fl_usage("%s%s%s needs %s", noun->name, command->verb ? " " : "",
-				command->verb ? command->verb : "", command->operands);
+		return fl_usage("%s needs %s", fl_command_format(noun, command, false, text),
+				command->operands);
 	if (cli->n_operands > command->max_operands)
-		return fl_usage("unexpected argument \"%s\" for %s%s%s",
-				cli->operand[command->max_operands], noun->name,
-				command->verb ? " " : "", command->verb ? command->verb : "");
+		return fl_usage("unexpected argument \"%s\" for %s",
+				cli->operand[command->max_operands],
+				fl_command_format(noun, command, false, text));
+	if (cli->sort && !fl_listing_column(command->listing, cli->sort))
+		return fl_usage_sort(command->listing, cli->sort);
+	cli->width = terminal_width();
 	cli->color =
 		isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb");
 	return FL_EXIT_OK;
+}
+
+static enum fl_exit put_version(void)
+{
+	printf("fairlead %s\n", FL_VERSION);
+	return fl_written();
 }
 
 static enum fl_exit run_noun(struct fl_cli *cli, int argc, char **argv)
@@ -155,14 +137,14 @@ static enum fl_exit run_noun(struct fl_cli *cli, int argc, char **argv)
 
 	if (!noun)
 		return fl_usage_noun(argv[0]);
-	command = find_command(noun, NULL);
+	command = fl_command_find(noun, NULL);
 	if (!command) {
 		rc = read_options(cli, FL_OPERANDS_END, argc, argv, NULL, &next);
 		if (rc)
 			return rc;
-		command = next < argc ? find_command(noun, argv[next]) : NULL;
+		command = next < argc ? fl_command_find(noun, argv[next]) : NULL;
 		if (!command && (next < argc || !cli->help))
-			return usage_verb(noun, next < argc ? argv[next] : NULL);
+			return fl_usage_verb(noun, next < argc ? argv[next] : NULL);
 	}
 	if (command) {
 		argc -= next;
@@ -175,6 +157,8 @@ static enum fl_exit run_noun(struct fl_cli *cli, int argc, char **argv)
 		fl_help_noun(noun, command);
 		return fl_written();
 	}
+	if (cli->version)
+		return put_version();
 	cli->operand = argv + next;
 	cli->n_operands = argc - next;
 	rc = settle(cli, noun, command);
@@ -196,10 +180,8 @@ int main(int argc, char **argv)
 	rc = read_options(&cli, FL_OPERANDS_END, argc, argv, NULL, &next);
 	if (rc)
 		return rc;
-	if (cli.version) {
-		printf("fairlead %s\n", FL_VERSION);
-		return fl_written();
-	}
+	if (cli.version)
+		return put_version();
 	if (cli.help) {
 		fl_help_program();
 		return fl_written();

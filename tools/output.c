@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lb/base/doc.h"
@@ -56,6 +57,31 @@ const struct fl_value *fl_value_path(const struct fl_value *value, const char *p
 		path += len + (path[len] == '.');
 	}
 	return value;
+}
+
+int64_t fl_value_number(const struct fl_value *value, const char *path)
+{
+	int64_t number = 0;
+
+	fl_value_int(fl_value_path(value, path), &number);
+	return number;
+}
+
+char *fl_cell_text(void (*cell)(const struct fl_value *value, FILE *out),
+		   const struct fl_value *value)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	cell(value, out);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }
 
 void fl_text_put(const char *text, FILE *out)

@@ -7,6 +7,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "lb/base/json_write.h"
+#include "tools/items.h"
 #include "tools/output.h"
 
 static void write_number(struct fl_json *json, const struct fl_value *value)
@@ -55,20 +56,40 @@ static void write_value(struct fl_json *json, const struct fl_value *value)
 	}
 }
 
+/* The document, with the items that are shown in the place of all. */
+static void write_root(struct fl_json *json, const struct fl_value *root,
+		       const struct fl_items *items)
+{
+	fl_json_object_begin(json);
+	FL_VALUE_EACH(member, root)
+	{
+		fl_json_key(json, fl_value_key(member));
+		if (strcmp(fl_value_key(member), "items")) {
+			write_value(json, member);
+			continue;
+		}
+		fl_json_array_begin(json);
+		for (size_t i = 0; i < items->n; i++)
+			write_value(json, items->item[i]);
+		fl_json_array_end(json);
+	}
+	fl_json_object_end(json);
+}
+
 static int json_write(const struct fl_listing *listing, const struct fl_value *root,
-		      const struct fl_output_options *options, FILE *out, struct fl_err *err)
+		      const struct fl_items *items, const struct fl_output_options *options,
+		      FILE *out, struct fl_err *err)
 {
 	_cleanup_(fl_json_free) struct fl_json *json = fl_json_new(true);
 	const char *text;
 	size_t len;
 
-	write_value(json, root);
+	write_root(json, root, items);
 	text = fl_json_text(json, &len);
 	if (!text)
 		return fl_err_set(err, -ENOMEM, "no memory");
 	fwrite(text, 1, len, out);
-	if (!len || text[len - 1] != '\n')
-		putc('\n', out);
+	putc('\n', out);
 	return 0;
 }
 

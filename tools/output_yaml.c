@@ -7,6 +7,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
+#include "tools/items.h"
 #include "tools/output.h"
 
 /* The event functions take unsigned char. */
@@ -42,21 +43,47 @@ static int emit_scalar(yaml_emitter_t *emitter, const char *text, bool string)
 	       yaml_emitter_emit(emitter, &event);
 }
 
+static int emit_map_begin(yaml_emitter_t *emitter)
+{
+	yaml_event_t event;
+
+	return yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
+						   YAML_BLOCK_MAPPING_STYLE) &&
+	       yaml_emitter_emit(emitter, &event);
+}
+
+static int emit_map_end(yaml_emitter_t *emitter)
+{
+	yaml_event_t event;
+
+	return yaml_mapping_end_event_initialize(&event) && yaml_emitter_emit(emitter, &event);
+}
+
+static int emit_list_begin(yaml_emitter_t *emitter)
+{
+	yaml_event_t event;
+
+	return yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
+						    YAML_BLOCK_SEQUENCE_STYLE) &&
+	       yaml_emitter_emit(emitter, &event);
+}
+
+static int emit_list_end(yaml_emitter_t *emitter)
+{
+	yaml_event_t event;
+
+	return yaml_sequence_end_event_initialize(&event) && yaml_emitter_emit(emitter, &event);
+}
+
 static int emit_value(yaml_emitter_t *emitter, const struct fl_value *value)
 {
 	enum fl_value_type type = fl_value_type(value);
 	bool map = type == FL_VALUE_MAP;
-	yaml_event_t event;
-	int ok;
 
 	if (type != FL_VALUE_LIST && !map)
 		return emit_scalar(emitter, type == FL_VALUE_NULL ? "null" : fl_value_text(value),
 				   type == FL_VALUE_STRING);
-	ok = map ? yaml_mapping_start_event_initialize(&event, NULL, NULL, 1,
-						       YAML_BLOCK_MAPPING_STYLE)
-		 : yaml_sequence_start_event_initialize(&event, NULL, NULL, 1,
-							YAML_BLOCK_SEQUENCE_STYLE);
-	if (!ok || !yaml_emitter_emit(emitter, &event))
+	if (!(map ? emit_map_begin : emit_list_begin)(emitter))
 		return 0;
 	FL_VALUE_EACH(member, value)
 	{
@@ -65,26 +92,56 @@ static int emit_value(yaml_emitter_t *emitter, const struct fl_value *value)
 		if (!emit_value(emitter, member))
 			return 0;
 	}
-	ok = map ? yaml_mapping_end_event_initialize(&event)
-		 : yaml_sequence_end_event_initialize(&event);
-	return ok && yaml_emitter_emit(emitter, &event);
+	return (map ? emit_map_end : emit_list_end)(emitter);
 }
 
-static int emit_document(yaml_emitter_t *emitter, const struct fl_value *root)
+static int emit_items(yaml_emitter_t *emitter, const struct fl_items *items)
+{
+	if (!emit_list_begin(emitter))
+		return 0;
+	for (size_t i = 0; i < items->n; i++) {
+		if (!emit_value(emitter, items->item[i]))
+			return 0;
+	}
+	return emit_list_end(emitter);
+}
+
+/* The document, with the items that are shown in the place of all. */
+static int emit_root(yaml_emitter_t *emitter, const struct fl_value *root,
+		     const struct fl_items *items)
+{
+	if (!emit_map_begin(emitter))
+		return 0;
+	FL_VALUE_EACH(member, root)
+	{
+		const char *key = fl_value_key(member);
+
+		if (!emit_scalar(emitter, key, true))
+			return 0;
+		if (!(strcmp(key, "items") ? emit_value(emitter, member)
+					   : emit_items(emitter, items)))
+			return 0;
+	}
+	return emit_map_end(emitter);
+}
+
+static int emit_document(yaml_emitter_t *emitter, const struct fl_value *root,
+			 const struct fl_items *items)
 {
 	yaml_event_t event;
 
 	return yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) &&
 	       yaml_emitter_emit(emitter, &event) &&
 	       yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) &&
-	       yaml_emitter_emit(emitter, &event) && emit_value(emitter, root) &&
+	       yaml_emitter_emit(emitter, &event) && emit_root(emitter, root, items) &&
 	       yaml_document_end_event_initialize(&event, 1) &&
 	       yaml_emitter_emit(emitter, &event) && yaml_stream_end_event_initialize(&event) &&
 	       yaml_emitter_emit(emitter, &event);
 }
 
 static int yaml_write(const struct fl_listing *listing, const struct fl_value *root,
-		      const struct fl_output_options *options, FILE *out, struct fl_err *err)
+		      const struct fl_items *items, const struct fl_output_options *options,
+		      FILE *out, struct fl_err *err)
 {
 	yaml_emitter_t emitter;
 	int rc = 0;
@@ -94,7 +151,7 @@ static int yaml_write(const struct fl_listing *listing, const struct fl_value *r
 	yaml_emitter_set_output_file(&emitter, out);
 	yaml_emitter_set_unicode(&emitter, 1);
 	yaml_emitter_set_width(&emitter, -1);
-	if (!emit_document(&emitter, root))
+	if (!emit_document(&emitter, root, items))
 		rc = fl_err_set(err, -EIO, "cannot write YAML: %s",
 				emitter.problem ? emitter.problem : "no memory");
 	yaml_emitter_delete(&emitter);

@@ -11,11 +11,13 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "lb/model/conflict.h"
-#include "lb/model/review.h"
+#include "lb/model/names.h"
 #include "lb/model/plan_json.h"
 #include "lb/model/plan_store.h"
+#include "lb/model/review.h"
 #include "lb/source/manifest.h"
 #include "tools/ask.h"
+#include "tools/items.h"
 #include "tools/output.h"
 
 static const struct fl_column columns[] = {
@@ -122,6 +124,20 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 	return rc ? fl_err_set(err, rc, "no memory") : 0;
 }
 
+static enum fl_exit show(struct fl_cli *cli, const struct fl_doc *doc)
+{
+	const struct fl_value *root = fl_doc_root(doc);
+	_cleanup_(fl_items_fini) struct fl_items items = {0};
+
+	if (fl_items_add(&items, root))
+		return fl_say_no_memory();
+	if (cli->family)
+		fl_items_keep(&items, "family", cli->family);
+	if (cli->sort && fl_items_sort(&items, &listing, cli->sort))
+		return fl_say_no_memory();
+	return fl_print(cli, &listing, root, &items);
+}
+
 static enum fl_exit run_plan(struct fl_cli *cli)
 {
 	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
@@ -146,7 +162,7 @@ static enum fl_exit run_plan(struct fl_cli *cli)
 		fl_say("%s", err.text);
 		return FL_EXIT_FAILED;
 	}
-	rc = fl_print(cli, &listing, doc);
+	rc = show(cli, doc);
 	return rc ? rc : failed ? FL_EXIT_FAILED : FL_EXIT_OK;
 }
 
@@ -158,6 +174,8 @@ static const struct fl_cli_option options[] = {
 	FL_VALUE(node, 0, "node", "NAME", "the node to plan for"),
 	FL_VALUE(zone, 0, "zone", "ZONE", "its zone (default: that of its Node object)"),
 	FL_FLAG(no_node_hints, 0, "no-node-hints", "do not honour hints.forNodes"),
+	FL_FAMILY_OPTION,
+	FL_SORT_OPTION,
 	FL_OPTIONS_END,
 };
 
@@ -166,9 +184,13 @@ static const struct fl_command commands[] = {
 	 .max_operands = FL_CLI_MAX_VALUES,
 	 .help = "what a node would program",
 	 .options = options,
-	 .run = run_plan},
+	 .run = run_plan,
+	 .listing = &listing},
 };
 
 const struct fl_noun fl_noun_plan = {
-	"plan", "What a node would program for these manifests; needs no privileges and no agent.",
-	commands, 1};
+	.name = "plan",
+	.help = "What a node would program for these manifests; needs no privileges and no agent.",
+	.commands = commands,
+	.n_commands = 1,
+};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Words on standard error, and reading the names people give. */
+/* Words on standard error. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,6 +43,12 @@ enum fl_exit fl_usage(const char *fmt, ...)
 	return (enum fl_exit)code;
 }
 
+enum fl_exit fl_say_no_memory(void)
+{
+	fl_say("no memory");
+	return FL_EXIT_FAILED;
+}
+
 enum fl_exit fl_written(void)
 {
 	if (!fflush(stdout) && !ferror(stdout))
@@ -50,28 +56,4 @@ enum fl_exit fl_written(void)
 	if (errno != EPIPE) /* "| head" has had enough: nothing to complain about */
 		fl_say("cannot write: %s", strerror(errno));
 	return FL_EXIT_FAILED;
-}
-
-enum fl_exit fl_ref_parse(char *text, bool with_port, struct fl_ref *ret_ref)
-{
-	struct fl_ref ref = {.ns = "", .name = text};
-	char *slash = strchr(text, '/'), *colon = strchr(text, ':');
-
-	if (colon && (!with_port || !colon[1]))
-		return fl_usage("\"%s\" is not %s", text,
-				with_port ? "NAMESPACE/NAME[:PORT]" : "NAMESPACE/NAME");
-	if (*text != '#' && (!slash || slash == text || !slash[1] || slash + 1 == colon))
-		return fl_usage("\"%s\" is not %s", text,
-				with_port ? "NAMESPACE/NAME[:PORT]" : "NAMESPACE/NAME");
-	if (slash) {
-		*slash = '\0';
-		ref.ns = text;
-		ref.name = slash + 1;
-	}
-	if (colon) {
-		*colon = '\0';
-		ref.port = colon + 1;
-	}
-	*ret_ref = ref;
-	return FL_EXIT_OK;
 }

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* fairlead service: the service ports as they are programmed on this node. */
-#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lb/api/render.h"
+#include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
+#include "lb/model/names.h"
 #include "tools/ask.h"
+#include "tools/items.h"
 #include "tools/output.h"
+#include "tools/ref.h"
 
 static const struct fl_column columns[] = {
 	{"NAMESPACE", "namespace", 0, NULL},
@@ -27,6 +32,14 @@ static const struct fl_column columns[] = {
 	{"CLUSTER BACKENDS", "clusterBackends", FL_COLUMN_WIDE, NULL},
 	{"LOCAL BACKENDS", "localBackends", FL_COLUMN_WIDE, NULL},
 };
+
+static bool is_named(const struct fl_value *item, const char *operand)
+{
+	_cleanup_free_ char *text = strdup(operand);
+	struct fl_service_filter ref;
+
+	return text && fl_ref_parse(text, &ref) && fl_ref_means(&ref, item);
+}
 
 static const struct fl_listing listing = {
 	.columns = columns,
@@ -113,16 +126,12 @@ static void put_service(const struct fl_value *item, FILE *out)
 	put_backends("local backends", fl_value_get(item, "localBackends"), out);
 }
 
-static void put_services(const struct fl_value *root, bool wide,
+static void put_services(const struct fl_value *root, const struct fl_items *items, bool wide,
 			 const struct fl_output_options *options, FILE *out)
 {
-	const char *blank = "";
-
-	FL_VALUE_EACH(item, fl_value_get(root, "items"))
-	{
-		fputs(blank, out);
-		put_service(item, out);
-		blank = "\n";
+	for (size_t i = 0; i < items->n; i++) {
+		fputs(i ? "\n" : "", out);
+		put_service(items->item[i], out);
 	}
 }
 
@@ -131,64 +140,72 @@ static const struct fl_listing one_listing = {
 	.columns = columns,
 	.n_columns = sizeof(columns) / sizeof(columns[0]),
 	.name = fl_name_service_port,
+	.named = is_named,
 	.text = put_services,
 };
 
 static int render(const struct fl_view *view, const struct fl_cli *cli, const void *arg,
 		  struct fl_json *json, struct fl_err *err)
 {
-	const struct fl_service_filter *filter = arg;
-	size_t n;
-	int rc = fl_render_services(view, filter, json, &n);
-
-	if (rc)
-		return fl_err_set(err, rc, "no memory");
-	if (filter->name && !n)
-		return fl_err_set(err, -ENOENT, "service %s%s%s is not in the pinned maps%s",
-				  filter->ns, *filter->ns ? "/" : "", filter->name,
-				  *filter->name == '#'
-					  ? ""
-					  : "; without an agent services are known by #ID only");
-	return 0;
+	return fl_ref_render(view, arg, fl_render_services, json, err);
 }
 
 static enum fl_exit run_list(struct fl_cli *cli)
 {
-	struct fl_service_filter filter = {.ns = cli->namespace};
-	struct fl_question question = {.method = "GET", .render = render, .arg = &filter};
+	const struct fl_service_filter ref = {.ns = cli->namespace};
+	struct fl_question question = {.method = "GET", .render = render, .arg = &ref};
+	const struct fl_show show = {.questions = &question, .n_questions = 1, .listing = &listing};
 
-	fl_url_path(&question.url, "/v1/services");
-	if (cli->namespace)
-		fl_url_arg(&question.url, "namespace", cli->namespace);
-	return fl_show(cli, &question, &listing, NULL);
+	fl_ref_url(&ref, "/v1/services", &question.url);
+	return fl_show(cli, &show);
 }
 
 static enum fl_exit run_get(struct fl_cli *cli)
 {
-	struct fl_service_filter filter = {0};
-	struct fl_question question = {.method = "GET", .render = render, .arg = &filter};
-	struct fl_ref ref;
-	enum fl_exit rc = fl_ref_parse(cli->operand[0], false, &ref);
+	_cleanup_free_ char *text = strdup(cli->operand[0]);
+	struct fl_service_filter ref = {0};
+	struct fl_question question = {.method = "GET", .render = render, .arg = &ref};
+	const struct fl_show show = {.questions = &question,
+				     .n_questions = 1,
+				     .listing = &one_listing,
+				     .by_operands = cli->n_operands > 1};
+	enum fl_exit rc = fl_ref_check(cli);
 
 	if (rc)
 		return rc;
-	filter.ns = ref.ns;
-	filter.name = ref.name;
-	fl_url_path(&question.url, "/v1/services");
-	fl_url_arg(&question.url, "namespace", ref.ns);
-	fl_url_arg(&question.url, "name", ref.name);
-	return fl_show(cli, &question, &one_listing, NULL);
+	/* one by its name, which the agent refuses in its own words; for several, all there are */
+	if (text && cli->n_operands == 1)
+		fl_ref_parse(text, &ref);
+	fl_ref_url(&ref, "/v1/services", &question.url);
+	return text ? fl_show(cli, &show) : fl_say_no_memory();
 }
 
 static const struct fl_cli_option list_options[] = {
 	FL_VALUE(namespace, 'n', "namespace", "NS", "only Services of this namespace"),
+	FL_FAMILY_OPTION,
+	FL_SORT_OPTION,
 	FL_OPTIONS_END,
 };
 
 static const struct fl_command commands[] = {
-	{"list", "", 0, 0, "a line per service port and family", list_options, run_list},
-	{"get", "NAMESPACE/NAME", 1, 1, "one Service in full", NULL, run_get},
+	{.verb = "list",
+	 .operands = "",
+	 .help = "a line per service port and family",
+	 .options = list_options,
+	 .run = run_list,
+	 .listing = &listing},
+	{.verb = "get",
+	 .operands = FL_REF_OPERANDS,
+	 .min_operands = 1,
+	 .max_operands = INT_MAX,
+	 .help = "these Services in full",
+	 .run = run_get,
+	 .operands_from = "service list"},
 };
 
-const struct fl_noun fl_noun_service = {"service", "Services as they are programmed on this node.",
-					commands, 2};
+const struct fl_noun fl_noun_service = {
+	.name = "service",
+	.help = "Services as they are programmed on this node.",
+	.commands = commands,
+	.n_commands = sizeof(commands) / sizeof(commands[0]),
+};

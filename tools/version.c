@@ -8,6 +8,7 @@
 #include "lb/base/doc.h"
 #include "lb/base/json_write.h"
 #include "tools/ask.h"
+#include "tools/items.h"
 #include "tools/output.h"
 
 static void put_one(const char *program, const struct fl_value *value, FILE *out)
@@ -23,7 +24,7 @@ static void put_one(const char *program, const struct fl_value *value, FILE *out
 	putc('\n', out);
 }
 
-static void put_versions(const struct fl_value *root, bool wide,
+static void put_versions(const struct fl_value *root, const struct fl_items *items, bool wide,
 			 const struct fl_output_options *options, FILE *out)
 {
 	put_one("fairlead", fl_value_get(root, "client"), out);
@@ -66,6 +67,7 @@ static enum fl_exit run_version(struct fl_cli *cli)
 {
 	_cleanup_(fl_json_free) struct fl_json *json = fl_json_new(false);
 	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
+	const struct fl_items none = {0};
 	const char *text;
 	size_t len;
 
@@ -79,13 +81,17 @@ static enum fl_exit run_version(struct fl_cli *cli)
 	fl_json_object_end(json);
 	text = fl_json_text(json, &len);
 	if (!text || fl_doc_parse(text, len, FL_DOC_JSON, &doc, NULL))
-		return fl_say("no memory"), FL_EXIT_FAILED;
-	return fl_print(cli, &listing, doc);
+		return fl_say_no_memory();
+	return fl_print(cli, &listing, fl_doc_root(doc), &none);
 }
 
 static const struct fl_command commands[] = {
 	{.operands = "", .help = "of this program and of the agent", .run = run_version},
 };
 
-const struct fl_noun fl_noun_version = {"version", "Versions of this program and of the agent.",
-					commands, 1};
+const struct fl_noun fl_noun_version = {
+	.name = "version",
+	.help = "Versions of this program and of the agent.",
+	.commands = commands,
+	.n_commands = 1,
+};

@@ -211,6 +211,11 @@ static void refresh_clock(void *arg)
 	fl_dp_now(((struct fl_agent *)arg)->dp);
 }
 
+static void reload(void *arg)
+{
+	fl_agent_reload(arg);
+}
+
 static void fill_status(struct fl_api_status *ret_status, void *arg)
 {
 	struct fl_agent *agent = arg;
@@ -250,6 +255,7 @@ static void fill_api(struct fl_agent *agent)
 					    .hz = fl_dp_hz(agent->dp),
 					    .status = fill_status,
 					    .refresh_clock = refresh_clock,
+					    .reload = reload,
 					    .arg = agent};
 }
 

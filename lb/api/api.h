@@ -65,7 +65,9 @@ struct fl_api_source {
 	void (*status)(struct fl_api_status *ret_status, void *arg);
 	/* Make maps->meta->now_jiffies fresh by running program fl_clock. May be NULL. */
 	void (*refresh_clock)(void *arg);
-	void *arg; /* for both */
+	/* Look at the input and at the node again, as on SIGHUP. NULL: answers 503. */
+	void (*reload)(void *arg);
+	void *arg; /* for all of them */
 };
 
 /*

@@ -118,10 +118,9 @@ static int split_port(char *text, char **ret_ip, const char **ret_port)
 	return 0;
 }
 
-static int set_peer(struct fl_flow_filter *filter, size_t offset, const char *value)
+static int parse_peer(const char *value, struct fl_peer_filter *ret_peer)
 {
-	struct fl_peer_filter *peer = (struct fl_peer_filter *)((char *)filter + offset),
-			      parsed = {.set = true};
+	struct fl_peer_filter parsed = {.set = true};
 	char text[80], *ip;
 	const char *port;
 	unsigned long number;
@@ -146,7 +145,42 @@ static int set_peer(struct fl_flow_filter *filter, size_t offset, const char *va
 	} else if (!port) {
 		return -EINVAL;
 	}
-	*peer = parsed;
+	*ret_peer = parsed;
+	return 0;
+}
+
+static int set_peer(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	return parse_peer(value, (struct fl_peer_filter *)((char *)filter + offset));
+}
+
+/* One address and one port. */
+static int parse_end(const char *value, struct fl_peer_filter *ret_peer)
+{
+	int rc = parse_peer(value, ret_peer);
+
+	return rc || ret_peer->prefix.len != 128 || !ret_peer->port ? -EINVAL : 0;
+}
+
+static int set_flow(struct fl_flow_filter *filter, size_t offset, const char *value)
+{
+	char text[160], *slash, *arrow;
+	struct fl_flow_name name;
+	int proto;
+
+	if (strlen(value) >= sizeof(text) || filter->n_flows == FL_FLOW_NAMES_MAX)
+		return -EINVAL;
+	strcpy(text, value);
+	slash = strchr(text, '/');
+	arrow = strstr(text, "->");
+	if (!slash || !arrow || arrow < slash)
+		return -EINVAL;
+	*slash = *arrow = '\0';
+	if (!fl_word_value_typed(fl_proto_words, text, &proto) ||
+	    parse_end(slash + 1, &name.client) || parse_end(arrow + 2, &name.frontend))
+		return -EINVAL;
+	name.proto = (uint8_t)proto;
+	filter->flow[filter->n_flows++] = name;
 	return 0;
 }
 
@@ -168,6 +202,7 @@ static const struct {
 	{"backend", set_peer, offsetof(struct fl_flow_filter, backend), false, NULL, PEER},
 	{"service", set_service, 0, false, NULL, "NAMESPACE/NAME or NAMESPACE/NAME:PORT"},
 	{"limit", set_limit, 0, false, NULL, "a number from 1 to 100000"},
+	{"flow", set_flow, 0, true, NULL, "PROTOCOL/CLIENT->FRONTEND"},
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
@@ -200,7 +235,7 @@ int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const cha
 bool fl_flow_filter_empty(const struct fl_flow_filter *filter)
 {
 	return !filter->proto && !filter->family && !filter->states && !filter->client.set &&
-	       !filter->frontend.set && !filter->backend.set && !*filter->name;
+	       !filter->frontend.set && !filter->backend.set && !*filter->name && !filter->n_flows;
 }
 
 static bool peer_matches(const struct fl_peer_filter *peer, const struct fl_ip *ip, uint16_t port)
@@ -228,6 +263,19 @@ static bool service_matches(const struct fl_flow_filter *filter, const struct fl
 	return fl_view_service_matches(view, &service, &service_filter);
 }
 
+static bool name_matches(const struct fl_flow_filter *filter, const struct fl_flow *flow)
+{
+	for (size_t i = 0; i < filter->n_flows; i++) {
+		const struct fl_flow_name *name = &filter->flow[i];
+
+		if (name->proto == flow->proto &&
+		    peer_matches(&name->client, &flow->client, flow->client_port) &&
+		    peer_matches(&name->frontend, &flow->frontend, flow->frontend_port))
+			return true;
+	}
+	return !filter->n_flows;
+}
+
 bool fl_flow_filter_matches(const struct fl_flow_filter *filter, const struct fl_view *view,
 			    const struct fl_flow *flow)
 {
@@ -237,7 +285,8 @@ bool fl_flow_filter_matches(const struct fl_flow_filter *filter, const struct fl
 		return false;
 	if (filter->states && !(filter->states & 1U << flow->state))
 		return false;
-	return peer_matches(&filter->client, &flow->client, flow->client_port) &&
+	return name_matches(filter, flow) &&
+	       peer_matches(&filter->client, &flow->client, flow->client_port) &&
 	       peer_matches(&filter->frontend, &flow->frontend, flow->frontend_port) &&
 	       peer_matches(&filter->backend, &flow->backend, flow->backend_port) &&
 	       (!*filter->name || service_matches(filter, view, flow));

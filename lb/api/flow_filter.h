@@ -15,6 +15,7 @@
 
 struct fl_view;
 
+#define FL_FLOW_NAMES_MAX 16
 #define FL_FLOW_LIMIT_DEFAULT 1000
 #define FL_FLOW_LIMIT_MAX 100000
 
@@ -24,6 +25,12 @@ struct fl_peer_filter {
 	uint16_t port;		 /* 0 any */
 };
 
+/* One flow by its name, "PROTOCOL/CLIENT->FRONTEND". */
+struct fl_flow_name {
+	uint8_t proto;
+	struct fl_peer_filter client, frontend; /* with address and port */
+};
+
 struct fl_flow_filter {
 	uint8_t proto;	 /* 0 any */
 	uint8_t family;	 /* 0 any, else 1 + enum fl_family */
@@ -31,6 +38,8 @@ struct fl_flow_filter {
 	struct fl_peer_filter client, frontend, backend;
 	/* of the Service whose frontend was asked; "" any */
 	char ns[256], name[256], port[64];
+	struct fl_flow_name flow[FL_FLOW_NAMES_MAX]; /* one of these; none: any */
+	size_t n_flows;
 	uint32_t limit; /* 0: FL_FLOW_LIMIT_DEFAULT */
 	uint32_t given; /* a bit per key, by fl_flow_filter_set() */
 };
@@ -40,8 +49,9 @@ const char *fl_flow_filter_key(size_t i);
 /*
  * Set one criterion. proto, family, state: as lb/model/names.h has them; of states several,
  * separated by commas or by setting it again. client, frontend, backend: "IP", "IP/LEN",
- * "IP:PORT", "[IP]:PORT", ":PORT". service: "NS/NAME" or "NS/NAME:PORT". limit: a number. -ENOENT:
- * no such key; -EINVAL: nonsense, or the second value of a key that takes one; with words.
+ * "IP:PORT", "[IP]:PORT", ":PORT". service: "NS/NAME" or "NS/NAME:PORT". flow: the name of a
+ * flow; set it for each of several, up to FL_FLOW_NAMES_MAX. limit: a number. -ENOENT: no such key;
+ * -EINVAL: nonsense, or the second value of a key that takes one; with words.
  */
 int fl_flow_filter_set(struct fl_flow_filter *filter, const char *key, const char *value,
 		       struct fl_err *err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lb/api/render.h"
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/json_write.h"
 
@@ -29,21 +30,6 @@ struct flow_counts {
 	const struct fl_view *view;
 };
 
-static int uses_add(struct uses *uses, uint32_t backend, uint32_t service)
-{
-	struct use *grown;
-
-	if (uses->n == uses->room) {
-		uses->room = uses->room ? uses->room * 2 : 64;
-		grown = reallocarray(uses->use, uses->room, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		uses->use = grown;
-	}
-	uses->use[uses->n++] = (struct use){backend, service};
-	return 0;
-}
-
 static int uses_add_list(struct uses *uses, const struct fl_view *view,
 			 const struct fl_view_service *service, const struct fl_list *list)
 {
@@ -52,8 +38,9 @@ static int uses_add_list(struct uses *uses, const struct fl_view *view,
 
 		if (!fl_view_backend(view, id))
 			break;
-		if (uses_add(uses, id, service->id))
+		if (FL_ARRAY_ROOM(uses->use, uses->room, uses->n + 1))
 			return -ENOMEM;
+		uses->use[uses->n++] = (struct use){id, service->id};
 	}
 	return 0;
 }
@@ -94,6 +81,7 @@ static void write_backend(const struct fl_view *view, uint32_t id, const struct 
 	fl_json_member_string(json, "ip", fl_ip_format(&ip, buf));
 	fl_json_member_uint(json, "port", ntohs(backend->port));
 	fl_json_member_string(json, "protocol", fl_proto_name(backend->proto));
+	fl_json_member_string(json, "family", fl_family_name(fl_ip_family(&ip)));
 	fl_json_member_string(json, "state", backend->flags & FL_BACKEND_LIVE ? "live" : "gone");
 	fl_json_member_bool(json, "local", backend->flags & FL_BACKEND_LOCAL);
 	fl_json_member_uint(json, "weight", backend->weight);

@@ -114,6 +114,7 @@ answer_services(const struct fl_http_request *request, struct fl_http_response *
 	struct fl_service_filter filter = {.ns = fl_http_request_arg(request, "namespace"),
 					   .name = fl_http_request_arg(request, "name"),
 					   .port = fl_http_request_arg(request, "port")};
+	char ref[FL_SERVICE_REF_MAX];
 	size_t n = 0;
 	int rc;
 	CALL(call, response, arg);
@@ -125,9 +126,8 @@ answer_services(const struct fl_http_request *request, struct fl_http_response *
 	if (rc || n || !filter.name)
 		finish(&call, rc);
 	else
-		fail(&call, 404, "service %s%s%s%s%s is not programmed on this node",
-		     filter.ns ? filter.ns : "", filter.ns ? "/" : "", filter.name,
-		     filter.port ? ":" : "", filter.port ? filter.port : "");
+		fail(&call, 404, "service %s is not programmed on this node",
+		     fl_service_filter_format(&filter, ref));
 }
 
 static void get_services(const struct fl_http_request *request, struct fl_http_response *response,
@@ -222,7 +222,24 @@ static void post_flush(const struct fl_http_request *request, struct fl_http_res
 	finish(&call, 0);
 }
 
+static void post_reload(const struct fl_http_request *request, struct fl_http_response *response,
+			void *arg)
+{
+	CALL(call, response, arg);
+
+	if (!call.source->reload)
+		return fail(&call, 503, "this agent cannot reload");
+	call.source->reload(call.source->arg);
+	fl_render_begin(call.json, "ReloadResult");
+	fl_json_object_end(call.json);
+	finish(&call, 0);
+}
+
+static void get_routes(const struct fl_http_request *request, struct fl_http_response *response,
+		       void *arg);
+
 static const struct fl_http_route routes[] = {
+	{.method = "GET", .path = "/v1", .handle = get_routes},
 	{.method = "GET", .path = "/v1/status", .handle = get_status},
 	{.method = "GET", .path = "/v1/version", .handle = get_version},
 	{.method = "GET", .path = "/v1/plan", .handle = get_plan},
@@ -240,7 +257,12 @@ static const struct fl_http_route routes[] = {
 	 .handle = get_services},
 	{.method = "GET", .path = "/v1/backends", .handle = get_backends},
 	{.method = "GET", .path = "/v1/flows", .any_args = true, .handle = get_flows},
+	{.method = "POST", .path = "/v1/reload", .handle = post_reload},
 	{.method = "POST", .path = "/v1/flows/flush", .any_args = true, .handle = post_flush},
+	{.method = "GET",
+	 .path = "/v1/maglev",
+	 .args = {"namespace", "name", "port"},
+	 .handle = get_maglev},
 	{.method = "GET",
 	 .path = "/v1/maglev",
 	 .segments = {"namespace", "name"},
@@ -250,6 +272,37 @@ static const struct fl_http_route routes[] = {
 	 .segments = {"namespace", "name", "port"},
 	 .handle = get_maglev},
 };
+
+/* "/v1/services/{namespace}/{name}" */
+static void write_path(const struct fl_http_route *route, struct fl_json *json)
+{
+	char text[128];
+	int len = snprintf(text, sizeof(text), "%s", route->path);
+
+	for (size_t i = 0; i < FL_HTTP_MAX_SEGMENTS && route->segments[i]; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "/{%s}",
+				route->segments[i]);
+	fl_json_member_string(json, "path", text);
+}
+
+static void get_routes(const struct fl_http_request *request, struct fl_http_response *response,
+		       void *arg)
+{
+	CALL(call, response, arg);
+
+	fl_render_begin(call.json, "RouteList");
+	fl_json_key(call.json, "items");
+	fl_json_array_begin(call.json);
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		fl_json_object_begin(call.json);
+		fl_json_member_string(call.json, "method", routes[i].method);
+		write_path(&routes[i], call.json);
+		fl_json_object_end(call.json);
+	}
+	fl_json_array_end(call.json);
+	fl_json_object_end(call.json);
+	finish(&call, 0);
+}
 
 int fl_api_listen(struct fl_http *http, const char *path, const struct fl_api_source *source,
 		  struct fl_err *err)

@@ -99,11 +99,14 @@ struct fl_view_service {
 struct fl_view_service fl_view_service_of(const struct fl_view *view,
 					  const struct fl_view_frontend *frontend);
 
-/* Which Services to show. NULL or "" for all; port: a name, or a number of a port that is not a
- * node port. */
+/* Which Services to show. NULL or "" for all; name: also "#ID"; port: a name, or a number of a port
+ * that is not a node port. */
 struct fl_service_filter {
 	const char *ns, *name, *port;
 };
+/* "ns/name:port" of what it names. */
+const char *fl_service_filter_format(const struct fl_service_filter *filter,
+				     char buf[static FL_SERVICE_REF_MAX]);
 bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_service *service,
 			     const struct fl_service_filter *filter);
 /*

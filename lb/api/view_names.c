@@ -23,13 +23,26 @@ void fl_view_name(const struct fl_view *view, uint32_t service_id, struct fl_vie
 	ret_name->name = ret_name->name_buf;
 }
 
+static const char *put_ref(const char *ns, const char *name, const char *port,
+			   char buf[static FL_SERVICE_REF_MAX])
+{
+	snprintf(buf, FL_SERVICE_REF_MAX, "%s%s%s%s%s", ns, *ns ? "/" : "", name, *port ? ":" : "",
+		 port);
+	return buf;
+}
+
 const char *fl_view_ref(const struct fl_view *view, uint32_t service_id,
 			char buf[static FL_SERVICE_REF_MAX])
 {
 	struct fl_view_name name;
 
 	fl_view_name(view, service_id, &name);
-	snprintf(buf, FL_SERVICE_REF_MAX, "%s%s%s%s%s", name.ns, *name.ns ? "/" : "", name.name,
-		 *name.port ? ":" : "", name.port);
-	return buf;
+	return put_ref(name.ns, name.name, name.port, buf);
+}
+
+const char *fl_service_filter_format(const struct fl_service_filter *filter,
+				     char buf[static FL_SERVICE_REF_MAX])
+{
+	return put_ref(filter->ns ? filter->ns : "", filter->name ? filter->name : "",
+		       filter->port ? filter->port : "", buf);
 }

@@ -76,6 +76,9 @@ bool fl_view_service_matches(const struct fl_view *view, const struct fl_view_se
 {
 	struct fl_view_name name;
 
+	if (filled(filter->name) && *filter->name == '#') /* with names and without */
+		return (unsigned long)service->id == strtoul(filter->name + 1, NULL, 10) &&
+		       (!filled(filter->port) || service_has_port(service, filter->port));
 	fl_view_name(view, service->id, &name);
 	if (filled(filter->ns) && strcmp(filter->ns, name.ns))
 		return false;

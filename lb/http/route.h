@@ -12,7 +12,7 @@ struct fl_http_request;
 struct fl_http_response;
 struct fl_json;
 
-#define FL_HTTP_MAX_ARGS 16    /* in the query of a request */
+#define FL_HTTP_MAX_ARGS 32    /* in the query of a request */
 #define FL_HTTP_MAX_SEGMENTS 4 /* behind a route's path */
 #define FL_HTTP_ROUTE_ARGS 4   /* that a route can name */
 

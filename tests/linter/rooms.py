@@ -33,7 +33,7 @@ MAY_INCLUDE = {
     "lb/agent": MODEL | {"lb/api", "lb/dp", "lb/host", "lb/http", "lb/settings", "lb/source", "lb/sync",
                          "conntrack", "nodeport"},
     "lb": {"lb/agent", "lb/base", "lb/model", "lb/settings", "lb/source"},
-    "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/source"},
+    "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
     "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
     "tests": MODEL | {"lb/agent", "lb/api", "lb/dp", "lb/host", "lb/http", "lb/k8s", "lb/maglev",

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "lb/api/api.h"
+#include "tests/golden/golden.h"
 #include "tests/unit/api/map_fixture.h"
 #include "tests/unit/http/http_fixture.h"
 
@@ -14,7 +15,7 @@ struct state {
 	struct map_fixture f;
 	struct fl_api_source source;
 	struct http_state http;
-	int clock_refreshes;
+	int clock_refreshes, reloads;
 };
 
 static void refresh_clock(void *arg)
@@ -22,6 +23,13 @@ static void refresh_clock(void *arg)
 	struct state *s = arg;
 
 	s->clock_refreshes++;
+}
+
+static void reload(void *arg)
+{
+	struct state *s = arg;
+
+	s->reloads++;
 }
 
 static void fill_status(struct fl_api_status *status, void *arg)
@@ -43,6 +51,7 @@ static int setup(void **state)
 		.hz = FIXTURE_HZ,
 		.status = fill_status,
 		.refresh_clock = refresh_clock,
+		.reload = reload,
 		.arg = s,
 	};
 	if (fl_api_listen(s->http.http, s->http.path, &s->source, &err))
@@ -90,8 +99,16 @@ static void test_requests(void **state)
 		{"GET /v1/flows?client=%5B::1%5D:7" END, 200, "\"total\":0"},
 		{"GET /v1/flows?state=sideways" END, 400, "is not new, replied"},
 		{"GET /v1/flows?all=true" END, 400, "flushing"},
+		{"GET /v1/flows?flow=TCP/198.51.100.1:50001-%3E10.96.0.10:80&flow="
+		 "TCP/198.51.100.2:50003-%3E192.0.2.80:80" END,
+		 200, "\"total\":2"},
+		{"GET /v1/services/default/none/http" END, 404, "default/none:http"},
+		{"GET /v1/maglev?namespace=default&name=none" END, 404, "default/none is not"},
 		{"GET /v1/maglev/default/none/http" END, 404, "default/none:http"},
 		{"GET /v1/plan" END, 503, "no plan yet"},
+		{"POST /v1/reload" END, 200, "\"kind\":\"ReloadResult\""},
+		{"GET /v1/reload" END, 405, "wants POST"},
+		{"POST /v1/reload?later=true" END, 400, "not known"},
 		{"GET /v1/flows/flush" END, 405, "wants POST"},
 		{"POST /v1/status" END, 405, "wants GET"},
 		{"POST /v1/flows/flush" END, 400, "needs all=true"},
@@ -113,6 +130,31 @@ static void test_requests(void **state)
 		assert_non_null(strstr(buf, "Content-Type: application/json"));
 	}
 	assert_true(s->clock_refreshes > 0);
+	assert_int_equal(s->reloads, 1);
+}
+
+/* docs/api.md has each route, as the agent lists them. */
+static void test_routes_are_listed_and_documented(void **state)
+{
+	struct state *s = *state;
+	char buf[16384], *doc = golden_read("docs/api.md"), *p;
+	int routes = 0;
+
+	assert_non_null(doc);
+	assert_int_equal(ask(s, "GET /v1" END, buf, sizeof(buf)), 200);
+	for (p = strstr(buf, "{\"method\":"); p; p = strstr(p + 1, "{\"method\":")) {
+		char method[16], path[128], row[160];
+
+		assert_int_equal(
+			sscanf(p, "{\"method\":\"%15[^\"]\",\"path\":\"%127[^\"]\"}", method, path),
+			2);
+		snprintf(row, sizeof(row), "\n| `%s %s` |", method, path);
+		if (!strstr(doc, row))
+			fail_msg("docs/api.md has no %s", row);
+		routes++;
+	}
+	assert_true(routes >= 14);
+	free(doc);
 }
 
 static void test_flush_frees_what_matches(void **state)
@@ -166,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_requests),
+		TEST(test_routes_are_listed_and_documented),
 		TEST(test_flush_frees_what_matches),
 		TEST(test_socket_is_for_its_owner_only),
 		TEST(test_a_second_agents_socket_is_named),

@@ -89,6 +89,16 @@ static void test_criteria(void **state)
 		{"service", "web", SIZE_MAX},
 		{"service", "/web", SIZE_MAX},
 		{"service", "default/", SIZE_MAX},
+		{"flow", "TCP/198.51.100.1:50001->10.96.0.10:80", 1},
+		{"flow", "tcp/198.51.100.1:50001->10.96.0.10:80", 1},
+		{"flow", "UDP/198.51.100.1:50001->10.96.0.10:80", 0},
+		{"flow", "TCP/198.51.100.1:50002->10.96.0.10:80", 0},
+		{"flow", "TCP/[fd00::1]:50002->[fd96::53]:80", 0},
+		{"flow", "TCP/198.51.100.1->10.96.0.10:80", SIZE_MAX},
+		{"flow", "TCP/198.51.100.0/24:1->10.96.0.10:80", SIZE_MAX},
+		{"flow", "TCP/:50001->10.96.0.10:80", SIZE_MAX},
+		{"flow", "198.51.100.1:50001->10.96.0.10:80", SIZE_MAX},
+		{"flow", "TCP/198.51.100.1:50001", SIZE_MAX},
 		{"limit", "5", 3},
 		{"limit", "0", SIZE_MAX},
 		{"limit", "100001", SIZE_MAX},
@@ -139,23 +149,63 @@ static void test_errors_name_key_value_and_what_is_expected(void **state)
 }
 
 /* A criterion that another one replaces unseen would list, or flush, the wrong flows. */
-static void test_only_states_can_be_given_twice(void **state)
+static void test_only_states_and_names_can_be_given_twice(void **state)
 {
-	static const char *const values[] = {"TCP", "IPv4", "new", ":80", ":80", ":80", "a/b", "9"};
+	static const struct {
+		const char *key, *value;
+		bool several;
+	} rows[] = {
+		{"proto", "TCP", false},
+		{"family", "IPv4", false},
+		{"state", "new", true},
+		{"client", ":80", false},
+		{"frontend", ":80", false},
+		{"backend", ":80", false},
+		{"service", "a/b", false},
+		{"limit", "9", false},
+		{"flow", "TCP/10.0.0.1:1->10.0.0.2:2", true},
+	};
 	struct fl_flow_filter filter = {0};
 	struct fl_err err;
-	const char *key;
+	size_t n = 0;
 
-	for (size_t i = 0; (key = fl_flow_filter_key(i)); i++) {
-		assert_int_equal(fl_flow_filter_set(&filter, key, values[i], NULL), 0);
-		if (!strcmp(key, "state")) {
-			assert_int_equal(fl_flow_filter_set(&filter, key, "closing", NULL), 0);
-			assert_int_equal(filter.states, 1 << FL_FLOW_NEW | 1 << FL_FLOW_CLOSING);
-			continue;
-		}
-		assert_int_equal(fl_flow_filter_set(&filter, key, values[i], &err), -EINVAL);
-		assert_non_null(strstr(err.text, "given twice"));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int want = rows[i].several ? 0 : -EINVAL;
+
+		assert_int_equal(fl_flow_filter_set(&filter, rows[i].key, rows[i].value, NULL), 0);
+		assert_int_equal(fl_flow_filter_set(&filter, rows[i].key, rows[i].value, &err),
+				 want);
+		if (want)
+			assert_non_null(strstr(err.text, "given twice"));
 	}
+	while (fl_flow_filter_key(n))
+		n++;
+	assert_int_equal(n, sizeof(rows) / sizeof(rows[0])); /* all of them */
+}
+
+static void test_several_flows_by_name(void **state)
+{
+	struct fl_flow_filter filter = {0};
+	struct map_fixture f;
+	struct fl_view view;
+
+	fixture_maps(&f);
+	fixture_view(&f, &view);
+	assert_int_equal(
+		fl_flow_filter_set(&filter, "flow", "TCP/198.51.100.1:50001->10.96.0.10:80", NULL),
+		0);
+	assert_int_equal(
+		fl_flow_filter_set(&filter, "flow", "TCP/198.51.100.2:50003->192.0.2.80:80", NULL),
+		0);
+	assert_false(fl_flow_filter_empty(&filter));
+	assert_int_equal(fl_flow_filter_flush(&filter, &view), 2);
+	for (size_t i = 2; i < FL_FLOW_NAMES_MAX; i++)
+		assert_int_equal(
+			fl_flow_filter_set(&filter, "flow", "TCP/10.0.0.1:1->10.0.0.2:2", NULL), 0);
+	/* one more would be left out in silence */
+	assert_int_equal(fl_flow_filter_set(&filter, "flow", "TCP/10.0.0.1:1->10.0.0.2:2", NULL),
+			 -EINVAL);
+	fl_view_fini(&view);
 }
 
 int main(void)
@@ -163,7 +213,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria),
 		cmocka_unit_test(test_all_criteria_must_hold),
-		cmocka_unit_test(test_only_states_can_be_given_twice),
+		cmocka_unit_test(test_only_states_and_names_can_be_given_twice),
+		cmocka_unit_test(test_several_flows_by_name),
 		cmocka_unit_test(test_errors_name_key_value_and_what_is_expected),
 	};
 

@@ -520,11 +520,11 @@ static void test_many_arguments_are_refused(void **state)
 	struct http_state *s = start(NULL);
 	char request[1024] = "GET /hello?", buf[4096];
 
-	for (int i = 0; i < 17; i++)
+	for (int i = 0; i < 33; i++)
 		strcat(request, "name=x&");
 	strcat(request, END);
 	assert_int_equal(ask(s, request, buf, sizeof(buf)), 400);
-	assert_non_null(strstr(buf, "more than 16 arguments"));
+	assert_non_null(strstr(buf, "more than 32 arguments"));
 	http_teardown(s);
 }
 

@@ -155,7 +155,7 @@ static void test_too_many_arguments_are_refused(void **state)
 
 	fl_http_routes_answer(&routes, &request, &response);
 	assert_int_equal(response.code, 400);
-	assert_string_equal(response.text, "more than 16 arguments\n");
+	assert_string_equal(response.text, "more than 32 arguments\n");
 	fl_http_response_fini(&response);
 }
 
