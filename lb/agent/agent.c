@@ -80,6 +80,16 @@ static void resteer(struct fl_agent *agent)
 	fl_lost_backends_clear(&agent->lost);
 }
 
+/* What stands in the way of a family without Services is no error. */
+static void update_served(struct fl_agent *agent)
+{
+	struct fl_sync_stats stats;
+
+	fl_sync_stats(agent->sync, &stats);
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
+		fl_host_set_served(agent->host, family, stats.ports_of[family]);
+}
+
 void fl_agent_apply(struct fl_agent *agent)
 {
 	struct fl_input *input = &agent->input;
@@ -87,6 +97,7 @@ void fl_agent_apply(struct fl_agent *agent)
 	if (fl_input_update_node(input) && agent->host)
 		fl_host_set_node_ips(agent->host, input->node_ips, input->n_node_ips);
 	fl_applier_run(agent->applier, fl_source_complete(input->source));
+	update_served(agent);
 	resteer(agent);
 }
 

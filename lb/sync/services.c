@@ -167,7 +167,7 @@ int fl_service_port_new(struct fl_services *services, struct fl_contents *conten
 	else
 		service->ports = port;
 	service->last = port;
-	services->n_ports++;
+	services->n_ports[plan->family]++;
 	*ret_port = port;
 	return 0;
 }
@@ -184,7 +184,7 @@ void fl_service_port_free(struct fl_services *services, struct fl_contents *cont
 	if (service->last == port)
 		service->last = before;
 	fl_service_id_drop(&contents->service_ids, port->info.service_id);
-	services->n_ports--;
+	services->n_ports[port->info.family]--;
 	free(port->plan);
 	free(port->lost);
 	free(port);

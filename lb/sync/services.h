@@ -85,7 +85,8 @@ struct fl_sync_service {
 
 struct fl_services {
 	struct fl_sync_service **all;
-	uint32_t n, cap, n_ports;
+	uint32_t n, cap;
+	uint32_t n_ports[FL_FAMILIES];
 	struct fl_index index;
 };
 

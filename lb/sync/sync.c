@@ -167,7 +167,8 @@ void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats)
 
 	*ret_stats = (struct fl_sync_stats){
 		.services = sync->services.n,
-		.service_ports = sync->services.n_ports,
+		.service_ports = sync->services.n_ports[FL_IPV4] + sync->services.n_ports[FL_IPV6],
+		.ports_of = {sync->services.n_ports[FL_IPV4], sync->services.n_ports[FL_IPV6]},
 		.frontends = contents->frontends.table.present,
 		.backends = contents->backends.live,
 		.backend_sets = contents->sets.used,

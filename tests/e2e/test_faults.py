@@ -94,6 +94,7 @@ def test_forwarding_that_is_off_is_reported(own_lab):
     node.place.run(["sh", "-c", f"echo 0 >{proc}"], check=True)
     try:
         until(lambda: words in node.cli("status").stdout, "status reports it", 3)
+        assert node.cli("status").returncode == 1, "nothing is forwarded: not healthy"
         node.wait_log(words)
         node.kill()
         node.start()
@@ -101,6 +102,29 @@ def test_forwarding_that_is_off_is_reported(own_lab):
     finally:
         node.place.run(["sh", "-c", f"echo 1 >{proc}"], check=True)
     until(lambda: words not in node.cli("status").stdout, "status no longer reports it", 3)
+    assert node.cli("status").returncode == 0
+
+
+def test_names_of_devices_that_stand_for_nothing(own_lab):
+    """A misspelt name, a device that is not there yet, lo, one that is down: not healthy, and said."""
+    node = fresh(own_lab, extra=["--devices", "eth0,eth9,lo"])
+    try:
+        status = node.cli("status")
+        assert status.returncode == 1
+        assert "there is no device eth9" in status.stdout
+        assert "device lo is the loopback device" in status.stdout
+        node.place.run(["ip", "link", "add", "eth9", "type", "veth", "peer", "name", "eth9-peer"],
+                       check=True)
+        until(lambda: "device eth9 is down" in node.cli("status").stdout, "it is there, and down", 3)
+        node.place.run(["ip", "link", "set", "eth9", "up"], check=True)
+        until(lambda: "device eth9 is down" not in node.cli("status").stdout, "it is up", 3)
+        node.wait_log("resolved: device eth9 is down")
+        assert serves(own_lab)
+    finally:
+        node.place.run(["ip", "link", "del", "eth9"])
+    node.kill()
+    node.start()
+    assert node.cli("status").returncode == 0
 
 
 def test_a_socket_that_somebody_removed_comes_back(own_lab):

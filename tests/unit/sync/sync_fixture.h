@@ -210,7 +210,7 @@ static inline void fake_check_stages(const struct fake *fake)
 			n_ports++;
 		}
 	}
-	assert_int_equal(n_ports, services->n_ports);
+	assert_int_equal(n_ports, services->n_ports[FL_IPV4] + services->n_ports[FL_IPV6]);
 	assert_int_equal(n_waiting, fake->sync->waiting.n);
 	for (int wait = 0; wait < FL_WAITS; wait++) {
 		const struct fl_waiting_list *list = &fake->sync->waiting.lists[wait];
