@@ -220,6 +220,8 @@ static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u
 	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash),
 	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
 
+	if (!own)
+		return 1;
 	for (; bits; bits >>= 1, bucket += stride) {
 		void *b = fl_flow_bucket_get(v6, bucket & fl_flow_mask(v6));
 
@@ -231,8 +233,7 @@ static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u
 
 			head = fl_after_load(head, word);
 			if (fl_flow_matches(v6, head, t, proto) &&
-			    fl_flow_state(word) >= FL_FLOW_NEW && own &&
-			    !fl_flow_same(v6, head, own))
+			    fl_flow_state(word) >= FL_FLOW_NEW && !fl_flow_same(v6, head, own))
 				return 0;
 		}
 	}

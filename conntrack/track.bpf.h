@@ -37,50 +37,58 @@ static __always_inline void fl_flow_set_fin(struct fl_flow_head *head)
 	__sync_fetch_and_or((__u32 *)&head->proto, bpf_htonl((__u32)FL_FLOW_FIN << 16));
 }
 
-/* What a TCP segment or UDP datagram does to the state of its flow. */
-static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
-					  const struct fl_packet *p)
+/* The other direction has seen a FIN, too. */
+static __always_inline bool fl_flow_twin_fin(bool v6, const struct fl_flow_head *head)
 {
-	struct fl_flow_head *head = ref->head, *twin;
-	__u32 state = fl_flow_state(ref->word), twin_word;
-	bool reply = head->flags & FL_FLOW_IS_REPLY;
+	__u32 word;
+	struct fl_flow_head *twin = fl_flow_twin(v6, head, &word);
 
-	if (p->tcp_flags & FL_TCP_RST) {
-		/* an embryonic flow stays one: made a closing one, the next packet would take it
-		 * for proven */
-		if (state == FL_FLOW_ESTABLISHED)
-			fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
-		return;
-	}
+	return twin && twin->flags & FL_FLOW_FIN;
+}
+
+/* The state of a flow after a TCP segment or UDP datagram. */
+static __always_inline __u32 fl_flow_next_state(bool v6, struct fl_flow_head *head, __u32 state,
+						const struct fl_packet *p)
+{
+	/* an embryonic flow stays one: made a closing one, the next packet would take it for
+	 * proven */
+	if (p->tcp_flags & FL_TCP_RST)
+		return state == FL_FLOW_ESTABLISHED ? FL_FLOW_CLOSING : state;
 	if (p->tcp_flags & FL_TCP_FIN) {
 		if (!(head->flags & FL_FLOW_FIN))
 			fl_flow_set_fin(head);
-		twin = fl_flow_twin(v6, head, &twin_word);
-		if (twin && twin->flags & FL_FLOW_FIN) {
-			if (state != FL_FLOW_CLOSING)
-				fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
-			return;
-		}
+		if (fl_flow_twin_fin(v6, head))
+			return FL_FLOW_CLOSING;
 	}
 	switch (state) {
 	case FL_FLOW_NEW:
-		if (reply)
-			fl_flow_set_state(v6, ref, FL_FLOW_REPLIED);
-		break;
+		return head->flags & FL_FLOW_IS_REPLY ? FL_FLOW_REPLIED : state;
 	case FL_FLOW_REPLIED:
 		/* the client proves itself: TCP by acknowledging the reply, UDP by going on */
-		if (!reply && (p->proto == IPPROTO_UDP ||
-			       (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
-			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
-		break;
+		if (!(head->flags & FL_FLOW_IS_REPLY) &&
+		    (p->proto == IPPROTO_UDP ||
+		     (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
+			return FL_FLOW_ESTABLISHED;
+		return state;
 	case FL_FLOW_CLOSING:
 		/* a reset that nobody believed (blind, out of window): the flow goes on */
-		twin = fl_flow_twin(v6, head, &twin_word);
 		if (!(p->tcp_flags & FL_TCP_SYN) &&
-		    !(head->flags & FL_FLOW_FIN && twin && twin->flags & FL_FLOW_FIN))
-			fl_flow_set_state(v6, ref, FL_FLOW_ESTABLISHED);
-		break;
+		    !(head->flags & FL_FLOW_FIN && fl_flow_twin_fin(v6, head)))
+			return FL_FLOW_ESTABLISHED;
+		return state;
 	}
+	return state;
+}
+
+static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
+					  const struct fl_packet *p)
+{
+	__u32 state = fl_flow_state(ref->word), next = fl_flow_next_state(v6, ref->head, state, p);
+
+	/* for the verifier, one way on instead of one per state */
+	next = fl_forget(next, ref->word);
+	if (next != state)
+		fl_flow_set_state(v6, ref, next);
 }
 
 /*
