@@ -64,13 +64,13 @@ static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_f
 	struct fl_affinity_key client = {.service_id = fe->service_id};
 	__u64 netns;
 
-	if (!(fe->flags & FL_AFFINITY))
-		return fl_list_pick(list, &choice);
-	netns = bpf_get_netns_cookie(ctx);
-	client.client.w[1] = 0xffffffff; /* no address begins like this */
-	client.client.w[2] = netns >> 32;
-	client.client.w[3] = (__u32)netns;
-	return fl_affinity_pick(&client, fe, list, &choice, fl_now());
+	if (fe->flags & FL_AFFINITY) {
+		netns = bpf_get_netns_cookie(ctx);
+		client.client.w[1] = 0xffffffff; /* no address begins like this */
+		client.client.w[2] = netns >> 32;
+		client.client.w[3] = (__u32)netns;
+	}
+	return fl_list_pick_for(&client, fe, list, &choice, fl_now());
 }
 
 /* Send *p to a backend. `keep`: an unconnected socket, which keeps its backend between sends. */
@@ -84,8 +84,8 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 	__u32 local, id;
 
 	/* localhost is this node only to clients that live in its namespace */
-	fe = fl_frontend_find(p->v6, &p->addr, p->port, p->proto, is_loopback(p) && on_host(ctx),
-			      &local);
+	fe = fl_frontend_find(p->v6, &p->addr, p->port, p->proto,
+			      fl_forget(is_loopback(p) && on_host(ctx), p->port), &local);
 	if (!fe)
 		return fl_frontend_unknown_port(&p->addr, local) ? REFUSE : PASS;
 	/* a source that is not known yet is left to the packet path, where it will be */
@@ -139,7 +139,7 @@ static __always_inline void read6(struct bpf_sock_addr *ctx, struct fl_peer *ret
 	ret_p->addr.w[3] = ctx->user_ip6[3];
 	ret_p->port = ctx->user_port;
 	ret_p->proto = ctx->protocol;
-	ret_p->v6 = ret_p->addr.w[0] || ret_p->addr.w[1] || ret_p->addr.w[2] != bpf_htonl(0xffff);
+	ret_p->v6 = !fl_addr_is_mapped(&ret_p->addr);
 }
 
 static __always_inline void write6(struct bpf_sock_addr *ctx, const struct fl_peer *p)

@@ -24,7 +24,7 @@ __noinline __u32 fl_new_sticky(const struct fl_addr *addr, const struct fl_front
 	client.service_id = fe->service_id;
 	choice.hash = fl_hash_finish(fl_hash_addr(v6, fl_config.maglev_seed, addr));
 	side = side == FL_SIDE_EXTERNAL ? FL_SIDE_EXTERNAL : FL_SIDE_INTERNAL;
-	return fl_affinity_pick(&client, fe, &fe->list[side], &choice, now);
+	return fl_list_pick_for(&client, fe, &fe->list[side], &choice, now);
 }
 
 /* A backend of the list; its id in *ret_id. NULL: none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every program needs: types, byte order, settings, and loads and stores that the compiler
- * leaves alone. */
+/* What every program needs: types, byte order, and loads and stores that the compiler leaves alone.
+ */
 #pragma once
 
 #include <linux/bpf.h>
@@ -20,10 +20,6 @@
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-
-/* Set by the agent before load, so that the verifier sees constants and removes what is switched
- * off. */
-const volatile struct fl_config fl_config SEC(".rodata");
 
 /*
  * BPF has no read barrier. An address that depends on a loaded value orders later loads through it
@@ -74,20 +70,16 @@ static __always_inline bool fl_addr_is_zero(const struct fl_addr *a)
 	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
 }
 
+/* An IPv4 address in its mapped form. */
+static __always_inline bool fl_addr_is_mapped(const struct fl_addr *a)
+{
+	return !a->w[0] && !a->w[1] && a->w[2] == bpf_htonl(0xffff);
+}
+
 /* Put the prefix of mapped IPv4 before w[3]. */
 static __always_inline void fl_addr_map4(struct fl_addr *a)
 {
 	a->w[0] = 0;
 	a->w[1] = 0;
 	a->w[2] = bpf_htonl(0xffff);
-}
-
-/*
- * The node's own address of a family; zero: none. Word by word: of a whole structure clang 14 takes
- * the copy for a copy of its initialiser, volatile or not.
- */
-static __always_inline void fl_node_addr(bool v6, struct fl_addr *ret_addr)
-{
-	for (int i = 0; i < 4; i++)
-		ret_addr->w[i] = v6 ? fl_config.node_addr6.w[i] : fl_config.node_addr4.w[i];
 }

@@ -150,7 +150,7 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 
 	if (!dst || !ret_hop)
 		return FL_FIB_NO_ROUTE;
-	v6 = dst->w[0] || dst->w[1] || dst->w[2] != bpf_htonl(0xffff);
+	v6 = !fl_addr_is_mapped(dst);
 	fl_count(FL_COUNTER_FIB_LOOKUP);
 	fib.ifindex = fl_ctx_ifindex(ctx);
 	fib.tot_len = 1; /* makes the kernel tell the route's MTU */

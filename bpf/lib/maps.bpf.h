@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "bpf/lib/base.bpf.h"
+#include "bpf/lib/config.bpf.h"
 
 #define FL_MAP_DEFINE(name, kind, k, v, n)                                                         \
 	struct {                                                                                   \

@@ -108,11 +108,6 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len
 	return 0;
 }
 
-static __always_inline bool fl_addr_is_mapped(const struct fl_addr *a)
-{
-	return !a->w[0] && !a->w[1] && a->w[2] == bpf_htonl(0xffff);
-}
-
 /*
  * Addresses that no packet from a network may have: the kernel drops it, we must not forward it. A
  * mapped destination in IPv6 would find the frontends of IPv4. Whoever writes to itself from afar

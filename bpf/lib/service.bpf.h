@@ -187,19 +187,23 @@ static __always_inline __u32 fl_list_pick(const struct fl_list *list,
  * 5.5: a client of a service with session affinity keeps its backend; one that has none is given
  * the choice's, and keeps that. 0: there is none.
  */
-static __always_inline __u32 fl_affinity_pick(const struct fl_affinity_key *client,
+static __always_inline __u32 fl_list_pick_for(const struct fl_affinity_key *client,
 					      const struct fl_frontend *fe,
 					      const struct fl_list *list,
 					      const struct fl_choice *choice, __u32 now)
 {
-	__u32 id = fl_affinity_get(client, fe, list, now);
 	struct fl_backend *backend;
+	__u32 id = 0;
 
+	if (fe->flags & FL_AFFINITY)
+		id = fl_affinity_get(client, fe, list, now);
 	if (id)
 		return id;
 	id = fl_list_pick(list, choice);
-	backend = fl_backend_get(id);
-	if (backend && backend->generation)
-		fl_affinity_put(client, id, backend->generation, now);
+	if (fe->flags & FL_AFFINITY) {
+		backend = fl_backend_get(id);
+		if (backend && backend->generation)
+			fl_affinity_put(client, id, backend->generation, now);
+	}
 	return id;
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The settings of the programs. */
+#pragma once
+
+#include "bpf/lib/base.bpf.h"
+
+/* Set by the agent before load, so that the verifier sees constants and removes what is switched
+ * off. */
+const volatile struct fl_config fl_config SEC(".rodata");
+
+/*
+ * The node's own address of a family; zero: none. Word by word: of a whole structure clang 14 takes
+ * the copy for a copy of its initialiser, volatile or not.
+ */
+static __always_inline void fl_node_addr(bool v6, struct fl_addr *ret_addr)
+{
+	for (int i = 0; i < 4; i++)
+		ret_addr->w[i] = v6 ? fl_config.node_addr6.w[i] : fl_config.node_addr4.w[i];
+}
