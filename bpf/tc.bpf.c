@@ -9,6 +9,7 @@
 
 #include "bpf/ctx/skb.bpf.h"
 #include "bpf/lib/icmp.bpf.h"
+#include "bpf/lib/parse.bpf.h"
 #include "nodeport/egress.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -23,7 +24,7 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 {
 	switch (d->action) {
 	case FL_ACT_FORWARD:
-		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &d->to, true))
+		if (fl_ctx_rewrite(skb, v6, p, &d->to, true))
 			return drop(FL_REASON_REWRITE_FAILED);
 		if (!d->hop.resolved)
 			return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
@@ -31,7 +32,7 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 			return drop(FL_REASON_REWRITE_FAILED);
 		return bpf_redirect(d->hop.ifindex, 0);
 	case FL_ACT_STACK:
-		if (fl_ctx_rewrite(skb, v6, p->proto, &p->tuple, &d->to, false))
+		if (fl_ctx_rewrite(skb, v6, p, &d->to, false))
 			return drop(FL_REASON_REWRITE_FAILED);
 		break;
 	}
@@ -70,8 +71,8 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	bool taken;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
-	if (fl_ctx_parse(skb, v6, &p))
-		return TC_ACT_UNSPEC;
+	if (!fl_parse_flow(skb, v6, &p))
+		return SLOW_PATH;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
 		taken = fl_egress_fast(v6, &p, &d);
 	else
@@ -103,8 +104,8 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
 	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
+	struct fl_packet p = {};
 	struct fl_decision d;
-	struct fl_packet p;
 	int action;
 
 	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
@@ -114,7 +115,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
 	if (likely(action != SLOW_PATH))
 		return action;
-	if (v6 ? fl_ctx_parse(skb, true, &p) : fl_ctx_parse(skb, false, &p))
+	if ((v6 ? fl_parse(skb, true, &p) : fl_parse(skb, false, &p)) == FL_PACKET_OTHER)
 		return TC_ACT_UNSPEC;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
 		fl_decide_egress_slow(v6, &p, &d);

@@ -2,6 +2,7 @@
 /* XDP: packets from the network, before the kernel spends anything on them. */
 #include "bpf/ctx/xdp.bpf.h"
 #include "bpf/lib/icmp.bpf.h"
+#include "bpf/lib/parse.bpf.h"
 #include "nodeport/decide.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -16,14 +17,13 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 {
 	switch (d->action) {
 	case FL_ACT_FORWARD:
-		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &d->to, true) ||
-		    fl_ctx_set_macs(ctx, d->hop.macs))
+		if (fl_ctx_rewrite(ctx, v6, p, &d->to, true) || fl_ctx_set_macs(ctx, d->hop.macs))
 			return drop(FL_REASON_REWRITE_FAILED);
 		if (d->hop.ifindex == ctx->ingress_ifindex)
 			return XDP_TX;
 		return bpf_redirect(d->hop.ifindex, 0);
 	case FL_ACT_STACK:
-		if (fl_ctx_rewrite(ctx, v6, p->proto, &p->tuple, &d->to, false))
+		if (fl_ctx_rewrite(ctx, v6, p, &d->to, false))
 			return drop(FL_REASON_REWRITE_FAILED);
 		return XDP_PASS;
 	case FL_ACT_TO_TC:
@@ -71,7 +71,7 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 	struct fl_decision d;
 	struct fl_packet p;
 
-	if (fl_ctx_parse(ctx, v6, &p))
+	if (!fl_parse_flow(ctx, v6, &p))
 		return -1;
 	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &d)) ? send(ctx, v6, &p, &d)
 									: -1;
@@ -92,8 +92,8 @@ SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
 {
 	void *data = fl_ctx_data(ctx);
+	struct fl_packet p = {};
 	struct fl_decision d;
-	struct fl_packet p;
 	int action;
 	bool v6;
 
@@ -118,12 +118,12 @@ int fl_xdp(struct xdp_md *ctx)
 		return action;
 	/* parsed once more rather than kept at hand all along the fast path */
 	if (v6) {
-		if (fl_ctx_parse(ctx, true, &p))
+		if (fl_parse(ctx, true, &p) == FL_PACKET_OTHER)
 			return XDP_PASS;
 		fl_decide_slow(ctx, true, &p, FL_HOOK_INGRESS, &d);
 		return finish6(ctx, &p, &d);
 	}
-	if (fl_ctx_parse(ctx, false, &p))
+	if (fl_parse(ctx, false, &p) == FL_PACKET_OTHER)
 		return XDP_PASS;
 	fl_decide_slow(ctx, false, &p, FL_HOOK_INGRESS, &d);
 	return finish4(ctx, &p, &d);

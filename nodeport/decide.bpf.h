@@ -197,6 +197,8 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 					   enum fl_hook hook, struct fl_decision *d)
 {
 	__builtin_memset(d, 0, sizeof(*d));
+	if (p->kind != FL_PACKET_FLOW)
+		return; /* FL_ACT_PASS */
 	if ((v6 ? fl_decide_known6(ctx, p, hook, d) : fl_decide_known4(ctx, p, hook, d)) !=
 	    FL_UNKNOWN)
 		return;

@@ -5,24 +5,12 @@
  */
 #pragma once
 
-#include "bpf/lib/csum.bpf.h"
-#include "bpf/lib/packet.bpf.h"
-
-/* The kernel's ICMP headers pull in libc's socket headers, which have no BPF flavour. */
-struct fl_icmp_header {
-	__u8 type;
-	__u8 code;
-	__u16 checksum;
-	__be32 info; /* MTU; IPv4 has it in the lower half */
-};
+#include "bpf/lib/rewrite.bpf.h"
 
 enum {
-	FL_ICMP4_UNREACHABLE = 3,
 	FL_ICMP4_CODE_PORT = 3,
 	FL_ICMP4_CODE_FRAG_NEEDED = 4,
-	FL_ICMP6_UNREACHABLE = 1,
 	FL_ICMP6_CODE_PORT = 4,
-	FL_ICMP6_TOO_BIG = 2,
 };
 
 /* What is quoted of the offending packet behind its IP header. */
@@ -134,26 +122,21 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 	return 0;
 }
 
-/* Read what will be quoted; the packet may lose its end by that. */
-static __always_inline int fl_icmp_quote(fl_ctx *ctx, bool v6, __u8 proto,
+/* Read what will be quoted of a flow's packet, which may lose its end by that. */
+static __always_inline int fl_icmp_quote(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					 struct fl_icmp_quote *ret_q)
 {
+	void *data = fl_ctx_data(ctx), *data_end = fl_ctx_data_end(ctx);
 	const __u32 l4_off = fl_l4_offset(v6);
-	void *l4 = fl_ctx_data(ctx) + l4_off, *data_end = fl_ctx_data_end(ctx);
+	__u16 *check;
 
 	ret_q->len = sizeof(struct udphdr);
-	if (proto == IPPROTO_TCP) {
-		if (l4 + sizeof(struct tcphdr) > data_end)
-			return -1;
-		ret_q->pseudo = ((struct tcphdr *)l4)->check;
-	} else {
-		if (l4 + sizeof(struct udphdr) > data_end)
-			return -1;
-		ret_q->pseudo = ((struct udphdr *)l4)->check;
-	}
-	__builtin_memcpy(ret_q->ports, l4, sizeof(ret_q->ports));
+	if (fl_l4_check(data, data_end, l4_off, p->proto, &check))
+		return -1;
+	ret_q->pseudo = *check;
+	__builtin_memcpy(ret_q->ports, data + l4_off, sizeof(ret_q->ports));
 	ret_q->pending = fl_ctx_sum_pending(ctx, l4_off + sizeof(ret_q->ports) - 1);
-	if (ret_q->pending && proto == IPPROTO_TCP)
+	if (ret_q->pending && p->proto == IPPROTO_TCP)
 		ret_q->len = sizeof(struct tcphdr);
 	return 0;
 }
@@ -173,8 +156,7 @@ static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_
 		return -1;
 	__builtin_memcpy(macs, data, 12);
 	/* room in front for the new header; the old Ethernet header's place becomes part of it */
-	if (fl_icmp_quote(ctx, v6, p->proto, &q) ||
-	    fl_ctx_reshape(ctx, fl_l4_offset(v6) + q.len, grow))
+	if (fl_icmp_quote(ctx, v6, p, &q) || fl_ctx_reshape(ctx, fl_l4_offset(v6) + q.len, grow))
 		return -1;
 	data = fl_ctx_data(ctx);
 	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Parsing: from bytes to a tuple. Only what the datapath understands in full gets one (TCP and UDP,
- * no IPv4 options, no fragments, no IPv6 extension headers); everything else is not ours and passes
- * unchanged.
+ * Parsing: from bytes to what kind of packet this is, where its headers lie, and the tuple of one
+ * that can be part of a flow. Frames are Ethernet without a VLAN tag.
  */
 #pragma once
 
@@ -20,19 +19,66 @@ enum fl_tcp_flags {
 	FL_TCP_ACK = 1 << 4,
 };
 
-/* IPv4 addresses are in their mapped form, so w[3] alone tells them apart. */
+/* The kernel's ICMP headers pull in libc's socket headers, which have no BPF flavour. */
+struct fl_icmp_header {
+	__u8 type;
+	__u8 code;
+	__u16 checksum;
+	__be32 info; /* MTU; IPv4 has it in the lower half */
+};
+
+enum {
+	FL_ICMP4_UNREACHABLE = 3,
+	FL_ICMP4_SOURCE_QUENCH = 4,
+	FL_ICMP4_REDIRECT = 5,
+	FL_ICMP4_TIME_EXCEEDED = 11,
+	FL_ICMP4_PARAMETER_PROBLEM = 12,
+	FL_ICMP6_UNREACHABLE = 1,
+	FL_ICMP6_TOO_BIG = 2,
+	FL_ICMP6_INFORMATIONAL = 128, /* and all above; errors are below */
+};
+
+struct fl_ip6_fragment {
+	__u8 nexthdr;
+	__u8 reserved;
+	__be16 offset_flags;
+	__be32 id;
+};
+
+#define FL_IP4_FRAGMENT 0x3fff /* of frag_off: the offset, and "more fragments" */
+
+enum fl_packet_kind {
+	FL_PACKET_OTHER, /* nothing that the datapath knows; passes unchanged */
+	FL_PACKET_FLOW,	 /* TCP or UDP with both ports: the only kind that the fast path takes */
+	FL_PACKET_ICMP_ERROR, /* quotes the packet that it is about */
+	FL_PACKET_FRAGMENT,   /* the first, or a later one; of whatever protocol */
+};
+
+/*
+ * IPv4 addresses are in their mapped form, so w[3] alone tells them apart. Of another kind than a
+ * flow the ports, the flags and `headers` are 0; of FL_PACKET_OTHER nothing can be relied upon.
+ */
 struct fl_packet {
 	struct fl_tuple6 tuple;
-	__u32 len; /* of the IP packet, bytes */
-	__u8 proto;
+	__u32 len;	/* of the IP packet, bytes */
+	__u8 proto;	/* behind the IP header, and behind the fragment header of IPv6 */
 	__u8 tcp_flags; /* enum fl_tcp_flags; 0 for UDP */
 	__u8 ttl;
 	__u8 headers; /* bytes, IP and L4 */
+	__u8 kind;    /* enum fl_packet_kind */
+	__u8 l3, l4;  /* where the headers begin in the frame */
+	__u8 pad;
 };
 
+#define FL_L3 FL_ETH_LEN /* where the IP header begins */
+
+/* In front of a packet (XDP metadata): the tc program behind the XDP program is to handle it. */
+#define FL_CTX_MARK 0x464c5443 /* "FLTC" */
+
+/* Where TCP or UDP begins in a packet of a flow: there are no options or extension headers. */
 static __always_inline __u32 fl_l4_offset(bool v6)
 {
-	return FL_ETH_LEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+	return FL_L3 + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
 /* Whether this may be the first packet of a flow. */
@@ -41,58 +87,73 @@ static __always_inline bool fl_packet_opens(const struct fl_packet *p)
 	return p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
 }
 
+typedef __u32 __attribute__((may_alias)) fl_two_ports;
+
 /* Both ports as they lie in the header. */
 static __always_inline __u32 fl_ports(const struct fl_tuple6 *t)
 {
-	return *(const __u32 *)&t->sport;
+	return *(const fl_two_ports *)&t->sport;
 }
 
 static __always_inline void fl_ports_set(struct fl_tuple6 *t, __u32 ports)
 {
-	*(__u32 *)&t->sport = ports;
+	*(fl_two_ports *)&t->sport = ports;
 }
 
-/* `len`: of the whole packet, of which data to data_end is what can be read. 0, or -1: not for us.
- */
-static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len, bool v6,
-					   struct fl_packet *p)
+/* What the IP header says, whose fixed part is readable. */
+static __always_inline void fl_packet_read_l3(void *l3, bool v6, struct fl_packet *p)
 {
-	void *l4 = data + fl_l4_offset(v6);
-	__u32 l3_len, need;
-
-	/* both L4 headers are at least this long */
-	if (l4 + sizeof(struct udphdr) > data_end)
-		return -1;
 	if (v6) {
-		struct ipv6hdr *ip = data + FL_ETH_LEN;
+		struct ipv6hdr *ip = l3;
 
-		if (ip->version != 6)
-			return -1;
 		p->proto = ip->nexthdr;
 		p->ttl = ip->hop_limit;
-		l3_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		p->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 		__builtin_memcpy(&p->tuple.saddr, &ip->saddr, 16);
 		__builtin_memcpy(&p->tuple.daddr, &ip->daddr, 16);
-		need = sizeof(*ip);
 	} else {
-		struct iphdr *ip = data + FL_ETH_LEN;
+		struct iphdr *ip = l3;
 
-		if (*(__u8 *)ip != 0x45 || ip->frag_off & bpf_htons(0x3fff))
-			return -1;
 		p->proto = ip->protocol;
 		p->ttl = ip->ttl;
-		l3_len = bpf_ntohs(ip->tot_len);
+		p->len = bpf_ntohs(ip->tot_len);
 		fl_addr_map4(&p->tuple.saddr);
 		fl_addr_map4(&p->tuple.daddr);
 		p->tuple.saddr.w[3] = ip->saddr;
 		p->tuple.daddr.w[3] = ip->daddr;
-		need = sizeof(*ip);
 	}
-	p->len = l3_len;
+	p->l3 = FL_L3;
+	p->pad = 0;
+}
+
+/*
+ * A packet of a flow: TCP or UDP without IPv4 options, fragments and IPv6 extension headers. `len`:
+ * of the whole frame, of which data to data_end is what can be read. False: another kind.
+ */
+static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u32 len, bool v6,
+						 struct fl_packet *p)
+{
+	void *l3 = data + FL_L3, *l4 = data + fl_l4_offset(v6);
+	__u32 need = fl_l4_offset(v6) - FL_L3;
+
+	/* both L4 headers are at least this long */
+	if (l4 + sizeof(struct udphdr) > data_end)
+		return false;
+	if (v6) {
+		if (((struct ipv6hdr *)l3)->version != 6)
+			return false;
+	} else {
+		if (*(__u8 *)l3 != 0x45 ||
+		    ((struct iphdr *)l3)->frag_off & bpf_htons(FL_IP4_FRAGMENT))
+			return false;
+	}
+	fl_packet_read_l3(l3, v6, p);
+	p->kind = FL_PACKET_FLOW;
+	p->l4 = fl_l4_offset(v6);
 	fl_ports_set(&p->tuple, *(__u32 *)l4);
 	if (p->proto == IPPROTO_TCP) {
 		if (l4 + sizeof(struct tcphdr) > data_end)
-			return -1;
+			return false;
 		p->tcp_flags = ((__u8 *)l4)[13];
 		p->headers = need + (((__u8 *)l4)[12] >> 4) * 4;
 		need += sizeof(struct tcphdr);
@@ -101,11 +162,83 @@ static __always_inline int fl_packet_parse(void *data, void *data_end, __u32 len
 		need += sizeof(struct udphdr);
 		p->headers = need;
 	} else {
-		return -1;
+		return false;
 	}
-	if (!p->tuple.sport || !p->tuple.dport || l3_len < need || FL_ETH_LEN + l3_len > len)
-		return -1;
-	return 0;
+	return p->tuple.sport && p->tuple.dport && p->len >= need && FL_L3 + p->len <= len;
+}
+
+/* The messages of RFC 792 and RFC 4443 that are about another packet. */
+static __always_inline bool fl_icmp_is_error(bool v6, __u8 type)
+{
+	const __u32 errors = 1 << FL_ICMP4_UNREACHABLE | 1 << FL_ICMP4_SOURCE_QUENCH |
+			     1 << FL_ICMP4_REDIRECT | 1 << FL_ICMP4_TIME_EXCEEDED |
+			     1 << FL_ICMP4_PARAMETER_PROBLEM;
+
+	return v6 ? type < FL_ICMP6_INFORMATIONAL : type < 32 && errors >> type & 1;
+}
+
+/*
+ * A packet that is no flow's. Options of IPv4 are stepped over; in IPv6 only a fragment header that
+ * comes first is, since routers put no other headers into what they fragment or send as errors.
+ */
+static __always_inline enum fl_packet_kind
+fl_packet_parse_rest(void *data, void *data_end, __u32 len, bool v6, struct fl_packet *p)
+{
+	void *l3 = data + FL_L3, *l4;
+	bool fragment = false;
+	__u32 size;
+
+	if (v6) {
+		struct ipv6hdr *ip = l3;
+
+		if ((void *)(ip + 1) > data_end || ip->version != 6)
+			return FL_PACKET_OTHER;
+		fl_packet_read_l3(l3, true, p);
+		size = sizeof(*ip);
+		if (p->proto == IPPROTO_FRAGMENT) {
+			struct fl_ip6_fragment *f = (void *)(ip + 1);
+
+			if ((void *)(f + 1) > data_end)
+				return FL_PACKET_OTHER;
+			p->proto = f->nexthdr;
+			size += sizeof(*f);
+			fragment = true;
+		}
+	} else {
+		struct iphdr *ip = l3;
+
+		if ((void *)(ip + 1) > data_end || ip->version != 4)
+			return FL_PACKET_OTHER;
+		fl_packet_read_l3(l3, false, p);
+		size = ip->ihl * 4;
+		if (size < sizeof(*ip))
+			return FL_PACKET_OTHER;
+		fragment = ip->frag_off & bpf_htons(FL_IP4_FRAGMENT);
+	}
+	if (p->len < size || FL_L3 + p->len > len)
+		return FL_PACKET_OTHER;
+	p->l4 = FL_L3 + size;
+	fl_ports_set(&p->tuple, 0);
+	p->tcp_flags = 0;
+	p->headers = 0;
+	if (fragment)
+		return FL_PACKET_FRAGMENT;
+	l4 = l3 + size;
+	if (p->proto != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) ||
+	    p->len < size + sizeof(struct fl_icmp_header) ||
+	    l4 + sizeof(struct fl_icmp_header) > data_end ||
+	    !fl_icmp_is_error(v6, ((struct fl_icmp_header *)l4)->type))
+		return FL_PACKET_OTHER;
+	return FL_PACKET_ICMP_ERROR;
+}
+
+/* Arguments as above; returns p->kind. */
+static __always_inline enum fl_packet_kind fl_packet_parse(void *data, void *data_end, __u32 len,
+							   bool v6, struct fl_packet *p)
+{
+	if (!fl_packet_parse_flow(data, data_end, len, v6, p))
+		p->kind = fl_packet_parse_rest(data, data_end, len, v6, p);
+	return p->kind;
 }
 
 /*

@@ -36,7 +36,7 @@ MAY_INCLUDE = {
     "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
     "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
-    "tests": MODEL | {"lb/agent", "lb/api", "lb/dp", "lb/host", "lb/http", "lb/k8s", "lb/maglev",
+    "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/host", "lb/http", "lb/k8s", "lb/maglev",
                       "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport"},
 }
 KERNEL_INCLUDE = "linux/types.h"  # the one thing from outside that bpf/abi may include
