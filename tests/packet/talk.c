@@ -151,6 +151,7 @@ void do_talk_expect_request(struct talk *talk)
 	struct trial *t = talk->t;
 	struct packet want = talk->client;
 
+	do_expect_outcome(t, talk->masqueraded ? SENT : PASSED);
 	expect_translation(talk);
 	want.src = talk->inner.src;
 	want.sport = talk->inner.sport;

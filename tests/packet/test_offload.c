@@ -22,10 +22,15 @@ static void begin(struct trial *t)
 {
 	struct fl_err err;
 
-	assert_int_equal(net_batch("link add off0 type veth peer name off0p\n"
-				   "link set off0 up\nlink set off0p up\n",
-				   &err),
-			 0);
+	const uint8_t *mac = t->p->net->mac[DEV_EXT0];
+	char text[200];
+
+	/* clients send to the address of ext0 */
+	snprintf(text, sizeof(text),
+		 "link add off0 address %02x:%02x:%02x:%02x:%02x:%02x type veth peer name off0p\n"
+		 "link set off0 up\nlink set off0p up\n",
+		 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	assert_int_equal(net_batch(text, &err), 0);
 	offload.fd = wire_open(if_nametoindex("off0p"), true);
 	offload.link = tcx_attach(t->p, PROG_TC_INGRESS, if_nametoindex("off0"), TCX_INGRESS);
 	if (offload.link < 0)
