@@ -10,7 +10,7 @@
 
 void *fl_array_grow(void *array, size_t *room, size_t n, size_t size)
 {
-	size_t wanted = *room ? *room : FIRST_ROOM;
+	size_t wanted = *room ? *room : FIRST_ROOM, bytes;
 	void *grown;
 
 	assert(n);
@@ -20,7 +20,9 @@ void *fl_array_grow(void *array, size_t *room, size_t n, size_t size)
 		wanted *= 2;
 	if (wanted < n)
 		wanted = n;
-	grown = reallocarray(array, wanted, size); /* refuses a product that overflows */
+	if (__builtin_mul_overflow(wanted, size, &bytes))
+		return NULL;
+	grown = realloc(array, bytes);
 	if (grown)
 		*room = wanted;
 	return grown;

@@ -225,10 +225,8 @@ static bool same_directory(int a, int b)
 /* Look into a directory as if it were an agent's, and into those below it. */
 static int search_directory(const struct search *s, const char *path, int depth)
 {
-	struct fl_bpffs fs = {.path = (char *)path,
-			      .dir_fd =
-				      open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
-	_cleanup_close_ int guard = fs.dir_fd;
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct fl_bpffs fs = {.path = (char *)path, .dir_fd = fd};
 	const struct dirent *e;
 	DIR *d;
 	int r;

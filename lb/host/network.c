@@ -176,7 +176,9 @@ static int on_route(struct nl_msg *msg, void *arg)
 		return NL_OK;
 	nh = nla_data(tb[RTA_MULTIPATH]);
 	left = nla_len(tb[RTA_MULTIPATH]);
-	for (; RTNH_OK(nh, left); left -= RTNH_ALIGN(nh->rtnh_len), nh = RTNH_NEXT(nh))
+	/* RTNH_OK() reads the length of a hop before it looks whether there is one */
+	for (; left >= (int)sizeof(*nh) && RTNH_OK(nh, left);
+	     left -= RTNH_ALIGN(nh->rtnh_len), nh = RTNH_NEXT(nh))
 		note_default(s->network, (unsigned int)nh->rtnh_ifindex, family, metric,
 			     nla_find((struct nlattr *)RTNH_DATA(nh),
 				      nh->rtnh_len - (int)sizeof(*nh), RTA_GATEWAY),

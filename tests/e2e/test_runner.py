@@ -216,6 +216,20 @@ def test_a_c_test_that_hangs_is_a_failure_and_the_rest_runs(tmp_path):
     assert lines[-1] == "fairlead: 2 passed, 1 failed, 1 skipped"
 
 
+def test_a_c_program_that_ends_badly_is_a_failure_with_its_last_words(tmp_path):
+    """As sanitizers do it: all tests pass, and then the program fails, with a report on standard error."""
+    program = tmp_path / "tests/packet/packet"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nprintf '1..2\\nok 1 - test_a\\nok 2 - test_b\\n'\necho ERROR: leaked >&2\nexit 1\n")
+    program.chmod(0o755)
+    done = subprocess.run([sys.executable, RUN, "--only", "packet", "--build", str(tmp_path)],
+                          capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert has(lines, "FAILED .* packet$") and has(lines, "ended with status 1 although no test failed")
+    assert has(lines, "ERROR: leaked")
+    assert lines[-1] == "fairlead: 2 passed, 1 failed, 0 skipped"
+
+
 # ---- what stays --------------------------------------------------------------------------------------
 def namespaces(suite, number):
     return sum(name.startswith(tuple(f"{lab}-" for lab in suite.labs()))

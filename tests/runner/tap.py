@@ -9,6 +9,7 @@ from children import HANG
 
 RESULT = re.compile(r"^(not )?ok\s+\d+\s*(?:-\s*)?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
+LINES_AT_THE_END = 60
 ENV = {"CMOCKA_MESSAGE_OUTPUT": "TAP", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
@@ -21,6 +22,7 @@ class Program:
         self.current = None  # (outcome, name, seconds) of the result whose lines may still come
         self.about = []
         self.errors = []
+        self.last_errors = []  # whatever result they belong to: what a program says at its end
         self.since = time.monotonic()
 
     async def run(self, nursery):
@@ -34,6 +36,7 @@ class Program:
                     self.hear(line)
                 elif stream == "err":
                     self.errors.append(line)
+                    self.last_errors = [*self.last_errors[-LINES_AT_THE_END:], line]
         finally:
             status = child.end()
             self.report.test_gone(self.label)
@@ -80,7 +83,7 @@ class Program:
         self.report.test_ends(self.group, f"{self.label} {name}", outcome, seconds, text)
 
     def conclude(self, status):
-        errors = "\n".join(self.errors)
+        errors = "\n".join(self.last_errors)
         if self.planned == 0 and self.seen == 0:
             wrong = f"no test ran (status {status})"
         elif self.seen < self.planned:
