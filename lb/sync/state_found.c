@@ -135,12 +135,30 @@ int fl_state_find(struct fl_contents *contents, const struct fl_found *found, ui
 	return 0;
 }
 
+/* Whether no other state wants any of its frontends; the entries of addresses have no order. */
+static bool is_alone(const struct fl_contents *contents, const struct fl_state *state)
+{
+	for (uint32_t i = 0; i < state->n_holders; i++) {
+		const struct fl_holder *holder = &state->holders[i];
+
+		if (holder->type != FL_FRONTEND_VIP &&
+		    (holder->next ||
+		     fl_frontend_at(&contents->frontends, holder->frontend)->holders != holder))
+			return false;
+	}
+	return true;
+}
+
 void fl_state_take_over(struct fl_contents *contents, struct fl_state *state,
 			struct fl_sync_service_port *port, int64_t created)
 {
+	const bool alone = is_alone(contents, state);
+
 	/* its place among those that want the same frontends is known now */
-	fl_state_unlink(contents, state);
+	if (!alone)
+		fl_state_unlink(contents, state);
 	state->port = port;
 	state->created = created;
-	fl_state_link(contents, state);
+	if (!alone)
+		fl_state_link(contents, state);
 }
