@@ -15,7 +15,7 @@
 #include "lb/dp/dp.h"
 #include "lb/sync/sync.h"
 
-/* ---- commands: 0 or 1 as exit status; words of a failure in err ---- */
+/* Commands: 0 or 1 as exit status; words of a failure in err */
 int bench_flows(int argc, char **argv, struct fl_err *err);
 int bench_node(int argc, char **argv, struct fl_err *err);
 int bench_sync(int argc, char **argv, struct fl_err *err);
@@ -24,7 +24,7 @@ int bench_sync(int argc, char **argv, struct fl_err *err);
 uint64_t bench_option(int argc, char **argv, const char *name, uint64_t fallback);
 const char *bench_option_text(int argc, char **argv, const char *name, const char *fallback);
 
-/* ---- world.c ---- */
+/* world.c */
 
 /* A private mount namespace with a BPF file system of its own on /sys/fs/bpf. */
 int bench_world_enter(struct fl_err *err);
@@ -41,7 +41,7 @@ int bench_last_cpu(void);
 uint64_t bench_thread_ns(void); /* CPU time of this thread */
 uint64_t bench_now_ns(void);
 
-/* ---- services.c ---- */
+/* services.c */
 
 enum bench_ports { /* which ports a generated service has */
 		   BENCH_TCP4 = 1 << 0,
@@ -64,7 +64,7 @@ int bench_services_toggle(struct bench_services *services, uint32_t s, struct fl
 void bench_services_range(const struct bench_services *services, uint32_t s, uint32_t *ret_first,
 			  uint32_t *ret_count);
 
-/* ---- fairlead.c ---- */
+/* fairlead.c */
 
 struct bench_fairlead_options {
 	enum fl_dp_mode mode;
@@ -95,7 +95,7 @@ void bench_fairlead_refresh(struct bench_fairlead *fairlead);
 /* All reasons that are not zero, as members of a JSON object: "\"no-route\":3". */
 void bench_fairlead_reasons(struct bench_fairlead *fairlead, char *ret_text, size_t size);
 
-/* ---- prepare.c ---- */
+/* prepare.c */
 
 struct bench_path {
 	int ingress_fd,

@@ -28,7 +28,7 @@ struct plan {
 	uint8_t tcp_flags;
 };
 
-/* ---- row 1 ---- */
+/* Row 1 */
 
 static int measure_established(struct plan *plan, uint64_t flows, uint32_t round,
 			       struct fl_err *err)
@@ -98,7 +98,7 @@ static int established(struct plan *plan, const char *list, struct fl_err *err)
 	return rc;
 }
 
-/* ---- row 2 ---- */
+/* Row 2 */
 
 struct worker {
 	struct plan *plan;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* fairlead-bench: the drivers that bench/run calls. Measures; what the numbers mean is said there.
+/*
+ * fairlead-bench: the drivers that bench/run calls. Measures; what the numbers mean is said there.
  */
 #include <errno.h>
 #include <stdio.h>

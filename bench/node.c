@@ -151,7 +151,7 @@ static int open_contender(struct node *n, const char *contender, uint32_t endpoi
 	return rc;
 }
 
-/* ---- commands ---- */
+/* Commands */
 
 static int run(struct node *n, uint64_t flows, uint32_t packets, struct fl_err *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Writing a packet's headers anew, because a test run hands the program the buffer that the last
+ * Writing a packet's headers again, because a test run hands the program the buffer that the last
  * packet left. Checksums are filled in only where a network stack will look at them.
  */
 #pragma once

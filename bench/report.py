@@ -51,7 +51,7 @@ class Results:
 
 
 def reference(contenders):
-    """Whom the others of a column are compared with, round by round."""
+    """What the others of a column are compared with, round by round."""
     for name in ("fairlead", "fairlead-xdp"):
         if name in contenders:
             return name

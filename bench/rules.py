@@ -212,7 +212,7 @@ def nft_full(services):
 
 
 def nft_change(services, s, reduced):
-    """The chain of the service anew; the chain of the endpoint goes or comes."""
+    """The chain of the service is made again; the chain of the endpoint goes or comes."""
     service = services[s]
     last = service.endpoints[-1]
     lines = [] if reduced else [f"add chain ip kube-proxy {service.endpoint_chain(last)}"] + nft_endpoint(service, last)

@@ -45,7 +45,7 @@ static inline __attribute__((always_inline)) __u64 bench_next(__u64 x, __u64 n)
 	return (x * 0x5851f42d4c957f2dULL + 0x14057b7ef767814fULL) & (n - 1);
 }
 
-/* What a generator program is told; one per CPU, written between runs. Fills a cache line. */
+/* The parameters of a generator program; one per CPU, written between runs. Fills a cache line. */
 struct bench_job {
 	__u64 next;  /* flow number */
 	__u64 flows; /* established: visit these many in turn; 0: every packet is a new flow */

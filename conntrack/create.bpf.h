@@ -151,7 +151,7 @@ static __always_inline __s64 fl_flow_take_step(bool v6, __u64 hash, __u32 step, 
 	__s64 slot = fl_flow_take(v6, fl_flow_bucket(v6, hash, choice), fl_flow_home(hash),
 				  most_kept, now);
 
-	/* said before the entry can be seen, so that whoever looks for it looks there too */
+	/* set before the entry can be seen, so that a program that looks for it looks there too */
 	if (slot >= 0 && choice)
 		fl_flow_set_overflow(v6, fl_flow_bucket(v6, hash, 0), choice);
 	return slot;
@@ -220,7 +220,8 @@ static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u
 	return fl_flow_at(v6, slot);
 }
 
-/* What packets of this direction become: `to`, or for a reply the mirror image of what was asked.
+/*
+ * What packets of this direction become: `to`, or for a reply the mirror image of what was asked.
  */
 static __always_inline void fl_flow_fill_rewrite(bool v6, struct fl_flow_head *head,
 						 const struct fl_tuple6 *to, bool mirror)

@@ -7,11 +7,11 @@
  * generation.
  *
  * Protocol of head.word (generation << 8 | state):
- * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). Whoever wins owns the
- * entry.
+ * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). The one that wins owns
+ * the entry.
  * - fill: plain stores.
  * - publish: atomic exchange to (generation + 1, NEW): a full barrier, so that the stores before it
- * are seen by whoever sees the new word.
+ * are seen by every CPU that sees the new word.
  * - read: load the word, then the rest through an address that depends on it, then the word again
  * through an address that depends on the rest. Another generation, or no live state, the second
  * time: a miss.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What becomes of a packet: decided without knowing XDP or tc, carried out by the entry programs.
+/*
+ * What becomes of a packet: decided without knowing XDP or tc, carried out by the entry programs.
  */
 #pragma once
 
@@ -37,7 +38,7 @@ static __always_inline void fl_decision_set(struct fl_decision *d, __u32 action,
 	d->reason = reason;
 }
 
-/* A frontend does not forward: by its service's verdict the client is told so, or not. */
+/* A frontend does not forward: its service's verdict says whether the client gets an answer. */
 static __always_inline void fl_decision_refuse(struct fl_decision *d, enum fl_reason reason)
 {
 	fl_decision_set(d, reason == FL_REASON_REJECT_NO_ENDPOINT ? FL_ACT_REJECT : FL_ACT_DROP,

@@ -48,7 +48,7 @@ enum fl_exit fl_show(struct fl_cli *cli, const struct fl_show *show);
 enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
 		      const struct fl_value *root, const struct fl_items *items);
 
-/* ---- the agent's socket ---- */
+/* The agent's socket */
 
 /*
  * One request. The text is the caller's to free. -ECONNREFUSED with the reason in err: nobody

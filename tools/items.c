@@ -53,7 +53,7 @@ void fl_items_keep(struct fl_items *items, const char *member, const char *value
 	items->n = kept;
 }
 
-/* ---- by operands */
+/* By operands */
 
 static bool has_name(const struct fl_listing *listing, const struct fl_value *item,
 		     const char *operand)
@@ -96,7 +96,7 @@ int fl_items_choose(struct fl_items *items, const struct fl_listing *listing, ch
 	return 0;
 }
 
-/* ---- by a column */
+/* By a column */
 
 struct sort_key {
 	const struct fl_value *item;

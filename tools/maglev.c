@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* fairlead maglev: how the lookup tables share out their positions, to compare nodes and weights.
+/*
+ * fairlead maglev: how the lookup tables share out their positions, to compare nodes and weights.
  */
 #include <stdlib.h>
 #include <string.h>

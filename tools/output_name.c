@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Format name: a name per line, for scripts; a name that several neighbours share is written once.
+/*
+ * Format name: a name per line, for scripts; a name that several neighbours share is written once.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -117,7 +117,7 @@ static int print_table(const struct print *print, bool color, FILE *out)
 	return scols_print_table(table) ? -EIO : 0;
 }
 
-/* ---- narrow terminals */
+/* Narrow terminals */
 
 /* Columns of a terminal that a line takes; bytes where it is no text of the locale. */
 static size_t line_width(const char *line, size_t len)

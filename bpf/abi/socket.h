@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Sockets: what their peers were translated to, and which ports the node's own ones are bound to.
+/*
+ * Sockets: what their peers were translated to, and which ports the node's own ones are bound to.
  */
 #pragma once
 

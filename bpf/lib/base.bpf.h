@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every program needs: types, byte order, and loads and stores that the compiler leaves alone.
+/*
+ * What every program needs: types, byte order, and loads and stores that the compiler leaves alone.
  */
 #pragma once
 

@@ -243,8 +243,9 @@ static __always_inline enum fl_packet_kind fl_packet_parse(void *data, void *dat
 
 /*
  * Addresses that no packet from a network may have: the kernel drops it, we must not forward it. A
- * mapped destination in IPv6 would find the frontends of IPv4. Whoever writes to itself from afar
- * would have the answer come back as another question, for ever where the service answers anything.
+ * mapped destination in IPv6 would find the frontends of IPv4. A sender that writes to itself from
+ * afar would have the answer come back as another question, for ever where the service answers
+ * anything.
  */
 static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t)
 {

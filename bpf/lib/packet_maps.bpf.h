@@ -10,8 +10,7 @@ FL_MAPS_OF_PACKETS(FL_MAP_DEFINE)
 struct fl_bucket_rate {
 	__u32 stamp; /* jiffies of the last refill */
 	__u32 pad;
-	__u64 parts; /* fl_config.hz of them make a token, so that each jiffy brings a whole number
-		      */
+	__u64 parts; /* fl_config.hz of them make a token: each jiffy brings a whole number */
 };
 
 enum fl_rate {

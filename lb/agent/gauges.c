@@ -56,7 +56,7 @@ static uint64_t growth(uint64_t from, uint64_t to)
 	return to > from ? to - from : 0;
 }
 
-/* ---- packets that could not be forwarded */
+/* Packets that could not be forwarded */
 
 static void update_drops(struct fl_gauges *g, enum fl_reason reason, enum fl_health_level many,
 			 uint64_t lost)
@@ -79,7 +79,7 @@ bool fl_gauges_rose(const struct fl_gauges *g, enum fl_reason reason)
 	return last && last->reasons[reason] > previous->reasons[reason];
 }
 
-/* ---- the flow table */
+/* The flow table */
 
 static void update_table(struct fl_gauges *g, enum fl_family family,
 			 const struct fl_flow_tally *tally)
@@ -100,7 +100,7 @@ static void update_table(struct fl_gauges *g, enum fl_family family,
 		      name, used, proven, family == FL_IPV4 ? '4' : '6');
 }
 
-/* ---- flows without a reply */
+/* Flows without a reply */
 
 /*
  * Flows without a reply stay for the handshake's timeout, so that there are as many as new ones
@@ -126,7 +126,7 @@ static void update_replies(struct fl_gauges *g, const struct fl_gauge_sample *sa
 			      unanswered, share);
 }
 
-/* ---- the other maps */
+/* The other maps */
 
 static void update_map(struct fl_gauges *g, const struct fl_map_use *map)
 {

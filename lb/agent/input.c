@@ -129,7 +129,7 @@ void fl_input_refresh(struct fl_input *input)
 	update_conditions(input, r, &err);
 }
 
-/* ---- what only shows in all objects together */
+/* What only shows in all objects together */
 
 struct names {
 	struct fl_input *input;

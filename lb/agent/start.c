@@ -41,7 +41,7 @@ static int load_input(struct fl_agent *agent, struct fl_err *err)
 	return 0;
 }
 
-/* ---- the datapath */
+/* The datapath */
 
 static void log_source_ports(const struct fl_port_range ranges[FL_PORT_RANGES])
 {
@@ -190,7 +190,8 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 		    fl_dp_adopted(agent->dp) ? "taken over from an earlier agent" : "new",
 		    seconds_since(t0));
 	if (fl_dp_found_remains(agent->dp))
-		fl_log_warn("maps of an earlier datapath were missing in %s: made anew, the flows "
+		fl_log_warn("maps of an earlier datapath were missing in %s: new ones were made, "
+			    "the flows "
 			    "it had are lost",
 			    s->bpffs);
 	report_takeover(agent);
@@ -204,7 +205,7 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	return r ? r : open_host(agent, &rules, &node_ports, err);
 }
 
-/* ---- being asked */
+/* Being asked */
 
 static void refresh_clock(void *arg)
 {
@@ -259,7 +260,7 @@ static void fill_api(struct fl_agent *agent)
 					    .arg = agent};
 }
 
-/* ---- being watched */
+/* Being watched */
 
 static int lost_programs(void *ctx)
 {
@@ -288,7 +289,7 @@ static const struct fl_watchdog_ops watchdog_ops = {
 	.attach_cgroup = attach_cgroup,
 };
 
-/* ---- all together */
+/* All together */
 
 static void fill_maps(struct fl_agent *agent)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* BackendList: each backend once, with the service ports that use it and the flows that go to it.
+/*
+ * BackendList: each backend once, with the service ports that use it and the flows that go to it.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -69,7 +69,8 @@ static void write_list(const struct fl_view *view, const char *key, const struct
 		return;
 	}
 	fl_json_array_begin(json);
-	/* ids outside the arrays end the list, so that a wild count does not make a wild document
+	/*
+	 * ids outside the arrays end the list, so that a wild count does not make a wild document
 	 */
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct fl_backend *backend =
@@ -84,7 +85,8 @@ static void write_list(const struct fl_view *view, const char *key, const struct
 	fl_json_array_end(json);
 }
 
-/* Kinds of clients, as a plan has them (FL_PLAN verdicts): which frontends, seen from which side.
+/*
+ * Kinds of clients, as a plan has them (FL_PLAN verdicts): which frontends, seen from which side.
  */
 static const struct client {
 	const char *key;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The service ports of a view: which frontends, lists and ranges each has, and which are asked for.
+/*
+ * The service ports of a view: which frontends, lists and ranges each has, and which are asked for.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A bump allocator over a chain of blocks that grow with use, so that small documents stay small.
+/*
+ * A bump allocator over a chain of blocks that grow with use, so that small documents stay small.
  */
 #include "lb/base/arena.h"
 

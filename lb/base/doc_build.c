@@ -14,7 +14,8 @@
 #define FEW_KEYS 16			   /* up to here comparing each with each is cheapest */
 #define MAX_MERGE_WORK (16u * 1024 * 1024) /* comparisons of keys for one merge key */
 
-static const char merge_key[] = "<<"; /* told by its address: as a string it is a key like others */
+static const char merge_key[] =
+	"<<"; /* recognised by its address: as a string it is a key like others */
 
 int fl_doc_error(struct fl_doc *doc, int rc, unsigned int line, struct fl_err *err, const char *fmt,
 		 ...)

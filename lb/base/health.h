@@ -106,7 +106,8 @@ void fl_health_clear(struct fl_health *health, enum fl_condition_kind kind, cons
 void fl_health_scan_begin(struct fl_health *health, enum fl_condition_kind kind);
 void fl_health_scan_end(struct fl_health *health, enum fl_condition_kind kind);
 
-/* The worst first; within a level by kind, then by subject. Stops at non-zero, which is returned.
+/*
+ * The worst first; within a level by kind, then by subject. Stops at non-zero, which is returned.
  */
 int fl_health_each(const struct fl_health *health,
 		   int (*fn)(const struct fl_condition *condition, void *arg), void *arg);

@@ -32,7 +32,8 @@ struct fl_prefix {
 int fl_ip_parse(const char *text, struct fl_ip *ret_ip);
 /* From the 4 octets of an IPv4 address, in network byte order. */
 struct fl_ip fl_ip_from_ipv4(const void *octets);
-/* From 4 or 16 bytes in network byte order, as netlink has them. 0 or -EINVAL for another length.
+/*
+ * From 4 or 16 bytes in network byte order, as netlink has them. 0 or -EINVAL for another length.
  */
 int fl_ip_from_bytes(const void *bytes, size_t len, struct fl_ip *ret_ip);
 /* 0.0.0.0 or :: */

@@ -28,7 +28,7 @@ void fl_options_add(struct fl_options *options, const struct fl_option *option)
 static void make_tables(const struct fl_options *options, enum fl_operands operands,
 			struct getopt_tables *tables)
 {
-	/* ':': a value that is missing is told from an option that is not known */
+	/* ':': tells a missing value from an unknown option */
 	char *letter = stpcpy(tables->shorts, operands == FL_OPERANDS_END ? "+:" : ":");
 
 	memset(tables->longs, 0, sizeof(tables->longs));
@@ -118,7 +118,7 @@ int fl_options_read(const struct fl_options *options, enum fl_operands operands,
 
 	make_tables(options, operands, &tables);
 	opterr = 0;
-	optind = 0; /* GNU: start afresh */
+	optind = 0; /* GNU: start over */
 	while ((code = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
 		const struct fl_option *option;
 

@@ -4,7 +4,8 @@
 
 size_t fl_utf8_length(const char *text, size_t len)
 {
-	/* the first continuation byte's range closes out overlong forms, surrogates and U+110000 up
+	/*
+	 * the first continuation byte's range closes out overlong forms, surrogates and U+110000 up
 	 */
 	static const struct {
 		unsigned char lead_min, lead_max, next_min, next_max, length;

@@ -80,7 +80,7 @@ struct fl_dp_takeover {
 	size_t detached;    /* programs that stood beside ours */
 	bool maps;	    /* their maps are ours, and with them the flows */
 	char dir[256];	    /* where they were pinned; "" nowhere that can be seen from here */
-	size_t unknown;	    /* programs at our hooks of which cannot be told whose they are */
+	size_t unknown;	    /* programs at our hooks whose owner cannot be found out */
 	bool shared_cgroup; /* the agent of another network namespace has hooks at the cgroup */
 };
 const struct fl_dp_takeover *fl_dp_takeover(const struct fl_dp *dp);

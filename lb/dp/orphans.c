@@ -65,7 +65,7 @@ static void search_fini(struct search *s)
 	free(s->own_ids);
 }
 
-/* ---- what is ours, and what else there is */
+/* What is ours, and what else there is */
 
 static int note_own(const char *name, void *arg)
 {
@@ -113,7 +113,7 @@ static int note_suspect(const struct fl_placed *placed, void *arg)
 	return 0;
 }
 
-/* ---- by number */
+/* By number */
 
 static void name_by_number(struct search *s)
 {
@@ -162,7 +162,7 @@ static void find_links_by_number(struct search *s)
 	}
 }
 
-/* ---- by pins */
+/* By pins */
 
 static int look_at_pin(const struct search *s, const struct fl_bpffs *fs, const char *name)
 {
@@ -257,7 +257,7 @@ static int search_mount(const struct fl_mount *mount, void *arg)
 	return strcmp(mount->type, "bpf") ? 0 : search_directory(arg, mount->point, SEARCH_DEPTH);
 }
 
-/* ---- all together */
+/* All together */
 
 /* Devices are this namespace's, so what is there is ours to judge; a cgroup has sockets of many. */
 static bool is_of_this_namespace(const struct suspect *suspect)

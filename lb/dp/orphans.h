@@ -23,7 +23,7 @@ struct fl_orphan {
 struct fl_orphans {
 	struct fl_orphan *items;
 	size_t n;
-	/* programs at the same hooks of which cannot be told whose they are: that needs
+	/* programs at the same hooks whose owner cannot be found out: that needs
 	 * CAP_SYS_ADMIN, and no BPF file system has a pin of them */
 	size_t unknown;
 	/* sockets of the cgroup are translated for another network namespace too */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The places where an agent's programs are: the devices of this network namespace and a cgroup.
- * What is there now is told by numbers of programs, for which CAP_NET_ADMIN is enough. */
+ * What is there now is known by program numbers, for which CAP_NET_ADMIN is enough. */
 #pragma once
 
 #include <stdbool.h>

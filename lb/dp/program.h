@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What can be told of a loaded program by its descriptor: whether it is one of Fairlead's, which
+/* What a descriptor shows of a loaded program: whether it is one of Fairlead's, which
  * maps it uses, and which network namespace it was loaded for. */
 #pragma once
 

@@ -74,7 +74,7 @@ static int open_dirs(struct fl_takeover *t, struct fl_err *err)
 	return 0;
 }
 
-/* ---- links */
+/* Links */
 
 /* Whether our directory has a link of that name that is attached to something. */
 static bool holds_place(const struct fl_dp *dp, const char *name)
@@ -145,7 +145,7 @@ static int take_links(struct fl_dp *dp, struct fl_takeover *t, struct fl_err *er
 		if (o->link_fd >= 0)
 			r = take_link(dp, t, o->placed.pin, o->link_fd, err);
 	}
-	/* those of other places: another cgroup, devices of which the kernel told nothing */
+	/* those of other places: another cgroup, devices that the kernel did not list */
 	for (size_t i = 0; i < t->n_dirs && !r; i++) {
 		struct move m = {dp, t, &t->dirs[i], err};
 
@@ -156,7 +156,7 @@ static int take_links(struct fl_dp *dp, struct fl_takeover *t, struct fl_err *er
 	return r;
 }
 
-/* ---- maps */
+/* Maps */
 
 /* Sockets that are not served need no map; so there may be none, and an empty one will do. */
 static int make_sockets_map(const uint32_t sizes[FL_MAPS])
@@ -195,7 +195,7 @@ static int take_maps(struct fl_dp *dp, struct fl_takeover *t, const uint32_t siz
 	return r;
 }
 
-/* ---- the two steps */
+/* The two steps */
 
 static int begin(struct fl_dp *dp, struct fl_takeover *t, const uint32_t sizes[FL_MAPS],
 		 struct fl_err *err)

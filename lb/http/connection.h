@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The connections of a listener, oldest first, and how long each may stay as it is. libmicrohttpd's
- * own time-out starts anew with every byte; these do not, so a client that trickles gains nothing.
+ * own time-out starts again with every byte; these do not, so a client that trickles gains nothing.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ struct fl_http_connection {
 	int fd; /* libmicrohttpd's */
 	enum fl_http_phase phase;
 	struct fl_mono since; /* when the phase began */
-	bool suspended;	      /* WAITING, and libmicrohttpd has been told so */
+	bool suspended;	      /* WAITING, and libmicrohttpd knows it */
 	size_t body_bytes;
 	struct fl_http_connection *prev, *next;
 };

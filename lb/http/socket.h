@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A listening socket: how it is made, whom it lets in, and whose file may be replaced. */
+/* A listening socket: how it is made, which peers it lets in, and whose file may be replaced. */
 #pragma once
 
 #include <stdbool.h>

@@ -15,7 +15,8 @@ enum fl_problem_level {
 	FL_PROBLEM_NOTE,    /* worth knowing, nothing is wrong */
 };
 
-/* Everything is borrowed for the call. Text may hold anything a file can: escape it for a terminal.
+/*
+ * Everything is borrowed for the call. Text may hold anything a file can: escape it for a terminal.
  */
 struct fl_problem {
 	enum fl_problem_level level;

@@ -102,7 +102,8 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root,
 		    struct fl_slice **ret_slice);
 int fl_decode_node(struct fl_decoding *d, const struct fl_value *root, struct fl_node **ret_node);
 
-/* Parts of a Service that are lists of addresses. The first also finds out whether it is headless.
+/*
+ * Parts of a Service that are lists of addresses. The first also finds out whether it is headless.
  */
 int fl_decode_cluster_ips(struct fl_decoding *d, const struct fl_value *spec, struct fl_service *s);
 int fl_decode_external_ips(struct fl_decoding *d, const struct fl_value *spec,

@@ -47,7 +47,7 @@ bool fl_maglev_length_valid(uint32_t length);
 /*
  * Fill table[0..length) with indexes into `backends`. The place of a backend is bound to its
  * identity (ip, port, proto) and the seed: another order of the input gives the same backend in
- * every slot. Two backends with one identity are told apart by their order only.
+ * every slot. Two backends with one identity differ by their order only.
  *
  * -EINVAL: no backend with a weight, or no valid length. -E2BIG: more than FL_MAGLEV_BACKENDS_MAX.
  * -ENOMEM. The table is untouched on error.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Pod clients, and the table of reach and masquerade that depends on them (rules 5.2 to 5.4, 5.7).
+/*
+ * Pod clients, and the table of reach and masquerade that depends on them (rules 5.2 to 5.4, 5.7).
  */
 #include "lb/model/detect.h"
 
@@ -80,7 +81,8 @@ static struct fl_reach reach_cluster_ip(enum fl_client client, bool internal_loc
 {
 	return (struct fl_reach){
 		.list = internal_local ? FL_PLAN_LIST_LOCAL : FL_PLAN_LIST_CLUSTER,
-		/* without a detector a pod cannot be told from other clients (rules 5.3.1, 5.3.2)
+		/*
+		 * without a detector a pod cannot be told from other clients (rules 5.3.1, 5.3.2)
 		 */
 		.masquerade = masquerade_all || (detector && client != FL_CLIENT_POD),
 	};

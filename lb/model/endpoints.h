@@ -24,7 +24,8 @@ struct fl_candidates {
 	size_t n, room;
 };
 
-/* Replace what `candidates` holds by the endpoints of (family, port name, protocol). 0 or -ENOMEM.
+/*
+ * Replace what `candidates` holds by the endpoints of (family, port name, protocol). 0 or -ENOMEM.
  */
 int fl_candidates_gather(struct fl_candidates *candidates, const struct fl_slice *const *slices,
 			 size_t n_slices, enum fl_family family, const char *port_name,

@@ -134,7 +134,8 @@ bool fl_frontend_address_ok(const struct fl_ip *ip)
 	return !fl_ip_is_unspecified(ip) && !fl_ip_is_loopback(ip) && !fl_ip_is_multicast(ip);
 }
 
-/* All that the Service names for this port at its own number: room for 1 + externalIPs + ingress.
+/*
+ * All that the Service names for this port at its own number: room for 1 + externalIPs + ingress.
  */
 static size_t service_port_frontends(const struct fl_service *service,
 				     const struct fl_plan_options *options, enum fl_family family,

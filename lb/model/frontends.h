@@ -27,7 +27,8 @@ bool fl_frontend_address_ok(const struct fl_ip *ip);
 int fl_frontends_plan(const struct fl_service *service, const struct fl_port_overlap *overlap,
 		      const struct fl_plan_options *options, struct fl_plan_port *port);
 
-/* Fill source_ranges, n_source_ranges and vips_exempt of `port`, whose family is set. 0 or -ENOMEM.
+/*
+ * Fill source_ranges, n_source_ranges and vips_exempt of `port`, whose family is set. 0 or -ENOMEM.
  */
 int fl_source_ranges_plan(const struct fl_service *service, const struct fl_plan_options *options,
 			  struct fl_plan_port *port);

@@ -38,7 +38,8 @@ struct fl_service {
 	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
 	enum fl_service_type type;
 	bool headless; /* spec.clusterIP: None */
-	/* the ClusterIP of each family, if any (rule 1.12: clusterIPs in the order of ipFamilies)
+	/*
+	 * the ClusterIP of each family, if any (rule 1.12: clusterIPs in the order of ipFamilies)
 	 */
 	bool has_cluster_ip[FL_FAMILIES];
 	struct fl_ip cluster_ip[FL_FAMILIES];

@@ -83,7 +83,8 @@ static size_t count_distinct(struct addresses *addresses)
 	return distinct;
 }
 
-/* A cell of table 5.7: an empty list while others exist is silence, nothing anywhere is a refusal.
+/*
+ * A cell of table 5.7: an empty list while others exist is silence, nothing anywhere is a refusal.
  */
 static enum fl_plan_verdict verdict(const struct fl_plan_port *port, uint8_t list)
 {

@@ -30,7 +30,8 @@ const struct fl_service *fl_store_service(const struct fl_store *store, const ch
 					  const char *name);	   /* or NULL */
 const struct fl_node *fl_store_node(const struct fl_store *store); /* ours, or NULL */
 const char *fl_store_node_name(const struct fl_store *store);
-/* The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none.
+/*
+ * The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none.
  */
 const struct fl_slice *const *fl_store_slices(const struct fl_store *store, const char *ns,
 					      const char *service, size_t *ret_n);

@@ -59,7 +59,7 @@ static int walk(int argc, char **argv, bool first, struct fl_settings *settings,
 	return r;
 }
 
-/* Told apart from a command line that makes no sense. */
+/* Distinct from a command line that makes no sense. */
 static int bad_configuration(int r)
 {
 	return r == -EINVAL ? -EBADMSG : r;

@@ -56,7 +56,7 @@ static bool is_watched(const struct fl_manifest *m, int watch)
 }
 
 /*
- * Look into a root again, watching it anew when the watch is lost. A root that is not there is a
+ * Look into a root again, watching it again when the watch is lost. A root that is not there is a
  * problem while that lasts: its files keep their last good state, since an unmounted directory is
  * no order to remove everything.
  */

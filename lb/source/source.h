@@ -62,7 +62,7 @@ static inline int fl_source_handle(struct fl_source *source, struct fl_err *err)
 	return source->ops->handle(source, err);
 }
 
-/* Look at everything again, for what no event told: for a slow timer and a hang-up signal. */
+/* Look at everything again, for changes without an event: for a slow timer and a hang-up signal. */
 static inline int fl_source_refresh(struct fl_source *source, struct fl_err *err)
 {
 	return source->ops->refresh(source, err);

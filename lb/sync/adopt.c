@@ -46,7 +46,7 @@ static int adopt_sets(struct fl_contents *contents)
 	return rc ? rc : fl_sets_adopted(&contents->sets);
 }
 
-/* ---- states */
+/* States */
 
 static uint32_t member_service(const struct fl_table *table, uint32_t e)
 {
@@ -169,7 +169,7 @@ int fl_sync_adopt(struct fl_sync *sync, struct fl_err *err)
 	return rc ? fl_err_set(err, rc, "reading the service maps: %s", strerror(-rc)) : 0;
 }
 
-/* ---- the end of it */
+/* The end of it */
 
 static void each_found(struct fl_sync *sync,
 		       void (*fn)(struct fl_contents *contents, struct fl_state **state))

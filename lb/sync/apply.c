@@ -93,7 +93,7 @@ static void update(struct fl_apply *apply, enum fl_sync_map map, unsigned parts)
 		element_refused(apply, map, rc);
 }
 
-/* ---- first half: what is new */
+/* First half: what is new */
 
 static void build_tables(struct fl_sync *sync)
 {
@@ -119,7 +119,8 @@ static void build_tables(struct fl_sync *sync)
 		sets->all[sets->scratch[i]].listed = false;
 }
 
-/* Tables, then links: which service port has a frontend is known before the first one is written.
+/*
+ * Tables, then links: which service port has a frontend is known before the first one is written.
  */
 static void prepare(struct fl_apply *apply)
 {
@@ -206,7 +207,7 @@ static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 	return at;
 }
 
-/* ---- second half: what is left behind */
+/* Second half: what is left behind */
 
 /* The wanted states are in force now; the old ones keep their references until finish(). */
 static void switch_over(struct fl_sync *sync)

@@ -167,7 +167,7 @@ int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int6
 	return rc ? rc : commit_rc;
 }
 
-/* ---- what waits */
+/* What waits */
 
 /* Returns 0 if it is ready for the next commit. */
 static int revive(struct fl_sync *sync, struct fl_sync_service_port *port)

@@ -14,7 +14,7 @@
 _Static_assert(offsetof(struct fl_frontends, table) == 0, "found by its table");
 _Static_assert(sizeof(struct fl_frontend_record) <= FL_RECORD_MAX, "record");
 
-/* ---- what should be there */
+/* What should be there */
 
 static void holder_record(const struct fl_frontends *frontends, const struct fl_holder *holder,
 			  struct fl_frontend_record *ret_record)
@@ -117,7 +117,7 @@ struct fl_frontend_key fl_frontend_key_of(const struct fl_plan_frontend *fronten
 	return key;
 }
 
-/* ---- holders */
+/* Holders */
 
 void fl_holder_add(struct fl_state *state, uint32_t f, uint8_t type)
 {

@@ -297,7 +297,8 @@ void fl_set_repair(struct fl_sets *sets, uint32_t s, const uint32_t *ids, uint32
 	uint32_t *to = sets->memory[set->slab].id;
 	uint16_t *slots = set_table(sets, set), *table;
 
-	/* a set that never was what this state says, or no memory: it is reported again next time
+	/*
+	 * a set that never was what this state says, or no memory: it is reported again next time
 	 */
 	if (count != set->count || set_hash(ids, count, set->lut_len) != set->hash)
 		return;
@@ -313,7 +314,8 @@ void fl_set_repair(struct fl_sets *sets, uint32_t s, const uint32_t *ids, uint32
 	free(table);
 }
 
-/* A list found in the map. *ret_set 0: it cannot be used, and its lines are not there to be read.
+/*
+ * A list found in the map. *ret_set 0: it cannot be used, and its lines are not there to be read.
  */
 int fl_set_adopt(struct fl_sets *sets, const struct fl_list *list, uint32_t *ret_set)
 {

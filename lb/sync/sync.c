@@ -55,7 +55,7 @@ void fl_sync_free(struct fl_sync **ptr)
 	free(sync);
 }
 
-/* ---- batches */
+/* Batches */
 
 void fl_sync_begin(struct fl_sync *sync)
 {
@@ -116,7 +116,7 @@ int fl_sync_reap(struct fl_sync *sync, uint64_t now_ns)
 	return due_ns ? (int)(due_ns > now_ns ? (due_ns - now_ns + 999999) / 1000000 : 1000) : -1;
 }
 
-/* ---- what is known */
+/* What is known */
 
 const struct fl_service_port_info *fl_sync_service_port(const struct fl_sync *sync,
 							uint32_t service_id)

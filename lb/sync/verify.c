@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static void differ(struct verify *verify, 
 		verify->fn(text, verify->arg);
 }
 
-/* ---- hash maps */
+/* Hash maps */
 
 static void element_differs(struct verify *verify, uint32_t e, const char *how)
 {
@@ -107,7 +107,7 @@ static int verify_table(struct verify *verify, struct fl_table *table)
 	return rc;
 }
 
-/* ---- mapped memory */
+/* Mapped memory */
 
 static void corrupt(struct verify *verify, const char *what, uint32_t number)
 {

@@ -30,7 +30,8 @@ struct fl_waiting {
 	uint32_t n;
 };
 
-/* What happened to a service port; asserts that it can happen in its stage. Not for the two below.
+/*
+ * What happened to a service port; asserts that it can happen in its stage. Not for the two below.
  */
 void fl_service_port_on(struct fl_waiting *waiting, struct fl_sync_service_port *port,
 			enum fl_stage_event event);

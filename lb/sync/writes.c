@@ -34,7 +34,7 @@ void fl_batch_fini(struct fl_batch *batch)
 		writes_fini(&batch->writes[map]);
 }
 
-/* ---- adding */
+/* Adding */
 
 static void *new_record(const struct fl_writes *writes, uint32_t i)
 {
@@ -98,7 +98,7 @@ int fl_batch_add(struct fl_batch *batch, enum fl_sync_map map, uint32_t element,
 	return add(writes, element, change, record);
 }
 
-/* ---- taking back */
+/* Taking back */
 
 static int kernel_update(struct fl_kernel *kernel, enum fl_sync_map map, const void *keys,
 			 const void *values, uint32_t *count)
@@ -153,7 +153,7 @@ void fl_batch_undo(struct fl_batch *batch, struct fl_change *change)
 	}
 }
 
-/* ---- writing */
+/* Writing */
 
 static void write_done(struct fl_writes *writes, uint32_t i)
 {
@@ -258,7 +258,7 @@ void fl_batch_reset(struct fl_batch *batch)
 		reset(&batch->writes[map]);
 }
 
-/* ---- dirty elements */
+/* Dirty elements */
 
 /* Returns whether the element stays dirty. `removals` has the same table. */
 static bool update(struct fl_batch *batch, struct fl_writes *removals, uint32_t e, unsigned parts,

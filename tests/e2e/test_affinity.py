@@ -89,7 +89,7 @@ def test_timeout_restarts_with_each_connection(lab):
         return time.monotonic() - made > 2 * BRIEF
 
     until(twice_the_timeout_is_over, "time passes", 10 * BRIEF, 0.2)
-    # each of 14 lapsed records is chosen afresh among four backends
+    # each of 14 lapsed records is chosen again among four backends
     assert {ask(s) for s in idle} != {"web-1a"}, "records out of use did not lapse"
 
 

@@ -32,7 +32,7 @@ def fresh(lab, **options):
 
 
 def test_tc_filters_that_somebody_deleted_come_back(own_lab):
-    """robustness A8: a network plugin that makes the qdisc anew must not end the service."""
+    """robustness A8: a network plugin that makes the qdisc again must not end the service."""
     path = os.path.join(own_lab.directory, "clsact.yaml")
     with open(path, "w", encoding="utf-8") as file:
         file.write(CLSACT)
@@ -149,7 +149,7 @@ def test_maps_of_which_one_is_missing_are_made_anew(own_lab):
     node.place.run(["rm", f"{node.bpffs}/maps/frontends"], check=True)
     assert serves(own_lab)
     node.start()
-    node.wait_log("made anew, the flows it had are lost")
+    node.wait_log("new ones were made, the flows it had are lost")
     assert node.attached() == before and sorted(node.pins()) == pins
     node.wait_status()
     assert serves(own_lab)

@@ -11,6 +11,7 @@ sys.path.insert(0, f"{REPO}/tests/linter")
 
 import citations  # noqa: E402
 import rooms  # noqa: E402
+import texts  # noqa: E402
 import tree as tree_module  # noqa: E402
 
 
@@ -128,3 +129,14 @@ def test_markdown_cites_by_name(citing):
     """A number in parentheses is a version there."""
     assert citing("Linux (6.6), rule 5.7.4, rule 5.7.9\n", "docs__x_dot_md") == [
         "docs/x.md:1: rule 5.7.9 is not in docs/rules.md"]
+
+
+def test_comments_that_clang_format_has_torn(find):
+    assert find(texts.check_comments, lb__base__a_dot_c="/* one line that was too long\n */\n/*\n * a block\n */\n"
+                                                        "/* two\n * lines */\n") == [
+        "lb/base/a.c:2: the end of a comment alone on its line, though the comment begins beside text"]
+
+
+def test_banners(find):
+    assert find(texts.check_comments, lb__base__a_dot_c="/* ---- the loop */\n/* - a list\n * - of things */\n") == [
+        "lb/base/a.c:1: a banner: a heading needs no dashes"]

@@ -142,7 +142,7 @@ def test_a_lost_bpf_file_system(own_lab, hook):
 
 
 def test_a_lost_bpf_file_system_without_the_right_to_look(own_lab):
-    """What cannot be told is said, with the way out; the way out works."""
+    """What cannot be identified is reported, with the way out; the way out works."""
     node = fresh_node_2(own_lab)
     node.kill()
     with lost_bpffs(node):

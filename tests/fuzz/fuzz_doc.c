@@ -41,7 +41,8 @@ static void check(const struct fl_value *value, int depth)
 			const struct fl_value *found = fl_value_get(value, fl_value_key(member));
 
 			check_text(fl_value_key(member));
-			/* keys are unique, so looking one up finds itself (or nothing for a null)
+			/*
+			 * keys are unique, so looking one up finds itself (or nothing for a null)
 			 */
 			assert(found == member ||
 			       (!found && fl_value_type(member) == FL_VALUE_NULL));

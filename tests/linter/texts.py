@@ -7,6 +7,7 @@ import subprocess
 MAX_LINES = 800
 WORDS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 SLEEP = re.compile(r"\btime\.sleep\(|\b(?:u|nano)?sleep\(|(?:^|[;&|]\s*)sleep [0-9]")
+BANNER = re.compile(r"/\* ?[-=*]{3,}")
 SLEEP_ALLOWED = {"tests/lab/wait.py"}  # polls a condition until a deadline
 
 
@@ -27,6 +28,19 @@ def check_texts(tree):
                 tree.say(name, number, "space at the end of the line")
             if name.startswith("tests/") and name not in SLEEP_ALLOWED and SLEEP.search(line):
                 tree.say(name, number, "a sleep: wait for an event with a deadline instead")
+
+
+def check_comments(tree):
+    """A comment that ends on a line of its own begins on one too; a heading is words, not a banner."""
+    for name in tree.suffix(".c", ".h"):
+        begin = 0
+        for number, line in enumerate(tree.text[name], 1):
+            if "/*" in line:
+                begin = number
+            if line.strip() == "*/" and tree.text[name][begin - 1].strip() not in ("/*", "/**"):
+                tree.say(name, number, "the end of a comment alone on its line, though the comment begins beside text")
+            if BANNER.search(line):
+                tree.say(name, number, "a banner: a heading needs no dashes")
 
 
 def check_shell(tree):

@@ -128,7 +128,8 @@ static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
 	return c;
 }
 
-/* Hand the maps that are there to an object, or size those it makes, load it and keep what it made.
+/*
+ * Hand the maps that are there to an object, or size those it makes, load it and keep what it made.
  */
 static int load(struct plane *p, enum plane_kind kind, struct fl_bpf_object *o, struct fl_err *err)
 {

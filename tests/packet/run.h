@@ -16,7 +16,8 @@ struct result {
 	struct frame out;
 };
 
-/* Run fl_xdp, or another program with an skb, as if the frame had come in by (gone out of) `dev`.
+/*
+ * Run fl_xdp, or another program with an skb, as if the frame had come in by (gone out of) `dev`.
  */
 void run_xdp(const struct plane *p, enum dev dev, const struct frame *in,
 	     struct result *ret_result);

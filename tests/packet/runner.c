@@ -65,7 +65,8 @@ static bool several(uint32_t set)
 	return set & (set - 1);
 }
 
-/* topic.test[row] family protocol, hook, network, frontend; the last two where a test varies them
+/*
+ * topic.test[row] family protocol, hook, network, frontend; the last two where a test varies them
  */
 static char *name_of(const struct trial *t)
 {

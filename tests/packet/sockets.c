@@ -244,7 +244,8 @@ int client_connect(const struct trial *t, int fd, const struct fl_ip *ip, uint16
 		return 0;
 	if (errno != EINPROGRESS)
 		return errno;
-	/* to a server of this node it is over at once; to nowhere it is not, and is not waited for
+	/*
+	 * to a server of this node it is over at once; to nowhere it is not, and is not waited for
 	 */
 	if (poll(&pfd, 1, 0) <= 0)
 		return EINPROGRESS;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What becomes of flows when their service changes under them: rules 5.1, 5.7.3, 7.1 to 7.3, 7.8.
+/*
+ * What becomes of flows when their service changes under them: rules 5.1, 5.7.3, 7.1 to 7.3, 7.8.
  */
 #include "tests/packet/packet.h"
 

@@ -17,8 +17,7 @@ static bool unreachable(uint32_t counter)
 {
 	switch (counter) {
 	case FL_REASON_NONE:	       /* is no drop */
-	case FL_REASON_REWRITE_FAILED: /* the kernel refuses no change of a packet that was parsed
-					*/
+	case FL_REASON_REWRITE_FAILED: /* the kernel lets parsed packets be changed */
 		return true;
 	default:
 		return false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* What the datapath does not understand passes, byte for byte, at every hook, and leaves no trace.
+/*
+ * What the datapath does not understand passes, byte for byte, at every hook, and leaves no trace.
  */
 #include "tests/packet/packet.h"
 

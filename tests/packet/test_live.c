@@ -132,7 +132,8 @@ static void xdp_sends_on_the_wire(struct trial *t)
 	expect_counter(t, FL_COUNTER_TO_TC, 0);
 }
 
-/* XDP translates and passes, the kernel routes to the pod; its reply is translated where it leaves.
+/*
+ * XDP translates and passes, the kernel routes to the pod; its reply is translated where it leaves.
  */
 static void local_backend_on_the_wire(struct trial *t)
 {
@@ -201,7 +202,7 @@ static const struct way_out ways_out[] = {
 	{ROW("to a pod's device"), PROG_POD_EGRESS, DEV_POD, AT_POD},
 };
 
-/* One datagram of a socket of the node that no hook has translated; the error it is told. */
+/* One datagram of a socket of the node that no hook has translated; the error it gets. */
 static int ask(struct trial *t, const struct fl_ip *ip, uint16_t port)
 {
 	struct sockaddr_in in4 = {.sin_family = AF_INET, .sin_port = htons(port)};

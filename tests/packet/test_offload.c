@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A device of the trial's own, without XDP, which would fill the checksum in and part the segments.
+/*
+ * A device of the trial's own, without XDP, which would fill the checksum in and part the segments.
  */
 static struct {
 	int link; /* fl_tc_ingress on the device */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Entries that found no room in their first bucket: the overflow bits lead to them, before and
- * after the agent has made these anew. */
+ * after the agent has rebuilt these. */
 #include "tests/packet/packet.h"
 
 #define SLOTS (SMALL_BUCKETS * FL_FLOW_WAYS)
@@ -61,7 +61,7 @@ static const struct bits bits[] = {
 
 /*
  * Established flows only, until one is refused: each is still found in both directions, whichever
- * of its buckets it went to. The same after the agent made the overflow bits anew, and nothing is
+ * of its buckets it went to. The same after the agent rebuilt the overflow bits, and nothing is
  * left of them when the flows are gone.
  */
 static void room_for_two_thirds(struct trial *t)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The states of a flow, packet by packet (ARCHITECTURE.md): nothing is established without
- * evidence of both ends, what closes closes, and what is over begins anew.
+ * evidence of both ends, what closes closes, and what is over begins again.
  */
 #include "lb/api/view.h"
 #include "tests/packet/packet.h"
@@ -322,7 +322,7 @@ static void last_seen_is_written_once_a_second(struct trial *t)
 static const struct test tests[] = {
 	{"the state after each packet", CHECK(packets_change_the_state), .hooks = ON_INGRESS,
 	 .networks = EVERYWHERE | IN(AT_TC), ROWS(sequences)},
-	{"7.9: the flow that a SYN begins anew goes the same way, and is counted",
+	{"7.9: the flow that a SYN begins again goes the same way, and is counted",
 	 CHECK(restart_keeps_backend_and_port), .protos = ONLY_TCP, .hooks = ON_INGRESS,
 	 .networks = EVERYWHERE, .scene = {.backends = 5}},
 	{"a flow lives for the timeout of its state", CHECK(flow_lives_for_its_timeout),

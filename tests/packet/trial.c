@@ -34,7 +34,7 @@ static bool is_answer(uint32_t counter)
 	       counter == FL_REASON_REJECT_UNKNOWN_PORT;
 }
 
-/* ---- failing -------------------------------------------------------------------------------- */
+/* Failing */
 
 void do_fail(struct trial *t, const char *format, ...)
 {
@@ -60,7 +60,7 @@ void do_fail(struct trial *t, const char *format, ...)
 	abort();
 }
 
-/* ---- packets in ------------------------------------------------------------------------------ */
+/* Packets in */
 
 static const struct {
 	enum dev dev;
@@ -171,7 +171,7 @@ enum outcome do_feed(struct trial *t, enum hook hook, enum dev dev, const struct
 	return do_feed_frame(t, hook, dev, &frame);
 }
 
-/* ---- what must come out ---------------------------------------------------------------------- */
+/* What must come out */
 
 void do_expect_outcome(struct trial *t, enum outcome outcome)
 {
@@ -319,7 +319,7 @@ void do_expect_address(struct trial *t, const char *what, const struct fl_ip *go
 			fl_ip_format(got, b));
 }
 
-/* ---- around a test --------------------------------------------------------------------------- */
+/* Around a test */
 
 void serve(struct trial *t, struct scene scene)
 {

@@ -60,7 +60,7 @@ void trial_end(struct trial *t);
 /* Set up a service in the trial's family, protocol and network of backends. */
 void serve(struct trial *t, struct scene scene);
 
-/* ---- packets in ---- */
+/* Packets in */
 
 /* From a client to t->to: SYN, or a datagram with some payload. Clients are outside, or for
  * HOOK_POD_INGRESS pods of this node. */
@@ -76,7 +76,7 @@ struct packet packet_of(const struct trial *t);
 #define feed_dev(t, hook, dev, packet) do_feed(AT_LINE(t), hook, dev, packet)
 #define feed_frame(t, hook, dev, frame) do_feed_frame(AT_LINE(t), hook, dev, frame)
 
-/* ---- what must come out ---- */
+/* What must come out */
 
 #define expect_outcome(t, outcome) do_expect_outcome(AT_LINE(t), outcome)
 /* To the stack, as exactly this packet. */

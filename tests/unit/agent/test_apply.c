@@ -19,7 +19,7 @@ struct scene {
 	struct fl_applier *applier;
 };
 
-/* ---- a planner that fails as often as it is told to */
+/* A planner that fails as often as it is told to */
 
 static unsigned int planner_fails;
 
@@ -33,7 +33,7 @@ static int plan_or_fail(const struct fl_store *store, const char *ns, const char
 	return fl_plan_stored(store, ns, name, options, ret_plan);
 }
 
-/* ---- objects */
+/* Objects */
 
 static struct fl_ip ip_of(const char *text)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the API is told of the agent, and conditions as lines of the log. */
+/* What the API shows of the agent, and conditions as lines of the log. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +80,7 @@ static void test_status_is_what_the_parts_say(void **state)
 	fl_health_free(&health);
 }
 
-/* ---- the log */
+/* The log */
 
 struct capture {
 	int saved, pipe[2];

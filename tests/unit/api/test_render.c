@@ -304,7 +304,7 @@ static void test_healthy_in_spite_of_warnings(void **state)
 	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"healthy\": true"));
 }
 
-/* Whoever reads the document finds the same members with an agent and without. */
+/* A reader of the document finds the same members with an agent and without. */
 static void test_status_without_an_agent_has_the_same_shape(void **state)
 {
 	struct state *s = *state;
@@ -334,7 +334,8 @@ static void test_status_without_an_agent_has_the_same_shape(void **state)
 	free(agents);
 }
 
-/* Robustness: what lies in the maps may be anything; indexes outside the arrays are not followed.
+/*
+ * Robustness: what lies in the maps may be anything; indexes outside the arrays are not followed.
  */
 static void test_wild_lists_stay_inside_the_arrays(void **state)
 {

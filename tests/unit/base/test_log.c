@@ -103,7 +103,8 @@ static void test_log_levels(void **state)
 	assert_false(fl_word_value(fl_log_level_words, "loud", &level));
 }
 
-/* A log reader that hangs: the agent goes on without its words. Blocks for ever when it does not.
+/*
+ * A log reader that hangs: the agent goes on without its words. Blocks for ever when it does not.
  */
 static void test_a_full_pipe_does_not_stop_us(void **state)
 {

@@ -283,7 +283,7 @@ static void test_a_kept_connection_serves_again_and_ends_when_idle(void **state)
 	char buf[4096];
 
 	for (int i = 0; i < 3; i++) {
-		http_pass_ms(s, 4000); /* the time for a request begins anew with each */
+		http_pass_ms(s, 4000); /* the time for a request begins again with each */
 		http_send(fd, "GET /hello" END_KEEP);
 		assert_true(http_receive(s, fd, "hello you\n", buf, sizeof(buf)));
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Routing without a socket: which handler a request gets, with which arguments, or which refusal.
+/*
+ * Routing without a socket: which handler a request gets, with which arguments, or which refusal.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -61,7 +61,8 @@ static void test_decode_node_minimal_and_bad(void **state)
 		"error 5 Node k: status.addresses[0].address: \"x\" is no IP address\n");
 }
 
-/* Kinds: ours, other people's, lists of them, and none. One bad object does not touch the others.
+/*
+ * Kinds: ours, other people's, lists of them, and none. One bad object does not touch the others.
  */
 static void test_decode_kinds(void **state)
 {

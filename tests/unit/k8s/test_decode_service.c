@@ -286,7 +286,8 @@ static void test_decode_proxy_name_label(void **state)
 	}
 }
 
-/* Rules 2.2, 2.3, 5.6.2 and robustness C6: what is left out of a Service that is applied otherwise.
+/*
+ * Rules 2.2, 2.3, 5.6.2 and robustness C6: what is left out of a Service that is applied otherwise.
  */
 static void test_decode_service_leaves_out(void **state)
 {
@@ -336,7 +337,7 @@ static void test_decode_service_leaves_out(void **state)
 		"as Proxy\n");
 }
 
-/* 1.8: allowed, but told, since the earlier port is not served. */
+/* 1.8: allowed, but reported, since the earlier port is not served. */
 static void test_decode_ports_of_one_identity(void **state)
 {
 	_cleanup_result_ struct result r = {.n = 0};

@@ -53,8 +53,7 @@ FIXTURE void *grow(void *array, size_t *n, size_t size)
 
 #define GROW(array, n) ((array) = grow((array), &(n), sizeof(*(array))), &(array)[(n)-1])
 
-/* ---- Services ---------------------------------------------------------------------------------
- */
+/* Services */
 
 /* A ClusterIP Service default/web without ports; cluster_ip may be NULL. */
 FIXTURE struct fl_service *service_named(const char *ns, const char *name, const char *cluster_ip)
@@ -125,8 +124,7 @@ FIXTURE void add_range(struct fl_service *service, const char *text)
 	*GROW(service->source_ranges, service->n_source_ranges) = value;
 }
 
-/* ---- slices -----------------------------------------------------------------------------------
- */
+/* Slices */
 
 FIXTURE struct fl_slice *slice_named(const char *name, const char *service, enum fl_family family)
 {
@@ -223,8 +221,7 @@ FIXTURE struct fl_slice *slice_web(const char *name, uint16_t port, const char *
 	return slice;
 }
 
-/* ---- planning ---------------------------------------------------------------------------------
- */
+/* Planning */
 
 #define OPTIONS_NODE_1                                                                             \
 	{                                                                                          \

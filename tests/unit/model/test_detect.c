@@ -166,8 +166,7 @@ static void test_5_4_lists_and_verdicts_by_side(void **state)
 			 FL_PLAN_REJECT);
 }
 
-/* ---- 5.2 --------------------------------------------------------------------------------------
- */
+/* 5.2: pods are recognised by address or by device */
 
 static void test_5_2_mode_names(void **state)
 {

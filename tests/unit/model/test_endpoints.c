@@ -193,7 +193,8 @@ static void test_3_4_8_mode_is_per_port(void **state)
 		    "10.0.0.0:81 10.0.0.1:81 10.0.0.2:81");
 }
 
-/* Serving endpoints outside every list are kept for rule 7.3, and say so; the others are left out.
+/*
+ * Serving endpoints outside every list are kept for rule 7.3, and say so; the others are left out.
  */
 static void test_serving_endpoints_outside_the_lists_are_kept(void **state)
 {

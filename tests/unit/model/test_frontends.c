@@ -98,7 +98,8 @@ static void test_2_21_one_address_in_several_roles(void **state)
 	expect_frontends("roles", &plan.ports[0], "C/10.96.0.10:80 L/192.0.2.1:80");
 }
 
-/* Two ports of one Service with other names but the same number and protocol: the first one has it.
+/*
+ * Two ports of one Service with other names but the same number and protocol: the first one has it.
  */
 static void test_2_21_two_ports_with_one_number(void **state)
 {
@@ -139,7 +140,8 @@ static void test_ports_without_node_port_do_not_take_it_from_each_other(void **s
 	expect_frontends("third", &plan.ports[2], "C/10.96.0.10:82 N/0.0.0.0:30082");
 }
 
-/* An unspecified address would catch every node address; loopback and multicast are nobody's VIP.
+/*
+ * An unspecified address would catch every node address; loopback and multicast are nobody's VIP.
  */
 static void test_addresses_that_are_no_frontends(void **state)
 {

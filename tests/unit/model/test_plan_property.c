@@ -64,8 +64,7 @@ static struct input random_input(uint64_t *seed)
 	return input;
 }
 
-/* ---- the oracle -------------------------------------------------------------------------------
- */
+/* The oracle */
 
 static struct lists oracle(const struct input *input)
 {
@@ -106,8 +105,7 @@ static struct lists oracle(const struct input *input)
 	return lists;
 }
 
-/* ---- the planner ------------------------------------------------------------------------------
- */
+/* The planner */
 
 static void spec_of(const struct input *input, int i, char *text, size_t size)
 {

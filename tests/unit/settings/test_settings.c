@@ -279,7 +279,8 @@ static void test_wrong_command_lines(void **state)
 	WRONG("option --devices: an empty word", "--manifests", "/a", "--devices", "eth0,,eth1");
 }
 
-/* A command line of good form whose settings, or whose file, make no sense: --help does not help.
+/*
+ * A command line of good form whose settings, or whose file, make no sense: --help does not help.
  */
 static void test_bad_settings_are_told_from_wrong_command_lines(void **state)
 {

@@ -47,7 +47,7 @@ struct fake {
 	void (*after)(struct fake *fake); /* a further look */
 };
 
-/* ---- looking */
+/* Looking */
 
 static inline uint32_t fake_find(const struct fake *fake, enum fl_sync_map map, const void *key)
 {
@@ -225,7 +225,7 @@ static inline void fake_check_stages(const struct fake *fake)
 	assert_int_equal(n_waiting, 0);
 }
 
-/* ---- being the kernel */
+/* Being the kernel */
 
 static inline bool fake_refuses(struct fake *fake)
 {
@@ -388,7 +388,7 @@ static inline int fake_teardown(void **state)
 	return 0;
 }
 
-/* ---- plans */
+/* Plans */
 
 #define WANT_ENDPOINTS 24
 #define WANT_PORTS 4

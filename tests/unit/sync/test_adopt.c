@@ -178,7 +178,7 @@ static void test_refused_change_of_adopted_state_is_kept(void **state)
 	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
 }
 
-/* Another seed: all tables are made anew, and no line is used twice. */
+/* Another seed: all tables are made again, and no line is used twice. */
 static void test_other_seed_rebuilds_tables(void **state)
 {
 	struct fake *fake = *state;

@@ -34,7 +34,8 @@ static void test_cluster_ip_has_one_list_for_both_sides(void **state)
 	assert_string_equal(fl_sync_service_port(fake->sync, f->service_id)->name, "web");
 }
 
-/* Rules 5.4.1 and 5.4.2: outside clients of external frontends get the local list, inside ones all.
+/*
+ * Rules 5.4.1 and 5.4.2: outside clients of external frontends get the local list, inside ones all.
  */
 static void test_external_local_splits_sides(void **state)
 {
@@ -217,7 +218,8 @@ static void test_live_ends_with_the_last_service(void **state)
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), id);
 	SYNC(fake, "b", {.cluster_ip = "10.96.0.2"});
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), 0);
-	/* back before the id was needed: the same id and generation, so its flows are valid again
+	/*
+	 * back before the id was needed: the same id and generation, so its flows are valid again
 	 */
 	SYNC(fake, "b", {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.1"}});
 	assert_int_equal(fake_backend(fake, "10.1.0.1"), id);

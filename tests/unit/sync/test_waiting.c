@@ -224,7 +224,7 @@ static void test_tries_are_bounded_and_in_turn(void **state)
 	assert_int_equal(tries, n_tries(fake));
 }
 
-/* ---- what is known about it */
+/* What is known about it */
 
 struct refusals {
 	int n;

@@ -3,7 +3,7 @@
  * What `fairlead` prints, byte for byte: each row is a command line, its exit code, and a file of
  * tests/golden/cli that holds standard output and standard error. An agent is played by a child
  * that serves the documents of tests/golden/api. Output is an interface.
- * FL_GOLDEN_UPDATE=1 records anew.
+ * FL_GOLDEN_UPDATE=1 records them again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
