@@ -133,11 +133,15 @@ $(BENCH_BIN): $(BENCH_C:%.c=$(BUILD)/%.o) $(LIB)
 	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
 
 # ---- what a user runs ------------------------------------------------------------------------------
-demo: deps ## the main job: a lab of network namespaces, real connections, a report
+demo: ## the main job: a lab of network namespaces, real connections, a report
+	$(Q)tests/lab/demo --may
+	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tests/lab/demo --build $(BUILD)
 
-lab: deps ## build the demo's lab and leave it up to play in
+lab: ## build the demo's lab and leave it up to play in
+	$(Q)tests/lab/demo --may
+	$(Q)$(MAKE) --no-print-directory deps
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tests/lab/demo --build $(BUILD) --keep
 

@@ -108,8 +108,8 @@ enum fl_exit fl_ask(struct fl_cli *cli, const struct fl_question *question, stru
 
 	if (!fl_url_text(&question->url))
 		return fl_usage("the request is longer than %d bytes", FL_URL_MAX);
-	r = fl_client_request(cli->socket, question->method, fl_url_text(&question->url), &text,
-			      &len, &code, &err);
+	r = fl_client_request(cli->socket, question->method, fl_url_text(&question->url), true,
+			      &text, &len, &code, &err);
 	cli->agent = !r ? NULL : r == -ETIMEDOUT ? "stopped" : "unreachable";
 	if (r == -ECONNREFUSED || r == -ETIMEDOUT)
 		return ask_maps(cli, question, err.text, ret_doc);

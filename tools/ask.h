@@ -51,9 +51,9 @@ enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
 /* The agent's socket */
 
 /*
- * One request. The text is the caller's to free. -ECONNREFUSED with the reason in err: nobody
- * answers there; -ETIMEDOUT: somebody does, but is stopped. Other errors do not concern the
- * question either (-EPROTO, -E2BIG, -ENOMEM).
+ * One request. The text is the caller's to free. `tell`: say so on standard error when the agent is
+ * slow. -ECONNREFUSED with the reason in err: nobody answers there; -ETIMEDOUT: somebody does, but
+ * is stopped. Other errors do not concern the question either (-EPROTO, -E2BIG, -ENOMEM).
  */
-int fl_client_request(const char *socket, const char *method, const char *path, char **ret_text,
-		      size_t *ret_len, long *ret_code, struct fl_err *err);
+int fl_client_request(const char *socket, const char *method, const char *path, bool tell,
+		      char **ret_text, size_t *ret_len, long *ret_code, struct fl_err *err);

@@ -23,7 +23,8 @@ struct body {
 	char *text;
 	size_t len, room;
 	bool too_long;
-	int fd; /* libcurl's connection; -1 none yet */
+	bool tell; /* when the agent is slow; once */
+	int fd;	   /* libcurl's connection; -1 none yet */
 };
 
 static size_t receive(char *data, size_t size, size_t n, void *arg)
@@ -106,11 +107,10 @@ static bool is_stopped(pid_t pid)
 }
 
 /* Transfer, but do not wait for an agent that is stopped. */
-static int transfer(CURLM *multi, const struct body *body, CURLcode *ret_rc, struct fl_err *err)
+static int transfer(CURLM *multi, struct body *body, CURLcode *ret_rc, struct fl_err *err)
 {
 	struct fl_mono begin = fl_mono_now();
 	int running = 1, left;
-	bool said = false;
 	CURLMsg *message;
 
 	while (!curl_multi_perform(multi, &running) && running) {
@@ -122,10 +122,10 @@ static int transfer(CURLM *multi, const struct body *body, CURLcode *ret_rc, str
 			if (is_stopped(pid))
 				return fl_err_set(err, -ETIMEDOUT, "process %d is stopped",
 						  (int)pid);
-			if (ms >= SLOW_MS && !said)
+			if (ms >= SLOW_MS && body->tell)
 				fl_say("the agent is slow to answer; waiting up to %ld s",
 				       TIMEOUT_S);
-			said = ms >= SLOW_MS;
+			body->tell &= ms < SLOW_MS;
 		}
 		curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
 	}
@@ -134,7 +134,7 @@ static int transfer(CURLM *multi, const struct body *body, CURLcode *ret_rc, str
 	return 0;
 }
 
-static int perform(CURL *curl, const struct body *body, struct fl_err *err)
+static int perform(CURL *curl, struct body *body, struct fl_err *err)
 {
 	CURLM *multi = curl_multi_init();
 	CURLcode rc = CURLE_OK;
@@ -152,11 +152,11 @@ static int perform(CURL *curl, const struct body *body, struct fl_err *err)
 	return r;
 }
 
-int fl_client_request(const char *socket, const char *method, const char *path, char **ret_text,
-		      size_t *ret_len, long *ret_code, struct fl_err *err)
+int fl_client_request(const char *socket, const char *method, const char *path, bool tell,
+		      char **ret_text, size_t *ret_len, long *ret_code, struct fl_err *err)
 {
 	_cleanup_free_ char *url = NULL;
-	struct body body = {.fd = -1};
+	struct body body = {.tell = tell, .fd = -1};
 	CURL *curl;
 	int r;
 

@@ -38,7 +38,8 @@ static bool is_healthy(struct fl_cli *cli)
 	size_t len;
 	long code;
 
-	return !fl_client_request(cli->socket, "GET", "/v1/status", &text, &len, &code, NULL) &&
+	return !fl_client_request(cli->socket, "GET", "/v1/status", false, &text, &len, &code,
+				  NULL) &&
 	       code == 200 && !fl_doc_parse(text, len, FL_DOC_JSON, &doc, NULL) &&
 	       fl_status_flag(fl_doc_root(doc), "healthy");
 }

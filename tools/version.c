@@ -49,7 +49,7 @@ static void write_agent(struct fl_cli *cli, struct fl_json *json)
 	long code;
 
 	fl_json_key(json, "agent");
-	if (fl_client_request(cli->socket, "GET", "/v1/version", &text, &len, &code, NULL) ||
+	if (fl_client_request(cli->socket, "GET", "/v1/version", false, &text, &len, &code, NULL) ||
 	    code != 200 || fl_doc_parse(text, len, FL_DOC_JSON, &doc, NULL)) {
 		fl_json_null(json);
 		return;

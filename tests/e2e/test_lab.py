@@ -2,8 +2,10 @@
 """The lab itself: what it leaves behind, running or ended."""
 import os
 
+import subprocess
+
 import sweep
-from conftest import make_lab
+from conftest import REPO, make_lab
 
 
 def identity(path):
@@ -47,3 +49,20 @@ def test_the_last_lab_takes_its_directory_along(monkeypatch, tmp_path):
     other.rmdir()
     sweep.remove("none")
     assert not (tmp_path / "labs").exists()
+
+
+def test_relative_paths_mean_the_same_at_a_place(lab):
+    """`enter node-2 build/std/fairlead status` from the checkout, though node-2 has its own mount namespace."""
+    for place in (lab["node-1"], lab["node-2"]):
+        assert place.run(["pwd"]).stdout.strip() == os.getcwd()
+        assert place.run(["cat", os.path.relpath(f"{REPO}/LICENSE")]).returncode == 0
+
+
+def test_a_demo_without_rights_refuses_before_it_compiles(tmp_path):
+    tmp_path.chmod(0o777)
+    build = tmp_path / "build"
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "make", "-C", REPO, "demo",
+                           f"BUILD={build}"], capture_output=True, text=True, check=False, timeout=120,
+                          env={**os.environ, "MAKEFLAGS": ""})
+    assert done.returncode != 0 and "demo: needs root" in done.stderr, done.stdout + done.stderr
+    assert not build.exists() and " CC " not in done.stdout

@@ -31,16 +31,21 @@ class Unable(Exception):
     """This machine cannot have a lab, and why."""
 
 
-def check_machine():
+def check_rights():
+    """What no package can help with."""
     if os.geteuid() != 0:
         raise Unable("needs root")
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        raise Unable("needs " + ", ".join(missing))
     if owner.cgroup_root() is None:
         raise Unable("cgroup v2 is not mounted")
     if not os.access(owner.cgroup_root(), os.W_OK):
         raise Unable("cgroup v2 is mounted read-only")
+
+
+def check_machine():
+    check_rights()
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise Unable("needs " + ", ".join(missing))
 
 
 class Lab:

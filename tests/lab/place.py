@@ -35,7 +35,8 @@ class Place:
         """The command line that runs `argv` here."""
         enter = ["nsenter", f"--net=/run/netns/{self.netns}"]
         if self.mount_pid:
-            enter.append(f"--mount=/proc/{self.mount_pid}/ns/mnt")
+            # entering a mount namespace leaves for its root: relative paths would mean something else
+            enter += [f"--mount=/proc/{self.mount_pid}/ns/mnt", f"--wdns={os.getcwd()}"]
         return ["/bin/sh", "-c", ENTER, "sh", self.cgroup, *enter, "--", *argv]
 
     def run(self, argv, timeout=30, check=False, **options):
