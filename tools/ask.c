@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The way of a question: agent, else pinned maps; the answer is one document either way. */
+/* Questions go to the agent, else to the pinned maps; either way the answer is one document. */
 #include "tools/ask.h"
 
 #include <errno.h>

@@ -38,7 +38,7 @@ struct fl_show {
 	enum fl_exit (*verdict)(const struct fl_value *root, const struct fl_items *items);
 };
 
-/* Ask once. On FL_EXIT_OK *ret_doc is the caller's; otherwise what was wrong has been said. */
+/* Ask once. On FL_EXIT_OK *ret_doc is the caller's; otherwise the error has been reported. */
 enum fl_exit fl_ask(struct fl_cli *cli, const struct fl_question *question,
 		    struct fl_doc **ret_doc);
 
@@ -51,9 +51,9 @@ enum fl_exit fl_print(struct fl_cli *cli, const struct fl_listing *listing,
 /* The agent's socket */
 
 /*
- * One request. The text is the caller's to free. `tell`: say so on standard error when the agent is
- * slow. -ECONNREFUSED with the reason in err: nobody answers there; -ETIMEDOUT: somebody does, but
- * is stopped. Other errors do not concern the question either (-EPROTO, -E2BIG, -ENOMEM).
+ * One request. The text is the caller's to free. `tell`: report on standard error when the agent is
+ * slow. -ECONNREFUSED with the reason in err: no agent answers; -ETIMEDOUT: there is one, and it is
+ * stopped. Other errors do not concern the question either (-EPROTO, -E2BIG, -ENOMEM).
  */
 int fl_client_request(const char *socket, const char *method, const char *path, bool tell,
 		      char **ret_text, size_t *ret_len, long *ret_code, struct fl_err *err);

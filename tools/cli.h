@@ -45,7 +45,7 @@ struct fl_cli {
 	/* what remains of the command line */
 	char **operand;
 	int n_operands;
-	/* said once per run, however often --watch asks */
+	/* reported once per run, however often --watch asks */
 	bool fallback_said;
 	const char *agent; /* how it was found when it did not answer: "unreachable", "stopped" */
 };
@@ -117,14 +117,14 @@ extern const struct fl_noun fl_noun_status, fl_noun_service, fl_noun_backend, fl
 	fl_noun_maglev, fl_noun_plan, fl_noun_reload, fl_noun_cleanup, fl_noun_completion,
 	fl_noun_manual, fl_noun_version, fl_noun_help;
 
-/* Words on standard error, with "fairlead: " before and a newline behind. Control characters are
- * escaped. */
+/* A message on standard error, with "fairlead: " before and a newline behind. Control characters
+ * are escaped. */
 void fl_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Returns FL_EXIT_FAILED. */
 enum fl_exit fl_say_no_memory(void);
-/* Whether standard output has taken all; says what is wrong with it. */
+/* Whether standard output has taken everything; else the error is reported. */
 enum fl_exit fl_written(void);
-/* What is wrong with the command line; returns FL_EXIT_USAGE. */
+/* Report what is wrong with the command line; returns FL_EXIT_USAGE. */
 enum fl_exit fl_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Help on standard output: of the program, of a noun, of a command (NULL: of all of the noun's). */

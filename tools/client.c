@@ -92,7 +92,7 @@ static pid_t peer_pid(int fd)
 	return fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) ? peer.pid : 0;
 }
 
-/* By a signal, or by a debugger: it will not answer before somebody lets it go on. */
+/* By a signal, or by a debugger: it cannot answer until it is continued. */
 static bool is_stopped(pid_t pid)
 {
 	char path[32], line[512] = "", *end;

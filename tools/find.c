@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Finding nouns and verbs, and saying which one was probably meant. */
+/* Finding nouns and verbs, and suggesting the one that was probably meant. */
 #include <stdio.h>
 #include <string.h>
 

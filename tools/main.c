@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * fairlead: shows what the datapath holds, and the few things one may tell it. Nouns are a table, a
+ * fairlead: shows what the datapath holds, and takes the few commands it has. Nouns are a table, a
  * file each; the command line is read by tables of options.
  */
 #include <curl/curl.h>

@@ -48,11 +48,11 @@ struct fl_listing {
 	/* The whole document for people, instead of a table. */
 	void (*text)(const struct fl_value *root, const struct fl_items *items, bool wide,
 		     const struct fl_output_options *options, FILE *out);
-	const char *none; /* said on standard error when there are no items */
+	const char *none; /* message on standard error when there are no items */
 };
 
 struct fl_output {
-	bool is_table; /* for people: an empty list is said in words */
+	bool is_table; /* for people: an empty list is a message */
 	/* `items`: those of the document that are shown, in their order. */
 	int (*write)(const struct fl_listing *listing, const struct fl_value *root,
 		     const struct fl_items *items, const struct fl_output_options *options,

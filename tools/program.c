@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Both programs' tables, seen alike. */
+/* The tables of both programs behind one interface. */
 #include "tools/program.h"
 
 #include <ctype.h>

@@ -14,9 +14,9 @@ struct fl_value;
 #define FL_REF_FORM "NAMESPACE/NAME[:PORT]"
 #define FL_REF_OPERANDS FL_REF_FORM "..."
 
-/* Cut "NS/NAME:PORT" in place; "" where a part is absent. False: it has not this form. */
+/* Cut "NS/NAME:PORT" in place; "" where a part is absent. False: it does not have this form. */
 bool fl_ref_parse(char *text, struct fl_service_filter *ret_ref);
-/* FL_EXIT_USAGE, said, if one of the operands has not this form. */
+/* FL_EXIT_USAGE, reported, if one of the operands does not have this form. */
 enum fl_exit fl_ref_check(const struct fl_cli *cli);
 /* "PATH?namespace=...": the Services that are meant; without a name, all. */
 void fl_ref_url(const struct fl_service_filter *ref, const char *path, struct fl_url *url);

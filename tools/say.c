@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Words on standard error. */
+/* Messages on standard error. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define TEXT_MAX 2000
 
-/* Words and data may go to the same place: what was printed before comes before. */
+/* Messages and data may go to the same terminal: keep their order. */
 static const char *format(char text[static TEXT_MAX], const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 

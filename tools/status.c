@@ -30,7 +30,7 @@ static enum fl_exit verdict(const struct fl_value *root, const struct fl_items *
 	return fl_status_flag(root, "healthy") ? FL_EXIT_OK : FL_EXIT_FAILED;
 }
 
-/* Whether the agent answers that it is healthy; nothing is said. */
+/* Whether the agent answers that it is healthy; prints nothing. */
 static bool is_healthy(struct fl_cli *cli)
 {
 	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;

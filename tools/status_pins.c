@@ -50,7 +50,7 @@ int fl_status_from_pins(const struct fl_view *view, const struct fl_cli *cli, co
 	struct fl_api_status status = {.agent = cli->agent, .bpffs = cli->bpffs, .drift = -1};
 	_cleanup_free_ struct fl_api_device *devices = NULL;
 
-	/* who may not look at them still sees the maps */
+	/* a user who may not read the links still sees the maps */
 	(void)fl_dp_status(cli->bpffs, &pins, NULL);
 	devices = calloc(pins.n + 1, sizeof(*devices));
 	if (!devices)

@@ -44,7 +44,7 @@ static int set_family(struct fl_flow_filter *filter, size_t offset, const char *
 	return 0;
 }
 
-/* Of flows that there can be. */
+/* The states of live flows. */
 static const struct fl_word *const state_words = &fl_flow_state_words[FL_FLOW_NEW];
 
 static int set_states(struct fl_flow_filter *filter, size_t offset, const char *value)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which flows to list or flush, said in words: as query of the API and as options of the CLI. All
- * that is set must hold.
+ * Which flows to list or flush: criteria from the query of an API request or from options of the
+ * CLI. All that are set must hold.
  */
 #pragma once
 

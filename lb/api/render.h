@@ -39,7 +39,7 @@ int fl_render_status(const struct fl_view *view, const struct fl_api_status *sta
 		     struct fl_sync *sync, struct fl_json *json);
 /* FlushResult */
 void fl_render_flush(size_t flushed, struct fl_json *json);
-/* Version, of who answers. */
+/* Version, of the program that answers. */
 void fl_render_version(struct fl_json *json);
 /* Error */
 void fl_render_error(unsigned int code, const char *message, struct fl_json *json);

@@ -14,7 +14,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/json_write.h"
 
-/* Limits of what the maps are believed to hold: ordinals have 16 bits. */
+/* A list cannot be longer: ordinals have 16 bits. */
 #define MAX_BACKENDS 65536
 
 struct backend_identity {

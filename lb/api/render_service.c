@@ -144,7 +144,7 @@ static void write_ranges(const struct fl_view *view, uint32_t service_id, struct
 	fl_json_key(json, "sourceRanges");
 	fl_json_array_begin(json);
 	for (size_t i = 0; i < n; i++) {
-		/* of the key, the 32 bits of the id are a part of the prefix */
+		/* the prefix of the key includes the 32 bits of the id */
 		struct fl_prefix prefix = {.ip = fl_ip_from_addr(&range[i].addr),
 					   .len = (uint8_t)(range[i].prefix_len - 32)};
 

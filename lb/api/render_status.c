@@ -49,7 +49,7 @@ static void write_counters(const struct fl_view *view, bool reasons, const char 
 	fl_json_object_end(json);
 }
 
-/* The flow table is one per family, and each can be full by itself. */
+/* There is a table per family; one can be full while the other is empty. */
 static void write_flow_counts(const struct fl_view *view, struct fl_json *json)
 {
 	struct fl_flow_table table = fl_flow_table_of(view->maps);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table of what can be asked, and the functions that answer. */
+/* The routes of the API and their handlers. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include "lb/model/plan_json.h"
 #include "lb/sync/sync.h"
 
-/* What most answers are made of. */
+/* One request being answered. */
 struct call {
 	const struct fl_api_source *source;
 	struct fl_http_response *response;
@@ -59,7 +59,7 @@ static const struct fl_service_port_info *sync_name(const void *arg, uint32_t se
 	return fl_sync_service_port(arg, service_id);
 }
 
-/* False: it has answered that there is no view. */
+/* False: an error has been answered. */
 static bool look(struct call *call)
 {
 	const struct fl_api_source *source = call->source;
@@ -165,7 +165,7 @@ static void get_plan(const struct fl_http_request *request, struct fl_http_respo
 
 /*
  * Every argument must be understood: a filter that is silently ignored would list, or flush, too
- * much. False: it has answered what is wrong.
+ * much. False: an error has been answered.
  */
 static bool read_filter(struct call *call, const struct fl_http_request *request,
 			struct fl_flow_filter *filter, bool *ret_all)

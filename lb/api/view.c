@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Taking the snapshot of the maps and finding one's way in it. */
+/* A snapshot of the maps, and lookups in it. */
 #include "lb/api/view.h"
 
 #include <arpa/inet.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps as somebody who shows them needs them: a snapshot of the frontends, sorted, the mapped
- * arrays with their bounds checked, and names for ids where somebody knows them. The agent's API
+ * The maps in a form to show: a snapshot of the frontends, sorted, the mapped arrays with their
+ * bounds checked, and names for ids where they are known. The agent's API
  * and the CLI without an agent look through the same view.
  */
 #pragma once
@@ -20,7 +20,7 @@
 
 struct fl_service_port_info;
 
-/* Who knows the names: fl_sync_service_port() of the agent; `port` NULL: nobody. */
+/* Where names come from: the agent's fl_sync_service_port(); `port` NULL: no names are known. */
 struct fl_names {
 	const struct fl_service_port_info *(*port)(const void *arg, uint32_t service_id);
 	const void *arg;
@@ -52,7 +52,7 @@ struct fl_view {
 
 /*
  * Take the snapshot. hz 0: the kernel's. `now` is the datapath's clock as last written to fl_meta,
- * moved on by the time since. names may be NULL. 0, -ENOMEM or what the kernel said.
+ * moved on by the time since. names may be NULL. 0, -ENOMEM or the kernel's error.
  */
 int fl_view_init(struct fl_view *view, const struct fl_maps *maps, const struct fl_names *names,
 		 uint32_t hz, struct fl_err *err);
@@ -67,7 +67,7 @@ const struct fl_view_frontend *fl_view_find(const struct fl_view *view, const st
 					    uint16_t port, uint8_t proto);
 
 /*
- * Names of a service port, never NULL. Without anybody who knows: namespace and port "", name
+ * Names of a service port, never NULL. Where they are not known: namespace and port "", name
  * "#ID". `name_buf` is used in that case.
  */
 struct fl_view_name {

@@ -57,7 +57,7 @@ void fl_http_connection_enter(struct fl_http_connections *all,
 	append(all, connection);
 }
 
-/* libmicrohttpd owns the descriptor: it sees the end at its next look, and closes it. */
+/* libmicrohttpd owns the descriptor: it notices the end at its next turn, and closes it. */
 static void end(struct fl_http_connections *all, struct fl_http_connection *connection,
 		struct fl_mono now)
 {

@@ -26,7 +26,7 @@ struct fl_http_limits {
 	uint32_t body_bytes;  /* of a request; it is read and dropped: 4096 */
 };
 
-/* `limits` may be NULL; both are copied. 0, -ENOMEM, or what the system said. */
+/* `limits` may be NULL; both are copied. 0, -ENOMEM, or the system's error. */
 int fl_http_new(const struct fl_http_limits *limits, const struct fl_clock *clock,
 		struct fl_http **ret_http, struct fl_err *err);
 /* Close all connections and listeners. A Unix socket is removed if it is still ours. */
@@ -35,13 +35,13 @@ void fl_http_free(struct fl_http **http);
 /*
  * Serve `routes` (copied; the table is borrowed) on a Unix socket with these permissions, to root
  * and to the user this process runs as. Its directory is made (0755) if only that is missing. A
- * socket that nobody answers on is replaced. -EADDRINUSE when another program answers there,
- * -EEXIST when something else than a socket lies there, -ENAMETOOLONG, or what the system said.
+ * socket that no program listens on is replaced. -EADDRINUSE when another program answers there,
+ * -EEXIST when something else than a socket lies there, -ENAMETOOLONG, or the system's error.
  */
 int fl_http_listen_unix(struct fl_http *http, const char *path, mode_t mode,
 			const struct fl_http_routes *routes, struct fl_err *err);
 /*
- * The same on a TCP port, to everybody who reaches it. "::" takes IPv4 as well. Port 0: one that
+ * The same on a TCP port, to all that reach it. "::" takes IPv4 as well. Port 0: one that
  * is free. *ret_port (may be NULL) is the port.
  */
 int fl_http_listen_tcp(struct fl_http *http, const struct fl_ip *ip, uint16_t port,

@@ -12,7 +12,7 @@
 
 #include "lb/base/cleanup.h"
 
-/* per turn, so that a crowd at the door does not starve the loop */
+/* per turn, so that many newcomers do not starve the loop */
 #define MAX_ACCEPTS 16
 #define PAUSE_MS 500
 #define TURN_MS 10 /* handlers are called for so long in one turn */
@@ -145,7 +145,7 @@ static int accept_one(struct fl_http_listener *listener, int *ret_fd)
 
 static void accept_all(struct fl_http_listener *listener)
 {
-	/* libmicrohttpd wants an address; nobody asks it whose it is */
+	/* libmicrohttpd needs an address, which is never read */
 	const struct sockaddr peer = {.sa_family = AF_UNIX};
 
 	if (!listener->watched)
@@ -175,7 +175,7 @@ uint64_t fl_http_listener_turn(struct fl_http_listener *listener)
 	resume_all(listener);
 	listener->turn_ends = fl_mono_plus_ms(now(listener), TURN_MS);
 	MHD_run(listener->daemon);
-	/* only now: what had arrived in time has been read, however late this turn came */
+	/* after reading: a request that arrived in time counts, however late this turn is */
 	soonest = fl_http_connections_expire(&listener->connections, limits->receive_ms,
 					     limits->send_ms, now(listener));
 	if (listener->connections.n_waiting)

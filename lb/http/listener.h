@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * One listening socket with its routes, its connections and a libmicrohttpd daemon of its own, so
- * that a crowd at one listener takes nothing from another.
+ * that many clients of one listener take nothing from another.
  */
 #pragma once
 

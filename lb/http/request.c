@@ -117,7 +117,7 @@ static enum MHD_Result handle_request(void *arg, struct MHD_Connection *mhd, con
 		return begin_request(listener, connection);
 	}
 	if (*body_bytes) {
-		/* no request has a body that matters: a little is read and dropped */
+		/* no route needs a body; a short one is read and dropped */
 		connection->body_bytes += *body_bytes;
 		*body_bytes = 0;
 		return connection->body_bytes > listener->shared->limits.body_bytes ? MHD_NO

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What an HTTP listener serves: a table of routes, what their handlers get, and what they answer
- * with. Nothing here knows sockets.
+ * with. Sockets are not known here.
  */
 #pragma once
 
@@ -64,7 +64,7 @@ void fl_http_routes_refuse(const struct fl_http_routes *routes, struct fl_http_r
 	__attribute__((format(printf, 4, 5)));
 
 struct fl_http_response {
-	unsigned int code; /* 0: nobody has answered */
+	unsigned int code; /* 0: no answer yet */
 	const char *type;  /* Content-Type */
 	const char *allow; /* the method a 405 wants, or NULL */
 	/* one of them, owned; neither: out of memory */

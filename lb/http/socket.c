@@ -101,7 +101,7 @@ int fl_http_socket_open_unix(const char *path, mode_t mode, struct fl_http_socke
 	return 0;
 }
 
-/* IPv4 where the address is IPv4, so that 0.0.0.0 means what it says. Returns the length. */
+/* IPv4 for an IPv4 address, so that 0.0.0.0 does not take IPv6. Returns the length. */
 static socklen_t tcp_address(const struct fl_ip *ip, uint16_t port,
 			     struct sockaddr_storage *ret_addr)
 {
@@ -134,7 +134,7 @@ int fl_http_socket_open_tcp(const struct fl_ip *ip, uint16_t port,
 	if (fd < 0)
 		return fd;
 	fl_ip_port_format(ip, port, text);
-	/* a restart does not wait for the connections of the agent before it */
+	/* a restarted agent need not wait for its predecessor's connections to time out */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    (addr.ss_family == AF_INET6 &&
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off))) ||

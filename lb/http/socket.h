@@ -30,6 +30,6 @@ void fl_http_socket_close(struct fl_http_socket *sock);
 bool fl_http_socket_is_lost(const struct fl_http_socket *sock);
 /*
  * Accept one connection. -EAGAIN when there is none, -EACCES after one that was turned away, or
- * what accept said.
+ * the error of accept().
  */
 int fl_http_socket_accept(const struct fl_http_socket *sock, int *ret_fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reading command lines by tables of options, and what is said about wrong ones. */
+/* Reading command lines by tables of options, and the messages about wrong ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -170,7 +170,7 @@ static void test_unix_socket_has_the_mode_that_was_asked_for(void **state)
 	http_teardown(s); /* removes both, or the directory would stay */
 }
 
-/* The mode of a socket can be changed by hand: who connects is looked at as well. */
+/* The mode of a socket can be changed by hand: the peer is checked as well. */
 static void test_unix_socket_turns_other_users_away(void **state)
 {
 	struct http_state *s = start(NULL);
@@ -179,7 +179,7 @@ static void test_unix_socket_turns_other_users_away(void **state)
 
 	if (geteuid()) {
 		http_teardown(s);
-		fprintf(stderr, "SKIP: only root can be somebody else\n");
+		fprintf(stderr, "SKIP: only root can change its user\n");
 		skip();
 	}
 	assert_int_equal(chmod(s->dir, 0755) | chmod(s->path, 0666), 0);
@@ -329,7 +329,7 @@ static void test_newcomers_take_the_place_of_the_idle(void **state)
 	for (size_t i = 0; i < 80; i++)
 		open_ones += !http_ended(fds[i]);
 	assert_int_equal(open_ones, 64);
-	assert_true(http_ended(fds[15])); /* who came first goes first */
+	assert_true(http_ended(fds[15])); /* the oldest goes first */
 	assert_false(http_ended(fds[16]));
 	assert_int_equal(ask(s, "GET /hello" END, buf, sizeof(buf)), 200);
 	for (size_t i = 0; i < 80; i++)

@@ -406,7 +406,7 @@ static void test_output(void **state)
 	assert_int_equal(failed, 0);
 }
 
-/* A stopped agent (SIGSTOP, a debugger, a frozen container) is told apart by looking at the
+/* A stopped agent (SIGSTOP, a debugger, a frozen container) is recognised by looking at the
  * process, not by waiting for a time-out. */
 static void test_a_stopped_agent_is_told_apart(void **state)
 {
