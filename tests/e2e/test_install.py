@@ -61,3 +61,11 @@ def test_documentation_is_whole(installed):
     for page in docs.rglob("*.md"):
         for link in re.findall(r"\]\(([^)#:]+)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.relative_to(docs)} links to {link}"
+
+
+def test_the_edge_example_is_installed_and_good(installed):
+    """What docs/edge.md copies is there, and plans without a complaint."""
+    example = installed / "usr/share/doc/fairlead/examples/edge"
+    done = run(f"{installed}/usr/bin/fairlead", "plan", "--manifests", str(example), "--node", "edge-1", "-o", "name")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert "default/web" in done.stdout and "default/dns" in done.stdout

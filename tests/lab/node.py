@@ -51,11 +51,12 @@ class Node:
     def binary(self, name, build=None):
         return os.path.abspath(f"{build or self.lab.build}/{name}")
 
-    def agent_command(self, mode=None, manifests=None, extra=(), build=None, **_):
+    def agent_command(self, mode=None, manifests=None, extra=(), build=None,
+                      cluster_cidr=topology.CLUSTER_CIDR, **_):
         args = [self.binary("fairleadd", build), "--node", self.name,
                 "--manifests", manifests or self.lab.manifests.directory,
                 "--cgroup", self.cgroup, *self.paths(), "--devices", "eth0",
-                "--cluster-cidr", topology.CLUSTER_CIDR]
+                *(["--cluster-cidr", cluster_cidr] if cluster_cidr else [])]
         return args + (["--mode", mode] if mode else []) + list(extra)
 
     def start(self, wait=True, wrapper=(), **options):
