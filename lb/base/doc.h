@@ -58,8 +58,8 @@ int fl_doc_each(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_
 
 /*
  * The same, but a YAML document that is well formed and refused for another reason (a key that
- * occurs twice, an unknown alias or tag, a limit) is given to `fault` instead of fn, and the stream
- * goes on behind it.
+ * occurs twice, an unknown alias or tag) is given to `fault` instead of fn, and the stream goes on
+ * behind it. A document beyond a limit ends the stream.
  */
 typedef int (*fl_doc_fault_fn)(unsigned int line, const char *reason, void *arg);
 int fl_doc_each_tolerant(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn,

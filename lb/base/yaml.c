@@ -264,7 +264,9 @@ static int on_event(struct reader *r, const yaml_event_t *event)
 		return on_document_end(r);
 	default:
 		rc = r->skipping ? 0 : on_content(r, event);
-		if (!r->fault || !rc || rc == -ENOMEM)
+		/* beyond a limit there is no going on: libyaml takes time by the square of the
+		 * depth */
+		if (!r->fault || !rc || rc == -ENOMEM || rc == -E2BIG)
 			return rc;
 		r->skipping = true;
 		r->why = *r->err;

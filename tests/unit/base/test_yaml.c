@@ -263,6 +263,24 @@ static void test_yaml_tolerates_documents_at_fault(void **state)
 	assert_int_equal(line, 4);
 }
 
+/* Beyond a limit the stream ends: the rest of such a document would take libyaml minutes. */
+static void test_yaml_does_not_read_on_beyond_a_limit(void **state)
+{
+	char *text = malloc(200001), got[512] = "";
+	struct fl_err err = {""};
+	unsigned int line = 0;
+
+	memset(text, '[', 200000);
+	text[200000] = '\0';
+	assert_int_equal(fl_doc_each_tolerant(text, 200000, FL_DOC_YAML, count_good, count_fault,
+					      got, &line, &err),
+			 -E2BIG);
+	assert_string_equal(err.text, "nested deeper than 64 levels");
+	assert_int_equal(line, 1);
+	assert_string_equal(got, "");
+	free(text);
+}
+
 static int ignore(const struct fl_doc *doc, void *arg)
 {
 	return 0;
@@ -381,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_yaml_booleans),
 		cmocka_unit_test(test_yaml_merge_keys),
 		cmocka_unit_test(test_yaml_tolerates_documents_at_fault),
+		cmocka_unit_test(test_yaml_does_not_read_on_beyond_a_limit),
 		cmocka_unit_test(test_yaml_refuses),
 		cmocka_unit_test(test_yaml_aliases_are_copies),
 		cmocka_unit_test(test_yaml_anchors_end_with_the_document),
