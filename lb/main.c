@@ -129,16 +129,21 @@ static int serve(const struct fl_settings *settings)
 int main(int argc, char **argv)
 {
 	_cleanup_(fl_settings_fini) struct fl_settings settings;
+	const bool journal = fl_log_is_journal(getenv("JOURNAL_STREAM"), STDERR_FILENO);
 	struct fl_err err = {""};
 	int r = fl_settings_init(&settings);
 
 	if (r)
 		return EXIT_FAILED;
+	fl_log_form_set(journal ? FL_LOG_JOURNAL : FL_LOG_TIMED);
 	r = fl_settings_read_args(argc, argv, &settings, on_note, NULL, &err);
 	if (r == -EINVAL)
 		return fl_usage_say("fairleadd", "%s", err.text);
 	if (r) {
-		fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));
+		if (journal)
+			fl_log_error("%s", err.text[0] ? err.text : strerror(-r));
+		else
+			fl_log_plain("fairleadd: %s", err.text[0] ? err.text : strerror(-r));
 		return r == -ENOMEM ? EXIT_FAILED : FL_EXIT_CODE_USAGE;
 	}
 	if (settings.help) {

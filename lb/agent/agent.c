@@ -110,7 +110,18 @@ void fl_agent_upkeep(struct fl_agent *agent)
 
 void fl_agent_turn(struct fl_agent *agent)
 {
+	const struct fl_mono before = fl_mono_now();
+	struct fl_sync_changes changes;
+	struct fl_mono now;
+	char text[FL_APPLY_LOG_STRLEN];
+
 	fl_agent_apply(agent);
+	/* those of upkeep and of retries since the last turn as well */
+	fl_sync_take_changes(agent->sync, &changes);
+	now = fl_mono_now();
+	fl_apply_log_add(&agent->apply_log, &changes, fl_mono_ns_between(before, now));
+	if (fl_apply_log_line(&agent->apply_log, now, text))
+		fl_log_info("%s", text);
 	fl_host_turn(agent->host);
 	fl_health_log_turn(&agent->health_log);
 }
@@ -191,7 +202,14 @@ void fl_agent_verify(struct fl_agent *agent)
 
 void fl_agent_reload(struct fl_agent *agent)
 {
+	size_t changed;
+
 	fl_input_refresh(&agent->input);
+	changed = fl_store_dirty_count(agent->input.store);
+	if (changed)
+		fl_log_info("reload: %zu Services are to be planned again", changed);
+	else
+		fl_log_info("reload: no object has changed");
 	fl_input_review(&agent->input);
 	fl_host_mark(agent->host);
 	fl_agent_verify(agent);

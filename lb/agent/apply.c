@@ -142,6 +142,13 @@ static void review(struct fl_applier *applier, const struct fl_service_key *key,
 		fl_health_clear(health, FL_CONDITION_SERVICE, subject);
 }
 
+/* A batch under way: the first failure is the one that is reported. */
+struct batch {
+	size_t n;
+	int rc;
+	struct fl_err err;
+};
+
 /* The key is borrowed, and stays while the store is only read. */
 static int apply_one(struct fl_applier *applier, const struct fl_service_key *key,
 		     struct fl_err *err)
@@ -152,6 +159,8 @@ static int apply_one(struct fl_applier *applier, const struct fl_service_key *ke
 	int r = o->plan(o->store, key->ns, key->name, o->plan_options, &plan);
 
 	if (!r) {
+		if (o->planned)
+			o->planned(&plan);
 		review(applier, key, service, &plan);
 		r = fl_sync_service(o->sync, key->ns, key->name, service ? service->created : 0,
 				    &plan, err);
@@ -179,13 +188,6 @@ static void synced(struct fl_applier *applier, int rc, const struct fl_err *err)
 		fl_health_clear(o->health, FL_CONDITION_SYNC, "");
 	fl_sync_health_update(o->sync, o->health);
 }
-
-/* A batch under way: the first failure is the one that is reported. */
-struct batch {
-	size_t n;
-	int rc;
-	struct fl_err err;
-};
 
 static void batch_add(struct fl_applier *applier, struct batch *batch,
 		      const struct fl_service_key *key)
@@ -237,10 +239,12 @@ static size_t run_batch(struct fl_applier *applier)
 size_t fl_applier_run(struct fl_applier *applier, bool complete)
 {
 	const struct fl_applier_options *o = &applier->options;
-	size_t n = applier->due || fl_store_dirty_count(o->store) ? run_batch(applier) : 0;
+	size_t n = 0;
 	struct fl_err err = {""};
 	int rc;
 
+	if (applier->due || fl_store_dirty_count(o->store))
+		n = run_batch(applier);
 	/* a file or object that was never readable may be one that the maps of an earlier agent
 	 * still serve: nothing of that is removed before */
 	if (applier->settled)

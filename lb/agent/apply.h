@@ -20,6 +20,8 @@ struct fl_applier_options {
 	/* fl_plan_stored(), or a test's */
 	int (*plan)(const struct fl_store *store, const char *ns, const char *name,
 		    const struct fl_plan_options *options, struct fl_plan *ret_plan);
+	/* Told of each plan, before it is synced; NULL: nobody wants to know. */
+	void (*planned)(const struct fl_plan *plan);
 	/* The maps were filled by an earlier agent: nothing is removed before all is read. */
 	bool adopted;
 };

@@ -8,6 +8,7 @@
 #include "conntrack/lost.h"
 #include "lb/agent/agent.h"
 #include "lb/agent/apply.h"
+#include "lb/agent/apply_log.h"
 #include "lb/agent/gauges.h"
 #include "lb/agent/health_log.h"
 #include "lb/agent/input.h"
@@ -30,6 +31,7 @@ struct fl_agent {
 	struct fl_sync *sync;
 	struct fl_lost_backends lost; /* by the commit under way */
 	struct fl_applier *applier;
+	struct fl_apply_log apply_log;
 	struct fl_host *host;
 	struct fl_watchdog watchdog;
 	struct fl_upkeep upkeep;

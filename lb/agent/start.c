@@ -13,6 +13,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/http/http.h"
+#include "lb/model/explain.h"
 
 static double seconds_since(struct fl_mono t)
 {
@@ -83,8 +84,20 @@ static void on_lost_backend(const struct fl_lost_backend *lost, void *arg)
 		fl_log_error("out of memory: UDP flows may stay at a backend that was removed");
 }
 
+/* Why a Service is planned as it is: only put into words where they are read. */
+static void explain(const struct fl_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_ports; i++) {
+		_cleanup_free_ char *text = fl_plan_explain(&plan->ports[i]);
+
+		if (text)
+			fl_log_debug("%s", text);
+	}
+}
+
 static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, struct fl_err *err)
 {
+	const bool debug = agent->settings->log_level == FL_LOG_DEBUG;
 	struct fl_sync_options options =
 		fl_datapath_sync_options(agent->settings, detect, fl_dp_config(agent->dp));
 	int r;
@@ -100,6 +113,7 @@ static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, str
 							.sync = agent->sync,
 							.health = agent->health,
 							.plan = fl_plan_stored,
+							.planned = debug ? explain : NULL,
 							.adopted = fl_dp_adopted(agent->dp)},
 			   &agent->applier);
 	return r ? fl_err_set(err, r, "out of memory") : 0;
@@ -294,9 +308,11 @@ static const struct fl_watchdog_ops watchdog_ops = {
 static void fill_maps(struct fl_agent *agent)
 {
 	struct fl_mono t0 = fl_mono_now();
+	struct fl_sync_changes changes; /* the line below tells of them */
 	struct fl_sync_stats stats;
 
 	fl_agent_apply(agent);
+	fl_sync_take_changes(agent->sync, &changes);
 	fl_sync_stats(agent->sync, &stats);
 	fl_log_info(
 		"%zu service ports at %zu frontends with %zu backends, %llu map writes in %.3f s",

@@ -8,11 +8,14 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "lb/base/utf8.h"
 
 static enum fl_log_level log_level = FL_LOG_INFO;
+static enum fl_log_form log_form = FL_LOG_TIMED;
 
 const struct fl_word fl_log_level_words[] = {
 	{"error", FL_LOG_ERROR},
@@ -28,6 +31,22 @@ static_assert(sizeof(fl_log_level_words) / sizeof(struct fl_word) == FL_LOG_LEVE
 void fl_log_level_set(enum fl_log_level level)
 {
 	log_level = level;
+}
+
+void fl_log_form_set(enum fl_log_form form)
+{
+	log_form = form;
+}
+
+bool fl_log_is_journal(const char *journal_stream, int fd)
+{
+	unsigned long long device, inode;
+	struct stat st;
+	int end = 0;
+
+	return journal_stream &&
+	       sscanf(journal_stream, "%llu:%llu%n", &device, &inode, &end) == 2 &&
+	       !journal_stream[end] && !fstat(fd, &st) && st.st_dev == device && st.st_ino == inode;
 }
 
 /* C1 controls (U+0080 to U+009F) drive terminals just as the C0 ones do. */
@@ -66,18 +85,38 @@ static size_t put_escaped(char buf[static FL_LOG_LINE_MAX], size_t out, const ch
 	return out;
 }
 
-size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
-			  enum fl_log_level level, const char *fmt, va_list ap)
+static size_t put_time(char buf[static FL_LOG_LINE_MAX], const struct timespec *when,
+		       enum fl_log_level level)
 {
-	char message[FL_LOG_LINE_MAX];
 	struct tm tm;
 	size_t out;
 
 	gmtime_r(&when->tv_sec, &tm);
 	out = strftime(buf, FL_LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-	out += (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out, ".%03ldZ %-5s ",
-				when->tv_nsec / 1000000,
-				fl_word_of(fl_log_level_words, (int)level));
+	return out + (size_t)snprintf(buf + out, FL_LOG_LINE_MAX - out, ".%03ldZ %-5s ",
+				      when->tv_nsec / 1000000,
+				      fl_word_of(fl_log_level_words, (int)level));
+}
+
+static size_t put_priority(char buf[static FL_LOG_LINE_MAX], enum fl_log_level level)
+{
+	static const int priorities[] = {
+		[FL_LOG_ERROR] = LOG_ERR,
+		[FL_LOG_WARN] = LOG_WARNING,
+		[FL_LOG_INFO] = LOG_INFO,
+		[FL_LOG_DEBUG] = LOG_DEBUG,
+	};
+
+	return (size_t)snprintf(buf, FL_LOG_LINE_MAX, "<%d>", priorities[level]);
+}
+
+size_t fl_log_line_format(char buf[static FL_LOG_LINE_MAX], enum fl_log_form form,
+			  const struct timespec *when, enum fl_log_level level, const char *fmt,
+			  va_list ap)
+{
+	char message[FL_LOG_LINE_MAX];
+	size_t out = form == FL_LOG_JOURNAL ? put_priority(buf, level) : put_time(buf, when, level);
+
 	if (vsnprintf(message, sizeof(message), fmt, ap) < 0)
 		message[0] = '\0';
 	return put_escaped(buf, out, message);
@@ -128,7 +167,7 @@ void fl_log(enum fl_log_level level, const char *fmt, ...)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	va_start(ap, fmt);
-	len = fl_log_line_format(line, &now, level, fmt, ap);
+	len = fl_log_line_format(line, log_form, &now, level, fmt, ap);
 	va_end(ap);
 	/* when standard error is gone there is nowhere to report it */
 	if (is_writable() && write(STDERR_FILENO, line, len) < 0)

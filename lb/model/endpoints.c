@@ -157,19 +157,13 @@ static bool names(char *const *list, size_t n, const char *name)
 	return false;
 }
 
-enum hint_mode {
-	NO_HINTS,
-	SAME_NODE,
-	SAME_ZONE,
-};
-
-static bool is_hinted(const struct fl_endpoint *endpoint, enum hint_mode mode,
+static bool is_hinted(const struct fl_endpoint *endpoint, enum fl_plan_hints mode,
 		      const struct fl_plan_options *options)
 {
 	switch (mode) {
-	case SAME_NODE:
+	case FL_PLAN_NODE_HINTS:
 		return names(endpoint->node_hints, endpoint->n_node_hints, options->node_name);
-	case SAME_ZONE:
+	case FL_PLAN_ZONE_HINTS:
 		return names(endpoint->zone_hints, endpoint->n_zone_hints, options->zone);
 	default:
 		return true;
@@ -178,9 +172,10 @@ static bool is_hinted(const struct fl_endpoint *endpoint, enum hint_mode mode,
 
 /* What the ready, and failing these the terminating, endpoints have in common. */
 struct survey {
+	size_t n_ready, n_on_node;
 	bool any_ready, any_fallback;
 	bool local_ready, local_fallback;
-	enum hint_mode mode;
+	enum fl_plan_hints mode;
 };
 
 static struct survey take_survey(const struct fl_candidates *candidates,
@@ -194,6 +189,8 @@ static struct survey take_survey(const struct fl_candidates *candidates,
 		const struct fl_candidate *candidate = &candidates->v[i];
 		const struct fl_endpoint *endpoint = candidate->endpoint;
 
+		survey.n_on_node += candidate->on_node;
+		survey.n_ready += endpoint->ready;
 		if (is_fallback(endpoint)) {
 			survey.any_fallback = true;
 			survey.local_fallback |= candidate->on_node;
@@ -205,13 +202,13 @@ static struct survey take_survey(const struct fl_candidates *candidates,
 		/* one ready endpoint without hints of a kind switches that kind off */
 		node_mode &= endpoint->n_node_hints > 0;
 		zone_mode &= endpoint->n_zone_hints > 0;
-		node_named |= node_mode && is_hinted(endpoint, SAME_NODE, options);
-		zone_named |= zone_mode && is_hinted(endpoint, SAME_ZONE, options);
+		node_named |= node_mode && is_hinted(endpoint, FL_PLAN_NODE_HINTS, options);
+		zone_named |= zone_mode && is_hinted(endpoint, FL_PLAN_ZONE_HINTS, options);
 	}
 	if (node_mode && node_named)
-		survey.mode = SAME_NODE;
+		survey.mode = FL_PLAN_NODE_HINTS;
 	else if (zone_mode && zone_named)
-		survey.mode = SAME_ZONE;
+		survey.mode = FL_PLAN_ZONE_HINTS;
 	return survey;
 }
 
@@ -246,6 +243,14 @@ int fl_endpoints_choose(const struct fl_candidates *candidates,
 	size_t n = 0;
 
 	port->has_any = survey.any_ready || survey.any_fallback;
+	port->reason = (struct fl_plan_reason){
+		.n_all = candidates->n,
+		.n_ready = survey.n_ready,
+		.n_on_node = survey.n_on_node,
+		.hints = survey.mode,
+		.fallback = !survey.any_ready && survey.any_fallback,
+		.local_fallback = !survey.local_ready && survey.local_fallback,
+	};
 	if (!candidates->n)
 		return 0;
 	endpoints = malloc(candidates->n * sizeof(*endpoints));

@@ -40,6 +40,20 @@ enum fl_plan_verdict {		     /* same numbers as enum fl_service_verdict of bpf/a
 		       FL_PLAN_REJECT,
 };
 
+enum fl_plan_hints {
+	FL_PLAN_NO_HINTS,
+	FL_PLAN_NODE_HINTS,
+	FL_PLAN_ZONE_HINTS,
+};
+
+/* How the lists came to be as they are, for words only. */
+struct fl_plan_reason {
+	size_t n_all, n_ready, n_on_node; /* endpoints of the service port */
+	enum fl_plan_hints hints;	  /* by which the cluster list was chosen (3.4) */
+	/* 3.3: no endpoint is ready, so terminating ones that still serve stand in */
+	bool fallback, local_fallback;
+};
+
 struct fl_plan_port {
 	/* borrowed from the Service, valid while it is */
 	const char *ns, *name, *port_name;
@@ -66,6 +80,7 @@ struct fl_plan_port {
 	struct fl_plan_endpoint *endpoints;
 	size_t n_endpoints;
 	bool has_any; /* rule 3.3.4: some endpoint could serve, here or elsewhere */
+	struct fl_plan_reason reason;
 	/* clusterIP frontends, any client; external frontends, outside clients; external ones, pod
 	 * and node clients */
 	enum fl_plan_verdict cluster_ip, external, internal_to_external;

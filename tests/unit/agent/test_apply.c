@@ -141,6 +141,7 @@ static void test_a_marked_service_is_planned_and_written(void **state)
 	struct scene *s = *state;
 
 	put_service(s, "web", "10.96.0.10");
+	put_slice(s, "web", "10.1.0.1");
 	assert_int_equal(fl_applier_run(s->applier, true), 1);
 	assert_true(is_served(s, "10.96.0.10"));
 	assert_false(fl_applier_failed(s->applier));

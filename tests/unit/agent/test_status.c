@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the API shows of the agent, and conditions as lines of the log. */
+/* What the API shows of the agent, and what the log has of conditions and changes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lb/agent/apply_log.h"
 #include "lb/agent/health_log.h"
 #include "lb/agent/status.h"
 #include "tests/unit/agent/health_fixture.h"
@@ -187,6 +188,37 @@ static void test_many_conditions_at_once_are_some_lines_and_a_number(void **stat
 	fl_health_free(&health);
 }
 
+/* 1,000 changes a second are a line a second. */
+static void test_what_was_applied_is_a_line_a_second(void **state)
+{
+	const struct fl_sync_changes nothing = {0}, one = {.services = 1,
+							   .service_ports = 2,
+							   .endpoints_added = 3,
+							   .endpoints_removed = 1,
+							   .frontends = 4};
+	struct fl_mono now = {100 * FL_NSEC_PER_SEC};
+	struct fl_apply_log log = {0};
+	char text[FL_APPLY_LOG_STRLEN];
+
+	fl_apply_log_add(&log, &one, 250000);
+	assert_true(fl_apply_log_line(&log, now, text));
+	assert_string_equal(text,
+			    "applied changes of 1 Services (2 service ports): endpoints +3 -1, 4 "
+			    "frontends written, 0.2 ms");
+	for (int i = 0; i < 10; i++) {
+		now = fl_mono_plus_ms(now, 99);
+		fl_apply_log_add(&log, &one, 1000000);
+		fl_apply_log_add(&log, &nothing, 1000000);
+		assert_false(fl_apply_log_line(&log, now, text));
+	}
+	now = fl_mono_plus_ms(now, 10);
+	assert_true(fl_apply_log_line(&log, now, text));
+	assert_string_equal(text,
+			    "applied changes of 10 Services (20 service ports): endpoints +30 -10, "
+			    "40 frontends written, 10.0 ms in 10 turns");
+	assert_false(fl_apply_log_line(&log, fl_mono_plus_ms(now, 9000), text));
+}
+
 static void test_durations(void **state)
 {
 	static const struct {
@@ -211,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_status_is_what_the_parts_say),
 		cmocka_unit_test(test_conditions_are_logged_at_their_edges),
 		cmocka_unit_test(test_many_conditions_at_once_are_some_lines_and_a_number),
+		cmocka_unit_test(test_what_was_applied_is_a_line_a_second),
 		cmocka_unit_test(test_durations),
 	};
 

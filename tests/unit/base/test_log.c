@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lb/base/log.h"
@@ -24,7 +25,7 @@ __attribute__((format(printf, 2, 3))) static size_t line(char buf[static FL_LOG_
 	size_t len;
 
 	va_start(ap, fmt);
-	len = fl_log_line_format(buf, &when, FL_LOG_WARN, fmt, ap);
+	len = fl_log_line_format(buf, FL_LOG_TIMED, &when, FL_LOG_WARN, fmt, ap);
 	va_end(ap);
 	return len;
 }
@@ -51,6 +52,50 @@ static void test_log_line_is_one_line(void **state)
 			 cases[i].out);
 		assert_string_equal(buf, expected);
 	}
+}
+
+__attribute__((format(printf, 3, 4))) static void
+expect_journal(const char *expected, enum fl_log_level level, const char *fmt, ...)
+{
+	char buf[FL_LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	fl_log_line_format(buf, FL_LOG_JOURNAL, &when, level, fmt, ap);
+	va_end(ap);
+	assert_string_equal(buf, expected);
+}
+
+/* The journal has a time of its own and reads the priority; a message cannot forge another. */
+static void test_lines_for_the_journal_have_a_priority_and_no_time(void **state)
+{
+	expect_journal("<3>no\n", FL_LOG_ERROR, "no");
+	expect_journal("<4>hm\n", FL_LOG_WARN, "hm");
+	expect_journal("<6>yes\n", FL_LOG_INFO, "yes");
+	expect_journal("<7>a\\n<0>b\n", FL_LOG_DEBUG, "a\n<0>b");
+}
+
+static void test_the_journal_is_known_by_device_and_inode(void **state)
+{
+	char right[64], wrong[64], longer[80];
+	struct stat st;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fstat(fds[1], &st), 0);
+	snprintf(right, sizeof(right), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	snprintf(wrong, sizeof(wrong), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino + 1);
+	snprintf(longer, sizeof(longer), "%s:7", right);
+	assert_true(fl_log_is_journal(right, fds[1]));
+	assert_false(fl_log_is_journal(wrong, fds[1]));
+	assert_false(fl_log_is_journal(longer, fds[1]));
+	assert_false(fl_log_is_journal("", fds[1]));
+	assert_false(fl_log_is_journal(NULL, fds[1]));
+	close(fds[0]);
+	close(fds[1]);
+	assert_false(fl_log_is_journal(right, fds[1]));
 }
 
 static size_t plain(char buf[static FL_LOG_LINE_MAX], const char *fmt, ...)
@@ -127,6 +172,8 @@ int main(void)
 		cmocka_unit_test(test_plain_lines_are_escaped_as_well),
 		cmocka_unit_test(test_log_line_is_cut),
 		cmocka_unit_test(test_a_full_pipe_does_not_stop_us),
+		cmocka_unit_test(test_lines_for_the_journal_have_a_priority_and_no_time),
+		cmocka_unit_test(test_the_journal_is_known_by_device_and_inode),
 		cmocka_unit_test(test_log_levels),
 	};
 
