@@ -13,6 +13,7 @@
 #include "lb/base/log.h"
 #include "lb/dp/dp.h"
 #include "lb/host/devices.h"
+#include "lb/host/route.h"
 #include "nodeport/ports.h"
 
 struct fl_host;
@@ -29,6 +30,7 @@ struct fl_host_ops {
 	int (*source_ports)(void *ctx, const struct fl_port_span *node_ports,
 			    struct fl_port_range ret_ranges[static FL_PORT_RANGES],
 			    bool *ret_known);
+	int (*routes)(void *ctx, const struct fl_ip *ips, size_t n, struct fl_route *ret_routes);
 	int (*scan_sockets)(void *ctx, __u64 words[static FL_BOUND_WORDS], struct fl_err *err);
 };
 /* The real ones; ctx is the struct fl_dp. */
@@ -101,5 +103,8 @@ const struct fl_host_device *fl_host_devices(const struct fl_host *host, size_t 
  */
 void fl_host_check_ports(struct fl_host *host, bool hooks_everywhere);
 void fl_host_forget_ports(struct fl_host *host);
+
+/* Look at the routes of some backends, those after the last call's: to be called every second. */
+void fl_host_check_egress(struct fl_host *host);
 /* Before the hooks are attached: also clear the bits, since those of closed sockets stay set. */
 void fl_host_clear_ports(struct fl_host *host);

@@ -6,6 +6,18 @@
 #include "lb/host/host.h"
 #include "lb/host/watch.h"
 
+#define FL_EGRESS_DEVICES 8
+/* What a pass over the backends has found so far. */
+struct fl_egress {
+	size_t next; /* id of the backend to look at next */
+	struct {
+		unsigned int ifindex;
+		size_t n;
+		struct fl_ip example;
+	} found[FL_EGRESS_DEVICES];
+	size_t n_found;
+};
+
 struct fl_host {
 	struct fl_host_options options;
 	struct fl_ip node_ips[FL_FAMILIES];
@@ -15,9 +27,10 @@ struct fl_host {
 	struct fl_host_device *devices;		      /* sorted by ifindex */
 	size_t n_devices;
 	bool served[FL_FAMILIES];
-	bool pending;			/* an update is due */
-	bool failed;			/* something of the last update is to be tried again */
-	bool pruned;			/* what earlier agents left on other devices is gone */
+	bool pending; /* an update is due */
+	bool failed;  /* something of the last update is to be tried again */
+	bool pruned;  /* what earlier agents left on other devices is gone */
+	struct fl_egress egress;
 	struct fl_mono sockets_scanned; /* zero: not since they had to be */
 };
 

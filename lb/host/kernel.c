@@ -35,6 +35,11 @@ static int source_ports(void *ctx, const struct fl_port_span *node_ports,
 	return fl_source_ports_read(node_ports, ret_ranges, ret_known, NULL);
 }
 
+static int routes(void *ctx, const struct fl_ip *ips, size_t n, struct fl_route *ret_routes)
+{
+	return fl_routes_get(ips, n, ret_routes);
+}
+
 static int scan_sockets(void *ctx, __u64 words[static FL_BOUND_WORDS], struct fl_err *err)
 {
 	return fl_bound_ports_scan(words, err);
@@ -47,5 +52,6 @@ const struct fl_host_ops fl_host_kernel_ops = {
 	.prune = prune,
 	.now = now,
 	.source_ports = source_ports,
+	.routes = routes,
 	.scan_sockets = scan_sockets,
 };

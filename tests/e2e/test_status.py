@@ -156,6 +156,22 @@ def test_slices_without_a_service_and_a_node_nobody_knows(own_lab):
         m.remove("stray.yaml")
 
 
+def test_backends_behind_a_device_that_is_not_served(own_lab):
+    node = fresh(own_lab)
+    pod = topology.pod_addresses("web-2a")[4]
+    node.place.run(["sh", "-ec", "ip link add far0 type veth peer name far1; ip link set far0 up; "
+                                 "ip link set far1 up; ip addr add 192.0.2.1/24 dev far0; "
+                                 f"ip route add {pod} via 192.0.2.2 dev far0"], check=True)
+    try:
+        until(lambda: level(node, "egress", "far0") == "error", "the device is named", 5)
+        answer = node.cli("status")
+        assert answer.returncode == 1
+        assert f"{pod} among them, are reached by device far0, which is not served" in answer.stdout
+    finally:
+        node.place.run(["ip", "link", "del", "far0"], check=True)
+    until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
+
+
 def test_gauges_are_per_family_and_per_map(own_lab):
     node = fresh(own_lab)
     status = node.api("/v1/status")

@@ -137,6 +137,17 @@ static inline int fake_scan_sockets(void *ctx, __u64 words[static FL_BOUND_WORDS
 	return f->sockets_error ? fl_err_set(err, f->sockets_error, "sockets cannot be listed") : 0;
 }
 
+/* The last byte of an address is the device that leads there; a 7 before it, by a gateway. */
+static inline int fake_routes(void *ctx, const struct fl_ip *ips, size_t n,
+			      struct fl_route *ret_routes)
+{
+	struct fake *f = ctx;
+
+	for (size_t i = 0; i < n; i++)
+		ret_routes[i] = (struct fl_route){ips[i].b[15], ips[i].b[14] == 7};
+	return f->scan_error;
+}
+
 static inline struct fl_mono fake_mono(void *arg)
 {
 	return (struct fl_mono){((struct fake *)arg)->now_ms * FL_NSEC_PER_MSEC};
@@ -163,6 +174,7 @@ static const struct fl_host_ops fake_ops = {
 	.prune = fake_prune,
 	.now = fake_jiffies,
 	.source_ports = fake_source_ports,
+	.routes = fake_routes,
 	.scan_sockets = fake_scan_sockets,
 };
 
