@@ -21,10 +21,23 @@ static struct fl_claimant claimant(const struct fl_holder *holder)
 	return fl_service_port_claimant(holder->state->port, holder->state->created);
 }
 
+/*
+ * The first holder with a name: one without a service port was found at start, and nobody can say
+ * yet whether its Service is still there.
+ */
+static const struct fl_holder *winner_of(const struct fl_frontend_element *frontend)
+{
+	const struct fl_holder *winner = frontend->holders;
+
+	while (winner && !winner->state->port)
+		winner = winner->next;
+	return winner;
+}
+
 static void each_loser(const struct fl_frontend_element *frontend,
 		       void (*fn)(const struct fl_conflict *conflict, void *arg), void *arg)
 {
-	const struct fl_holder *winner = frontend->holders;
+	const struct fl_holder *winner = winner_of(frontend);
 
 	if (!winner || winner->type == FL_FRONTEND_VIP)
 		return;
@@ -50,7 +63,7 @@ static void each_lost(const struct fl_frontends *frontends, const struct fl_sync
 		const struct fl_frontend_key key = fl_frontend_key_of(lost, port->info.proto);
 		const uint32_t f = fl_table_find(&frontends->table, &key);
 		const struct fl_holder *winner =
-			f == FL_INDEX_NONE ? NULL : fl_frontend_at(frontends, f)->holders;
+			f == FL_INDEX_NONE ? NULL : winner_of(fl_frontend_at(frontends, f));
 		struct fl_conflict conflict = {.frontend = *lost, .proto = port->info.proto};
 
 		if (!winner)

@@ -150,6 +150,8 @@ static bool is_contested(const struct fl_frontend_element *frontend)
 {
 	const struct fl_holder *first = frontend->holders;
 
+	while (first && !first->state->port)
+		first = first->next;
 	for (const struct fl_holder *holder = first; holder; holder = holder->next)
 		if (holder->state->port != first->state->port)
 			return holder->type != FL_FRONTEND_VIP;

@@ -100,6 +100,31 @@ static void test_conflict_inside_one_service(void **state)
 	expect_conflict(fake, NULL);
 }
 
+/* A restart, and the frontend of a Service that is gone is wanted by another: that gets it when
+ * everything was planned, and until then nobody can be named. */
+static void test_frontend_of_a_service_that_is_gone(void **state)
+{
+	struct fake *fake = *state;
+
+	SYNC_AT(fake, "gone", 100, {.external_ip = "192.0.2.7", .endpoints = {"10.1.0.1"}});
+	SYNC_AT(fake, "stays", 200, {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.2"}});
+	fake_restart(fake);
+	SYNC_AT(fake, "stays", 200,
+		{.cluster_ip = "10.96.0.2", .external_ip = "192.0.2.7", .endpoints = {"10.1.0.2"}});
+	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0),
+			    "10.1.0.1");
+	expect_conflict(fake, NULL);
+	SYNC_AT(fake, "young", 300, {.external_ip = "192.0.2.7", .endpoints = {"10.1.0.3"}});
+	expect_conflict(fake,
+			"TCP 192.0.2.7:80 belongs to default/stays, default/young wants it too");
+	assert_int_equal(fl_sync_settle(fake->sync, &fake->err), 0);
+	assert_string_equal(LIST(fake, fake_frontend(fake, "192.0.2.7", 80, IPPROTO_TCP), 0),
+			    "10.1.0.2");
+	expect_conflict(fake,
+			"TCP 192.0.2.7:80 belongs to default/stays, default/young wants it too");
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
@@ -107,6 +132,7 @@ int main(void)
 		TEST(test_conflict_goes_to_the_oldest),
 		TEST(test_conflicts_change_when_they_begin_and_end),
 		TEST(test_conflict_inside_one_service),
+		TEST(test_frontend_of_a_service_that_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

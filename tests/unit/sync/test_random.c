@@ -164,6 +164,12 @@ static void empty(struct fake *fake)
 	set_room(fake, true);
 }
 
+/* Rule 2.21, whatever was refused or restarted. */
+static void expect_order(const struct fl_conflict *conflict, void *arg)
+{
+	assert_true(fl_claimant_cmp(&conflict->winner, &conflict->loser) < 0);
+}
+
 enum kind {
 	FULL,	 /* what would add an element is refused now and then */
 	REFUSED, /* any write is */
@@ -216,6 +222,7 @@ static void run(uint64_t seed, enum kind kind)
 		fl_sync_reap(fake->sync, now_ns += roll(&dice, 1000000000));
 		fake_check(fake);
 		fake_check_stages(fake);
+		fl_sync_each_conflict(fake->sync, expect_order, NULL);
 	}
 	if (kind == TIGHT)
 		set_room(fake, false);
