@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,6 +92,24 @@ static int get_device(const char *name, unsigned int *ret_ifindex, uint8_t *ret_
 	memcpy(ret_mac, req.ifr_hwaddr.sa_data, ETH_ALEN);
 	*ret_ifindex = if_nametoindex(name);
 	return 0;
+}
+
+bool net_wait_running(const char *name)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = {0};
+	char text[64];
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", name);
+	for (int i = 0; i < 3000; i++) {
+		if (!ioctl(fd, SIOCGIFFLAGS, &req) && req.ifr_flags & IFF_RUNNING) {
+			/* its queue is there when the lock is ours that it is made under */
+			snprintf(text, sizeof(text), "link set %s up\n", name);
+			return !net_batch(text, NULL);
+		}
+		poll(NULL, 0, 1);
+	}
+	return false;
 }
 
 static void print_addr(FILE *f, enum fl_family family, enum network network, unsigned int host)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <linux/if_ether.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lb/base/err.h"
@@ -60,6 +61,10 @@ void net_fini(struct net *net);
 struct fl_ip addr(enum fl_family family, enum network network, unsigned int host);
 /* The device that leads there. */
 enum dev net_dev(enum network network);
+
+/* Wait until a device that was set up carries packets, which the kernel sees to a little later;
+ * false: it does not. */
+bool net_wait_running(const char *name);
 
 /* Feed text to `ip -batch`. */
 int net_batch(const char *text, struct fl_err *err);

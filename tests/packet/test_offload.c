@@ -32,6 +32,7 @@ static void begin(struct trial *t)
 		 "link set off0 up\nlink set off0p up\n",
 		 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	assert_int_equal(net_batch(text, &err), 0);
+	assert_true(net_wait_running("off0") && net_wait_running("off0p"));
 	offload.fd = wire_open(if_nametoindex("off0p"), true);
 	offload.link = tcx_attach(t->p, PROG_TC_INGRESS, if_nametoindex("off0"), TCX_INGRESS);
 	if (offload.link < 0)
