@@ -24,9 +24,9 @@ enum fl_flow_rank {
 	 (__u64)FL_RANK_EMBRYONIC << 4 * FL_FLOW_REPLIED)
 
 /*
- * Rank << FL_RANK_SHIFT | jiffies idle. By this direction alone; whether the other one has been
- * idle for as long is asked of the chosen entry only. Without a branch: which way these would go is
- * chance, and a wrong guess of the processor costs as much as ten of these instructions.
+ * Rank << FL_RANK_SHIFT | jiffies idle. Judged by this direction alone; whether the other one has
+ * been idle for as long is checked for the chosen entry only. Without branches, which would be
+ * unpredictable: a misprediction costs as much as ten of these instructions.
  */
 static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u32 word, __u32 now)
 {
@@ -37,7 +37,7 @@ static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u3
 	left = fl_opaque(fl_flow_timeout(state, head->proto) - idle);
 	rank |= (__u64)left >> 63 << 1; /* FL_RANK_EXPIRED */
 	idle &= ~fl_opaque(idle >> 63);
-	idle &= (rank >> 2) - 1; /* of free ones all are as good */
+	idle &= (rank >> 2) - 1; /* free entries are all equal */
 	return rank << FL_RANK_SHIFT | idle;
 }
 
@@ -87,7 +87,7 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	home = (home ^ ~(__u32)best) & (FL_FLOW_WAYS - 1);
 	head = fl_flow_way(v6, b, home);
 	word = READ_ONCE(head->word);
-	/* it may have become somebody's since it was the best */
+	/* another CPU may have taken it since */
 	if (fl_flow_score(head, word, now) != best >> 2)
 		return FL_TAKE_AGAIN;
 	if (rank != FL_RANK_FREE) {
@@ -99,15 +99,15 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	}
 	if (rank == FL_RANK_EMBRYONIC) {
 		state = twin ? fl_flow_state(twin_word) : FL_FLOW_NEW;
-		/* it has just proved itself, in its other direction first */
+		/* the flow has just proved itself; its other direction shows it first */
 		if (state > FL_FLOW_REPLIED) {
 			fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word), state));
 			return FL_TAKE_AGAIN;
 		}
-		/* one that is still being written will be there in a moment */
+		/* the other direction is still being written */
 		if (!twin && !fl_flow_lone(v6, head))
 			return FL_TAKE_AGAIN;
-		/* the original goes first: it is there that a flow proves itself */
+		/* the original goes first: a flow proves itself there */
 		if (twin && head->flags & FL_FLOW_IS_REPLY) {
 			if (!fl_flow_free(twin, twin_word))
 				return FL_TAKE_AGAIN;
@@ -124,7 +124,7 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	return (__u64)bucket * FL_FLOW_WAYS + home;
 }
 
-/* Say that this choice has to be looked into for entries of this first bucket. */
+/* Record that entries with this first bucket may lie in this choice. */
 static __always_inline void fl_flow_set_overflow(bool v6, __u32 first, __u32 choice)
 {
 	__u32 shift;
@@ -157,7 +157,7 @@ static __always_inline __s64 fl_flow_take_step(bool v6, __u64 hash, __u32 step, 
 	return slot;
 }
 
-/* Global functions are verified once, by themselves; inlined, the ways through them would multiply
+/* Global functions are verified once, by themselves; inlined, the paths through them would multiply
  * with the caller's. */
 __s64 fl_flow_take4(__u64 hash, __u32 step, __u32 now);
 __s64 fl_flow_take6(__u64 hash, __u32 step, __u32 now);
@@ -172,8 +172,8 @@ __noinline __s64 fl_flow_take6(__u64 hash, __u32 step, __u32 now)
 	return fl_flow_take_step(true, hash, step, now);
 }
 
-/* Each candidate of a bucket may turn out to be in use by its other direction; then it is none any
- * more, and the next one is tried. */
+/* The other direction of a candidate may turn out to be in use; it is refreshed then, and the next
+ * candidate is tried. */
 #define FL_TAKE_TRIES (FL_TAKE_STEPS + FL_FLOW_CHOICES * FL_FLOW_WAYS)
 
 static __always_inline __s64 fl_flow_take_any(bool v6, __u64 hash, __u32 now)
@@ -204,8 +204,8 @@ __noinline __s64 fl_flow_take_any6(__u64 hash, __u32 now)
 }
 
 /*
- * Take an entry for a key with this hash; it is ours to fill, nobody else changes its word, which
- * has the next generation and says BUSY. NULL: every candidate is an established flow.
+ * Take an entry for a key with this hash. Its word has the next generation and is BUSY: no other
+ * CPU changes the entry, and this one fills it. NULL: every candidate is an established flow.
  */
 static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now,
 							__u32 *ret_slot)
@@ -247,7 +247,8 @@ static __always_inline void fl_flow_fill_rewrite(bool v6, struct fl_flow_head *h
 	}
 }
 
-/* twin: of the other direction, taken too. to: what was asked for, if this is the reply. */
+/* twin: the entry of the other direction, taken as well. to: the original's key, if this is the
+ * reply. */
 static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u32 twin_slot,
 					 const struct fl_flow_head *twin,
 					 const struct fl_tuple6 *key, const struct fl_tuple6 *to,
@@ -280,8 +281,7 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u
 		fl_flow_fill_rewrite(v6, head, to, false);
 }
 
-/* Let readers see the entry. An atomic exchange is a full barrier: what was filled in comes before
- * it. */
+/* Make the entry visible. An atomic exchange is a full barrier: the entry is filled before. */
 static __always_inline void fl_flow_publish(struct fl_flow_head *head, __u32 state)
 {
 	__u32 generation = fl_flow_generation(READ_ONCE(head->word));

@@ -17,7 +17,7 @@
  * time: a miss.
  * - change of state: compare-and-exchange, same generation.
  * - remove: compare-and-exchange to (generation + 1, FREE), then the same for the twin if its
- * generation is the one remembered; so nobody can remove a stranger that took the slot.
+ * generation is the one remembered, so that a new tenant of the slot is never removed.
  */
 #pragma once
 
@@ -166,14 +166,14 @@ static __always_inline bool fl_flow_find(bool v6, const struct fl_tuple6 *t, __u
 	}
 	if (!found)
 		return false;
-	/* for the verifier, one way of having found it instead of one per place */
+	/* for the verifier, one way of having found it instead of one per bucket and way */
 	ret_ref->slot = fl_forget(ret_ref->slot, hash);
 	ret_ref->word = fl_forget(ret_ref->word, hash);
 	ret_ref->head = fl_flow_at(v6, ret_ref->slot);
 	return ret_ref->head;
 }
 
-/* The same for the fast paths, which are inlined, among the first two choices: in a table that is
+/* The same for the fast paths, which are inlined, in the first two choices only: in a table that is
  * half full, 97 % of the entries are there. */
 static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t, __u8 proto,
 					      __u64 hash, struct fl_flow_ref *ret_ref)
@@ -209,8 +209,8 @@ static __always_inline bool fl_flow_same(bool v6, const struct fl_flow_head *a,
 
 /*
  * Whether no other flow has an entry with this key, which is that of the entry at `slot`. Of two
- * processors that publish such entries and ask afterwards, at least one gets to know: publishing is
- * a full barrier. The same flow may be there twice, when two of its packets were the first: both
+ * CPUs that publish such entries and check afterwards, at least one sees the other's: publishing is
+ * a full barrier. The same flow may be there twice, when two CPUs had its first packets: both
  * entries do the same.
  */
 static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
@@ -283,7 +283,7 @@ static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct f
 	return twin;
 }
 
-/* The other direction is gone for good; one that is still being written is not. */
+/* The other direction is gone for good, not just still being written. */
 static __always_inline bool fl_flow_lone(bool v6, const struct fl_flow_head *head)
 {
 	struct fl_flow_head *twin = fl_flow_at(v6, head->twin);
@@ -323,7 +323,7 @@ static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *re
 	struct fl_flow_head *twin;
 
 	if (fl_flow_generation(word) != fl_flow_generation(ref->word))
-		return; /* it is gone, and the place may be a stranger's */
+		return; /* it is gone, and another flow may have its place */
 	twin = fl_flow_twin(v6, ref->head, &twin_word);
 	fl_flow_free(ref->head, word);
 	if (twin)

@@ -71,7 +71,7 @@ static __always_inline __u32 fl_flow_next_state(bool v6, struct fl_flow_head *he
 			return FL_FLOW_ESTABLISHED;
 		return state;
 	case FL_FLOW_CLOSING:
-		/* a reset that nobody believed (blind, out of window): the flow goes on */
+		/* neither end believed the reset (blind, out of window): the flow goes on */
 		if (!(p->tcp_flags & FL_TCP_SYN) &&
 		    !(head->flags & FL_FLOW_FIN && fl_flow_twin_fin(v6, head)))
 			return FL_FLOW_ESTABLISHED;
@@ -89,6 +89,13 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 	next = fl_forget(next, ref->word);
 	if (next != state)
 		fl_flow_set_state(v6, ref, next);
+}
+
+/* 7.3: a UDP flow does not stay with a backend that is no serving endpoint any more. */
+static __always_inline bool fl_flow_backend_lost(const struct fl_flow_head *head, __u8 proto)
+{
+	return proto == IPPROTO_UDP && head->backend &&
+	       !fl_backend_is(fl_backend_get(head->backend), head->backend_generation);
 }
 
 /*
@@ -113,9 +120,7 @@ static __always_inline bool fl_flow_over(bool v6, const struct fl_packet *p, boo
 		fl_count(FL_COUNTER_FLOW_RESTARTED);
 		return true;
 	}
-	/* 7.3: a UDP flow does not stay with a backend that is no serving endpoint any more */
-	if (p->proto == IPPROTO_UDP && head->backend &&
-	    !fl_backend_is(fl_backend_get(head->backend), head->backend_generation)) {
+	if (fl_flow_backend_lost(head, p->proto)) {
 		fl_flow_remove(v6, ref);
 		fl_count(FL_COUNTER_FLOW_RESTEERED);
 		return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A packet's walk: an established flow is found, looked at and sent on in line; whatever needs a
- * change of state, a next hop or a new flow takes the slow path, in functions of their own so that
- * the fast one stays short.
+ * A packet's walk. The fast path finds an established flow and sends its packet on, all inline. A
+ * change of state, a new next hop or a new flow takes the slow path, in functions of its own, so
+ * that the fast one stays short.
  */
 #pragma once
 
@@ -15,15 +15,15 @@ enum fl_known {
 	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
 };
 
-/* A local backend answers: translated where that leaves the node or reaches a pod, not where it
- * comes from. */
+/* The reply of a local backend is translated where it leaves the node or reaches a pod, not where
+ * it comes from. */
 static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
 {
 	return hook == FL_HOOK_POD_INGRESS &&
 	       (flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT)) == FL_FLOW_IS_REPLY;
 }
 
-/* The flow of a packet, whatever its state; keeps the state. */
+/* The flow of a packet, whatever its state, which is brought up to date. */
 static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p,
 						   enum fl_hook hook, __u32 now,
 						   struct fl_flow_ref *ref, struct fl_decision *d)
@@ -47,7 +47,7 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	return fl_flow_unchanged(ref, d->to.sport) ? FL_KNOWN : FL_UNKNOWN;
 }
 
-/* Find the way for a known flow, and remember it, unless another flow has taken the entry since. */
+/* Find a known flow's next hop, and remember it, unless another flow has taken the entry since. */
 static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_flow_ref *ref, __u32 now,
 					  struct fl_decision *d)
@@ -90,8 +90,8 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else
 		fl_flow_route(ctx, v6, p, &ref, now, d);
-	/* tc counts what is left to it; yet it must not find the flow expired because this packet
-	 * has just given it a state with a shorter timeout */
+	/* tc will count the packet; but it must not find the flow expired because this packet has
+	 * just given it a state with a shorter timeout */
 	if (d->action == FL_ACT_TO_TC)
 		fl_flow_see(ref.head, now);
 	else
@@ -167,8 +167,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	idle = now - head->last_seen;
 	if (state != FL_FLOW_ESTABLISHED || idle > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
-	if (p->proto == IPPROTO_UDP && !(flags & FL_FLOW_IS_REPLY) && head->backend &&
-	    !fl_backend_is(fl_backend_get(head->backend), head->backend_generation))
+	if (!(flags & FL_FLOW_IS_REPLY) && fl_flow_backend_lost(head, p->proto))
 		return false;
 	fl_flow_rewrite(v6, head, &d->to);
 	if (flags & FL_FLOW_TO_STACK)

@@ -27,8 +27,8 @@ static __always_inline __be16 fl_snat_port(__u32 index)
 	return bpf_htons(fl_forget(port, index));
 }
 
-/* The same as a global function, which is verified once by itself: a loop around it costs the
- * verifier little. */
+/* The same as a global function, which is verified once: a loop around it costs the verifier
+ * little. */
 __u32 fl_snat_port_far(__u32 index);
 
 __noinline __u32 fl_snat_port_far(__u32 index)
@@ -36,7 +36,7 @@ __noinline __u32 fl_snat_port_far(__u32 index)
 	return fl_snat_port(index);
 }
 
-/* Where among them to look first. */
+/* The index of the first candidate. */
 static __always_inline __u32 fl_snat_index(__u64 hash)
 {
 	return (hash >> 32) * fl_config.snat_ports >> 32;
@@ -49,9 +49,8 @@ enum fl_snat_flags {
 };
 
 /*
- * Whether a flow has this key. What is left of one that is over, or of one whose other direction
- * was lost, goes: it would be found before the new one. proto_flags: protocol | enum fl_snat_flags
- * << 8.
+ * Whether a flow has this key. One that is over, or whose other direction is gone, is removed: it
+ * would be found instead of the new one. proto_flags: protocol | enum fl_snat_flags << 8.
  */
 static __always_inline int fl_snat_taken(bool v6, const struct fl_tuple6 *key, __u32 proto_flags)
 {

@@ -30,7 +30,7 @@ struct fl_device {
  * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid
  * while younger than fl_config.next_hop_ttl and until the agent makes `epoch` zero. word:
  * generation << 1 | busy; the generation is raised when the element is given to another next hop,
- * so that an (index, generation) that was remembered never means a stranger's.
+ * so that a remembered (index, generation) never means another next hop.
  */
 struct fl_next_hop {
 	__u32 word;

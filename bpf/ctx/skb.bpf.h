@@ -100,10 +100,10 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 
 static __always_inline int fl_ctx_mark(fl_ctx *ctx)
 {
-	return -1; /* there is nobody behind us */
+	return -1; /* no program comes after this one */
 }
 
-/* Whether the XDP program in front of us left this packet to us. */
+/* Whether the XDP program before this one left the packet to it. */
 static __always_inline bool fl_ctx_is_marked(fl_ctx *ctx)
 {
 	__u32 *meta = (void *)(long)ctx->data_meta;

@@ -27,8 +27,8 @@ static __always_inline __u32 fl_ctx_len(fl_ctx *ctx)
 {
 	long len = fl_ctx_data_end(ctx) - fl_ctx_data(ctx);
 
-	/* the verifier allows no 32-bit arithmetic on pointers, which the compiler would make of
-	 * this */
+	/* the verifier allows no 32-bit arithmetic on pointers, to which the compiler would
+	 * reduce this */
 	asm volatile("" : "+r"(len));
 	return len;
 }
@@ -86,7 +86,7 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 	return bpf_xdp_adjust_head(ctx, -(int)grow);
 }
 
-/* Leave word for the tc program behind us that this packet is for it. */
+/* Mark the packet for the tc program that comes after this one. */
 static __always_inline int fl_ctx_mark(fl_ctx *ctx)
 {
 	__u32 *meta;

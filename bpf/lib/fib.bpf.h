@@ -25,8 +25,8 @@ enum fl_fib_result {
 	FL_FIB_NO_ROUTE,
 };
 
-/* The remembered next hop, if it is the same one and still fresh. Index 0 is never filled, so it
- * never is. */
+/* The remembered next hop, if it is the same one and still fresh. Index 0 is never filled, and so
+ * never fresh. */
 static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
 				       struct fl_hop *ret_hop)
 {
@@ -64,7 +64,7 @@ static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const stru
 	       macs[2] == hop->macs[2];
 }
 
-/* The epoch of a lookup that begins now; never 0 but once in 2^32 changes, when hops are just not
+/* The epoch of a lookup that begins now. Once in 2^32 changes it is 0, and next hops are not
  * remembered. */
 static __always_inline __u32 fl_hop_epoch(void)
 {
@@ -73,7 +73,7 @@ static __always_inline __u32 fl_hop_epoch(void)
 	return meta ? READ_ONCE(meta->next_hop_epoch) + 1 : 0;
 }
 
-/* Should the agent have raised the epoch meanwhile, what was looked up may be old. */
+/* If the agent has raised the epoch meanwhile, what was looked up may be out of date. */
 static __always_inline void fl_hop_recheck(struct fl_next_hop *nh, __u32 epoch)
 {
 	if (fl_hop_epoch() != epoch)
@@ -81,8 +81,8 @@ static __always_inline void fl_hop_recheck(struct fl_next_hop *nh, __u32 epoch)
 }
 
 /*
- * Remember a hop that was looked up since `epoch`: at its own place, or the next one, unless both
- * are in use by others.
+ * Remember a next hop that was looked up since `epoch`: at its own place or the one after it,
+ * unless others use both.
  */
 static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u32 now)
 {
@@ -113,7 +113,7 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 		}
 		if (word && !fl_hop_same(nh, hop) && nh->epoch == epoch &&
 		    now - nh->stamp <= fl_config.next_hop_ttl)
-			continue; /* somebody else's, and fresh */
+			continue; /* another next hop, and fresh */
 		if (__sync_val_compare_and_swap(&nh->word, word, word | 1) != word)
 			continue;
 		nh->ifindex = hop->ifindex;
@@ -123,8 +123,8 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 		nh->stamp = now;
 		nh->epoch = epoch;
 		word = (word & ~1U) + 2;
-		if (!(__u16)(word >> 1)) /* generation 0 would read as "none" in an entry that was
-					    never filled */
+		/* generation 0 would read as "none" in an entry that was never filled */
+		if (!(__u16)(word >> 1))
 			word += 2;
 		__sync_lock_test_and_set(&nh->word, word);
 		fl_hop_recheck(nh, epoch);
@@ -135,8 +135,8 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 }
 
 /*
- * Ask the kernel how to reach `dst`, in the family its form says. enum fl_fib_result. Global, so
- * that it is verified once.
+ * Ask the kernel how to reach `dst`; a mapped address is IPv4. Returns enum fl_fib_result. Global,
+ * so that it is verified once.
  */
 int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop);
 
@@ -153,7 +153,7 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 	v6 = !fl_addr_is_mapped(dst);
 	fl_count(FL_COUNTER_FIB_LOOKUP);
 	fib.ifindex = fl_ctx_ifindex(ctx);
-	fib.tot_len = 1; /* makes the kernel tell the route's MTU */
+	fib.tot_len = 1; /* makes the kernel report the route's MTU */
 	if (v6) {
 		fib.family = FL_AF_INET6;
 		__builtin_memcpy(fib.ipv6_dst, dst, 16);
@@ -168,8 +168,8 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 		return FL_FIB_NO_ROUTE;
 	ret_hop->ifindex = fib.ifindex;
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
-	/* without a neighbour the kernel stops before it tells the MTU: what is there is still
-	 * tot_len */
+	/* without a neighbour the kernel stops before it fills in the MTU: tot_len is still there
+	 */
 	ret_hop->mtu = 0xffff;
 	if (ret_hop->resolved && fl_config.check_mtu && fib.mtu_result)
 		ret_hop->mtu = fib.mtu_result;

@@ -17,7 +17,7 @@ enum {
 struct fl_icmp_quote {
 	__u8 ports[8];
 	__u32 len;    /* bytes; with a pending checksum as many as reach behind it */
-	__u16 pseudo; /* what stands in the place of a pending checksum */
+	__u16 pseudo; /* what the checksum field holds while the checksum is pending */
 	bool pending; /* a device will fill the checksum in, from the L4 header to the end */
 };
 
@@ -44,8 +44,8 @@ enum fl_icmp_kind {
 };
 
 /*
- * The sum of what is quoted. Once a device has filled the checksum in, the bytes it covers sum up
- * to the complement of what stood in its place.
+ * The sum of what is quoted. Once a device has filled the checksum in, the bytes it covers add up
+ * to the complement of what the field held before.
  */
 static __always_inline __u64 fl_icmp_quote_sum(const struct fl_icmp_quote *q)
 {
@@ -122,7 +122,7 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 	return 0;
 }
 
-/* Read what will be quoted of a flow's packet, which may lose its end by that. */
+/* Read what will be quoted of a flow's packet. This may cut off the end of the packet. */
 static __always_inline int fl_icmp_quote(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					 struct fl_icmp_quote *ret_q)
 {
@@ -141,7 +141,7 @@ static __always_inline int fl_icmp_quote(fl_ctx *ctx, bool v6, const struct fl_p
 	return 0;
 }
 
-/* Make the packet the answer to itself, MAC addresses swapped. 0, or -1: it may be spoilt and must
+/* Turn the packet into the answer to itself, MAC addresses swapped. -1: it may be damaged, and must
  * be dropped. */
 static __always_inline int fl_icmp_answer(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  enum fl_icmp_kind kind, __u32 mtu)

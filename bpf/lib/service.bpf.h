@@ -37,9 +37,9 @@ static __always_inline __u32 fl_local_flags(const struct fl_addr *addr)
 }
 
 /*
- * Whose frontend this is. `loopback`: the address is one of localhost, on which this node serves
- * its node ports to the client at hand. NULL: nobody's. *ret_local: fl_local_flags() of the address
- * if that had to be asked.
+ * The frontend at an address and port: a service's own, or a node port. `loopback`: the address is
+ * localhost, and the client at hand is served node ports there. NULL: there is none. *ret_local:
+ * fl_local_flags() of the address, if they were needed.
  */
 static __always_inline struct fl_frontend *fl_frontend_find(bool v6, const struct fl_addr *addr,
 							    __be16 port, __u8 proto, bool loopback,
@@ -57,8 +57,8 @@ static __always_inline struct fl_frontend *fl_frontend_find(bool v6, const struc
 }
 
 /*
- * For an address and port that are nobody's frontend: whether they are refused all the same,
- * because the address is a Service's (2.22: a cluster IP answers for all of its ports).
+ * For an address and port without a frontend: whether a connection is refused all the same, because
+ * the address is a Service's (2.22: the nftables mode rejects what a cluster IP has no port for).
  */
 static __always_inline bool fl_frontend_unknown_port(const struct fl_addr *addr, __u32 local)
 {
@@ -133,8 +133,7 @@ static __always_inline __u32 fl_list_choose(const struct fl_list *list, __u64 ha
 	__u32 position = (hash >> 32) * list->lut_len >> 32, at = list->slab;
 	struct fl_line *line = bpf_map_lookup_elem(&fl_lines, &at);
 
-	/* a short list has its ids in this line, whatever the ordinal: it is fetched while the
-	 * table is */
+	/* a short list has all its ids in this line: it is fetched together with the table's */
 	if (line)
 		(void)READ_ONCE(line->id[0]);
 	at = list->slab + FL_ID_LINES(list->count) + position / FL_LINE_ORDINALS;
@@ -149,7 +148,7 @@ static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
 {
 	struct fl_affinity *record = bpf_map_lookup_elem(&fl_affinity, key);
 	struct fl_member_key member = {.list_id = list->id};
-	__u32 ahead = fl_config.hz; /* of our clock another CPU's may be */
+	__u32 ahead = fl_config.hz; /* how far another CPU's clock may be ahead of ours */
 
 	if (!record || now - record->last + ahead > fe->affinity_timeout + ahead)
 		return 0;
