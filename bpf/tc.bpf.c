@@ -8,8 +8,8 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
-#include "bpf/lib/icmp.bpf.h"
 #include "bpf/lib/parse.bpf.h"
+#include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -42,18 +42,15 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 			     const struct fl_decision *d, enum fl_hook hook)
 {
-	enum fl_icmp_kind kind =
-		d->action == FL_ACT_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+	enum fl_reason reason;
 
 	if (d->action == FL_ACT_DROP)
 		return drop(d->reason);
 	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
 		return send(skb, v6, p, d);
-	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
-		return drop(FL_REASON_REJECT_RATE);
-	if (fl_icmp_answer(skb, v6, p, kind, d->hop.mtu))
-		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(d->reason);
+	reason = fl_answer(skb, v6, p, d);
+	if (reason)
+		return drop(reason);
 	/* back to where it came from: out of the device, or into it when the packet was on its way
 	 * out */
 	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* XDP: packets from the network, before the kernel spends anything on them. */
 #include "bpf/ctx/xdp.bpf.h"
-#include "bpf/lib/icmp.bpf.h"
 #include "bpf/lib/parse.bpf.h"
+#include "nodeport/answer.bpf.h"
 #include "nodeport/decide.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -38,19 +38,14 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
 				  const struct fl_decision *d)
 {
-	enum fl_icmp_kind kind =
-		d->action == FL_ACT_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+	enum fl_reason reason;
 
 	if (d->action == FL_ACT_DROP)
 		return drop(d->reason);
 	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
 		return send(ctx, v6, p, d);
-	if (!fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
-		return drop(FL_REASON_REJECT_RATE);
-	if (fl_icmp_answer(ctx, v6, p, kind, d->hop.mtu))
-		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(d->reason);
-	return XDP_TX;
+	reason = fl_answer(ctx, v6, p, d);
+	return reason ? drop(reason) : XDP_TX;
 }
 
 static __noinline int finish4(struct xdp_md *ctx, const struct fl_packet *p,

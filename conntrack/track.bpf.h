@@ -46,7 +46,7 @@ static __always_inline bool fl_flow_twin_fin(bool v6, const struct fl_flow_head 
 	return twin && twin->flags & FL_FLOW_FIN;
 }
 
-/* The state of a flow after a TCP segment or UDP datagram. */
+/* The state of a flow after a TCP segment or UDP datagram; notes a FIN. */
 static __always_inline __u32 fl_flow_next_state(bool v6, struct fl_flow_head *head, __u32 state,
 						const struct fl_packet *p)
 {

@@ -89,7 +89,8 @@ static int catch_print(enum libbpf_print_level level, const char *fmt, va_list a
 	return 0;
 }
 
-int fl_object_open(enum fl_object_id id, struct fl_bpf_object *ret_object, struct fl_err *err)
+int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
+		       struct fl_err *err)
 {
 	struct fl_bpf_object o = {.name = objects[id].name, .destroy = objects[id].destroy};
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
@@ -122,7 +123,7 @@ static const char *privilege_hint(void)
 	return all ? "" : " (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)";
 }
 
-int fl_object_load(struct fl_bpf_object *object, struct fl_err *err)
+int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
 	int r;
@@ -137,7 +138,7 @@ int fl_object_load(struct fl_bpf_object *object, struct fl_err *err)
 			  r == -EPERM || r == -EACCES ? privilege_hint() : "");
 }
 
-void fl_object_close(struct fl_bpf_object *object)
+void fl_bpf_object_close(struct fl_bpf_object *object)
 {
 	if (object->skeleton)
 		object->destroy(object->skeleton);

@@ -8,7 +8,7 @@
 #include "bpf/abi/fairlead.h"
 #include "lb/base/err.h"
 
-enum fl_object_id {
+enum fl_bpf_object_id {
 	FL_OBJECT_XDP, /* first: it declares every map of the per-packet programs */
 	FL_OBJECT_TC,
 	FL_OBJECT_SOCK,
@@ -24,7 +24,8 @@ struct fl_bpf_object {
 };
 
 /* Open, not load. 0 or -errno with words. */
-int fl_object_open(enum fl_object_id id, struct fl_bpf_object *ret_object, struct fl_err *err);
+int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
+		       struct fl_err *err);
 /* Load; on failure the words name the program and the verifier's last line. */
-int fl_object_load(struct fl_bpf_object *object, struct fl_err *err);
-void fl_object_close(struct fl_bpf_object *object);
+int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err);
+void fl_bpf_object_close(struct fl_bpf_object *object);

@@ -20,7 +20,7 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 	int r = 0;
 
 	for (int i = 0; i < FL_OBJECTS && !r; i++)
-		r = fl_object_open(i, &dp->objects[i], err);
+		r = fl_bpf_object_open(i, &dp->objects[i], err);
 	for (int i = 0; i < FL_OBJECTS && !r; i++) {
 		struct fl_bpf_object *o = &dp->objects[i];
 
@@ -32,7 +32,7 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 		if (r)
 			break;
 		*o->config = dp->config;
-		r = fl_object_load(o, err);
+		r = fl_bpf_object_load(o, err);
 		if (!r)
 			r = fl_dp_maps_collect(dp, o, err);
 	}
@@ -130,7 +130,7 @@ void fl_dp_close(struct fl_dp **dp)
 		free(a);
 	}
 	for (int i = 0; i < FL_OBJECTS; i++)
-		fl_object_close(&d->objects[i]);
+		fl_bpf_object_close(&d->objects[i]);
 	fl_maps_close(&d->maps);
 	fl_bpffs_close(&d->fs);
 	fl_takeover_free(&d->takeover);

@@ -155,7 +155,7 @@ static int load(struct plane *p, enum plane_kind kind, struct fl_bpf_object *o, 
 			if (r)
 				return fl_err_set(err, r, "cannot prepare map %s", name);
 		}
-		r = load_done ? 0 : fl_object_load(o, err);
+		r = load_done ? 0 : fl_bpf_object_load(o, err);
 		if (r)
 			return r;
 	}
@@ -172,7 +172,7 @@ int plane_open(enum plane_kind kind, const struct net *net, uint32_t hz, struct 
 	p->config = make_config(kind, hz);
 	p->net = net;
 	for (int i = 0; i < FL_OBJECTS && !r; i++) {
-		r = fl_object_open(i, &p->objects[i], err);
+		r = fl_bpf_object_open(i, &p->objects[i], err);
 		if (!r)
 			r = load(p, kind, &p->objects[i], err);
 	}
@@ -193,7 +193,7 @@ int plane_open(enum plane_kind kind, const struct net *net, uint32_t hz, struct 
 void plane_close(struct plane *p)
 {
 	for (int i = 0; i < FL_OBJECTS; i++)
-		fl_object_close(&p->objects[i]);
+		fl_bpf_object_close(&p->objects[i]);
 	fl_maps_close(&p->maps);
 }
 
@@ -255,14 +255,14 @@ void plane_flows_clear(struct plane *p)
 }
 
 /* -1: the object has no limits. */
-static int rates_fd(const struct plane *p, enum fl_object_id id)
+static int rates_fd(const struct plane *p, enum fl_bpf_object_id id)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(p->objects[id].bpf, "fl_rates");
 
 	return map ? bpf_map__fd(map) : -1;
 }
 
-struct rate_bucket plane_rate_get(const struct plane *p, enum fl_object_id id, enum rate rate)
+struct rate_bucket plane_rate_get(const struct plane *p, enum fl_bpf_object_id id, enum rate rate)
 {
 	struct rate_bucket all[MAX_CPUS];
 	uint32_t key = rate;
@@ -271,7 +271,7 @@ struct rate_bucket plane_rate_get(const struct plane *p, enum fl_object_id id, e
 	return all[sched_getcpu()]; /* the tests stay on one processor */
 }
 
-void plane_rate_set(const struct plane *p, enum fl_object_id id, enum rate rate,
+void plane_rate_set(const struct plane *p, enum fl_bpf_object_id id, enum rate rate,
 		    struct rate_bucket bucket)
 {
 	struct rate_bucket all[MAX_CPUS];
@@ -283,7 +283,7 @@ void plane_rate_set(const struct plane *p, enum fl_object_id id, enum rate rate,
 }
 
 /* A second's worth in each bucket. */
-static void refill(struct plane *p, enum fl_object_id id)
+static void refill(struct plane *p, enum fl_bpf_object_id id)
 {
 	const uint32_t hz = p->config.hz, now = plane_now(p);
 

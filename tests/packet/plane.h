@@ -73,6 +73,7 @@ struct rate_bucket {
 	uint32_t stamp, pad;
 	uint64_t parts; /* hz of them are a token */
 };
-struct rate_bucket plane_rate_get(const struct plane *plane, enum fl_object_id id, enum rate rate);
-void plane_rate_set(const struct plane *plane, enum fl_object_id id, enum rate rate,
+struct rate_bucket plane_rate_get(const struct plane *plane, enum fl_bpf_object_id id,
+				  enum rate rate);
+void plane_rate_set(const struct plane *plane, enum fl_bpf_object_id id, enum rate rate,
 		    struct rate_bucket bucket);

@@ -19,7 +19,7 @@ static const struct limit answer_limit = {RATE_REJECT, REJECT_RATE, FL_REASON_RE
 					  FL_REASON_REJECT_NO_ENDPOINT};
 
 /* Each object has buckets of its own. */
-static enum fl_object_id object_of(const struct trial *t)
+static enum fl_bpf_object_id object_of(const struct trial *t)
 {
 	return t->hook == HOOK_XDP ? FL_OBJECT_XDP : FL_OBJECT_TC;
 }

@@ -89,7 +89,7 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 		struct fl_bpf_object object;
 		struct bpf_map *map;
 
-		assert_int_equal(fl_object_open(o, &object, NULL), 0);
+		assert_int_equal(fl_bpf_object_open(o, &object, NULL), 0);
 		bpf_object__for_each_map(map, object.bpf)
 		{
 			const char *name = bpf_map__name(map);
@@ -110,7 +110,7 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 			assert_int_equal(bpf_map__value_size(map), d->value_size);
 			assert_int_equal(bpf_map__max_entries(map), d->n);
 		}
-		fl_object_close(&object);
+		fl_bpf_object_close(&object);
 	}
 	for (int i = 0; i < FL_MAPS; i++)
 		assert_true(seen[i]);
