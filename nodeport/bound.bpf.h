@@ -17,8 +17,7 @@ static __always_inline void fl_bound_add(__u8 proto, __u32 host_port)
 		__sync_fetch_and_or(word, bit);
 }
 
-/* Whether a socket of this node may have this port; true also when the bits are not kept current.
- */
+/* Whether a socket of this node may have this port; true as well while the bits are out of date. */
 static __always_inline bool fl_bound_has(__u8 proto, __be16 port)
 {
 	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port), stamp, hz, age;

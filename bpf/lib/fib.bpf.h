@@ -168,8 +168,7 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 		return FL_FIB_NO_ROUTE;
 	ret_hop->ifindex = fib.ifindex;
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
-	/* without a neighbour the kernel stops before it fills in the MTU: tot_len is still there
-	 */
+	/* without a neighbour the kernel stops before it fills in the MTU, and leaves tot_len */
 	ret_hop->mtu = 0xffff;
 	if (ret_hop->resolved && fl_config.check_mtu && fib.mtu_result)
 		ret_hop->mtu = fib.mtu_result;
