@@ -75,6 +75,7 @@ struct bench_fairlead_options {
 
 struct bench_fairlead {
 	struct fl_dp *dp;
+	enum fl_dp_mode mode;
 	struct fl_sync *sync;
 	struct bench_services *services;
 };

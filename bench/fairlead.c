@@ -56,7 +56,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 	};
 	struct fl_sync_options sync_options = {.maglev_seed = MAGLEV_SEED,
 					       .detector = {true, true}};
-	struct bench_fairlead f = {0};
+	struct bench_fairlead f = {.mode = o->mode};
 	int rc;
 
 	set_pod_network(&options.config);
@@ -96,7 +96,7 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 
 	if (rc)
 		return rc;
-	rc = fl_dp_attach_device(f->dp, ifindex, FL_DP_EXTERNAL, &got, err);
+	rc = fl_dp_attach_device(f->dp, ifindex, FL_DP_EXTERNAL, f->mode, &got, err);
 	if (rc)
 		return rc;
 	if (got.xdp_tx)

@@ -11,6 +11,15 @@ static __always_inline int drop(__u32 reason)
 	return XDP_DROP;
 }
 
+/* Unchanged to the program behind this one. */
+static __always_inline int leave_to_tc(struct xdp_md *ctx)
+{
+	if (fl_ctx_mark(ctx))
+		return drop(FL_REASON_REWRITE_FAILED);
+	fl_count(FL_COUNTER_TO_TC);
+	return XDP_PASS;
+}
+
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD, FL_ACT_TO_TC. */
 static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
@@ -27,10 +36,7 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 			return drop(FL_REASON_REWRITE_FAILED);
 		return XDP_PASS;
 	case FL_ACT_TO_TC:
-		if (fl_ctx_mark(ctx))
-			return drop(FL_REASON_REWRITE_FAILED);
-		fl_count(FL_COUNTER_TO_TC);
-		return XDP_PASS;
+		return leave_to_tc(ctx);
 	}
 	return XDP_PASS;
 }
@@ -68,6 +74,10 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 
 	if (!fl_parse_flow(ctx, v6, &p))
 		return -1;
+	/* a rewrite here would take the sum for a finished one; tc knows which it is */
+	if (fl_config.unfinished_sums &&
+	    fl_packet_sum_unfinished(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, &p))
+		return leave_to_tc(ctx);
 	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &d)) ? send(ctx, v6, &p, &d)
 									: -1;
 }

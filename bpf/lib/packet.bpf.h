@@ -10,7 +10,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-#include "bpf/lib/base.bpf.h"
+#include "bpf/lib/csum.bpf.h"
 
 enum fl_tcp_flags {
 	FL_TCP_FIN = 1 << 0,
@@ -265,4 +265,27 @@ static __always_inline bool fl_packet_martian(bool v6, const struct fl_tuple6 *t
 		return a >> 24 == 0 || a >> 24 == 127 || a >> 28 == 0xe || a == 0xffffffff ||
 		       a >> 16 == 0xa9fe || t->saddr.w[3] == t->daddr.w[3];
 	}
+}
+
+/*
+ * Whether the L4 checksum of a flow's packet is still to be filled in by a device: the field then
+ * holds the folded sum of the pseudo header (CHECKSUM_PARTIAL in the kernel). One finished checksum
+ * in 65,536 looks the same.
+ */
+static __always_inline bool fl_packet_sum_unfinished(void *data, void *data_end, bool v6,
+						     const struct fl_packet *p)
+{
+	const struct fl_addr *from = &p->tuple.saddr, *to = &p->tuple.daddr;
+	const __u32 l4 = fl_l4_offset(v6);
+	__u16 *check = data + l4 +
+		       (p->proto == IPPROTO_TCP ? offsetof(struct tcphdr, check)
+						: offsetof(struct udphdr, check));
+	__u64 sum = (__u64)from->w[3] + to->w[3] + bpf_htonl(p->len - (l4 - FL_L3)) +
+		    bpf_htonl(p->proto);
+
+	if (v6)
+		sum += (__u64)from->w[0] + from->w[1] + from->w[2] + to->w[0] + to->w[1] + to->w[2];
+	if ((void *)(check + 1) > data_end)
+		return false;
+	return *check == fl_csum_fold16(sum);
 }

@@ -83,13 +83,15 @@ static void set_addr(struct fl_addr *addr, const struct fl_ip *ip)
 struct fl_config fl_datapath_config(const struct fl_settings *settings,
 				    const struct fl_detect *detect,
 				    const struct fl_ip node_addrs[static FL_FAMILIES],
-				    const struct fl_port_range source_ports[static FL_PORT_RANGES])
+				    const struct fl_port_range source_ports[static FL_PORT_RANGES],
+				    bool veth)
 {
 	struct fl_config config = {
 		.new_flow_rate = settings->new_flow_rate,
 		.reject_rate = settings->reject_rate,
 		.masquerade_local = settings->masquerade_local,
 		.reject_unknown_port = settings->reject_unknown_port,
+		.unfinished_sums = veth,
 		.maglev_seed = XXH64(settings->maglev_seed, strlen(settings->maglev_seed), 0),
 	};
 

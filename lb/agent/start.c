@@ -72,7 +72,8 @@ static int make_config(struct fl_agent *agent, const struct fl_device_rules *rul
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 		fl_node_address(&network, rules, family, &node_addrs[family]);
 	log_source_ports(ports);
-	*ret_config = fl_datapath_config(agent->settings, detect, node_addrs, ports);
+	*ret_config = fl_datapath_config(agent->settings, detect, node_addrs, ports,
+					 fl_devices_have_veth(&network, rules));
 	return 0;
 }
 
@@ -140,6 +141,7 @@ static int open_host(struct fl_agent *agent, const struct fl_device_rules *rules
 		.n_node_port_addresses = s->node_port_addresses.n,
 		.node_ports = *node_ports,
 		.mode = s->mode,
+		.unfinished_sums = fl_dp_config(agent->dp)->unfinished_sums,
 	};
 	int r;
 

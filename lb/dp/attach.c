@@ -140,21 +140,21 @@ static const char *xdp_words(int error)
 	}
 }
 
-static int attach_external(struct fl_dp *dp, unsigned int ifindex, struct fl_dp_device *device,
-			   struct fl_err *err)
+static int attach_external(struct fl_dp *dp, unsigned int ifindex, enum fl_dp_mode mode,
+			   struct fl_dp_device *device, struct fl_err *err)
 {
-	bool generic = dp->mode == FL_DP_XDP_GENERIC;
+	bool generic = mode == FL_DP_XDP_GENERIC;
 	int r = 0;
 
 	device->mode = FL_DP_TC;
-	if (dp->mode != FL_DP_TC) {
+	if (mode != FL_DP_TC) {
 		/* XDP first: the complete tc program, if one is there, makes way only when XDP is
 		 * in front of it */
 		r = put_on_device(dp, ifindex, FL_PIN_XDP, BPF_XDP,
 				  generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE, "fl_xdp");
 		if (!r)
 			device->mode = generic ? FL_DP_XDP_GENERIC : FL_DP_XDP;
-		else if (dp->mode == FL_DP_AUTO)
+		else if (mode == FL_DP_AUTO)
 			snprintf(device->note, sizeof(device->note), "no native XDP: %s",
 				 xdp_words(r));
 		else
@@ -170,14 +170,14 @@ static int attach_external(struct fl_dp *dp, unsigned int ifindex, struct fl_dp_
 }
 
 int fl_dp_attach_device(struct fl_dp *dp, unsigned int ifindex, enum fl_dp_role role,
-			struct fl_dp_device *ret_device, struct fl_err *err)
+			enum fl_dp_mode mode, struct fl_dp_device *ret_device, struct fl_err *err)
 {
 	struct fl_dp_device device = {.mode = FL_DP_TC};
 	char name[IF_NAMESIZE];
 	int r;
 
 	if (role == FL_DP_EXTERNAL) {
-		r = attach_external(dp, ifindex, &device, err);
+		r = attach_external(dp, ifindex, mode, &device, err);
 	} else {
 		r = put_tc(dp, ifindex, "fl_pod_ingress", "fl_pod_egress", &device, err);
 		if (!r)

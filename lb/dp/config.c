@@ -56,6 +56,8 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 		c.snat_ports += c.snat[i].count;
 	/* a generic XDP program sees packets after GRO has merged them: their size means nothing */
 	c.check_mtu = options->mode != FL_DP_XDP_GENERIC;
+	/* GRO gives the packets it has joined such a sum */
+	c.unfinished_sums |= options->mode == FL_DP_XDP_GENERIC;
 	c.set_retval = fl_dp_probe_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval);
 	if (meta && (meta->flow_seed[0] || meta->flow_seed[1])) {
 		c.flow_seed[0] = meta->flow_seed[0];

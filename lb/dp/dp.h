@@ -105,12 +105,12 @@ struct fl_dp_device {
 };
 
 /*
- * Put the programs of that role on a device, replacing those of an earlier agent in place. A
- * repeated call makes no system call. After a failure the device has what it had before, or part of
- * it.
+ * Put the programs of that role on a device, replacing those of an earlier agent in place; `mode`:
+ * where those of an external device go. A repeated call makes no system call. After a failure the
+ * device has what it had before, or part of it.
  */
 int fl_dp_attach_device(struct fl_dp *dp, unsigned int ifindex, enum fl_dp_role role,
-			struct fl_dp_device *ret_device, struct fl_err *err);
+			enum fl_dp_mode mode, struct fl_dp_device *ret_device, struct fl_err *err);
 /* Take our programs off a device that is no longer ours to serve, or forget one that is gone. */
 void fl_dp_detach_device(struct fl_dp *dp, unsigned int ifindex);
 /* Attach the socket hooks, replacing those of an earlier agent in place. No-op without a cgroup. */

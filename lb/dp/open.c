@@ -82,7 +82,6 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	dp->fs = (struct fl_bpffs)FL_BPFFS_INIT;
 	dp->maps = (struct fl_maps)FL_MAPS_INIT;
 	dp->hz = fl_dp_kernel_hz();
-	dp->mode = options->mode;
 	dp->no_tcx = options->no_tcx;
 	fl_dp_sizes_of(&options->sizes, sizes);
 	r = find_cgroup(dp, options->cgroup, err);

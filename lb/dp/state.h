@@ -23,7 +23,6 @@ struct fl_dp {
 	struct fl_bpffs fs;
 	struct fl_maps maps;
 	struct fl_bpf_object objects[FL_OBJECTS];
-	enum fl_dp_mode mode;
 	bool no_tcx;
 	bool adopted;
 	bool remains; /* of a datapath with maps missing were there, and were removed */

@@ -58,6 +58,15 @@ enum fl_device_role fl_device_role(const struct fl_network *network, const struc
 	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
 }
 
+bool fl_devices_have_veth(const struct fl_network *network, const struct fl_device_rules *rules)
+{
+	for (size_t i = 0; i < network->n_devices; i++)
+		if (!strcmp(network->devices[i].kind, "veth") &&
+		    fl_device_role(network, &network->devices[i], rules) == FL_ROLE_EXTERNAL)
+			return true;
+	return false;
+}
+
 bool fl_device_lacks_ethernet(const struct fl_network *network, const struct fl_netdev *device,
 			      const struct fl_device_rules *rules)
 {

@@ -30,6 +30,9 @@ struct fl_device_rules {
 enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
 				   const struct fl_device_rules *rules);
 
+/* Whether a device that faces the network is one end of a veth pair. */
+bool fl_devices_have_veth(const struct fl_network *network, const struct fl_device_rules *rules);
+
 /* Whether only the missing Ethernet header keeps the device from being served. */
 bool fl_device_lacks_ethernet(const struct fl_network *network, const struct fl_netdev *device,
 			      const struct fl_device_rules *rules);

@@ -22,8 +22,9 @@ struct fl_host;
  * option's; results as of the functions they stand for. */
 struct fl_host_ops {
 	int (*scan)(void *ctx, struct fl_network *ret_network, struct fl_err *err);
-	int (*attach)(void *ctx, unsigned int ifindex, enum fl_dp_role role,
+	int (*attach)(void *ctx, unsigned int ifindex, enum fl_dp_role role, enum fl_dp_mode mode,
 		      struct fl_dp_device *ret_device, struct fl_err *err);
+	int (*veth_peer_has_xdp)(void *ctx, unsigned int ifindex, bool *ret_has);
 	void (*detach)(void *ctx, unsigned int ifindex);
 	void (*prune)(void *ctx);
 	uint64_t (*now)(void *ctx); /* jiffies; 0: unknown */
@@ -52,6 +53,7 @@ struct fl_host_options {
 	size_t n_node_port_addresses;
 	struct fl_port_span node_ports;
 	enum fl_dp_mode mode;
+	bool unfinished_sums; /* the programs were loaded for devices that leave checksums undone */
 	/* source ports for masquerading, as the programs were loaded with */
 	struct fl_port_range source_ports[FL_PORT_RANGES];
 };

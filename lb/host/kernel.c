@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The kernel and the datapath as a host uses them. */
 #include "lb/host/host.h"
+#include "lb/host/veth.h"
 #include "nodeport/bound.h"
 
 static int scan(void *ctx, struct fl_network *ret_network, struct fl_err *err)
@@ -8,10 +9,15 @@ static int scan(void *ctx, struct fl_network *ret_network, struct fl_err *err)
 	return fl_network_scan(ret_network, err);
 }
 
-static int attach(void *ctx, unsigned int ifindex, enum fl_dp_role role,
+static int attach(void *ctx, unsigned int ifindex, enum fl_dp_role role, enum fl_dp_mode mode,
 		  struct fl_dp_device *ret_device, struct fl_err *err)
 {
-	return fl_dp_attach_device(ctx, ifindex, role, ret_device, err);
+	return fl_dp_attach_device(ctx, ifindex, role, mode, ret_device, err);
+}
+
+static int veth_peer_has_xdp(void *ctx, unsigned int ifindex, bool *ret_has)
+{
+	return fl_veth_peer_has_xdp(ifindex, ret_has);
 }
 
 static void detach(void *ctx, unsigned int ifindex)
@@ -48,6 +54,7 @@ static int scan_sockets(void *ctx, __u64 words[static FL_BOUND_WORDS], struct fl
 const struct fl_host_ops fl_host_kernel_ops = {
 	.scan = scan,
 	.attach = attach,
+	.veth_peer_has_xdp = veth_peer_has_xdp,
 	.detach = detach,
 	.prune = prune,
 	.now = now,

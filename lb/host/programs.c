@@ -26,6 +26,13 @@ const struct fl_host_device *fl_host_device_of(const struct fl_host *host, unsig
 	return NULL;
 }
 
+static bool is_veth(const struct fl_host *host, unsigned int ifindex)
+{
+	const struct fl_netdev *dev = fl_network_device(&host->network, ifindex);
+
+	return dev && !strcmp(dev->kind, "veth");
+}
+
 /*
  * Whether XDP may send frames out of a device. Before its programs are there: what the map says of
  * it, which is what an earlier agent found out; of a device that is new to the map, what is about
@@ -43,7 +50,8 @@ static bool takes_frames(const struct fl_host *host, const struct fl_host_device
 	held = fl_map_mirror_get(host->device_map, &(uint32_t){ours->ifindex});
 	if (held && held->flags & FL_DEVICE_EXTERNAL)
 		return held->flags & FL_DEVICE_XDP_TX;
-	return host->options.mode != FL_DP_TC;
+	return host->options.mode != FL_DP_TC &&
+	       !(host->options.mode == FL_DP_AUTO && is_veth(host, ours->ifindex));
 }
 
 /* `attached`: the programs that the devices shall have are there by now. */
@@ -89,14 +97,58 @@ static void report_attached(const struct fl_host *host, const struct fl_host_dev
 			       d->got.mode == FL_DP_XDP ? "native" : "generic", tc);
 }
 
+/*
+ * Frames that XDP sends out of a veth are lost unless the other end polls, which it surely does
+ * only when it has an XDP program of its own; and nothing on this side ever sees the loss. So
+ * `auto` leaves such a device to tc, and native XDP is refused unless that program is there.
+ */
+static int choose_mode(const struct fl_host *host, unsigned int ifindex, enum fl_dp_mode *ret_mode,
+		       struct fl_err *err)
+{
+	const struct fl_host_options *o = &host->options;
+	const char *name = fl_host_device_of(host, ifindex)->name;
+	bool proven = false;
+	int r;
+
+	*ret_mode = o->mode;
+	if (!is_veth(host, ifindex))
+		return 0;
+	if (o->mode == FL_DP_AUTO)
+		*ret_mode = FL_DP_TC;
+	if (o->mode != FL_DP_XDP)
+		return 0;
+	if (!o->unfinished_sums)
+		return fl_err_set(
+			err, -EOPNOTSUPP,
+			"device %s: a veth that came after the agent: restart it to serve this by "
+			"XDP",
+			name);
+	r = o->ops->veth_peer_has_xdp(o->ctx, ifindex, &proven);
+	if (!r && proven)
+		return 0;
+	return fl_err_set(err, r ? r : -EOPNOTSUPP,
+			  "device %s: a veth, whose other end %s an XDP program: frames that "
+			  "native XDP sends out would be lost there (mode auto or tc works)",
+			  name, r ? "cannot be asked whether it has" : "does not have");
+}
+
 static void attach(struct fl_host *host, struct fl_host_device *d)
 {
 	const struct fl_host_options *o = &host->options;
 	struct fl_err err = {""};
 	bool had = d->attached;
-	int r = o->ops->attach(o->ctx, d->ifindex,
-			       d->role == FL_ROLE_POD ? FL_DP_POD : FL_DP_EXTERNAL, &d->got, &err);
+	enum fl_dp_mode mode = FL_DP_TC;
+	int r = 0;
 
+	/* once it is there it stays: its flows must not lose it with a program of others */
+	if (d->role == FL_ROLE_EXTERNAL && !(had && d->got.mode == FL_DP_XDP))
+		r = choose_mode(host, d->ifindex, &mode, &err);
+	else if (d->role == FL_ROLE_EXTERNAL)
+		mode = FL_DP_XDP;
+	if (!r)
+		r = o->ops->attach(o->ctx, d->ifindex,
+				   d->role == FL_ROLE_POD ? FL_DP_POD : FL_DP_EXTERNAL, mode,
+				   &d->got, &err);
 	d->attached = !r;
 	d->error[0] = '\0';
 	if (r) {

@@ -10,14 +10,14 @@ from conftest import FAMILIES, close_lab, make_lab, outside_of_its_cgroup
 
 SIZE = 2000000
 PLACES = pytest.mark.parametrize("pod", ["web-1a", "web-2a"], ids=["local", "remote"])
-# native XDP is not there yet: what it sends to a veth without a program is lost, or has half a checksum
-MODES = ("xdp-generic", "tc")
+# native XDP needs a program at the other end, or it is refused (below); checksums arrive unfinished all the same
+MODES = {"auto": "raw", "xdp-generic": "raw", "tc": "raw", "xdp": "unfinished"}
 
 
 @pytest.fixture(scope="module", params=MODES)
 def raw_lab(request):
     """A lab of raw devices with agents in one of the modes, serving pods per packet as well."""
-    lab = make_lab(devices="raw", mode=request.param, extra=["--pod-devices", "veth-*"])
+    lab = make_lab(devices=MODES[request.param], mode=request.param, extra=["--pod-devices", "veth-*"])
     yield lab
     close_lab(lab)
 
@@ -58,3 +58,26 @@ def test_from_sockets(raw_lab, pod, family):
     only(raw_lab, pod)
     for source in ("cli-1", "node-1"):
         move(raw_lab[source], cells.WEB[family])
+
+
+def test_native_xdp_is_refused_where_its_frames_would_be_lost():
+    """A veth without a program at its other end: the reason is a condition, and the node is not healthy."""
+    lab = make_lab(devices="raw", start=False)
+    try:
+        node = lab.nodes["node-1"]
+        node.start(mode="xdp")
+        answer = node.cli("status")
+        assert answer.returncode == 1, answer.stdout
+        assert "whose other end does not have an XDP program" in answer.stdout, answer.stdout
+        assert "eth0 xdp" not in answer.stdout
+    finally:
+        close_lab(lab)
+
+
+def test_auto_leaves_a_veth_to_tc(lab):
+    """Also one that could have native XDP: nothing on this side would show when it no longer can."""
+    node = lab.nodes["node-1"]
+    node.stop()
+    node.start(mode="auto")
+    assert "eth0 tc" in node.cli("status").stdout
+    node.stop()

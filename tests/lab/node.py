@@ -57,6 +57,9 @@ class Node:
                 "--manifests", manifests or self.lab.manifests.directory,
                 "--cgroup", self.cgroup, *self.paths(), "--devices", "eth0",
                 *(["--cluster-cidr", cluster_cidr] if cluster_cidr else [])]
+        # of its own accord the agent leaves a veth to tc
+        if mode is None and self.lab.devices != "raw":
+            mode = "xdp"
         return args + (["--mode", mode] if mode else []) + list(extra)
 
     def start(self, wait=True, wrapper=(), **options):

@@ -44,13 +44,14 @@ def client_address(family, number):
 # How devices are left. "prepared": as a lab of veths has to be for native XDP, whose sent frames lose what the
 # stack was to complete: checksums are made at the sender, and NAPI runs at the receiver, which has an XDP
 # program of its own. "raw": as others leave them, with every offload on and no program at the other end.
-DEVICES = ("prepared", "raw")
+# "unfinished": every offload on, so that checksums arrive unfinished, but with that program at the other end.
+DEVICES = ("prepared", "unfinished", "raw")
 OFFLOADS = "tx on gso on tso on gro on tx-udp-segmentation on"
 
 
 def offloads(dev, devices, prepared="tx off gro on"):
     """The command that sets the offloads of a device, or an empty one."""
-    wanted = OFFLOADS if devices == "raw" else prepared
+    wanted = prepared if devices == "prepared" else OFFLOADS
     return f"ethtool -K {dev} {wanted} >/dev/null 2>&1" if wanted else ""
 
 
@@ -93,7 +94,7 @@ def router_script(netns_of, pass_pin, devices):
         # only if the port has an XDP program as well
         lines += [f"ip link add {port} type veth peer name eth0 netns {netns_of(node)}",
                   f"ip link set {port} master br0 up", offloads(port, devices),
-                  f"ip link set {port} xdpdrv pinned {pass_pin}" if devices == "prepared" else ""]
+                  f"ip link set {port} xdpdrv pinned {pass_pin}" if devices != "raw" else ""]
     return "\n".join(lines)
 
 

@@ -40,7 +40,7 @@ static struct fl_config config_of(const struct fl_settings *settings)
 	struct fl_err err = {""};
 
 	assert_int_equal(fl_datapath_detector(settings, NULL, &detect, &err), 0);
-	return fl_datapath_config(settings, &detect, none, ports);
+	return fl_datapath_config(settings, &detect, none, ports, false);
 }
 
 /* 5.2: pods are told by the cluster CIDR of their family, compared as address and mask. */
@@ -113,7 +113,7 @@ static void test_settings_and_addresses_reach_the_programs(void **state)
 	settings.reject_rate = 6;
 	settings.masquerade_local = true;
 	settings.reject_unknown_port = false;
-	config = fl_datapath_config(&settings, &detect, addrs, ports);
+	config = fl_datapath_config(&settings, &detect, addrs, ports, false);
 	assert_int_equal(config.new_flow_rate, 5);
 	assert_int_equal(config.reject_rate, 6);
 	assert_true(config.masquerade_local);
@@ -123,10 +123,10 @@ static void test_settings_and_addresses_reach_the_programs(void **state)
 	assert_memory_equal(&config.node_addr4, &none, sizeof(none));
 	assert_memory_equal(&config.node_addr6, &addrs[FL_IPV6], sizeof(none));
 	/* the seed is a hash of the text: the same on every node, another for another text */
-	other = fl_datapath_config(&settings, &detect, addrs, ports);
+	other = fl_datapath_config(&settings, &detect, addrs, ports, false);
 	assert_true(config.maglev_seed == other.maglev_seed);
 	set(&settings.maglev_seed, "other");
-	other = fl_datapath_config(&settings, &detect, addrs, ports);
+	other = fl_datapath_config(&settings, &detect, addrs, ports, false);
 	assert_true(config.maglev_seed != other.maglev_seed);
 }
 

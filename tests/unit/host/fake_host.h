@@ -25,11 +25,14 @@ struct fake {
 	struct fl_port_range source_ports;
 	uint64_t jiffies, now_ms;
 	/* what the datapath does */
+	bool peer_has_xdp;
+	int peer_error;
 	unsigned int refuses; /* ifindex of a device that takes no program */
 	enum fl_dp_mode gets;
 	/* what was done */
 	char calls[CALLS_MAX][32]; /* "attach 2 external", "detach 2", "prune", "sockets" */
 	size_t n_calls;
+	enum fl_dp_mode asked; /* by the last attach */
 	char reported[2048];
 	/* checked when a program is attached, before it is */
 	void (*on_attach)(struct fake *fake, unsigned int ifindex);
@@ -85,12 +88,22 @@ static inline int fake_scan(void *ctx, struct fl_network *ret_network, struct fl
 	return 0;
 }
 
+static inline int fake_veth_peer_has_xdp(void *ctx, unsigned int ifindex, bool *ret_has)
+{
+	struct fake *f = ctx;
+
+	*ret_has = f->peer_has_xdp;
+	return f->peer_error;
+}
+
 static inline int fake_attach(void *ctx, unsigned int ifindex, enum fl_dp_role role,
-			      struct fl_dp_device *ret_device, struct fl_err *err)
+			      enum fl_dp_mode mode, struct fl_dp_device *ret_device,
+			      struct fl_err *err)
 {
 	struct fake *f = ctx;
 
 	fake_call(f, "attach %u %s", ifindex, role == FL_DP_POD ? "pod" : "external");
+	f->asked = mode;
 	if (f->on_attach)
 		f->on_attach(f, ifindex);
 	if (ifindex == f->refuses)
@@ -170,6 +183,7 @@ static inline void fake_report(enum fl_log_level level, const char *text, void *
 static const struct fl_host_ops fake_ops = {
 	.scan = fake_scan,
 	.attach = fake_attach,
+	.veth_peer_has_xdp = fake_veth_peer_has_xdp,
 	.detach = fake_detach,
 	.prune = fake_prune,
 	.now = fake_jiffies,

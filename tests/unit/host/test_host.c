@@ -90,6 +90,50 @@ static void test_what_a_device_takes_is_known_once_it_has_its_programs(void **st
 	fake_start(&fake);
 }
 
+/*
+ * What XDP sends out of a veth is lost unless its other end has a program too: `auto` leaves it to
+ * tc, native XDP is refused with the reason, generic XDP does not send that way.
+ */
+static void test_a_veth_has_native_xdp_only_if_that_works(void **state)
+{
+	static const struct {
+		enum fl_dp_mode mode;
+		bool sums, has_xdp;
+		int error;
+		enum fl_dp_mode asked;
+		const char *refused;
+	} rows[] = {
+		{FL_DP_AUTO, true, true, 0, FL_DP_TC, NULL},
+		{FL_DP_TC, false, false, 0, FL_DP_TC, NULL},
+		{FL_DP_XDP_GENERIC, true, false, 0, FL_DP_XDP_GENERIC, NULL},
+		{FL_DP_XDP, true, true, 0, FL_DP_XDP, NULL},
+		{FL_DP_XDP, true, false, 0, 0, "other end does not have an XDP program"},
+		{FL_DP_XDP, true, true, -EIO, 0, "other end cannot be asked"},
+		{FL_DP_XDP, false, true, 0, 0, "came after the agent"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct fl_host_device *devices;
+		size_t n;
+
+		strcpy(fake.devices[1].kind, "veth");
+		fake.options.mode = rows[i].mode;
+		fake.options.unfinished_sums = rows[i].sums;
+		fake.peer_has_xdp = rows[i].has_xdp;
+		fake.peer_error = rows[i].error;
+		fake.n_calls = 0;
+		fake_start(&fake);
+		devices = fl_host_devices(fake.host, &n);
+		assert_int_equal(devices[0].attached, !rows[i].refused);
+		assert_int_equal(fake_count(&fake, "attach 2 external"), !rows[i].refused);
+		if (rows[i].refused)
+			assert_non_null(strstr(devices[0].error, rows[i].refused));
+		else
+			assert_int_equal(fake.asked, rows[i].asked);
+		fl_host_free(&fake.host);
+	}
+}
+
 /* What an earlier agent found out holds while its programs are there. */
 static void test_the_map_says_what_an_earlier_agent_found(void **state)
 {
@@ -242,6 +286,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_node_is_in_the_maps_and_its_device_has_programs),
+		TEST(test_a_veth_has_native_xdp_only_if_that_works),
 		TEST(test_maps_are_written_before_programs_are_attached),
 		TEST(test_what_a_device_takes_is_known_once_it_has_its_programs),
 		TEST(test_the_map_says_what_an_earlier_agent_found),
