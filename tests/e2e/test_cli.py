@@ -160,7 +160,7 @@ def test_status_waits_for_health(lone):
     out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, out + err
     assert "healthy" in out and not err
-    lone.manifests.write("bad.yaml", "just a word\n")
+    lone.manifests.write("bad.yaml", "a: [\n")
     try:
         until(lambda: node.cli("status").returncode == 1, "the bad file counts", 10)
         late = node.cli("status", "--wait=1")
