@@ -181,6 +181,7 @@ DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/fairlead
 install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
 	install -D -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
+	install -D -m 755 deploy/fairlead-feed $(DESTDIR)$(PREFIX)/bin/fairlead-feed
 	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fairleadd.service)
 	$(foreach p,fairlead fairleadd,\
 		install -D -m 644 $(BUILD)/completion/$(p).bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(p); \

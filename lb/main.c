@@ -71,9 +71,15 @@ static int check(const struct fl_settings *settings)
 	int r = fl_store_new(settings->node, &store);
 
 	if (!r)
-		r = fl_manifest_new((const char *const *)settings->manifests.items,
-				    settings->manifests.n, store, count_problem, counts, &source,
-				    &err);
+		r = fl_manifest_new(
+			&(struct fl_manifest_options){
+				.paths = (const char *const *)settings->manifests.items,
+				.n_paths = settings->manifests.n,
+				.store = store,
+				.report = count_problem,
+				.arg = counts,
+			},
+			&source, &err);
 	if (!r)
 		r = fl_source_load(source, &err);
 	if (!r) {

@@ -105,8 +105,10 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 	rc = node ? fl_store_new(node, &store) : -ENOMEM;
 	if (rc)
 		return fl_err_set(err, rc, "no memory");
-	rc = fl_manifest_new(cli->manifests.value, cli->manifests.n, store, NULL, NULL, &source,
-			     err);
+	rc = fl_manifest_new(&(struct fl_manifest_options){.paths = cli->manifests.value,
+							   .n_paths = cli->manifests.n,
+							   .store = store},
+			     &source, err);
 	if (!rc)
 		rc = fl_source_load(source, err);
 	if (rc)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* fairlead reload: the agent looks at its input again, as on SIGHUP. */
+/* fairlead reload: the agent looks at its input again; with --now as on SIGHUP. */
 #include <stdio.h>
 
 #include "lb/base/doc.h"
@@ -21,16 +21,27 @@ static const struct fl_listing listing = {.text = put_text, .name = put_name};
 
 static enum fl_exit run_reload(struct fl_cli *cli)
 {
-	static const struct fl_question question = {.method = "POST", .url = FL_URL("/v1/reload")};
+	struct fl_question question = {.method = "POST", .url = FL_URL("/v1/reload")};
 	const struct fl_show show = {.questions = &question, .n_questions = 1, .listing = &listing};
 
 	if (cli->watch)
 		return fl_usage("reload cannot be watched");
+	if (cli->now)
+		fl_url_arg(&question.url, "now", "true");
 	return fl_show(cli, &show);
 }
 
+static const struct fl_cli_option options[] = {
+	FL_FLAG(now, 0, "now",
+		"believe it: what seems to be gone goes now, not after the grace time"),
+	FL_OPTIONS_END,
+};
+
 static const struct fl_command commands[] = {
-	{.operands = "", .help = "make the agent look at its input again", .run = run_reload},
+	{.operands = "",
+	 .help = "make the agent look at its input again",
+	 .options = options,
+	 .run = run_reload},
 };
 
 const struct fl_noun fl_noun_reload = {

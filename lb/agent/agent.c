@@ -90,12 +90,26 @@ static void update_served(struct fl_agent *agent)
 		fl_host_set_served(agent->host, family, stats.ports_of[family]);
 }
 
+static int keep_unread(const struct fl_unread *unread, void *arg)
+{
+	const char *service = unread->kind == FL_KIND_SERVICE ? unread->name : unread->service;
+
+	if (*service)
+		fl_applier_keep(arg, unread->ns, service, unread->sketch);
+	return 0;
+}
+
 void fl_agent_apply(struct fl_agent *agent)
 {
 	struct fl_input *input = &agent->input;
 
 	if (fl_input_update_node(input) && agent->host)
 		fl_host_set_node_ips(agent->host, input->node_ips, input->n_node_ips);
+	if (fl_applier_keeps(agent->applier)) {
+		fl_applier_keep_begin(agent->applier);
+		fl_source_each_unread(input->source, keep_unread, agent->applier);
+		fl_applier_keep_end(agent->applier);
+	}
 	fl_applier_run(agent->applier, fl_source_complete(input->source));
 	update_served(agent);
 	resteer(agent);
@@ -201,11 +215,14 @@ void fl_agent_verify(struct fl_agent *agent)
 		fl_log_info("the maps are as wanted again");
 }
 
-void fl_agent_reload(struct fl_agent *agent)
+void fl_agent_reload(struct fl_agent *agent, bool now)
 {
 	size_t changed;
 
-	fl_input_refresh(&agent->input);
+	if (now)
+		fl_input_apply_held(&agent->input);
+	else
+		fl_input_refresh(&agent->input);
 	changed = fl_store_dirty_count(agent->input.store);
 	if (changed)
 		fl_log_info("reload: %zu Services are to be planned again", changed);

@@ -8,12 +8,19 @@
 #include <string.h>
 
 #include "lb/agent/sync_health.h"
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/model/review.h"
 
 /* A Service that is to be planned again. */
 struct again {
 	char *ns, *name;
+};
+
+/* A Service that is left as it was found. */
+struct kept {
+	char *ns, *name;
+	bool seen; /* since fl_applier_keep_begin() */
 };
 
 struct fl_applier {
@@ -25,6 +32,8 @@ struct fl_applier {
 	size_t n_again;
 	bool all_again; /* there was no memory for the list */
 	bool due;	/* the next run takes them too */
+	struct kept *kept;
+	size_t n_kept, n_kept_room;
 };
 
 int fl_applier_new(const struct fl_applier_options *options, struct fl_applier **ret_applier)
@@ -55,6 +64,11 @@ void fl_applier_free(struct fl_applier **applier)
 	if (!a)
 		return;
 	again_free(a->again, a->n_again);
+	for (size_t i = 0; i < a->n_kept; i++) {
+		free(a->kept[i].ns);
+		free(a->kept[i].name);
+	}
+	free(a->kept);
 	free(a);
 }
 
@@ -149,6 +163,80 @@ struct batch {
 	struct fl_err err;
 };
 
+static struct kept *find_kept(const struct fl_applier *applier, const char *ns, const char *name)
+{
+	for (size_t i = 0; i < applier->n_kept; i++)
+		if (!strcmp(applier->kept[i].ns, ns) && !strcmp(applier->kept[i].name, name))
+			return &applier->kept[i];
+	return NULL;
+}
+
+bool fl_applier_keeps(const struct fl_applier *applier)
+{
+	return applier->options.adopted && (!applier->settled || applier->n_kept);
+}
+
+void fl_applier_keep_begin(struct fl_applier *applier)
+{
+	for (size_t i = 0; i < applier->n_kept; i++)
+		applier->kept[i].seen = false;
+}
+
+/* 0 or -ENOMEM. */
+static int plan_kept(const struct fl_applier *applier, const char *ns, const char *name,
+		     const struct fl_service *sketch, struct fl_plan *ret_plan)
+{
+	const struct fl_applier_options *o = &applier->options;
+	const struct fl_slice *const *slices;
+	size_t n;
+
+	if (!sketch)
+		return o->plan(o->store, ns, name, o->plan_options, ret_plan);
+	slices = fl_store_slices(o->store, ns, name, &n);
+	return fl_plan_service(sketch, slices, n, o->plan_options, ret_plan);
+}
+
+/* Without memory it is not kept. */
+void fl_applier_keep(struct fl_applier *applier, const char *ns, const char *name,
+		     const struct fl_service *sketch)
+{
+	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+	struct kept *kept = find_kept(applier, ns, name);
+	bool any = false;
+
+	if (kept)
+		kept->seen = true;
+	if (kept || applier->settled ||
+	    FL_ARRAY_ROOM(applier->kept, applier->n_kept_room, applier->n_kept + 1) ||
+	    plan_kept(applier, ns, name, sketch, &plan) ||
+	    fl_sync_keep(applier->options.sync, ns, name, &plan, &any) || !any)
+		return;
+	kept = &applier->kept[applier->n_kept];
+	*kept = (struct kept){strdup(ns), strdup(name), true};
+	if (kept->ns && kept->name) {
+		applier->n_kept++;
+		return;
+	}
+	free(kept->ns);
+	free(kept->name);
+}
+
+/* What is no longer at fault, or gone, is planned again. */
+void fl_applier_keep_end(struct fl_applier *applier)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < applier->n_kept; i++) {
+		if (applier->kept[i].seen) {
+			applier->kept[n++] = applier->kept[i];
+			continue;
+		}
+		again_add(applier, applier->kept[i].ns, applier->kept[i].name);
+		applier->due = true;
+	}
+	applier->n_kept = n;
+}
+
 /* The key is borrowed, and stays while the store is only read. */
 static int apply_one(struct fl_applier *applier, const struct fl_service_key *key,
 		     struct fl_err *err)
@@ -156,7 +244,11 @@ static int apply_one(struct fl_applier *applier, const struct fl_service_key *ke
 	const struct fl_applier_options *o = &applier->options;
 	const struct fl_service *service = fl_store_service(o->store, key->ns, key->name);
 	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
-	int r = o->plan(o->store, key->ns, key->name, o->plan_options, &plan);
+	int r;
+
+	if (applier->n_kept && find_kept(applier, key->ns, key->name))
+		return 0;
+	r = o->plan(o->store, key->ns, key->name, o->plan_options, &plan);
 
 	if (!r) {
 		if (o->planned)
@@ -245,8 +337,8 @@ size_t fl_applier_run(struct fl_applier *applier, bool complete)
 
 	if (applier->due || fl_store_dirty_count(o->store))
 		n = run_batch(applier);
-	/* a file or object that was never readable may be one that the maps of an earlier agent
-	 * still serve: nothing of that is removed before */
+	/* a file that was never readable may define what the maps of an earlier agent still
+	 * serve: nothing of that is removed before */
 	if (applier->settled)
 		return n;
 	if (o->adopted && !complete) {

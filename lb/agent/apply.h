@@ -29,11 +29,24 @@ int fl_applier_new(const struct fl_applier_options *options, struct fl_applier *
 void fl_applier_free(struct fl_applier **applier);
 
 /*
- * Plan and write the marked Services. `complete`: every object was readable at least once, so that
+ * Plan and write the marked Services. `complete`: every file was readable at least once, so that
  * what no Service asked for may be removed from adopted maps. Returns how many Services were
  * planned.
  */
 size_t fl_applier_run(struct fl_applier *applier, bool complete);
+/*
+ * Services whose objects are at fault, so that they cannot be planned, though the maps of an
+ * earlier agent may serve them: that stays as it is, while everything else settles. To be called
+ * before each run for which fl_applier_keeps() says so: begin, each of them, end.
+ */
+bool fl_applier_keeps(const struct fl_applier *applier);
+void fl_applier_keep_begin(struct fl_applier *applier);
+/* `sketch`: what is known of a Service that cannot be read; NULL: it is in the store, and something
+ * of its endpoints cannot be read. */
+void fl_applier_keep(struct fl_applier *applier, const char *ns, const char *name,
+		     const struct fl_service *sketch);
+void fl_applier_keep_end(struct fl_applier *applier);
+
 /*
  * Free what no packet can find any more (`now_ns`: monotonic), and let in what did not fit before:
  * to be called some times a second.

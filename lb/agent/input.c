@@ -31,14 +31,22 @@ static void on_problem(const struct fl_problem *p, void *arg)
 int fl_input_init(struct fl_input *input, const struct fl_settings *settings,
 		  struct fl_health *health, struct fl_err *err)
 {
+	struct fl_manifest_options options = {
+		.paths = (const char *const *)settings->manifests.items,
+		.n_paths = settings->manifests.n,
+		.follow = true,
+		.grace_ms = (uint64_t)settings->manifest_grace_s * 1000,
+		.report = on_problem,
+		.arg = input,
+	};
 	int r;
 
 	*input = (struct fl_input){.settings = settings, .health = health};
 	r = fl_store_new(settings->node, &input->store);
 	if (r)
 		return fl_err_set(err, r, "out of memory");
-	r = fl_manifest_new((const char *const *)settings->manifests.items, settings->manifests.n,
-			    input->store, on_problem, input, &input->source, err);
+	options.store = input->store;
+	r = fl_manifest_new(&options, &input->source, err);
 	if (!r)
 		fl_input_update_node(input);
 	return r;
@@ -186,6 +194,14 @@ void fl_input_review(struct fl_input *input)
 			      "no Node object and no endpoint has this node's name, %s: every "
 			      "backend counts as one of another node (give --node)",
 			      fl_store_node_name(input->store));
+}
+
+void fl_input_apply_held(struct fl_input *input)
+{
+	struct fl_err err = {""};
+	int r = fl_source_apply_held(input->source, &err);
+
+	update_conditions(input, r, &err);
 }
 
 bool fl_input_update_node(struct fl_input *input)

@@ -38,6 +38,8 @@ int fl_input_load(struct fl_input *input, struct fl_err *err);
 void fl_input_handle(struct fl_input *input);
 /* Look at everything again. */
 void fl_input_refresh(struct fl_input *input);
+/* The same, and let what was held for the grace time take effect now. */
+void fl_input_apply_held(struct fl_input *input);
 
 /* Look for slices of Services that are not there, and for this node's name in what was read: for a
  * slow timer, since it walks over everything. */

@@ -61,8 +61,8 @@ void fl_agent_turn(struct fl_agent *agent);
 void fl_agent_retry(struct fl_agent *agent);
 /* Compare the maps with what is wanted. */
 void fl_agent_verify(struct fl_agent *agent);
-/* SIGHUP: look at everything again. */
-void fl_agent_reload(struct fl_agent *agent);
+/* Look at everything again; with `now` what was held for the grace time takes effect. */
+void fl_agent_reload(struct fl_agent *agent, bool now);
 
 /* loop.c: events become calls of the above; 0 or -errno */
 int fl_loop_run(struct fl_agent *agent, struct fl_err *err);

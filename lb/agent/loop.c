@@ -84,7 +84,7 @@ static void on_stop(uv_signal_t *signal, int number)
 
 static void on_hup(uv_signal_t *signal, int number)
 {
-	fl_agent_reload(agent_of(signal));
+	fl_agent_reload(agent_of(signal), true);
 }
 
 static int add_polls(struct fl_loop *loop)

@@ -228,9 +228,9 @@ static void refresh_clock(void *arg)
 	fl_dp_now(((struct fl_agent *)arg)->dp);
 }
 
-static void reload(void *arg)
+static void reload(bool now, void *arg)
 {
-	fl_agent_reload(arg);
+	fl_agent_reload(arg, now);
 }
 
 static void fill_status(struct fl_api_status *ret_status, void *arg)

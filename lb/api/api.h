@@ -65,8 +65,9 @@ struct fl_api_source {
 	void (*status)(struct fl_api_status *ret_status, void *arg);
 	/* Make maps->meta->now_jiffies fresh by running program fl_clock. May be NULL. */
 	void (*refresh_clock)(void *arg);
-	/* Look at the input and at the node again, as on SIGHUP. NULL: answers 503. */
-	void (*reload)(void *arg);
+	/* Look at the input and at the node again; with `now` what was held for the grace time
+	 * takes effect, as on SIGHUP. NULL: answers 503. */
+	void (*reload)(bool now, void *arg);
 	void *arg; /* for all of them */
 };
 

@@ -225,11 +225,14 @@ static void post_flush(const struct fl_http_request *request, struct fl_http_res
 static void post_reload(const struct fl_http_request *request, struct fl_http_response *response,
 			void *arg)
 {
+	const char *now = fl_http_request_arg(request, "now");
 	CALL(call, response, arg);
 
 	if (!call.source->reload)
 		return fail(&call, 503, "this agent cannot reload");
-	call.source->reload(call.source->arg);
+	if (now && strcmp(now, "true") && strcmp(now, "false"))
+		return fail(&call, 400, "now is true or false");
+	call.source->reload(now && !strcmp(now, "true"), call.source->arg);
 	fl_render_begin(call.json, "ReloadResult");
 	fl_json_object_end(call.json);
 	finish(&call, 0);
@@ -257,7 +260,7 @@ static const struct fl_http_route routes[] = {
 	 .handle = get_services},
 	{.method = "GET", .path = "/v1/backends", .handle = get_backends},
 	{.method = "GET", .path = "/v1/flows", .any_args = true, .handle = get_flows},
-	{.method = "POST", .path = "/v1/reload", .handle = post_reload},
+	{.method = "POST", .path = "/v1/reload", .args = {"now"}, .handle = post_reload},
 	{.method = "POST", .path = "/v1/flows/flush", .any_args = true, .handle = post_flush},
 	{.method = "GET",
 	 .path = "/v1/maglev",

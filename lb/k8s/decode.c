@@ -112,6 +112,39 @@ static void guess_identity(struct fl_decoding *d, const struct fl_value *root, b
 	d->ns = !namespaced ? "" : ns && *ns ? ns : "default";
 }
 
+void fl_unread_fini(struct fl_unread *unread)
+{
+	free(unread->ns);
+	free(unread->name);
+	free(unread->service);
+	fl_service_free(&unread->sketch);
+}
+
+/* Hand on what is known of an object that is at fault. Returns -EINVAL as its error did, or what
+ * the sink says. */
+static int give_unread(struct fl_decoding *d, const struct fl_value *root)
+{
+	const struct fl_value *labels = fl_value_get(fl_value_get(root, "metadata"), "labels");
+	const char *service = fl_value_string(fl_value_get(labels, FL_SERVICE_NAME_LABEL));
+	struct fl_unread unread = {.kind = d->kind};
+	int rc;
+
+	if (!d->sink->unread || !d->name || d->kind == FL_KIND_NODE)
+		return -EINVAL;
+	unread.ns = strdup(d->ns);
+	unread.name = strdup(d->name);
+	unread.service = strdup(d->kind == FL_KIND_SLICE && service ? service : "");
+	if (d->kind == FL_KIND_SERVICE)
+		unread.sketch = fl_decode_sketch(root, d->ns, d->name);
+	if (!unread.ns || !unread.name || !unread.service ||
+	    (d->kind == FL_KIND_SERVICE && !unread.sketch)) {
+		fl_unread_fini(&unread);
+		return -ENOMEM;
+	}
+	rc = d->sink->unread(&unread, d->sink->arg);
+	return rc ? rc : -EINVAL;
+}
+
 static int decode_object(struct fl_decoding *d, const struct decoder *kind,
 			 const struct fl_value *root)
 {
@@ -135,7 +168,7 @@ static int decode_object(struct fl_decoding *d, const struct decoder *kind,
 		rc = fl_field_flush(d);
 	if (rc) {
 		fl_object_free(&object);
-		return rc;
+		return rc == -EINVAL ? give_unread(d, root) : rc;
 	}
 	return object.service ? d->sink->object(&object, d->line, d->sink->arg) : 0;
 }
@@ -223,10 +256,13 @@ static int decode_known(struct fl_decoding *d, const struct fl_value *root,
 {
 	d->kind = kind->kind;
 	if (strcmp(version_of(api_version), kind->version)) {
+		int rc;
+
 		guess_identity(d, root, kind->namespaced);
-		return fl_field_error(d, fl_value_get(root, "apiVersion"), "apiVersion",
-				      "\"%.60s\" is not supported, use %s%s%s", api_version,
-				      kind->group, *kind->group ? "/" : "", kind->version);
+		rc = fl_field_error(d, fl_value_get(root, "apiVersion"), "apiVersion",
+				    "\"%.60s\" is not supported, use %s%s%s", api_version,
+				    kind->group, *kind->group ? "/" : "", kind->version);
+		return rc == -EINVAL && !list ? give_unread(d, root) : rc;
 	}
 	return list ? decode_items(d, root, kind) : decode_object(d, kind, root);
 }

@@ -32,12 +32,25 @@ struct fl_problem {
 	bool foreign;
 };
 
+/* An object that is at fault. Owned by whom it is given to; the names are never NULL. */
+struct fl_unread {
+	enum fl_kind kind;
+	char *ns, *name;
+	/* of a Service: what could be read of it, never to be served. NULL: nothing. */
+	struct fl_service *sketch;
+	char *service; /* of an EndpointSlice: its Service's name, "" not known; else "" */
+};
+void fl_unread_fini(struct fl_unread *unread);
+
 struct fl_decode_sink {
 	/* Takes the object, in any case. Non-zero stops the decoding and is returned. */
 	int (*object)(struct fl_object *object, unsigned int line, void *arg);
 	/* Non-zero likewise. */
 	int (*problem)(const struct fl_problem *problem, void *arg);
 	void *arg;
+	/* May be NULL. Takes, in any case, what is known of an object that was reported as an
+	 * error: what is served of its Service already can be recognised by that. */
+	int (*unread)(struct fl_unread *unread, void *arg);
 	/* May be NULL. Called for each field that is looked at, whether it is there or not, such as
 	 * "spec.ports[2].port". */
 	void (*field)(const char *kind, const char *path, void *arg);

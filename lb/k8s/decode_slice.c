@@ -8,7 +8,6 @@
 #include "lb/k8s/field.h"
 #include "lb/model/names.h"
 
-#define SERVICE_LABEL "kubernetes.io/service-name"
 #define HEADLESS_LABEL "service.kubernetes.io/headless"
 /* the API's ceilings (rule 4.15) and some room */
 #define MAX_ENDPOINTS 2000
@@ -234,13 +233,13 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 	*ret_skip = fl_field_get(d, labels, HEADLESS_LABEL);
 	if (*ret_skip)
 		return fl_field_note(d, labels, "slice of a headless Service, skipped");
-	rc = fl_field_name_copy(d, labels, SERVICE_LABEL, &s->service);
+	rc = fl_field_name_copy(d, labels, FL_SERVICE_NAME_LABEL, &s->service);
 	if (rc)
 		return rc;
 	*ret_skip = !*s->service;
 	if (*ret_skip)
 		return fl_field_note(d, labels ? labels : meta,
-				     "slice without label " SERVICE_LABEL ", skipped");
+				     "slice without label " FL_SERVICE_NAME_LABEL ", skipped");
 	fl_field_leave(d, inner);
 	fl_field_leave(d, mark);
 	return 0;

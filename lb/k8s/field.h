@@ -11,6 +11,7 @@
 
 #define FL_FIELD_MAX_WARNINGS 10 /* of one object; the rest is counted */
 #define FL_NAME_MAX 253		 /* a DNS subdomain */
+#define FL_SERVICE_NAME_LABEL "kubernetes.io/service-name"
 
 struct fl_decoding {
 	const char *file;
@@ -97,6 +98,8 @@ const char *fl_field_forbidden(const struct fl_ip *ip);
 /* The three kinds. `root` is the object; metadata has been read into `d`. */
 int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 		      struct fl_service **ret_service);
+/* What can be read of a Service that is at fault. NULL: no memory. */
+struct fl_service *fl_decode_sketch(const struct fl_value *root, const char *ns, const char *name);
 /* *ret_slice is NULL for a slice that is skipped (FQDN). */
 int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root,
 		    struct fl_slice **ret_slice);

@@ -44,19 +44,21 @@ static bool same_addresses(const struct fl_node *a, const struct fl_node *b)
 	return true;
 }
 
-/* Plans depend on zone and addresses (rules 10.12, 5.6.5); a missing Node has neither. */
-static void set_node(struct fl_store *store, struct fl_node *node)
+/* Plans depend on zone and addresses (rules 10.12, 5.6.5); a missing Node has neither. Returns the
+ * Node before. */
+static struct fl_node *set_node(struct fl_store *store, struct fl_node *node)
 {
 	static char none[] = "";
 	static const struct fl_node no_node = {.zone = none};
 	const struct fl_node *before = store->node ? store->node : &no_node;
 	const struct fl_node *after = node ? node : &no_node;
 	bool changed = strcmp(before->zone, after->zone) || !same_addresses(before, after);
+	struct fl_node *old = store->node;
 
-	fl_node_free(&store->node);
 	store->node = node;
 	if (changed)
 		fl_store_mark_all(store);
+	return old;
 }
 
 int fl_store_new(const char *node_name, struct fl_store **ret_store)
@@ -99,15 +101,17 @@ int fl_store_put(struct fl_store *store, struct fl_object *object)
 		break;
 	case FL_KIND_NODE:
 		if (!strcmp(object->node->name, store->node_name))
-			set_node(store, TAKE_PTR(object->node));
+			object->node = set_node(store, object->node);
 		break;
 	}
 	fl_object_free(object);
 	return rc;
 }
 
-int fl_store_del(struct fl_store *store, enum fl_kind kind, const char *ns, const char *name)
+struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const char *ns,
+			       const char *name)
 {
+	struct fl_object object = {.kind = kind};
 	struct fl_store_record *record;
 
 	/* not fl_store_record_release() before: `name` may be the name that was lent out */
@@ -115,21 +119,28 @@ int fl_store_del(struct fl_store *store, enum fl_kind kind, const char *ns, cons
 	case FL_KIND_SERVICE:
 		record = fl_store_record_find(&store->index, ns, name);
 		if (record && record->service) {
-			fl_service_free(&record->service);
+			object.service = TAKE_PTR(record->service);
 			store->n_services--;
 			fl_store_record_mark(&store->index, record);
 		}
 		break;
 	case FL_KIND_SLICE:
-		fl_store_index_del_slice(&store->index, ns, name);
+		object.slice = fl_store_index_take_slice(&store->index, ns, name);
 		break;
 	case FL_KIND_NODE:
 		if (!strcmp(name, store->node_name))
-			set_node(store, NULL);
+			object.node = set_node(store, NULL);
 		break;
 	}
 	fl_store_record_release(&store->index);
-	return 0;
+	return object;
+}
+
+void fl_store_del(struct fl_store *store, enum fl_kind kind, const char *ns, const char *name)
+{
+	struct fl_object object = fl_store_take(store, kind, ns, name);
+
+	fl_object_free(&object);
 }
 
 const struct fl_service *fl_store_service(const struct fl_store *store, const char *ns,

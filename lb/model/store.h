@@ -24,7 +24,11 @@ void fl_store_free(struct fl_store **store);
  */
 int fl_store_put(struct fl_store *store, struct fl_object *object);
 /* Remove an object by kind and name; unknown ones are no error. `ns` is "" for a Node. */
-int fl_store_del(struct fl_store *store, enum fl_kind kind, const char *ns, const char *name);
+void fl_store_del(struct fl_store *store, enum fl_kind kind, const char *ns, const char *name);
+/* The same, but the object becomes the caller's. One that is not there gives one of that kind that
+ * holds nothing. */
+struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const char *ns,
+			       const char *name);
 
 const struct fl_service *fl_store_service(const struct fl_store *store, const char *ns,
 					  const char *name);	   /* or NULL */

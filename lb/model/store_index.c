@@ -142,14 +142,16 @@ static void held_mark(struct fl_store_index *index, const struct fl_store_held *
 		fl_store_record_mark(index, held->record);
 }
 
-static void held_del(struct fl_store_index *index, struct fl_store_held *held)
+static struct fl_slice *held_take(struct fl_store_index *index, struct fl_store_held *held)
 {
+	struct fl_slice *slice = held->slice;
+
 	held_mark(index, held);
 	record_del_slice(held->record, held->slice);
 	record_drop_if_empty(index, held->record);
 	HASH_DEL(index->slices, held);
-	fl_slice_free(&held->slice);
 	free(held);
+	return slice;
 }
 
 static int held_add(struct fl_store_index *index, struct fl_slice **slice)
@@ -210,17 +212,20 @@ int fl_store_index_put_slice(struct fl_store_index *index, struct fl_slice **sli
 		return 0;
 	}
 	/* new, moved to another Service, or with its label gone (rule 4.1) */
-	if (held)
-		held_del(index, held);
+	if (held) {
+		struct fl_slice *old = held_take(index, held);
+
+		fl_slice_free(&old);
+	}
 	return *(*slice)->service ? held_add(index, slice) : 0;
 }
 
-void fl_store_index_del_slice(struct fl_store_index *index, const char *ns, const char *name)
+struct fl_slice *fl_store_index_take_slice(struct fl_store_index *index, const char *ns,
+					   const char *name)
 {
 	struct fl_store_held *held = held_find(index, ns, name);
 
-	if (held)
-		held_del(index, held);
+	return held ? held_take(index, held) : NULL;
 }
 
 void fl_store_index_fini(struct fl_store_index *index)

@@ -56,5 +56,7 @@ void fl_store_record_release(struct fl_store_index *index);
 /* Put a slice in, taking it (*slice is NULL) unless the slice that is held is equal, or this
  * one names no Service. 0 or -ENOMEM. */
 int fl_store_index_put_slice(struct fl_store_index *index, struct fl_slice **slice);
-void fl_store_index_del_slice(struct fl_store_index *index, const char *ns, const char *name);
+/* Take a slice out; it becomes the caller's. NULL: there is none of that name. */
+struct fl_slice *fl_store_index_take_slice(struct fl_store_index *index, const char *ns,
+					   const char *name);
 void fl_store_index_fini(struct fl_store_index *index);

@@ -35,6 +35,8 @@ static const struct fl_word tc_hook_words[] = {
 const struct fl_setting fl_setting_table[] = {
 	OPTION("manifests", "manifests", STRINGS, manifests, "PATH",
 	       "directory or file of Kubernetes objects; may be repeated"),
+	OPTION("manifest-grace", "manifestGrace", SECONDS, manifest_grace_s, "SECONDS",
+	       "how long that stays which seems to be gone from them (30)"),
 	OPTION("node", "nodeName", STRING, node, "NAME", "this node's name (default: the host's)"),
 	OPTION("config", NULL, STRING, config, "FILE",
 	       "KubeProxyConfiguration and FairleadConfiguration"),
@@ -112,6 +114,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.socket = strdup("/run/fairlead/fairlead.sock"),
 		.node_port_range = strdup("30000-32767"),
 		.maglev_seed = strdup("fairlead"),
+		.manifest_grace_s = 30,
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
 		.node_hints = true,
 		.external_ips = true,

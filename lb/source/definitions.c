@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Definitions in a hash table by key, chained; those of one object are in the same chain. The
- * active one has given its object to the store and holds none; one on standby holds its own.
+ * active one has given its object to the store and holds none; one on standby holds its own. One
+ * that is leaving is active, and no other file defines its object.
  */
 #include "lb/source/definitions.h"
 
@@ -15,9 +16,10 @@ struct fl_definition {
 	struct fl_definition *next; /* in the chain */
 	struct fl_definer *definer;
 	struct fl_object standby; /* holds nothing when .service is NULL */
+	struct fl_mono leaving;	  /* since when; ns 0: it is not */
 	uint32_t hash;
 	unsigned int line;
-	bool active;
+	bool active, dead;	  /* dead: in no chain, only in its definer's list */
 	struct fl_object_key key; /* into text */
 	char text[];
 };
@@ -103,7 +105,7 @@ static void spread(struct fl_definitions *all)
 
 	if (all->n < all->n_chains)
 		return;
-	chains = calloc(n, sizeof(*chains));
+	chains = calloc(n, sizeof(struct fl_definition *));
 	if (!chains)
 		return;
 	for (size_t i = 0; i < all->n_chains; i++) {
@@ -141,6 +143,26 @@ static struct fl_definition *definition_new(struct fl_definitions *all, struct f
 	return d;
 }
 
+static void unchain(struct fl_definitions *all, struct fl_definition *d)
+{
+	struct fl_definition **link = &all->chains[d->hash & (all->n_chains - 1)];
+
+	if (d->dead)
+		return;
+	while (*link != d)
+		link = &(*link)->next;
+	*link = d->next;
+	all->n--;
+}
+
+/* Without a word to the store. */
+static void definition_free(struct fl_definitions *all, struct fl_definition *d)
+{
+	unchain(all, d);
+	fl_object_free(&d->standby);
+	free(d);
+}
+
 static bool same_object(const struct fl_definition *a, const struct fl_definition *b)
 {
 	return a->hash == b->hash && !fl_object_key_cmp(&a->key, &b->key);
@@ -158,18 +180,50 @@ static bool before(const struct fl_definer *a, const struct fl_definer *b)
 static struct fl_definition *find_active(const struct fl_definitions *all,
 					 const struct fl_definition *d)
 {
-	struct fl_definition *c = all->chains[d->hash & (all->n_chains - 1)];
+	struct fl_definition *other = all->chains[d->hash & (all->n_chains - 1)];
 
-	for (; c; c = c->next)
-		if (c->active && same_object(c, d))
-			return c;
+	for (; other; other = other->next)
+		if (other->active && same_object(other, d))
+			return other;
 	return NULL;
+}
+
+/* The one that takes over when `d` goes, or NULL. */
+static struct fl_definition *find_next(const struct fl_definitions *all,
+				       const struct fl_definition *d)
+{
+	struct fl_definition *other = all->chains[d->hash & (all->n_chains - 1)], *next = NULL;
+
+	for (; other; other = other->next)
+		if (other != d && same_object(other, d) &&
+		    (!next || before(other->definer, next->definer)))
+			next = other;
+	return next;
 }
 
 static int activate(struct fl_definitions *all, struct fl_definition *d, struct fl_object *object)
 {
+	int rc;
+
 	d->active = true;
-	return fl_store_put(all->store, object);
+	/* Nodes of others are not in the store, so that nothing came back when one was displaced */
+	rc = object->service ? fl_store_put(all->store, object) : 0;
+	d->definer->stale |= rc != 0;
+	return rc;
+}
+
+/* Another definition becomes the active one. */
+static void displace(struct fl_definitions *all, struct fl_definition *d)
+{
+	if (d->leaving.ns) {
+		unchain(all, d);
+		d->dead = true;
+		d->definer->n_dead++;
+	} else {
+		d->standby = fl_store_take(all->store, d->key.kind, d->key.ns, d->key.name);
+		d->definer->displaced = true;
+	}
+	d->active = false;
 }
 
 /* Take a definition's object as its file has it now: into the store, or on standby. */
@@ -178,56 +232,30 @@ static int settle(struct fl_definitions *all, struct fl_definition *d, struct fl
 	struct fl_definition *active = find_active(all, d);
 
 	d->line = staged->line;
+	d->leaving = (struct fl_mono){0};
 	fl_object_free(&d->standby);
-	if (active && active != d && before(active->definer, d->definer)) {
-		d->standby = staged->object;
-		staged->object = (struct fl_object){0};
-		return 0;
-	}
 	if (active && active != d) {
-		active->active = false;
-		active->definer->stale = true;
+		if (!active->leaving.ns && before(active->definer, d->definer)) {
+			d->standby = staged->object;
+			staged->object = (struct fl_object){0};
+			return 0;
+		}
+		displace(all, active);
 	}
 	return activate(all, d, &staged->object);
 }
 
-/* An active definition has left its chain; the next in order takes over. */
-static int activate_next(struct fl_definitions *all, const struct fl_definition *gone)
-{
-	struct fl_definition *c = all->chains[gone->hash & (all->n_chains - 1)], *next = NULL;
-
-	for (; c; c = c->next) {
-		if (!same_object(c, gone))
-			continue;
-		if (!c->standby.service)
-			c->definer->stale = true; /* reading it again brings the object */
-		else if (!next || before(c->definer, next->definer))
-			next = c;
-	}
-	if (next)
-		return activate(all, next, &next->standby);
-	return fl_store_del(all->store, gone->key.kind, gone->key.ns, gone->key.name);
-}
-
-static void unchain(struct fl_definitions *all, struct fl_definition *d)
-{
-	struct fl_definition **link = &all->chains[d->hash & (all->n_chains - 1)];
-
-	while (*link != d)
-		link = &(*link)->next;
-	*link = d->next;
-	all->n--;
-}
-
+/* A definition goes; the next in order takes over. Frees it. */
 static int drop(struct fl_definitions *all, struct fl_definition *d)
 {
+	struct fl_definition *next = d->active ? find_next(all, d) : NULL;
 	int rc = 0;
 
-	unchain(all, d);
-	if (d->active)
-		rc = activate_next(all, d);
-	fl_object_free(&d->standby);
-	free(d);
+	if (next)
+		rc = activate(all, next, &next->standby);
+	else if (d->active)
+		fl_store_del(all->store, d->key.kind, d->key.ns, d->key.name);
+	definition_free(all, d);
 	return rc;
 }
 
@@ -236,54 +264,174 @@ static int compare_to_key(const void *key, const void *element)
 	return fl_object_key_cmp(key, element);
 }
 
-static bool is_kept(const struct fl_definition *d, const struct fl_object_key *keep, size_t n_keep)
+static bool is_kept(const struct fl_definition *d, const struct fl_definitions_change *change)
 {
-	return n_keep && bsearch(&d->key, keep, n_keep, sizeof(*keep), compare_to_key);
+	if (change->keep_all)
+		return true;
+	return change->n_keep && bsearch(&d->key, change->keep, change->n_keep,
+					 sizeof(*change->keep), compare_to_key);
 }
 
-int fl_definitions_apply(struct fl_definitions *all, struct fl_definer *definer,
-			 struct fl_staged *staged, size_t n_staged,
-			 const struct fl_object_key *keep, size_t n_keep, bool keep_all)
+/* Whether the store loses an object when `d` goes. */
+static bool is_loss(const struct fl_definitions *all, const struct fl_definition *d)
 {
-	struct fl_definition **next =
-		calloc(definer->n + n_staged + 1, sizeof(struct fl_definition *));
-	size_t n = 0, i = 0, k = 0;
-	int rc = 0, failed;
+	return d->active && !find_next(all, d);
+}
 
-	if (!next)
-		return -ENOMEM;
-	while (i < definer->n || k < n_staged) {
-		struct fl_definition *old = i < definer->n ? definer->list[i] : NULL;
-		struct fl_object_key key;
-		int order = -1;
+static void count(struct fl_definitions_loss *loss, const struct fl_definition *d)
+{
+	loss->services += d->key.kind == FL_KIND_SERVICE;
+	loss->slices += d->key.kind == FL_KIND_SLICE;
+	loss->nodes += d->key.kind == FL_KIND_NODE;
+}
 
-		if (k < n_staged) {
-			key = fl_object_key_of(&staged[k].object);
-			order = old ? fl_object_key_cmp(&old->key, &key) : 1;
-		}
-		failed = 0;
-		if (order < 0 && (keep_all || is_kept(old, keep, n_keep))) {
-			next[n++] = old;
-		} else if (order < 0) {
-			failed = drop(all, old);
-		} else {
-			struct fl_definition *d = order ? definition_new(all, definer, &key) : old;
+/* The order of two lists at their heads: < 0 the old one is missing in the new list, > 0 the staged
+ * one is new, 0 both are there. */
+static int compare_heads(const struct fl_definition *old, const struct fl_staged *staged)
+{
+	struct fl_object_key key;
 
-			if (d) {
-				next[n++] = d;
-				failed = settle(all, d, &staged[k]);
-			} else {
-				failed = -ENOMEM;
-			}
-		}
-		rc = rc ? rc : failed;
+	if (!staged)
+		return -1;
+	if (!old)
+		return 1;
+	key = fl_object_key_of(&staged->object);
+	return fl_object_key_cmp(&old->key, &key);
+}
+
+struct fl_definitions_loss fl_definitions_loss(const struct fl_definitions *all,
+					       const struct fl_definer *definer,
+					       const struct fl_definitions_change *change)
+{
+	struct fl_definitions_loss loss = {0};
+
+	for (size_t i = 0, k = 0; i < definer->n;) {
+		const struct fl_definition *d = definer->list[i];
+		int order = compare_heads(d, k < change->n_staged ? &change->staged[k] : NULL);
+
+		if (order < 0 && !d->dead && !d->leaving.ns && !is_kept(d, change) &&
+		    is_loss(all, d))
+			count(&loss, d);
 		i += order <= 0;
 		k += order >= 0;
 	}
-	free(definer->list);
-	definer->list = next;
-	definer->n = n;
-	return rc;
+	return loss;
+}
+
+int fl_definitions_begin(struct fl_definitions *all, struct fl_definer *definer,
+			 const struct fl_definitions_change *change,
+			 struct fl_definitions_merge *ret_merge)
+{
+	struct fl_definition **next = calloc(definer->n + change->n_staged + 1, sizeof(*next));
+
+	if (!next)
+		return -ENOMEM;
+	*ret_merge = (struct fl_definitions_merge){
+		.all = all, .definer = definer, .change = *change, .next = next};
+	return 0;
+}
+
+static void failed(struct fl_definitions_merge *merge, int rc)
+{
+	merge->rc = merge->rc ? merge->rc : rc;
+}
+
+/* The file does not have it any more. */
+static void miss(struct fl_definitions_merge *merge, struct fl_definition *d)
+{
+	const struct fl_definitions_change *change = &merge->change;
+
+	if (d->dead) {
+		merge->definer->n_dead--;
+		definition_free(merge->all, d);
+	} else if (is_kept(d, change) || d->leaving.ns) {
+		merge->next[merge->n_next++] = d;
+	} else if (change->hold && is_loss(merge->all, d)) {
+		d->leaving = change->now;
+		merge->next[merge->n_next++] = d;
+	} else {
+		failed(merge, drop(merge->all, d));
+	}
+}
+
+static void add(struct fl_definitions_merge *merge, struct fl_staged *staged)
+{
+	const struct fl_object_key key = fl_object_key_of(&staged->object);
+	struct fl_definition *d = definition_new(merge->all, merge->definer, &key);
+
+	if (!d) {
+		failed(merge, -ENOMEM);
+		return;
+	}
+	merge->next[merge->n_next++] = d;
+	failed(merge, settle(merge->all, d, staged));
+}
+
+/* Both have it. A dead one is made anew: it is in no chain. */
+static void renew(struct fl_definitions_merge *merge, struct fl_definition *d,
+		  struct fl_staged *staged)
+{
+	if (d->dead) {
+		merge->definer->n_dead--;
+		definition_free(merge->all, d);
+		add(merge, staged);
+		return;
+	}
+	merge->next[merge->n_next++] = d;
+	failed(merge, settle(merge->all, d, staged));
+}
+
+static void finish(struct fl_definitions_merge *merge)
+{
+	free(merge->definer->list);
+	merge->definer->list = TAKE_PTR(merge->next);
+	merge->definer->n = merge->n_next;
+}
+
+bool fl_definitions_step(struct fl_definitions_merge *merge, size_t limit)
+{
+	struct fl_definer *definer = merge->definer;
+	const struct fl_definitions_change *change = &merge->change;
+
+	while (merge->i < definer->n || merge->k < change->n_staged) {
+		struct fl_definition *old = merge->i < definer->n ? definer->list[merge->i] : NULL;
+		struct fl_staged *staged =
+			merge->k < change->n_staged ? &change->staged[merge->k] : NULL;
+		int order = compare_heads(old, staged);
+
+		if (!limit--)
+			return false;
+		if (order <= 0)
+			definer->list[merge->i++] = NULL;
+		merge->k += order >= 0;
+		if (order < 0)
+			miss(merge, old);
+		else if (order > 0)
+			add(merge, staged);
+		else
+			renew(merge, old, staged);
+	}
+	finish(merge);
+	return true;
+}
+
+void fl_definitions_abort(struct fl_definitions_merge *merge)
+{
+	for (; merge->i < merge->definer->n; merge->i++)
+		merge->next[merge->n_next++] = merge->definer->list[merge->i];
+	finish(merge);
+}
+
+int fl_definitions_apply(struct fl_definitions *all, struct fl_definer *definer,
+			 const struct fl_definitions_change *change)
+{
+	struct fl_definitions_merge merge;
+	int rc = fl_definitions_begin(all, definer, change, &merge);
+
+	if (rc)
+		return rc;
+	fl_definitions_step(&merge, SIZE_MAX);
+	return merge.rc;
 }
 
 static int compare_to_definition(const void *key, const void *element)
@@ -293,20 +441,56 @@ static int compare_to_definition(const void *key, const void *element)
 
 bool fl_definitions_has(const struct fl_definer *definer, const struct fl_object_key *key)
 {
-	return definer->n && bsearch(key, definer->list, definer->n, sizeof(definer->list[0]),
-				     compare_to_definition);
+	struct fl_definition *const *found =
+		definer->n ? bsearch(key, definer->list, definer->n, sizeof(definer->list[0]),
+				     compare_to_definition)
+			   : NULL;
+
+	return found && !(*found)->dead;
+}
+
+struct fl_definitions_leaving fl_definitions_leaving(const struct fl_definer *definer)
+{
+	struct fl_definitions_leaving leaving = {0};
+
+	for (size_t i = 0; i < definer->n; i++) {
+		const struct fl_definition *d = definer->list[i];
+
+		if (!d || d->dead || !d->leaving.ns)
+			continue;
+		count(&leaving.loss, d);
+		if (!leaving.since.ns || d->leaving.ns < leaving.since.ns)
+			leaving.since = d->leaving;
+	}
+	return leaving;
+}
+
+void fl_definitions_let_go(struct fl_definitions *all, struct fl_definer *definer,
+			   struct fl_mono time)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < definer->n; i++) {
+		struct fl_definition *d = definer->list[i];
+
+		if (d->dead)
+			definition_free(all, d);
+		else if (d->leaving.ns && d->leaving.ns <= time.ns)
+			drop(all, d); /* nothing takes over, so it cannot fail */
+		else
+			definer->list[n++] = d;
+	}
+	definer->n = n;
+	definer->n_dead = 0;
 }
 
 void fl_definitions_forget(struct fl_definitions *all, struct fl_definer *definer)
 {
-	for (size_t i = 0; i < definer->n; i++) {
-		unchain(all, definer->list[i]);
-		fl_object_free(&definer->list[i]->standby);
-		free(definer->list[i]);
-	}
+	for (size_t i = 0; i < definer->n; i++)
+		definition_free(all, definer->list[i]);
 	free(definer->list);
 	definer->list = NULL;
-	definer->n = 0;
+	definer->n = definer->n_dead = 0;
 }
 
 void fl_definitions_each_standby(const struct fl_definitions *all, const struct fl_definer *definer,
@@ -315,7 +499,7 @@ void fl_definitions_each_standby(const struct fl_definitions *all, const struct 
 	for (size_t i = 0; i < definer->n; i++) {
 		const struct fl_definition *d = definer->list[i], *active;
 
-		if (d->active)
+		if (!d || d->dead || d->active)
 			continue;
 		active = find_active(all, d);
 		if (active)

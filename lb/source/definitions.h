@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which file defines which object. When several files define one, the definition of the first file
- * in order is active and the others are on standby, ready to take over when it goes. Only here does
- * the manifest source change the store.
+ * in order is active and the others are on standby, ready to take over when it goes. A definition
+ * that its file has no more may be kept for a while, leaving: any other file that defines the same
+ * object takes over from it at once. Only here does the manifest source change the store.
  */
 #pragma once
 
+#include "lb/base/clock.h"
 #include "lb/model/store.h"
 
 struct fl_definitions;
@@ -16,10 +18,12 @@ struct fl_definition;
 struct fl_definer {
 	const char *path;
 	unsigned int order; /* the smaller comes first; of equal ones the path that sorts first */
-	struct fl_definition **list; /* sorted by key */
+	struct fl_definition **list; /* sorted by key; NULL: moved on by a change under way */
 	size_t n;
-	/* an earlier file has taken an object over: read this one again, to have it on standby */
-	bool stale;
+	size_t n_dead; /* in the list: another file took over from one that was leaving */
+	/* another file has taken over an object: for the caller to report, and to clear */
+	bool displaced;
+	bool stale; /* there was no memory for an object that became active: read the file again */
 };
 
 struct fl_object_key {
@@ -41,14 +45,66 @@ int fl_definitions_new(struct fl_store *store, struct fl_definitions **ret_defin
 void fl_definitions_free(struct fl_definitions **all);
 
 /*
- * Make `staged` (sorted by key, no key twice; its objects are taken) all that `definer` defines,
- * except that the definitions named in `keep` (sorted), or with `keep_all` all others, stay as they
- * are. 0 or -ENOMEM, after which the change may be half done and should be tried again.
+ * Make `staged` all that a file defines, except that the definitions named in `keep`, or with
+ * `keep_all` all others, stay as they are. With `hold` the others are leaving from `now` on, else
+ * they go. Everything is borrowed until the change is done; the objects are taken.
  */
+struct fl_definitions_change {
+	struct fl_staged *staged; /* sorted by key, no key twice */
+	size_t n_staged;
+	const struct fl_object_key *keep; /* sorted */
+	size_t n_keep;
+	bool keep_all, hold;
+	struct fl_mono now;
+};
+
+/* What a change would take out of the store if it held nothing. */
+struct fl_definitions_loss {
+	size_t services, slices, nodes;
+};
+struct fl_definitions_loss fl_definitions_loss(const struct fl_definitions *all,
+					       const struct fl_definer *definer,
+					       const struct fl_definitions_change *change);
+
+/*
+ * A change is made in steps, so that a large one need not be made in one go. Between the steps the
+ * definer may only be listed. 0 or -ENOMEM.
+ */
+struct fl_definitions_merge {
+	struct fl_definitions *all;
+	struct fl_definer *definer;
+	struct fl_definitions_change change;
+	struct fl_definition **next;
+	size_t n_next, i, k;
+	int rc;
+};
+int fl_definitions_begin(struct fl_definitions *all, struct fl_definer *definer,
+			 const struct fl_definitions_change *change,
+			 struct fl_definitions_merge *ret_merge);
+/* Look at `limit` objects at most. True when the change is done: then merge->rc is 0 or -ENOMEM,
+ * after which it should be tried again as a whole. */
+bool fl_definitions_step(struct fl_definitions_merge *merge, size_t limit);
+/* Begin, and all steps. */
 int fl_definitions_apply(struct fl_definitions *all, struct fl_definer *definer,
-			 struct fl_staged *staged, size_t n_staged,
-			 const struct fl_object_key *keep, size_t n_keep, bool keep_all);
+			 const struct fl_definitions_change *change);
+/* Give up what is not done: the definitions that are left stay as they are. */
+void fl_definitions_abort(struct fl_definitions_merge *merge);
+
 bool fl_definitions_has(const struct fl_definer *definer, const struct fl_object_key *key);
+static inline bool fl_definitions_any(const struct fl_definer *definer)
+{
+	return definer->n > definer->n_dead;
+}
+
+/* Those of `definer` that are leaving. `since`: the earliest; ns is 0 when there are none. */
+struct fl_definitions_leaving {
+	struct fl_definitions_loss loss;
+	struct fl_mono since;
+};
+struct fl_definitions_leaving fl_definitions_leaving(const struct fl_definer *definer);
+/* Let those go that were leaving at `time` or before. */
+void fl_definitions_let_go(struct fl_definitions *all, struct fl_definer *definer,
+			   struct fl_mono time);
 
 /* Drop the definitions of `definer` and leave the store as it is. */
 void fl_definitions_forget(struct fl_definitions *all, struct fl_definer *definer);

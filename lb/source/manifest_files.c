@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <utlist.h>
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "lb/source/writers.h"
 
 bool fl_manifest_wants(const char *name)
 {
@@ -27,16 +30,31 @@ bool fl_manifest_wants(const char *name)
 	return false;
 }
 
+void fl_manifest_forget_unread(struct fl_manifest_file *file)
+{
+	for (size_t i = 0; i < file->n_unread; i++)
+		fl_unread_fini(&file->unread[i]);
+	free(file->unread);
+	file->unread = NULL;
+	file->n_unread = 0;
+}
+
 void fl_manifest_file_free(struct fl_manifest_file **file)
 {
-	if (!*file)
+	struct fl_manifest_file *f = TAKE_PTR(*file);
+
+	if (!f)
 		return;
-	fl_problems_clear(&(*file)->problems);
-	free((*file)->foreign);
-	free((*file)->definer.list);
-	free((*file)->path);
-	free(*file);
-	*file = NULL;
+	if (f->reading)
+		fl_reading_fini(f->reading);
+	free(f->reading);
+	fl_problems_clear(&f->problems);
+	fl_text_digest_fini(&f->lines);
+	free(f->foreign);
+	fl_manifest_forget_unread(f);
+	free(f->definer.list);
+	free(f->path);
+	free(f);
 }
 
 /* The place of a file in the list, or where it would be put. */
@@ -94,33 +112,48 @@ static struct fl_manifest_file *file_new(const struct fl_manifest_root *root, si
 	return TAKE_PTR(file);
 }
 
-int fl_manifest_touch(struct fl_manifest *m, size_t root, const char *name)
+struct fl_manifest_file *fl_manifest_get(struct fl_manifest *m, size_t root, const char *name)
 {
 	struct fl_manifest_file *file;
 	bool found;
 	size_t at = position(m, root, name, &found);
 
-	if (found) {
-		m->files[at]->touched = true;
-		return 0;
-	}
+	if (found)
+		return m->files[at];
 	if (FL_ARRAY_ROOM(m->files, m->n_files_room, m->n_files + 1))
-		return -ENOMEM;
+		return NULL;
 	file = file_new(&m->roots[root], root, name);
 	if (!file)
-		return -ENOMEM;
-	file->touched = true;
-	memmove(&m->files[at + 1], &m->files[at], (m->n_files - at) * sizeof(*m->files));
+		return NULL;
+	memmove(&m->files[at + 1], &m->files[at], (m->n_files - at) * sizeof(m->files[0]));
 	m->files[at] = file;
 	m->n_files++;
-	return 0;
+	m->roots[root].n_files++;
+	return file;
 }
 
-static bool unchanged(const struct stat *a, const struct stat *b)
+void fl_manifest_touch(struct fl_manifest *m, struct fl_manifest_file *file)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+	file->due = (struct fl_mono){0};
+	if (file->pending)
+		return;
+	file->pending = true;
+	DL_APPEND(m->pending, file);
+}
+
+void fl_manifest_settled(struct fl_manifest *m, struct fl_manifest_file *file)
+{
+	if (file->pending)
+		DL_DELETE(m->pending, file);
+	file->pending = file->closed = file->modified = file->forced = false;
+	file->last = (struct stat){0};
+}
+
+bool fl_manifest_differs(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev != b->st_dev || a->st_ino != b->st_ino || a->st_size != b->st_size ||
+	       a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec ||
+	       a->st_ctim.tv_sec != b->st_ctim.tv_sec || a->st_ctim.tv_nsec != b->st_ctim.tv_nsec;
 }
 
 /* Touch every known file of a root that is not as it was when it was read. */
@@ -132,14 +165,16 @@ static void touch_changed(struct fl_manifest *m, size_t root)
 
 		if (file->definer.order != root)
 			continue;
-		if (file->unreadable || stat(file->path, &st) || !unchanged(&st, &file->seen))
-			file->touched = true;
+		if (file->unreadable || stat(file->path, &st) ||
+		    fl_manifest_differs(&st, &file->seen))
+			fl_manifest_touch(m, file);
 	}
 }
 
 static int touch_new(struct fl_manifest *m, size_t root, DIR *dir, struct fl_err *err)
 {
 	const struct dirent *entry;
+	struct fl_manifest_file *file;
 	size_t n = 0;
 
 	for (;;) {
@@ -151,9 +186,12 @@ static int touch_new(struct fl_manifest *m, size_t root, DIR *dir, struct fl_err
 			continue;
 		if (++n > FL_MANIFEST_MAX_FILES)
 			return fl_err_set(err, -E2BIG, "more than %d files", FL_MANIFEST_MAX_FILES);
-		if (!fl_manifest_find(m, root, entry->d_name) &&
-		    fl_manifest_touch(m, root, entry->d_name))
+		if (fl_manifest_find(m, root, entry->d_name))
+			continue;
+		file = fl_manifest_get(m, root, entry->d_name);
+		if (!file)
 			return fl_err_set(err, -ENOMEM, "out of memory");
+		fl_manifest_touch(m, file);
 	}
 	return errno ? fl_err_set(err, -errno, "%s", strerror(errno)) : 0;
 }
@@ -164,73 +202,84 @@ static void close_dir(DIR **dir)
 		closedir(*dir);
 }
 
-int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err)
+/*
+ * Another file system at the same place that has no manifest: what a file system leaves behind that
+ * was unmounted, or one that is not mounted yet.
+ */
+static bool is_bare_mount(const struct fl_manifest *m, size_t root, const struct stat *st)
+{
+	const struct fl_manifest_root *r = &m->roots[root];
+
+	if (!r->n_files || !r->seen.st_ino || r->seen.st_dev == st->st_dev)
+		return false;
+	for (size_t i = 0; i < m->n_files; i++)
+		if (m->files[i]->definer.order == root && !access(m->files[i]->path, F_OK))
+			return false;
+	return true;
+}
+
+static int scan_dir(struct fl_manifest *m, size_t root, struct fl_err *err)
 {
 	_cleanup_(close_dir) DIR *dir = NULL;
-	const struct fl_manifest_root *r = &m->roots[root];
-	int rc = 0;
+	struct fl_manifest_root *r = &m->roots[root];
+	struct stat st;
+	int rc;
 
-	if (r->name) {
-		if (!fl_manifest_find(m, root, r->name))
-			rc = fl_manifest_touch(m, root, r->name);
-	} else {
-		dir = opendir(r->dir);
-		if (!dir)
-			return fl_err_set(err, -errno, "%s", strerror(errno));
-		rc = touch_new(m, root, dir, err);
-	}
-	touch_changed(m, root);
+	dir = opendir(r->dir);
+	if (!dir || fstat(dirfd(dir), &st))
+		return fl_err_set(err, -errno, "%s", strerror(errno));
+	rc = touch_new(m, root, dir, err);
+	if (!rc && is_bare_mount(m, root, &st))
+		rc = fl_err_set(err, -ENODEV,
+				"another file system is there now, without manifests");
+	if (rc)
+		return rc;
+	r->seen = st;
+	r->remote = fl_is_remote(dirfd(dir));
+	return 0;
+}
+
+static int scan_file(struct fl_manifest *m, size_t root, struct fl_err *err)
+{
+	struct fl_manifest_root *r = &m->roots[root];
+	struct fl_manifest_file *file;
+
+	if (stat(r->dir, &r->seen))
+		return fl_err_set(err, -errno, "%s", strerror(errno));
+	if (fl_manifest_find(m, root, r->name))
+		return 0;
+	file = fl_manifest_get(m, root, r->name);
+	if (!file)
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	fl_manifest_touch(m, file);
+	return 0;
+}
+
+int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err)
+{
+	int rc = m->roots[root].name ? scan_file(m, root, err) : scan_dir(m, root, err);
+
+	/* without its directory a file is not gone, only out of sight */
+	if (!rc)
+		touch_changed(m, root);
 	return rc;
 }
 
-/* Files that are gone go first: what they held may have moved into another file. */
-static int read_touched(struct fl_manifest *m, bool gone, struct fl_err *err)
+void fl_manifest_purge(struct fl_manifest *m)
 {
-	int rc = 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct fl_manifest_file *file = m->files[i];
-		struct stat st;
-		int failed;
 
-		if (!file->touched || (gone && !(lstat(file->path, &st) && errno == ENOENT)))
-			continue;
-		failed = fl_manifest_read(m, file, err);
-		rc = rc ? rc : failed;
-	}
-	return rc;
-}
-
-/*
- * A file that lost an object to an earlier one is read again, so that the object is on standby.
- * This ends: reading again takes nothing from an earlier file.
- */
-static int read_stale(struct fl_manifest *m, struct fl_err *err)
-{
-	int rc = 0, failed;
-
-	for (size_t i = 0; i < m->n_files; i++) {
-		if (!m->files[i]->definer.stale || m->files[i]->gone)
-			continue;
-		failed = fl_manifest_read(m, m->files[i], err);
-		rc = rc ? rc : failed;
-	}
-	return rc;
-}
-
-int fl_manifest_settle(struct fl_manifest *m, struct fl_err *err)
-{
-	int rc = read_touched(m, true, err), failed = read_touched(m, false, err);
-	size_t n = 0;
-
-	rc = rc ? rc : failed;
-	failed = read_stale(m, err);
-	for (size_t i = 0; i < m->n_files; i++) {
-		if (m->files[i]->gone && !m->files[i]->definer.n)
+		if (file->gone && !file->pending && !file->reading &&
+		    !fl_definitions_any(&file->definer)) {
+			fl_definitions_let_go(m->definitions, &file->definer, (struct fl_mono){0});
+			m->roots[file->definer.order].n_files--;
 			fl_manifest_file_free(&m->files[i]);
-		else
-			m->files[n++] = m->files[i];
+		} else {
+			m->files[n++] = file;
+		}
 	}
 	m->n_files = n;
-	return rc ? rc : failed;
 }

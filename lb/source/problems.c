@@ -25,10 +25,11 @@ char *fl_problem_text(const struct fl_problem *p, bool level)
 struct fl_stored_problem {
 	enum fl_problem_level level;
 	unsigned int line;
+	bool hides;
 	char *object, *reason;
 };
 
-int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem)
+int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem, bool hides)
 {
 	struct fl_stored_problem *p;
 
@@ -41,6 +42,7 @@ int fl_problems_add(struct fl_problems *problems, const struct fl_problem *probl
 	p = &problems->list[problems->n];
 	p->level = problem->level;
 	p->line = problem->line;
+	p->hides = hides;
 	p->object = strdup(problem->object);
 	p->reason = strdup(problem->reason);
 	if (!p->object || !p->reason) {
@@ -64,20 +66,27 @@ void fl_problems_each(const struct fl_problems *problems, const char *file, fl_p
 		      void *arg)
 {
 	struct fl_problem problem = {.file = file};
-	char more[64];
+	char text[600];
 
 	for (size_t i = 0; i < problems->n; i++) {
-		problem.level = problems->list[i].level;
-		problem.line = problems->list[i].line;
-		problem.object = problems->list[i].object;
-		problem.reason = problems->list[i].reason;
+		const struct fl_stored_problem *p = &problems->list[i];
+
+		problem.level = p->level;
+		problem.line = p->line;
+		problem.object = p->object;
+		problem.reason = p->reason;
+		if (p->hides && problems->keeps) {
+			snprintf(text, sizeof(text), "%s; what this file held before stays",
+				 p->reason);
+			problem.reason = text;
+		}
 		fn(&problem, arg);
 	}
 	if (!problems->n_dropped)
 		return;
-	snprintf(more, sizeof(more), "%zu more problems in this file", problems->n_dropped);
+	snprintf(text, sizeof(text), "%zu more problems in this file", problems->n_dropped);
 	problem = (struct fl_problem){
-		.level = FL_PROBLEM_WARNING, .file = file, .object = "", .reason = more};
+		.level = FL_PROBLEM_WARNING, .file = file, .object = "", .reason = text};
 	fn(&problem, arg);
 }
 

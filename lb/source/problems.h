@@ -9,10 +9,12 @@
 struct fl_problems {
 	struct fl_stored_problem *list; /* owned */
 	size_t n, room, n_dropped;
+	/* the file had objects before: for those that may hide one of them this is worth a word */
+	bool keeps;
 };
 
-/* Keep a copy. 0 or -ENOMEM. */
-int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem);
+/* Keep a copy. `hides`: it may hide any object of the file. 0 or -ENOMEM. */
+int fl_problems_add(struct fl_problems *problems, const struct fl_problem *problem, bool hides);
 /* Whether this one, and no other, is kept. */
 bool fl_problems_is(const struct fl_problems *problems, const struct fl_problem *problem);
 /* `file` is put into each. */

@@ -25,7 +25,10 @@ struct fl_source_ops {
 	int (*fd)(const struct fl_source *source);
 	int (*handle)(struct fl_source *source, struct fl_err *err);
 	int (*refresh)(struct fl_source *source, struct fl_err *err);
+	int (*apply_held)(struct fl_source *source, struct fl_err *err);
 	bool (*complete)(const struct fl_source *source);
+	int (*each_unread)(const struct fl_source *source,
+			   int (*fn)(const struct fl_unread *unread, void *arg), void *arg);
 	void (*each_problem)(const struct fl_source *source, fl_problem_fn fn, void *arg);
 	void (*free)(struct fl_source *source);
 };
@@ -68,6 +71,15 @@ static inline int fl_source_refresh(struct fl_source *source, struct fl_err *err
 	return source->ops->refresh(source, err);
 }
 
+/*
+ * Look at everything again, and believe it: what was held because it could be an accident takes
+ * effect now. For an administrator who knows that it is none.
+ */
+static inline int fl_source_apply_held(struct fl_source *source, struct fl_err *err)
+{
+	return source->ops->apply_held(source, err);
+}
+
 /* Whether the first full reading is done. */
 static inline bool fl_source_synced(const struct fl_source *source)
 {
@@ -75,12 +87,22 @@ static inline bool fl_source_synced(const struct fl_source *source)
 }
 
 /*
- * Whether every part was readable at least once, with every object in it. When it is not, the store
+ * Whether every part was readable at least once, faulty objects apart. When it is not, the store
  * may lack objects that an earlier run knew, and what is in the kernel for them should stay.
  */
 static inline bool fl_source_complete(const struct fl_source *source)
 {
 	return source->synced && source->ops->complete(source);
+}
+
+/*
+ * The objects that are at fault and have no last good state: an earlier run may have served them.
+ * Borrowed for the call. Stops at non-zero, which is returned.
+ */
+typedef int (*fl_unread_fn)(const struct fl_unread *unread, void *arg);
+static inline int fl_source_each_unread(const struct fl_source *source, fl_unread_fn fn, void *arg)
+{
+	return source->ops->each_unread(source, fn, arg);
 }
 
 /* The problems as they stand now, in a stable order. */

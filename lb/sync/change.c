@@ -167,6 +167,31 @@ int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int6
 	return rc ? rc : commit_rc;
 }
 
+int fl_sync_keep(struct fl_sync *sync, const char *ns, const char *name, const struct fl_plan *plan,
+		 bool *ret_kept)
+{
+	const uint32_t hash = fl_service_hash(ns, name);
+	struct fl_sync_service *service = fl_service_find(&sync->services, hash, ns, name);
+	int rc = 0;
+
+	for (size_t i = 0; i < plan->n_ports && !rc; i++) {
+		struct fl_sync_service_port *port;
+
+		if (!fl_service_port_was_found(&sync->contents, &plan->ports[i]))
+			continue;
+		if (!service)
+			service = fl_service_new(&sync->services, hash, ns, name);
+		rc = service ? fl_service_port_new(&sync->services, &sync->contents, service, 0,
+						   &plan->ports[i], &port)
+			     : -ENOMEM;
+	}
+	if (service && !service->ports)
+		fl_service_forget(&sync->services, service);
+	else
+		*ret_kept = service;
+	return rc;
+}
+
 /* What waits */
 
 /* Returns 0 if it is ready for the next commit. */

@@ -122,6 +122,11 @@ static struct fl_state *find_state(const struct fl_contents *contents,
 	return NULL;
 }
 
+bool fl_service_port_was_found(const struct fl_contents *contents, const struct fl_plan_port *plan)
+{
+	return find_state(contents, plan);
+}
+
 static int take_id(struct fl_contents *contents, struct fl_sync_service_port *port, int64_t created,
 		   const struct fl_plan_port *plan)
 {

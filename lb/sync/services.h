@@ -103,6 +103,8 @@ static inline struct fl_claimant fl_service_port_claimant(const struct fl_sync_s
 
 void fl_services_fini(
 	struct fl_services *services); /* frees memory; references are not given back */
+/* After a restart: whether the maps have a state of this port that none has taken over. */
+bool fl_service_port_was_found(const struct fl_contents *contents, const struct fl_plan_port *plan);
 uint32_t fl_service_hash(const char *ns, const char *name);
 struct fl_sync_service *fl_service_find(const struct fl_services *services, uint32_t hash,
 					const char *ns, const char *name);

@@ -51,6 +51,14 @@ void fl_sync_free(struct fl_sync **sync);
 int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int64_t created,
 		    const struct fl_plan *plan, struct fl_err *err);
 
+/*
+ * A Service whose object cannot be read: what was found of it in the maps stays in force until
+ * fl_sync_service() says what it is to be. `plan`: where it may be reached, which is all that
+ * counts. *ret_kept: something was found, now or at an earlier call.
+ */
+int fl_sync_keep(struct fl_sync *sync, const char *ns, const char *name, const struct fl_plan *plan,
+		 bool *ret_kept);
+
 /* Several changes as one batch of system calls: begin, any number of fl_sync_service(), commit. */
 void fl_sync_begin(struct fl_sync *sync);
 int fl_sync_commit(struct fl_sync *sync, struct fl_err *err);

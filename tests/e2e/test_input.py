@@ -22,14 +22,13 @@ BAD_FILES = {
         for p, c in zip("abcdefghi", "bcdefghij")), "aliases"),
     "not-utf8": ("bad.yaml", b"apiVersion: v1\nkind: Service\nmetadata: {name: \xff\xfe}\n", "UTF-8"),
     "nul-bytes": ("bad.json", b'{"kind": "Service"\x00\x00}', "NUL"),
-    "scalar-document": ("bad.yaml", "just a word\n", "expected a Kubernetes object"),
+    "duplicate-key": ("bad.yaml", "apiVersion: v1\nkind: Service\nkind: Service\n", "occurs twice"),
     "no-kind": ("bad.yaml", "apiVersion: v1\nmetadata:\n  name: x\n", "kind: missing"),
-    "unknown-kind": ("bad.yaml", "apiVersion: v1\nkind: Teapot\nmetadata:\n  name: brown\n",
-                     'unknown kind "Teapot"'),
+    "misspelt-kind": ("bad.yaml", "apiVersion: v1\nkind: Servise\nmetadata:\n  name: brown\n",
+                      'unknown kind "Servise" (v1) (did you mean Service?)'),
+    "empty": ("bad.yaml", "", "is empty"),
     "list-that-is-none": ("bad.yaml", "apiVersion: v1\nkind: List\nitems: 7\n", "items: expected a list"),
 }
-# kinds that Fairlead does not read are reported by `plan` and --check only
-NOTES = {"unknown-kind"}
 
 
 def status_lines(node):
@@ -71,7 +70,7 @@ def test_bad_file(lab, case):
     until(lambda: lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answers"] == {"web-2a": 1},
           "the good object is applied", 10)
     for node in lab.nodes.values():
-        for sayer in (plan_lines,) if case in NOTES else (plan_lines, status_lines):
+        for sayer in (plan_lines, status_lines):
             # the line that names the file: other lines, and the log, may have the reason of another case
             until(lambda s=sayer, n=node: any(f"{name}:" in line and reason in line for line in s(n)),
                   f"{sayer.__name__} of {node.name} say \"{reason}\" of {name}", 5)

@@ -37,6 +37,7 @@ def test_the_unit_finds_what_it_names(installed):
 def test_the_sample_is_a_good_configuration(installed, tmp_path):
     text = (installed / "usr/share/doc/fairlead/examples/fairleadd.yaml").read_text()
     (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests/web.yaml").write_text("{apiVersion: v1, kind: Node, metadata: {name: a}}\n")
     mine = tmp_path / "config.yaml"
     mine.write_text(text.replace("/etc/fairlead/manifests", str(tmp_path / "manifests")))
     done = run(f"{installed}/usr/sbin/fairleadd", "--config", str(mine), "--check")

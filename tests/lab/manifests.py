@@ -134,8 +134,7 @@ class Manifests:
 
     def set_backends(self, service, pods, in_place=False, **options):
         """Give `service` exactly these pods, in both families, as one change of one file."""
-        text = "\n---\n".join(yaml(self.slice(service, family, pods, **options))
-                              for family in (4, 6)) + "\n"
+        text = self.documents(*(self.slice(service, family, pods, **options) for family in (4, 6)))
         self.write(f"{service}-endpointslices.yaml", text, in_place)
 
     def service(self, name, number, spec=None, vips=True, ports=None, v6=True, **more_spec):
@@ -161,6 +160,11 @@ class Manifests:
         return {"apiVersion": "v1", "kind": "Service", "metadata": self.metadata(name),
                 "spec": body, "status": {"loadBalancer": {"ingress": ingress} if ingress else {}}}
 
+    @staticmethod
+    def documents(*objects):
+        """Objects as the text of one file."""
+        return "\n---\n".join(yaml(tree) for tree in objects) + "\n"
+
     def add(self, name, *objects, in_place=False):
         """Write objects into file NAME.yaml."""
-        self.write(f"{name}.yaml", "\n---\n".join(yaml(tree) for tree in objects) + "\n", in_place)
+        self.write(f"{name}.yaml", self.documents(*objects), in_place)

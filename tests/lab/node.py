@@ -56,6 +56,8 @@ class Node:
         args = [self.binary("fairleadd", build), "--node", self.name,
                 "--manifests", manifests or self.lab.manifests.directory,
                 "--cgroup", self.cgroup, *self.paths(), "--devices", "eth0",
+                # what a test removes is gone at once, except where a test is about that
+                "--manifest-grace", "0",
                 *(["--cluster-cidr", cluster_cidr] if cluster_cidr else [])]
         # of its own accord the agent leaves a veth to tc
         if mode is None and self.lab.devices != "raw":

@@ -40,8 +40,10 @@ class Place:
         return ["/bin/sh", "-c", ENTER, "sh", self.cgroup, *enter, "--", *argv]
 
     def run(self, argv, timeout=30, check=False, **options):
+        if "input" not in options:
+            options["stdin"] = subprocess.DEVNULL
         return subprocess.run(self.command(argv), capture_output=True, text=True, check=check,
-                              timeout=timeout * PATIENCE, stdin=subprocess.DEVNULL, **options)
+                              timeout=timeout * PATIENCE, **options)
 
     def popen(self, argv, **options):
         return subprocess.Popen(self.command(argv), start_new_session=True, **options)

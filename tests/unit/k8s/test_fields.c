@@ -108,10 +108,13 @@ static void read_tables(struct fl_strings *fields)
 	char line[512], kind[64] = "", path[128];
 
 	assert_non_null(page);
-	while (fgets(line, sizeof(line), page))
-		if (sscanf(line, "### %63[^\n]", kind) != 1 &&
-		    sscanf(line, "| `%127[^`]` |", path) == 1)
+	while (fgets(line, sizeof(line), page)) {
+		if (!strncmp(line, "## ", 3))
+			kind[0] = '\0';
+		else if (sscanf(line, "### %63[^\n]", kind) != 1 && *kind &&
+			 sscanf(line, "| `%127[^`]` |", path) == 1)
 			add(fields, kind, path);
+	}
 }
 
 static void expect_all(const struct fl_strings *some, const struct fl_strings *all,

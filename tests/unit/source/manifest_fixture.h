@@ -29,6 +29,8 @@ struct fixture {
 	struct fl_store *store;
 	struct fl_source *source;
 	char reported[8192]; /* "level file:line object: reason\n" */
+	uint64_t grace_ms;
+	struct fl_mono now; /* of the fake clock, used where ns is not 0 */
 };
 
 static inline void on_report(const struct fl_problem *p, void *arg)
@@ -98,12 +100,38 @@ static inline void put2(const struct fixture *f, const char *name, const char *a
 	put(f, name, text);
 }
 
+static inline struct fl_mono fake_mono(void *arg)
+{
+	return ((struct fixture *)arg)->now;
+}
+
+static inline int64_t fake_unix_s(void *arg)
+{
+	return 0;
+}
+
+static inline int open_paths(struct fixture *f, const char *const *paths, size_t n,
+			     struct fl_err *err)
+{
+	const struct fl_clock clock = {fake_mono, fake_unix_s, f};
+
+	return fl_manifest_new(&(struct fl_manifest_options){.paths = paths,
+							     .n_paths = n,
+							     .store = f->store,
+							     .follow = true,
+							     .grace_ms = f->grace_ms,
+							     .clock = f->now.ns ? &clock : NULL,
+							     .report = on_report,
+							     .arg = f},
+			       &f->source, err);
+}
+
 static inline void open_source(struct fixture *f)
 {
 	const char *paths[] = {f->dir};
 	struct fl_err err = {""};
 
-	assert_int_equal(fl_manifest_new(paths, 1, f->store, on_report, f, &f->source, &err), 0);
+	assert_int_equal(open_paths(f, paths, 1, &err), 0);
 }
 
 static inline void load(struct fixture *f)
@@ -180,3 +208,33 @@ static inline int teardown(void **state)
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+/* A fake clock, by which what is held stays for 30 s. */
+static inline int setup_held(void **state)
+{
+	int rc = setup(state);
+	struct fixture *f = *state;
+
+	f->now.ns = 1000 * FL_NSEC_PER_SEC;
+	f->grace_ms = 30000;
+	return rc;
+}
+
+/* Time passes. */
+static inline void pass(struct fixture *f, uint64_t ms)
+{
+	struct fl_err err = {""};
+
+	f->now.ns += ms * FL_NSEC_PER_MSEC;
+	f->reported[0] = '\0';
+	if (fl_source_handle(f->source, &err))
+		fail_msg("%s", err.text);
+}
+
+static inline void assert_no_problems(struct fixture *f)
+{
+	list_problems(f);
+	assert_string_equal(f->reported, "");
+}
+
+#define TEST_HELD(fn) cmocka_unit_test_setup_teardown(fn, setup_held, teardown)

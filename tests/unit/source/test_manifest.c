@@ -36,14 +36,13 @@ static void test_manifest_missing_path_fails(void **state)
 		struct fl_err err = {""};
 
 		path_of(f, names[i], path);
-		assert_int_equal(fl_manifest_new(paths, 1, f->store, NULL, NULL, &f->source, &err),
-				 0);
+		assert_int_equal(open_paths(f, paths, 1, &err), 0);
 		assert_int_equal(fl_source_load(f->source, &err), -ENOENT);
 		assert_non_null(strstr(err.text, "nowhere"));
 		assert_false(fl_source_synced(f->source));
 		fl_source_free(&f->source);
 	}
-	assert_int_equal(fl_manifest_new(NULL, 0, f->store, NULL, NULL, &f->source, NULL), -EINVAL);
+	assert_int_equal(open_paths(f, NULL, 0, NULL), -EINVAL);
 }
 
 /* A change touches what changed and marks nothing else (rules 1.16, 4.12). */
@@ -85,7 +84,7 @@ static void test_manifest_follows_changes(void **state)
 	move(f, "a.yaml", "a.yaml.bak");
 	assert_true(handle(f));
 	assert_ip(f, "a", "-");
-	assert_string_equal(f->reported, "");
+	assert_reported(f, "there is no manifest in it\n");
 }
 
 static void test_manifest_renamed_file_changes_nothing(void **state)
@@ -226,24 +225,27 @@ static void test_manifest_misspelt_kind_keeps_object(void **state)
 		assert_true(handle(f));
 		assert_ip(f, "b", "10.96.0.2");
 		assert_ip(f, "c", "-");
+		list_problems(f);
 		assert_reported(
 			f, "error b.yaml:1 Serv default/b: kind: unknown kind \"Serv\" (v1) "
 			   "(did you mean Service?), skipped; what this file held before stays\n");
 	}
-	put(f, "b.yaml", "");
+	put(f, "b.yaml", service("c", "10.96.0.3"));
 	assert_true(handle(f));
 	assert_ip(f, "b", "-");
 }
 
-/* What could not be read at the first reading may be served already. */
-static void test_manifest_faulty_object_is_missing(void **state)
+/* What a file holds that could not be read at all may be served already; a faulty object keeps
+ * nothing else from settling. */
+static void test_manifest_what_is_incomplete(void **state)
 {
 	struct fixture *f = *state;
 
 	put2(f, "a.yaml", service("a", "10.96.0.999"), DEPLOYMENT);
+	put(f, "b.yaml", "kind: [");
 	load(f);
 	assert_false(fl_source_complete(f->source));
-	put2(f, "a.yaml", service("a", "10.96.0.9"), DEPLOYMENT);
+	put(f, "b.yaml", service("b", "10.96.0.2"));
 	assert_true(handle(f));
 	assert_true(fl_source_complete(f->source));
 }
@@ -356,7 +358,7 @@ static void test_manifest_directory_lost_and_found(void **state)
 	path_of(f, "away", away);
 	assert_int_equal(mkdir(dir, 0755), 0);
 	put(f, "m/a.yaml", service("a", "10.96.0.1"));
-	assert_int_equal(fl_manifest_new(paths, 1, f->store, on_report, f, &f->source, NULL), 0);
+	assert_int_equal(open_paths(f, paths, 1, NULL), 0);
 	assert_int_equal(fl_source_load(f->source, NULL), 0);
 	assert_int_equal(rename(dir, away), 0);
 	assert_true(handle(f));
@@ -450,7 +452,7 @@ static void test_manifest_standard_input(void **state)
 	close(fds[1]);
 	assert_true(dup2(fds[0], STDIN_FILENO) >= 0);
 	close(fds[0]);
-	assert_int_equal(fl_manifest_new(paths, 1, f->store, on_report, f, &f->source, NULL), 0);
+	assert_int_equal(open_paths(f, paths, 1, NULL), 0);
 	assert_int_equal(fl_source_load(f->source, NULL), 0);
 	if (saved >= 0)
 		dup2(saved, STDIN_FILENO);
@@ -460,6 +462,47 @@ static void test_manifest_standard_input(void **state)
 	assert_int_equal(fl_source_refresh(f->source, NULL), 0);
 	assert_ip(f, "a", "10.96.0.1");
 	assert_true(fl_source_complete(f->source));
+}
+
+static int describe_unread(const struct fl_unread *unread, void *arg)
+{
+	char *text = arg;
+	size_t len = strlen(text);
+
+	snprintf(text + len, 512 - len, "%s %s/%s %s %zu ports %zu addresses; ",
+		 fl_kind_name(unread->kind), unread->ns, unread->name, unread->service,
+		 unread->sketch ? unread->sketch->n_ports : 0,
+		 unread->sketch ? unread->sketch->n_external_ips : 0);
+	return 0;
+}
+
+/* What cannot be read is named with what is known of it, unless it has a last good state. */
+static void test_manifest_unread_objects(void **state)
+{
+	struct fixture *f = *state;
+	char text[512] = "";
+
+	put2(f, "a.yaml",
+	     "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: nonsense,\n"
+	     " externalIPs: [192.0.2.1, x], ports: [{port: 80}, {port: 0, nodePort: "
+	     "30000}]}}\n---\n",
+	     "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4,\n"
+	     " metadata: {name: e, labels: {kubernetes.io/service-name: b}},\n"
+	     " endpoints: [{addresses: [x]}]}\n---\n"
+	     "{apiVersion: v1, kind: Service, metadata: {name: good}, spec: {clusterIP: "
+	     "10.0.0.1}}\n");
+	load(f);
+	fl_source_each_unread(f->source, describe_unread, text);
+	assert_string_equal(text, "Service default/a  2 ports 1 addresses; "
+				  "EndpointSlice default/e b 0 ports 0 addresses; ");
+	put(f, "a.yaml", service("a", "10.96.0.1"));
+	assert_true(handle(f));
+	put(f, "a.yaml", service("a", "nonsense"));
+	assert_true(handle(f));
+	assert_ip(f, "a", "10.96.0.1");
+	text[0] = '\0';
+	fl_source_each_unread(f->source, describe_unread, text);
+	assert_string_equal(text, "");
 }
 
 int main(void)
@@ -478,11 +521,12 @@ int main(void)
 		TEST(test_manifest_other_objects_are_ignored),
 		TEST(test_manifest_other_objects_hide_nothing),
 		TEST(test_manifest_document_at_fault),
-		TEST(test_manifest_faulty_object_is_missing),
+		TEST(test_manifest_what_is_incomplete),
 		TEST(test_manifest_refuses_odd_files),
 		TEST(test_manifest_config_map_layout),
 		TEST(test_manifest_creation),
 		TEST(test_manifest_directory_lost_and_found),
+		TEST(test_manifest_unread_objects),
 		TEST(test_manifest_standard_input),
 		TEST(test_manifest_many_problems_are_counted),
 	};

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which files are read when. A file that its writer has closed, or that was moved or linked to its
+ * place, is whole. Of any other change the events do not tell whether it is finished: writers that
+ * keep the file open or mapped, file systems that others write to, events that were lost. Then the
+ * file has to be left alone for a while.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/source/manifest_files.h"
+#include "lb/source/writers.h"
+
+static struct fl_mono now_of(const struct fl_manifest *m)
+{
+	return fl_clock_now(&m->clock);
+}
+
+static bool is_due(struct fl_mono due, struct fl_mono now)
+{
+	return now.ns >= due.ns;
+}
+
+static void give_to_worker(struct fl_manifest *m, struct fl_manifest_file *file)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	if (!m->worker && fl_worker_new(&m->worker, NULL)) {
+		m->no_worker = true;
+		return;
+	}
+	/* adding it again does nothing */
+	epoll_ctl(m->epoll, EPOLL_CTL_ADD, fl_worker_fd(m->worker), &event);
+	m->working = file;
+	fl_worker_start(m->worker, file->reading);
+}
+
+/* The links of a mounted ConfigMap lead through ..data. */
+static bool leads_through_data(const char *path)
+{
+	static const char data[] = "..data/";
+	char target[sizeof(data)];
+	ssize_t len = readlink(path, target, sizeof(target));
+
+	return len >= (ssize_t)sizeof(data) - 1 && !strncmp(target, data, sizeof(data) - 1);
+}
+
+static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t size, bool inside)
+{
+	struct fl_reading *reading = calloc(1, sizeof(*reading));
+
+	if (!reading)
+		return -ENOMEM;
+	reading->path = file->path;
+	reading->is_input = m->roots[file->definer.order].is_input;
+	reading->keep_strangers = fl_definitions_any(&file->definer);
+	reading->knows_hash = file->is_applied && !file->refused && !file->definer.stale;
+	reading->known_hash = file->hash;
+	reading->forced = file->forced;
+	reading->in_place = file->written;
+	file->definer.stale = false;
+	file->through_data = leads_through_data(file->path);
+	file->reading = reading;
+	fl_manifest_settled(m, file);
+	if (!inside && !m->no_worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+		give_to_worker(m, file);
+	if (m->working == file)
+		return 0;
+	fl_reading_run(reading);
+	return fl_manifest_take(m, file, reading);
+}
+
+static bool is_same_inode(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static uint64_t age_ms(const struct stat *st)
+{
+	struct timespec now;
+	int64_t ms;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (now.tv_sec - st->st_mtim.tv_sec) * 1000 +
+	     (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
+	return ms > 0 ? (uint64_t)ms : 0;
+}
+
+/* Whether a file is whole; if not, file->due says when to look again. */
+static bool is_whole(struct fl_manifest *m, struct fl_manifest_file *file, const struct stat *st)
+{
+	enum fl_writers writers;
+	struct fl_mono now = now_of(m);
+	uint64_t wait_ms;
+
+	/* what is no file is refused, and never waited for */
+	if (!m->options.follow || file->forced || file->closed || !S_ISREG(st->st_mode))
+		return true;
+	writers = fl_writers_of(file->path);
+	file->written = is_same_inode(st, &file->seen);
+	file->is_open = writers == FL_WRITERS_SOME;
+	if (writers == FL_WRITERS_NONE)
+		return true;
+	wait_ms = file->modified ? FL_MANIFEST_OPEN_QUIET_MS : FL_MANIFEST_QUIET_MS;
+	if (writers == FL_WRITERS_UNKNOWN && age_ms(st) >= wait_ms)
+		return true;
+	if (fl_manifest_differs(st, &file->last)) {
+		file->last = *st;
+		file->quiet = now;
+	}
+	file->due = fl_mono_plus_ms(file->quiet, wait_ms);
+	return is_due(file->due, now);
+}
+
+/* A file that is not there although its directory is. */
+static bool is_missing(const struct fl_manifest *m, const struct fl_manifest_file *file)
+{
+	struct stat st;
+
+	if (m->roots[file->definer.order].is_input)
+		return false;
+	return lstat(file->path, &st) && errno == ENOENT &&
+	       (file->deleted || !m->roots[file->definer.order].lost);
+}
+
+static int look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, bool inside)
+{
+	const struct fl_manifest_root *root = &m->roots[file->definer.order];
+	struct stat st = {0};
+
+	if (is_missing(m, file)) {
+		bool forced = file->forced;
+
+		fl_manifest_settled(m, file);
+		return fl_manifest_miss(m, file, forced);
+	}
+	if (root->lost && stat(file->path, &st)) {
+		/* out of sight; when its directory is back it is looked at again */
+		fl_manifest_settled(m, file);
+		return 0;
+	}
+	/* what cannot be looked at is read as well, since that tells why */
+	if (!root->is_input && !stat(file->path, &st) && !is_whole(m, file, &st))
+		return 0;
+	if (!inside && !m->no_worker && m->working && st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+		return 0; /* one at a time */
+	file->gone = file->deleted = false;
+	return read_file(m, file, st.st_size, inside);
+}
+
+/* Files that are gone go first: what they held may have moved into another file. */
+static int look_at_pending(struct fl_manifest *m, bool inside)
+{
+	int rc = 0;
+
+	for (int missing = 1; missing >= 0; missing--) {
+		struct fl_manifest_file *file, *next;
+
+		DL_FOREACH_SAFE(m->pending, file, next)
+		{
+			int failed;
+
+			if (file->reading || !is_due(file->due, now_of(m)) ||
+			    (missing && !is_missing(m, file)))
+				continue;
+			failed = look_at_file(m, file, inside);
+			if (failed == -ENOMEM && !file->pending)
+				fl_manifest_touch(m, file); /* again at the next chance */
+			rc = rc ? rc : failed;
+		}
+	}
+	return rc;
+}
+
+static void look_at_root(struct fl_manifest_root *r)
+{
+	struct stat st;
+
+	if (r->is_input)
+		return;
+	if (stat(r->dir, &st) || !is_same_inode(&st, &r->seen))
+		r->rescan = true;
+	else if (r->remote && (st.st_mtim.tv_sec != r->seen.st_mtim.tv_sec ||
+			       st.st_mtim.tv_nsec != r->seen.st_mtim.tv_nsec))
+		r->rescan = true;
+}
+
+static void look_at_files(struct fl_manifest *m)
+{
+	size_t n = m->n_files < FL_MANIFEST_LOOK_FILES ? m->n_files : FL_MANIFEST_LOOK_FILES;
+
+	for (; n; n--) {
+		struct fl_manifest_file *file;
+		struct stat st;
+
+		if (m->look_at >= m->n_files)
+			m->look_at = 0;
+		file = m->files[m->look_at++];
+		if (file->pending || file->reading || file->gone || file->unreadable ||
+		    m->roots[file->definer.order].is_input)
+			continue;
+		if (stat(file->path, &st) || fl_manifest_differs(&st, &file->seen))
+			fl_manifest_touch(m, file);
+	}
+}
+
+static void look_around(struct fl_manifest *m)
+{
+	struct fl_mono now = now_of(m);
+
+	if (!is_due(m->next_look, now))
+		return;
+	m->next_look = fl_mono_plus_ms(now, FL_MANIFEST_LOOK_MS);
+	for (size_t i = 0; i < m->n_roots; i++)
+		look_at_root(&m->roots[i]);
+	look_at_files(m);
+}
+
+/*
+ * Look into a root again, watching it again when the watch is lost. A root that is not there is a
+ * problem while that lasts: its files keep their last good state, since an unmounted directory is
+ * no order to remove everything.
+ */
+static int rescan(struct fl_manifest *m, size_t root)
+{
+	struct fl_manifest_root *r = &m->roots[root];
+	struct fl_err why = {""};
+	bool was_lost = r->lost;
+	int rc = fl_manifest_watch(m, root, &why), failed = fl_manifest_scan(m, root, &why);
+
+	r->rescan = false;
+	rc = failed ? failed : rc;
+	if (rc == -ENOMEM)
+		return rc;
+	r->lost = rc;
+	if (!rc && !was_lost)
+		return 0;
+	return fl_manifest_root_problem(m, r, FL_PROBLEM_ERROR, rc ? why.text : NULL);
+}
+
+static int rescan_roots(struct fl_manifest *m, bool everything)
+{
+	int rc = 0, failed;
+
+	for (size_t i = 0; i < m->n_roots; i++) {
+		if (m->roots[i].is_input || (!everything && !m->roots[i].rescan))
+			continue;
+		failed = rescan(m, i);
+		rc = rc ? rc : failed;
+	}
+	/* a program that has a file mapped may change it without a trace for half a minute */
+	for (size_t i = 0; everything && i < m->n_files; i++)
+		if (m->files[i]->is_open)
+			fl_manifest_touch(m, m->files[i]);
+	return rc;
+}
+
+static int name_bare_roots(struct fl_manifest *m)
+{
+	int rc = 0, failed;
+
+	for (size_t i = 0; i < m->n_roots; i++) {
+		struct fl_manifest_root *r = &m->roots[i];
+
+		if (r->is_input || r->lost || r->name)
+			continue;
+		failed = fl_manifest_root_problem(m, r, FL_PROBLEM_WARNING,
+						  r->n_files ? NULL : "there is no manifest in it");
+		rc = rc ? rc : failed;
+	}
+	return rc;
+}
+
+static struct fl_mono earlier(struct fl_mono a, struct fl_mono b)
+{
+	return b.ns && b.ns < a.ns ? b : a;
+}
+
+static void set_timer(struct fl_manifest *m)
+{
+	struct fl_mono due = earlier(m->next_look, m->next_hold), now = now_of(m);
+	struct itimerspec spec = {.it_value.tv_nsec = 1};
+	const struct fl_manifest_file *file;
+	uint64_t ns;
+
+	DL_FOREACH (m->pending, file)
+		due = earlier(due, file->due);
+	ns = m->merging ? 0 : fl_mono_ns_between(now, due);
+	if (ns) {
+		spec.it_value.tv_sec = (time_t)(ns / FL_NSEC_PER_SEC);
+		spec.it_value.tv_nsec = (long)(ns % FL_NSEC_PER_SEC);
+	}
+	timerfd_settime(m->timer, 0, &spec, NULL);
+}
+
+static int take_from_worker(struct fl_manifest *m)
+{
+	/* large files are taken in one after the other as well */
+	struct fl_reading *reading = m->worker && !m->merging ? fl_worker_take(m->worker) : NULL;
+
+	return reading ? fl_manifest_take(m, TAKE_PTR(m->working), reading) : 0;
+}
+
+static void first_failure(int *rc, int failed)
+{
+	*rc = *rc ? *rc : failed;
+}
+
+int fl_manifest_turn(struct fl_manifest *m, bool everything, struct fl_err *err)
+{
+	uint64_t expirations;
+	int rc = fl_manifest_drain(m, err);
+
+	/* -EAGAIN: it has not expired */
+	if (read(m->timer, &expirations, sizeof(expirations)) < 0)
+		errno = 0;
+	look_around(m);
+	first_failure(&rc, rescan_roots(m, everything));
+	first_failure(&rc, take_from_worker(m));
+	first_failure(&rc, fl_manifest_take_more(m));
+	fl_manifest_let_go(m, false);
+	first_failure(&rc, look_at_pending(m, false));
+	for (size_t i = 0; i < m->n_files; i++) {
+		if (m->files[i]->definer.stale)
+			fl_manifest_touch(m, m->files[i]);
+		if (m->files[i]->definer.displaced)
+			fl_manifest_report_conflicts(m, m->files[i]);
+	}
+	fl_manifest_purge(m);
+	first_failure(&rc, name_bare_roots(m));
+	set_timer(m);
+	return rc ? fl_err_set(err, rc, "out of memory") : 0;
+}
+
+int fl_manifest_first_turn(struct fl_manifest *m, struct fl_err *err)
+{
+	int rc = look_at_pending(m, true);
+
+	m->next_look = fl_mono_plus_ms(now_of(m), FL_MANIFEST_LOOK_MS);
+	for (size_t i = 0; i < m->n_roots; i++)
+		if (!m->roots[i].n_files)
+			fl_manifest_doubt(m, &m->roots[i].bare);
+	first_failure(&rc, name_bare_roots(m));
+	if (m->options.follow)
+		set_timer(m);
+	return rc ? fl_err_set(err, rc, "out of memory") : 0;
+}
