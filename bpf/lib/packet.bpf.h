@@ -164,7 +164,9 @@ static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u
 	} else {
 		return false;
 	}
-	return p->tuple.sport && p->tuple.dport && p->len >= need && FL_L3 + p->len <= len;
+	if (!p->tuple.sport || !p->tuple.dport || p->len < need || FL_L3 + p->len > len)
+		return false;
+	return true;
 }
 
 /* The messages of RFC 792 and RFC 4443 that are about another packet. */
