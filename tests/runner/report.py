@@ -26,7 +26,7 @@ class Group:
         self.failures = []
         self.reasons = {}
         self.expected = 0  # tests known to be there
-        self.began = time.monotonic()
+        self.began = self.last = time.monotonic()
 
     def ended(self):
         return sum(self.counts.values())
@@ -85,6 +85,7 @@ class Report:
         """`text`: what went wrong, or why the test was skipped."""
         self.running.pop(name, None)
         group.counts[outcome] += 1
+        group.last = time.monotonic()
         if outcome == "failed":
             group.failures.append(name)
         elif outcome == "skipped":
@@ -112,7 +113,7 @@ class Report:
             for name, count in group.counts.items():
                 totals[name] += count
             self.line(f"{group.name:7} {group.counts['passed']:5} passed {group.counts['failed']:5} failed "
-                      f"{group.counts['skipped']:5} skipped   {time.monotonic() - group.began:6.1f} s")
+                      f"{group.counts['skipped']:5} skipped   {group.last - group.began:6.1f} s")
             for reason, count in group.reasons.items():
                 self.line(f"    SKIP {reason}" + (f" ({count} tests)" if count > 1 else ""))
             for name in group.failures:
