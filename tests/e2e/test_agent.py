@@ -22,7 +22,8 @@ def smoke(lab, families=(4, 6)):
     assert len(chosen) == 6
     for cell in chosen:
         for family in families:
-            assert cells.problems(lab, cell, family, cells.ask(lab, cell, family)) == [], cell.id
+            report = cells.ask(lab, cell, family)
+            assert cells.problems(lab, cell, family, report) == [], (cell.id, report)
 
 
 def test_second_agent_on_the_same_state_refuses_at_once(lab):
@@ -156,6 +157,7 @@ def test_bad_settings_are_refused_with_words(own_lab, argv):
 def test_everybodys_bpf_file_system_is_refused(own_lab):
     """The pins need a directory of their own: what holds them is closed to others, and cleaned up."""
     node = own_lab.nodes["node-2"]  # has /sys/fs/bpf to itself
+    node.stop()
     argv = node.agent_command(extra=["--bpffs", "/sys/fs/bpf/"])
     mode = node.place.run(["stat", "-c", "%a", "/sys/fs/bpf"]).stdout
     for command in (argv, [node.binary("fairlead"), "--bpffs", "/sys/fs/bpf", "cleanup"]):
