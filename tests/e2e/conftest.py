@@ -88,6 +88,9 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
+        hooks = lab_module.foreign_hooks()
+        if hooks:
+            report.sections.append(("another agent on this machine", f"at the root of cgroup v2: {hooks}"))
         for name in ("shared_lab", "own_lab"):
             found = item.funcargs.get(name) or item.funcargs.get("lab")
             if found is not None and getattr(found, "nodes", None):

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The lab itself: what it leaves behind, running or ended."""
 import os
-
 import subprocess
 
+import pytest
+
+import lab as lab_module
+import owner
 import sweep
 from conftest import REPO, make_lab
 
@@ -66,3 +69,12 @@ def test_a_demo_without_rights_refuses_before_it_compiles(tmp_path):
                           env={**os.environ, "MAKEFLAGS": ""})
     assert done.returncode != 0 and "demo: needs root" in done.stderr, done.stdout + done.stderr
     assert not build.exists() and " CC " not in done.stdout
+
+
+def test_an_agent_at_the_root_of_the_cgroups_keeps_labs_away(lab, monkeypatch):
+    """Its hooks would translate the lab's sockets as well, with answers that no test could explain."""
+    assert lab_module.foreign_hooks() == []
+    monkeypatch.setattr(owner, "cgroup_root", lambda: lab.nodes["node-1"].cgroup)
+    assert "fl_connect4" in lab_module.foreign_hooks()
+    with pytest.raises(lab_module.Unable, match="fl_"):
+        lab_module.check_machine()

@@ -31,6 +31,18 @@ class Unable(Exception):
     """This machine cannot have a lab, and why."""
 
 
+def foreign_hooks():
+    """The programs of an agent outside any lab at the root of cgroup v2: they translate every socket of this
+    machine, and so those of a lab, whose addresses they may have too."""
+    try:
+        done = subprocess.run(["bpftool", "-j", "cgroup", "show", owner.cgroup_root()], check=False,
+                              capture_output=True, text=True)
+        return sorted(about["name"] for about in json.loads(done.stdout or "[]")
+                      if about.get("name", "").startswith("fl_"))
+    except (OSError, ValueError, TypeError):
+        return []
+
+
 def check_rights():
     """What no package can help with."""
     if os.geteuid() != 0:
@@ -46,6 +58,9 @@ def check_machine():
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         raise Unable("needs " + ", ".join(missing))
+    hooks = foreign_hooks()
+    if hooks:
+        raise Unable(f"an agent's {hooks[0]} is at the root of cgroup v2 and would translate the lab's sockets")
 
 
 class Lab:

@@ -116,7 +116,9 @@ class Module(Pytest):
         with tempfile.NamedTemporaryFile("w", prefix="fairlead-tests-", encoding="utf-8") as tests:
             tests.write("\n".join(self.left))
             tests.flush()
-            child = self.spawn(nursery, [f"{self.args.suite}/{self.path}"], tests.name)
+            # or the next test would run before the signal comes
+            first = ["-x"] if self.args.first else []
+            child = self.spawn(nursery, [*first, f"{self.args.suite}/{self.path}"], tests.name)
             try:
                 async for stream, line in child.hear(EVENTS, self.args.hang):
                     if stream == HANG:
