@@ -65,7 +65,7 @@ bool fl_problems_is(const struct fl_problems *problems, const struct fl_problem 
 void fl_problems_each(const struct fl_problems *problems, const char *file, fl_problem_fn fn,
 		      void *arg)
 {
-	struct fl_problem problem = {.file = file};
+	struct fl_problem problem = {.file = file, .foreign = problems->foreign};
 	char text[600];
 
 	for (size_t i = 0; i < problems->n; i++) {

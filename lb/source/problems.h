@@ -11,6 +11,7 @@ struct fl_problems {
 	size_t n, room, n_dropped;
 	/* the file had objects before: for those that may hide one of them this is worth a word */
 	bool keeps;
+	bool foreign; /* all are about objects of other kinds */
 };
 
 /* Keep a copy. `hides`: it may hide any object of the file. 0 or -ENOMEM. */

@@ -117,6 +117,7 @@ static int on_problem(const struct fl_problem *problem, void *arg)
 	}
 	if (rc)
 		return rc;
+	r->notes.foreign = true;
 	/* thousands of other objects are no problem, and must not hide one */
 	return fl_problems_add(note && problem->foreign ? &r->notes : &r->problems, problem, hides);
 }
