@@ -107,7 +107,7 @@ def test_forwarding_that_is_off_is_reported(own_lab):
 
 def test_names_of_devices_that_stand_for_nothing(own_lab):
     """A misspelt name, a device that is not there yet, lo, one that is down: not healthy, and said."""
-    node = fresh(own_lab, extra=["--devices", "eth0,eth9,lo"])
+    node = fresh(own_lab, mode="auto", extra=["--devices", "eth0,eth9,lo"])
     try:
         status = node.cli("status")
         assert status.returncode == 1
