@@ -146,7 +146,7 @@ def test_a_lost_bpf_file_system_without_the_right_to_look(own_lab):
     node = fresh_node_2(own_lab)
     node.kill()
     with lost_bpffs(node):
-        node.start(wrapper=RIGHTLESS)
+        node.start(wrapper=RIGHTLESS, mode="auto")
         condition = conditions(node)["programs", "unknown"]
         assert condition["level"] == "warning"
         assert "fairlead cleanup" in condition["text"]
@@ -155,7 +155,7 @@ def test_a_lost_bpf_file_system_without_the_right_to_look(own_lab):
         done = node.cli("cleanup", "--cgroup", node.cgroup)
         assert done.returncode == 0, done.stderr
         assert node.attached() == ""
-        node.start(wrapper=RIGHTLESS)
+        node.start(wrapper=RIGHTLESS, mode="auto")
         assert ("programs", "unknown") not in conditions(node)
         only_our_programs(node)
         assert node.stop() == 0
