@@ -33,6 +33,14 @@ static bool is_veth(const struct fl_host *host, unsigned int ifindex)
 	return dev && !strcmp(dev->kind, "veth");
 }
 
+/* `auto` leaves a veth to tc: see prove_veth(). */
+static enum fl_dp_mode wanted_mode(const struct fl_host *host, unsigned int ifindex)
+{
+	const enum fl_dp_mode mode = host->options.mode;
+
+	return mode == FL_DP_AUTO && is_veth(host, ifindex) ? FL_DP_TC : mode;
+}
+
 /*
  * Whether XDP may send frames out of a device. Before its programs are there: what the map says of
  * it, which is what an earlier agent found out; of a device that is new to the map, what is about
@@ -50,8 +58,7 @@ static bool takes_frames(const struct fl_host *host, const struct fl_host_device
 	held = fl_map_mirror_get(host->device_map, &(uint32_t){ours->ifindex});
 	if (held && held->flags & FL_DEVICE_EXTERNAL)
 		return held->flags & FL_DEVICE_XDP_TX;
-	return host->options.mode != FL_DP_TC &&
-	       !(host->options.mode == FL_DP_AUTO && is_veth(host, ours->ifindex));
+	return wanted_mode(host, ours->ifindex) != FL_DP_TC;
 }
 
 /* `attached`: the programs that the devices shall have are there by now. */
@@ -98,53 +105,44 @@ static void report_attached(const struct fl_host *host, const struct fl_host_dev
 }
 
 /*
- * Frames that XDP sends out of a veth are lost unless the other end polls, which it surely does
- * only when it has an XDP program of its own; and nothing on this side ever sees the loss. So
- * `auto` leaves such a device to tc, and native XDP is refused unless that program is there.
+ * Native XDP on a veth: frames that it sends out are lost unless the other end polls, which it
+ * surely does only when it has an XDP program of its own; and nothing on this side ever sees the
+ * loss. So it is refused without that program. Once it is there it stays: its flows must not lose
+ * it when somebody takes that program away for a moment.
  */
-static int choose_mode(const struct fl_host *host, unsigned int ifindex, enum fl_dp_mode *ret_mode,
-		       struct fl_err *err)
+static int prove_veth(const struct fl_host *host, const struct fl_host_device *d,
+		      struct fl_err *err)
 {
 	const struct fl_host_options *o = &host->options;
-	const char *name = fl_host_device_of(host, ifindex)->name;
 	bool proven = false;
 	int r;
 
-	*ret_mode = o->mode;
-	if (!is_veth(host, ifindex))
-		return 0;
-	if (o->mode == FL_DP_AUTO)
-		*ret_mode = FL_DP_TC;
-	if (o->mode != FL_DP_XDP)
+	if (d->attached && d->got.mode == FL_DP_XDP)
 		return 0;
 	if (!o->unfinished_sums)
-		return fl_err_set(
-			err, -EOPNOTSUPP,
-			"device %s: a veth that came after the agent: restart it to serve this by "
-			"XDP",
-			name);
-	r = o->ops->veth_peer_has_xdp(o->ctx, ifindex, &proven);
+		return fl_err_set(err, -EOPNOTSUPP,
+				  "device %s: a veth that came after the agent: restart it to "
+				  "serve this by XDP",
+				  d->name);
+	r = o->ops->veth_peer_has_xdp(o->ctx, d->ifindex, &proven);
 	if (!r && proven)
 		return 0;
 	return fl_err_set(err, r ? r : -EOPNOTSUPP,
 			  "device %s: a veth, whose other end %s an XDP program: frames that "
 			  "native XDP sends out would be lost there (mode auto or tc works)",
-			  name, r ? "cannot be asked whether it has" : "does not have");
+			  d->name, r ? "cannot be asked whether it has" : "does not have");
 }
 
 static void attach(struct fl_host *host, struct fl_host_device *d)
 {
 	const struct fl_host_options *o = &host->options;
+	const enum fl_dp_mode mode = wanted_mode(host, d->ifindex);
 	struct fl_err err = {""};
 	bool had = d->attached;
-	enum fl_dp_mode mode = FL_DP_TC;
 	int r = 0;
 
-	/* once it is there it stays: its flows must not lose it with a program of others */
-	if (d->role == FL_ROLE_EXTERNAL && !(had && d->got.mode == FL_DP_XDP))
-		r = choose_mode(host, d->ifindex, &mode, &err);
-	else if (d->role == FL_ROLE_EXTERNAL)
-		mode = FL_DP_XDP;
+	if (d->role == FL_ROLE_EXTERNAL && mode == FL_DP_XDP && is_veth(host, d->ifindex))
+		r = prove_veth(host, d, &err);
 	if (!r)
 		r = o->ops->attach(o->ctx, d->ifindex,
 				   d->role == FL_ROLE_POD ? FL_DP_POD : FL_DP_EXTERNAL, mode,

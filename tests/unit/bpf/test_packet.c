@@ -278,6 +278,59 @@ static void make_likely(struct frame *f, bool v6, uint32_t *seed)
 	ip[20] &= 15;
 }
 
+/* The sum that RFC 793 and RFC 8200 define, word by word: over pseudo header and, for a finished
+ * checksum, the segment. */
+static uint16_t plain_sum(const struct frame *f, bool v6, uint8_t proto, bool segment)
+{
+	const size_t l4 = FL_ETH_LEN + (v6 ? 40 : 20), from = FL_ETH_LEN + (v6 ? 8 : 12);
+	uint32_t sum = proto + (uint32_t)(f->len - l4);
+
+	for (size_t i = from; i < (segment ? f->len : l4); i += 2)
+		sum += (uint32_t)f->data[i] << 8 | (i + 1 < f->len ? f->data[i + 1] : 0);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* A checksum that the sender left to its device is the folded sum of the pseudo header. */
+static void test_unfinished_checksums(void **state)
+{
+	for (int i = 0; i < 8; i++) {
+		const bool v6 = i & 1, tcp = i & 2, finished = i & 4;
+		const char *l4 = tcp ? TCP : UDP;
+		const size_t l4_at = FL_ETH_LEN + (v6 ? 40 : 20), l4_len = tcp ? 20 : 12;
+		uint8_t *check, *ip;
+		struct fl_packet p;
+		struct frame f;
+		uint16_t sum;
+
+		frame_init(&f, l4_at + l4_len);
+		ip = f.data + FL_ETH_LEN;
+		if (v6) {
+			ip[0] = 0x60;
+			ip[5] = (uint8_t)l4_len;
+			ip[6] = tcp ? IPPROTO_TCP : IPPROTO_UDP;
+		} else {
+			ip[0] = 0x45;
+			ip[3] = (uint8_t)(20 + l4_len);
+			ip[9] = tcp ? IPPROTO_TCP : IPPROTO_UDP;
+		}
+		for (size_t at = v6 ? 8 : 12; at < l4_at - FL_ETH_LEN; at++)
+			ip[at] = (uint8_t)(0xf1 + 7 * at);
+		memcpy(f.data + l4_at, l4, l4_len);
+		check = f.data + l4_at + (tcp ? 16 : 6);
+		sum = plain_sum(&f, v6, tcp ? IPPROTO_TCP : IPPROTO_UDP, finished);
+		if (finished)
+			sum = (uint16_t)~sum;
+		check[0] = (uint8_t)(sum >> 8);
+		check[1] = (uint8_t)sum;
+		assert_int_equal(parse(&f, v6, &p), FL_PACKET_FLOW);
+		assert_int_equal(fl_packet_sum_unfinished(f.data, f.data + f.len, v6, &p),
+				 !finished);
+		frame_fini(&f);
+	}
+}
+
 /* Whatever arrives: nothing beyond the frame is read, and offsets lie within the packet. */
 static void test_noise(void **state)
 {
@@ -317,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_kinds_of_ipv4),
 		cmocka_unit_test(test_kinds_of_ipv6),
 		cmocka_unit_test(test_padding_is_not_the_packet),
+		cmocka_unit_test(test_unfinished_checksums),
 		cmocka_unit_test(test_noise),
 	};
 

@@ -134,6 +134,28 @@ static void test_a_veth_has_native_xdp_only_if_that_works(void **state)
 	}
 }
 
+/* A second look asks for what the first one did, so that `auto` may still fall back to tc; and a
+ * veth that was proven is not asked about again. */
+static void test_a_second_look_asks_for_the_same_mode(void **state)
+{
+	fake.options.mode = FL_DP_AUTO;
+	fake_start(&fake);
+	assert_int_equal(fake.asked, FL_DP_AUTO);
+	fl_host_update(fake.host);
+	assert_int_equal(fake.asked, FL_DP_AUTO);
+	fl_host_free(&fake.host);
+
+	strcpy(fake.devices[1].kind, "veth");
+	fake.options.mode = FL_DP_XDP;
+	fake.options.unfinished_sums = fake.peer_has_xdp = true;
+	fake_start(&fake);
+	fake.peer_has_xdp = false;
+	fake.n_calls = 0;
+	fl_host_update(fake.host);
+	assert_int_equal(fake_count(&fake, "attach 2 external"), 1);
+	assert_int_equal(fake.asked, FL_DP_XDP);
+}
+
 /* What an earlier agent found out holds while its programs are there. */
 static void test_the_map_says_what_an_earlier_agent_found(void **state)
 {
@@ -287,6 +309,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_node_is_in_the_maps_and_its_device_has_programs),
 		TEST(test_a_veth_has_native_xdp_only_if_that_works),
+		TEST(test_a_second_look_asks_for_the_same_mode),
 		TEST(test_maps_are_written_before_programs_are_attached),
 		TEST(test_what_a_device_takes_is_known_once_it_has_its_programs),
 		TEST(test_the_map_says_what_an_earlier_agent_found),
