@@ -152,7 +152,7 @@ test: deps ## all tests: unit, packet, end-to-end (needs root)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin
 	$(Q)tests/run --build $(BUILD)
 
-check: $(UNIT_BIN) $(BUILD)/fairlead ## unit and golden tests, no root needed
+check: all $(UNIT_BIN) ## unit and golden tests, no root needed
 	$(Q)tests/run --build $(BUILD) --unit-only
 
 packet: $(PACKET_BIN) ## packet tests only (needs root)

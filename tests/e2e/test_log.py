@@ -34,7 +34,7 @@ def test_a_reload_says_what_it_found(own_lab):
 
 
 def test_devices_that_come_and_go(own_lab):
-    node = restart(own_lab, extra=["--devices", "eth0,dum*"])
+    node = restart(own_lab, mode="auto", extra=["--devices", "eth0,dum*"])
     node.place.run(["ip", "link", "add", "dum0", "type", "veth", "peer", "name", "other0"], check=True)
     try:
         node.place.run(["ip", "link", "set", "dum0", "up"], check=True)

@@ -25,8 +25,9 @@ static const char *const objects[] = {
 	"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, metadata: "
 	"{name: a, labels: {kubernetes.io/service-name: a}}, ports: [{port: 80}], endpoints: "
 	"[{addresses: [10.0.0.1], hints: {forZones: [{name: a}], forNodes: [{name: b}]}}]}",
-	"{apiVersion: v1, kind: Node, metadata: {name: a, labels: {x: y}}, spec: {taints: [{key: "
-	"a}]}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}",
+	/* In parentheses, or clang suspects a forgotten comma. */
+	("{apiVersion: v1, kind: Node, metadata: {name: a, labels: {x: y}}, spec: {taints: [{key: "
+	 "a}]}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}"),
 };
 
 static bool has(const struct fl_strings *strings, const char *text)
