@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The lab itself: what it leaves behind, running or ended."""
 import os
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -61,14 +63,17 @@ def test_relative_paths_mean_the_same_at_a_place(lab):
         assert place.run(["cat", os.path.relpath(f"{REPO}/LICENSE")]).returncode == 0
 
 
-def test_a_demo_without_rights_refuses_before_it_compiles(tmp_path):
-    tmp_path.chmod(0o777)
-    build = tmp_path / "build"
-    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "make", "-C", REPO, "demo",
-                           f"BUILD={build}"], capture_output=True, text=True, check=False, timeout=120,
-                          env={**os.environ, "MAKEFLAGS": ""})
-    assert done.returncode != 0 and "demo: needs root" in done.stderr, done.stdout + done.stderr
-    assert not build.exists() and " CC " not in done.stdout
+def test_a_demo_without_rights_refuses_before_it_compiles():
+    """In a copy of the sources, because nobody may be let into the directory that they are in."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        copy = f"{directory}/fairlead"
+        shutil.copytree(REPO, copy, symlinks=True, ignore=shutil.ignore_patterns("build", ".git"))
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "make", "-C", copy, "demo",
+                               f"BUILD={directory}/build"], capture_output=True, text=True, check=False, timeout=120,
+                              env={**os.environ, "MAKEFLAGS": ""})
+        assert done.returncode != 0 and "demo: needs root" in done.stderr, done.stdout + done.stderr
+        assert not os.path.exists(f"{directory}/build") and " CC " not in done.stdout
 
 
 def test_an_agent_at_the_root_of_the_cgroups_keeps_labs_away(lab, monkeypatch):

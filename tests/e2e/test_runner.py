@@ -62,8 +62,10 @@ class Suite:
                 "--suite", str(self.directory), *options]
 
     def start(self, *options, stdout=subprocess.PIPE, **more):
-        self.process = subprocess.Popen(self.command(*options), stdin=subprocess.DEVNULL, stdout=stdout,
-                                        stderr=subprocess.STDOUT, text=True, **more)
+        # a shell's background job, or one under nohup, ignores signals, and its children would too
+        self.process = subprocess.Popen(["env", "--default-signal=INT,QUIT,HUP", *self.command(*options)],
+                                        stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.STDOUT,
+                                        text=True, **more)
         self.owner = owner.Owner(self.process.pid, owner.start_time(self.process.pid))
 
     def run(self, *options):
