@@ -38,12 +38,6 @@ void fl_url_path(struct fl_url *url, const char *path)
 	append(url, path, strlen(path));
 }
 
-void fl_url_segment(struct fl_url *url, const char *segment)
-{
-	append(url, "/", 1);
-	append_encoded(url, segment);
-}
-
 void fl_url_arg(struct fl_url *url, const char *key, const char *value)
 {
 	append(url, url->query ? "&" : "?", 1);

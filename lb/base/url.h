@@ -26,8 +26,6 @@ struct fl_url {
 
 /* Append as it is: "/v1/flows". */
 void fl_url_path(struct fl_url *url, const char *path);
-/* Append a slash and a segment, percent-encoded. */
-void fl_url_segment(struct fl_url *url, const char *segment);
 /* Append "?key=value" or "&key=value", the value percent-encoded. */
 void fl_url_arg(struct fl_url *url, const char *key, const char *value);
 /* NULL: it is too long. */

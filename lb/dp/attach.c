@@ -45,7 +45,6 @@ int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd)
 		return 0;
 	fd = fl_bpffs_get(&dp->fs, "links", place->name, false);
 	if (fd >= 0 && link_fits(fd, place->ifindex, place->cgroup_id, place->flags)) {
-		dp->attach_calls++;
 		if (!bpf_link_update(fd, prog_fd, NULL))
 			return fl_attachment_add(dp, place->name, place->ifindex, prog_fd,
 						 TAKE_FD(fd));
@@ -55,7 +54,6 @@ int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd)
 		close(TAKE_FD(fd));
 		fl_attachment_drop(dp, place->name);
 	}
-	dp->attach_calls++;
 	fd = bpf_link_create(prog_fd, place->target, place->type, &opts);
 	if (fd < 0)
 		return -errno;

@@ -64,7 +64,6 @@ void fl_attachment_drop(struct fl_dp *dp, const char *name)
 		}
 		fl_bpffs_unpin(&dp->fs, "links", name);
 	}
-	dp->attach_calls++;
 	if (a) {
 		*at = a->next;
 		if (a->link_fd >= 0)
@@ -129,9 +128,4 @@ int fl_dp_forget_lost(struct fl_dp *dp)
 		n++;
 	}
 	return n;
-}
-
-size_t fl_dp_attach_calls(const struct fl_dp *dp)
-{
-	return dp->attach_calls;
 }

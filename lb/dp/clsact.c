@@ -73,7 +73,6 @@ int fl_clsact_attach(struct fl_dp *dp, unsigned int ifindex, bool ingress, int p
 	if (!r)
 		r = fl_bpffs_pin(&dp->fs, "links", name, prog_fd, err);
 	if (!r) {
-		dp->attach_calls++;
 		r = bpf_tc_attach(&h, &opts);
 		if (r)
 			fl_err_set(err, r, "cannot attach a tc filter: %s", strerror(-r));

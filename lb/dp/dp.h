@@ -129,8 +129,6 @@ int fl_dp_forget_lost(struct fl_dp *dp);
  * agent has the directory by now. Cheap as well.
  */
 int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err);
-/* Number of system calls so far that attached, replaced or detached a program. */
-size_t fl_dp_attach_calls(const struct fl_dp *dp);
 
 /* One attached program, by what the kernel tells. */
 struct fl_dp_attachment {

@@ -33,7 +33,6 @@ struct fl_dp {
 	int netns_lock;
 	struct fl_takeover *takeover;
 	struct fl_attachment *attachments;
-	size_t attach_calls;
 };
 
 /* attachments.c */

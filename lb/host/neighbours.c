@@ -89,8 +89,3 @@ bool fl_neighbours_forget(struct fl_neighbours *neighbours, unsigned int ifindex
 	}
 	return any;
 }
-
-size_t fl_neighbours_count(const struct fl_neighbours *neighbours)
-{
-	return HASH_COUNT(neighbours->table);
-}

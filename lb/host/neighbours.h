@@ -27,4 +27,3 @@ bool fl_neighbours_update(struct fl_neighbours *neighbours, unsigned int ifindex
 
 /* Forget all neighbours on a device that is gone. True if there was one. */
 bool fl_neighbours_forget(struct fl_neighbours *neighbours, unsigned int ifindex);
-size_t fl_neighbours_count(const struct fl_neighbours *neighbours);

@@ -50,7 +50,6 @@ static void *work(void *arg)
 		fl_reading_run(reading);
 		pthread_mutex_lock(&worker->lock);
 		worker->done = reading;
-		pthread_cond_broadcast(&worker->changed);
 		signal_done(worker->event_fd);
 	}
 	pthread_mutex_unlock(&worker->lock);
@@ -108,11 +107,6 @@ int fl_worker_fd(const struct fl_worker *worker)
 	return worker->event_fd;
 }
 
-bool fl_worker_is_busy(const struct fl_worker *worker)
-{
-	return worker->given;
-}
-
 void fl_worker_start(struct fl_worker *worker, struct fl_reading *reading)
 {
 	pthread_mutex_lock(&worker->lock);
@@ -135,12 +129,4 @@ struct fl_reading *fl_worker_take(struct fl_worker *worker)
 	if (done)
 		worker->given = NULL;
 	return done;
-}
-
-void fl_worker_wait(struct fl_worker *worker)
-{
-	pthread_mutex_lock(&worker->lock);
-	while (worker->given && !worker->done)
-		pthread_cond_wait(&worker->changed, &worker->lock);
-	pthread_mutex_unlock(&worker->lock);
 }

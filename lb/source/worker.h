@@ -16,10 +16,7 @@ int fl_worker_new(struct fl_worker **ret_worker, struct fl_err *err);
 void fl_worker_free(struct fl_worker **worker);
 /* Readable when a reading is done. Borrowed. */
 int fl_worker_fd(const struct fl_worker *worker);
-bool fl_worker_is_busy(const struct fl_worker *worker);
 /* The worker must not be busy. The reading is borrowed until it is taken back. */
 void fl_worker_start(struct fl_worker *worker, struct fl_reading *reading);
 /* The reading that is done, or NULL. */
 struct fl_reading *fl_worker_take(struct fl_worker *worker);
-/* Wait until the reading that is under way, if any, is done. */
-void fl_worker_wait(struct fl_worker *worker);
