@@ -91,8 +91,13 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 {
 	struct fl_device d = {.flags = FL_DEVICE_EXTERNAL, .mtu = 1500};
 	struct fl_dp_device got;
+	const struct fl_maps *maps = fl_dp_maps(f->dp);
+	struct fl_mac_key mac = {0};
+	const uint32_t one = 1;
 	unsigned int ifindex;
-	int rc = bench_device(device, &ifindex, NULL, err);
+	uint32_t low;
+	uint16_t high;
+	int rc = bench_device(device, &ifindex, mac.mac, err);
 
 	if (rc)
 		return rc;
@@ -105,7 +110,12 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 	if (inet_pton(AF_INET, addr4, &d.addr4.w[3]) != 1 ||
 	    (addr6 && inet_pton(AF_INET6, addr6, &d.addr6) != 1))
 		return fl_err_set(err, -EINVAL, "bad address");
-	if (bpf_map_update_elem(fl_dp_maps(f->dp)->devices_fd, &ifindex, &d, BPF_ANY))
+	mac.ifindex = ifindex;
+	memcpy(&low, mac.mac, sizeof(low));
+	memcpy(&high, mac.mac + sizeof(low), sizeof(high));
+	maps->own_macs[ifindex % FL_OWN_MACS] = fl_own_mac(ifindex, low, high);
+	if (bpf_map_update_elem(maps->macs_fd, &mac, &one, BPF_ANY) ||
+	    bpf_map_update_elem(maps->devices_fd, &ifindex, &d, BPF_ANY))
 		return fl_err_set(err, -errno, "cannot describe device %s: %s", device,
 				  strerror(errno));
 	return 0;

@@ -13,6 +13,7 @@
 #include <linux/pkt_cls.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -140,21 +141,39 @@ static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags
 	finish(f, v6, proto);
 }
 
+/* Where frames come in. */
+struct door {
+	int prog_fd;
+	unsigned int device;
+	uint8_t mac[6];
+};
+
+static int door_open(int prog_fd, unsigned int device, struct door *ret_door, struct fl_err *err)
+{
+	char name[IF_NAMESIZE];
+
+	ret_door->prog_fd = prog_fd;
+	if (!if_indextoname(device, name))
+		return fl_err_set(err, -errno, "there is no device %u", device);
+	return bench_device(name, &ret_door->device, ret_door->mac, err);
+}
+
 /* Pass a frame through a program, padded as on a wire; it comes back as sent. False: it was not
  * forwarded. */
-static bool pass(const struct bench_path *path, int prog_fd, unsigned int device, struct frame *f,
+static bool pass(const struct bench_path *path, const struct door *door, struct frame *f,
 		 uint32_t *ret_code)
 {
-	struct __sk_buff skb = {.ifindex = device};
+	struct __sk_buff skb = {.ifindex = door->device};
 	uint32_t len = f->len < ETH_ZLEN ? ETH_ZLEN : f->len;
-	struct xdp_md md = {.data_end = len, .ingress_ifindex = device};
+	struct xdp_md md = {.data_end = len, .ingress_ifindex = door->device};
 	uint8_t out[FRAME_LEN + 64];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len,
 		    .data_out = out, .data_size_out = sizeof(out),
 		    .ctx_in = path->skb ? (void *)&skb : (void *)&md,
 		    .ctx_size_in = path->skb ? sizeof(skb) : sizeof(md), .repeat = 1);
 
-	if (bpf_prog_test_run_opts(prog_fd, &opts)) {
+	memcpy(f->bytes, door->mac, sizeof(door->mac));
+	if (bpf_prog_test_run_opts(door->prog_fd, &opts)) {
 		*ret_code = -errno;
 		return false;
 	}
@@ -173,22 +192,28 @@ int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, 
 	static const char *const steps[] = {"first packet", "answer", "second packet"};
 	bool tcp = proto == IPPROTO_TCP;
 	uint64_t refused = 0;
+	struct door client, endpoint;
 	uint32_t code = 0;
+	int rc = door_open(path->ingress_fd, path->client_device, &client, err);
 
+	if (!rc)
+		rc = door_open(path->reply_fd, path->endpoint_device, &endpoint, err);
+	if (rc)
+		return rc;
 	for (uint64_t x = 0; x < n; x++) {
 		struct frame f;
 		int step = 0;
 
 		from_client(&f, x, services, proto, v6, tcp ? SYN : 0);
-		if (!pass(path, path->ingress_fd, path->client_device, &f, &code))
+		if (!pass(path, &client, &f, &code))
 			goto failed;
 		step++;
 		from_endpoint(&f, proto, v6, tcp ? SYN | ACK : 0);
-		if (!pass(path, path->reply_fd, path->endpoint_device, &f, &code))
+		if (!pass(path, &endpoint, &f, &code))
 			goto failed;
 		step++;
 		from_client(&f, x, services, proto, v6, tcp ? ACK : 0);
-		if (!pass(path, path->ingress_fd, path->client_device, &f, &code))
+		if (!pass(path, &client, &f, &code))
 			goto failed;
 		continue;
 	failed:

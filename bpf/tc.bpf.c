@@ -8,6 +8,7 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
+#include "bpf/lib/mac.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
@@ -91,8 +92,14 @@ static __noinline int handle_fast6(struct __sk_buff *skb, enum fl_hook hook)
 /* Whether a packet that arrives may be ours to send on. */
 static __always_inline bool for_us(struct __sk_buff *skb)
 {
-	/* to more stations than this one, all of which would send it on; no router does that */
-	if (skb->pkt_type == PACKET_BROADCAST || skb->pkt_type == PACKET_MULTICAST)
+	/*
+	 * The kernel compares with the device's own address only; a bridge or macvlan that has the
+	 * frame's comes later.
+	 */
+	if (skb->pkt_type != PACKET_HOST &&
+	    (skb->pkt_type != PACKET_OTHERHOST ||
+	     fl_ctx_data(skb) + FL_ETH_LEN > fl_ctx_data_end(skb) ||
+	     !fl_mac_is_listed(skb->ifindex, fl_ctx_data(skb))))
 		return false;
 	/* its tag was taken off already: for the device that has this VLAN, not for this one */
 	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* XDP: packets from the network, before the kernel spends anything on them. */
 #include "bpf/ctx/xdp.bpf.h"
+#include "bpf/lib/mac.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/decide.bpf.h"
@@ -104,8 +105,7 @@ int fl_xdp(struct xdp_md *ctx)
 
 	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
 		return XDP_PASS;
-	/* to more stations than this one, all of which would send it on; no router does that */
-	if (*(__u8 *)data & 1)
+	if (!fl_mac_is_own(ctx->ingress_ifindex, data))
 		return XDP_PASS;
 	switch (*(__be16 *)(data + 12)) {
 	case bpf_htons(FL_ETH_P_IP):

@@ -17,4 +17,4 @@
 #include "bpf/abi/service.h"
 #include "bpf/abi/socket.h"
 
-#define FL_ABI_VERSION 1
+#define FL_ABI_VERSION 2

@@ -39,6 +39,8 @@
 	X(members,     HASH,   struct fl_member_key,   __u32,                 262144) \
 	X(local,       HASH,   struct fl_addr,         __u32,                 4096) \
 	X(devices,     HASH,   __u32,                  struct fl_device,      4096) \
+	X(macs,        HASH,   struct fl_mac_key,      __u32,                 16384) \
+	X(own_macs,    ARRAY,  __u32,                  __u64,                 FL_OWN_MACS) \
 	X(bound_ports, ARRAY,  __u32,                  __u64,                 FL_BOUND_WORDS) \
 	X(stats,       PERCPU, __u32,                  __u64,                 FL_COUNTER_MAX) \
 	X(meta,        ARRAY,  __u32,                  struct fl_meta,        1)

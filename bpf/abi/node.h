@@ -16,6 +16,30 @@ enum fl_device_flags {
 	FL_DEVICE_POD = 1 << 2,
 };
 
+/*
+ * Key of map fl_macs, value __u32: frames to this address that come in by this device are for this
+ * node. Besides the device's own address these are the address of the bridge or bond it belongs to
+ * and those of macvlan devices above it, such as VRRP has.
+ */
+struct fl_mac_key {
+	__u32 ifindex;
+	__u8 mac[6];
+	__u8 pad[2];
+};
+
+/*
+ * Element of array fl_own_macs, at ifindex % FL_OWN_MACS: the address of that device in the lower 48
+ * bits, ifindex / FL_OWN_MACS above them, so that one comparison tells both. Of devices that share a
+ * place the one with the lowest ifindex has it; map fl_macs has all.
+ */
+#define FL_OWN_MACS 1024 /* a power of two */
+
+/* low, high: the first four bytes of the address and the other two, as they lie in memory. */
+static __always_inline __u64 fl_own_mac(__u32 ifindex, __u32 low, __u16 high)
+{
+	return low | (__u64)high << 32 | (__u64)(ifindex / FL_OWN_MACS) << 48;
+}
+
 /* Value of map fl_devices, key ifindex: what to masquerade with when leaving by that device. */
 struct fl_device {
 	struct fl_addr addr4; /* zero: none */
@@ -43,5 +67,6 @@ struct fl_next_hop {
 	__u16 flags; /* enum fl_device_flags of the device */
 };
 
+_Static_assert(sizeof(struct fl_mac_key) == 12, "abi");
 _Static_assert(sizeof(struct fl_device) == 40, "abi");
 _Static_assert(sizeof(struct fl_next_hop) == 32, "abi");

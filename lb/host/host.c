@@ -14,6 +14,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/host/addresses.h"
 #include "lb/host/internal.h"
+#include "lb/host/macs.h"
 #include "lb/model/node_ports.h"
 #include "nodeport/next_hop.h"
 
@@ -33,6 +34,9 @@ int fl_host_new(const struct fl_host_options *options, struct fl_host **ret_host
 	if (!r)
 		r = fl_map_mirror_new(options->maps->devices_fd, "devices", sizeof(uint32_t),
 				      sizeof(struct fl_device), &host->device_map, err);
+	if (!r)
+		r = fl_map_mirror_new(options->maps->macs_fd, "macs", sizeof(struct fl_mac_key),
+				      sizeof(uint32_t), &host->macs, err);
 	if (r)
 		return r;
 	*ret_host = TAKE_PTR(host);
@@ -49,6 +53,7 @@ void fl_host_free(struct fl_host **host)
 	fl_watch_close(&h->watch);
 	fl_map_mirror_free(&h->addresses);
 	fl_map_mirror_free(&h->device_map);
+	fl_map_mirror_free(&h->macs);
 	fl_network_fini(&h->network);
 	free(h->devices);
 	free(h);
@@ -154,6 +159,23 @@ static void update_addresses(struct fl_host *host)
 		fl_host_fail(host, "addresses", "write this node's addresses", r, &err);
 }
 
+/* Which frames are for this node; before programs are attached, which take no others. */
+static void update_macs(struct fl_host *host)
+{
+	const struct fl_maps *maps = host->options.maps;
+	_cleanup_free_ struct fl_mac_pair *pairs = NULL;
+	struct fl_err err = {""};
+	size_t n;
+	int r = fl_mac_pairs(&host->network, &pairs, &n);
+
+	if (!r)
+		r = fl_map_mirror_apply(host->macs, pairs, n, NULL, &err);
+	if (!r && maps->own_macs)
+		r = fl_own_macs_write(&host->network, maps->own_macs, maps->n_own_macs);
+	if (r)
+		fl_host_fail(host, "macs", "write the link addresses of this node", r, &err);
+}
+
 void fl_host_update(struct fl_host *host)
 {
 	struct fl_health *health = host->options.health;
@@ -175,6 +197,7 @@ void fl_host_update(struct fl_host *host)
 	fl_network_fini(&host->network);
 	host->network = network;
 	update_addresses(host);
+	update_macs(host);
 	fl_host_update_devices(host);
 	fl_health_scan_end(health, FL_CONDITION_NETWORK);
 	fl_host_update_conditions(host);

@@ -23,7 +23,7 @@ struct fl_host {
 	struct fl_ip node_ips[FL_FAMILIES];
 	struct fl_watch *watch; /* NULL: not listening */
 	struct fl_network network;
-	struct fl_map_mirror *addresses, *device_map; /* maps fl_local and fl_devices */
+	struct fl_map_mirror *addresses, *device_map, *macs; /* maps fl_local, fl_devices, fl_macs */
 	struct fl_host_device *devices;		      /* sorted by ifindex */
 	size_t n_devices;
 	bool served[FL_FAMILIES];

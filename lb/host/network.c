@@ -76,6 +76,9 @@ static int on_link(struct nl_msg *msg, void *arg)
 		dev.mtu = nla_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_MASTER])
 		dev.master = nla_get_u32(tb[IFLA_MASTER]);
+	/* with a namespace beside it the number is of another namespace */
+	if (tb[IFLA_LINK] && !tb[IFLA_LINK_NETNSID])
+		dev.link = nla_get_u32(tb[IFLA_LINK]);
 	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == sizeof(dev.mac))
 		memcpy(dev.mac, nla_data(tb[IFLA_ADDRESS]), sizeof(dev.mac));
 	if (tb[IFLA_LINKINFO] && !nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) &&

@@ -221,6 +221,26 @@ uint64_t plane_total(const struct plane *p, uint32_t counter)
 	return sum;
 }
 
+void mac_add(struct plane *p, unsigned int ifindex, const uint8_t mac[ETH_ALEN])
+{
+	struct fl_mac_key key = {.ifindex = ifindex};
+	uint32_t value = 1;
+
+	memcpy(key.mac, mac, ETH_ALEN);
+	assert_int_equal(bpf_map_update_elem(p->maps.macs_fd, &key, &value, 0), 0);
+}
+
+/* The shortcut to a device's own address. */
+static void own_mac_set(struct plane *p, unsigned int ifindex, const uint8_t mac[ETH_ALEN])
+{
+	uint32_t low;
+	uint16_t high;
+
+	memcpy(&low, mac, sizeof(low));
+	memcpy(&high, mac + sizeof(low), sizeof(high));
+	p->maps.own_macs[ifindex % FL_OWN_MACS] = fl_own_mac(ifindex, low, high);
+}
+
 static void add_node(struct plane *p)
 {
 	static const uint32_t flags[DEVS] = {
@@ -233,6 +253,9 @@ static void add_node(struct plane *p)
 
 	for (int d = 0; d < DEVS; d++) {
 		struct fl_device device = {.flags = flags[d], .mtu = 1500};
+
+		mac_add(p, p->net->ifindex[d], p->net->mac[d]);
+		own_mac_set(p, p->net->ifindex[d], p->net->mac[d]);
 
 		for (enum fl_family v = FL_IPV4; d <= DEV_EXT2 && v < FL_FAMILIES; v++) {
 			struct fl_ip ip = addr(v, (enum network)d, 1);
@@ -305,6 +328,7 @@ void plane_reset(struct plane *p)
 	p->maps.meta->bound_ports_stamp = 0;
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
+	memset(p->maps.own_macs, 0, p->maps.n_own_macs * sizeof(*p->maps.own_macs));
 	plane_flows_clear(p);
 	p->maps.meta->overflow_half = 0;
 	memcpy(p->maps.meta->flow_seed, p->config.flow_seed, sizeof(p->config.flow_seed));

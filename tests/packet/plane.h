@@ -52,6 +52,8 @@ void plane_close(struct plane *plane);
 
 /* Empty all maps, then tell it the node's addresses and devices. Every test begins so. */
 void plane_reset(struct plane *plane);
+/* Frames to this address that come in by this device are for the node. */
+void mac_add(struct plane *plane, unsigned int ifindex, const uint8_t mac[ETH_ALEN]);
 /* No flows, no overflow bits. */
 void plane_flows_clear(struct plane *plane);
 
