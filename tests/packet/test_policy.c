@@ -84,7 +84,29 @@ static void pods_get_the_internal_verdict(struct trial *t)
 
 	set_verdicts(t, row);
 	talk.client.src = a_pod(t);
-	expect_the(t, row->pod, &talk);
+	/* 5.3.6: a pod of another node has come over the network, so it is outside */
+	expect_the(t, t->hook == HOOK_POD_INGRESS ? row->pod : row->outside, &talk);
+}
+
+/*
+ * A pod of another node that asks here has come over the network, so for a Local Service it is
+ * outside: it gets a local endpoint or silence. The short circuit is for this node's own pods.
+ */
+static void pod_of_another_node_is_outside_for_local(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .flags = MASQUERADE_ALL,
+					 .verdict = {FL_VERDICT_FORWARD, FL_VERDICT_DROP},
+					 .ids = {{1}, {0}}});
+	packet.src = addr(t->family, AT_REDIRECT, 200);
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NO_LOCAL_ENDPOINT);
+	expect_flows(t, 0);
 }
 
 /* The plane has no detector and does not take pods by their device. */
@@ -188,8 +210,12 @@ static const struct test tests[] = {
 	{"5.4.2, 5.7: clients outside get the external verdict",
 	 CHECK(outside_gets_the_external_verdict), .hooks = ON_NETWORK, .frontends = EVERY_FRONTEND,
 	 ROWS(verdicts)},
-	{"5.4.2, 5.7: pods get the internal verdict", CHECK(pods_get_the_internal_verdict),
-	 .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND, ROWS(verdicts)},
+	{"5.4.2, 5.7: pods of this node get the internal verdict, those of others do not",
+	 CHECK(pods_get_the_internal_verdict), .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND,
+	 ROWS(verdicts)},
+	{"5.3.6, 5.7.2: a pod of another node is outside for externalTrafficPolicy Local",
+	 CHECK(pod_of_another_node_is_outside_for_local), .hooks = ON_NETWORK,
+	 .frontends = 1 << 1 | 1 << 2 | 1 << 3},
 	{"5.3.2: without a detector all clients are outside",
 	 CHECK(without_a_detector_all_are_outside), .hooks = ON_INGRESS, .plane = PLANE_SMALL,
 	 ROWS(verdicts)},
