@@ -174,6 +174,24 @@ static void new_flow_restarts_the_timeout(struct trial *t)
 	assert_int_equal(record.last, then);
 }
 
+/* The record alone makes a client sticky; its address does not bring it back to the same one. */
+static void expired_record_frees_the_client(struct trial *t)
+{
+	bool used[BACKENDS + 1] = {false};
+	int different = 0;
+
+	for (uint16_t i = 0; i < 10; i++) {
+		struct fl_affinity_key key = key_of(t, CLIENT_HOST);
+		uint32_t id = connect_from(t, t->to, CLIENT_HOST, CLIENT_PORT + i);
+
+		different += !used[id];
+		used[id] = true;
+		assert_int_equal(bpf_map_delete_elem(t->p->maps.affinity_fd, &key), 0);
+	}
+	/* all ten the same: once in two million */
+	assert_true(different > 1);
+}
+
 struct unfit {
 	struct row row;
 	uint32_t id; /* 0: a backend of the list that is not the natural one */
@@ -225,6 +243,8 @@ static const struct test tests[] = {
 	 ROWS(ages)},
 	{"5.5.2: a new flow restarts the timeout, a packet of an open one does not",
 	 CHECK(new_flow_restarts_the_timeout), STICKY},
+	{"5.5.3: without a record the choice is a new one",
+	 CHECK(expired_record_frees_the_client), STICKY},
 	{"5.5.3, 5.5.4: a record whose backend is not in force is a miss, never a drop",
 	 CHECK(unfit_record_is_a_miss), STICKY, ROWS(unfits)},
 	{"without affinity nothing is recorded", CHECK(without_affinity_nothing_is_recorded),
