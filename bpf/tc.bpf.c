@@ -8,6 +8,7 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
+#include "bpf/lib/fragment.bpf.h"
 #include "bpf/lib/mac.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
@@ -47,6 +48,14 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 
 	if (d->action == FL_ACT_DROP)
 		return drop(d->reason);
+	if (d->action == FL_ACT_FRAGMENT) {
+		if (fl_ctx_rewrite(skb, false, p, &d->to, true) ||
+		    fl_ctx_set_macs(skb, d->hop.macs))
+			return drop(FL_REASON_REWRITE_FAILED);
+		if (fl_fragment(skb, p, d->hop.ifindex, d->hop.mtu))
+			return drop(FL_REASON_TOO_BIG);
+		return bpf_redirect(d->hop.ifindex, 0);
+	}
 	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
 		return send(skb, v6, p, d);
 	reason = fl_answer(skb, v6, p, d);

@@ -176,8 +176,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 		fl_decision_forward(ctx, p, d);
 	else
 		return false;
-	if (d->action == FL_ACT_DROP || d->action == FL_ACT_TOO_BIG ||
-	    !fl_flow_unchanged(&ref, d->to.sport))
+	if (d->action >= FL_ACT_FRAGMENT || !fl_flow_unchanged(&ref, d->to.sport))
 		return false;
 	if (d->action == FL_ACT_TO_TC)
 		return true;

@@ -20,6 +20,8 @@ enum fl_action {
 	FL_ACT_STACK,	/* rewrite, then the stack goes on with it */
 	FL_ACT_FORWARD, /* rewrite, then out by `hop` */
 	FL_ACT_TO_TC,	/* unchanged to the tc program, which can use devices that XDP cannot */
+	/* what the fast path leaves to the slow one */
+	FL_ACT_FRAGMENT, /* rewrite, then out by `hop` in fragments: tc only */
 	FL_ACT_DROP,
 	FL_ACT_REJECT,	/* answer "port unreachable" */
 	FL_ACT_TOO_BIG, /* answer with the MTU of the way out */
@@ -45,6 +47,15 @@ static __always_inline void fl_decision_refuse(struct fl_decision *d, enum fl_re
 			reason);
 }
 
+/* The sender is told the MTU, unless it lets routers fragment (RFC 791); XDP has one packet only. */
+static __always_inline void fl_decision_oversize(const struct fl_packet *p, struct fl_decision *d)
+{
+	__u32 action = fl_ctx_is_xdp ? FL_ACT_TO_TC : FL_ACT_FRAGMENT;
+
+	fl_decision_set(d, p->divisible ? action : FL_ACT_TOO_BIG,
+			p->divisible ? FL_REASON_NONE : FL_REASON_TOO_BIG);
+}
+
 /* The way out is known: can this packet take it? */
 static __always_inline void fl_decision_forward(fl_ctx *ctx, const struct fl_packet *p,
 						struct fl_decision *d)
@@ -54,7 +65,7 @@ static __always_inline void fl_decision_forward(fl_ctx *ctx, const struct fl_pac
 	else if (fl_ctx_is_xdp && (!d->hop.resolved || !(d->hop.flags & FL_DEVICE_XDP_TX)))
 		fl_decision_set(d, FL_ACT_TO_TC, FL_REASON_NONE);
 	else if (fl_ctx_wire_len(ctx, p) > d->hop.mtu)
-		fl_decision_set(d, FL_ACT_TOO_BIG, FL_REASON_TOO_BIG);
+		fl_decision_oversize(p, d);
 	else
 		fl_decision_set(d, FL_ACT_FORWARD, FL_REASON_NONE);
 }

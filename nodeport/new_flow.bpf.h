@@ -139,5 +139,7 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		fl_decision_set(d, failed, reason);
 		return;
 	}
-	fl_decision_set(d, new.masquerade ? FL_ACT_FORWARD : FL_ACT_STACK, FL_REASON_NONE);
+	/* of a masqueraded one fl_new_source() has said how it goes on */
+	if (!new.masquerade)
+		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 }

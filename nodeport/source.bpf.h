@@ -60,5 +60,6 @@ fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_f
 		return FL_SOURCE_FAILED;
 	}
 	fl_decision_forward(ctx, p, d);
-	return d->action == FL_ACT_FORWARD ? FL_SOURCE_MASQUERADE : FL_SOURCE_FAILED;
+	return d->action == FL_ACT_FORWARD || d->action == FL_ACT_FRAGMENT ? FL_SOURCE_MASQUERADE
+									   : FL_SOURCE_FAILED;
 }

@@ -45,7 +45,10 @@ struct fl_ip6_fragment {
 	__be32 id;
 };
 
-#define FL_IP4_FRAGMENT 0x3fff /* of frag_off: the offset, and "more fragments" */
+/* Of frag_off. */
+#define FL_IP4_DF 0x4000
+#define FL_IP4_MF 0x2000
+#define FL_IP4_FRAGMENT 0x3fff /* the offset, and "more fragments" */
 
 enum fl_packet_kind {
 	FL_PACKET_OTHER, /* nothing that the datapath knows; passes unchanged */
@@ -67,7 +70,7 @@ struct fl_packet {
 	__u8 headers; /* bytes, IP and L4 */
 	__u8 kind;    /* enum fl_packet_kind */
 	__u8 l3, l4;  /* where the headers begin in the frame */
-	__u8 pad;
+	__u8 divisible; /* IPv4 without DF: a router may send it on in fragments */
 };
 
 #define FL_L3 FL_ETH_LEN /* where the IP header begins */
@@ -111,6 +114,7 @@ static __always_inline void fl_packet_read_l3(void *l3, bool v6, struct fl_packe
 		p->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 		__builtin_memcpy(&p->tuple.saddr, &ip->saddr, 16);
 		__builtin_memcpy(&p->tuple.daddr, &ip->daddr, 16);
+		p->divisible = 0;
 	} else {
 		struct iphdr *ip = l3;
 
@@ -121,9 +125,9 @@ static __always_inline void fl_packet_read_l3(void *l3, bool v6, struct fl_packe
 		fl_addr_map4(&p->tuple.daddr);
 		p->tuple.saddr.w[3] = ip->saddr;
 		p->tuple.daddr.w[3] = ip->daddr;
+		p->divisible = !(ip->frag_off & bpf_htons(FL_IP4_DF));
 	}
 	p->l3 = FL_L3;
-	p->pad = 0;
 }
 
 /*

@@ -66,6 +66,8 @@ bool frame_sums_right(const struct frame *frame)
 		return false;
 	if (v4 && (ip[0] != 0x45 || sum16(0, ip, 20) != 0xffff))
 		return false;
+	if (v4 && (ip[6] & 0x3f || ip[7]))
+		return true; /* a fragment: the sum behind its header is that of the whole */
 	if (frame->len < l4_at + 8 || l4_len(frame) > frame->len - l4_at)
 		return false;
 	switch (proto) {

@@ -20,7 +20,7 @@ static const struct topic *const topics[] = {
 	&table_topic,	   &overflow_topic, &flood_topic,   &snat_topic,     &affinity_topic,
 	&policy_topic,	   &client_topic,   &reject_topic,  &rate_topic,     &egress_topic,
 	&live_topic,	   &offload_topic,  &socket_topic,  &datagram_topic, &direct_topic,
-	&race_topic,	   &link_topic,
+	&race_topic,	   &link_topic,	    &size_topic,
 	&coverage_topic, /* the last: whether the others reached every name */
 };
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Sending an IPv4 packet on in fragments (RFC 791), for tc: the stack would do it, but takes no
+ * packet from a device that has one of the node's own addresses as its source, as a masqueraded one
+ * has. The payload is put aside, and the packet becomes one fragment after the other.
+ */
+#pragma once
+
+#include "bpf/ctx/skb.bpf.h"
+#include "bpf/lib/maps.bpf.h"
+
+#define FL_FRAGMENTS 16		/* at most, of one packet */
+#define FL_FRAGMENT_MAX 8192	/* bytes of payload in a fragment, at most */
+#define FL_FRAGMENTED_MAX 16384 /* and in the packet; a power of two */
+#define FL_FRAGMENT_HEADERS (FL_L3 + sizeof(struct iphdr))
+
+struct fl_scratch {
+	__u8 bytes[FL_FRAGMENTED_MAX + FL_FRAGMENT_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fl_scratch);
+} fl_scratch SEC(".maps");
+
+/* Make the packet the fragment that has `len` bytes of the payload from `at` on. */
+static __always_inline int fl_fragment_make(fl_ctx *skb, const struct fl_scratch *scratch, __u32 at,
+					    __u32 len, bool more)
+{
+	struct iphdr *ip;
+
+	at &= FL_FRAGMENTED_MAX - 1;
+	if (!len || len > FL_FRAGMENT_MAX)
+		return -1;
+	if (bpf_skb_change_tail(skb, FL_FRAGMENT_HEADERS + len, 0) ||
+	    bpf_skb_store_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes + at, len,
+				BPF_F_RECOMPUTE_CSUM))
+		return -1;
+	ip = fl_ctx_data(skb) + FL_L3;
+	if ((void *)(ip + 1) > fl_ctx_data_end(skb))
+		return -1;
+	ip->tot_len = bpf_htons(sizeof(*ip) + len);
+	ip->frag_off = bpf_htons(at / 8 | (more ? FL_IP4_MF : 0));
+	ip->check = 0;
+	ip->check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
+	return 0;
+}
+
+/*
+ * Send all fragments of a packet but the last, which the packet is then: 0, or -1, and it is to be
+ * dropped. Not where a device is still to make segments of it, or to fill its checksum in.
+ */
+static __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu)
+{
+	__u32 zero = 0, total = p->len - sizeof(struct iphdr), each, at = 0;
+	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
+
+	each = (mtu - sizeof(struct iphdr)) & ~7U;
+	if (each > FL_FRAGMENT_MAX)
+		each = FL_FRAGMENT_MAX;
+	if (!scratch || skb->gso_size || mtu < 68 || !total || total > FL_FRAGMENTED_MAX)
+		return -1;
+	if (bpf_skb_load_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes, total) ||
+	    fl_ctx_sum_pending(skb, FL_FRAGMENT_HEADERS + sizeof(struct udphdr) - 1))
+		return -1;
+	for (int i = 0; i < FL_FRAGMENTS; i++) {
+		bool more = total - at > each;
+
+		if (fl_fragment_make(skb, scratch, at, more ? each : total - at, more))
+			return -1;
+		if (!more)
+			return 0;
+		if (bpf_clone_redirect(skb, ifindex, 0))
+			return -1;
+		at += each;
+	}
+	return -1;
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* IPv4 packets that may be fragmented, and are larger than the way out. */
+#include "tests/packet/packet.h"
+#include "tests/packet/wire.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Larger than the MTU of the way out, without DF. */
+static struct packet large_packet(const struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	packet.may_be_fragmented = true;
+	packet.payload = 1420;
+	return packet;
+}
+
+/*
+ * What XDP leaves to tc goes out in fragments; the last one is what comes back from a test run. Its
+ * offset is 1376, the most of 1400 - 20 bytes that divides by 8.
+ */
+static void expect_fragments(struct trial *t)
+{
+	const uint8_t *ip = t->r.out.b + ETH_HLEN;
+	const uint32_t header = t->proto == IPPROTO_TCP ? 20 : 8;
+
+	expect_counter(t, FL_REASON_TOO_BIG, 0);
+	if (t->hook == HOOK_XDP) {
+		expect_left_to_tc(t);
+		return;
+	}
+	expect_outcome(t, SENT);
+	assert_int_equal(ip[6] << 8 | ip[7], 1376 / 8);
+	assert_int_equal(t->r.out.len, l4_offset(FL_IPV4) + header + 1420 - 1376);
+}
+
+/* RFC 1191: only a packet with DF is answered "fragmentation needed". */
+static void without_df_in_fragments(struct trial *t)
+{
+	struct packet packet = large_packet(t);
+
+	feed(t, &packet);
+	expect_fragments(t);
+}
+
+/* ... of a known flow as well. */
+static void without_df_in_fragments_of_a_known_flow(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	talk.client.may_be_fragmented = true;
+	talk.client.payload = 1420;
+	talk_send(&talk, ACK);
+	expect_fragments(t);
+}
+
+/* Of the running trial. */
+static struct {
+	int links[4];
+	int ext0, ext1;
+} wires = {{-1, -1, -1, -1}, -1, -1};
+
+static void close_wires(struct trial *t)
+{
+	for (size_t i = 0; i < N(wires.links); i++) {
+		if (wires.links[i] >= 0)
+			close(wires.links[i]);
+		wires.links[i] = -1;
+	}
+	if (wires.ext0 >= 0)
+		close(wires.ext0);
+	if (wires.ext1 >= 0)
+		close(wires.ext1);
+	wires.ext0 = wires.ext1 = -1;
+	bpf_link_update(t->p->net->xdp_link_fd[DEV_EXT0], t->p->net->pass_fd, NULL);
+}
+
+/* The backend gets it in fragments, translated, with the bytes that were sent. */
+static void arrives_in_fragments(struct trial *t)
+{
+	struct packet packet = large_packet(t), want;
+	uint32_t header = t->proto == IPPROTO_TCP ? 20 : 8, total = header + packet.payload;
+	struct frame whole, first, second;
+	const struct net *net = t->p->net;
+	struct fl_flow flow;
+
+	wires.links[0] = tcx_attach(t->p, PROG_TC_FROM_XDP, net->ifindex[DEV_EXT0], TCX_INGRESS);
+	wires.links[1] = tcx_attach(t->p, PROG_TC_EGRESS, net->ifindex[DEV_EXT1], TCX_EGRESS);
+	if (wires.links[0] < 0)
+		skip_without_tcx();
+	bpf_link_update(net->xdp_link_fd[DEV_EXT0], t->p->prog_fd[PROG_XDP], NULL);
+	wires.ext0 = wire_open(net->peer_ifindex[DEV_EXT0], false);
+	wires.ext1 = wire_open(net->peer_ifindex[DEV_EXT1], false);
+	wire_send(wires.ext0, &packet);
+	flow = wire_expect_flow(t, &packet);
+	want = translated(&packet, &flow);
+	frame_build(&want, &whole);
+	/* the ports are in the first one */
+	wire_receive(t, wires.ext1, &whole, 4, NULL, &first);
+	assert_true(first.b[20] & 0x20); /* more fragments */
+	wire_receive(t, wires.ext1, &whole, 0, NULL, &second);
+	assert_false(second.b[20] & 0x20);
+	assert_int_equal(first.len + second.len, 2 * l4_offset(FL_IPV4) + total);
+	assert_memory_equal(first.b + l4_offset(FL_IPV4), whole.b + l4_offset(FL_IPV4),
+			    first.len - l4_offset(FL_IPV4));
+	assert_memory_equal(second.b + l4_offset(FL_IPV4), whole.b + first.len,
+			    second.len - l4_offset(FL_IPV4));
+	expect_counter(t, FL_REASON_TOO_BIG, 0);
+}
+
+static const struct test tests[] = {
+	{"RFC 1191: without DF it goes out in fragments", CHECK(without_df_in_fragments),
+	 .families = ONLY_IPV4, .hooks = ON_INGRESS, .networks = IN(AT_NARROW),
+	 .frontends = EVERY_FRONTEND},
+	{"of a known flow as well", CHECK(without_df_in_fragments_of_a_known_flow), .families = ONLY_IPV4,
+	 .hooks = ON_INGRESS, .networks = IN(AT_NARROW)},
+	{"D9: the backend gets it in fragments", CHECK(arrives_in_fragments), .undo = close_wires,
+	 .families = ONLY_IPV4, .hooks = ON_WIRE, .networks = IN(AT_NARROW)},
+};
+
+const struct topic size_topic = {"sizes", TESTS(tests)};
