@@ -10,6 +10,7 @@
 
 #include "bench/bench.h"
 #include "lb/base/cleanup.h"
+#include "nodeport/next_hop.h"
 
 #define MAGLEV_SEED 0x66616972ULL
 
@@ -123,7 +124,11 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 
 void bench_fairlead_refresh(struct bench_fairlead *f)
 {
-	fl_dp_maps(f->dp)->meta->bound_ports_stamp = (uint32_t)fl_dp_now(f->dp) | 1;
+	struct fl_meta *meta = fl_dp_maps(f->dp)->meta;
+	const uint32_t now = (uint32_t)fl_dp_now(f->dp);
+
+	meta->bound_ports_stamp = now | 1;
+	fl_next_hops_keep(meta, now + 60 * fl_dp_kernel_hz());
 }
 
 uint64_t bench_fairlead_counter(struct bench_fairlead *f, uint32_t counter)

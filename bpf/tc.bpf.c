@@ -8,7 +8,7 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
-#include "bpf/lib/fragment.bpf.h"
+#include "bpf/ctx/fragment.bpf.h"
 #include "bpf/lib/mac.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Forgetting next hops. */
+/* Next hops: which look-ups the datapath may rely on. */
 #include "nodeport/next_hop.h"
 
-void fl_next_hops_forget(struct fl_meta *meta, struct fl_next_hop *hops, size_t n_hops)
+void fl_next_hops_forget(struct fl_meta *meta)
 {
-	/* the epoch first: a program that is storing a hop looks at the epoch again afterwards */
-	__atomic_add_fetch(&meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
-	for (size_t i = 0; i < n_hops; i++)
-		__atomic_store_n(&hops[i].epoch, 0, __ATOMIC_SEQ_CST);
+	__u64 word = __atomic_load_n(&meta->next_hops, __ATOMIC_RELAXED), next;
+
+	do {
+		next = fl_hops_word(fl_hops_next(fl_hops_generation(word)),
+				    (uint32_t)(word >> 32));
+	} while (!__atomic_compare_exchange_n(&meta->next_hops, &word, next, false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+}
+
+void fl_next_hops_keep(struct fl_meta *meta, uint32_t until)
+{
+	__u64 word = __atomic_load_n(&meta->next_hops, __ATOMIC_RELAXED);
+
+	while (!__atomic_compare_exchange_n(&meta->next_hops, &word,
+					    fl_hops_word(fl_hops_generation(word), until), false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
 }

@@ -8,16 +8,43 @@
 /* Element 0 of the mappable array fl_meta: what outlives the agent and changes while running. */
 struct fl_meta {
 	__u32 abi_version;
-	__u32 next_hop_epoch; /* raised by the agent when routes, links or neighbours change */
-	__u64 flow_seed[2];   /* of the flow table's hash; secret, per node */
+	__u32 overflow_half; /* of struct fl_overflow, 0 or 1: the one to read */
+	__u64 next_hops;     /* which of fl_next_hops are good, and until when: fl_hops_word() */
+	__u64 flow_seed[2];  /* of the flow table's hash; secret, per node */
 	__u64 maglev_seed;    /* of tables and of the choice in them; the same on all nodes */
 	__u64 now_jiffies;    /* written by program fl_clock */
 	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
 	__u64 revision;	      /* of the last complete sync */
-	__u32 overflow_half;  /* of struct fl_overflow, 0 or 1: the one to read */
 	/* jiffies of when the agent last saw that fl_bound_ports is complete; 0: it is not */
 	__u32 bound_ports_stamp;
+	__u32 pad;
 };
+
+/*
+ * fl_meta.next_hops, changed by compare-and-exchange: a generation, never 0, and the jiffies until
+ * which next hops that were looked up in it are good. The agent begins another generation when
+ * routes, links, rules or neighbours change, and puts the end off while it watches for that; past
+ * the end the datapath begins another by itself, fl_config.next_hop_ttl long.
+ */
+static __always_inline __u64 fl_hops_word(__u32 generation, __u32 until)
+{
+	return (__u64)until << 32 | generation;
+}
+
+static __always_inline __u32 fl_hops_generation(__u64 word)
+{
+	return (__u32)word;
+}
+
+static __always_inline _Bool fl_hops_over(__u64 word, __u32 now)
+{
+	return (__s32)((__u32)(word >> 32) - now) < 0 || !fl_hops_generation(word);
+}
+
+static __always_inline __u32 fl_hops_next(__u32 generation)
+{
+	return generation + 1 ? generation + 1 : 1;
+}
 
 struct fl_port_range {
 	__u16 first;
@@ -66,5 +93,5 @@ static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
 						    : config->timeout[fl_timeout_of(udp, state)];
 }
 
-_Static_assert(sizeof(struct fl_meta) == 64, "abi");
+_Static_assert(sizeof(struct fl_meta) == 72, "abi");
 _Static_assert(sizeof(struct fl_config) == 280, "abi");

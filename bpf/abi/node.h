@@ -51,20 +51,19 @@ struct fl_device {
 #define FL_NEXT_HOPS 4096 /* a power of two */
 
 /*
- * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup; valid
- * while younger than fl_config.next_hop_ttl and until the agent makes `epoch` zero. word:
- * generation << 1 | busy; the generation is raised when the element is given to another next hop,
- * so that a remembered (index, generation) never means another next hop.
+ * Element of array fl_next_hops, index 0 unused. Filled by the datapath from bpf_fib_lookup, and
+ * not changed while the generation lasts in which that was looked up (fl_meta.next_hops). Flows and
+ * backends remember index and generation (16 bits) of their own look-up, so that one's look-up
+ * never makes another's good. word: generation << 1 | busy.
  */
 struct fl_next_hop {
 	__u32 word;
-	__u32 epoch; /* fl_meta.next_hop_epoch + 1 of when it was looked up; 0: to be forgotten */
-	__u32 stamp; /* jiffies */
 	__u32 ifindex;
 	__u8 dst_mac[6];
 	__u8 src_mac[6];
 	__u16 mtu;   /* 0xffff: packets of any size may try */
 	__u16 flags; /* enum fl_device_flags of the device */
+	__u64 pad;
 };
 
 _Static_assert(sizeof(struct fl_mac_key) == 12, "abi");

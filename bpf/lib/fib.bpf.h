@@ -15,7 +15,7 @@ struct fl_hop {
 	__u32 macs[3];		 /* destination and source, as they lie in a frame */
 	__u16 mtu;		 /* 0xffff: packets of any size may try */
 	__u16 flags;		 /* enum fl_device_flags */
-	__u16 index, generation; /* where it is remembered; index 0: nowhere */
+	__u16 index, generation; /* where it is remembered, and its look-up; index 0: nowhere */
 	bool resolved;		 /* the MAC addresses are known */
 };
 
@@ -25,28 +25,35 @@ enum fl_fib_result {
 	FL_FIB_NO_ROUTE,
 };
 
-/* The remembered next hop, if it is the same one and still fresh. Index 0 is never filled, and so
- * never fresh. */
+/*
+ * The remembered next hop, if it was looked up in the generation that is in force. Of generations
+ * 16 bits are remembered: one in 65,536 that are long gone looks like it, and then another next hop
+ * may be found there, until the generation ends.
+ */
 static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
 				       struct fl_hop *ret_hop)
 {
+	struct fl_meta *meta = fl_meta_get();
 	struct fl_next_hop *nh;
+	__u64 current;
 	__u32 word;
 
 	nh = bpf_map_lookup_elem(&fl_next_hops, &index);
-	if (!nh)
+	if (!nh || !meta)
+		return false;
+	current = READ_ONCE(meta->next_hops);
+	if ((__u16)fl_hops_generation(current) != generation || fl_hops_over(current, now))
 		return false;
 	word = READ_ONCE(nh->word);
-	if (word & 1 || (__u16)(word >> 1) != generation)
+	if (word != fl_hops_generation(current) << 1)
 		return false;
 	nh = fl_after_load(nh, word);
 	ret_hop->ifindex = nh->ifindex;
 	__builtin_memcpy(ret_hop->macs, nh->dst_mac, 12);
 	ret_hop->mtu = nh->mtu;
 	ret_hop->flags = nh->flags;
-	if (!nh->epoch || now - nh->stamp > fl_config.next_hop_ttl)
-		return false;
-	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->macs[2]);
+	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->macs[0] ^ ret_hop->macs[1] ^
+				       ret_hop->macs[2] ^ ret_hop->mtu ^ ret_hop->flags);
 	if (READ_ONCE(nh->word) != word)
 		return false;
 	ret_hop->index = index;
@@ -61,34 +68,46 @@ static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const stru
 
 	__builtin_memcpy(macs, nh->dst_mac, sizeof(macs));
 	return nh->ifindex == hop->ifindex && macs[0] == hop->macs[0] && macs[1] == hop->macs[1] &&
-	       macs[2] == hop->macs[2];
-}
-
-/* The epoch of a lookup that begins now. Once in 2^32 changes it is 0, and next hops are not
- * remembered. */
-static __always_inline __u32 fl_hop_epoch(void)
-{
-	struct fl_meta *meta = fl_meta_get();
-
-	return meta ? READ_ONCE(meta->next_hop_epoch) + 1 : 0;
-}
-
-/* If the agent has raised the epoch meanwhile, what was looked up may be out of date. */
-static __always_inline void fl_hop_recheck(struct fl_next_hop *nh, __u32 epoch)
-{
-	if (fl_hop_epoch() != epoch)
-		WRITE_ONCE(nh->epoch, 0);
+	       macs[2] == hop->macs[2] && nh->mtu == hop->mtu && nh->flags == hop->flags;
 }
 
 /*
- * Remember a next hop that was looked up since `epoch`: at its own place or the one after it,
- * unless others use both.
+ * The generation that a look-up beginning now belongs to; 0: not to be remembered. The atomic
+ * operation is a full barrier: the kernel's tables are read after it, so that what they said before
+ * a change is never remembered in the generation that the change began.
  */
-static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u32 now)
+static __always_inline __u32 fl_hop_generation(__u32 now)
 {
-	__u32 start = (hop->macs[0] ^ hop->macs[1] ^ hop->ifindex) * 0x9e3779b1U >> 20;
+	struct fl_meta *meta = fl_meta_get();
+	__u64 word, next, fence = 0;
+
+	if (!meta)
+		return 0;
+	word = READ_ONCE(meta->next_hops);
+	if (fl_hops_over(word, now)) {
+		next = fl_hops_word(fl_hops_next(fl_hops_generation(word)),
+				    now + fl_config.next_hop_ttl);
+		if (__sync_val_compare_and_swap(&meta->next_hops, word, next) != word)
+			return 0;
+		word = next;
+	}
+	__sync_lock_test_and_set(&fence, 1);
+	return fl_hops_generation(word);
+}
+
+/*
+ * Remember a next hop that was looked up in this generation: at its own place or the one after it,
+ * unless others have both.
+ */
+static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 generation)
+{
+	__u32 start = (hop->macs[0] ^ hop->macs[1] ^ hop->ifindex) * 0x9e3779b1U >> 20,
+	      filled = generation << 1;
 
 	hop->index = 0;
+	hop->generation = generation;
+	if (!generation)
+		return;
 #pragma unroll
 	for (__u32 i = 0; i < 2; i++) {
 		__u32 index = (start + i) & (FL_NEXT_HOPS - 1), word;
@@ -100,36 +119,23 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 epoch, __u
 		if (!nh)
 			continue;
 		word = READ_ONCE(nh->word);
-		if (word & 1)
-			continue;
-		if (word && fl_hop_same(nh, hop) && nh->mtu == hop->mtu &&
-		    nh->flags == hop->flags) {
-			WRITE_ONCE(nh->stamp, now);
-			WRITE_ONCE(nh->epoch, epoch);
-			fl_hop_recheck(nh, epoch);
+		if (word == filled) {
+			if (!fl_hop_same(fl_after_load(nh, word), hop))
+				continue;
 			hop->index = index;
-			hop->generation = word >> 1;
 			return;
 		}
-		if (word && !fl_hop_same(nh, hop) && nh->epoch == epoch &&
-		    now - nh->stamp <= fl_config.next_hop_ttl)
-			continue; /* another next hop, and fresh */
-		if (__sync_val_compare_and_swap(&nh->word, word, word | 1) != word)
+		/* being filled, or of a generation that began after this look-up */
+		if (word & 1 || (__s32)(filled - word) < 0)
+			continue;
+		if (__sync_val_compare_and_swap(&nh->word, word, filled | 1) != word)
 			continue;
 		nh->ifindex = hop->ifindex;
 		__builtin_memcpy(nh->dst_mac, hop->macs, 12);
 		nh->mtu = hop->mtu;
 		nh->flags = hop->flags;
-		nh->stamp = now;
-		nh->epoch = epoch;
-		word = (word & ~1U) + 2;
-		/* generation 0 would read as "none" in an entry that was never filled */
-		if (!(__u16)(word >> 1))
-			word += 2;
-		__sync_lock_test_and_set(&nh->word, word);
-		fl_hop_recheck(nh, epoch);
+		__sync_lock_test_and_set(&nh->word, filled);
 		hop->index = index;
-		hop->generation = word >> 1;
 		return;
 	}
 }
@@ -143,7 +149,7 @@ int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop
 __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_hop *ret_hop)
 {
 	struct bpf_fib_lookup fib = {};
-	__u32 epoch = fl_hop_epoch();
+	__u32 generation = fl_hop_generation(fl_now());
 	struct fl_device *device;
 	bool v6;
 	long rc;
@@ -180,7 +186,7 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 	if (ret_hop->resolved) {
 		__builtin_memcpy(ret_hop->macs, fib.dmac, 6);
 		__builtin_memcpy((__u8 *)ret_hop->macs + 6, fib.smac, 6);
-		fl_hop_remember(ret_hop, epoch, fl_now());
+		fl_hop_remember(ret_hop, generation);
 	}
 	return FL_FIB_OK;
 }

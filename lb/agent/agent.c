@@ -158,6 +158,7 @@ void fl_agent_watch(struct fl_agent *agent)
 	if (found & FL_WATCHDOG_HOOKS)
 		fl_host_forget_ports(agent->host);
 	fl_host_check_ports(agent->host, hooks_are_everywhere(agent));
+	fl_host_keep_next_hops(agent->host);
 	fl_host_check_egress(agent->host);
 }
 

@@ -157,8 +157,11 @@ int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
 		meta->flow_seed[1] = dp->config.flow_seed[1];
 	}
 	meta->maglev_seed = dp->config.maglev_seed;
-	/* what changed in the network while no agent ran is unknown */
-	__atomic_add_fetch(&meta->next_hop_epoch, 1, __ATOMIC_SEQ_CST);
+	/* what has changed in the network while no agent ran is unknown */
+	__atomic_store_n(&meta->next_hops,
+			 fl_hops_word(fl_hops_next(fl_hops_generation(meta->next_hops)),
+				      (uint32_t)(meta->next_hops >> 32)),
+			 __ATOMIC_SEQ_CST);
 	for (int i = 0; i < FL_MAPS && !dp->adopted; i++) {
 		int r = fl_bpffs_pin(&dp->fs, "maps", fl_map_descs[i].name,
 				     *fl_map_fd(&dp->maps, i), err);

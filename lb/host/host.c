@@ -75,9 +75,20 @@ void fl_host_report(const struct fl_host *host, enum fl_log_level level, const c
 
 void fl_host_forget_next_hops(struct fl_host *host)
 {
-	const struct fl_maps *maps = host->options.maps;
+	fl_next_hops_forget(host->options.maps->meta);
+}
 
-	fl_next_hops_forget(maps->meta, maps->next_hops, maps->n_next_hops);
+void fl_host_keep_next_hops(struct fl_host *host)
+{
+	const struct fl_host_options *o = &host->options;
+	const uint64_t now = host->watch && !host->deaf ? o->ops->now(o->ctx) : 0;
+
+	if (!now)
+		return;
+	if (++host->kept % FL_NEXT_HOPS_S == 0)
+		fl_host_forget_next_hops(host);
+	fl_next_hops_keep(o->maps->meta,
+			  (uint32_t)now + FL_NEXT_HOPS_WATCHED_S * fl_dp_kernel_hz());
 }
 
 void fl_host_fail(struct fl_host *host, const char *subject, const char *what, int error,
@@ -103,6 +114,7 @@ int fl_host_handle(struct fl_host *host, struct fl_err *err)
 	struct fl_watch_news news = {0};
 	int r = fl_watch_handle(host->watch, &news, err);
 
+	host->deaf = r;
 	if (news.next_hops)
 		fl_host_forget_next_hops(host);
 	host->pending |= news.network;

@@ -106,6 +106,12 @@ const struct fl_host_device *fl_host_devices(const struct fl_host *host, size_t 
 void fl_host_check_ports(struct fl_host *host, bool hooks_everywhere);
 void fl_host_forget_ports(struct fl_host *host);
 
+/*
+ * The datapath may rely on next hops it has looked up, because the kernel's news are followed: to
+ * be called once a second, since the belief lapses by itself.
+ */
+void fl_host_keep_next_hops(struct fl_host *host);
+
 /* Look at the routes of some backends, those after the last call's: to be called every second. */
 void fl_host_check_egress(struct fl_host *host);
 /* Before the hooks are attached: also clear the bits, since those of closed sockets stay set. */

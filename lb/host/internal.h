@@ -18,6 +18,10 @@ struct fl_egress {
 	size_t n_found;
 };
 
+/* How long next hops are good without another word, and a generation of them at most. */
+#define FL_NEXT_HOPS_WATCHED_S 3
+#define FL_NEXT_HOPS_S 60
+
 struct fl_host {
 	struct fl_host_options options;
 	struct fl_ip node_ips[FL_FAMILIES];
@@ -29,6 +33,8 @@ struct fl_host {
 	bool served[FL_FAMILIES];
 	bool pending; /* an update is due */
 	bool failed;  /* something of the last update is to be tried again */
+	bool deaf;    /* the kernel's news could not be read */
+	uint32_t kept; /* calls of fl_host_keep_next_hops() that found all well */
 	bool pruned;  /* what earlier agents left on other devices is gone */
 	struct fl_egress egress;
 	struct fl_mono sockets_scanned; /* zero: not since they had to be */

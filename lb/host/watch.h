@@ -14,7 +14,7 @@ struct fl_watch;
 
 struct fl_watch_news {
 	bool network;	/* scan devices and addresses again */
-	bool next_hops; /* raise fl_meta.next_hop_epoch */
+	bool next_hops; /* begin another generation of them */
 };
 
 /* Subscribe, then read the neighbours there are: what happens from now on is not missed. */

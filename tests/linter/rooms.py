@@ -34,7 +34,7 @@ MAY_INCLUDE = {
                          "conntrack", "nodeport"},
     "lb": {"lb/agent", "lb/base", "lb/model", "lb/settings", "lb/source"},
     "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
-    "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "bench (bpf)"},
+    "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "nodeport", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
     "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/host", "lb/http", "lb/k8s", "lb/maglev",
                       "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport"},

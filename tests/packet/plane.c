@@ -328,6 +328,8 @@ void plane_reset(struct plane *p)
 	p->maps.meta->bound_ports_stamp = 0;
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
+	/* for as long as a test may take */
+	p->maps.meta->next_hops = fl_hops_word(1, plane_now(p) + 3600 * p->config.hz);
 	memset(p->maps.own_macs, 0, p->maps.n_own_macs * sizeof(*p->maps.own_macs));
 	plane_flows_clear(p);
 	p->maps.meta->overflow_half = 0;

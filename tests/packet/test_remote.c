@@ -57,14 +57,14 @@ static void conversation_asks_the_way_once(struct trial *t)
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 2);
 }
 
-/* The agent raises the epoch when routes change; flows live on. */
-static void epoch_makes_ways_be_asked_again(struct trial *t)
+/* The agent begins another generation when routes change; flows live on. */
+static void generation_makes_ways_be_asked_again(struct trial *t)
 {
 	struct talk talk = talk_begin(t);
 
 	talk_establish(&talk);
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 2);
-	fl_next_hops_forget(t->p->maps.meta, t->p->maps.next_hops, t->p->maps.n_next_hops);
+	fl_next_hops_forget(t->p->maps.meta);
 	for (int i = 0; i < 3; i++) {
 		talk_send(&talk, ACK);
 		talk_expect_request(&talk);
@@ -83,27 +83,41 @@ static void change_ways(struct trial *t, void (*change)(struct trial *t, struct 
 			change(t, &t->p->maps.next_hops[i]);
 }
 
-static void make_old(struct trial *t, struct fl_next_hop *hop)
-{
-	hop->stamp = plane_now(t->p) - t->p->config.next_hop_ttl - t->p->config.hz;
-}
-
+/* Nobody watches the network: the datapath itself begins another generation, once. */
 static void old_ways_are_asked_again(struct trial *t)
 {
 	struct talk talk = talk_begin(t);
+	struct fl_meta *meta = t->p->maps.meta;
 
 	talk_establish(&talk);
-	change_ways(t, make_old);
+	meta->next_hops = fl_hops_word(1, plane_now(t->p) - 1);
 	for (int i = 0; i < 3; i++) {
 		talk_send(&talk, ACK);
 		talk_expect_request(&talk);
 	}
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 3);
+	assert_int_equal(fl_hops_generation(meta->next_hops), 2);
+	assert_false(fl_hops_over(meta->next_hops, plane_now(t->p)));
+}
+
+/* What one flow has asked for anew says nothing about what another one has remembered. */
+static void look_up_of_one_flow_is_not_another_s(struct trial *t)
+{
+	struct talk talk = talk_begin(t), other = talk_from(t, CLIENT_HOST, CLIENT_PORT + 1, t->to);
+
+	talk_establish(&talk);
+	talk_establish(&other);
+	fl_next_hops_forget(t->p->maps.meta);
+	talk_expect_both(&talk);
+	/* the same neighbour has the same place again */
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 6);
+	talk_expect_both(&other);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 8);
 }
 
 static void give_to_a_stranger(struct trial *t, struct fl_next_hop *hop)
 {
-	hop->word += 2;
+	hop->word = 2 << 1;
 	memset(hop->dst_mac, 0xee, sizeof(hop->dst_mac));
 }
 
@@ -112,6 +126,7 @@ static void way_of_a_stranger_is_not_used(struct trial *t)
 	struct talk talk = talk_begin(t);
 
 	talk_establish(&talk);
+	fl_next_hops_forget(t->p->maps.meta);
 	change_ways(t, give_to_a_stranger);
 	talk_send(&talk, ACK);
 	talk_expect_request(&talk);
@@ -121,7 +136,6 @@ static void way_of_a_stranger_is_not_used(struct trial *t)
 static void give_an_old_source(struct trial *t, struct fl_next_hop *hop)
 {
 	memset(hop->src_mac, 0x99, sizeof(hop->src_mac));
-	hop->epoch = 0;
 }
 
 static void old_source_mac_is_not_remembered_again(struct trial *t)
@@ -130,6 +144,7 @@ static void old_source_mac_is_not_remembered_again(struct trial *t)
 
 	talk_establish(&talk);
 	change_ways(t, give_an_old_source);
+	fl_next_hops_forget(t->p->maps.meta);
 	for (int i = 0; i < 3; i++) {
 		talk_send(&talk, ACK);
 		talk_expect_request(&talk);
@@ -139,9 +154,7 @@ static void old_source_mac_is_not_remembered_again(struct trial *t)
 /* All places for remembered ways, filled with one that is fresh. */
 static void fill_ways(struct trial *t, struct fl_next_hop hop)
 {
-	hop.word = 2;
-	hop.epoch = t->p->maps.meta->next_hop_epoch + 1;
-	hop.stamp = plane_now(t->p);
+	hop.word = 1 << 1;
 	hop.mtu = 1500;
 	for (size_t i = 1; i < t->p->maps.n_next_hops; i++)
 		t->p->maps.next_hops[i] = hop;
@@ -221,8 +234,10 @@ static const struct test tests[] = {
 	 .frontends = EVERY_FRONTEND, ROWS(hops)},
 	{"the kernel's tables are asked once for each direction",
 	 CHECK(conversation_asks_the_way_once), .hooks = ON_INGRESS, .networks = REMOTE},
-	{"ways are asked for again when the epoch was raised",
-	 CHECK(epoch_makes_ways_be_asked_again), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"ways are asked for again in another generation",
+	 CHECK(generation_makes_ways_be_asked_again), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"what one flow has looked up makes nothing good that another remembers",
+	 CHECK(look_up_of_one_flow_is_not_another_s), .hooks = ON_INGRESS, .networks = REMOTE},
 	{"ways are asked for again when they are old", CHECK(old_ways_are_asked_again),
 	 .hooks = ON_INGRESS, .networks = REMOTE},
 	{"a remembered way that was given to another next hop is not used",

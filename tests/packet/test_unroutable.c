@@ -71,9 +71,7 @@ static void route_of_a_known_flow_goes(struct trial *t)
 
 	/* as if there had been a route: the backend remembers a way */
 	t->p->maps.next_hops[1] = (struct fl_next_hop){
-		.word = 2,
-		.epoch = t->p->maps.meta->next_hop_epoch + 1,
-		.stamp = plane_now(t->p),
+		.word = 1 << 1,
 		.ifindex = t->p->net->ifindex[DEV_EXT0],
 		.mtu = 1500,
 		.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL,
@@ -83,7 +81,7 @@ static void route_of_a_known_flow_goes(struct trial *t)
 	feed(t, &packet);
 	expect_outcome(t, SENT);
 	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_NEW);
-	fl_next_hops_forget(t->p->maps.meta, t->p->maps.next_hops, t->p->maps.n_next_hops);
+	fl_next_hops_forget(t->p->maps.meta);
 	feed(t, &packet);
 	expect_drop(t, FL_REASON_NO_ROUTE);
 }

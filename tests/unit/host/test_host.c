@@ -173,11 +173,11 @@ static void test_the_map_says_what_an_earlier_agent_found(void **state)
 
 static void test_nothing_is_done_without_a_reason(void **state)
 {
-	uint32_t epoch;
+	uint64_t hops;
 
 	fake_start(&fake);
 	fake_forget_calls(&fake);
-	epoch = fake.meta.next_hop_epoch;
+	hops = fake.meta.next_hops;
 	fl_host_turn(fake.host);
 	fl_host_retry(fake.host);
 	fl_host_turn(fake.host);
@@ -187,20 +187,37 @@ static void test_nothing_is_done_without_a_reason(void **state)
 	fl_host_turn(fake.host);
 	assert_int_equal(fake.n_calls, 1);
 	assert_string_equal(fake.reported, "");
-	assert_int_equal(fake.meta.next_hop_epoch, epoch);
+	assert_true(fake.meta.next_hops == hops);
 }
 
 static void test_next_hops_are_forgotten_when_the_network_changes(void **state)
 {
-	uint32_t epoch;
+	uint32_t generation;
 
 	fake_start(&fake);
-	epoch = fake.meta.next_hop_epoch;
-	fake.next_hops[1].epoch = epoch + 1;
+	generation = fl_hops_generation(fake.meta.next_hops);
 	fake.devices[1].mtu = 1400;
 	fl_host_update(fake.host);
-	assert_true(fake.meta.next_hop_epoch > epoch);
-	assert_int_equal(fake.next_hops[1].epoch, 0);
+	assert_true(fl_hops_generation(fake.meta.next_hops) > generation);
+}
+
+static void test_next_hops_are_kept_only_while_the_network_is_watched(void **state)
+{
+	uint32_t generation;
+
+	fake_start(&fake);
+	generation = fl_hops_generation(fake.meta.next_hops);
+	fl_host_keep_next_hops(fake.host);
+	assert_int_equal(fake.meta.next_hops >> 32, 0);
+	fake.host->watch = (struct fl_watch *)&fake;
+	fl_host_keep_next_hops(fake.host);
+	assert_int_equal(fake.meta.next_hops >> 32, fake.jiffies + 3 * fl_dp_kernel_hz());
+	assert_int_equal(fl_hops_generation(fake.meta.next_hops), generation);
+	/* nor for ever without a change, for what nobody was told of */
+	for (int i = 0; i < FL_NEXT_HOPS_S; i++)
+		fl_host_keep_next_hops(fake.host);
+	assert_int_equal(fl_hops_generation(fake.meta.next_hops), generation + 1);
+	fake.host->watch = NULL;
 }
 
 static void test_a_device_that_refuses_is_tried_again(void **state)
@@ -315,6 +332,7 @@ int main(void)
 		TEST(test_the_map_says_what_an_earlier_agent_found),
 		TEST(test_nothing_is_done_without_a_reason),
 		TEST(test_next_hops_are_forgotten_when_the_network_changes),
+		TEST(test_next_hops_are_kept_only_while_the_network_is_watched),
 		TEST(test_a_device_that_refuses_is_tried_again),
 		TEST(test_a_device_that_flaps_keeps_its_programs),
 		TEST(test_a_device_that_is_gone_is_forgotten),
