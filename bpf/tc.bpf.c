@@ -8,11 +8,11 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
-#include "bpf/ctx/fragment.bpf.h"
 #include "bpf/lib/mac.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
+#include "nodeport/fragment.bpf.h"
 
 static __always_inline int drop(__u32 reason)
 {
@@ -105,10 +105,9 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 	 * The kernel compares with the device's own address only; a bridge or macvlan that has the
 	 * frame's comes later.
 	 */
-	if (skb->pkt_type != PACKET_HOST &&
-	    (skb->pkt_type != PACKET_OTHERHOST ||
-	     fl_ctx_data(skb) + FL_ETH_LEN > fl_ctx_data_end(skb) ||
-	     !fl_mac_is_listed(skb->ifindex, fl_ctx_data(skb))))
+	if (skb->pkt_type != PACKET_HOST && (skb->pkt_type != PACKET_OTHERHOST ||
+					     fl_ctx_data(skb) + FL_ETH_LEN > fl_ctx_data_end(skb) ||
+					     !fl_mac_is_listed(skb->ifindex, fl_ctx_data(skb))))
 		return false;
 	/* its tag was taken off already: for the device that has this VLAN, not for this one */
 	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);

@@ -5,10 +5,10 @@
 #include "nodeport/decision.bpf.h"
 
 /*
- * The id of the backend that this client had lately (5.5: all its flows to one service port go to one
- * backend), or one that its record names from now on: the hash of this flow chooses it, so that a
- * client whose record has expired may get another (5.5.2). 0: none. Global, so that its keys take no
- * stack from flows without affinity.
+ * The id of the backend that this client had lately (5.5: all its flows to one service port go to
+ * one backend), or one that its record names from now on: the hash of this flow chooses it, so that
+ * a client whose record has expired may get another (5.5.2). 0: none. Global, so that its keys take
+ * no stack from flows without affinity.
  */
 __u32 fl_new_sticky(const struct fl_packet *p, const struct fl_frontend *fe, enum fl_side side,
 		    bool v6, __u32 now);

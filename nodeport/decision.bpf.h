@@ -47,7 +47,7 @@ static __always_inline void fl_decision_refuse(struct fl_decision *d, enum fl_re
 			reason);
 }
 
-/* The sender is told the MTU, unless it lets routers fragment (RFC 791); XDP has one packet only. */
+/* The sender is told the MTU, unless it lets routers fragment (RFC 791), which XDP cannot do. */
 static __always_inline void fl_decision_oversize(const struct fl_packet *p, struct fl_decision *d)
 {
 	__u32 action = fl_ctx_is_xdp ? FL_ACT_TO_TC : FL_ACT_FRAGMENT;

@@ -75,7 +75,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		client = FL_CLIENT_POD;
 	/* 5.3.6: a pod of another node has come over the network, and counts as outside there */
 	side = client == FL_CLIENT_POD && hook == FL_HOOK_POD_INGRESS ? FL_SIDE_INTERNAL
-								     : FL_SIDE_EXTERNAL;
+								      : FL_SIDE_EXTERNAL;
 	reason = fl_frontend_refuses(fe, side, &p->tuple.saddr);
 	if (reason) {
 		fl_decision_refuse(d, reason);

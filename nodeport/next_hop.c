@@ -7,8 +7,7 @@ void fl_next_hops_forget(struct fl_meta *meta)
 	__u64 word = __atomic_load_n(&meta->next_hops, __ATOMIC_RELAXED), next;
 
 	do {
-		next = fl_hops_word(fl_hops_next(fl_hops_generation(word)),
-				    (uint32_t)(word >> 32));
+		next = fl_hops_word(fl_hops_next(fl_hops_generation(word)), (uint32_t)(word >> 32));
 	} while (!__atomic_compare_exchange_n(&meta->next_hops, &word, next, false,
 					      __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }

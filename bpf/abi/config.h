@@ -11,10 +11,10 @@ struct fl_meta {
 	__u32 overflow_half; /* of struct fl_overflow, 0 or 1: the one to read */
 	__u64 next_hops;     /* which of fl_next_hops are good, and until when: fl_hops_word() */
 	__u64 flow_seed[2];  /* of the flow table's hash; secret, per node */
-	__u64 maglev_seed;    /* of tables and of the choice in them; the same on all nodes */
-	__u64 now_jiffies;    /* written by program fl_clock */
-	__u64 now_ns;	      /* written by program fl_clock: bpf_ktime_get_ns() */
-	__u64 revision;	      /* of the last complete sync */
+	__u64 maglev_seed;   /* of tables and of the choice in them; the same on all nodes */
+	__u64 now_jiffies;   /* written by program fl_clock */
+	__u64 now_ns;	     /* written by program fl_clock: bpf_ktime_get_ns() */
+	__u64 revision;	     /* of the last complete sync */
 	/* jiffies of when the agent last saw that fl_bound_ports is complete; 0: it is not */
 	__u32 bound_ports_stamp;
 	__u32 pad;

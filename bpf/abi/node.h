@@ -28,9 +28,9 @@ struct fl_mac_key {
 };
 
 /*
- * Element of array fl_own_macs, at ifindex % FL_OWN_MACS: the address of that device in the lower 48
- * bits, ifindex / FL_OWN_MACS above them, so that one comparison tells both. Of devices that share a
- * place the one with the lowest ifindex has it; map fl_macs has all.
+ * Element of array fl_own_macs, at ifindex % FL_OWN_MACS: the address of that device in the lower
+ * 48 bits, ifindex / FL_OWN_MACS above them, so that one comparison tells both. Of devices that
+ * share a place the one with the lowest ifindex has it; map fl_macs has all.
  */
 #define FL_OWN_MACS 1024 /* a power of two */
 

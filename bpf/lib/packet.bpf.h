@@ -67,9 +67,9 @@ struct fl_packet {
 	__u8 proto;	/* behind the IP header, and behind the fragment header of IPv6 */
 	__u8 tcp_flags; /* enum fl_tcp_flags; 0 for UDP */
 	__u8 ttl;
-	__u8 headers; /* bytes, IP and L4 */
-	__u8 kind;    /* enum fl_packet_kind */
-	__u8 l3, l4;  /* where the headers begin in the frame */
+	__u8 headers;	/* bytes, IP and L4 */
+	__u8 kind;	/* enum fl_packet_kind */
+	__u8 l3, l4;	/* where the headers begin in the frame */
 	__u8 divisible; /* IPv4 without DF: a router may send it on in fragments */
 };
 

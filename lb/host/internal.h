@@ -27,15 +27,16 @@ struct fl_host {
 	struct fl_ip node_ips[FL_FAMILIES];
 	struct fl_watch *watch; /* NULL: not listening */
 	struct fl_network network;
-	struct fl_map_mirror *addresses, *device_map, *macs; /* maps fl_local, fl_devices, fl_macs */
-	struct fl_host_device *devices;		      /* sorted by ifindex */
+	struct fl_map_mirror *addresses, *device_map,
+		*macs;			/* maps fl_local, fl_devices, fl_macs */
+	struct fl_host_device *devices; /* sorted by ifindex */
 	size_t n_devices;
 	bool served[FL_FAMILIES];
-	bool pending; /* an update is due */
-	bool failed;  /* something of the last update is to be tried again */
-	bool deaf;    /* the kernel's news could not be read */
+	bool pending;  /* an update is due */
+	bool failed;   /* something of the last update is to be tried again */
+	bool deaf;     /* the kernel's news could not be read */
 	uint32_t kept; /* calls of fl_host_keep_next_hops() that found all well */
-	bool pruned;  /* what earlier agents left on other devices is gone */
+	bool pruned;   /* what earlier agents left on other devices is gone */
 	struct fl_egress egress;
 	struct fl_mono sockets_scanned; /* zero: not since they had to be */
 };

@@ -124,7 +124,7 @@ int fl_own_macs_write(const struct fl_network *network, __u64 *macs, size_t n)
 
 	if (!wanted)
 		return -ENOMEM;
-	/* by ifindex: the first to come has the place, which is rather a network card than a pod's */
+	/* by ifindex: the first to come has the place, and network cards come before pods */
 	for (size_t i = 0; i < network->n_devices; i++) {
 		const struct fl_netdev *device = &network->devices[i];
 		__u64 *own = &wanted[device->ifindex % n];

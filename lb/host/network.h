@@ -13,8 +13,8 @@
 struct fl_netdev {
 	unsigned int ifindex;
 	unsigned int master; /* bridge or bond it belongs to; 0 none */
-	unsigned int link;   /* the device of this namespace that it is made on, such as a macvlan's; 0
-				none */
+	unsigned int link; /* the device of this namespace that it is made on, such as a macvlan's;
+			      0 none */
 	char name[IF_NAMESIZE];
 	char kind[16]; /* "veth", "bridge", "vxlan", ...; "" hardware */
 	uint32_t mtu;

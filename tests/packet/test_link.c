@@ -93,8 +93,7 @@ static void address_above_the_device_is_ours(struct trial *t)
 		       t->p->maps.n_own_macs * sizeof(*t->p->maps.own_macs));
 	} else {
 		packet.dst_mac = another_host;
-		mac_add(t->p,
-			t->p->net->ifindex[other->at_another_device ? DEV_EXT2 : dev],
+		mac_add(t->p, t->p->net->ifindex[other->at_another_device ? DEV_EXT2 : dev],
 			another_host);
 	}
 	feed(t, &packet);

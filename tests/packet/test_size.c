@@ -115,8 +115,8 @@ static const struct test tests[] = {
 	{"RFC 1191: without DF it goes out in fragments", CHECK(without_df_in_fragments),
 	 .families = ONLY_IPV4, .hooks = ON_INGRESS, .networks = IN(AT_NARROW),
 	 .frontends = EVERY_FRONTEND},
-	{"of a known flow as well", CHECK(without_df_in_fragments_of_a_known_flow), .families = ONLY_IPV4,
-	 .hooks = ON_INGRESS, .networks = IN(AT_NARROW)},
+	{"of a known flow as well", CHECK(without_df_in_fragments_of_a_known_flow),
+	 .families = ONLY_IPV4, .hooks = ON_INGRESS, .networks = IN(AT_NARROW)},
 	{"D9: the backend gets it in fragments", CHECK(arrives_in_fragments), .undo = close_wires,
 	 .families = ONLY_IPV4, .hooks = ON_WIRE, .networks = IN(AT_NARROW)},
 };

@@ -11,7 +11,10 @@
 #include "lb/host/macs.h"
 
 /* The last byte of an address is the ifindex of the device that has it. */
-#define MAC(n) {2, 0, 0, 0, 0, n}
+#define MAC(n)                                                                                     \
+	{                                                                                          \
+		2, 0, 0, 0, 0, n                                                                   \
+	}
 
 static struct fl_netdev devices[] = {
 	{.ifindex = 1, .name = "lo", .loopback = true},

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "bpf/ctx/skb.bpf.h"
 #include "bpf/lib/maps.bpf.h"
+#include "bpf/lib/rewrite.bpf.h"
 
 #define FL_FRAGMENTS 16		/* at most, of one packet */
 #define FL_FRAGMENT_MAX 8192	/* bytes of payload in a fragment, at most */
