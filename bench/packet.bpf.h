@@ -104,6 +104,9 @@ static __always_inline bool bench_write_next(struct xdp_md *ctx, struct bench_jo
 	if (tcp) {
 		struct tcphdr *th = l4;
 
+		/* what comes next in a connection of which both ends began with 0 (prepare.c) */
+		th->seq = bpf_htonl(1);
+		th->ack_seq = bpf_htonl(1);
 		*((__u32 *)th + 3) = bpf_htonl(0x50000000 | (__u32)job->tcp_flags << 16 | 0xffff);
 		th->check = bpf_htons(0x1234);
 	} else {

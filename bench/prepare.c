@@ -66,6 +66,7 @@ static void finish(struct frame *f, bool v6, uint8_t proto)
 static void from_client(struct frame *f, uint64_t x, uint32_t services, uint8_t proto, bool v6,
 			uint8_t flags)
 {
+	const bool syn = flags & SYN;
 	struct bench_tuple t = bench_tuple(x, services);
 	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 	size_t l4_len = proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
@@ -103,6 +104,9 @@ static void from_client(struct frame *f, uint64_t x, uint32_t services, uint8_t 
 	tcp->dest = htons(BENCH_PORT);
 	if (proto == IPPROTO_TCP) {
 		tcp->doff = 5;
+		/* both ends begin with 0 */
+		tcp->seq = htonl(!syn);
+		tcp->ack_seq = htonl(!syn);
 		((uint8_t *)tcp)[13] = flags;
 		tcp->window = 0xffff;
 	} else {
@@ -111,7 +115,7 @@ static void from_client(struct frame *f, uint64_t x, uint32_t services, uint8_t 
 	finish(f, v6, proto);
 }
 
-/* The endpoint's answer to what arrived. */
+/* The endpoint's answer to the first packet. */
 static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags)
 {
 	size_t l4_off = ETH_HLEN + (v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
@@ -136,8 +140,11 @@ static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags
 	}
 	tcp->source = tcp->dest;
 	tcp->dest = port;
-	if (proto == IPPROTO_TCP)
+	if (proto == IPPROTO_TCP) {
 		((uint8_t *)tcp)[13] = flags;
+		tcp->seq = 0;
+		tcp->ack_seq = htonl(1);
+	}
 	finish(f, v6, proto);
 }
 

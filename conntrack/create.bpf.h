@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * New flows: taking two entries. In a bucket a free entry is best, then an expired one, then the
- * oldest embryonic one; when established flows leave at most one of them, the key's next bucket is
- * tried. An established flow is never evicted by a newcomer, so floods and scans only displace one
- * another.
+ * oldest that has proved nothing; when others leave at most one of them, the key's next bucket is
+ * tried. If none of its buckets has such an entry, one is taken that can be missed: of a TCP flow
+ * that is closed, or of a UDP flow that has been idle for a while. An open TCP flow is never
+ * evicted by a newcomer, so floods and scans only displace one another.
  */
 #pragma once
 
@@ -12,16 +13,22 @@
 /* How willingly an entry is given up: the highest number first, then the longest idle. */
 enum fl_flow_rank {
 	FL_RANK_NEVER = 0,
-	FL_RANK_EMBRYONIC = 1 << 0,
-	FL_RANK_EXPIRED = 1 << 1,
-	FL_RANK_FREE = 1 << 2,
+	FL_RANK_LAST = 1 << 0,
+	FL_RANK_EMBRYONIC = 1 << 1,
+	FL_RANK_EXPIRED = 1 << 2,
+	FL_RANK_FREE = 1 << 3,
 };
 #define FL_RANK_SHIFT 32
+#define FL_RANK_LAST_IDLE_S 10 /* one that was in use later than that is FL_RANK_NEVER */
 
 /* The rank of each state before its age is looked at, four bits each. */
 #define FL_RANKS                                                                                   \
 	((__u64)FL_RANK_FREE << 4 * FL_FLOW_FREE | (__u64)FL_RANK_EMBRYONIC << 4 * FL_FLOW_NEW |   \
-	 (__u64)FL_RANK_EMBRYONIC << 4 * FL_FLOW_REPLIED)
+	 (__u64)FL_RANK_EMBRYONIC << 4 * FL_FLOW_REPLIED |                                         \
+	 (__u64)FL_RANK_LAST << 4 * FL_FLOW_TIME_WAIT |                                            \
+	 (__u64)FL_RANK_LAST << 4 * FL_FLOW_CLOSING)
+#define FL_RANKS_OF(proto) (FL_RANKS | (__u64)((proto)&1) << 4 * FL_FLOW_ESTABLISHED)
+_Static_assert(FL_RANK_LAST == 1 && (IPPROTO_UDP & 1) && !(IPPROTO_TCP & 1), "FL_RANKS_OF");
 
 /*
  * Rank << FL_RANK_SHIFT | jiffies idle. Judged by this direction alone; whether the other one has
@@ -32,18 +39,20 @@ static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u3
 {
 	__u32 state = fl_flow_state(word);
 	__s64 idle = (__s32)(now - head->last_seen), left;
-	__u64 rank = FL_RANKS >> (state & 7) * 4 & 7;
+	__u64 rank = FL_RANKS_OF(head->proto) >> (state & 7) * 4 & 0xf;
 
+	left = fl_opaque(idle - FL_RANK_LAST_IDLE_S * (__s64)fl_config.hz);
+	rank &= ~((__u64)left >> 63); /* FL_RANK_LAST */
 	left = fl_opaque(fl_flow_timeout(state, head->proto) - idle);
-	rank |= (__u64)left >> 63 << 1; /* FL_RANK_EXPIRED */
+	rank |= (__u64)left >> 63 << 2; /* FL_RANK_EXPIRED */
 	idle &= ~fl_opaque(idle >> 63);
-	idle &= (rank >> 2) - 1; /* free entries are all equal */
+	idle &= (rank >> 3) - 1; /* free entries are all equal */
 	return rank << FL_RANK_SHIFT | idle;
 }
 
 /*
  * Look through a bucket. Returns the best score << 2 | 3 - how many ways after `home` it has; in
- * *ret_kept how many entries cannot be had.
+ * *ret_kept how many entries cannot be had, or only as the last resort.
  */
 static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home, __u32 now,
 					      __u32 *ret_kept)
@@ -56,7 +65,8 @@ static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home,
 		__u64 score = fl_flow_score(head, READ_ONCE(head->word), now);
 		__s64 more;
 
-		kept += ((score >> FL_RANK_SHIFT) - 1) >> 63; /* 1 if the rank is zero */
+		/* 1 if the rank is FL_RANK_LAST or less */
+		kept += ((score >> FL_RANK_SHIFT) - FL_RANK_EMBRYONIC) >> 63;
 		score = score << 2 | (3 - i);
 		more = score - best;
 		best += more & ~fl_opaque(more >> 63); /* the larger one */
@@ -69,9 +79,9 @@ static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home,
 #define FL_TAKE_AGAIN (-1LL)   /* another CPU was quicker, or the other direction is still in use */
 #define FL_TAKE_CROWDED (-2LL) /* too many entries of the bucket cannot be had */
 
-/* Take an entry of a bucket of which at most `most_kept` entries cannot be had. */
+/* Take an entry of this rank at least, of a bucket of which at most `most_kept` are kept. */
 static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept,
-					  __u32 now)
+					  __u32 least_rank, __u32 now)
 {
 	void *b = fl_flow_bucket_get(v6, bucket);
 	struct fl_flow_head *head, *twin = NULL;
@@ -82,7 +92,7 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 		return FL_TAKE_CROWDED;
 	best = fl_flow_consider(v6, b, home, now, &kept);
 	rank = best >> (FL_RANK_SHIFT + 2);
-	if (!rank || kept > most_kept)
+	if (rank < least_rank || kept > most_kept)
 		return FL_TAKE_CROWDED;
 	home = (home ^ ~(__u32)best) & (FL_FLOW_WAYS - 1);
 	head = fl_flow_way(v6, b, home);
@@ -92,13 +102,16 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 		return FL_TAKE_AGAIN;
 	if (rank != FL_RANK_FREE) {
 		twin = fl_flow_twin(v6, head, &twin_word);
-		if (twin && rank & FL_RANK_EXPIRED && !fl_flow_expired(v6, head, word, now)) {
+		if (twin && rank & (FL_RANK_EXPIRED | FL_RANK_LAST) &&
+		    (__s32)(twin->last_seen - head->last_seen) > 0 &&
+		    !(rank & FL_RANK_EXPIRED && fl_flow_expired(v6, head, word, now))) {
+			/* in use the other way */
 			WRITE_ONCE(head->last_seen, twin->last_seen);
 			return FL_TAKE_AGAIN;
 		}
 	}
 	if (rank == FL_RANK_EMBRYONIC) {
-		state = twin ? fl_flow_state(twin_word) : FL_FLOW_NEW;
+		state = twin ? fl_flow_state(twin_word) : fl_flow_state(word);
 		/* the flow has just proved itself; its other direction shows it first */
 		if (state > FL_FLOW_REPLIED) {
 			fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word), state));
@@ -140,16 +153,16 @@ static __always_inline void fl_flow_set_overflow(bool v6, __u32 first, __u32 cho
 
 /*
  * Where a newcomer looks, in this order: a bucket with room to spare among its choices, then one
- * with any room. `step` counts through both.
+ * with any room, then one with an entry that can be missed. `step` counts through all three.
  */
-#define FL_TAKE_STEPS (2 * FL_FLOW_CHOICES)
+#define FL_TAKE_STEPS (3 * FL_FLOW_CHOICES)
 
 static __always_inline __s64 fl_flow_take_step(bool v6, __u64 hash, __u32 step, __u32 now)
 {
-	__u32 choice = step % FL_FLOW_CHOICES,
-	      most_kept = FL_FLOW_WAYS - 2 + step / FL_FLOW_CHOICES;
+	__u32 choice = step % FL_FLOW_CHOICES, round = step / FL_FLOW_CHOICES;
 	__s64 slot = fl_flow_take(v6, fl_flow_bucket(v6, hash, choice), fl_flow_home(hash),
-				  most_kept, now);
+				  FL_FLOW_WAYS - 2 + round,
+				  round < 2 ? FL_RANK_EMBRYONIC : FL_RANK_LAST, now);
 
 	/* set before the entry can be seen, so that a program that looks for it looks there too */
 	if (slot >= 0 && choice)
@@ -205,7 +218,7 @@ __noinline __s64 fl_flow_take_any6(__u64 hash, __u32 now)
 
 /*
  * Take an entry for a key with this hash. Its word has the next generation and is BUSY: no other
- * CPU changes the entry, and this one fills it. NULL: every candidate is an established flow.
+ * CPU changes the entry, and this one fills it. NULL: every candidate is an open flow.
  */
 static __always_inline struct fl_flow_head *fl_flow_new(bool v6, __u64 hash, __u32 now,
 							__u32 *ret_slot)
@@ -256,15 +269,18 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u
 {
 	head->twin = twin_slot;
 	head->twin_generation = fl_flow_generation(READ_ONCE(twin->word));
-	head->backend = 0;
-	head->backend_generation = 0;
-	head->next_hop = 0;
-	head->next_hop_generation = 0;
-	head->last_seen = now;
 	head->proto = proto;
 	head->flags = flags;
+	head->last_seen = now;
+	head->next_hop = 0;
+	head->next_hop_generation = 0;
+	head->seq = 0;
+	head->ack = 0;
+	head->backend_low = 0;
+	head->backend_high = 0;
+	head->bytes_high = 0;
 	head->packets = 0;
-	head->bytes = 0;
+	head->bytes_low = 0;
 	if (v6) {
 		((struct fl_flow6 *)head)->key = *key;
 	} else {

@@ -30,6 +30,7 @@
 #include "conntrack/entry.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <string.h>
 
 #include "lb/model/addr.h"
@@ -137,6 +138,17 @@ bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, siz
 	return true;
 }
 
+void fl_entry_set_flag(struct fl_flow_head *head, uint8_t flag)
+{
+	/* the word that the datapath's atomic operations on flags are on */
+	uint32_t *word = (uint32_t *)(void *)&head->twin_generation;
+
+	static_assert(offsetof(struct fl_flow_head, flags) ==
+			      offsetof(struct fl_flow_head, twin_generation) + 3,
+		      "flags are the last byte of the word");
+	__atomic_fetch_or(word, htonl(flag), __ATOMIC_RELAXED);
+}
+
 bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		  struct fl_tuple6 *ret_key, uint8_t *ret_proto)
 {
@@ -162,10 +174,10 @@ bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, siz
 
 	if (entry->head.twin == slot || !fl_entry_read(table, family, entry->head.twin, &twin))
 		return false;
-	if (fl_flow_generation(twin.head.word) != entry->head.twin_generation)
+	if (!fl_flow_generation_is(twin.head.word, entry->head.twin_generation))
 		return false;
 	if (twin.head.twin != slot ||
-	    twin.head.twin_generation != fl_flow_generation(entry->head.word))
+	    !fl_flow_generation_is(entry->head.word, twin.head.twin_generation))
 		return false;
 	if ((twin.head.flags & FL_FLOW_IS_REPLY) == (entry->head.flags & FL_FLOW_IS_REPLY))
 		return false;
@@ -212,8 +224,7 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 		.proto = head->proto,
 		.state = fl_flow_state(head->word),
 		.reply_known = reply,
-		.backend_id = head->backend,
-		.backend_generation = head->backend_generation,
+		.backend_id = fl_flow_backend(head),
 		.idle_jiffies = fl_idle(entry->head.last_seen, now),
 	};
 	uint32_t idle;
@@ -222,14 +233,14 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 		flow_from_original(original, &flow);
 		flow.flags = original->head.flags;
 		flow.packets = original->head.packets;
-		flow.bytes = original->head.bytes;
+		flow.bytes = fl_flow_bytes(&original->head);
 	} else {
 		flow_from_reply(reply, &flow);
 	}
 	if (reply) {
 		flow.reply_flags = reply->head.flags;
 		flow.reply_packets = reply->head.packets;
-		flow.reply_bytes = reply->head.bytes;
+		flow.reply_bytes = fl_flow_bytes(&reply->head);
 	}
 	if (twin) {
 		idle = fl_idle(twin->head.last_seen, now);

@@ -4,7 +4,7 @@
  * Upfal: "Balanced Allocations", 1994), FL_FLOW_WAYS entries a bucket, one cache line an IPv4
  * entry. The choices after the first are used, and looked into, only when established flows crowd
  * the ones before. A flow is two entries, original and reply, that name each other by slot and
- * generation.
+ * generation: two that do not are no pair.
  *
  * Protocol of head.word (generation << 8 | state):
  * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). The one that wins owns
@@ -265,7 +265,8 @@ static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u
 
 static __always_inline __u32 fl_flow_timeout(__u32 state, __u8 proto)
 {
-	return fl_config.state_timeout[FL_STATE_TIMEOUT(proto, state)];
+	/* the mask is for the verifier: the compiler may know better, and leave it out */
+	return fl_config.state_timeout[FL_STATE_TIMEOUT(proto, (__u32)fl_opaque(state))];
 }
 
 /* The other direction, if it is still there. */
@@ -273,13 +274,17 @@ static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct f
 							 __u32 *ret_word)
 {
 	struct fl_flow_head *twin = fl_flow_at(v6, head->twin);
+	__u32 word;
 
 	if (!twin)
 		return NULL;
-	*ret_word = READ_ONCE(twin->word);
-	if (fl_flow_generation(*ret_word) != head->twin_generation ||
-	    fl_flow_state(*ret_word) < FL_FLOW_NEW)
+	word = READ_ONCE(twin->word);
+	twin = fl_after_load(twin, word);
+	if (!fl_flow_generation_is(word, head->twin_generation) ||
+	    !fl_flow_generation_is(READ_ONCE(head->word), twin->twin_generation) ||
+	    fl_flow_state(word) < FL_FLOW_NEW)
 		return NULL;
+	*ret_word = word;
 	return twin;
 }
 
@@ -287,8 +292,16 @@ static __always_inline struct fl_flow_head *fl_flow_twin(bool v6, const struct f
 static __always_inline bool fl_flow_lone(bool v6, const struct fl_flow_head *head)
 {
 	struct fl_flow_head *twin = fl_flow_at(v6, head->twin);
+	__u32 word;
 
-	return !twin || fl_flow_generation(READ_ONCE(twin->word)) != head->twin_generation;
+	if (!twin)
+		return true;
+	word = READ_ONCE(twin->word);
+	if (!fl_flow_generation_is(word, head->twin_generation))
+		return true;
+	twin = fl_after_load(twin, word);
+	return fl_flow_state(word) != FL_FLOW_BUSY &&
+	       !fl_flow_generation_is(READ_ONCE(head->word), twin->twin_generation);
 }
 
 /* Idle in both directions for longer than its state allows. */

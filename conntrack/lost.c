@@ -33,7 +33,7 @@ static int compare(const void *va, const void *vb)
 
 	if (a->backend != b->backend)
 		return a->backend < b->backend ? -1 : 1;
-	if (a->generation != b->generation)
+	if (a->generation != b->generation && a->generation && b->generation)
 		return a->generation < b->generation ? -1 : 1;
 	return 0;
 }

@@ -35,6 +35,6 @@ struct fl_lost {
 	void *arg;
 };
 
-/* Whether the service port of this frontend lost the backend. */
+/* Whether the service port of this frontend lost the backend. generation: 0 any. */
 bool fl_lost_has(const struct fl_lost *lost, uint32_t backend, uint16_t generation,
 		 const struct fl_addr *frontend, __be16 port);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A flow leaves its backend by getting a generation that no backend has: the client's next packet
- * finds the backend gone and chooses again, while a reply that is under way still gets home. Should
+ * A flow leaves its backend by being marked as stale: the client's next packet chooses again, while
+ * a reply that is under way still gets home. Should
  * the entry have passed to another flow since it was read, that flow chooses again too, which
  * brings it back to where it was.
  */
@@ -27,11 +27,10 @@ static int leave(const struct fl_flow *flow, void *arg)
 	struct fl_addr frontend;
 
 	memcpy(&frontend, &flow->frontend, sizeof(frontend));
-	if (!head || flow->proto != IPPROTO_UDP ||
-	    !fl_lost_has(l->lost, flow->backend_id, flow->backend_generation, &frontend,
-			 htons(flow->frontend_port)))
+	if (!head || flow->proto != IPPROTO_UDP || flow->flags & FL_FLOW_STALE ||
+	    !fl_lost_has(l->lost, flow->backend_id, 0, &frontend, htons(flow->frontend_port)))
 		return 0;
-	__atomic_store_n(&head->backend_generation, 0, __ATOMIC_RELAXED);
+	fl_entry_set_flag(head, FL_FLOW_STALE);
 	l->n++;
 	return 0;
 }

@@ -19,7 +19,7 @@ static void count(struct fl_flow_tally *tally, const struct fl_entry *entry)
 	const enum fl_flow_state state = fl_flow_state(entry->head.word);
 
 	tally->used++;
-	tally->proven += state == FL_FLOW_ESTABLISHED || state == FL_FLOW_CLOSING;
+	tally->proven += fl_flow_open(state);
 	tally->unanswered += state == FL_FLOW_NEW && entry->head.proto == IPPROTO_TCP &&
 			     !(entry->head.flags & FL_FLOW_IS_REPLY);
 }

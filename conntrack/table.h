@@ -53,12 +53,14 @@ struct fl_flow {
 	/* what the backend sees: source (client, or ours) -> backend */
 	struct fl_ip source, backend;
 	uint16_t source_port, backend_port;
-	uint32_t backend_id;
-	uint16_t backend_generation;
+	uint32_t backend_id; /* 0: none of ours; else see fl_flow_has_backend() */
 	uint32_t
 		idle_jiffies; /* since the later of both directions; 0 if that lies in the future */
 	uint64_t packets, bytes, reply_packets, reply_bytes;
 };
+
+/* Whether this element is the backend that the flow's id meant when it was made. */
+bool fl_flow_has_backend(const struct fl_flow *flow, const struct fl_backend *backend);
 
 /* Call fn for every flow (once, from its original direction). Stops at non-zero, which is returned.
  * `now`: jiffies. */
@@ -76,7 +78,7 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 struct fl_flow_tally {
 	size_t slots;	   /* there are */
 	size_t used;	   /* live entries; a flow has two */
-	size_t proven;	   /* those that no newcomer may take: established or closing */
+	size_t proven;	   /* established, or half closed */
 	size_t unanswered; /* TCP flows that no reply was seen of yet */
 };
 

@@ -2,6 +2,11 @@
 /*
  * The state of a flow: what a packet does to it, when the flow is over, and the traces that packets
  * leave in its entries.
+ *
+ * TCP is believed by its numbers, so that somebody who sees nothing of a connection can neither
+ * prove nor end it (RFC 5961): a handshake by acknowledging the other end's initial number, a later
+ * segment by following what its direction has sent before. Other segments are forwarded, since it
+ * is for the endpoint to judge them, but change nothing.
  */
 #pragma once
 
@@ -16,8 +21,12 @@ static __always_inline void fl_flow_see(struct fl_flow_head *head, __u32 now)
 
 static __always_inline void fl_flow_count(struct fl_flow_head *head, __u32 len)
 {
+	__u32 bytes = head->bytes_low + len;
+
 	head->packets += 1;
-	head->bytes += len;
+	head->bytes_low = bytes;
+	if (unlikely(bytes < len))
+		head->bytes_high += 1;
 }
 
 static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, __u32 len)
@@ -30,72 +39,239 @@ static __always_inline void fl_flow_touch(struct fl_flow_head *head, __u32 now, 
  * Atomic, on the word that the flags are in: stored plainly, the other flags might by now be those
  * of another flow that took the entry.
  */
-static __always_inline void fl_flow_set_fin(struct fl_flow_head *head)
+_Static_assert(offsetof(struct fl_flow_head, flags) ==
+			       offsetof(struct fl_flow_head, twin_generation) + 3 &&
+		       offsetof(struct fl_flow_head, twin_generation) % 4 == 0,
+	       "last byte of an aligned word");
+
+static __always_inline void fl_flow_set_flag(struct fl_flow_head *head, __u8 flag)
 {
-	_Static_assert(offsetof(struct fl_flow_head, flags) % 4 == 1,
-		       "second byte of an aligned word");
-	__sync_fetch_and_or((__u32 *)&head->proto, bpf_htonl((__u32)FL_FLOW_FIN << 16));
+	if (!(head->flags & flag))
+		__sync_fetch_and_or((__u32 *)&head->twin_generation, bpf_htonl(flag));
 }
 
-/* The other direction has seen a FIN, too. */
-static __always_inline bool fl_flow_twin_fin(bool v6, const struct fl_flow_head *head)
+static __always_inline void fl_flow_clear_flag(struct fl_flow_head *head, __u8 flag)
 {
-	__u32 word;
-	struct fl_flow_head *twin = fl_flow_twin(v6, head, &word);
-
-	return twin && twin->flags & FL_FLOW_FIN;
+	if (head->flags & flag)
+		__sync_fetch_and_and((__u32 *)&head->twin_generation, ~bpf_htonl(flag));
 }
 
-/* The state of a flow after a TCP segment or UDP datagram; notes a FIN. */
-static __always_inline __u32 fl_flow_next_state(bool v6, struct fl_flow_head *head, __u32 state,
-						const struct fl_packet *p)
+/* The sequence number behind a segment. */
+static __always_inline __u32 fl_packet_seq_end(const struct fl_packet *p)
 {
-	/* an embryonic flow stays one: made a closing one, the next packet would take it for
-	 * proven */
+	return p->seq + p->len - p->headers + !!(p->tcp_flags & FL_TCP_SYN) +
+	       !!(p->tcp_flags & FL_TCP_FIN);
+}
+
+/* How far a segment may be from the one that is expected. */
+#define FL_SEGMENT_SLACK 0x10000U
+
+/*
+ * Whether a segment goes on with its direction: it begins exactly where the last one ended, or near
+ * there (repeated, or after one that was lost before it got here) with an acknowledgement that is
+ * not far from the last. That one of 2^31 guesses is believed is hardly more than the one of 2^32
+ * that cannot be helped.
+ */
+static __always_inline bool fl_flow_believes(const struct fl_flow_head *head,
+					     const struct fl_packet *p)
+{
+	return p->seq == head->seq ||
+	       (p->seq - head->seq + FL_SEGMENT_SLACK <= 2 * FL_SEGMENT_SLACK &&
+		p->ack - head->ack <= FL_SEGMENT_SLACK);
+}
+
+/* Take note of a segment that is believed. */
+static __always_inline void fl_flow_advance(struct fl_flow_head *head, const struct fl_packet *p)
+{
+	__u32 end = fl_packet_seq_end(p);
+
+	if ((__s32)(end - head->seq) > 0)
+		head->seq = end;
+	if (p->tcp_flags & FL_TCP_ACK && (__s32)(p->ack - head->ack) > 0)
+		head->ack = p->ack;
+}
+
+/* What the other end has acknowledged was sent, even if it did not come by here in order. */
+static __always_inline void fl_flow_catch_up(struct fl_flow_head *head,
+					     const struct fl_flow_head *twin)
+{
+	if (twin && (__s32)(twin->ack - head->seq) > 0)
+		head->seq = twin->ack;
+}
+
+/* The segment acknowledges something of the other direction, and nothing it has not sent. Until the
+ * handshake is over head->ack is the lowest number that is true of. */
+static __always_inline bool fl_flow_acknowledges(const struct fl_flow_head *head,
+						 const struct fl_flow_head *twin,
+						 const struct fl_packet *p)
+{
+	return p->ack - head->ack <= twin->seq - head->ack;
+}
+
+/*
+ * SYN, from either end. One of the client, until the flow is established, is what the backend's has
+ * to acknowledge, which in turn is what the client then has to.
+ */
+static __always_inline __u32 fl_flow_next_of_syn(struct fl_flow_head *head,
+						 struct fl_flow_head *twin, __u32 state,
+						 const struct fl_packet *p)
+{
+	bool reply = head->flags & FL_FLOW_IS_REPLY;
+
+	if (state > FL_FLOW_REPLIED || !twin || p->tcp_flags & FL_TCP_FIN)
+		return state;
+	if (!reply && !(p->tcp_flags & FL_TCP_ACK)) {
+		head->seq = fl_packet_seq_end(p);
+		twin->ack = p->seq + 1;
+		return state;
+	}
+	if (!reply || !(p->tcp_flags & FL_TCP_ACK) || !fl_flow_acknowledges(head, twin, p))
+		return state;
+	head->seq = fl_packet_seq_end(p);
+	twin->ack = p->seq + 1;
+	return FL_FLOW_REPLIED;
+}
+
+/*
+ * RST counts where nothing else of its direction has been sent in between: from what the other end
+ * has acknowledged to what was sent last. An embryonic flow stays one: made a closing one, it would
+ * be taken for proven.
+ */
+static __always_inline __u32 fl_flow_next_of_rst(struct fl_flow_head *head,
+						 struct fl_flow_head *twin, __u32 state,
+						 const struct fl_packet *p)
+{
+	if (state < FL_FLOW_ESTABLISHED || !twin)
+		return state;
+	fl_flow_catch_up(head, twin);
+	if (p->seq - twin->ack > head->seq - twin->ack)
+		return state;
+	fl_flow_set_flag(head, FL_FLOW_RST);
+	return FL_FLOW_CLOSING;
+}
+
+static __always_inline __u32 fl_flow_next_of_tcp(struct fl_flow_head *head,
+						 struct fl_flow_head *twin, __u32 state,
+						 const struct fl_packet *p)
+{
+	bool proof;
+
 	if (p->tcp_flags & FL_TCP_RST)
-		return state == FL_FLOW_ESTABLISHED ? FL_FLOW_CLOSING : state;
-	if (p->tcp_flags & FL_TCP_FIN) {
-		if (!(head->flags & FL_FLOW_FIN))
-			fl_flow_set_fin(head);
-		if (fl_flow_twin_fin(v6, head))
-			return FL_FLOW_CLOSING;
-	}
-	switch (state) {
-	case FL_FLOW_NEW:
-		return head->flags & FL_FLOW_IS_REPLY ? FL_FLOW_REPLIED : state;
-	case FL_FLOW_REPLIED:
-		/* the client proves itself: TCP by acknowledging the reply, UDP by going on */
-		if (!(head->flags & FL_FLOW_IS_REPLY) &&
-		    (p->proto == IPPROTO_UDP ||
-		     (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_ACK))
-			return FL_FLOW_ESTABLISHED;
+		return fl_flow_next_of_rst(head, twin, state, p);
+	if (p->tcp_flags & FL_TCP_SYN)
+		return fl_flow_next_of_syn(head, twin, state, p);
+	proof = state == FL_FLOW_REPLIED && !(head->flags & FL_FLOW_IS_REPLY) &&
+		p->tcp_flags & FL_TCP_ACK && twin && fl_flow_acknowledges(head, twin, p);
+	if (proof) {
+		head->seq = p->seq;
+		head->ack = p->ack;
+	} else if (state < FL_FLOW_ESTABLISHED && !(head->flags & FL_FLOW_IS_REPLY)) {
 		return state;
-	case FL_FLOW_CLOSING:
-		/* neither end believed the reset (blind, out of window): the flow goes on */
-		if (!(p->tcp_flags & FL_TCP_SYN) &&
-		    !(head->flags & FL_FLOW_FIN && fl_flow_twin_fin(v6, head)))
-			return FL_FLOW_ESTABLISHED;
-		return state;
+	} else {
+		fl_flow_catch_up(head, twin);
+		if (!fl_flow_believes(head, p))
+			return state;
 	}
-	return state;
+	fl_flow_advance(head, p);
+	if (state < FL_FLOW_ESTABLISHED && !proof)
+		return state;
+	if (p->tcp_flags & FL_TCP_FIN)
+		fl_flow_set_flag(head, FL_FLOW_FIN);
+	if (state == FL_FLOW_CLOSING) {
+		/* the end that sent the reset shows, by going on, that it was not its own */
+		if (!(head->flags & FL_FLOW_RST))
+			return state;
+		fl_flow_clear_flag(head, FL_FLOW_RST);
+	}
+	if (!twin || !((head->flags | twin->flags) & FL_FLOW_FIN))
+		return FL_FLOW_ESTABLISHED;
+	return head->flags & twin->flags & FL_FLOW_FIN ? FL_FLOW_TIME_WAIT : FL_FLOW_HALF_CLOSED;
+}
+
+/* How long a UDP flow has to go on before that is a proof. */
+#define FL_UDP_PROOF_S 2
+
+/* Whether a datagram of the client makes no more of a flow that was replied to. */
+static __always_inline bool fl_flow_is_young(const struct fl_flow_head *head, __u32 now)
+{
+	return (__s32)(now - head->seq) < FL_UDP_PROOF_S * (__s32)fl_config.hz;
+}
+
+static __always_inline __u32 fl_flow_next_of_udp(const struct fl_flow_head *head, __u32 state,
+						 __u32 now)
+{
+	if (head->flags & FL_FLOW_IS_REPLY)
+		return state == FL_FLOW_NEW ? FL_FLOW_REPLIED : state;
+	return state == FL_FLOW_REPLIED && !fl_flow_is_young(head, now) ? FL_FLOW_ESTABLISHED
+									: state;
 }
 
 static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
-					  const struct fl_packet *p)
+					  const struct fl_packet *p, __u32 now)
 {
-	__u32 state = fl_flow_state(ref->word), next = fl_flow_next_state(v6, ref->head, state, p);
+	__u32 state = fl_flow_state(ref->word), next, twin_word;
 
+	if (p->proto == IPPROTO_UDP)
+		next = fl_flow_next_of_udp(ref->head, state, now);
+	else
+		next = fl_flow_next_of_tcp(ref->head, fl_flow_twin(v6, ref->head, &twin_word),
+					   state, p);
 	/* for the verifier, one way on instead of one per state */
 	next = fl_forget(next, ref->word);
 	if (next != state)
 		fl_flow_set_state(v6, ref, next);
 }
 
-/* 7.3: a UDP flow does not stay with a backend that is no serving endpoint any more. */
-static __always_inline bool fl_flow_backend_lost(const struct fl_flow_head *head, __u8 proto)
+/* Whether an ordinary packet (no SYN, FIN or RST) leaves a flow in this state as it is. */
+static __always_inline bool fl_flow_steady(const struct fl_flow_head *head, __u32 state, __u8 proto,
+					   __u32 now)
 {
-	return proto == IPPROTO_UDP && head->backend &&
-	       !fl_backend_is(fl_backend_get(head->backend), head->backend_generation);
+	bool reply = head->flags & FL_FLOW_IS_REPLY;
+
+	if (likely(state == FL_FLOW_ESTABLISHED))
+		return true;
+	if (proto == IPPROTO_TCP)
+		return state == FL_FLOW_HALF_CLOSED;
+	if (state == FL_FLOW_NEW)
+		return !reply;
+	return state == FL_FLOW_REPLIED && (reply || fl_flow_is_young(head, now));
+}
+
+/* The trace of such a packet. */
+static __always_inline void fl_flow_follow(struct fl_flow_head *head, const struct fl_packet *p)
+{
+	if (p->proto == IPPROTO_TCP && fl_flow_believes(head, p))
+		fl_flow_advance(head, p);
+}
+
+/* 7.3: a UDP flow does not stay with a backend that is no serving endpoint any more. The entry has
+ * the backend's address, so an id that was given to another since does not deceive. */
+static __always_inline bool fl_flow_backend_lost(bool v6, const struct fl_flow_head *head,
+						 __u8 proto)
+{
+	const struct fl_backend *backend;
+	__u32 id;
+
+	if (proto != IPPROTO_UDP)
+		return false;
+	if (head->flags & FL_FLOW_STALE)
+		return true;
+	id = fl_flow_backend(head);
+	if (!id)
+		return false;
+	backend = fl_backend_get(id);
+	if (!backend || !(READ_ONCE(backend->flags) & FL_BACKEND_LIVE) ||
+	    backend->proto != IPPROTO_UDP)
+		return true;
+	if (v6) {
+		const struct fl_tuple6 *to = &((const struct fl_flow6 *)head)->rewrite;
+
+		return to->dport != backend->port || !fl_addr_equal(&to->daddr, &backend->addr);
+	} else {
+		const struct fl_tuple4 *to = &((const struct fl_flow4 *)head)->rewrite;
+
+		return to->dport != backend->port || to->daddr != backend->addr.w[3];
+	}
 }
 
 /*
@@ -105,7 +281,6 @@ static __always_inline bool fl_flow_backend_lost(const struct fl_flow_head *head
 static __always_inline bool fl_flow_over(bool v6, const struct fl_packet *p, bool reply, __u32 now,
 					 const struct fl_flow_ref *ref)
 {
-	const __u8 flags = FL_TCP_SYN | FL_TCP_ACK | FL_TCP_RST | FL_TCP_FIN;
 	struct fl_flow_head *head = ref->head;
 
 	if (fl_flow_expired(v6, head, ref->word, now)) {
@@ -114,13 +289,13 @@ static __always_inline bool fl_flow_over(bool v6, const struct fl_packet *p, boo
 	}
 	if (reply)
 		return false;
-	/* 7.9: a SYN on a closing flow begins a new one */
-	if (fl_flow_state(ref->word) == FL_FLOW_CLOSING && (p->tcp_flags & flags) == FL_TCP_SYN) {
+	/* 7.9: a SYN on a flow that is over begins a new one */
+	if (fl_flow_state(ref->word) >= FL_FLOW_TIME_WAIT && fl_packet_opens(p)) {
 		fl_flow_remove(v6, ref);
 		fl_count(FL_COUNTER_FLOW_RESTARTED);
 		return true;
 	}
-	if (fl_flow_backend_lost(head, p->proto)) {
+	if (fl_flow_backend_lost(v6, head, p->proto)) {
 		fl_flow_remove(v6, ref);
 		fl_count(FL_COUNTER_FLOW_RESTEERED);
 		return true;

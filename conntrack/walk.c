@@ -2,6 +2,18 @@
 /* Listing and counting flows: scans of the mapped table, one consistent copy per entry. */
 #include "conntrack/entry.h"
 
+#include <arpa/inet.h>
+
+#include "lb/model/addr.h"
+
+bool fl_flow_has_backend(const struct fl_flow *flow, const struct fl_backend *backend)
+{
+	struct fl_ip ip = fl_ip_from_addr(&backend->addr);
+
+	return flow->backend_id && flow->proto == backend->proto &&
+	       flow->backend_port == ntohs(backend->port) && fl_ip_equal(&flow->backend, &ip);
+}
+
 static bool is_reply(const struct fl_entry *entry)
 {
 	return entry->head.flags & FL_FLOW_IS_REPLY;

@@ -43,7 +43,7 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 		fl_addr_map4(&d->to.saddr);
 		fl_addr_map4(&d->to.daddr);
 	}
-	fl_flow_track(v6, ref, p);
+	fl_flow_track(v6, ref, p, now);
 	return fl_flow_unchanged(ref, d->to.sport) ? FL_KNOWN : FL_UNKNOWN;
 }
 
@@ -165,9 +165,10 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	}
 	now = fl_now();
 	idle = now - head->last_seen;
-	if (state != FL_FLOW_ESTABLISHED || idle > (__s32)fl_flow_timeout(state, p->proto))
+	if (!fl_flow_steady(head, state, p->proto, now) ||
+	    idle > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
-	if (!(flags & FL_FLOW_IS_REPLY) && fl_flow_backend_lost(head, p->proto))
+	if (!(flags & FL_FLOW_IS_REPLY) && fl_flow_backend_lost(v6, head, p->proto))
 		return false;
 	fl_flow_rewrite(v6, head, &d->to);
 	if (flags & FL_FLOW_TO_STACK)
@@ -182,6 +183,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 		return true;
 	if (idle >= (__s32)fl_config.hz)
 		WRITE_ONCE(head->last_seen, now);
+	fl_flow_follow(head, p);
 	fl_flow_count(head, p->len);
 	return true;
 }

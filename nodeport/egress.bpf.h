@@ -84,12 +84,14 @@ static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p,
 		return true;
 	now = fl_now();
 	state = fl_flow_state(ref.word);
-	if (state != FL_FLOW_ESTABLISHED || p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	    !fl_flow_steady(ref.head, state, p->proto, now) ||
 	    (__s32)(now - ref.head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
 	fl_flow_rewrite(v6, ref.head, &d->to);
 	if (!fl_flow_unchanged(&ref, d->to.sport))
 		return false;
+	fl_flow_follow(ref.head, p);
 	fl_flow_touch(ref.head, now, p->len);
 	fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	return true;

@@ -2,14 +2,27 @@
 /* Entering a new flow, of which everything has been chosen, into the flow table. */
 #pragma once
 
+#include "conntrack/track.bpf.h"
 #include "nodeport/decision.bpf.h"
 
 /* What a new flow is to be, besides its two tuples. */
 struct fl_new {
 	__u32 backend; /* id; 0: none of ours */
-	__u16 generation;
 	bool masquerade;
 };
+
+/* What the first packet says of the numbers that follow, in entries that are being filled. */
+static __always_inline void fl_flow_begin(struct fl_flow_head *head,
+					  struct fl_flow_head *reply_head,
+					  const struct fl_packet *p, __u32 now)
+{
+	if (p->proto == IPPROTO_UDP) {
+		head->seq = now;
+		return;
+	}
+	head->seq = fl_packet_seq_end(p);
+	reply_head->ack = p->seq + 1;
+}
 
 /*
  * Record the flow p->tuple -> d->to in both directions, in two entries; `reply` is the mirror image
@@ -43,11 +56,10 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 		     new->masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
 	fl_flow_fill(v6, reply_head, slot, head, reply, &p->tuple, p->proto, reply_flags, now);
 	head->packets = 1;
-	head->bytes = p->len;
-	head->backend = new->backend;
-	head->backend_generation = new->generation;
-	reply_head->backend = new->backend;
-	reply_head->backend_generation = new->generation;
+	head->bytes_low = p->len;
+	fl_flow_set_backend(head, new->backend);
+	fl_flow_set_backend(reply_head, new->backend);
+	fl_flow_begin(head, reply_head, p, now);
 	if (new->masquerade) {
 		head->next_hop = d->hop.index;
 		head->next_hop_generation = d->hop.generation;
@@ -58,7 +70,7 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 		__u32 word = READ_ONCE(reply_head->word);
 
 		/* another processor has given this source port away since it was found free */
-		if (fl_flow_generation(word) == head->twin_generation)
+		if (fl_flow_generation_is(word, head->twin_generation))
 			fl_flow_free(reply_head, word);
 		fl_flow_publish(head, FL_FLOW_FREE);
 		return FL_REASON_NO_SOURCE_PORT;

@@ -46,7 +46,7 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 		return false;
 	if (!(ref.head->flags & FL_FLOW_IS_REPLY))
 		return false;
-	if ((p->proto == IPPROTO_UDP || fl_flow_state(ref.word) == FL_FLOW_ESTABLISHED) &&
+	if ((p->proto == IPPROTO_UDP || fl_flow_open(fl_flow_state(ref.word))) &&
 	    !fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
 		return true;
 	fl_flow_remove(v6, &ref);
@@ -90,7 +90,6 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_BACKEND);
 		return false;
 	}
-	ret_new->generation = backend->generation;
 	d->to.daddr = backend->addr;
 	d->to.dport = backend->port;
 	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, d);
@@ -100,6 +99,17 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		d->to.saddr = p->tuple.saddr;
 	ret_new->masquerade = source == FL_SOURCE_MASQUERADE;
 	return true;
+}
+
+/*
+ * A segment for a frontend, of a connection that is not known. Where an address of this node is
+ * meant it may be one of the node's own, which the stack knows; elsewhere nobody does.
+ */
+static __always_inline void fl_new_stray(bool v6, const struct fl_packet *p,
+					 const struct fl_frontend *fe, struct fl_decision *d)
+{
+	if (fe->type != FL_FRONTEND_NODE_PORT && !(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 }
 
 static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
@@ -119,6 +129,10 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	fe = fl_new_frontend(v6, p, d);
 	d->to = p->tuple;
 	if (fe) {
+		if (!fl_packet_opens(p)) {
+			fl_new_stray(v6, p, fe, d);
+			return;
+		}
 		if (!fl_new_served(ctx, v6, p, fe, hook, now, d, &new))
 			return;
 	} else {

@@ -5,6 +5,7 @@
 
 #include "lb/api/api.h"
 #include "lb/base/doc.h"
+#include "lb/model/names.h"
 #include "tools/output.h"
 #include "tools/status.h"
 
@@ -85,9 +86,10 @@ static void put_devices(const struct fl_value *root, FILE *out)
 static double percent_full(const struct fl_value *family)
 {
 	int64_t slots = fl_value_number(family, "slots");
-	int64_t flows = fl_value_number(family, "new") + fl_value_number(family, "replied") +
-			fl_value_number(family, "established") + fl_value_number(family, "closing");
+	int64_t flows = 0;
 
+	for (const struct fl_word *state = fl_flow_state_words; state->word; state++)
+		flows += fl_value_number(family, state->word);
 	return slots ? 100.0 * (double)(2 * flows) / (double)slots : 0;
 }
 

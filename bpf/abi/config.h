@@ -94,4 +94,4 @@ static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
 }
 
 _Static_assert(sizeof(struct fl_meta) == 72, "abi");
-_Static_assert(sizeof(struct fl_config) == 280, "abi");
+_Static_assert(sizeof(struct fl_config) == 288, "abi");

@@ -15,10 +15,12 @@
 enum fl_flow_state {
 	FL_FLOW_FREE,
 	FL_FLOW_BUSY,
-	FL_FLOW_NEW,	 /* embryonic: the original direction was seen */
-	FL_FLOW_REPLIED, /* embryonic: the reply was seen */
-	FL_FLOW_ESTABLISHED,
-	FL_FLOW_CLOSING, /* TCP: RST, or FIN both ways */
+	FL_FLOW_NEW,	     /* the original direction was seen */
+	FL_FLOW_REPLIED,     /* the reply was seen */
+	FL_FLOW_ESTABLISHED, /* TCP: the client acknowledged it; UDP: it went on for seconds */
+	FL_FLOW_HALF_CLOSED, /* TCP: one end has sent FIN */
+	FL_FLOW_TIME_WAIT,   /* TCP: both ends have */
+	FL_FLOW_CLOSING,     /* TCP: reset */
 	FL_FLOW_STATES,
 };
 #define FL_FLOW_STATE_MASK 0xffU
@@ -39,27 +41,68 @@ static __always_inline __u32 fl_flow_word(__u32 generation, __u32 state)
 	return generation << FL_FLOW_GENERATION_SHIFT | state;
 }
 
+/* A TCP flow that is proven and not over. */
+static __always_inline _Bool fl_flow_open(__u32 state)
+{
+	return state == FL_FLOW_ESTABLISHED || state == FL_FLOW_HALF_CLOSED;
+}
+
 enum fl_flow_flags {
 	FL_FLOW_IS_REPLY = 1 << 0, /* this entry is the reply direction */
 	FL_FLOW_TO_STACK = 1 << 1, /* after the rewrite the packet is for this node's stack */
 	FL_FLOW_SNAT = 1 << 2,	   /* the source was given one of our addresses */
-	FL_FLOW_FIN = 1 << 3,	   /* a FIN was seen in this direction */
+	FL_FLOW_FIN = 1 << 3,	   /* a FIN was believed in this direction */
+	FL_FLOW_RST = 1 << 4,	   /* a RST was, and nothing after it */
+	FL_FLOW_STALE = 1 << 5,	   /* UDP: the agent wants another backend to be chosen */
 };
 
+/*
+ * Counters wrap: packets at 2^32, bytes at 2^40.
+ *
+ * seq and ack are what this direction's packets have shown to be true (TCP, host byte order): the
+ * end of what was sent in sequence, and the highest acknowledgement. Before the handshake is over
+ * ack is the lowest number that an acknowledgement of this direction may have. In the original of a
+ * UDP flow seq is when it began, in jiffies.
+ */
 struct fl_flow_head {
 	__u32 word;
 	__u32 twin;	       /* slot of the other direction: bucket * FL_FLOW_WAYS + way */
-	__u32 twin_generation; /* 24 bits, as in the twin's word >> FL_FLOW_GENERATION_SHIFT */
-	__u32 backend;	       /* id; 0 unknown (imported) */
-	__u16 backend_generation;
-	__u16 next_hop;	 /* index into fl_next_hops, 0 none */
-	__u32 last_seen; /* jiffies, written at most once a second */
+	__u16 twin_generation; /* of the twin's word, the lower 16 bits; the twin has ours */
 	__u8 proto;
-	__u8 flags; /* enum fl_flow_flags */
+	__u8 flags;	 /* enum fl_flow_flags; changed with atomic operations only */
+	__u32 last_seen; /* jiffies, written at most once a second */
+	__u16 next_hop;	 /* index into fl_next_hops, 0 none */
 	__u16 next_hop_generation;
+	__u32 seq;
+	__u32 ack;
+	__u16 backend_low; /* id; 0: none of ours */
+	__u8 backend_high;
+	__u8 bytes_high;
 	__u32 packets; /* approximate: racing CPUs may lose a count */
-	__u64 bytes;
+	__u32 bytes_low;
 };
+
+static __always_inline __u32 fl_flow_backend(const struct fl_flow_head *head)
+{
+	return head->backend_low | (__u32)head->backend_high << 16;
+}
+
+static __always_inline void fl_flow_set_backend(struct fl_flow_head *head, __u32 id)
+{
+	head->backend_low = id;
+	head->backend_high = id >> 16;
+}
+
+static __always_inline __u64 fl_flow_bytes(const struct fl_flow_head *head)
+{
+	return head->bytes_low | (__u64)head->bytes_high << 32;
+}
+
+/* Whether this is the generation that a twin was remembered to have. */
+static __always_inline _Bool fl_flow_generation_is(__u32 word, __u16 remembered)
+{
+	return (__u16)fl_flow_generation(word) == remembered;
+}
 
 /* Key and rewrite of one direction: what the packet has on the wire, and what it gets. */
 struct fl_tuple4 {
@@ -107,7 +150,9 @@ struct fl_overflow {
 enum fl_timeout {
 	FL_TIMEOUT_TCP_EMBRYONIC,
 	FL_TIMEOUT_TCP_ESTABLISHED,
-	FL_TIMEOUT_TCP_CLOSING,
+	FL_TIMEOUT_TCP_CLOSE_WAIT, /* one end has closed */
+	FL_TIMEOUT_TCP_TIME_WAIT,  /* both have */
+	FL_TIMEOUT_TCP_CLOSING,	   /* one end has reset the connection */
 	FL_TIMEOUT_UDP_EMBRYONIC,
 	FL_TIMEOUT_UDP_ESTABLISHED,
 	FL_TIMEOUTS,
@@ -118,9 +163,18 @@ static __always_inline enum fl_timeout fl_timeout_of(_Bool udp, __u32 state)
 {
 	if (udp)
 		return state == FL_FLOW_NEW ? FL_TIMEOUT_UDP_EMBRYONIC : FL_TIMEOUT_UDP_ESTABLISHED;
-	if (state == FL_FLOW_ESTABLISHED)
+	switch (state) {
+	case FL_FLOW_ESTABLISHED:
 		return FL_TIMEOUT_TCP_ESTABLISHED;
-	return state == FL_FLOW_CLOSING ? FL_TIMEOUT_TCP_CLOSING : FL_TIMEOUT_TCP_EMBRYONIC;
+	case FL_FLOW_HALF_CLOSED:
+		return FL_TIMEOUT_TCP_CLOSE_WAIT;
+	case FL_FLOW_TIME_WAIT:
+		return FL_TIMEOUT_TCP_TIME_WAIT;
+	case FL_FLOW_CLOSING:
+		return FL_TIMEOUT_TCP_CLOSING;
+	default:
+		return FL_TIMEOUT_TCP_EMBRYONIC;
+	}
 }
 
 _Static_assert(FL_FLOW_STATES <= 8, "abi");

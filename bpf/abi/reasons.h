@@ -12,7 +12,8 @@
 	  "traffic policy Local and no endpoint on this node")                                     \
 	X(SOURCE_RANGE, "source-range", "source is not in loadBalancerSourceRanges")               \
 	X(NO_SOURCE_PORT, "no-source-port", "no free source port towards this backend")            \
-	X(FLOW_TABLE_FULL, "flow-table-full", "only established flows in the candidate buckets")   \
+	X(FLOW_TABLE_FULL, "flow-table-full", "only open flows in the candidate buckets")          \
+	X(NO_FLOW, "no-flow", "a TCP segment for a service, of no known connection")               \
 	X(NEW_FLOW_RATE, "new-flow-rate", "new flows above the rate limit of this CPU")            \
 	X(TTL_EXCEEDED, "ttl-exceeded", "TTL or hop limit is used up")                             \
 	X(NO_ROUTE, "no-route", "no route to the backend or client")                               \
@@ -37,11 +38,12 @@ enum fl_reason {
 /* Further counters of the per-CPU array fl_stats, after the reasons. */
 #define FL_COUNTERS(X)                                                                             \
 	X(FLOW_NEW, "flows-created", "flows created")                                              \
-	X(FLOW_EVICTED, "flows-evicted", "embryonic flows evicted by newer ones")                  \
+	X(FLOW_EVICTED, "flows-evicted",                                                           \
+	  "flows that proved nothing, or were idle or closed, evicted by newer ones")              \
 	X(FLOW_EXPIRED, "flows-expired", "expired flows replaced in place")                        \
 	X(FLOW_RESTEERED, "flows-resteered",                                                       \
 	  "UDP flows given another backend because theirs went")                                   \
-	X(FLOW_RESTARTED, "flows-restarted", "SYN on a closing flow")                              \
+	X(FLOW_RESTARTED, "flows-restarted", "SYN on a flow that is over")                         \
 	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
 	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \

@@ -64,6 +64,7 @@ enum fl_packet_kind {
 struct fl_packet {
 	struct fl_tuple6 tuple;
 	__u32 len;	/* of the IP packet, bytes */
+	__u32 seq, ack; /* TCP, host byte order */
 	__u8 proto;	/* behind the IP header, and behind the fragment header of IPv6 */
 	__u8 tcp_flags; /* enum fl_tcp_flags; 0 for UDP */
 	__u8 ttl;
@@ -87,7 +88,9 @@ static __always_inline __u32 fl_l4_offset(bool v6)
 /* Whether this may be the first packet of a flow. */
 static __always_inline bool fl_packet_opens(const struct fl_packet *p)
 {
-	return p->proto == IPPROTO_UDP || (p->tcp_flags & (FL_TCP_SYN | FL_TCP_ACK)) == FL_TCP_SYN;
+	const __u8 flags = FL_TCP_SYN | FL_TCP_ACK | FL_TCP_RST | FL_TCP_FIN;
+
+	return p->proto == IPPROTO_UDP || (p->tcp_flags & flags) == FL_TCP_SYN;
 }
 
 typedef __u32 __attribute__((may_alias)) fl_two_ports;
@@ -159,10 +162,14 @@ static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u
 		if (l4 + sizeof(struct tcphdr) > data_end)
 			return false;
 		p->tcp_flags = ((__u8 *)l4)[13];
+		p->seq = bpf_ntohl(((__be32 *)l4)[1]);
+		p->ack = bpf_ntohl(((__be32 *)l4)[2]);
 		p->headers = need + (((__u8 *)l4)[12] >> 4) * 4;
 		need += sizeof(struct tcphdr);
 	} else if (p->proto == IPPROTO_UDP) {
 		p->tcp_flags = 0;
+		p->seq = 0;
+		p->ack = 0;
 		need += sizeof(struct udphdr);
 		p->headers = need;
 	} else {

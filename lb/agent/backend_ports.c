@@ -24,7 +24,7 @@ static int count_flow(const struct fl_flow *flow, void *arg)
 	const struct fl_maps *maps = counts->maps;
 
 	if (flow->flags & FL_FLOW_SNAT && flow->backend_id < maps->n_backends &&
-	    maps->backends[flow->backend_id].generation == flow->backend_generation)
+	    fl_flow_has_backend(flow, &maps->backends[flow->backend_id]))
 		counts->n[flow->backend_id]++;
 	return 0;
 }

@@ -60,7 +60,7 @@ static int count_flow(const struct fl_flow *flow, void *arg)
 	struct flow_counts *counts = arg;
 	const struct fl_backend *backend = fl_view_backend(counts->view, flow->backend_id);
 
-	if (!backend || backend->generation != flow->backend_generation)
+	if (!backend || !fl_flow_has_backend(flow, backend))
 		return 0;
 	counts->n[flow->backend_id].flows++;
 	counts->n[flow->backend_id].masqueraded += !!(flow->flags & FL_FLOW_SNAT);

@@ -14,7 +14,9 @@
 static const uint32_t default_timeout_s[FL_TIMEOUTS] = {
 	[FL_TIMEOUT_TCP_EMBRYONIC] = 60,
 	[FL_TIMEOUT_TCP_ESTABLISHED] = 24 * 3600, /* 9.5: as kube-proxy sets conntrack */
-	[FL_TIMEOUT_TCP_CLOSING] = 30,
+	[FL_TIMEOUT_TCP_CLOSE_WAIT] = 3600,	  /* likewise */
+	[FL_TIMEOUT_TCP_TIME_WAIT] = 120,
+	[FL_TIMEOUT_TCP_CLOSING] = 10,
 	[FL_TIMEOUT_UDP_EMBRYONIC] = 30,
 	[FL_TIMEOUT_UDP_ESTABLISHED] = 120,
 };

@@ -78,6 +78,8 @@ const struct fl_word fl_flow_state_words[] = {
 	[FL_FLOW_NEW] = {"new", FL_FLOW_NEW},
 	[FL_FLOW_REPLIED] = {"replied", FL_FLOW_REPLIED},
 	[FL_FLOW_ESTABLISHED] = {"established", FL_FLOW_ESTABLISHED},
+	[FL_FLOW_HALF_CLOSED] = {"half-closed", FL_FLOW_HALF_CLOSED},
+	[FL_FLOW_TIME_WAIT] = {"time-wait", FL_FLOW_TIME_WAIT},
 	[FL_FLOW_CLOSING] = {"closing", FL_FLOW_CLOSING},
 	{NULL, 0},
 };

@@ -89,6 +89,8 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("limits.rejectsPerCPU", NUMBER, reject_rate),
 	KEY("timeouts.tcpHandshake", SECONDS, timeout_s[FL_TIMEOUT_TCP_EMBRYONIC]),
 	KEY("timeouts.tcpEstablished", SECONDS, timeout_s[FL_TIMEOUT_TCP_ESTABLISHED]),
+	KEY("timeouts.tcpCloseWait", SECONDS, timeout_s[FL_TIMEOUT_TCP_CLOSE_WAIT]),
+	KEY("timeouts.tcpTimeWait", SECONDS, timeout_s[FL_TIMEOUT_TCP_TIME_WAIT]),
 	KEY("timeouts.tcpClosing", SECONDS, timeout_s[FL_TIMEOUT_TCP_CLOSING]),
 	KEY("timeouts.udp", SECONDS, timeout_s[FL_TIMEOUT_UDP_EMBRYONIC]),
 	KEY("timeouts.udpStream", SECONDS, timeout_s[FL_TIMEOUT_UDP_ESTABLISHED]),

@@ -12,7 +12,7 @@
 #include "lb/base/ip.h"
 #include "lb/sync/index.h"
 
-#define FL_BACKEND_ID_BITS 30 /* a state uses the other two bits of a word */
+#define FL_BACKEND_ID_BITS 24 /* as in a flow; a state uses two more bits of the word */
 
 struct fl_backend_entry {
 	struct fl_addr addr;

@@ -50,6 +50,8 @@ struct talk talk_from(struct trial *t, unsigned int host, uint16_t port,
 #define talk_establish(talk) do_talk_establish((AT_LINE((talk)->t), (talk)))
 /* Just so many of them that the flow gets this state. */
 #define talk_bring_to(talk, state) do_talk_bring_to((AT_LINE((talk)->t), (talk)), state)
+/* UDP: the flow began some seconds earlier than it did, so that going on proves it. */
+void talk_grow_old(const struct talk *talk);
 #define talk_expect_state(talk, state) do_talk_expect_state((AT_LINE((talk)->t), (talk)), state)
 
 enum outcome do_talk_send(struct talk *talk, uint8_t flags);

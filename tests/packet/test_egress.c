@@ -70,6 +70,7 @@ static void translated_packets_pass_the_way_out(struct trial *t)
 		expect_untouched(t);
 		talk_reply(&talk, i ? ACK : SYN | ACK);
 		talk_expect_reply(&talk);
+		talk_grow_old(&talk);
 	}
 	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
 }
@@ -93,6 +94,7 @@ static void pod_to_pod_is_translated_once(struct trial *t)
 		expect_untouched(t);
 		talk_reply(&talk, i ? ACK : SYN | ACK);
 		talk_expect_reply(&talk);
+		talk_grow_old(&talk);
 	}
 	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
 }

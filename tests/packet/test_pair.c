@@ -19,11 +19,10 @@ static void entries_name_each_other(struct trial *t)
 	reply = plane_head(t->p, t->family, flow.reply_slot);
 	assert_int_equal(head->twin, flow.reply_slot);
 	assert_int_equal(reply->twin, flow.slot);
-	assert_int_equal(head->twin_generation, reply->word >> FL_FLOW_GENERATION_SHIFT);
-	assert_int_equal(reply->twin_generation, head->word >> FL_FLOW_GENERATION_SHIFT);
+	assert_true(fl_flow_generation_is(reply->word, head->twin_generation));
+	assert_true(fl_flow_generation_is(head->word, reply->twin_generation));
 	assert_int_equal(reply->word & FL_FLOW_STATE_MASK, FL_FLOW_ESTABLISHED);
-	assert_int_equal(reply->backend, head->backend);
-	assert_int_equal(reply->backend_generation, head->backend_generation);
+	assert_int_equal(fl_flow_backend(reply), fl_flow_backend(head));
 }
 
 static size_t lone(const struct plane *p)
@@ -69,9 +68,10 @@ struct loss {
 };
 
 static const struct loss losses[] = {
-	{ROW("both entries"), true, true},
-	{ROW("the original"), true, false},
-	{ROW("the reply"), false, true},
+	/* for TCP only a SYN makes a flow (test_opening.c) */
+	{ROW("both entries", .protos = ONLY_UDP), true, true},
+	{ROW("the original", .protos = ONLY_UDP), true, false},
+	{ROW("the reply", .protos = ONLY_UDP), false, true},
 };
 
 /* In the middle of a conversation: the client's next packet goes where the last one went. */
@@ -107,6 +107,7 @@ static void lost_flow_is_rebuilt_the_same(struct trial *t)
 	talk_expect_request(&talk);
 	assert_int_equal(lone(t->p), 0);
 	talk_expect_both(&talk);
+	talk_grow_old(&talk);
 	talk_send(&talk, ACK);
 	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
 }

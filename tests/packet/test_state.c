@@ -11,10 +11,12 @@
 #define NEW FL_FLOW_NEW
 #define REPLIED FL_FLOW_REPLIED
 #define ESTABLISHED FL_FLOW_ESTABLISHED
+#define HALF_CLOSED FL_FLOW_HALF_CLOSED
+#define TIME_WAIT FL_FLOW_TIME_WAIT
 #define CLOSING FL_FLOW_CLOSING
 
 struct step {
-	char from; /* 'c' client, 'b' backend; 0 ends */
+	char from; /* 'c' client, 'b' backend, 't' nobody, for seconds; 0 ends */
 	uint8_t flags;
 	enum fl_flow_state state; /* afterwards */
 };
@@ -22,7 +24,7 @@ struct step {
 struct sequence {
 	struct row row;
 	uint32_t restarts; /* how often a SYN begins another flow */
-	struct step steps[10];
+	struct step steps[12];
 };
 
 #define TCP_ROW(text) ROW(text, .protos = ONLY_TCP)
@@ -49,43 +51,46 @@ static const struct sequence sequences[] = {
 	  {'c', SYN, REPLIED},
 	  {'c', SYN | ACK, REPLIED},
 	  {'b', ACK, REPLIED}}},
-	{TCP_ROW("a flow found in its middle"),
+	{TCP_ROW("a reply that acknowledges nothing is none"),
 	 0,
-	 {{'c', ACK, NEW}, {'b', ACK, REPLIED}, {'c', ACK, ESTABLISHED}}},
+	 {{'c', SYN, NEW}, {'b', ACK, NEW}, {'b', FIN | ACK, NEW}, {'b', RST | ACK, NEW}}},
 	{TCP_ROW("FIN both ways"),
 	 0,
 	 {HANDSHAKE,
-	  {'c', FIN | ACK, ESTABLISHED},
-	  {'b', ACK, ESTABLISHED},
-	  {'b', FIN | ACK, CLOSING},
-	  {'c', ACK, CLOSING},
-	  {'b', FIN | ACK, CLOSING}}},
+	  {'c', FIN | ACK, HALF_CLOSED},
+	  {'b', ACK, HALF_CLOSED},
+	  {'b', FIN | ACK, TIME_WAIT},
+	  {'c', ACK, TIME_WAIT},
+	  {'b', FIN | ACK, TIME_WAIT}}},
 	{TCP_ROW("FIN both ways, the backend first"),
 	 0,
 	 {HANDSHAKE,
-	  {'b', FIN | ACK, ESTABLISHED},
-	  {'c', ACK, ESTABLISHED},
-	  {'c', FIN | ACK, CLOSING},
-	  {'b', ACK, CLOSING}}},
+	  {'b', FIN | ACK, HALF_CLOSED},
+	  {'c', ACK, HALF_CLOSED},
+	  {'c', FIN | ACK, TIME_WAIT},
+	  {'b', ACK, TIME_WAIT}}},
 	{TCP_ROW("half closed, the backend goes on"),
 	 0,
 	 {HANDSHAKE,
-	  {'c', FIN | ACK, ESTABLISHED},
-	  {'b', ACK | PSH, ESTABLISHED},
-	  {'c', ACK, ESTABLISHED}}},
+	  {'c', FIN | ACK, HALF_CLOSED},
+	  {'b', ACK | PSH, HALF_CLOSED},
+	  {'c', ACK, HALF_CLOSED}}},
+	{TCP_ROW("half closed, the backend resets"),
+	 0,
+	 {HANDSHAKE, {'c', FIN | ACK, HALF_CLOSED}, {'b', RST | ACK, CLOSING}}},
 	{TCP_ROW("RST of the client"), 0, {HANDSHAKE, {'c', RST, CLOSING}, {'c', RST, CLOSING}}},
 	{TCP_ROW("RST of the backend"), 0, {HANDSHAKE, {'b', RST | ACK, CLOSING}}},
-	{TCP_ROW("RST that the backend did not believe"),
+	{TCP_ROW("RST that was not the client's: it goes on"),
 	 0,
-	 {HANDSHAKE, {'c', RST, CLOSING}, {'b', ACK | PSH, ESTABLISHED}}},
-	{TCP_ROW("RST that the client did not believe"),
+	 {HANDSHAKE, {'c', RST, CLOSING}, {'b', ACK | PSH, CLOSING}, {'c', ACK, ESTABLISHED}}},
+	{TCP_ROW("RST that was not the backend's: it goes on"),
 	 0,
-	 {HANDSHAKE, {'b', RST, CLOSING}, {'c', ACK, ESTABLISHED}}},
+	 {HANDSHAKE, {'b', RST, CLOSING}, {'c', ACK, CLOSING}, {'b', ACK, ESTABLISHED}}},
 	{TCP_ROW("7.9: SYN on a closed flow begins another"),
 	 1,
 	 {HANDSHAKE,
-	  {'c', FIN | ACK, ESTABLISHED},
-	  {'b', FIN | ACK, CLOSING},
+	  {'c', FIN | ACK, HALF_CLOSED},
+	  {'b', FIN | ACK, TIME_WAIT},
 	  {'c', SYN, NEW},
 	  {'b', SYN | ACK, REPLIED},
 	  {'c', ACK, ESTABLISHED}}},
@@ -97,7 +102,7 @@ static const struct sequence sequences[] = {
 	 {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN | RST, CLOSING}, {'c', SYN, NEW}}},
 	{TCP_ROW("SYN with FIN on a closing flow begins none"),
 	 0,
-	 {{'c', SYN, NEW}, {'b', FIN | ACK, REPLIED}, {'c', SYN | FIN, CLOSING}}},
+	 {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN | FIN, CLOSING}}},
 	{TCP_ROW("SYN with ACK on a closing flow begins none"),
 	 0,
 	 {HANDSHAKE, {'c', RST, CLOSING}, {'c', SYN | ACK, CLOSING}}},
@@ -110,15 +115,22 @@ static const struct sequence sequences[] = {
 	 {{'c', SYN, NEW}, {'b', SYN | ACK, REPLIED}, {'c', RST, REPLIED}, {'c', SYN, REPLIED}}},
 	{TCP_ROW("two FINs of one side"),
 	 0,
-	 {HANDSHAKE, {'c', FIN | ACK, ESTABLISHED}, {'c', FIN | ACK, ESTABLISHED}}},
+	 {HANDSHAKE, {'c', FIN | ACK, HALF_CLOSED}, {'c', FIN | ACK, HALF_CLOSED}}},
 	{ROW("datagrams", .protos = ONLY_UDP),
 	 0,
 	 {{'c', 0, NEW},
 	  {'c', 0, NEW},
 	  {'b', 0, REPLIED},
 	  {'b', 0, REPLIED},
+	  {'c', 0, REPLIED},
+	  {'b', 0, REPLIED},
+	  {'t', 0, REPLIED},
+	  {'b', 0, REPLIED},
 	  {'c', 0, ESTABLISHED},
 	  {'b', 0, ESTABLISHED}}},
+	{ROW("datagrams of a client that never hears an answer", .protos = ONLY_UDP),
+	 0,
+	 {{'c', 0, NEW}, {'t', 0, NEW}, {'c', 0, NEW}, {'c', 0, NEW}}},
 };
 
 static void packets_change_the_state(struct trial *t)
@@ -130,6 +142,8 @@ static void packets_change_the_state(struct trial *t)
 		if (s->from == 'c') {
 			talk_send(&talk, s->flags);
 			talk_expect_request(&talk);
+		} else if (s->from == 't') {
+			talk_grow_old(&talk);
 		} else {
 			talk_reply(&talk, s->flags);
 			talk_expect_reply(&talk);
@@ -169,6 +183,8 @@ static const struct timeout timeouts[] = {
 	{TCP_ROW("TCP new"), NEW, FL_TIMEOUT_TCP_EMBRYONIC},
 	{TCP_ROW("TCP replied"), REPLIED, FL_TIMEOUT_TCP_EMBRYONIC},
 	{TCP_ROW("TCP established"), ESTABLISHED, FL_TIMEOUT_TCP_ESTABLISHED},
+	{TCP_ROW("TCP half closed"), HALF_CLOSED, FL_TIMEOUT_TCP_CLOSE_WAIT},
+	{TCP_ROW("TCP closed"), TIME_WAIT, FL_TIMEOUT_TCP_TIME_WAIT},
 	{TCP_ROW("TCP closing"), CLOSING, FL_TIMEOUT_TCP_CLOSING},
 	{ROW("UDP new", .protos = ONLY_UDP), NEW, FL_TIMEOUT_UDP_EMBRYONIC},
 	{ROW("UDP replied", .protos = ONLY_UDP), REPLIED, FL_TIMEOUT_UDP_ESTABLISHED},

@@ -10,14 +10,12 @@
 #include "tests/unit/agent/health_fixture.h"
 #include "tests/unit/conntrack/table_fixture.h"
 
-/* The flows of the fixture go to backend 7, generation 3, masqueraded. */
+/* The flows of the fixture go to backend 7, masqueraded. */
 #define BACKEND 7
-#define GENERATION 3
 
 static void test_a_backend_without_ports_is_an_error_until_it_has_some(void **state)
 {
-	struct fl_backend backends[8] = {
-		[BACKEND] = {.port = htons(8080), .generation = GENERATION}};
+	struct fl_backend backends[8] = {[BACKEND] = {.port = htons(8080), .proto = IPPROTO_TCP}};
 	struct fl_maps maps = FL_MAPS_INIT;
 	struct fl_mono hands = {1};
 	struct fl_health *health = health_with(&hands);
@@ -40,7 +38,7 @@ static void test_a_backend_without_ports_is_an_error_until_it_has_some(void **st
 			       "10 of the 11 source ports"));
 	assert_false(fl_health_is_good(health));
 	/* the id has passed to another backend: none of its flows are counted */
-	backends[BACKEND].generation++;
+	backends[BACKEND].port = htons(8081);
 	fl_backend_ports_update(&maps, NOW, 11, health);
 	assert_true(fl_health_is_good(health));
 	fl_health_free(&health);

@@ -144,19 +144,18 @@ static inline void fixture_flow(struct map_fixture *f, uint32_t n, const char *c
 		.head = {.word = 1U << FL_FLOW_GENERATION_SHIFT | state,
 			 .twin = 2 * n + 1,
 			 .twin_generation = 1,
-			 .backend = backend,
-			 .backend_generation = (uint16_t)backend,
+			 .backend_low = (uint16_t)backend,
 			 .last_seen = FIXTURE_NOW - 7300,
 			 .proto = IPPROTO_TCP,
 			 .packets = 10,
-			 .bytes = 1000},
+			 .bytes_low = 1000},
 		.key = {c.w[3], v.w[3], htons(port), htons(frontend_port)},
 		.rewrite = {c.w[3], b->w[3], htons(port), htons(8080)},
 	};
 	*r = *o;
 	r->head.twin = 2 * n;
 	r->head.flags = FL_FLOW_IS_REPLY;
-	r->head.bytes = 2000;
+	r->head.bytes_low = 2000;
 	r->key = (struct fl_tuple4){b->w[3], c.w[3], htons(8080), htons(port)};
 	r->rewrite = (struct fl_tuple4){v.w[3], c.w[3], htons(frontend_port), htons(port)};
 }

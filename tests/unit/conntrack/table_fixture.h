@@ -30,6 +30,8 @@ static inline void fixture_init(struct fixture *f)
 		.flows4 = f->b4, .n_flows4 = BUCKETS, .flows6 = f->b6, .n_flows6 = BUCKETS};
 	f->sweep.timeout[FL_TIMEOUT_TCP_EMBRYONIC] = 60 * HZ;
 	f->sweep.timeout[FL_TIMEOUT_TCP_ESTABLISHED] = 1000 * HZ;
+	f->sweep.timeout[FL_TIMEOUT_TCP_CLOSE_WAIT] = 500 * HZ;
+	f->sweep.timeout[FL_TIMEOUT_TCP_TIME_WAIT] = 20 * HZ;
 	f->sweep.timeout[FL_TIMEOUT_TCP_CLOSING] = 10 * HZ;
 	f->sweep.timeout[FL_TIMEOUT_UDP_EMBRYONIC] = 30 * HZ;
 	f->sweep.timeout[FL_TIMEOUT_UDP_ESTABLISHED] = 120 * HZ;
@@ -89,18 +91,18 @@ static inline void fixture_pair(struct fixture *f, const struct pair *p)
 	__atomic_store_n(&head->last_seen, p->last_seen, __ATOMIC_RELAXED);
 	__atomic_store_n(&reply->last_seen, p->reply_last_seen, __ATOMIC_RELAXED);
 	head->twin = p->reply_slot;
-	head->twin_generation = reply_gen & 0xffffff;
+	head->twin_generation = (uint16_t)reply_gen;
 	reply->twin = p->slot;
-	reply->twin_generation = gen & 0xffffff;
+	reply->twin_generation = (uint16_t)gen;
 	head->proto = reply->proto = p->proto ?: IPPROTO_TCP;
 	head->flags = FL_FLOW_SNAT;
 	reply->flags = FL_FLOW_SNAT | FL_FLOW_IS_REPLY;
-	head->backend = reply->backend = 7;
-	head->backend_generation = reply->backend_generation = 3;
+	fl_flow_set_backend(head, 7);
+	fl_flow_set_backend(reply, 7);
 	head->packets = 5;
-	head->bytes = 500;
+	head->bytes_low = 500;
 	reply->packets = 4;
-	reply->bytes = 4000;
+	reply->bytes_low = 4000;
 	if (p->family == FL_IPV4) {
 		struct fl_flow4 *o = (void *)head, *r = (void *)reply;
 

@@ -28,6 +28,8 @@ static void test_timeout_by_protocol_and_state(void **state)
 		{IPPROTO_TCP, FL_FLOW_NEW, FL_TIMEOUT_TCP_EMBRYONIC},
 		{IPPROTO_TCP, FL_FLOW_REPLIED, FL_TIMEOUT_TCP_EMBRYONIC},
 		{IPPROTO_TCP, FL_FLOW_ESTABLISHED, FL_TIMEOUT_TCP_ESTABLISHED},
+		{IPPROTO_TCP, FL_FLOW_HALF_CLOSED, FL_TIMEOUT_TCP_CLOSE_WAIT},
+		{IPPROTO_TCP, FL_FLOW_TIME_WAIT, FL_TIMEOUT_TCP_TIME_WAIT},
 		{IPPROTO_TCP, FL_FLOW_CLOSING, FL_TIMEOUT_TCP_CLOSING},
 		{IPPROTO_UDP, FL_FLOW_NEW, FL_TIMEOUT_UDP_EMBRYONIC},
 		{IPPROTO_UDP, FL_FLOW_REPLIED, FL_TIMEOUT_UDP_ESTABLISHED},
@@ -196,7 +198,7 @@ static void test_a_pass_tells_how_full_the_table_is(void **state)
 		tally = &f.sweep.tally[FL_IPV6];
 		assert_int_equal(tally->slots, BUCKETS * FL_FLOW_WAYS);
 		assert_int_equal(tally->used, 2);
-		assert_int_equal(tally->proven, 2);
+		assert_int_equal(tally->proven, 0); /* it may make room for another */
 		assert_int_equal(tally->unanswered, 0);
 	}
 }

@@ -75,7 +75,7 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 		      "  kubeconfig: /var/lib/kube-proxy/kubeconfig.conf\n  qps: 0\n"
 		      "clusterCIDR: 10.244.0.0/16,fd00:244::/56\nconfigSyncPeriod: 0s\n"
 		      "conntrack:\n  maxPerCore: null\n  min: null\n  tcpBeLiberal: false\n"
-		      "  tcpCloseWaitTimeout: null\n  tcpEstablishedTimeout: 2h30m\n  udpTimeout: "
+		      "  tcpCloseWaitTimeout: 30m\n  tcpEstablishedTimeout: 2h30m\n  udpTimeout: "
 		      "0s\n"
 		      "detectLocal:\n  bridgeInterface: \"\"\n  interfaceNamePrefix: \"\"\n"
 		      "detectLocalMode: \"\"\nenableProfiling: false\nhealthzBindAddress: \"\"\n"
@@ -93,6 +93,7 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 	assert_int_equal(s->cluster_cidr.n, 2);
 	assert_string_equal(s->cluster_cidr.items[1], "fd00:244::/56");
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_ESTABLISHED], 9000);
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_CLOSE_WAIT], 1800);
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_EMBRYONIC], 0);
 	assert_true(s->masquerade_all);
 	assert_int_equal(s->node_port_addresses.n, 2);
