@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +16,7 @@
 
 struct fl_clock;
 struct fl_http;
+struct fl_http_listener;
 struct fl_http_routes;
 struct fl_ip;
 
@@ -46,6 +48,19 @@ int fl_http_listen_unix(struct fl_http *http, const char *path, mode_t mode,
  */
 int fl_http_listen_tcp(struct fl_http *http, const struct fl_ip *ip, uint16_t port,
 		       const struct fl_http_routes *routes, uint16_t *ret_port, struct fl_err *err);
+
+/*
+ * A listener whose TCP sockets come and go; their clients share its limits. It has none yet, and
+ * lives as long as `http`. `routes` as above.
+ */
+int fl_http_add_listener(struct fl_http *http, const struct fl_http_routes *routes,
+			 struct fl_http_listener **ret_listener, struct fl_err *err);
+/* `v6_only`: an IPv6 address takes no IPv4. A failure leaves the listener as it was. */
+int fl_http_listener_open(struct fl_http_listener *listener, const struct fl_ip *ip, uint16_t port,
+			  bool v6_only, uint16_t *ret_port, struct fl_err *err);
+/* No-op when there is no such socket. Its connections go on. Not to be called by a handler. */
+void fl_http_listener_close(struct fl_http_listener *listener, const struct fl_ip *ip,
+			    uint16_t port);
 
 /* The descriptor to watch for reading, the same for the whole life. */
 int fl_http_fd(const struct fl_http *http);

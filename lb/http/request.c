@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* libmicrohttpd's side of a listener: from its callbacks to the routes, and back. */
+#include <arpa/inet.h>
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "lb/base/cleanup.h"
@@ -75,11 +77,33 @@ static enum MHD_Result send_response(struct fl_http_listener *listener,
 	MHD_add_response_header(made, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (response->allow)
 		MHD_add_response_header(made, MHD_HTTP_HEADER_ALLOW, response->allow);
+	for (size_t i = 0; i < response->n_headers; i++)
+		MHD_add_response_header(made, response->headers[i].name,
+					response->headers[i].value);
 	fl_http_connection_enter(&listener->connections, connection, FL_HTTP_SENDING,
 				 now(listener));
 	result = MHD_queue_response(connection->mhd, response->code, made);
 	MHD_destroy_response(made);
 	return result;
+}
+
+/* Whom a client of a TCP socket has asked; the socket may be a wildcard's. */
+static void fill_local(const struct fl_http_connection *connection, struct fl_http_request *request)
+{
+	struct sockaddr_storage addr;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&addr;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&addr;
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(connection->fd, (struct sockaddr *)&addr, &len))
+		return;
+	if (addr.ss_family == AF_INET) {
+		request->local = fl_ip_from_ipv4(&v4->sin_addr);
+		request->local_port = ntohs(v4->sin_port);
+	} else if (addr.ss_family == AF_INET6) {
+		memcpy(request->local.b, &v6->sin6_addr, sizeof(request->local.b));
+		request->local_port = ntohs(v6->sin6_port);
+	}
 }
 
 /* A body that is announced as too long is refused before it is sent. */
@@ -132,6 +156,7 @@ static enum MHD_Result handle_request(void *arg, struct MHD_Connection *mhd, con
 		return MHD_YES;
 	}
 	MHD_get_connection_values(mhd, MHD_GET_ARGUMENT_KIND, collect_arg, &request);
+	fill_local(connection, &request);
 	fl_http_routes_answer(&listener->routes, &request, &response);
 	return send_response(listener, connection, &response);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Answers: documents and text. */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,20 @@ void fl_http_respond_text(struct fl_http_response *response, unsigned int code, 
 	fl_http_response_fini(response);
 	*response = (struct fl_http_response){
 		.code = code, .type = "text/plain; charset=utf-8", .text = text};
+}
+
+void fl_http_response_header(struct fl_http_response *response, const char *name, const char *fmt,
+			     ...)
+{
+	struct fl_http_header *header;
+	va_list ap;
+
+	assert(response->n_headers < FL_HTTP_MAX_HEADERS);
+	header = &response->headers[response->n_headers++];
+	header->name = name;
+	va_start(ap, fmt);
+	vsnprintf(header->value, sizeof(header->value), fmt, ap);
+	va_end(ap);
 }
 
 const char *fl_http_response_body(const struct fl_http_response *response, size_t *ret_len)

@@ -41,9 +41,11 @@ void fl_http_routes_refuse(const struct fl_http_routes *routes, struct fl_http_r
 static bool path_matches(const struct fl_http_route *route, char *path,
 			 struct fl_http_request *request)
 {
-	size_t len = strlen(route->path), n = request->n_args;
+	size_t len = route->path ? strlen(route->path) : 0, n = request->n_args;
 	char *rest = path + len;
 
+	if (!route->path)
+		return true;
 	if (strncmp(path, route->path, len))
 		return false;
 	for (size_t i = 0; i < FL_HTTP_MAX_SEGMENTS && route->segments[i]; i++) {
@@ -81,7 +83,8 @@ static bool args_known(const struct fl_http_route *route, const struct fl_http_r
 
 static bool method_matches(const char *route, const char *request)
 {
-	return !strcmp(route, request) || (!strcmp(route, "GET") && !strcmp(request, "HEAD"));
+	return !route || !strcmp(route, request) ||
+	       (!strcmp(route, "GET") && !strcmp(request, "HEAD"));
 }
 
 static void run(const struct fl_http_routes *routes, const struct fl_http_route *route,
@@ -89,10 +92,12 @@ static void run(const struct fl_http_routes *routes, const struct fl_http_route 
 {
 	if (!args_known(route, request, n_query))
 		return fl_http_routes_refuse(routes, response, 400,
-					     "an argument of %s is not known", route->path);
+					     "an argument of %s is not known",
+					     route->path ? route->path : request->path);
 	route->handle(request, response, routes->arg);
 	if (!response->code)
-		fl_http_routes_refuse(routes, response, 500, "%s has no answer", route->path);
+		fl_http_routes_refuse(routes, response, 500, "%s has no answer",
+				      route->path ? route->path : request->path);
 }
 
 void fl_http_routes_answer(const struct fl_http_routes *routes, struct fl_http_request *request,

@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "lb/base/ip.h"
 
 struct fl_http_request;
 struct fl_http_response;
@@ -21,8 +24,10 @@ struct fl_http_arg {
 };
 
 struct fl_http_request {
-	const char *method; /* "GET", "POST", ... */
-	const char *path;   /* decoded, without the query */
+	const char *method;  /* "GET", "POST", ... */
+	const char *path;    /* decoded, without the query */
+	struct fl_ip local;  /* where a TCP client has connected to, and at which port */
+	uint16_t local_port; /* 0: by a Unix socket */
 	/* of the query, and behind them the segments that the route names */
 	struct fl_http_arg args[FL_HTTP_MAX_ARGS + FL_HTTP_MAX_SEGMENTS];
 	size_t n_args;
@@ -33,8 +38,8 @@ struct fl_http_request {
 const char *fl_http_request_arg(const struct fl_http_request *request, const char *key);
 
 struct fl_http_route {
-	const char *method; /* a route for GET answers HEAD as well */
-	const char *path;   /* without a slash at its end */
+	const char *method; /* a route for GET answers HEAD as well; NULL: any */
+	const char *path;   /* without a slash at its end; NULL: any */
 	/*
 	 * The segments that must follow the path, none of them empty; the handler finds each as an
 	 * argument of this name.
@@ -63,10 +68,18 @@ void fl_http_routes_refuse(const struct fl_http_routes *routes, struct fl_http_r
 			   unsigned int code, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+#define FL_HTTP_MAX_HEADERS 2
+
 struct fl_http_response {
 	unsigned int code; /* 0: no answer yet */
 	const char *type;  /* Content-Type */
 	const char *allow; /* the method a 405 wants, or NULL */
+	/* further ones, by fl_http_response_header() */
+	struct fl_http_header {
+		const char *name;
+		char value[32];
+	} headers[FL_HTTP_MAX_HEADERS];
+	size_t n_headers;
 	/* one of them, owned; neither: out of memory */
 	struct fl_json *json;
 	char *text;
@@ -77,6 +90,9 @@ void fl_http_respond_json(struct fl_http_response *response, unsigned int code,
 			  struct fl_json **json);
 void fl_http_respond_text(struct fl_http_response *response, unsigned int code, const char *fmt,
 			  ...) __attribute__((format(printf, 3, 4)));
+/* Add a header to the answer that was given before. */
+void fl_http_response_header(struct fl_http_response *response, const char *name, const char *fmt,
+			     ...) __attribute__((format(printf, 3, 4)));
 /* What is sent, borrowed from the response; NULL when there was no memory for it. */
 const char *fl_http_response_body(const struct fl_http_response *response, size_t *ret_len);
 void fl_http_response_fini(struct fl_http_response *response);

@@ -46,7 +46,7 @@ int fl_http_new(const struct fl_http_limits *limits, const struct fl_clock *cloc
 	http->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (http->timer_fd < 0)
 		return fl_err_set(err, -errno, "cannot make a timer: %s", strerror(errno));
-	rc = fl_http_watch(&http->shared, http->timer_fd, err);
+	rc = fl_http_watch(http->shared.epoll_fd, http->timer_fd, NULL, err);
 	if (!rc)
 		*ret_http = TAKE_PTR(http);
 	return rc;
@@ -70,14 +70,31 @@ void fl_http_free(struct fl_http **http)
 	*http = NULL;
 }
 
-static int add(struct fl_http *http, struct fl_http_socket *sock,
-	       const struct fl_http_routes *routes, struct fl_err *err)
+int fl_http_add_listener(struct fl_http *http, const struct fl_http_routes *routes,
+			 struct fl_http_listener **ret_listener, struct fl_err *err)
 {
 	struct fl_http_listener **at = &http->listeners;
+	int rc;
 
 	while (*at)
 		at = &(*at)->next;
-	return fl_http_listener_new(&http->shared, routes, sock, at, err);
+	rc = fl_http_listener_new(&http->shared, routes, at, err);
+	if (!rc)
+		*ret_listener = *at;
+	return rc;
+}
+
+/* A listener that could not be made leaves no socket. */
+static int add(struct fl_http *http, struct fl_http_socket *sock,
+	       const struct fl_http_routes *routes, struct fl_err *err)
+{
+	struct fl_http_listener *listener;
+	int rc = fl_http_add_listener(http, routes, &listener, err);
+
+	if (!rc)
+		return fl_http_listener_take(listener, sock, err);
+	fl_http_socket_close(sock);
+	return rc;
 }
 
 int fl_http_listen_unix(struct fl_http *http, const char *path, mode_t mode,
@@ -93,7 +110,7 @@ int fl_http_listen_tcp(struct fl_http *http, const struct fl_ip *ip, uint16_t po
 		       const struct fl_http_routes *routes, uint16_t *ret_port, struct fl_err *err)
 {
 	struct fl_http_socket sock;
-	int rc = fl_http_socket_open_tcp(ip, port, &sock, ret_port, err);
+	int rc = fl_http_socket_open_tcp(ip, port, false, &sock, ret_port, err);
 
 	return rc ? rc : add(http, &sock, routes, err);
 }

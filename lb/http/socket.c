@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
-#include "lb/base/ip.h"
 
 #define BACKLOG 64
+#define TCP_BACKLOG 512 /* probes of many balancers come at once */
 
 static int new_socket(int family, struct fl_err *err)
 {
@@ -121,14 +121,14 @@ static socklen_t tcp_address(const struct fl_ip *ip, uint16_t port,
 	return sizeof(*v6);
 }
 
-int fl_http_socket_open_tcp(const struct fl_ip *ip, uint16_t port,
+int fl_http_socket_open_tcp(const struct fl_ip *ip, uint16_t port, bool v6_only,
 			    struct fl_http_socket *ret_socket, uint16_t *ret_port,
 			    struct fl_err *err)
 {
 	struct sockaddr_storage addr, bound;
 	socklen_t len = tcp_address(ip, port, &addr), bound_len = sizeof(bound);
 	_cleanup_close_ int fd = new_socket(addr.ss_family, err);
-	const int on = 1, off = 0;
+	const int on = 1, only = v6_only;
 	char text[FL_IP_PORT_STRLEN];
 
 	if (fd < 0)
@@ -137,11 +137,11 @@ int fl_http_socket_open_tcp(const struct fl_ip *ip, uint16_t port,
 	/* a restarted agent need not wait for its predecessor's connections to time out */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    (addr.ss_family == AF_INET6 &&
-	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off))) ||
-	    bind(fd, (struct sockaddr *)&addr, len) || listen(fd, BACKLOG) ||
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only))) ||
+	    bind(fd, (struct sockaddr *)&addr, len) || listen(fd, TCP_BACKLOG) ||
 	    getsockname(fd, (struct sockaddr *)&bound, &bound_len))
 		return fl_err_set(err, -errno, "cannot listen on %s: %s", text, strerror(errno));
-	*ret_socket = (struct fl_http_socket){.fd = TAKE_FD(fd)};
+	*ret_socket = (struct fl_http_socket){.fd = TAKE_FD(fd), .ip = *ip, .port = port};
 	if (ret_port) /* at the same place in both families */
 		*ret_port = ntohs(((struct sockaddr_in *)&bound)->sin_port);
 	return 0;

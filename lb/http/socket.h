@@ -7,11 +7,12 @@
 #include <sys/types.h>
 
 #include "lb/base/err.h"
-
-struct fl_ip;
+#include "lb/base/ip.h"
 
 struct fl_http_socket {
-	int fd;		/* non-blocking, close-on-exec; -1 none */
+	int fd;		 /* non-blocking, close-on-exec; -1 none */
+	struct fl_ip ip; /* of TCP, with the port that was asked for */
+	uint16_t port;
 	char path[108]; /* "" for TCP */
 	mode_t mode;
 	/* the file we made: fl_http_socket_close() removes no other */
@@ -22,7 +23,7 @@ struct fl_http_socket {
 /* Errors as fl_http_listen_unix() and fl_http_listen_tcp() say. */
 int fl_http_socket_open_unix(const char *path, mode_t mode, struct fl_http_socket *ret_socket,
 			     struct fl_err *err);
-int fl_http_socket_open_tcp(const struct fl_ip *ip, uint16_t port,
+int fl_http_socket_open_tcp(const struct fl_ip *ip, uint16_t port, bool v6_only,
 			    struct fl_http_socket *ret_socket, uint16_t *ret_port,
 			    struct fl_err *err);
 void fl_http_socket_close(struct fl_http_socket *sock);

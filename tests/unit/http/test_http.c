@@ -141,6 +141,96 @@ static void test_the_unspecified_ipv6_address_takes_both_families(void **state)
 	http_teardown(s);
 }
 
+/* Who was asked, as the client has addressed it. */
+static void whom(const struct fl_http_request *request, struct fl_http_response *response,
+		 void *arg)
+{
+	char text[FL_IP_PORT_STRLEN];
+
+	fl_http_respond_text(response, 200, "%s %s at %s", request->method, request->path,
+			     fl_ip_port_format(&request->local, request->local_port, text));
+	fl_http_response_header(response, "X-One", "%d", 1);
+	fl_http_response_header(response, "X-Two", "two");
+}
+
+static const struct fl_http_route any_table[] = {{.any_args = true, .handle = whom}};
+static const struct fl_http_routes any_routes = {.routes = any_table, .n_routes = 1};
+
+static struct fl_ip loopback(enum fl_family family)
+{
+	struct fl_ip ip;
+
+	fl_ip_parse(family == FL_IPV4 ? "127.0.0.1" : "::1", &ip);
+	return ip;
+}
+
+/* 6.1.3, 6.1.8: sockets come and go, any method and path is answered, and the handler knows which
+ * of them was asked. */
+static void test_sockets_of_a_listener_come_and_go(void **state)
+{
+	struct http_state *s = start(NULL);
+	struct fl_http_listener *listener;
+	const struct fl_ip v4 = loopback(FL_IPV4);
+	struct fl_err err = {""};
+	char buf[4096], want[64];
+	uint16_t port[20];
+	int fd;
+
+	assert_int_equal(fl_http_add_listener(s->http, &any_routes, &listener, &err), 0);
+	for (size_t i = 0; i < 20; i++) {
+		assert_int_equal(fl_http_listener_open(listener, &v4, 0, true, &port[i], &err), 0);
+		/* port 0 is what it is known by: one with its number takes its place */
+		fl_http_listener_close(listener, &v4, 0);
+		assert_int_equal(fl_http_listener_open(listener, &v4, port[i], true, NULL, &err),
+				 0);
+	}
+	for (size_t i = 0; i < 20; i++) {
+		assert_int_equal(http_ask(s, http_dial_tcp(FL_IPV4, port[i]),
+					  "DELETE /any/thing?at=all" END, buf, sizeof(buf)),
+				 200);
+		snprintf(want, sizeof(want), "DELETE /any/thing at 127.0.0.1:%u", port[i]);
+		assert_non_null(strstr(buf, want));
+		assert_non_null(strstr(buf, "X-One: 1\r\n"));
+		assert_non_null(strstr(buf, "X-Two: two\r\n"));
+	}
+	/* one that is taken leaves the others alone */
+	assert_int_equal(fl_http_listener_open(listener, &v4, port[3], true, NULL, &err),
+			 -EADDRINUSE);
+	/* a connection outlives its socket */
+	fd = http_dial_tcp(FL_IPV4, port[7]);
+	http_settle(s);
+	fl_http_listener_close(listener, &v4, port[7]);
+	fl_http_listener_close(listener, &v4, port[7]);
+	assert_int_equal(http_ask(s, fd, "GET /" END, buf, sizeof(buf)), 200);
+	assert_int_equal(fl_http_listener_open(listener, &v4, port[7], true, NULL, &err), 0);
+	http_teardown(s);
+}
+
+/* 6.1.10: a wildcard of IPv6 need not take IPv4, so that both can have the port. */
+static void test_both_wildcards_of_a_port(void **state)
+{
+	struct http_state *s = start(NULL);
+	const struct fl_ip any[] = {fl_ip_unspecified(FL_IPV4), fl_ip_unspecified(FL_IPV6)};
+	struct fl_http_listener *listener;
+	struct fl_err err = {""};
+	uint16_t port;
+	char buf[4096];
+
+	assert_int_equal(fl_http_add_listener(s->http, &any_routes, &listener, &err), 0);
+	assert_int_equal(fl_http_listener_open(listener, &any[0], 0, true, &port, &err), 0);
+	if (fl_http_listener_open(listener, &any[1], port, true, NULL, &err)) {
+		http_teardown(s);
+		fprintf(stderr, "SKIP: no IPv6 here: %s\n", err.text);
+		skip();
+	}
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
+		assert_int_equal(
+			http_ask(s, http_dial_tcp(family, port), "GET /" END, buf, sizeof(buf)),
+			200);
+	assert_non_null(strstr(buf, "GET / at [::1]:"));
+	http_teardown(s);
+}
+
 static void test_head_has_no_body_and_405_says_what_is_allowed(void **state)
 {
 	struct http_state *s = start(NULL);
@@ -558,6 +648,8 @@ int main(void)
 		cmocka_unit_test(test_each_listener_has_routes_of_its_own),
 		cmocka_unit_test(test_a_tcp_address_in_use_is_said),
 		cmocka_unit_test(test_the_unspecified_ipv6_address_takes_both_families),
+		cmocka_unit_test(test_sockets_of_a_listener_come_and_go),
+		cmocka_unit_test(test_both_wildcards_of_a_port),
 		cmocka_unit_test(test_head_has_no_body_and_405_says_what_is_allowed),
 		cmocka_unit_test(test_unix_socket_has_the_mode_that_was_asked_for),
 		cmocka_unit_test(test_unix_socket_turns_other_users_away),
