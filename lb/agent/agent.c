@@ -53,10 +53,13 @@ void fl_agent_free(struct fl_agent **ptr)
 
 	if (!agent)
 		return;
+	fl_duties_free(&agent->duties);
 	fl_http_free(&agent->http);
 	fl_status_lists_fini(&agent->api_lists);
 	fl_host_free(&agent->host);
 	fl_applier_free(&agent->applier);
+	fl_local_services_free(&agent->local_services);
+	fl_node_ports_fini(&agent->health_ports_at);
 	fl_lost_backends_clear(&agent->lost);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
@@ -110,7 +113,13 @@ void fl_agent_apply(struct fl_agent *agent)
 		fl_source_each_unread(input->source, keep_unread, agent->applier);
 		fl_applier_keep_end(agent->applier);
 	}
+	if (fl_store_dirty_count(input->store))
+		fl_proxy_health_queued(&agent->proxy_health);
 	fl_applier_run(agent->applier, fl_source_complete(input->source));
+	if (fl_applier_pending(agent->applier))
+		fl_proxy_health_queued(&agent->proxy_health);
+	else if (agent->proxy_health.queued.ns)
+		fl_proxy_health_updated(&agent->proxy_health);
 	update_served(agent);
 	resteer(agent);
 }
@@ -137,6 +146,7 @@ void fl_agent_turn(struct fl_agent *agent)
 	if (fl_apply_log_line(&agent->apply_log, now, text))
 		fl_log_info("%s", text);
 	fl_host_turn(agent->host);
+	fl_agent_follow_duties(agent);
 	fl_health_log_turn(&agent->health_log);
 }
 

@@ -26,7 +26,8 @@ struct kept {
 struct fl_applier {
 	struct fl_applier_options options;
 	bool settled;
-	bool retry; /* sync has something to try again */
+	bool retry;  /* sync has something to try again */
+	bool broken; /* the last try of it failed, and not for want of room */
 	long drift;
 	struct again *again;
 	size_t n_again;
@@ -75,6 +76,11 @@ void fl_applier_free(struct fl_applier **applier)
 bool fl_applier_settled(const struct fl_applier *applier)
 {
 	return applier->settled;
+}
+
+bool fl_applier_pending(const struct fl_applier *applier)
+{
+	return applier->broken || applier->n_again || applier->all_again;
 }
 
 bool fl_applier_failed(const struct fl_applier *applier)
@@ -252,7 +258,7 @@ static int apply_one(struct fl_applier *applier, const struct fl_service_key *ke
 
 	if (!r) {
 		if (o->planned)
-			o->planned(&plan);
+			o->planned(key->ns, key->name, &plan, o->planned_arg);
 		review(applier, key, service, &plan);
 		r = fl_sync_service(o->sync, key->ns, key->name, service ? service->created : 0,
 				    &plan, err);
@@ -262,6 +268,11 @@ static int apply_one(struct fl_applier *applier, const struct fl_service_key *ke
 	else
 		service_done(applier, key->ns, key->name);
 	return r;
+}
+
+static bool is_broken(int rc)
+{
+	return rc && rc != -ENOSPC;
 }
 
 /* After each commit, settling and retry: what is wrong with the maps as a whole. */
@@ -324,6 +335,7 @@ static size_t run_batch(struct fl_applier *applier)
 	while (fl_store_take_dirty(o->store, &key))
 		batch_add(applier, &batch, &key);
 	r = fl_sync_commit(o->sync, batch.rc ? NULL : &batch.err);
+	applier->broken |= is_broken(r);
 	synced(applier, batch.rc ? batch.rc : r, &batch.err);
 	return batch.n;
 }
@@ -351,6 +363,7 @@ size_t fl_applier_run(struct fl_applier *applier, bool complete)
 	/* what is refused now is tried again with the rest; from here on removals are allowed */
 	applier->settled = true;
 	rc = fl_sync_settle(o->sync, &err);
+	applier->broken |= is_broken(rc);
 	synced(applier, rc, &err);
 	return n;
 }
@@ -371,6 +384,7 @@ static void retry_sync(struct fl_applier *applier)
 
 	applier->retry = false;
 	rc = fl_sync_retry(applier->options.sync, &err);
+	applier->broken = is_broken(rc);
 	if (applier->drift > 0)
 		applier->drift = fl_sync_verify(applier->options.sync, NULL, NULL);
 	applier->retry = applier->drift > 0;

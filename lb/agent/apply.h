@@ -21,7 +21,8 @@ struct fl_applier_options {
 	int (*plan)(const struct fl_store *store, const char *ns, const char *name,
 		    const struct fl_plan_options *options, struct fl_plan *ret_plan);
 	/* Told of each plan, before it is synced; NULL: nobody wants to know. */
-	void (*planned)(const struct fl_plan *plan);
+	void (*planned)(const char *ns, const char *name, const struct fl_plan *plan, void *arg);
+	void *planned_arg;
 	/* The maps were filled by an earlier agent: nothing is removed before all is read. */
 	bool adopted;
 };
@@ -55,6 +56,11 @@ void fl_applier_upkeep(struct fl_applier *applier, uint64_t now_ns);
 /* Nothing of an earlier agent remains in the maps but what is wanted. */
 bool fl_applier_settled(const struct fl_applier *applier);
 
+/*
+ * A change was seen that is not in force: it could not be planned, or the kernel would not write
+ * it. What does not fit into a map is none, since trying again does not help.
+ */
+bool fl_applier_pending(const struct fl_applier *applier);
 /* Something is to be tried again. */
 bool fl_applier_failed(const struct fl_applier *applier);
 /* Try it: for a slow timer. Services that could not be planned are tried by the next run. */

@@ -216,6 +216,7 @@ bool fl_input_update_node(struct fl_input *input)
 
 	memcpy(input->node_ips, ips, n * sizeof(ips[0]));
 	input->n_node_ips = n;
+	input->node_seen |= node != NULL;
 	input->plan_options = fl_plan_options_of(input->store);
 	input->plan_options.node_hints = s->node_hints;
 	input->plan_options.no_external_ips = !s->external_ips;

@@ -23,7 +23,8 @@ struct fl_input {
 	struct fl_plan_options plan_options; /* borrows from store and node_ips */
 	struct fl_ip node_ips[FL_FAMILIES];
 	size_t n_node_ips;
-	bool news; /* problems were reported since they became conditions last */
+	bool node_seen; /* there was a Node object of this node's name, now or before */
+	bool news;	/* problems were reported since they became conditions last */
 };
 
 /* The store, and a source of the manifests; nothing is read yet. `settings` and `health` are

@@ -17,6 +17,7 @@
 #include "lb/agent/upkeep.h"
 #include "lb/agent/watchdog.h"
 #include "lb/api/api.h"
+#include "lb/duties/duties.h"
 #include "lb/host/host.h"
 
 struct fl_http;
@@ -39,12 +40,21 @@ struct fl_agent {
 	struct fl_gauges gauges;
 	struct fl_mono ports_counted; /* of backends; zero: never */
 	struct fl_http *http;
+	struct fl_proxy_health proxy_health;
+	struct fl_local_services *local_services;
+	struct fl_node_ports health_ports_at; /* where they were opened last */
+	struct fl_duties *duties;	      /* NULL with --once */
 	struct fl_api_source api;
 	struct fl_status_lists api_lists;
 };
 
 /* start.c: from nothing to a node that serves */
 int fl_agent_open(struct fl_agent *agent, struct fl_err *err);
+
+/* open_duties.c: the servers of health and metrics; with --once only their state */
+int fl_agent_open_duties(struct fl_agent *agent, struct fl_err *err);
+/* Health-check node ports follow Services and addresses: at the end of each turn. */
+void fl_agent_follow_duties(struct fl_agent *agent);
 
 /* agent.c: what several events lead to */
 /* Bring the maps up to what was read. */

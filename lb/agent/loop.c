@@ -18,7 +18,7 @@ struct fl_loop {
 	uv_loop_t uv;
 	bool ready;
 	uv_poll_t source, host, http;
-	uv_timer_t upkeep, retry, watch, gauges, verify;
+	uv_timer_t upkeep, retry, watch, gauges, duties, verify;
 	uv_signal_t term, interrupt, hup;
 	uv_check_t turn; /* the end of each turn */
 };
@@ -71,6 +71,11 @@ static void on_gauges(uv_timer_t *timer)
 	fl_agent_gauge(agent_of(timer));
 }
 
+static void on_duties(uv_timer_t *timer)
+{
+	fl_duties_retry(agent_of(timer)->duties);
+}
+
 static void on_verify(uv_timer_t *timer)
 {
 	fl_agent_verify(agent_of(timer));
@@ -119,8 +124,11 @@ static int add_timers(struct fl_loop *loop)
 		uint64_t ms;
 		uv_timer_cb call;
 	} timers[] = {
-		{&loop->upkeep, FL_UPKEEP_MS, on_upkeep}, {&loop->retry, RETRY_MS, on_retry},
-		{&loop->watch, WATCH_MS, on_watch},	  {&loop->gauges, FL_GAUGES_MS, on_gauges},
+		{&loop->upkeep, FL_UPKEEP_MS, on_upkeep},
+		{&loop->retry, RETRY_MS, on_retry},
+		{&loop->watch, WATCH_MS, on_watch},
+		{&loop->gauges, FL_GAUGES_MS, on_gauges},
+		{&loop->duties, FL_DUTIES_RETRY_MS, on_duties},
 		{&loop->verify, VERIFY_MS, on_verify},
 	};
 

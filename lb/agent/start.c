@@ -96,9 +96,17 @@ static void explain(const struct fl_plan *plan)
 	}
 }
 
+static void on_plan(const char *ns, const char *name, const struct fl_plan *plan, void *arg)
+{
+	struct fl_agent *agent = arg;
+
+	if (agent->settings->log_level == FL_LOG_DEBUG)
+		explain(plan);
+	fl_local_services_plan(agent->local_services, ns, name, plan);
+}
+
 static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, struct fl_err *err)
 {
-	const bool debug = agent->settings->log_level == FL_LOG_DEBUG;
 	struct fl_sync_options options =
 		fl_datapath_sync_options(agent->settings, detect, fl_dp_config(agent->dp));
 	int r;
@@ -114,7 +122,8 @@ static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, str
 							.sync = agent->sync,
 							.health = agent->health,
 							.plan = fl_plan_stored,
-							.planned = debug ? explain : NULL,
+							.planned = on_plan,
+							.planned_arg = agent,
 							.adopted = fl_dp_adopted(agent->dp)},
 			   &agent->applier);
 	return r ? fl_err_set(err, r, "out of memory") : 0;
@@ -357,12 +366,16 @@ int fl_agent_open(struct fl_agent *agent, struct fl_err *err)
 	if (!r && serves)
 		r = open_api(agent, err);
 	if (!r)
+		r = fl_agent_open_duties(agent, err);
+	if (!r)
 		r = open_datapath(agent, err);
 	if (r)
 		return r;
 	fill_api(agent);
 	fill_maps(agent);
 	r = go_live(agent, err);
+	if (!r && serves)
+		fl_agent_follow_duties(agent);
 	if (!r)
 		r = fl_privileges_drop(err);
 	if (!r && serves)

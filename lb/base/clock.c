@@ -22,4 +22,13 @@ static int64_t system_unix_s(void *arg)
 	return time(NULL);
 }
 
-const struct fl_clock fl_clock_system = {.mono = system_mono, .unix_s = system_unix_s};
+static int64_t system_unix_ns(void *arg)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * (int64_t)FL_NSEC_PER_SEC + ts.tv_nsec;
+}
+
+const struct fl_clock fl_clock_system = {
+	.mono = system_mono, .unix_s = system_unix_s, .unix_ns = system_unix_ns};

@@ -22,6 +22,7 @@ struct fl_clock {
 	struct fl_mono (*mono)(void *arg);
 	int64_t (*unix_s)(void *arg); /* time of day, to show to people, never to measure */
 	void *arg;
+	int64_t (*unix_ns)(void *arg); /* the same, as exact as it is */
 };
 
 /* The kernel's. */

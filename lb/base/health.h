@@ -30,6 +30,7 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(CGROUP, "cgroup", "socket hooks that are not attached")                                  \
 	X(PROGRAMS, "programs", "programs of others at our hooks (which)")                         \
 	X(SOCKET, "socket", "the API's socket")                                                    \
+	X(LISTEN, "listen", "an address of health checks or metrics that cannot be bound (which)") \
 	X(DEVICES, "devices", "no device is served")                                               \
 	X(DEVICE, "device", "a device that is not served as it should be (device)")                \
 	X(FORWARDING, "forwarding", "forwarding is off (device and family)")                       \

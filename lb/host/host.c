@@ -55,6 +55,7 @@ void fl_host_free(struct fl_host **host)
 	fl_map_mirror_free(&h->device_map);
 	fl_map_mirror_free(&h->macs);
 	fl_network_fini(&h->network);
+	fl_node_ports_fini(&h->node_ports);
 	free(h->devices);
 	free(h);
 	*host = NULL;
@@ -167,8 +168,18 @@ static void update_addresses(struct fl_host *host)
 		r = fl_local_pairs(&host->network, &node_ports, &pairs, &n);
 	if (!r)
 		r = fl_map_mirror_apply(host->addresses, pairs, n, NULL, &err);
-	if (r)
+	if (r) {
 		fl_host_fail(host, "addresses", "write this node's addresses", r, &err);
+		return;
+	}
+	fl_node_ports_fini(&host->node_ports);
+	host->node_ports = node_ports;
+	node_ports = (struct fl_node_ports){0};
+}
+
+const struct fl_node_ports *fl_host_node_ports(const struct fl_host *host)
+{
+	return &host->node_ports;
 }
 
 /* Which frames are for this node; before programs are attached, which take no others. */

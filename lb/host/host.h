@@ -14,6 +14,7 @@
 #include "lb/dp/dp.h"
 #include "lb/host/devices.h"
 #include "lb/host/route.h"
+#include "lb/model/node_ports.h"
 #include "nodeport/ports.h"
 
 struct fl_host;
@@ -84,6 +85,9 @@ void fl_host_turn(struct fl_host *host); /* fl_host_update(), if there is a reas
 void fl_host_retry(struct fl_host *host);
 /* Something of the last update failed, and fl_host_retry() would try it again. */
 bool fl_host_failed(const struct fl_host *host);
+
+/* Where node ports are served, as of the last update; borrowed until the next. */
+const struct fl_node_ports *fl_host_node_ports(const struct fl_host *host);
 
 /* A device that has our programs, or should have. */
 struct fl_host_device {

@@ -27,6 +27,7 @@ struct fl_host {
 	struct fl_ip node_ips[FL_FAMILIES];
 	struct fl_watch *watch; /* NULL: not listening */
 	struct fl_network network;
+	struct fl_node_ports node_ports;
 	struct fl_map_mirror *addresses, *device_map,
 		*macs;			/* maps fl_local, fl_devices, fl_macs */
 	struct fl_host_device *devices; /* sorted by ifindex */

@@ -25,6 +25,13 @@ void fl_http_respond_json(struct fl_http_response *response, unsigned int code,
 		.code = code, .type = "application/json", .json = TAKE_PTR(*json)};
 }
 
+void fl_http_respond_owned(struct fl_http_response *response, unsigned int code, const char *type,
+			   char *text)
+{
+	fl_http_response_fini(response);
+	*response = (struct fl_http_response){.code = code, .type = type, .text = text};
+}
+
 void fl_http_respond_text(struct fl_http_response *response, unsigned int code, const char *fmt,
 			  ...)
 {

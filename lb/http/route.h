@@ -88,6 +88,9 @@ struct fl_http_response {
 /* Take the document. NULL, or a document that failed, becomes a 500. */
 void fl_http_respond_json(struct fl_http_response *response, unsigned int code,
 			  struct fl_json **json);
+/* Take the text. NULL becomes a 500. */
+void fl_http_respond_owned(struct fl_http_response *response, unsigned int code, const char *type,
+			   char *text);
 void fl_http_respond_text(struct fl_http_response *response, unsigned int code, const char *fmt,
 			  ...) __attribute__((format(printf, 3, 4)));
 /* Add a header to the answer that was given before. */

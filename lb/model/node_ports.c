@@ -154,11 +154,46 @@ int fl_node_ports_init(const struct fl_node_ports_input *input,
 	return 0;
 }
 
+int fl_node_ports_copy(const struct fl_node_ports *node_ports, struct fl_node_ports *ret_copy)
+{
+	_cleanup_(fl_node_ports_fini) struct fl_node_ports copy = *node_ports;
+
+	for (int family = 0; family < FL_FAMILIES; family++)
+		copy.accepted[family] = NULL;
+	*ret_copy = (struct fl_node_ports){0};
+	for (int family = 0; family < FL_FAMILIES; family++) {
+		const size_t n = node_ports->n_accepted[family];
+
+		copy.accepted[family] = calloc(n + 1, sizeof(struct fl_ip));
+		if (!copy.accepted[family])
+			return -ENOMEM;
+		if (n)
+			memcpy(copy.accepted[family], node_ports->accepted[family],
+			       n * sizeof(struct fl_ip));
+	}
+	*ret_copy = copy;
+	copy = (struct fl_node_ports){0};
+	return 0;
+}
+
 void fl_node_ports_fini(struct fl_node_ports *node_ports)
 {
 	for (int family = 0; family < FL_FAMILIES; family++)
 		free(node_ports->accepted[family]);
 	*node_ports = (struct fl_node_ports){0};
+}
+
+bool fl_node_ports_equal(const struct fl_node_ports *a, const struct fl_node_ports *b)
+{
+	for (int family = 0; family < FL_FAMILIES; family++) {
+		if (a->match_all[family] != b->match_all[family] ||
+		    a->n_accepted[family] != b->n_accepted[family])
+			return false;
+		for (size_t i = 0; i < a->n_accepted[family]; i++)
+			if (!fl_ip_equal(&a->accepted[family][i], &b->accepted[family][i]))
+				return false;
+	}
+	return true;
 }
 
 bool fl_node_ports_accept(const struct fl_node_ports *node_ports, const struct fl_ip *ip)

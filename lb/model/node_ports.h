@@ -41,7 +41,12 @@ struct fl_node_ports {
  * be fini'd. */
 int fl_node_ports_init(const struct fl_node_ports_input *input,
 		       struct fl_node_ports *ret_node_ports, struct fl_err *err);
+/* 0, or -ENOMEM: the copy is empty. */
+int fl_node_ports_copy(const struct fl_node_ports *node_ports, struct fl_node_ports *ret_copy);
 void fl_node_ports_fini(struct fl_node_ports *node_ports);
+
+/* Whether the same addresses accept node ports. */
+bool fl_node_ports_equal(const struct fl_node_ports *a, const struct fl_node_ports *b);
 
 /* Whether node ports are served on `ip`, which must be an address of this machine; never on
  * loopback. */

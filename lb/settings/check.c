@@ -10,6 +10,7 @@
 #include "lb/maglev/maglev.h"
 #include "lb/model/detect.h"
 #include "lb/model/node_ports.h"
+#include "lb/settings/bind.h"
 #include "lb/settings/settings.h"
 #include "nodeport/ports.h"
 
@@ -35,6 +36,15 @@ static int check_addresses(const struct fl_settings *s, struct fl_err *err)
 		return fl_err_set(err, -EINVAL, "bindAddress \"%s\" is not an address",
 				  s->bind_address);
 	return 0;
+}
+
+static int check_binds(const struct fl_settings *s, struct fl_err *err)
+{
+	struct fl_bind binds[FL_BINDS_MAX];
+	size_t n;
+	int r = fl_binds_read(&s->healthz_bind, FL_BIND_HEALTHZ, binds, &n, err);
+
+	return r ? r : fl_binds_read(&s->metrics_bind, FL_BIND_METRICS, binds, &n, err);
 }
 
 static int check_detector(const struct fl_settings *s, struct fl_err *err)
@@ -78,10 +88,14 @@ int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
 		return fl_err_set(err, -EINVAL,
 				  "nodePortRange \"%s\" is not a range like 30000-32767",
 				  s->node_port_range);
+	if (!s->sync_period_s)
+		return fl_err_set(err, -EINVAL, "syncPeriod must not be 0");
 	if (s->maglev_length && !fl_maglev_length_valid(s->maglev_length))
 		return fl_err_set(err, -EINVAL, "maglev.tableLength %u is not a prime up to %u",
 				  s->maglev_length, FL_MAGLEV_LENGTH_MAX);
 	r = check_addresses(s, err);
+	if (!r)
+		r = check_binds(s, err);
 	if (!r)
 		r = check_detector(s, err);
 	return r ? r : check_places(s, err);

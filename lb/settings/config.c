@@ -21,9 +21,7 @@ enum treatment {
 	/* to the setting `to`, same form; empty, zero and false are kube-proxy's way to say "not
 	 * set" */
 	MAP_IF_SET,
-	OOM, /* oomScoreAdj, which has no setting of its own */
-	HEALTHZ,
-	METRICS,
+	OOM,	 /* oomScoreAdj, which has no setting of its own */
 	SILENT,	 /* accepted; nothing is lost by ignoring it */
 	IGNORED, /* accepted; a note if it is set */
 };
@@ -39,9 +37,9 @@ static const struct {
 	{"mode", IGNORED, NULL},
 	{"hostnameOverride", MAP_IF_SET, "nodeName"},
 	{"bindAddress", MAP_IF_SET, "bindAddress"},
-	{"bindAddressHardFail", SILENT, NULL},
-	{"healthzBindAddress", HEALTHZ, NULL},
-	{"metricsBindAddress", METRICS, NULL},
+	{"bindAddressHardFail", MAP_IF_SET, "bindAddressHardFail"},
+	{"healthzBindAddress", MAP_IF_SET, "healthzBindAddress"},
+	{"metricsBindAddress", MAP_IF_SET, "metricsBindAddress"},
 	{"enableProfiling", SILENT, NULL},
 	{"showHiddenMetricsForVersion", SILENT, NULL},
 	{"clientConnection", SILENT, NULL},
@@ -60,7 +58,7 @@ static const struct {
 	{"ipvs", SILENT, NULL},
 	{"linux", SILENT, NULL},
 	{"configSyncPeriod", SILENT, NULL},
-	{"syncPeriod", SILENT, NULL},
+	{"syncPeriod", MAP_IF_SET, "syncPeriod"},
 	{"minSyncPeriod", SILENT, NULL},
 	{"conntrack.tcpEstablishedTimeout", MAP_IF_SET, "timeouts.tcpEstablished"},
 	{"conntrack.tcpCloseWaitTimeout", MAP_IF_SET, "timeouts.tcpCloseWait"},
@@ -73,10 +71,10 @@ static const struct {
 	{"iptables.localhostNodePorts", SILENT, NULL},
 	{"iptables.masqueradeBit", SILENT, NULL},
 	{"iptables.minSyncPeriod", SILENT, NULL},
-	{"iptables.syncPeriod", SILENT, NULL},
+	{"iptables.syncPeriod", MAP_IF_SET, "syncPeriod"},
 	{"nftables.masqueradeBit", SILENT, NULL},
 	{"nftables.minSyncPeriod", SILENT, NULL},
-	{"nftables.syncPeriod", SILENT, NULL},
+	{"nftables.syncPeriod", MAP_IF_SET, "syncPeriod"},
 	{"oomScoreAdj", OOM, NULL},
 	{"featureGates", IGNORED, NULL},
 	{"logging", SILENT, NULL},
@@ -168,24 +166,6 @@ static bool is_unset(const struct fl_value *value)
 	}
 }
 
-static int set_address(struct config_reader *r, char **field, const struct fl_value *value,
-		       const char *key)
-{
-	const char *text = fl_value_text(value);
-	char *copy;
-
-	if (fl_value_type(value) == FL_VALUE_NULL)
-		return 0;
-	if (!text)
-		return fault(r, value, key, "must be ADDRESS:PORT");
-	copy = strdup(text);
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return 0;
-}
-
 static int set_oom(struct config_reader *r, const struct fl_value *value, const char *key)
 {
 	int64_t score;
@@ -196,13 +176,6 @@ static int set_oom(struct config_reader *r, const struct fl_value *value, const 
 		return fault(r, value, key, "must be a number from -1000 to 1000");
 	r->settings->oom_score_adj = (uint32_t)(score + FL_OOM_SCORE_BIAS);
 	return 0;
-}
-
-static void say_useless(struct config_reader *r, const struct fl_value *value, const char *key)
-{
-	if (!is_unset(value))
-		say(r, false, "%s:%u: %s is accepted, and has no effect yet", r->file,
-		    fl_value_line(value), key);
 }
 
 /* 1: the field is not in the table. */
@@ -218,12 +191,6 @@ static int kube_field(struct config_reader *r, const struct fl_value *value, con
 			return set_value(r, fl_setting_by_key(kube_fields[i].to), value, key);
 		case OOM:
 			return set_oom(r, value, key);
-		case HEALTHZ:
-			say_useless(r, value, key);
-			return set_address(r, &r->settings->healthz_address, value, key);
-		case METRICS:
-			say_useless(r, value, key);
-			return set_address(r, &r->settings->metrics_address, value, key);
 		case IGNORED:
 			if (!is_unset(value))
 				say(r, false, "%s:%u: %s is ignored", r->file, fl_value_line(value),

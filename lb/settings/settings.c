@@ -58,6 +58,10 @@ const struct fl_setting fl_setting_table[] = {
 	       "sockets below it are translated (default: cgroup v2's root; none: no sockets)"),
 	OPTION("socket", "socket", STRING, socket, "PATH",
 	       "where the CLI reaches the agent (/run/fairlead/fairlead.sock)"),
+	OPTION("healthz-bind-address", "healthzBindAddress", STRINGS, healthz_bind, "ADDRESS,..",
+	       "where /healthz and /livez are served (0.0.0.0:10256,[::]:10256; none: nowhere)"),
+	OPTION("metrics-bind-address", "metricsBindAddress", STRINGS, metrics_bind, "ADDRESS,..",
+	       "where /metrics is served (127.0.0.1:10249,[::1]:10249; none: nowhere)"),
 	WORD("log-level", "logLevel", log_level, "LEVEL", "what is logged (default info)",
 	     fl_log_level_words),
 	OPTION("once", NULL, FLAG, once, NULL,
@@ -73,6 +77,9 @@ const struct fl_setting fl_setting_table[] = {
 	 F(version)},
 	{{.words = tc_hook_words}, "tcHook", FL_SETTING_WORD, F(tc_hook)},
 	KEY("bindAddress", STRING, bind_address),
+	KEY("bindAddressHardFail", FLAG, bind_hard_fail),
+	KEY("syncPeriod", SECONDS, sync_period_s),
+	KEY("proxyMode", STRING, proxy_mode),
 	KEY("detectLocalMode", STRING, detect_mode),
 	KEY("podBridgeInterface", STRING, pod_bridge),
 	KEY("podInterfaceNamePrefix", STRING, pod_prefix),
@@ -116,6 +123,8 @@ int fl_settings_init(struct fl_settings *settings)
 		.socket = strdup("/run/fairlead/fairlead.sock"),
 		.node_port_range = strdup("30000-32767"),
 		.maglev_seed = strdup("fairlead"),
+		.proxy_mode = strdup("fairlead"),
+		.sync_period_s = FL_SYNC_PERIOD_S,
 		.manifest_grace_s = 30,
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
 		.node_hints = true,
@@ -124,7 +133,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.log_level = FL_LOG_INFO,
 	};
 	if (!settings->bpffs || !settings->socket || !settings->node_port_range ||
-	    !settings->maglev_seed) {
+	    !settings->maglev_seed || !settings->proxy_mode) {
 		fl_settings_fini(settings);
 		return -ENOMEM;
 	}
@@ -138,8 +147,6 @@ void *fl_setting_field(struct fl_settings *settings, const struct fl_setting *se
 
 void fl_settings_fini(struct fl_settings *settings)
 {
-	char **const unlisted[] = {&settings->healthz_address, &settings->metrics_address};
-
 	for (size_t i = 0; i < fl_setting_count; i++) {
 		const struct fl_setting *s = &fl_setting_table[i];
 
@@ -149,10 +156,6 @@ void fl_settings_fini(struct fl_settings *settings)
 			free(*(char **)fl_setting_field(settings, s));
 			*(char **)fl_setting_field(settings, s) = NULL;
 		}
-	}
-	for (size_t i = 0; i < sizeof(unlisted) / sizeof(unlisted[0]); i++) {
-		free(*unlisted[i]);
-		*unlisted[i] = NULL;
 	}
 }
 

@@ -29,8 +29,12 @@ struct fl_settings {
 	uint32_t manifest_grace_s; /* what seems to be gone from them stays for so long */
 	char *config;
 	char *bpffs, *cgroup, *socket;
-	char *bind_address;			 /* overrides the node's address of its family */
-	char *healthz_address, *metrics_address; /* read from KubeProxyConfiguration, for later */
+	char *bind_address; /* overrides the node's address of its family */
+	/* where the servers of health and metrics listen; empty: everywhere, and on loopback */
+	struct fl_strings healthz_bind, metrics_bind;
+	bool bind_hard_fail;	/* else what cannot be bound is tried again */
+	uint32_t sync_period_s; /* twice as long a change may wait before health is bad */
+	char *proxy_mode;	/* what /proxyMode answers */
 	/* devices */
 	struct fl_strings devices; /* glob patterns; none or "auto": found */
 	struct fl_strings pod_devices;
@@ -56,6 +60,7 @@ struct fl_settings {
 };
 
 #define FL_OOM_SCORE_BIAS 2000
+#define FL_SYNC_PERIOD_S 30 /* kube-proxy's */
 
 enum fl_setting_type {
 	FL_SETTING_FLAG, /* option without argument; true or false in the file */

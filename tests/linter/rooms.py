@@ -29,14 +29,15 @@ MAY_INCLUDE = {
     "lb/host": MODEL | {"lb/dp", "nodeport"},
     "lb/settings": MODEL | {"lb/dp", "lb/maglev", "nodeport"},
     "lb/sync": MODEL | {"lb/dp", "lb/maglev", "conntrack"},
+    "lb/duties": {"lb/base", "lb/model", "lb/http"},
     "lb/api": MODEL | {"lb/dp", "lb/http", "lb/sync", "conntrack"},
-    "lb/agent": MODEL | {"lb/api", "lb/dp", "lb/host", "lb/http", "lb/settings", "lb/source", "lb/sync",
+    "lb/agent": MODEL | {"lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/settings", "lb/source", "lb/sync",
                          "conntrack", "nodeport"},
     "lb": {"lb/agent", "lb/base", "lb/model", "lb/settings", "lb/source"},
     "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
     "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "nodeport", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
-    "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/host", "lb/http", "lb/k8s", "lb/maglev",
+    "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/k8s", "lb/maglev",
                       "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport"},
 }
 KERNEL_INCLUDE = "linux/types.h"  # the one thing from outside that bpf/abi may include

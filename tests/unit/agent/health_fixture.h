@@ -20,7 +20,7 @@ static inline int64_t hands_unix_s(void *arg)
 static inline struct fl_health *health_with(struct fl_mono *hands)
 {
 	struct fl_health *health = NULL;
-	const struct fl_clock clock = {hands_mono, hands_unix_s, hands};
+	const struct fl_clock clock = {.mono = hands_mono, .unix_s = hands_unix_s, .arg = hands};
 
 	assert_int_equal(fl_health_new(&clock, NULL, NULL, &health), 0);
 	return health;

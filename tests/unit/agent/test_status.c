@@ -118,7 +118,7 @@ static void capture_end(struct capture *c, char *text, size_t size)
 static void test_conditions_are_logged_at_their_edges(void **state)
 {
 	struct fl_mono hands = {FL_NSEC_PER_SEC};
-	const struct fl_clock clock = {hands_mono, hands_unix_s, &hands};
+	const struct fl_clock clock = {.mono = hands_mono, .unix_s = hands_unix_s, .arg = &hands};
 	struct fl_health_log log = {0};
 	struct capture capture = capture_begin();
 	struct fl_health *health;
@@ -154,7 +154,7 @@ static void test_conditions_are_logged_at_their_edges(void **state)
 static void test_many_conditions_at_once_are_some_lines_and_a_number(void **state)
 {
 	struct fl_mono hands = {FL_NSEC_PER_SEC};
-	const struct fl_clock clock = {hands_mono, hands_unix_s, &hands};
+	const struct fl_clock clock = {.mono = hands_mono, .unix_s = hands_unix_s, .arg = &hands};
 	struct fl_health_log log = {0};
 	struct fl_health *health;
 	char text[32768], *last;

@@ -42,9 +42,10 @@ static int setup(void **state)
 	fixture_maps(&s->f);
 	fixture_view(&s->f, &s->view);
 	s->json = fl_json_new(true);
-	assert_int_equal(fl_health_new(&(struct fl_clock){fixed_mono, fixed_unix_s, NULL}, NULL,
-				       NULL, &s->health),
-			 0);
+	assert_int_equal(
+		fl_health_new(&(struct fl_clock){.mono = fixed_mono, .unix_s = fixed_unix_s}, NULL,
+			      NULL, &s->health),
+		0);
 	*state = s;
 	return 0;
 }

@@ -49,7 +49,7 @@ static void on_edge(enum fl_health_edge edge, const struct fl_condition *c, uint
 static int setup(void **state)
 {
 	static struct scene scene;
-	struct fl_clock clock = {fake_mono, fake_unix_s, &scene.hands};
+	struct fl_clock clock = {.mono = fake_mono, .unix_s = fake_unix_s, .arg = &scene.hands};
 
 	scene = (struct scene){.hands = {.ns = 5000000000, .unix_s = 1700000000}};
 	*state = &scene;

@@ -81,7 +81,7 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 		      "detectLocalMode: \"\"\nenableProfiling: false\nhealthzBindAddress: \"\"\n"
 		      "hostnameOverride: Node-7\n"
 		      "iptables:\n  localhostNodePorts: null\n  masqueradeAll: true\n  "
-		      "masqueradeBit: null\n"
+		      "masqueradeBit: null\n  syncPeriod: 45s\n"
 		      "ipvs:\n  excludeCIDRs: null\nlogging:\n  flushFrequency: 0\n"
 		      "metricsBindAddress: 127.0.0.1:10249\nmode: iptables\n"
 		      "nodePortAddresses: [192.0.2.0/24, primary]\noomScoreAdj: -998\nportRange: "
@@ -97,10 +97,12 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_EMBRYONIC], 0);
 	assert_true(s->masquerade_all);
 	assert_int_equal(s->node_port_addresses.n, 2);
-	assert_string_equal(s->metrics_address, "127.0.0.1:10249");
+	assert_int_equal(s->healthz_bind.n, 0); /* "" is the default */
+	assert_int_equal(s->metrics_bind.n, 1);
+	assert_string_equal(s->metrics_bind.items[0], "127.0.0.1:10249");
+	assert_int_equal(s->sync_period_s, 45);
 	assert_int_equal(s->oom_score_adj, FL_OOM_SCORE_BIAS - 998);
-	assert_string_equal(notes, "f.yaml:35: metricsBindAddress is accepted, and has no effect "
-				   "yet\nf.yaml:36: mode is ignored\n");
+	assert_string_equal(notes, "f.yaml:37: mode is ignored\n");
 }
 
 static void test_unknown_kube_proxy_fields_are_warned_of(void **state)

@@ -113,7 +113,7 @@ static inline int64_t fake_unix_s(void *arg)
 static inline int open_paths(struct fixture *f, const char *const *paths, size_t n,
 			     struct fl_err *err)
 {
-	const struct fl_clock clock = {fake_mono, fake_unix_s, f};
+	const struct fl_clock clock = {.mono = fake_mono, .unix_s = fake_unix_s, .arg = f};
 
 	return fl_manifest_new(&(struct fl_manifest_options){.paths = paths,
 							     .n_paths = n,
