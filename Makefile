@@ -17,7 +17,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
 
 # ---- flags -----------------------------------------------------------------------------------------
-LIBS_PC := libbpf libnl-3.0 libnl-route-3.0 libmnl yaml-0.1 libuv libxxhash libcap libcurl libmicrohttpd smartcols
+LIBS_PC := libbpf libnl-3.0 libnl-route-3.0 libmnl yaml-0.1 libuv libxxhash libcap libseccomp libcurl libmicrohttpd smartcols
 PC_CFLAGS := $(shell pkg-config --cflags $(LIBS_PC) 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(LIBS_PC) 2>/dev/null) -lm
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter \

@@ -9,6 +9,7 @@
 #include "conntrack/resteer.h"
 #include "lb/agent/backend_ports.h"
 #include "lb/agent/internal.h"
+#include "lb/agent/seccomp.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/dp/mountinfo.h"
@@ -26,6 +27,8 @@ int fl_agent_start(const struct fl_settings *settings, struct fl_agent **ret_age
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	agent->settings = settings;
 	agent->started = fl_mono_now();
+	agent->notify = fl_notify_open(getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
+				       getenv("WATCHDOG_PID"));
 	fl_log_info("fairleadd " FL_VERSION ", node %s", settings->node);
 	r = fl_agent_open(agent, err);
 	fl_health_log_turn(&agent->health_log);
@@ -65,6 +68,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_dp_close(&agent->dp);
 	fl_input_fini(&agent->input);
 	fl_health_free(&agent->health);
+	fl_notify_close(&agent->notify);
 	free(agent);
 }
 
@@ -159,6 +163,22 @@ static bool hooks_are_everywhere(const struct fl_agent *agent)
 	       !fl_health_has(agent->health, FL_CONDITION_CGROUP);
 }
 
+static int take_first(const struct fl_condition *condition, void *arg)
+{
+	*(const struct fl_condition **)arg = condition;
+	return 1;
+}
+
+/* What `systemctl status` shows: the worst of what is wrong. */
+static void notify_status(struct fl_agent *agent)
+{
+	const struct fl_condition *first = NULL;
+
+	if (!fl_health_is_good(agent->health))
+		fl_health_each(agent->health, take_first, &first);
+	fl_notify_status(&agent->notify, first ? first->text : "healthy");
+}
+
 void fl_agent_watch(struct fl_agent *agent)
 {
 	const unsigned int found = agent->watchdog.ops ? fl_watchdog_tick(&agent->watchdog) : 0;
@@ -170,6 +190,8 @@ void fl_agent_watch(struct fl_agent *agent)
 	fl_host_check_ports(agent->host, hooks_are_everywhere(agent));
 	fl_host_keep_next_hops(agent->host);
 	fl_host_check_egress(agent->host);
+	notify_status(agent);
+	fl_notify_beat(&agent->notify, fl_mono_now());
 }
 
 /* Which backends have no ports left: looked at when packets were dropped for that, and as long as
@@ -226,10 +248,24 @@ void fl_agent_verify(struct fl_agent *agent)
 		fl_log_info("the maps are as wanted again");
 }
 
+void fl_agent_ready(struct fl_agent *agent)
+{
+	struct fl_err err = {""};
+
+	/* what a sanitizer does is not on the list */
+#if !defined(__SANITIZE_ADDRESS__)
+	if (agent->settings->system_call_filter && fl_seccomp_install(&err))
+		fl_log_warn("%s", err.text);
+#endif
+	notify_status(agent);
+	fl_notify_send(&agent->notify, "READY=1");
+}
+
 void fl_agent_reload(struct fl_agent *agent, bool now)
 {
 	size_t changed;
 
+	fl_notify_reloading(&agent->notify, fl_mono_now());
 	if (now)
 		fl_input_apply_held(&agent->input);
 	else
@@ -242,4 +278,5 @@ void fl_agent_reload(struct fl_agent *agent, bool now)
 	fl_input_review(&agent->input);
 	fl_host_mark(agent->host);
 	fl_agent_verify(agent);
+	fl_notify_send(&agent->notify, "READY=1");
 }

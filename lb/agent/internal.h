@@ -12,6 +12,7 @@
 #include "lb/agent/gauges.h"
 #include "lb/agent/health_log.h"
 #include "lb/agent/input.h"
+#include "lb/agent/notify.h"
 #include "lb/agent/sampler.h"
 #include "lb/agent/status.h"
 #include "lb/agent/upkeep.h"
@@ -39,6 +40,7 @@ struct fl_agent {
 	struct fl_sampler sampler;
 	struct fl_gauges gauges;
 	struct fl_mono ports_counted; /* of backends; zero: never */
+	struct fl_notify notify;
 	struct fl_http *http;
 	struct fl_proxy_health proxy_health;
 	struct fl_local_services *local_services;
@@ -71,6 +73,8 @@ void fl_agent_turn(struct fl_agent *agent);
 void fl_agent_retry(struct fl_agent *agent);
 /* Compare the maps with what is wanted. */
 void fl_agent_verify(struct fl_agent *agent);
+/* The loop is about to turn: give up what only the start needed, and tell the service manager. */
+void fl_agent_ready(struct fl_agent *agent);
 /* Look at everything again; with `now` what was held for the grace time takes effect. */
 void fl_agent_reload(struct fl_agent *agent, bool now);
 

@@ -84,6 +84,7 @@ static void on_verify(uv_timer_t *timer)
 static void on_stop(uv_signal_t *signal, int number)
 {
 	fl_log_info("stopping on %s; the datapath stays at work", strsignal(number));
+	fl_notify_send(&agent_of(signal)->notify, "STOPPING=1");
 	uv_stop(signal->loop);
 }
 
@@ -208,6 +209,7 @@ int fl_loop_run(struct fl_agent *agent, struct fl_err *err)
 
 	if (r)
 		return fl_err_set(err, r, "cannot set up the loop: %s", uv_strerror(r));
+	fl_agent_ready(agent);
 	uv_run(&loop.uv, UV_RUN_DEFAULT);
 	return 0;
 }

@@ -23,6 +23,19 @@ static void cap_freep(cap_t *caps)
 		cap_free(*caps);
 }
 
+/* Nothing that this process could start would have more, were there something to start. That takes
+ * CAP_SETPCAP; without it, the program that started us has set the bounds. */
+static void drop_bounds(void)
+{
+	cap_flag_value_t on = CAP_CLEAR;
+	_cleanup_(cap_freep) cap_t now = cap_get_proc();
+
+	if (!now || cap_get_flag(now, CAP_SETPCAP, CAP_EFFECTIVE, &on) || on != CAP_SET)
+		return;
+	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
+		cap_drop_bound(cap);
+}
+
 int fl_privileges_drop(struct fl_err *err)
 {
 	static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_BPF};
@@ -41,6 +54,7 @@ int fl_privileges_drop(struct fl_err *err)
 		cap_set_flag(next, CAP_PERMITTED, 1, &kept[i], CAP_SET);
 		cap_set_flag(next, CAP_EFFECTIVE, 1, &kept[i], CAP_SET);
 	}
+	drop_bounds();
 	if (cap_set_proc(next))
 		return fl_err_set(err, -errno, "cannot give up capabilities: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

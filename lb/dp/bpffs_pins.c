@@ -103,7 +103,7 @@ static int finish_one(const char *name, void *arg)
 	if (!to)
 		return -ENOMEM;
 	/* an incomplete set of maps is never used, so its names are not finished */
-	if (!strcmp(m->sub, "maps") || !access(to, F_OK) || rename(from, to))
+	if (!strcmp(m->sub, "maps") || !faccessat(AT_FDCWD, to, F_OK, 0) || rename(from, to))
 		unlink(from);
 	return 0;
 }

@@ -89,6 +89,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("rejectUnknownPort", FLAG, reject_unknown_port),
 	KEY("nodeHints", FLAG, node_hints),
 	KEY("externalIPs", FLAG, external_ips),
+	KEY("systemCallFilter", FLAG, system_call_filter),
 	KEY("maglev.seed", STRING, maglev_seed),
 	KEY("maglev.ratio", NUMBER, maglev_ratio),
 	KEY("maglev.tableLength", NUMBER, maglev_length),
@@ -129,6 +130,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
 		.node_hints = true,
 		.external_ips = true,
+		.system_call_filter = true,
 		.reject_rate = 1000,
 		.log_level = FL_LOG_INFO,
 	};

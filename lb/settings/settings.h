@@ -47,7 +47,8 @@ struct fl_settings {
 	char *node_port_range;
 	/* behaviour */
 	bool masquerade_all, masquerade_local, reject_unknown_port, node_hints, external_ips;
-	char *maglev_seed; /* any text, the same on all nodes */
+	bool system_call_filter; /* an agent that serves gives up most system calls */
+	char *maglev_seed;	 /* any text, the same on all nodes */
 	uint32_t maglev_ratio, maglev_length;
 	uint32_t new_flow_rate, reject_rate; /* per CPU and second */
 	uint32_t timeout_s[FL_TIMEOUTS];     /* 0: default */

@@ -2,6 +2,7 @@
 """The agent as a program: one per node, no traces after cleanup, few privileges, own settings."""
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from test_changes import Traffic, failures
 from wait import until
 
 CAPS = "+bpf,+net_admin,+perfmon"
+KEPT = 1 << 12 | 1 << 39  # CAP_NET_ADMIN, CAP_BPF
 
 
 def smoke(lab, families=(4, 6)):
@@ -97,22 +99,29 @@ def test_cleanup_while_the_agent_runs_is_refused_or_stops_nothing_silently(own_l
     assert node.attached() == ""
 
 
-def test_few_privileges(own_lab):
-    """CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are enough, from loading to restart."""
-    probe = subprocess.run(["setpriv", f"--bounding-set=-all,{CAPS}", "true"], check=False,
-                           capture_output=True, text=True)
+def process_status(node):
+    with open(f"/proc/{node.pid()}/status", encoding="utf-8") as status:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in status if ":\t" in line)
+
+
+def needs(*command):
+    """Skip where the wrapper of an agent does not work by itself."""
+    probe = subprocess.run([*command, "true"], check=False, capture_output=True, text=True)
     if probe.returncode:
-        pytest.skip(f"SKIP: setpriv: {probe.stderr.strip()}")
+        pytest.skip(f"SKIP: {command[0]}: {probe.stderr.strip()}")
+
+
+def test_few_privileges(own_lab):
+    """robustness G18: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are enough, from loading to restart."""
     wrapper = ("setpriv", f"--bounding-set=-all,{CAPS}", "--inh-caps=-all")
+    needs(*wrapper)
     for node in own_lab.nodes.values():
         node.stop()
         node.cleanup()
         node.start(wait=False, wrapper=wrapper)
     for node in own_lab.nodes.values():
         node.wait_ready()
-    with open(f"/proc/{own_lab.nodes['node-1'].pid()}/status", encoding="utf-8") as status:
-        effective = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
-    assert effective & ~(1 << 12 | 1 << 38 | 1 << 39) == 0
+    assert int(process_status(own_lab.nodes["node-1"])["CapEff"], 16) == KEPT
     smoke(own_lab)
     node = own_lab.nodes["node-1"]
     node.kill()
@@ -121,6 +130,96 @@ def test_few_privileges(own_lab):
     for node in own_lab.nodes.values():
         node.stop()
         assert node.cleanup().returncode == 0
+
+
+def test_rights_are_given_up(own_lab):
+    """robustness G18: an agent that began as root has little of that left, and cannot get it back."""
+    node = own_lab.nodes["node-1"]
+    node.start()
+    status = process_status(node)
+    for kind in ("CapEff", "CapPrm", "CapBnd"):
+        assert int(status[kind], 16) & ~KEPT == 0, (kind, status[kind])
+    assert int(status["CapInh"], 16) == 0 and int(status["CapAmb"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    if "san" not in own_lab.build:
+        assert status["Seccomp"] == "2"
+    node.stop()
+    path = f"{own_lab.directory}/unfiltered.yaml"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
+                   "systemCallFilter: false\n")
+    node.start(extra=["--config", path])
+    assert process_status(node)["Seccomp"] == "0"
+    node.stop()
+    node.cleanup()
+
+
+def test_another_user_than_root(own_lab):
+    """robustness G18: with three capabilities and a directory of its own any user will do."""
+    wrapper = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+               f"--inh-caps=-all,{CAPS}", f"--ambient-caps=-all,{CAPS}",
+               f"--bounding-set=-all,{CAPS}")
+    needs(*wrapper)
+    node = own_lab.nodes["node-1"]
+    bpffs, socket = node.bpffs, node.socket
+    place = f"{own_lab.directory}/nobody"
+    os.makedirs(place, mode=0o700)
+    os.chown(place, 65534, 65534)
+    os.chmod(own_lab.directory, 0o755)
+    # as an administrator would make it: the file system is root's, the directory the agent's
+    os.makedirs(f"{bpffs}-nobody", mode=0o700)
+    os.chown(f"{bpffs}-nobody", 65534, 65534)
+    node.own_paths(f"{bpffs}-nobody", f"{place}/fairlead.sock")
+    try:
+        node.start(wrapper=wrapper)
+        status = process_status(node)
+        assert status["Uid"].split()[:2] == ["65534", "65534"]
+        assert int(status["CapEff"], 16) == KEPT
+        own_lab.nodes["node-2"].start()
+        smoke(own_lab)
+        own_lab.manifests.set_backends("web", ("web-2b",))
+        node.settle()
+        node.kill()
+        node.start(wrapper=wrapper)
+        smoke(own_lab, (4,))
+        assert node.cli("status").returncode == 0
+        node.stop()
+        done = node.place.run([*wrapper, *node.cli_command("cleanup")])
+        assert done.returncode == 0, done.stderr
+    finally:
+        own_lab.manifests.reset()
+        node.own_paths(bpffs, socket)
+        own_lab.nodes["node-2"].stop()
+    assert "eth0" not in node.attached()
+
+
+def test_the_service_manager_is_told(own_lab):
+    """sd_notify(3): ready, a line for people, beats of the watchdog, a reload, the end."""
+    node = own_lab.nodes["node-1"]
+    path = f"{own_lab.directory}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(10)
+        os.chmod(path, 0o777)
+
+        def hear(word):
+            while True:
+                heard = manager.recv(4096).decode()
+                if word in heard.split("\n"):
+                    return heard
+
+        node.start(wait=False, wrapper=("env", f"NOTIFY_SOCKET={path}", "WATCHDOG_USEC=2000000"))
+        hear("STATUS=healthy")
+        hear("READY=1")
+        assert node.ready()
+        for _ in range(3):
+            hear("WATCHDOG=1")
+        node.agent.send_signal(signal.SIGHUP)
+        assert "MONOTONIC_USEC=" in hear("RELOADING=1")
+        hear("READY=1")
+        assert node.stop() == 0
+        hear("STOPPING=1")
+    node.cleanup()
 
 
 def test_check_and_once(own_lab):

@@ -2,6 +2,7 @@
 """`make install`: what a machine has afterwards, and that its configuration is left alone."""
 import os
 import re
+import shutil
 
 import pytest
 
@@ -52,6 +53,18 @@ def test_the_unit_and_not_the_sample_sets_the_oom_score(installed):
     assert re.search(r"^OOMScoreAdjust=-999$", unit, re.M)
     sample = (installed / "usr/share/doc/fairlead/examples/fairleadd.yaml").read_text()
     assert not re.search(r"^\s*oomScoreAdj:", sample, re.M)
+
+
+def test_the_unit_is_closed(installed):
+    """robustness G18: what systemd itself thinks of it."""
+    unit = installed / "usr/lib/systemd/system/fairleadd.service"
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("SKIP: systemd-analyze is not there")
+    done = run("systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager",
+               str(unit))
+    if "offline" in done.stderr:
+        pytest.skip(f"SKIP: systemd-analyze: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stdout[-200:]
 
 
 def test_documentation_is_whole(installed):

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The system calls of an agent that serves, and of bpf(2) the commands. A call that is not here
+ * fails instead of killing: a library that tries something new must not take the node's updates
+ * away.
+ */
+#include "lb/agent/seccomp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "lb/base/cleanup.h"
+
+/* Newer architectures have none of the calls that take no directory, nor poll(2). */
+#ifdef __NR_unlink
+#define MKDIR SCMP_SYS(mkdir)
+#define UNLINK SCMP_SYS(unlink)
+#define RENAME SCMP_SYS(rename)
+#define CHMOD SCMP_SYS(chmod)
+#define POLL SCMP_SYS(poll)
+#else
+#define MKDIR SCMP_SYS(mkdirat)
+#define UNLINK SCMP_SYS(unlinkat)
+#define RENAME SCMP_SYS(renameat)
+#define CHMOD SCMP_SYS(fchmodat)
+#define POLL SCMP_SYS(ppoll)
+#endif
+
+static const int calls[] = {
+	/* the loop */
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),
+	POLL,
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn),
+	/* files */
+	SCMP_SYS(openat),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(close),
+	SCMP_SYS(fstat),
+	SCMP_SYS(newfstatat),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(inotify_add_watch),
+	SCMP_SYS(inotify_rm_watch),
+	/* pins and the socket's file, which may have to be made again */
+	SCMP_SYS(statfs),
+	SCMP_SYS(fstatfs),
+	SCMP_SYS(faccessat2),
+	SCMP_SYS(mkdirat),
+	MKDIR,
+	UNLINK,
+	RENAME,
+	CHMOD,
+	SCMP_SYS(fchmod),
+	SCMP_SYS(flock),
+	SCMP_SYS(name_to_handle_at),
+	/* sockets: netlink, HTTP, the service manager */
+	SCMP_SYS(socket),
+	SCMP_SYS(bind),
+	SCMP_SYS(listen),
+	SCMP_SYS(accept4),
+	SCMP_SYS(connect),
+	SCMP_SYS(getsockname),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),
+	SCMP_SYS(sendto),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(shutdown),
+	/* memory, and the threads that build tables */
+	SCMP_SYS(brk),
+	SCMP_SYS(mmap),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(mprotect),
+	SCMP_SYS(madvise),
+	SCMP_SYS(futex),
+	SCMP_SYS(clone3),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(rseq),
+	SCMP_SYS(getpid),
+	SCMP_SYS(geteuid),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
+};
+
+/* Of ioctl(2): descriptors that do not wait, and names of devices. */
+static const unsigned long ioctls[] = {FIONBIO, SIOCGIFNAME};
+
+/* Of bpf(2): what maps, links and pins need, and a run of the clock. No program is loaded, and no
+ * map made. */
+static const enum bpf_cmd bpf_commands[] = {
+	BPF_MAP_LOOKUP_ELEM,  BPF_MAP_UPDATE_ELEM,    BPF_MAP_DELETE_ELEM,  BPF_MAP_GET_NEXT_KEY,
+	BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH,   BPF_MAP_DELETE_BATCH, BPF_OBJ_PIN,
+	BPF_OBJ_GET,	      BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_TEST_RUN,    BPF_PROG_QUERY,
+	BPF_LINK_CREATE,      BPF_LINK_UPDATE,	      BPF_LINK_DETACH,
+};
+
+#define N_CALLS (sizeof(calls) / sizeof(calls[0]) + 2) /* ioctl(2) and bpf(2) */
+static_assert(N_CALLS <= 60, "robustness G18: the fewer, the less a flaw can do");
+
+size_t fl_seccomp_count(void)
+{
+	return N_CALLS;
+}
+
+static void filter_freep(scmp_filter_ctx *filter)
+{
+	if (*filter)
+		seccomp_release(*filter);
+}
+
+static int allow(scmp_filter_ctx filter)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) && !r; i++) {
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+		/* named twice, or none of this architecture */
+		if (r == -EEXIST || r == -EDOM)
+			r = 0;
+	}
+	for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && !r; i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
+	for (size_t i = 0; i < sizeof(bpf_commands) / sizeof(bpf_commands[0]) && !r; i++)
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
+				     SCMP_A0(SCMP_CMP_EQ, bpf_commands[i]));
+	return r;
+}
+
+int fl_seccomp_install(struct fl_err *err)
+{
+	_cleanup_(filter_freep) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int r = filter ? allow(filter) : -ENOMEM;
+
+	/* threads that build tables may be there already */
+	if (!r)
+		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (!r)
+		r = seccomp_load(filter);
+	return r ? fl_err_set(err, r, "cannot give up system calls: %s", strerror(-r)) : 0;
+}
