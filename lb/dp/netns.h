@@ -13,7 +13,8 @@ uint64_t fl_netns_cookie(void);
 /*
  * Become the one that changes the datapath of this namespace: an agent, or a cleanup. The lock goes
  * with the descriptor and so with the process, whatever its directories and mounts. -EBUSY, naming
- * the process if it can be seen, when another one has it. *ret_fd may be -1 after success: then a
- * process without our rights has taken the name, which cannot be an agent.
+ * the process if it can be seen, when another one of root or of our user has it. *ret_fd is -1 when
+ * a process of another user has it: any process may, so whether it is an agent has to show
+ * elsewhere.
  */
 int fl_netns_lock(int *ret_fd, struct fl_err *err);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
@@ -328,4 +329,31 @@ int fl_orphans_map(const struct fl_orphans *orphans, enum fl_map_id id)
 			return fd;
 	}
 	return -ENOENT;
+}
+
+/* An agent writes the clock ten times a second. Its value is not compared with ours, which may be
+ * of another time namespace. */
+static bool clock_turns(const struct fl_orphans *orphans)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+	_cleanup_close_ int fd = fl_orphans_map(orphans, FL_MAP_meta);
+	struct fl_meta first, now;
+	__u32 zero = 0;
+
+	if (fd < 0 || fl_map_check(FL_MAP_meta, fd, NULL, NULL) ||
+	    bpf_map_lookup_elem(fd, &zero, &first))
+		return false;
+	for (int i = 0; i < 5; i++) {
+		nanosleep(&pause, NULL);
+		if (!bpf_map_lookup_elem(fd, &zero, &now) && now.now_ns != first.now_ns)
+			return true;
+	}
+	return false;
+}
+
+bool fl_orphans_have_agent(const struct fl_orphans *orphans, int netns_lock)
+{
+	if (netns_lock >= 0)
+		return false;
+	return orphans->unknown || (orphans->n && clock_turns(orphans));
 }

@@ -38,5 +38,12 @@ int fl_orphans_find(const struct fl_bpffs *own, int cgroup_fd, struct fl_orphans
 		    struct fl_err *err);
 void fl_orphans_fini(struct fl_orphans *orphans);
 
+/*
+ * Whether they are none after all: an agent is at work with them. Asked where fl_netns_lock() gave
+ * no lock (netns_lock -1), since a process of another user has the name, which may be an agent or
+ * any.
+ */
+bool fl_orphans_have_agent(const struct fl_orphans *orphans, int netns_lock);
+
 /* A map that they use, by a new descriptor, or -errno. */
 int fl_orphans_map(const struct fl_orphans *orphans, enum fl_map_id id);

@@ -129,6 +129,9 @@ int fl_dp_cleanup_orphans(const char *cgroup, size_t *ret_removed, struct fl_err
 	r = fl_orphans_find(&none, cgroup_fd, &orphans, err);
 	if (r)
 		return r;
+	if (fl_orphans_have_agent(&orphans, lock))
+		return fl_err_set(err, -EBUSY,
+				  "an agent of another user serves this network namespace");
 	for (size_t i = 0; i < orphans.n; i++) {
 		const struct fl_orphan *o = &orphans.items[i];
 		size_t n = 0;

@@ -204,6 +204,9 @@ static int begin(struct fl_dp *dp, struct fl_takeover *t, const uint32_t sizes[F
 
 	if (r)
 		return r;
+	if (fl_orphans_have_agent(&t->orphans, dp->netns_lock))
+		return fl_err_set(err, -EBUSY,
+				  "an agent of another user serves this network namespace");
 	t->report.unknown = t->orphans.unknown;
 	t->report.shared_cgroup = t->orphans.shared_cgroup;
 	if (!t->orphans.n)

@@ -161,7 +161,7 @@ def test_another_user_than_root(own_lab):
                f"--bounding-set=-all,{CAPS}")
     needs(*wrapper)
     node = own_lab.nodes["node-1"]
-    bpffs, socket = node.bpffs, node.socket
+    bpffs, socket_path = node.bpffs, node.socket
     place = f"{own_lab.directory}/nobody"
     os.makedirs(place, mode=0o700)
     os.chown(place, 65534, 65534)
@@ -179,16 +179,26 @@ def test_another_user_than_root(own_lab):
         smoke(own_lab)
         own_lab.manifests.set_backends("web", ("web-2b",))
         node.settle()
+        own_lab.manifests.reset()
         node.kill()
         node.start(wrapper=wrapper)
+        own_lab.settle()
         smoke(own_lab, (4,))
         assert node.cli("status").returncode == 0
+        # root's agent cannot tell from the name alone that it is not the only one
+        argv = node.agent_command()
+        argv[argv.index("--bpffs") + 1] = bpffs
+        argv[argv.index("--socket") + 1] = socket_path
+        second = node.place.run(argv, timeout=20)
+        assert second.returncode == 1
+        assert "an agent of another user serves this network namespace" in second.stderr
         node.stop()
         done = node.place.run([*wrapper, *node.cli_command("cleanup")])
         assert done.returncode == 0, done.stderr
     finally:
         own_lab.manifests.reset()
-        node.own_paths(bpffs, socket)
+        node.stop()
+        node.own_paths(bpffs, socket_path)
         own_lab.nodes["node-2"].stop()
     assert "eth0" not in node.attached()
 
