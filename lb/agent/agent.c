@@ -254,7 +254,9 @@ void fl_agent_ready(struct fl_agent *agent)
 
 	/* what a sanitizer does is not on the list */
 #if !defined(__SANITIZE_ADDRESS__)
-	if (agent->settings->system_call_filter && fl_seccomp_install(&err))
+	const uint32_t calls = agent->settings->system_calls;
+
+	if (calls != FL_SYSTEM_CALLS_ALL && fl_seccomp_install(calls == FL_SYSTEM_CALLS_KILL, &err))
 		fl_log_warn("%s", err.text);
 #endif
 	notify_status(agent);

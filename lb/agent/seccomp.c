@@ -2,7 +2,7 @@
 /*
  * The system calls of an agent that serves, and of bpf(2) the commands. A call that is not here
  * fails instead of killing: a library that tries something new must not take the node's updates
- * away.
+ * away. Tests have it killed, since a call that fails may go unnoticed.
  */
 #include "lb/agent/seccomp.h"
 
@@ -142,14 +142,18 @@ static int allow(scmp_filter_ctx filter)
 	return r;
 }
 
-int fl_seccomp_install(struct fl_err *err)
+int fl_seccomp_install(bool kill, struct fl_err *err)
 {
-	_cleanup_(filter_freep) scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	_cleanup_(filter_freep) scmp_filter_ctx filter =
+		seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
 	int r = filter ? allow(filter) : -ENOMEM;
 
 	/* threads that build tables may be there already */
 	if (!r)
 		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	/* not every kernel can */
+	if (!r)
+		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
 	if (!r)
 		r = seccomp_load(filter);
 	return r ? fl_err_set(err, r, "cannot give up system calls: %s", strerror(-r)) : 0;

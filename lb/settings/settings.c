@@ -32,6 +32,13 @@ static const struct fl_word tc_hook_words[] = {
 	{NULL, 0},
 };
 
+static const struct fl_word system_call_words[] = {
+	{"true", FL_SYSTEM_CALLS_REFUSED},
+	{"false", FL_SYSTEM_CALLS_ALL},
+	{"kill", FL_SYSTEM_CALLS_KILL},
+	{NULL, 0},
+};
+
 const struct fl_setting fl_setting_table[] = {
 	OPTION("manifests", "manifests", STRINGS, manifests, "PATH",
 	       "directory or file of Kubernetes objects; may be repeated"),
@@ -89,7 +96,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("rejectUnknownPort", FLAG, reject_unknown_port),
 	KEY("nodeHints", FLAG, node_hints),
 	KEY("externalIPs", FLAG, external_ips),
-	KEY("systemCallFilter", FLAG, system_call_filter),
+	{{.words = system_call_words}, "systemCallFilter", FL_SETTING_WORD, F(system_calls)},
 	KEY("maglev.seed", STRING, maglev_seed),
 	KEY("maglev.ratio", NUMBER, maglev_ratio),
 	KEY("maglev.tableLength", NUMBER, maglev_length),
@@ -130,7 +137,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
 		.node_hints = true,
 		.external_ips = true,
-		.system_call_filter = true,
+		.system_calls = FL_SYSTEM_CALLS_REFUSED,
 		.reject_rate = 1000,
 		.log_level = FL_LOG_INFO,
 	};

@@ -22,6 +22,13 @@ enum fl_tc_hook {
 	FL_TC_HOOK_CLSACT,
 };
 
+/* What becomes of a system call that an agent that serves has no use for. */
+enum fl_system_calls {
+	FL_SYSTEM_CALLS_ALL,	 /* it is made */
+	FL_SYSTEM_CALLS_REFUSED, /* it fails */
+	FL_SYSTEM_CALLS_KILL,	 /* it ends the agent: for tests, which are to see it */
+};
+
 struct fl_settings {
 	/* the node, and where things are; strings are owned, NULL when unset */
 	char *node;
@@ -47,8 +54,8 @@ struct fl_settings {
 	char *node_port_range;
 	/* behaviour */
 	bool masquerade_all, masquerade_local, reject_unknown_port, node_hints, external_ips;
-	bool system_call_filter; /* an agent that serves gives up most system calls */
-	char *maglev_seed;	 /* any text, the same on all nodes */
+	uint32_t system_calls; /* enum fl_system_calls */
+	char *maglev_seed;     /* any text, the same on all nodes */
 	uint32_t maglev_ratio, maglev_length;
 	uint32_t new_flow_rate, reject_rate; /* per CPU and second */
 	uint32_t timeout_s[FL_TIMEOUTS];     /* 0: default */

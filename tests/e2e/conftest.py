@@ -47,7 +47,8 @@ def close_lab(lab):
     try:
         for node in lab.nodes.values():
             node.stop()
-        reports = [report for report in (n.sanitizer_report() for n in lab.nodes.values()) if report]
+        reports = [report for n in lab.nodes.values()
+                   for report in (n.sanitizer_report(), n.filter_report()) if report]
     finally:
         lab.close()
     assert not reports, "\n".join(reports)
@@ -64,6 +65,7 @@ def shared_lab():
 def lab(shared_lab):
     """The shared lab as it was at the beginning: both agents run and hold the original manifests."""
     yield shared_lab
+    reports = [report for node in shared_lab.nodes.values() if (report := node.filter_report())]
     for node in shared_lab.nodes.values():
         if node.agent is None or node.agent.poll() is not None:
             node.start()
@@ -72,6 +74,7 @@ def lab(shared_lab):
             shared_lab.serve(pod)
     shared_lab.manifests.reset()
     shared_lab.settle()
+    assert not reports, "\n".join(reports)
 
 
 @pytest.fixture(scope="module")

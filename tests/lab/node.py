@@ -22,6 +22,7 @@ class Node:
         self.bpffs = None  # None: the agent's default
         self.socket = None
         self.agent = None
+        self.agents = []  # each that filter_report() has not judged
         self.log_path = f"{lab.directory}/{self.name}.log"
 
     # ---- where things are --------------------------------------------------------------------
@@ -59,10 +60,20 @@ class Node:
                 # what a test removes is gone at once, except where a test is about that
                 "--manifest-grace", "0",
                 *(["--cluster-cidr", cluster_cidr] if cluster_cidr else [])]
+        # a system call that is not on the agent's list ends it here, so that tests see it
+        if not self.lab.keep and "--config" not in extra:
+            args += ["--config", self._strict_config()]
         # of its own accord the agent leaves a veth to tc
         if mode is None and self.lab.devices != "raw":
             mode = "xdp"
         return args + (["--mode", mode] if mode else []) + list(extra)
+
+    def _strict_config(self):
+        path = f"{self.lab.directory}/strict.yaml"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
+                       "systemCallFilter: kill\n")
+        return path
 
     def start(self, wait=True, wrapper=(), **options):
         """Start the agent. `wrapper`: a command that runs it, such as setpriv with options."""
@@ -73,6 +84,7 @@ class Node:
             self.agent = self.place.popen([*wrapper, *self.agent_command(**options)],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           env=environment)
+        self.agents.append(self.agent)
         if wait:
             self.wait_ready()
 
@@ -156,6 +168,17 @@ class Node:
         found = [text.find(w) for w in ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
                                         "runtime error: ") if w in text]
         return text[max(0, min(found) - 200):min(found) + 3000] if found else None
+
+    def filter_report(self):
+        """Whether one of this node's agents made a system call that its filter forbids: text, or None."""
+        ended = [agent for agent in self.agents if agent.poll() is not None]
+        self.agents = [agent for agent in self.agents if agent not in ended]
+        if all(agent.returncode != -signal.SIGSYS for agent in ended):
+            return None
+        # where the kernel was built with auditing it names the call
+        lines = subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout.splitlines()
+        found = [line for line in lines if "type=1326" in line and "fairleadd" in line]
+        return "\n".join([f"an agent of {self.name} made a system call that is not on its list", *found[-3:]])
 
     def log_tail(self, lines=30):
         return "\n".join(self.log().splitlines()[-lines:])

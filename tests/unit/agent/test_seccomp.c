@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ static enum verdict in_child(enum verdict (*fn)(void))
 
 	assert_true(child >= 0);
 	if (!child) {
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fl_seccomp_install(NULL))
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fl_seccomp_install(false, NULL))
 			_exit(NO_FILTERS);
 		_exit(fn());
 	}
@@ -136,7 +137,7 @@ static void test_threads_that_are_there_already(void **state)
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || pipe(order) ||
 		    pthread_create(&thread, NULL, wait_and_try, &was_refused))
 			_exit(REFUSED);
-		if (fl_seccomp_install(NULL))
+		if (fl_seccomp_install(false, NULL))
 			_exit(NO_FILTERS);
 		if (write(order[1], "x", 1) != 1 || pthread_join(thread, NULL))
 			_exit(REFUSED);
@@ -151,6 +152,28 @@ static void test_threads_that_are_there_already(void **state)
 	assert_int_equal(WEXITSTATUS(status), OK);
 }
 
+static void test_killed_where_that_is_asked_for(void **state)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || fl_seccomp_install(true, NULL))
+			_exit(NO_FILTERS);
+		(void)getpid();
+		(void)getppid();
+		_exit(NOT_REFUSED);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS) {
+		print_message("SKIP: the kernel has no system call filters\n");
+		skip();
+	}
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGSYS);
+}
+
 static void test_there_are_at_most_60(void **state)
 {
 	assert_in_range(fl_seccomp_count(), 20, 60);
@@ -162,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_what_an_attacker_would_want_is_refused),
 		cmocka_unit_test(test_what_the_agent_does_goes_on),
 		cmocka_unit_test(test_threads_that_are_there_already),
+		cmocka_unit_test(test_killed_where_that_is_asked_for),
 		cmocka_unit_test(test_there_are_at_most_60),
 	};
 
