@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/clock.h"
 #include "lb/base/doc.h"
@@ -31,19 +32,13 @@ static size_t receive(char *data, size_t size, size_t n, void *arg)
 {
 	struct body *body = arg;
 	size_t len = size * n;
-	char *grown;
 
 	if (len > FL_DOC_MAX_BYTES - body->len) {
 		body->too_long = true;
 		return 0;
 	}
-	if (body->len + len + 1 > body->room) {
-		body->room = (body->len + len + 1) * 2;
-		grown = realloc(body->text, body->room);
-		if (!grown)
-			return 0;
-		body->text = grown;
-	}
+	if (FL_ARRAY_ROOM(body->text, body->room, body->len + len + 1))
+		return 0;
 	memcpy(body->text + body->len, data, len);
 	body->len += len;
 	body->text[body->len] = '\0';

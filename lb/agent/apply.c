@@ -30,7 +30,7 @@ struct fl_applier {
 	bool broken; /* the last try of it failed, and not for want of room */
 	long drift;
 	struct again *again;
-	size_t n_again;
+	size_t n_again, n_again_room;
 	bool all_again; /* there was no memory for the list */
 	bool due;	/* the next run takes them too */
 	struct kept *kept;
@@ -96,18 +96,14 @@ long fl_applier_drift(const struct fl_applier *applier)
 /* Takes both strings. Without memory every Service is planned again, which needs none here. */
 static void again_add(struct fl_applier *applier, char *ns, char *name)
 {
-	struct again *list = ns && name ? reallocarray(applier->again, applier->n_again + 1,
-						       sizeof(*applier->again))
-					: NULL;
-
-	if (!list) {
+	if (!ns || !name ||
+	    FL_ARRAY_ROOM(applier->again, applier->n_again_room, applier->n_again + 1)) {
 		free(ns);
 		free(name);
 		applier->all_again = true;
 		return;
 	}
-	applier->again = list;
-	list[applier->n_again++] = (struct again){ns, name};
+	applier->again[applier->n_again++] = (struct again){ns, name};
 }
 
 /* What did not fit into a map is kept by sync, which tries it again and tells which it is. */
@@ -314,7 +310,7 @@ static void batch_add_again(struct fl_applier *applier, struct batch *batch)
 
 	if (applier->all_again)
 		fl_store_mark_all(applier->options.store);
-	applier->n_again = 0;
+	applier->n_again = applier->n_again_room = 0;
 	applier->all_again = applier->due = false;
 	for (size_t i = 0; i < n; i++)
 		batch_add(applier, batch,

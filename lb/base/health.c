@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
 struct entry {
@@ -18,7 +19,7 @@ struct entry {
 
 struct kind {
 	struct entry **entries; /* sorted by subject */
-	size_t n;
+	size_t n, room;
 	size_t unkept[FL_HEALTH_LEVELS]; /* beyond the limit, since the last scan began */
 	bool scanning;
 };
@@ -140,16 +141,12 @@ static struct entry *entry_of(const struct fl_condition *condition)
 static void insert(struct kind *kind, size_t at, const struct fl_condition *condition)
 {
 	_cleanup_(entry_freep) struct entry *entry = entry_of(condition);
-	struct entry **entries;
 
-	if (!entry)
+	if (!entry || FL_ARRAY_ROOM(kind->entries, kind->room, kind->n + 1))
 		return;
-	entries = reallocarray(kind->entries, kind->n + 1, sizeof(struct entry *));
-	if (!entries)
-		return;
-	memmove(&entries[at + 1], &entries[at], (kind->n - at) * sizeof(struct entry *));
-	entries[at] = TAKE_PTR(entry);
-	kind->entries = entries;
+	memmove(&kind->entries[at + 1], &kind->entries[at],
+		(kind->n - at) * sizeof(struct entry *));
+	kind->entries[at] = TAKE_PTR(entry);
 	kind->n++;
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/dp/map_each.h"
 
@@ -18,7 +19,7 @@ struct fl_map_mirror {
 	const char *name;
 	size_t key_size, value_size;
 	unsigned char *pairs; /* what the map holds, sorted by key */
-	size_t n;
+	size_t n, room;
 };
 
 static size_t pair_size(const struct fl_map_mirror *m)
@@ -34,7 +35,7 @@ static int compare(const void *a, const void *b, void *arg)
 static int read_pair(const void *key, const void *value, void *arg)
 {
 	struct fl_map_mirror *m = arg;
-	unsigned char *pairs = reallocarray(m->pairs, m->n + 1, pair_size(m)), *pair;
+	unsigned char *pair, *pairs = fl_array_grow(m->pairs, &m->room, m->n + 1, pair_size(m));
 
 	if (!pairs)
 		return -ENOMEM;
@@ -165,8 +166,9 @@ int fl_map_mirror_apply(struct fl_map_mirror *mirror, void *pairs, size_t n, siz
 			struct fl_err *err)
 {
 	struct apply a = {.m = mirror, .err = err};
+	const size_t room = n + mirror->n + 1;
 
-	a.held = calloc(n + mirror->n + 1, pair_size(mirror));
+	a.held = calloc(room, pair_size(mirror));
 	if (!a.held)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	if (n)
@@ -177,6 +179,7 @@ int fl_map_mirror_apply(struct fl_map_mirror *mirror, void *pairs, size_t n, siz
 	free(mirror->pairs);
 	mirror->pairs = a.held;
 	mirror->n = a.n_held;
+	mirror->room = room;
 	if (ret_writes)
 		*ret_writes = a.writes;
 	return a.error;

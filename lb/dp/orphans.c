@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/dp/link.h"
 #include "lb/dp/map_table.h"
@@ -35,9 +36,9 @@ struct suspect {
 struct search {
 	const struct fl_bpffs *own;
 	uint32_t *own_ids; /* programs of our pinned links */
-	size_t n_own;
+	size_t n_own, own_room;
 	struct suspect *suspects;
-	size_t n;
+	size_t n, room;
 	bool by_number; /* allowed to open objects by number */
 };
 
@@ -72,14 +73,12 @@ static int note_own(const char *name, void *arg)
 {
 	struct search *s = arg;
 	_cleanup_close_ int fd = fl_bpffs_get(s->own, "links", name, false);
-	uint32_t *ids = reallocarray(s->own_ids, s->n_own + 1, sizeof(*ids));
 	struct fl_link_info info;
 
-	if (!ids)
+	if (FL_ARRAY_ROOM(s->own_ids, s->own_room, s->n_own + 1))
 		return -ENOMEM;
-	s->own_ids = ids;
 	if (fd >= 0 && !fl_link_info_get(fd, &info))
-		ids[s->n_own++] = info.prog_id;
+		s->own_ids[s->n_own++] = info.prog_id;
 	return 0;
 }
 
@@ -99,15 +98,12 @@ static bool is_own(const struct search *s, const struct fl_placed *placed)
 static int note_suspect(const struct fl_placed *placed, void *arg)
 {
 	struct search *s = arg;
-	struct suspect *suspects;
 
 	if (is_own(s, placed))
 		return 0;
-	suspects = reallocarray(s->suspects, s->n + 1, sizeof(*suspects));
-	if (!suspects)
+	if (FL_ARRAY_ROOM(s->suspects, s->room, s->n + 1))
 		return -ENOMEM;
-	s->suspects = suspects;
-	suspects[s->n++] =
+	s->suspects[s->n++] =
 		(struct suspect){.orphan = {.placed = *placed, .link_fd = -1, .prog_fd = -1},
 				 /* handle and priority tell a filter */
 				 .fairlead = placed->filter};

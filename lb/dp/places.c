@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/dp/link.h"
 #include "lb/dp/state.h"
@@ -31,7 +32,7 @@ struct device {
 
 struct places {
 	struct device *devices;
-	size_t n;
+	size_t n, room;
 	int error;
 	int (*fn)(const struct fl_placed *placed, void *arg);
 	void *arg;
@@ -48,7 +49,7 @@ static int on_link(struct nl_msg *msg, void *arg)
 	struct nlmsghdr *h = nlmsg_hdr(msg);
 	const struct ifinfomsg *ifi = nlmsg_data(h);
 	struct nlattr *tb[IFLA_MAX + 1], *xdp[IFLA_XDP_MAX + 1];
-	struct device *devices, dev = {.ifindex = (unsigned int)ifi->ifi_index};
+	struct device dev = {.ifindex = (unsigned int)ifi->ifi_index};
 
 	if (h->nlmsg_type != RTM_NEWLINK || nlmsg_parse(h, sizeof(*ifi), tb, IFLA_MAX, NULL) < 0)
 		return NL_OK;
@@ -58,13 +59,10 @@ static int on_link(struct nl_msg *msg, void *arg)
 			dev.xdp_ids[0] = attr_u32(xdp[IFLA_XDP_HW_PROG_ID]);
 		dev.xdp_ids[1] = attr_u32(xdp[IFLA_XDP_SKB_PROG_ID]);
 	}
-	devices = reallocarray(s->devices, s->n + 1, sizeof(*devices));
-	if (!devices) {
+	if (FL_ARRAY_ROOM(s->devices, s->room, s->n + 1))
 		s->error = -ENOMEM;
-		return NL_OK;
-	}
-	s->devices = devices;
-	devices[s->n++] = dev;
+	else
+		s->devices[s->n++] = dev;
 	return NL_OK;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/dp/link.h"
 #include "lb/dp/mountinfo.h"
@@ -18,6 +19,7 @@
 struct collect {
 	const struct fl_bpffs *fs;
 	struct fl_dp_status *status;
+	size_t room;
 };
 
 /* Path of a cgroup by its number, which is its file handle. NULL when we may not ask. */
@@ -100,16 +102,14 @@ static int collect_one(const char *name, void *arg)
 {
 	struct collect *c = arg;
 	_cleanup_close_ int fd = fl_bpffs_get(c->fs, "links", name, false);
-	struct fl_dp_attachment a = {.via = "gone"}, *items;
+	struct fl_dp_attachment a = {.via = "gone"};
 	struct fl_link_info info;
 	bool ingress;
 
 	if (fd < 0)
 		return 0;
-	items = reallocarray(c->status->items, c->status->n + 1, sizeof(*items));
-	if (!items)
+	if (FL_ARRAY_ROOM(c->status->items, c->room, c->status->n + 1))
 		return -ENOMEM;
-	c->status->items = items;
 	if (fl_clsact_parse(name, &a.ifindex, &ingress)) {
 		snprintf(a.hook, sizeof(a.hook), "%s",
 			 ingress ? FL_PIN_TC_INGRESS : FL_PIN_TC_EGRESS);

@@ -18,22 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
 struct scan {
 	struct fl_network *network;
+	size_t devices_room, addresses_room;
 	int error;
 };
 
 static void socket_freep(struct nl_sock **sock)
 {
 	nl_socket_free(*sock);
-}
-
-static void *grow(void *array, size_t n, size_t size)
-{
-	/* room for a power of two, so that growing is seldom */
-	return n & (n - 1) ? array : reallocarray(array, n ? n * 2 : 1, size);
 }
 
 /* The device's switches: an array of numbers per family, those of IPv4 counted from 1. */
@@ -58,7 +54,7 @@ static int on_link(struct nl_msg *msg, void *arg)
 	struct nlmsghdr *h = nlmsg_hdr(msg);
 	const struct ifinfomsg *ifi = nlmsg_data(h);
 	struct nlattr *tb[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1];
-	struct fl_netdev dev = {0}, *devices;
+	struct fl_netdev dev = {0};
 
 	if (h->nlmsg_type != RTM_NEWLINK || nlmsg_parse(h, sizeof(*ifi), tb, IFLA_MAX, NULL) < 0 ||
 	    !tb[IFLA_IFNAME])
@@ -84,13 +80,10 @@ static int on_link(struct nl_msg *msg, void *arg)
 	if (tb[IFLA_LINKINFO] && !nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) &&
 	    info[IFLA_INFO_KIND])
 		snprintf(dev.kind, sizeof(dev.kind), "%.15s", nla_get_string(info[IFLA_INFO_KIND]));
-	devices = grow(net->devices, net->n_devices, sizeof(*devices));
-	if (!devices) {
+	if (FL_ARRAY_ROOM(net->devices, s->devices_room, net->n_devices + 1))
 		s->error = -ENOMEM;
-		return NL_OK;
-	}
-	net->devices = devices;
-	devices[net->n_devices++] = dev;
+	else
+		net->devices[net->n_devices++] = dev;
 	return NL_OK;
 }
 
@@ -108,7 +101,7 @@ static int on_address(struct nl_msg *msg, void *arg)
 	struct nlmsghdr *h = nlmsg_hdr(msg);
 	const struct ifaddrmsg *ifa = nlmsg_data(h);
 	struct nlattr *tb[IFA_MAX + 1];
-	struct fl_netaddr addr = {0}, *addresses;
+	struct fl_netaddr addr = {0};
 	uint32_t flags;
 
 	if (h->nlmsg_type != RTM_NEWADDR || nlmsg_parse(h, sizeof(*ifa), tb, IFA_MAX, NULL) < 0)
@@ -122,13 +115,10 @@ static int on_address(struct nl_msg *msg, void *arg)
 	addr.prefix_len = ifa->ifa_prefixlen;
 	addr.global = ifa->ifa_scope < RT_SCOPE_LINK;
 	addr.primary = !(flags & unfit);
-	addresses = grow(net->addresses, net->n_addresses, sizeof(*addresses));
-	if (!addresses) {
+	if (FL_ARRAY_ROOM(net->addresses, s->addresses_room, net->n_addresses + 1))
 		s->error = -ENOMEM;
-		return NL_OK;
-	}
-	net->addresses = addresses;
-	addresses[net->n_addresses++] = addr;
+	else
+		net->addresses[net->n_addresses++] = addr;
 	return NL_OK;
 }
 
