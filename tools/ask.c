@@ -81,8 +81,11 @@ static enum fl_exit ask_maps(struct fl_cli *cli, const struct fl_question *quest
 		return FL_EXIT_UNREACHABLE;
 	}
 	if (!cli->fallback_said)
-		fl_say("agent not reachable at %s (%s); %s the pinned maps", cli->socket, reason,
-		       question->writable ? "changing" : "showing");
+		fl_say("agent not reachable at %s (%s); %s", cli->socket, reason,
+		       question->writable ? "changing the pinned maps"
+					  : "showing the pinned maps, which hold the numbers of "
+					    "Services (#ID) "
+					    "but not their names");
 	cli->fallback_said = true;
 	/* an old clock only makes idle times inexact */
 	(void)fl_dp_refresh_clock(cli->bpffs, NULL);
