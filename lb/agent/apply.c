@@ -153,7 +153,11 @@ static void review(struct fl_applier *applier, const struct fl_service_key *key,
 	if (asprintf(&subject, "%s/%s", key->ns, key->name) < 0)
 		subject = NULL;
 	if (subject && finding && text)
-		fl_health_set(health, FL_CONDITION_SERVICE, subject, FL_HEALTH_ERROR, "%s", text);
+		/* a protocol is missing on every node, whatever the Service says */
+		fl_health_set(health, FL_CONDITION_SERVICE, subject,
+			      finding == FL_FINDING_NO_PROTOCOL ? FL_HEALTH_WARNING
+								: FL_HEALTH_ERROR,
+			      "%s", text);
 	else if (subject && !finding)
 		fl_health_clear(health, FL_CONDITION_SERVICE, subject);
 }

@@ -121,9 +121,7 @@ static const char *client_verdict(const struct fl_view_service *service,
 				worst = verdict;
 		}
 	}
-	if (worst == FL_VERDICT_NONE)
-		return NULL;
-	return fl_proto_is_served(service->first->key.proto) ? fl_verdict_name(worst) : "unserved";
+	return fl_frontend_verdict_name(service->first->key.proto, worst);
 }
 
 static void write_verdicts(const struct fl_view_service *service, struct fl_json *json)

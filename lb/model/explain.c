@@ -55,6 +55,8 @@ static void put_lists(FILE *out, const struct fl_plan_port *port)
 static const char *why_not(const struct fl_plan_port *port, enum fl_plan_verdict verdict,
 			   bool local)
 {
+	if (!fl_proto_is_served(port->proto))
+		return ""; /* the end of the line says why */
 	if (verdict == FL_PLAN_REJECT)
 		return " (no endpoint)";
 	if (verdict == FL_PLAN_DROP)
@@ -65,9 +67,10 @@ static const char *why_not(const struct fl_plan_port *port, enum fl_plan_verdict
 static void put_verdict(FILE *out, const struct fl_plan_port *port, const char *clients,
 			enum fl_plan_verdict verdict, bool local)
 {
-	if (verdict != FL_PLAN_NONE)
-		fprintf(out, "; %s: %s%s", clients, fl_verdict_name(verdict),
-			why_not(port, verdict, local));
+	const char *name = fl_frontend_verdict_name(port->proto, (uint8_t)verdict);
+
+	if (name)
+		fprintf(out, "; %s: %s%s", clients, name, why_not(port, verdict, local));
 }
 
 char *fl_plan_explain(const struct fl_plan_port *port)

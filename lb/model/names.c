@@ -110,6 +110,13 @@ const char *fl_verdict_name(uint8_t verdict)
 	return fl_word_of(fl_service_verdict_words, verdict);
 }
 
+const char *fl_frontend_verdict_name(uint8_t proto, uint8_t verdict)
+{
+	if (verdict == FL_VERDICT_NONE)
+		return NULL;
+	return fl_proto_is_served(proto) ? fl_verdict_name(verdict) : "unserved";
+}
+
 const char *fl_traffic_policy_name(bool local)
 {
 	return fl_word_of(fl_traffic_policy_words, local);

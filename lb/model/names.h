@@ -35,6 +35,9 @@ bool fl_proto_is_served(uint8_t proto);
 const char *fl_frontend_type_name(uint8_t type);
 /* enum fl_service_verdict, or enum fl_plan_verdict, which has the same numbers */
 const char *fl_verdict_name(uint8_t verdict);
+/* The same of a frontend of that protocol, "unserved" if it is not balanced; NULL for
+ * FL_VERDICT_NONE. */
+const char *fl_frontend_verdict_name(uint8_t proto, uint8_t verdict);
 const char *fl_traffic_policy_name(bool local);
 const char *fl_affinity_name(bool client_ip);
 const char *fl_flow_state_name(uint32_t state); /* enum fl_flow_state */

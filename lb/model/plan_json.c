@@ -10,12 +10,6 @@
 #include "lb/model/names.h"
 #include "lb/model/plan_store.h"
 
-/* null: there is no such frontend */
-static const char *verdict_name(enum fl_plan_verdict verdict)
-{
-	return verdict == FL_PLAN_NONE ? NULL : fl_verdict_name((uint8_t)verdict);
-}
-
 static void write_frontends(struct fl_json *json, const struct fl_plan_port *port)
 {
 	char text[FL_IP_STRLEN];
@@ -79,11 +73,22 @@ static void write_list(struct fl_json *json, const struct fl_plan_port *port, co
 
 static void write_verdicts(struct fl_json *json, const struct fl_plan_port *port)
 {
+	const struct {
+		const char *key;
+		enum fl_plan_verdict verdict;
+	} clients[] = {
+		{"clusterIP", port->cluster_ip},
+		{"external", port->external},
+		{"internalToExternal", port->internal_to_external},
+	};
+
 	fl_json_key(json, "verdicts");
 	fl_json_object_begin(json);
-	fl_json_member_string(json, "clusterIP", verdict_name(port->cluster_ip));
-	fl_json_member_string(json, "external", verdict_name(port->external));
-	fl_json_member_string(json, "internalToExternal", verdict_name(port->internal_to_external));
+	/* null: there is no such frontend */
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+		fl_json_member_string(
+			json, clients[i].key,
+			fl_frontend_verdict_name(port->proto, (uint8_t)clients[i].verdict));
 	fl_json_object_end(json);
 }
 

@@ -70,6 +70,25 @@ static char *text_of(const char *format, const char *ns, const char *name)
 	return asprintf(&text, format, ns, name) < 0 ? NULL : text;
 }
 
+/* The README says so of the protocol; nobody may have read it. */
+static enum fl_finding find_unserved(const char *ns, const char *name, const struct fl_plan *plan,
+				     char **ret_text)
+{
+	for (size_t i = 0; i < plan->n_ports; i++) {
+		const struct fl_plan_port *port = &plan->ports[i];
+
+		if (fl_proto_is_served(port->proto) || !port->n_frontends)
+			continue;
+		if (asprintf(ret_text,
+			     "Service %s/%s: %s is not balanced yet, so that packets to port %u "
+			     "pass unchanged",
+			     ns, name, fl_proto_name(port->proto), port->port) < 0)
+			*ret_text = NULL;
+		return FL_FINDING_NO_PROTOCOL;
+	}
+	return FL_FINDING_NONE;
+}
+
 enum fl_finding fl_review(const char *ns, const char *name, const struct fl_service *service,
 			  const struct fl_slice *const *slices, size_t n_slices,
 			  const struct fl_plan *plan, char **ret_text)
@@ -99,7 +118,7 @@ enum fl_finding fl_review(const char *ns, const char *name, const struct fl_serv
 		*ret_text = mismatch_text(ns, name, &plan->ports[i], slice);
 		return FL_FINDING_NO_PORT;
 	}
-	return FL_FINDING_NONE;
+	return find_unserved(ns, name, plan, ret_text);
 }
 
 struct each {

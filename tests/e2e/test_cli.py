@@ -73,6 +73,11 @@ def test_verdict_for_outside_clients_is_seen(lab):
     assert verdicts["probe", "http", "IPv4"] == {"clusterIP": "forward", "external": "drop",
                                                  "internalToExternal": "forward"}
     assert verdicts["sctp", "sctp", "IPv4"]["clusterIP"] == "unserved"
+    planned = {i["name"]: i["verdicts"] for i in node.json("plan", "--manifests", m.directory, "--node",
+                                                           node.name)["items"]}
+    assert planned["sctp"]["clusterIP"] == "unserved"
+    finding = next(c for c in node.json("status")["conditions"] if c["subject"] == "default/sctp")
+    assert finding["level"] == "warning" and "SCTP is not balanced yet" in finding["text"]
     row = next(line.split() for line in lines(node.cli("service", "list", "--family", "IPv4", "-n", "default"))
                if line.split()[1:3] == ["probe", "http"])
     assert row[5:7] == ["forward", "drop"]

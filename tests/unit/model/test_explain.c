@@ -65,9 +65,24 @@ static void test_the_fallback_is_named(void **state)
 	       "forward; a client stays with its endpoint for 60 s");
 }
 
+static void test_a_protocol_that_is_not_balanced(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service =
+		service_named("default", "s", "10.96.0.1");
+	_cleanup_(fl_slice_free) struct fl_slice *slice = slice_named("a", "s", FL_IPV4);
+
+	add_port(service, "s", IPPROTO_SCTP, 3868, 0);
+	expect(service, slice,
+	       "default/s:s SCTP IPv4: 10.96.0.1:3868 ClusterIP; endpoints 0, ready 0, on this "
+	       "node "
+	       "0; cluster list 0; cluster IP: unserved; the datapath does not balance this "
+	       "protocol");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_protocol_that_is_not_balanced),
 		cmocka_unit_test(test_a_plain_service),
 		cmocka_unit_test(test_why_a_service_is_not_served),
 		cmocka_unit_test(test_the_fallback_is_named),

@@ -161,6 +161,21 @@ static void test_3_4_2_node_hints_can_be_switched_off(void **state)
 	}
 }
 
+/* 1.10: `forward` would be wrong of a protocol whose packets pass unchanged. */
+static void test_a_protocol_that_is_not_balanced(void **state)
+{
+	_cleanup_(fl_store_free) struct fl_store *store = new_store();
+	struct fl_plan_options options = fl_plan_options_of(store);
+	struct fl_service *service = service_named("default", "s", "10.96.0.1");
+	_cleanup_free_ char *text = NULL;
+
+	add_port(service, "s", IPPROTO_SCTP, 3868, 0);
+	put(store, (struct fl_object){FL_KIND_SERVICE, {.service = service}});
+	assert_int_equal(fl_plan_json_text(store, &options, false, &text), 0);
+	assert_non_null(strstr(text, "\"verdicts\":{\"clusterIP\":\"unserved\",\"external\":null,"
+				     "\"internalToExternal\":null}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +183,7 @@ int main(void)
 		cmocka_unit_test(test_everything_set),
 		cmocka_unit_test(test_what_does_not_apply_is_null),
 		cmocka_unit_test(test_order_of_items),
+		cmocka_unit_test(test_a_protocol_that_is_not_balanced),
 		cmocka_unit_test(test_3_4_2_node_hints_can_be_switched_off),
 	};
 

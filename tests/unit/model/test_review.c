@@ -48,6 +48,17 @@ static void test_a_service_that_is_served_is_fine(void **state)
 	expect(service, slice, FL_FINDING_NONE, NULL);
 }
 
+/* 1.10: SCTP is planned; that its packets pass unchanged is not to be found out by trying. */
+static void test_a_protocol_that_is_not_balanced_is_found(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+	_cleanup_(fl_slice_free) struct fl_slice *slice = slice_with("http");
+
+	add_port(service, "s", IPPROTO_SCTP, 3868, 0);
+	expect(service, slice, FL_FINDING_NO_PROTOCOL,
+	       "Service default/web: SCTP is not balanced yet, so that packets to port 3868");
+}
+
 /* Scaled to zero, or not started yet. */
 static void test_a_service_without_endpoints_is_nobodys_mistake(void **state)
 {
@@ -148,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_service_that_is_served_is_fine),
+		cmocka_unit_test(test_a_protocol_that_is_not_balanced_is_found),
 		cmocka_unit_test(test_a_service_without_endpoints_is_nobodys_mistake),
 		cmocka_unit_test(test_a_service_that_nobody_can_reach),
 		cmocka_unit_test(test_ports_that_no_endpoint_has),
