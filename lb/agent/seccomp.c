@@ -23,12 +23,14 @@
 #define RENAME SCMP_SYS(rename)
 #define CHMOD SCMP_SYS(chmod)
 #define POLL SCMP_SYS(poll)
+#define READLINK SCMP_SYS(readlink)
 #else
 #define MKDIR SCMP_SYS(mkdirat)
 #define UNLINK SCMP_SYS(unlinkat)
 #define RENAME SCMP_SYS(renameat)
 #define CHMOD SCMP_SYS(fchmodat)
 #define POLL SCMP_SYS(ppoll)
+#define READLINK SCMP_SYS(readlinkat)
 #endif
 
 static const int calls[] = {
@@ -51,13 +53,13 @@ static const int calls[] = {
 	SCMP_SYS(fstat),
 	SCMP_SYS(newfstatat),
 	SCMP_SYS(getdents64),
+	READLINK,
 	SCMP_SYS(fcntl),
 	SCMP_SYS(inotify_add_watch),
 	SCMP_SYS(inotify_rm_watch),
 	/* pins and the socket's file, which may have to be made again */
 	SCMP_SYS(statfs),
 	SCMP_SYS(fstatfs),
-	SCMP_SYS(faccessat2),
 	SCMP_SYS(mkdirat),
 	MKDIR,
 	UNLINK,

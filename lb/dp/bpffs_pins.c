@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/exists.h"
 #include "lb/dp/bpffs.h"
 
 #define UNFINISHED "~" /* ends a name that is not the object's last one yet */
@@ -103,7 +104,7 @@ static int finish_one(const char *name, void *arg)
 	if (!to)
 		return -ENOMEM;
 	/* an incomplete set of maps is never used, so its names are not finished */
-	if (!strcmp(m->sub, "maps") || !faccessat(AT_FDCWD, to, F_OK, 0) || rename(from, to))
+	if (!strcmp(m->sub, "maps") || fl_exists(AT_FDCWD, to) || rename(from, to))
 		unlink(from);
 	return 0;
 }

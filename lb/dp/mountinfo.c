@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/exists.h"
 
 #define MOUNTINFO "/proc/self/mountinfo"
 
@@ -94,7 +95,7 @@ bool fl_mount_is_cgroup_root(const char *path)
 	_cleanup_close_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	/* every cgroup but the root has this file, the root of a cgroup namespace too */
-	return fd >= 0 && faccessat(fd, "cgroup.type", F_OK, 0) && errno == ENOENT;
+	return fd >= 0 && !fl_exists(fd, "cgroup.type") && errno == ENOENT;
 }
 
 int fl_mount_each(int (*fn)(const struct fl_mount *mount, void *arg), void *arg)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/exists.h"
 #include "lb/dp/state.h"
 
 struct pin {
@@ -22,7 +23,7 @@ static bool is_pinned(const struct fl_dp *dp, const struct pin *pin)
 	char path[80];
 
 	snprintf(path, sizeof(path), "%s/%s", pin->sub, pin->name);
-	return !faccessat(dp->fs.dir_fd, path, F_OK, 0) || errno != ENOENT;
+	return fl_exists(dp->fs.dir_fd, path) || errno != ENOENT;
 }
 
 /* Pin again what has lost its pin; counts. */

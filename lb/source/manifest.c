@@ -11,6 +11,7 @@
 #include <sys/timerfd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/exists.h"
 #include "lb/source/manifest_files.h"
 
 static struct fl_manifest *manifest(struct fl_source *source)
@@ -76,7 +77,7 @@ static int manifest_apply_held(struct fl_source *source, struct fl_err *err)
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct fl_manifest_file *file = m->files[i];
 		bool out_of_sight = m->roots[file->definer.order].lost &&
-				    access(file->path, F_OK) && errno == ENOENT;
+				    !fl_exists(AT_FDCWD, file->path) && errno == ENOENT;
 
 		if (!file->pending && !out_of_sight)
 			continue;

@@ -12,6 +12,7 @@
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "lb/base/exists.h"
 #include "lb/source/writers.h"
 
 bool fl_manifest_wants(const char *name)
@@ -213,7 +214,7 @@ static bool is_bare_mount(const struct fl_manifest *m, size_t root, const struct
 	if (!r->n_files || !r->seen.st_ino || r->seen.st_dev == st->st_dev)
 		return false;
 	for (size_t i = 0; i < m->n_files; i++)
-		if (m->files[i]->definer.order == root && !access(m->files[i]->path, F_OK))
+		if (m->files[i]->definer.order == root && fl_exists(AT_FDCWD, m->files[i]->path))
 			return false;
 	return true;
 }

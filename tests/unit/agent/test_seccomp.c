@@ -98,7 +98,7 @@ static enum verdict try_what_is_needed(void)
 	if (fd < 0 || read(fd, buf, sizeof(buf)) < 0 || close(fd) ||
 	    socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) < 0 ||
 	    socket(AF_UNIX, SOCK_STREAM, 0) < 0 || mkdir("/tmp", 0700) != -1 || errno != EEXIST ||
-	    !faccessat(AT_FDCWD, "/nonexistent", F_OK, 0) || errno != ENOENT ||
+	    readlink("/proc/self/exe", buf, sizeof(buf)) < 0 ||
 	    pthread_create(&thread, NULL, in_thread, &ran) || pthread_join(thread, &memory) ||
 	    !ran || !memory)
 		return REFUSED;
