@@ -44,8 +44,11 @@ fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_f
 		backend->next_hop = d->hop.index;
 		backend->next_hop_generation = d->hop.generation;
 	}
-	if (!hairpin && !local && !(d->hop.flags & FL_DEVICE_EXTERNAL))
+	if (!hairpin && !local && !(d->hop.flags & FL_DEVICE_EXTERNAL)) {
+		if (!(d->hop.flags & (FL_DEVICE_POD | FL_DEVICE_INSIDE)))
+			fl_count(FL_COUNTER_FLOW_UNSERVED_EXIT);
 		return FL_SOURCE_KEEP;
+	}
 	/* 5.3.4: the node's address on the device that the flow leaves by */
 	device = bpf_map_lookup_elem(&fl_devices, &d->hop.ifindex);
 	fl_node_addr(v6, &d->to.saddr);

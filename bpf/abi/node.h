@@ -14,6 +14,7 @@ enum fl_device_flags {
 	FL_DEVICE_XDP_TX = 1 << 0, /* XDP programs may send frames out of it */
 	FL_DEVICE_EXTERNAL = 1 << 1,
 	FL_DEVICE_POD = 1 << 2,
+	FL_DEVICE_INSIDE = 1 << 3, /* not served, and containers of this machine hang on it */
 };
 
 /*

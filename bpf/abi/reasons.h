@@ -44,6 +44,8 @@ enum fl_reason {
 	X(FLOW_RESTEERED, "flows-resteered",                                                       \
 	  "UDP flows given another backend because theirs went")                                   \
 	X(FLOW_RESTARTED, "flows-restarted", "SYN on a flow that is over")                         \
+	X(FLOW_UNSERVED_EXIT, "flows-unserved-exit",                                               \
+	  "flows that left unmasqueraded by a device that is not served")                          \
 	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
 	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "bpf/lib/packet_maps.bpf.h"
+#include "bpf/lib/service.bpf.h"
 
 #define FL_AF_INET 2
 #define FL_AF_INET6 10
@@ -168,8 +169,9 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 		fib.ipv4_dst = dst->w[3];
 	}
 	rc = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	/* also the answer where a rule says "unreachable", or there is no route at all */
 	if (rc == BPF_FIB_LKUP_RET_NOT_FWDED)
-		return FL_FIB_LOCAL;
+		return fl_local_flags(dst) & FL_LOCAL_NODE ? FL_FIB_LOCAL : FL_FIB_NO_ROUTE;
 	if (rc != BPF_FIB_LKUP_RET_SUCCESS && rc != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return FL_FIB_NO_ROUTE;
 	ret_hop->ifindex = fib.ifindex;

@@ -126,6 +126,21 @@ static void update_replies(struct fl_gauges *g, const struct fl_gauge_sample *sa
 			      unanswered, share);
 }
 
+/* Flows that bypass us. Which device that is, the host's own look at routes says, unless rules or
+ * marks lead these flows elsewhere. */
+static void update_exits(struct fl_gauges *g, uint64_t flows)
+{
+	if (flows)
+		fl_health_set(
+			g->health, FL_CONDITION_UNSERVED_EXIT, "", FL_HEALTH_WARNING,
+			"%" PRIu64 " flows left unmasqueraded within a minute by a device "
+			"that is not served: unless the replies come back by this node, their "
+			"connections break (name the device in --devices)",
+			flows);
+	else
+		fl_health_clear(g->health, FL_CONDITION_UNSERVED_EXIT, "");
+}
+
 /* The other maps */
 
 static void update_map(struct fl_gauges *g, const struct fl_map_use *map)
@@ -142,15 +157,18 @@ static void update_map(struct fl_gauges *g, const struct fl_map_use *map)
 void fl_gauges_update(struct fl_gauges *g, const struct fl_gauge_sample *sample)
 {
 	const struct fl_gauge_counters *old = before(g, FL_GAUGES_KEPT);
-	struct fl_gauge_counters now = {.flows_created = sample->flows_created};
+	struct fl_gauge_counters now = {.flows_created = sample->flows_created,
+					.flows_unserved_exit = sample->flows_unserved_exit};
 
 	/* what happened before this agent began is no news */
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]) && old; i++)
 		update_drops(g, watched[i].reason, watched[i].many,
 			     growth(old->reasons[watched[i].reason],
 				    sample->reasons[watched[i].reason]));
-	if (old)
+	if (old) {
+		update_exits(g, growth(old->flows_unserved_exit, sample->flows_unserved_exit));
 		update_replies(g, sample, growth(old->flows_created, sample->flows_created));
+	}
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 		update_table(g, family, &sample->flows[family]);
 	for (size_t i = 0; i < sample->n_maps; i++)

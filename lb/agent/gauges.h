@@ -23,7 +23,7 @@ struct fl_map_use {
 struct fl_gauge_sample {
 	struct fl_flow_tally flows[FL_FAMILIES];
 	/* sums over CPUs since the map was made */
-	uint64_t reasons[FL_REASON_MAX], flows_created;
+	uint64_t reasons[FL_REASON_MAX], flows_created, flows_unserved_exit;
 	const struct fl_map_use *maps;
 	size_t n_maps;
 };
@@ -32,7 +32,7 @@ struct fl_gauges {
 	struct fl_health *health;
 	/* the counters of the last samples; the oldest is overwritten next */
 	struct fl_gauge_counters {
-		uint64_t reasons[FL_REASON_MAX], flows_created;
+		uint64_t reasons[FL_REASON_MAX], flows_created, flows_unserved_exit;
 	} kept[FL_GAUGES_KEPT];
 	size_t n_samples;
 };

@@ -87,6 +87,7 @@ int fl_sampler_take(struct fl_sampler *sampler, struct fl_mono now,
 		return r;
 	*ret_sample = (struct fl_gauge_sample){
 		.flows_created = values[FL_COUNTER_FLOW_NEW],
+		.flows_unserved_exit = values[FL_COUNTER_FLOW_UNSERVED_EXIT],
 		.maps = sampler->uses,
 		.n_maps = FL_SAMPLED_MAPS,
 	};

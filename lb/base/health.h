@@ -50,6 +50,8 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(MAP, "map", "a map that is full or nearly so (map)")                                     \
 	X(FLOW_TABLE, "flow-table", "the flow table is full or nearly so (family)")                \
 	X(DROPS, "drops", "packets that should have been forwarded are dropped (reason)")          \
+	X(UNSERVED_EXIT, "unserved-exit",                                                          \
+	  "flows that leave unmasqueraded by a device that is not served")                         \
 	X(REPLIES, "replies", "many flows that never get a reply")
 
 enum fl_condition_kind {

@@ -86,6 +86,32 @@ bool fl_device_lacks_forwarding(const struct fl_network *network, const struct f
 	return false;
 }
 
+bool fl_device_faces_network(const struct fl_network *network, const struct fl_netdev *device)
+{
+	/* "" is hardware; a veth is what a container has for a card */
+	static const char *const cards[] = {"",	    "veth",    "vlan",	"bond",
+					    "team", "macvlan", "ipvlan"};
+	bool is_card = false;
+
+	for (size_t i = 0; i < sizeof(cards) / sizeof(cards[0]); i++)
+		is_card |= !strcmp(device->kind, cards[i]);
+	for (size_t i = 0; i < network->n_addresses && is_card && !device->loopback; i++) {
+		const struct fl_netaddr *a = &network->addresses[i];
+
+		/* the one address of a container's gateway has no subnet */
+		if (a->ifindex == device->ifindex && a->global &&
+		    a->prefix_len < (fl_ip_family(&a->ip) == FL_IPV4 ? 32 : 128))
+			return true;
+	}
+	return false;
+}
+
+bool fl_device_is_inside(const struct fl_network *network, const struct fl_netdev *device)
+{
+	return !strcmp(device->kind, "bridge") ||
+	       (!strcmp(device->kind, "veth") && !fl_device_faces_network(network, device));
+}
+
 /* Whether two addresses of a family have the same first bits; `len` as of the family. */
 static bool same_prefix(const struct fl_ip *a, const struct fl_ip *b, unsigned int len)
 {
@@ -183,6 +209,8 @@ struct fl_device fl_device_entry(const struct fl_network *network, const struct 
 	struct fl_ip ip;
 
 	entry.flags = role_flags[role] | (xdp_tx ? FL_DEVICE_XDP_TX : 0);
+	if (role == FL_ROLE_NONE && fl_device_is_inside(network, device))
+		entry.flags |= FL_DEVICE_INSIDE;
 	if (fl_device_address(network, device, rules, FL_IPV4, &ip))
 		memcpy(&entry.addr4, &ip, sizeof(ip));
 	if (fl_device_address(network, device, rules, FL_IPV6, &ip))

@@ -42,6 +42,12 @@ bool fl_device_lacks_ethernet(const struct fl_network *network, const struct fl_
 bool fl_device_lacks_forwarding(const struct fl_network *network, const struct fl_netdev *device,
 				enum fl_family family);
 
+/* Whether other machines are to be expected at it: a network card, or what stands for one, with an
+ * address in a subnet. */
+bool fl_device_faces_network(const struct fl_network *network, const struct fl_netdev *device);
+/* Whether containers of this machine hang on it, whose replies pass by us in any case. */
+bool fl_device_is_inside(const struct fl_network *network, const struct fl_netdev *device);
+
 /*
  * The address of `family` to masquerade with when leaving by that device: one of the node's own
  * addresses if the device has it, else the preferred source of its default route, else the primary

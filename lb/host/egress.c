@@ -13,12 +13,6 @@
 #define ASKED_MAX 128	 /* routes per call */
 #define LOOKED_MAX 16384 /* elements of the map per call */
 
-/* Containers of this machine hang on such devices; their replies pass by us in any case. */
-static bool is_inside(const struct fl_netdev *dev, const struct fl_route *route)
-{
-	return !route->gateway && (!strcmp(dev->kind, "veth") || !strcmp(dev->kind, "bridge"));
-}
-
 static void note(struct fl_host *host, const struct fl_backend *backend,
 		 const struct fl_route *route)
 {
@@ -27,7 +21,7 @@ static void note(struct fl_host *host, const struct fl_backend *backend,
 	size_t i;
 
 	if (!dev || dev->loopback || fl_host_device_of(host, route->ifindex) ||
-	    is_inside(dev, route))
+	    (!route->gateway && fl_device_is_inside(&host->network, dev)))
 		return;
 	for (i = 0; i < egress->n_found && egress->found[i].ifindex != route->ifindex; i++)
 		;

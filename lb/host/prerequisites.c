@@ -49,6 +49,21 @@ static void check_ethernet(struct fl_host *host, const struct fl_netdev *dev)
 			      dev->name);
 }
 
+/* What comes in there is not balanced. Where devices are named that may be meant. */
+static void check_unserved(struct fl_host *host, const struct fl_netdev *dev)
+{
+	const struct fl_device_rules *rules = &host->options.rules;
+
+	if (!dev->up || dev->headerless || fl_host_device_of(host, dev->ifindex) ||
+	    !fl_device_faces_network(&host->network, dev))
+		return;
+	fl_health_set(host->options.health, FL_CONDITION_DEVICE, dev->name,
+		      rules->n_external ? FL_HEALTH_NOTE : FL_HEALTH_WARNING,
+		      "device %s faces a network and is not served: clients there reach no Service "
+		      "by it (name it in --devices)",
+		      dev->name);
+}
+
 /* A name in the settings that stands for nothing: misspelt, or its device is not there. */
 static void check_name(struct fl_host *host, const char *pattern, bool external)
 {
@@ -126,8 +141,10 @@ void fl_host_update_conditions(struct fl_host *host)
 		check_name(host, rules->external[i], true);
 	for (size_t i = 0; i < rules->n_pod; i++)
 		check_name(host, rules->pod[i], false);
-	for (size_t i = 0; i < host->network.n_devices; i++)
+	for (size_t i = 0; i < host->network.n_devices; i++) {
 		check_ethernet(host, &host->network.devices[i]);
+		check_unserved(host, &host->network.devices[i]);
+	}
 	for (size_t i = 0; i < host->n_devices; i++) {
 		const struct fl_host_device *d = &host->devices[i];
 		const struct fl_netdev *dev;

@@ -71,6 +71,16 @@ int net_batch(const char *text, struct fl_err *err)
 	return status ? fl_err_set(err, -EIO, "ip -batch failed with status %d", status) : 0;
 }
 
+int net_rule(enum fl_family family, const char *verb, enum network network, const char *words)
+{
+	struct fl_ip ip = addr(family, network, 0);
+	char buf[FL_IP_STRLEN], command[200];
+
+	snprintf(command, sizeof(command), "ip -%d rule %s to %s/%d %s", family == FL_IPV4 ? 4 : 6,
+		 verb, fl_ip_format(&ip, buf), family == FL_IPV4 ? 24 : 64, words);
+	return system(command) ? -EIO : 0;
+}
+
 static int write_file(const char *path, const char *text, struct fl_err *err)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);

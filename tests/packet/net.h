@@ -66,5 +66,8 @@ enum dev net_dev(enum network network);
  * false: it does not. */
 bool net_wait_running(const char *name);
 
+/* `ip rule VERB to NETWORK WORDS`: 0 or -errno. */
+int net_rule(enum fl_family family, const char *verb, enum network network, const char *words);
+
 /* Feed text to `ip -batch`. */
 int net_batch(const char *text, struct fl_err *err);

@@ -86,6 +86,59 @@ static void route_of_a_known_flow_goes(struct trial *t)
 	expect_drop(t, FL_REASON_NO_ROUTE);
 }
 
+struct law {
+	struct row row;
+	const char *words; /* of `ip rule` */
+};
+
+static const struct law laws[] = {
+	{ROW("unreachable"), "unreachable"},
+	{ROW("prohibit"), "prohibit"},
+	{ROW("blackhole"), "blackhole"},
+};
+
+/* The kernel's lookup answers most of them as it does for an address of its own. */
+static void rule_that_forbids_is_no_route(struct trial *t)
+{
+	const struct law *law = t->row;
+	struct packet packet = packet_of(t);
+
+	assert_int_equal(net_rule(t->family, "add", t->network, law->words), 0);
+	feed(t, &packet);
+	assert_int_equal(net_rule(t->family, "del", t->network, law->words), 0);
+	expect_drop(t, FL_REASON_NO_ROUTE);
+	expect_flows(t, 0);
+}
+
+struct exit {
+	struct row row;
+	uint32_t flags; /* enum fl_device_flags of the way out */
+	uint64_t counted;
+};
+
+static const struct exit exits[] = {
+	{ROW("not served"), 0, 1},
+	{ROW("containers of this machine"), FL_DEVICE_INSIDE, 0},
+	{ROW("pods"), FL_DEVICE_POD, 0},
+};
+
+/* It keeps its source, since replies would not be seen. */
+static void unserved_way_out_is_counted(struct trial *t)
+{
+	const struct exit *way = t->row;
+	struct fl_device device = {.flags = way->flags, .mtu = 1500};
+	struct packet packet = packet_of(t);
+
+	assert_int_equal(bpf_map_update_elem(t->p->maps.devices_fd,
+					     &t->p->net->ifindex[net_dev(t->network)], &device, 0),
+			 0);
+	for (int i = 0; i < 2; i++) {
+		feed(t, &packet);
+		expect_outcome(t, PASSED);
+		expect_counter(t, FL_COUNTER_FLOW_UNSERVED_EXIT, way->counted);
+	}
+}
+
 static void set_addresses(struct trial *t, enum dev dev, const struct fl_ip *ip)
 {
 	struct fl_device device = {.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL, .mtu = 1500};
@@ -198,6 +251,11 @@ static const struct test tests[] = {
 	 .networks = IN(AT_NOWHERE)},
 	{"so it is for a flow whose route goes", CHECK(route_of_a_known_flow_goes),
 	 .hooks = ON_INGRESS, .networks = IN(AT_NOWHERE)},
+	{"so it is where a rule forbids", CHECK(rule_that_forbids_is_no_route), .hooks = ON_INGRESS,
+	 .networks = IN(AT_REDIRECT), ROWS(laws)},
+	{"a flow that leaves by a device that is not served is counted",
+	 CHECK(unserved_way_out_is_counted), .hooks = ON_INGRESS, .networks = IN(AT_REDIRECT),
+	 ROWS(exits)},
 	{"no address to masquerade with is a drop under its name",
 	 CHECK(no_masquerade_address_is_a_named_drop), .hooks = ON_INGRESS, .plane = PLANE_SMALL},
 	{"a device without an address masquerades with the node's", CHECK(node_address_stands_in),

@@ -229,6 +229,24 @@ static void test_few_flows_without_a_reply_are_none(void **state)
 	assert_int_equal(level_of(s, FL_CONDITION_REPLIES, ""), FL_HEALTH_ERROR);
 }
 
+static void test_flows_that_leave_unserved_are_told(void **state)
+{
+	struct scene *s = *state;
+
+	s->sample.flows_unserved_exit = 1000; /* before this agent */
+	sample(s);
+	sample(s);
+	assert_int_equal(level_of(s, FL_CONDITION_UNSERVED_EXIT, ""), -1);
+	s->sample.flows_unserved_exit += 7;
+	sample(s);
+	assert_int_equal(level_of(s, FL_CONDITION_UNSERVED_EXIT, ""), FL_HEALTH_WARNING);
+	assert_memory_equal(fl_health_find(s->health, FL_CONDITION_UNSERVED_EXIT, "")->text,
+			    "7 flows left unmasqueraded", 26);
+	for (int k = 0; k < FL_GAUGES_KEPT; k++)
+		sample(s);
+	assert_int_equal(level_of(s, FL_CONDITION_UNSERVED_EXIT, ""), -1);
+}
+
 static void test_a_map_that_fills_up_is_named_with_its_setting(void **state)
 {
 	struct fl_map_use maps[] = {{"lines", "maps.lines", 89, 100},
@@ -262,6 +280,7 @@ int main(void)
 		TEST(test_a_family_that_is_full_is_not_hidden_by_the_other),
 		TEST(test_many_flows_without_a_reply_are_a_condition),
 		TEST(test_few_flows_without_a_reply_are_none),
+		TEST(test_flows_that_leave_unserved_are_told),
 		TEST(test_a_map_that_fills_up_is_named_with_its_setting),
 	};
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -104,6 +105,46 @@ static void test_devices_without_ethernet_header_are_never_served(void **state)
 		fl_device_lacks_ethernet(&network, &tunnel, &found)); /* not to be served anyway */
 	tunnel.headerless = false;
 	assert_false(fl_device_lacks_ethernet(&network, &tunnel, &named));
+}
+
+/* Flows to containers of this machine may leave unmasqueraded: their replies pass by us. */
+static void test_what_hangs_on_a_device_that_is_not_served(void **state)
+{
+	static const struct {
+		const char *kind, *address;
+		uint8_t prefix_len;
+		bool faces, inside;
+	} rows[] = {
+		{"", "198.51.100.1", 24, true, false},
+		{"", "198.51.100.1", 32, false, false}, /* floating only */
+		{"", NULL, 0, false, false},
+		{"veth", "198.51.100.1", 24, true, false}, /* a container's card */
+		{"veth", "10.244.1.1", 32, false, true},
+		{"veth", "2001:db8:7::1", 128, false, true},
+		{"veth", "2001:db8:7::1", 64, true, false},
+		{"veth", NULL, 0, false, true},
+		{"bridge", "172.17.0.1", 16, false, true},
+		{"vlan", "198.51.100.1", 24, true, false},
+		{"vxlan", "10.244.1.0", 24, false, false}, /* pods of other nodes */
+		{"dummy", "10.96.0.10", 24, false, false},
+	};
+	const struct fl_device_rules rules = {0};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fl_netdev dev = {.ifindex = 9};
+
+		snprintf(dev.kind, sizeof(dev.kind), "%s", rows[i].kind);
+		network.n_addresses = 0;
+		if (rows[i].address)
+			add(9, rows[i].address, true, true);
+		addresses[0].prefix_len = rows[i].prefix_len;
+		assert_int_equal(fl_device_faces_network(&network, &dev), rows[i].faces);
+		assert_int_equal(fl_device_is_inside(&network, &dev), rows[i].inside);
+		assert_int_equal(fl_device_entry(&network, &dev, &rules, FL_ROLE_NONE, false).flags,
+				 rows[i].inside ? FL_DEVICE_INSIDE : 0);
+		assert_int_equal(fl_device_entry(&network, &dev, &rules, FL_ROLE_POD, false).flags,
+				 FL_DEVICE_POD);
+	}
 }
 
 static void test_forwarding_matters_where_there_are_addresses(void **state)
@@ -229,7 +270,7 @@ static void test_entry_of_a_device(void **state)
 	assert_int_equal(e.flags, FL_DEVICE_EXTERNAL | FL_DEVICE_XDP_TX);
 	assert_memory_equal(&e.addr4, ip("192.0.2.1").b, 16);
 	e = fl_device_entry(&network, fl_network_device(&network, 5), &rules, FL_ROLE_NONE, false);
-	assert_int_equal(e.flags, 0);
+	assert_int_equal(e.flags, FL_DEVICE_INSIDE);
 	assert_memory_equal(&e.addr4, &none, 16);
 }
 
@@ -281,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup(test_loopback_is_never_served, setup),
 		cmocka_unit_test_setup(test_devices_without_ethernet_header_are_never_served,
 				       setup),
+		cmocka_unit_test_setup(test_what_hangs_on_a_device_that_is_not_served, setup),
 		cmocka_unit_test_setup(test_forwarding_matters_where_there_are_addresses, setup),
 		cmocka_unit_test_setup(test_pod_patterns_beat_what_is_found, setup),
 		cmocka_unit_test_setup(test_masquerade_address_is_primary_and_global, setup),

@@ -146,6 +146,26 @@ static void test_forwarding_of_a_family_without_frontends_is_a_warning(void **st
 	assert_int_equal(fake_level(&fake, FL_CONDITION_FORWARDING, "eth0 IPv6"), FL_HEALTH_ERROR);
 }
 
+/* Two network cards of which one is served: where devices are named it may be meant. */
+static void test_a_card_that_is_not_served(void **state)
+{
+	static const char *const names[] = {"eth0"};
+
+	fake_start(&fake);
+	expect_condition(&fake, FL_CONDITION_DEVICE, "eth1", FL_HEALTH_WARNING,
+			 "device eth1 faces a network and is not served: clients there reach no "
+			 "Service by it (name it in --devices)");
+	assert_int_equal(fake_level(&fake, FL_CONDITION_DEVICE, "veth1"), -1); /* no address */
+	fake.devices[2].up = false;
+	fl_host_update(fake.host);
+	assert_int_equal(fake_level(&fake, FL_CONDITION_DEVICE, "eth1"), -1);
+	fake.devices[2].up = true;
+	fl_host_free(&fake.host);
+	name_devices(names, 1);
+	fake_start(&fake);
+	assert_int_equal(fake_level(&fake, FL_CONDITION_DEVICE, "eth1"), FL_HEALTH_NOTE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -156,6 +176,7 @@ int main(void)
 		TEST(test_a_device_that_is_down),
 		TEST(test_a_found_device_that_is_down),
 		TEST(test_a_device_without_ethernet_header),
+		TEST(test_a_card_that_is_not_served),
 		TEST(test_forwarding_is_off),
 		TEST(test_forwarding_of_a_family_without_frontends_is_a_warning),
 	};
