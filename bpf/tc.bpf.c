@@ -80,10 +80,15 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
 	if (!fl_parse_flow(skb, v6, &p))
 		return SLOW_PATH;
-	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
+	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS) {
+		if (!fl_filter_leaving(v6, &p))
+			return TC_ACT_UNSPEC;
 		taken = fl_egress_fast(v6, &p, &d);
-	else
+	} else {
+		if (!fl_filter_arriving(v6, &p))
+			return TC_ACT_UNSPEC;
 		taken = fl_decide_fast(skb, v6, &p, hook, &d);
+	}
 	return taken ? send(skb, v6, &p, &d) : SLOW_PATH;
 }
 

@@ -75,6 +75,8 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 
 	if (!fl_parse_flow(ctx, v6, &p))
 		return -1;
+	if (!fl_filter_arriving(v6, &p))
+		return XDP_PASS;
 	/* a rewrite here would take the sum for a finished one; tc knows which it is */
 	if (fl_config.unfinished_sums &&
 	    fl_packet_sum_unfinished(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, &p))

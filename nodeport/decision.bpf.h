@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bpf/lib/fib.bpf.h"
+#include "bpf/lib/filter.bpf.h"
 #include "bpf/lib/service.bpf.h"
 #include "conntrack/create.bpf.h"
 

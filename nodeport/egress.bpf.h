@@ -20,6 +20,7 @@ static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, st
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	if (!fl_packet_opens(p))
 		return;
+	fl_own_note(v6, p, fl_now());
 	fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
 	if (!fe)
 		return;

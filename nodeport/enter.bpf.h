@@ -64,6 +64,10 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 		head->next_hop = d->hop.index;
 		head->next_hop_generation = d->hop.generation;
 	}
+	if (new->masquerade)
+		fl_filter_add_source(v6, &reply->daddr, reply->dport, p->proto);
+	else
+		fl_filter_add_backend(v6, &reply->saddr, reply->sport, p->proto);
 	fl_flow_publish(reply_head, FL_FLOW_NEW);
 	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, reply_slot)
 		 : fl_flow_alone4(reply, p->proto, reply_hash, reply_slot))) {

@@ -7,6 +7,7 @@
 
 #include "nodeport/backend.bpf.h"
 #include "nodeport/enter.bpf.h"
+#include "nodeport/own.bpf.h"
 #include "nodeport/snat.bpf.h"
 #include "nodeport/source.bpf.h"
 
@@ -128,6 +129,16 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		return;
 	fe = fl_new_frontend(v6, p, d);
 	d->to = p->tuple;
+	if (fe || d->action != FL_ACT_PASS) {
+		if (fl_source_is_frontend(v6, p)) {
+			fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
+			return;
+		}
+		if (fl_own_answer(ctx, p, v6, now)) {
+			fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+			return;
+		}
+	}
 	if (fe) {
 		if (!fl_packet_opens(p)) {
 			fl_new_stray(v6, p, fe, d);

@@ -9,6 +9,7 @@
 
 #include "bpf/abi/addr.h"
 #include "bpf/abi/config.h"
+#include "bpf/abi/filter.h"
 #include "bpf/abi/flow.h"
 #include "bpf/abi/hash.h"
 #include "bpf/abi/maps.h"

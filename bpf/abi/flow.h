@@ -126,6 +126,15 @@ struct fl_flow6 {
 	__u8 pad[16];
 };
 
+/*
+ * Key of map fl_own_flows (LRU), value __u32: jiffies of when it was last seen. A UDP flow that the
+ * node began itself, from an address and port that is a frontend's: its answers are no requests of
+ * that Service. The tuple is that of an answer.
+ */
+struct fl_own_key {
+	struct fl_tuple6 tuple;
+};
+
 /* Elements of arrays fl_flows4 and fl_flows6; the number of buckets is a power of two. */
 struct fl_bucket4 {
 	struct fl_flow4 way[FL_FLOW_WAYS];

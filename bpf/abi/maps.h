@@ -7,6 +7,7 @@
 #pragma once
 
 #include "bpf/abi/config.h"
+#include "bpf/abi/filter.h"
 #include "bpf/abi/flow.h"
 #include "bpf/abi/node.h"
 #include "bpf/abi/reasons.h"
@@ -20,6 +21,9 @@
  */
 /* clang-format off */
 #define FL_MAPS_OF_PACKETS(X) \
+	X(filter,      ARRAY,  __u32,                  __u64,                 FL_FILTER_WORDS) \
+	X(own_ports,   ARRAY,  __u32,                  __u64,                 FL_OWN_PORT_WORDS) \
+	X(own_flows,   LRU,    struct fl_own_key,      __u32,                 16384) \
 	X(next_hops,   ARRAY,  __u32,                  struct fl_next_hop,    FL_NEXT_HOPS) \
 	X(flows4,      ARRAY,  __u32,                  struct fl_bucket4,     262144) \
 	X(flows6,      ARRAY,  __u32,                  struct fl_bucket6,     65536) \

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/filter.h"
 #include "lb/host/addresses.h"
 #include "lb/host/internal.h"
 #include "lb/host/macs.h"
@@ -166,6 +167,8 @@ static void update_addresses(struct fl_host *host)
 		r = fl_node_ports_init(&input, &node_ports, &err);
 	if (!r)
 		r = fl_local_pairs(&host->network, &node_ports, &pairs, &n);
+	for (size_t i = 0; !r && i < n; i++)
+		fl_filter_add_own(o->maps, &pairs[i].addr);
 	if (!r)
 		r = fl_map_mirror_apply(host->addresses, pairs, n, NULL, &err);
 	if (r) {

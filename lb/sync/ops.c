@@ -9,6 +9,7 @@
 
 #include <bpf/bpf.h>
 
+#include "lb/dp/filter.h"
 #include "lb/dp/map_each.h"
 #include "lb/sync/ops.h"
 
@@ -52,6 +53,8 @@ static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, cons
 	const int fd = map_fd(ctx, desc);
 	uint32_t done = *count;
 
+	for (uint32_t i = 0; map == FL_SYNC_FRONTENDS && i < *count; i++)
+		fl_filter_add_frontend(ctx, (const struct fl_frontend_key *)keys + i);
 	if (*count > 1) {
 		if (!bpf_map_update_batch(fd, keys, values, &done, NULL))
 			return 0;

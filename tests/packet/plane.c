@@ -267,7 +267,7 @@ static void add_node(struct plane *p)
 			struct fl_ip ip = addr(v, (enum network)d, 1);
 
 			*(v == FL_IPV4 ? &device.addr4 : &device.addr6) = to_abi(&ip);
-			assert_int_equal(bpf_map_update_elem(p->maps.local_fd, &ip, &local, 0), 0);
+			local_add(p, &ip, local);
 		}
 		assert_int_equal(
 			bpf_map_update_elem(p->maps.devices_fd, &p->net->ifindex[d], &device, 0),
@@ -336,6 +336,8 @@ void plane_reset(struct plane *p)
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
 	/* for as long as a test may take */
 	p->maps.meta->next_hops = fl_hops_word(1, plane_now(p) + 3600 * p->config.hz);
+	memset(p->maps.filter, 0, p->maps.n_filter * sizeof(*p->maps.filter));
+	memset(p->maps.own_ports, 0, p->maps.n_own_ports * sizeof(*p->maps.own_ports));
 	memset(p->maps.own_macs, 0, p->maps.n_own_macs * sizeof(*p->maps.own_macs));
 	plane_flows_clear(p);
 	p->maps.meta->overflow_half = 0;

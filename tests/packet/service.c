@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <string.h>
 
+#include "lb/dp/filter.h"
 #include "tests/packet/packet.h"
 
 #define LUT_LEN 251
@@ -77,6 +78,7 @@ void service_add(struct plane *p, const struct service *s)
 				   : fe.list[side].count ? FL_VERDICT_FORWARD
 							 : FL_VERDICT_REJECT;
 	}
+	fl_filter_add_frontend(&p->maps, &key);
 	assert_int_equal(bpf_map_update_elem(p->maps.frontends_fd, &key, &fe, 0), 0);
 }
 
@@ -86,6 +88,7 @@ void vip_add(struct plane *p, const struct fl_ip *ip)
 	struct fl_frontend fe = {.type = FL_FRONTEND_VIP};
 
 	memcpy(&key.addr, ip, sizeof(key.addr));
+	fl_filter_add_frontend(&p->maps, &key);
 	assert_int_equal(bpf_map_update_elem(p->maps.frontends_fd, &key, &fe, 0), 0);
 }
 
@@ -103,6 +106,10 @@ void range_add(struct plane *p, uint32_t service_id, const char *prefix)
 
 void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags)
 {
+	struct fl_addr a;
+
+	memcpy(&a, ip, sizeof(a));
+	fl_filter_add_own(&p->maps, &a);
 	assert_int_equal(bpf_map_update_elem(p->maps.local_fd, ip, &flags, 0), 0);
 }
 

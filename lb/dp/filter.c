@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What the datapath may be concerned with: the agent's half. */
+#include "lb/dp/filter.h"
+
+#include <arpa/inet.h>
+
+static bool is_ipv6(const struct fl_addr *addr)
+{
+	return addr->w[0] || addr->w[1] || addr->w[2] != htonl(0xffff);
+}
+
+/* Seen by whatever sees what is written next. */
+static void set(__u64 *words, uint32_t bit)
+{
+	__atomic_fetch_or(&words[bit / 64], 1ULL << (bit & 63), __ATOMIC_SEQ_CST);
+}
+
+static uint64_t hash_of(const struct fl_maps *maps, const struct fl_addr *addr)
+{
+	return fl_filter_hash(is_ipv6(addr), addr, maps->meta->flow_seed[1]);
+}
+
+static void add_node_port(const struct fl_maps *maps, const struct fl_frontend_key *key)
+{
+	const uint32_t port = ntohs(key->port), at = FL_BOUND_WORD(key->proto, port);
+
+	for (uint32_t first = 0; first < FL_OWN_PORT_WORDS; first += FL_BOUND_WORDS)
+		set(maps->own_ports + first + at, port & 63);
+}
+
+void fl_filter_add_frontend(const struct fl_maps *maps, const struct fl_frontend_key *key)
+{
+	const bool any = !key->addr.w[3] && (!is_ipv6(&key->addr) ||
+					     !(key->addr.w[0] | key->addr.w[1] | key->addr.w[2]));
+	uint64_t hash;
+
+	if (!maps->filter || !maps->own_ports || !maps->meta)
+		return;
+	hash = hash_of(maps, &key->addr);
+	if (any)
+		add_node_port(maps, key);
+	else if (!key->port)
+		set(maps->filter, fl_filter_addr(hash) + 1);
+	else
+		set(maps->filter, fl_filter_port(hash, key->port, key->proto));
+}
+
+void fl_filter_add_own(const struct fl_maps *maps, const struct fl_addr *addr)
+{
+	if (maps->filter && maps->meta)
+		set(maps->filter, fl_filter_addr(hash_of(maps, addr)));
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A frontend claims the packets of flows that begin with it, and no others: not the answers to what
+ * this node has asked from such a port itself, nor what pretends to come from a frontend.
+ */
+#pragma once
+
+#include "nodeport/bound.bpf.h"
+#include "nodeport/decision.bpf.h"
+
+/*
+ * Whether the source is a frontend's address and port, or a Service's address that has only such
+ * ports. Two frontends that answer each other would do so for ever.
+ */
+static __always_inline bool fl_source_is_frontend(bool v6, const struct fl_packet *p)
+{
+	const struct fl_tuple6 *t = &p->tuple;
+	__u64 from = fl_filter_hash_of(v6, &t->saddr);
+
+	if (fl_filter_has_port(from, t->sport, p->proto) &&
+	    fl_frontend_get(&t->saddr, t->sport, p->proto))
+		return true;
+	return fl_filter_kinds(from) & FL_FILTER_VIP && fl_frontend_get(&t->saddr, 0, 0);
+}
+
+/* A socket of this node that is connected to the sender, at the port that was asked. */
+static __always_inline bool fl_own_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *t)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	bool connected;
+	__u32 size;
+
+	if (v6) {
+		__builtin_memcpy(tuple.ipv6.saddr, &t->saddr, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, &t->daddr, 16);
+		tuple.ipv6.sport = t->sport;
+		tuple.ipv6.dport = t->dport;
+		size = sizeof(tuple.ipv6);
+	} else {
+		tuple.ipv4.saddr = t->saddr.w[3];
+		tuple.ipv4.daddr = t->daddr.w[3];
+		tuple.ipv4.sport = t->sport;
+		tuple.ipv4.dport = t->dport;
+		size = sizeof(tuple.ipv4);
+	}
+	sk = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	/* one that is bound but not connected gives way to the frontend, as with kube-proxy */
+	connected = sk->dst_port == t->sport;
+	bpf_sk_release(sk);
+	return connected;
+}
+
+/* The record of a flow that the node began; `now`: it is in use. */
+static __always_inline bool fl_own_flow(const struct fl_tuple6 *answer, __u32 now)
+{
+	struct fl_own_key key = {.tuple = *answer};
+	__u32 *seen = bpf_map_lookup_elem(&fl_own_flows, &key);
+	__s32 idle;
+
+	if (!seen)
+		return false;
+	idle = now - *seen;
+	if (idle > (__s32)fl_config.timeout[FL_TIMEOUT_UDP_ESTABLISHED])
+		return false;
+	if (idle >= (__s32)fl_config.hz)
+		*seen = now;
+	return true;
+}
+
+/*
+ * Whether a datagram for a frontend is the answer to one of the node's own. TCP needs no such look:
+ * only a SYN opens a flow.
+ */
+int fl_own_answer(fl_ctx *ctx, const struct fl_packet *p, bool v6, __u32 now);
+
+__noinline int fl_own_answer(fl_ctx *ctx, const struct fl_packet *p, bool v6, __u32 now)
+{
+	if (!p || p->proto != IPPROTO_UDP ||
+	    !(fl_filter_kinds(fl_filter_hash_of(v6, &p->tuple.daddr)) & FL_FILTER_OWN))
+		return false;
+	if (fl_own_flow(&p->tuple, now))
+		return true;
+	return fl_bound_has(IPPROTO_UDP, p->tuple.dport) && fl_own_socket(ctx, v6, &p->tuple);
+}
+
+/* Remember a datagram that leaves from a frontend's address and port, and is of no flow of its. */
+static __always_inline void fl_own_note(bool v6, const struct fl_packet *p, __u32 now)
+{
+	struct fl_own_key key = {};
+	__u32 local;
+
+	if (p->proto != IPPROTO_UDP || !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) ||
+	    !fl_frontend_find(v6, &p->tuple.saddr, p->tuple.sport, IPPROTO_UDP, false, &local))
+		return;
+	fl_tuple_reverse(&p->tuple, &key.tuple);
+	if (!fl_own_flow(&key.tuple, now))
+		bpf_map_update_elem(&fl_own_flows, &key, &now, BPF_ANY);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A frontend claims the packets of flows that begin with it: not the answers to what the node asked
+ * itself, nor what pretends to come from a frontend. */
+#include "tests/packet/packet.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/packet/sockets.h"
+
+static void expect_martian(struct trial *t, const struct packet *packet)
+{
+	expect_drop(t, FL_REASON_FRONTEND_SOURCE);
+	expect_no_flow(t, packet);
+}
+
+struct martian {
+	struct row row;
+	unsigned int next; /* the packet comes from the address of so many frontends further */
+	uint16_t sport;
+};
+
+/* The reflection of CVE-2024-2169: each answers the other, for ever. */
+static const struct martian martians[] = {
+	{ROW("address and port of another frontend"), 1, SERVICE_PORT},
+	{ROW("address and port of a third"), 2, SERVICE_PORT},
+	{ROW("address of another, any port"), 1, 4000},
+};
+
+static struct packet martian_of(const struct trial *t)
+{
+	const struct martian *martian = t->row;
+	struct packet packet = packet_of(t);
+
+	/* the fourth is the node port, whose address is the node's */
+	packet.src = t->fe[(t->frontend + martian->next) % 3].ip;
+	packet.sport = martian->sport;
+	return packet;
+}
+
+static void frontend_address_is_no_source(struct trial *t)
+{
+	struct packet packet = martian_of(t);
+
+	feed(t, &packet);
+	expect_martian(t, &packet);
+}
+
+/* An answer from one frontend to the other would go round as well. */
+static void frontend_address_is_not_answered(struct trial *t)
+{
+	struct packet packet = martian_of(t);
+
+	packet.dport = 81; /* 2.22 */
+	feed(t, &packet);
+	expect_martian(t, &packet);
+}
+
+/*
+ * A connection that the node began itself, from a source port that is a node port. The egress hook
+ * sees it begin; what comes back is its own, not the Service's.
+ */
+static void own_connection_from_a_node_port(struct trial *t)
+{
+	struct packet out = {
+		.family = t->family,
+		.proto = t->proto,
+		.src = addr(t->family, AT_EXT0, 1),
+		.dst = addr(t->family, AT_OUTSIDE, CLIENT_HOST),
+		.sport = NODE_PORT,
+		.dport = 443,
+		.flags = SYN,
+		.seq = CLIENT_ISN,
+		.ttl = 64,
+		.payload = t->proto == IPPROTO_UDP ? 20 : 0,
+		.dst_mac = t->p->net->gateway_mac[AT_OUTSIDE],
+		.src_mac = t->p->net->mac[DEV_EXT0],
+	};
+	static const uint8_t flags[][2] = {{SYN, SYN | ACK}, {ACK, ACK}, {ACK | PSH, ACK}};
+
+	for (size_t i = 0; i < N(flags); i++) {
+		struct packet in;
+
+		out.flags = flags[i][0];
+		feed_at(t, HOOK_TC_EGRESS, &out);
+		expect_untouched(t);
+		in = packet_reverse(&out);
+		in.dst_mac = t->p->net->mac[DEV_EXT0];
+		in.src_mac = t->p->net->gateway_mac[AT_OUTSIDE];
+		in.flags = flags[i][1];
+		feed(t, &in);
+		expect_untouched(t);
+	}
+	expect_flows(t, 0);
+}
+
+struct bound {
+	struct row row;
+	bool connected, other_peer;
+};
+
+static const struct bound bounds[] = {
+	{ROW("connected to the sender"), true, false},
+	{ROW("connected to another"), true, true},
+	{ROW("not connected"), false, false},
+};
+
+static int own_socket = -1;
+
+static void close_own_socket(struct trial *t)
+{
+	if (own_socket >= 0)
+		close(own_socket);
+	own_socket = -1;
+}
+
+/* It was there before the Service got the node port, and nothing of its beginning was seen. */
+static void own_socket_at_a_new_node_port(struct trial *t)
+{
+	const struct bound *bound = t->row;
+	struct packet packet = packet_of(t);
+	union sockaddr_any sa;
+	socklen_t len = to_sockaddr(&packet.dst, packet.dport, false, &sa);
+
+	own_socket = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(own_socket >= 0);
+	assert_int_equal(bind(own_socket, &sa.sa, len), 0);
+	len = to_sockaddr(&packet.src, (uint16_t)(packet.sport + bound->other_peer), false, &sa);
+	if (bound->connected)
+		assert_int_equal(connect(own_socket, &sa.sa, len), 0);
+	feed(t, &packet);
+	if (bound->connected && !bound->other_peer) {
+		expect_untouched(t);
+		expect_flows(t, 0);
+	} else {
+		/* as with kube-proxy, the node port beats a socket that is bound there */
+		expect_flow(t, &packet);
+	}
+}
+
+/* What the bits say is certain: nothing else is looked at. */
+static void what_has_no_bit_is_left_alone(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	memset(t->p->maps.filter, 0, t->p->maps.n_filter * sizeof(*t->p->maps.filter));
+	feed(t, &packet);
+	expect_untouched(t);
+	expect_flows(t, 0);
+	memset(t->p->maps.filter, 0xff, t->p->maps.n_filter * sizeof(*t->p->maps.filter));
+	feed(t, &packet);
+	expect_flow(t, &packet);
+}
+
+static const struct test tests[] = {
+	{"D7: a frontend's address as source is a martian", CHECK(frontend_address_is_no_source),
+	 .hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_POD), .frontends = EVERY_FRONTEND,
+	 ROWS(martians)},
+	{"D7: and it is not answered", CHECK(frontend_address_is_not_answered), .hooks = ON_INGRESS,
+	 .frontends = 7, ROWS(martians)},
+	{"what comes back to the node's own connection is no traffic of a node port",
+	 CHECK(own_connection_from_a_node_port), .hooks = ON_NETWORK, .frontends = 1 << 3},
+	{"nor is what a connected socket waits for that was there before it",
+	 CHECK(own_socket_at_a_new_node_port), .undo = close_own_socket, .protos = ONLY_UDP,
+	 .hooks = ON_NETWORK, .frontends = 1 << 3, ROWS(bounds)},
+	{"a packet without a bit in the filter is left alone", CHECK(what_has_no_bit_is_left_alone),
+	 .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND},
+};
+
+const struct topic own_topic = {"own", TESTS(tests)};
