@@ -21,7 +21,7 @@ static const struct topic *const topics[] = {
 	&policy_topic,	   &client_topic,   &reject_topic,  &rate_topic,     &egress_topic,
 	&live_topic,	   &offload_topic,  &socket_topic,  &datagram_topic, &direct_topic,
 	&race_topic,	   &link_topic,	    &size_topic,    &opening_topic,  &proof_topic,
-	&own_topic, &coverage_topic, /* the last: whether the others reached every name */
+	&own_topic,	   &coverage_topic, /* the last: whether the others reached every name */
 };
 
 /* Counters, rate limits and redirects are kept per processor; the network is this process's. */
