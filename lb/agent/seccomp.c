@@ -18,14 +18,12 @@
 
 /* Newer architectures have none of the calls that take no directory, nor poll(2). */
 #ifdef __NR_unlink
-#define MKDIR SCMP_SYS(mkdir)
 #define UNLINK SCMP_SYS(unlink)
 #define RENAME SCMP_SYS(rename)
 #define CHMOD SCMP_SYS(chmod)
 #define POLL SCMP_SYS(poll)
 #define READLINK SCMP_SYS(readlink)
 #else
-#define MKDIR SCMP_SYS(mkdirat)
 #define UNLINK SCMP_SYS(unlinkat)
 #define RENAME SCMP_SYS(renameat)
 #define CHMOD SCMP_SYS(fchmodat)
@@ -61,7 +59,6 @@ static const int calls[] = {
 	SCMP_SYS(statfs),
 	SCMP_SYS(fstatfs),
 	SCMP_SYS(mkdirat),
-	MKDIR,
 	UNLINK,
 	RENAME,
 	CHMOD,
@@ -82,7 +79,7 @@ static const int calls[] = {
 	SCMP_SYS(recvfrom),
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(shutdown),
-	/* memory, and the threads that build tables */
+	/* memory, and threads: some build tables, one parses large files */
 	SCMP_SYS(brk),
 	SCMP_SYS(mmap),
 	SCMP_SYS(munmap),
@@ -90,6 +87,7 @@ static const int calls[] = {
 	SCMP_SYS(mprotect),
 	SCMP_SYS(madvise),
 	SCMP_SYS(futex),
+	SCMP_SYS(eventfd2),
 	SCMP_SYS(clone3),
 	SCMP_SYS(set_robust_list),
 	SCMP_SYS(rseq),

@@ -69,7 +69,7 @@ static int make_dir(const char *dir, struct fl_err *err)
 		if (r)
 			return r;
 	}
-	if (mkdir(dir, 0700) && errno != EEXIST)
+	if (mkdirat(AT_FDCWD, dir, 0700) && errno != EEXIST)
 		return fl_err_set(err, -errno, "cannot make %s: %s", dir, strerror(errno));
 	return path_is_bpffs(dir) ? 0 : mount_bpffs(OUR_MOUNT_SOURCE, dir, err);
 }

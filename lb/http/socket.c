@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -61,7 +62,7 @@ static int make_parent(const char *path, struct fl_err *err)
 	if (!slash || slash == dir)
 		return 0;
 	*slash = '\0';
-	if (mkdir(dir, 0755) && errno != EEXIST)
+	if (mkdirat(AT_FDCWD, dir, 0755) && errno != EEXIST)
 		return fl_err_set(err, -errno, "cannot make directory %s: %s", dir,
 				  strerror(errno));
 	return 0;

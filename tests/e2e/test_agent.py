@@ -9,7 +9,7 @@ import pytest
 
 import cells
 from test_changes import Traffic, failures
-from wait import until
+from wait import PATIENCE, until
 
 CAPS = "+bpf,+net_admin,+perfmon"
 KEPT = 1 << 12 | 1 << 39  # CAP_NET_ADMIN, CAP_BPF
@@ -209,7 +209,7 @@ def test_the_service_manager_is_told(own_lab):
     path = f"{own_lab.directory}/notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
-        manager.settimeout(10)
+        manager.settimeout(60 * PATIENCE)
         os.chmod(path, 0o777)
 
         def hear(word):

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -97,7 +98,8 @@ static enum verdict try_what_is_needed(void)
 	attr.info.bpf_fd = UINT32_MAX;
 	if (fd < 0 || read(fd, buf, sizeof(buf)) < 0 || close(fd) ||
 	    socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE) < 0 ||
-	    socket(AF_UNIX, SOCK_STREAM, 0) < 0 || mkdir("/tmp", 0700) != -1 || errno != EEXIST ||
+	    socket(AF_UNIX, SOCK_STREAM, 0) < 0 || mkdirat(AT_FDCWD, "/tmp", 0700) != -1 ||
+	    errno != EEXIST || eventfd(0, EFD_NONBLOCK) < 0 ||
 	    readlink("/proc/self/exe", buf, sizeof(buf)) < 0 ||
 	    pthread_create(&thread, NULL, in_thread, &ran) || pthread_join(thread, &memory) ||
 	    !ran || !memory)
