@@ -125,11 +125,19 @@ static bool has_any_filter(unsigned int ifindex, bool ingress)
 	return any || r < 0;
 }
 
+/* Unless somebody uses it. */
+static void destroy_qdisc(unsigned int ifindex)
+{
+	struct bpf_tc_hook h = hook(ifindex, BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+	if (!has_any_filter(ifindex, true) && !has_any_filter(ifindex, false))
+		bpf_tc_hook_destroy(&h);
+}
+
 /* If we made the qdisc and both of our filters are gone, it goes too, unless others use it. */
 static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 {
 	static const char *const pins[] = {FL_PIN_CLSACT_INGRESS, FL_PIN_CLSACT_EGRESS};
-	struct bpf_tc_hook h = hook(ifindex, BPF_TC_INGRESS | BPF_TC_EGRESS);
 	bool ours = false;
 
 	if (fl_clsact_program(ifindex, true) || fl_clsact_program(ifindex, false))
@@ -140,8 +148,8 @@ static void remove_qdisc(const struct fl_bpffs *fs, unsigned int ifindex)
 		snprintf(name, sizeof(name), "%s-%u", pins[i], ifindex);
 		ours |= !fl_bpffs_unpin(fs, "programs", name);
 	}
-	if (ours && !has_any_filter(ifindex, true) && !has_any_filter(ifindex, false))
-		bpf_tc_hook_destroy(&h);
+	if (ours)
+		destroy_qdisc(ifindex);
 }
 
 int fl_clsact_remove(unsigned int ifindex, bool ingress)
@@ -153,6 +161,19 @@ int fl_clsact_remove(unsigned int ifindex, bool ingress)
 
 	libbpf_set_print(old);
 	return r;
+}
+
+int fl_clsact_remove_lost(unsigned int ifindex, bool ingress)
+{
+	int r = fl_clsact_remove(ifindex, ingress);
+	libbpf_print_fn_t old;
+
+	if (r)
+		return r;
+	old = libbpf_set_print(quiet);
+	destroy_qdisc(ifindex);
+	libbpf_set_print(old);
+	return 0;
 }
 
 int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin)

@@ -109,7 +109,8 @@ static int remove_orphan(const struct fl_orphan *o)
 	int r;
 
 	if (o->placed.filter && fl_clsact_parse(o->placed.pin, &ifindex, &ingress))
-		r = fl_clsact_remove(ifindex, ingress);
+		r = o->dir ? fl_clsact_remove(ifindex, ingress)
+			   : fl_clsact_remove_lost(ifindex, ingress);
 	else
 		r = bpf_link_detach(o->link_fd) ? -errno : 0;
 	return r == -ENOLINK || r == -ENODEV || r == -ENOENT ? 0 : r ? r : 1;

@@ -115,6 +115,9 @@ uint64_t fl_bpffs_netns(const struct fl_bpffs *fs);
 
 /* Remove the filter that has our handle and priority. 0 or -errno. */
 int fl_clsact_remove(unsigned int ifindex, bool ingress);
+/* The same where the note that the qdisc is ours is lost: it goes as well unless it has a filter,
+ * since without one it has no effect, whoever made it. */
+int fl_clsact_remove_lost(unsigned int ifindex, bool ingress);
 /* Remove our filter at a pinned record "clsact-ingress-3". 0 also when it is not there any more. */
 int fl_clsact_detach(const struct fl_bpffs *fs, const char *pin);
 /* "clsact-ingress-3" -> 3 and whether it is ingress; false for other names. */

@@ -248,13 +248,19 @@ int fl_takeover_end(struct fl_dp *dp, struct fl_err *err)
 	/* from here on a filter is known by its record, whatever program that is for now */
 	for (size_t i = 0; i < t->orphans.n; i++) {
 		const struct fl_orphan *o = &t->orphans.items[i];
-		int r = o->placed.filter
-				? fl_bpffs_pin(&dp->fs, "links", o->placed.pin, dp->clock_fd, err)
-				: 0;
+		int r;
 
+		if (!o->placed.filter)
+			continue;
+		/* where the marks of qdiscs are lost with the pins, it will have been its agent's
+		 */
+		r = o->dir ? 0
+			   : fl_bpffs_pin(&dp->fs, "programs", o->placed.pin, dp->clock_fd, err);
+		if (!r)
+			r = fl_bpffs_pin(&dp->fs, "links", o->placed.pin, dp->clock_fd, err);
 		if (r)
 			return r;
-		t->report.taken += o->placed.filter;
+		t->report.taken++;
 	}
 	for (size_t i = 0; i < t->n_dirs; i++) {
 		struct move m = {dp, t, &t->dirs[i], err};

@@ -135,9 +135,6 @@ def test_a_lost_bpf_file_system(own_lab, hook):
     only_our_programs(node)
     assert node.stop() == 0
     assert node.cleanup().returncode == 0
-    if hook == "clsact":
-        # that the agent made the qdisc was noted in what is lost, so it stays
-        node.place.run(["tc", "qdisc", "del", "dev", "eth0", "clsact"], check=True)
     assert node.attached() == ""
 
 
@@ -161,6 +158,26 @@ def test_a_lost_bpf_file_system_without_the_right_to_look(own_lab):
         assert node.stop() == 0
         assert node.cleanup().returncode == 0
     assert node.attached() == ""
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
+def test_cleanup_finds_filters_whose_pins_are_lost(own_lab, shared):
+    """And the qdisc, though the note that the agent made it is lost too; not while others have a filter."""
+    node = fresh_node_2(own_lab, extra=config(own_lab, CLSACT))
+    node.stop()
+    if shared:
+        pin = next(path for path in node.pins() if "/links/clsact-egress-" in path)
+        node.place.run(["tc", "filter", "add", "dev", "eth0", "egress", "prio", "77", "handle", "0x77",
+                        "bpf", "da", "object-pinned", pin], check=True)
+    with lost_bpffs(node):
+        done = node.cli("cleanup", "--cgroup", node.cgroup)
+        assert done.returncode == 0, done.stderr
+    assert "eth0" not in node.attached().replace("eth0 clsact 1", "")
+    assert ("eth0 clsact 1" in node.attached()) is shared, node.attached()
+    if shared:
+        left = node.place.run(["tc", "filter", "show", "dev", "eth0", "egress"]).stdout
+        assert "pref 77 " in left and f"pref {0x6661} " not in left, left
+        node.place.run(["tc", "qdisc", "del", "dev", "eth0", "clsact"], check=True)
 
 
 def test_the_hooks_of_another_network_namespace_are_not_touched(own_lab):
