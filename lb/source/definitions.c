@@ -4,31 +4,13 @@
  * active one has given its object to the store and holds none; one on standby holds its own. One
  * that is leaving is active, and no other file defines its object.
  */
-#include "lb/source/definitions.h"
+#include "lb/source/definitions_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lb/base/cleanup.h"
-
-struct fl_definition {
-	struct fl_definition *next; /* in the chain */
-	struct fl_definer *definer;
-	struct fl_object standby; /* holds nothing when .service is NULL */
-	struct fl_mono leaving;	  /* since when; ns 0: it is not */
-	uint32_t hash;
-	unsigned int line;
-	bool active, dead;	  /* dead: in no chain, only in its definer's list */
-	struct fl_object_key key; /* into text */
-	char text[];
-};
-
-struct fl_definitions {
-	struct fl_store *store;
-	struct fl_definition **chains;
-	size_t n_chains, n; /* n_chains is a power of two */
-};
 
 struct fl_object_key fl_object_key_of(const struct fl_object *object)
 {
@@ -122,8 +104,8 @@ static void spread(struct fl_definitions *all)
 	all->n_chains = n;
 }
 
-static struct fl_definition *definition_new(struct fl_definitions *all, struct fl_definer *definer,
-					    const struct fl_object_key *key)
+struct fl_definition *fl_definition_new(struct fl_definitions *all, struct fl_definer *definer,
+					const struct fl_object_key *key)
 {
 	size_t ns_size = strlen(key->ns) + 1, name_size = strlen(key->name) + 1;
 	struct fl_definition *d = calloc(1, sizeof(*d) + ns_size + name_size), **chain;
@@ -155,8 +137,7 @@ static void unchain(struct fl_definitions *all, struct fl_definition *d)
 	all->n--;
 }
 
-/* Without a word to the store. */
-static void definition_free(struct fl_definitions *all, struct fl_definition *d)
+void fl_definition_free(struct fl_definitions *all, struct fl_definition *d)
 {
 	unchain(all, d);
 	fl_object_free(&d->standby);
@@ -226,8 +207,8 @@ static void displace(struct fl_definitions *all, struct fl_definition *d)
 	d->active = false;
 }
 
-/* Take a definition's object as its file has it now: into the store, or on standby. */
-static int settle(struct fl_definitions *all, struct fl_definition *d, struct fl_staged *staged)
+int fl_definition_settle(struct fl_definitions *all, struct fl_definition *d,
+			 struct fl_staged *staged)
 {
 	struct fl_definition *active = find_active(all, d);
 
@@ -245,8 +226,7 @@ static int settle(struct fl_definitions *all, struct fl_definition *d, struct fl
 	return activate(all, d, &staged->object);
 }
 
-/* A definition goes; the next in order takes over. Frees it. */
-static int drop(struct fl_definitions *all, struct fl_definition *d)
+int fl_definition_drop(struct fl_definitions *all, struct fl_definition *d)
 {
 	struct fl_definition *next = d->active ? find_next(all, d) : NULL;
 	int rc = 0;
@@ -255,183 +235,20 @@ static int drop(struct fl_definitions *all, struct fl_definition *d)
 		rc = activate(all, next, &next->standby);
 	else if (d->active)
 		fl_store_del(all->store, d->key.kind, d->key.ns, d->key.name);
-	definition_free(all, d);
+	fl_definition_free(all, d);
 	return rc;
 }
 
-static int compare_to_key(const void *key, const void *element)
-{
-	return fl_object_key_cmp(key, element);
-}
-
-static bool is_kept(const struct fl_definition *d, const struct fl_definitions_change *change)
-{
-	if (change->keep_all)
-		return true;
-	return change->n_keep && bsearch(&d->key, change->keep, change->n_keep,
-					 sizeof(*change->keep), compare_to_key);
-}
-
-/* Whether the store loses an object when `d` goes. */
-static bool is_loss(const struct fl_definitions *all, const struct fl_definition *d)
+bool fl_definition_is_loss(const struct fl_definitions *all, const struct fl_definition *d)
 {
 	return d->active && !find_next(all, d);
 }
 
-static void count(struct fl_definitions_loss *loss, const struct fl_definition *d)
+void fl_definition_count(struct fl_definitions_loss *loss, const struct fl_definition *d)
 {
 	loss->services += d->key.kind == FL_KIND_SERVICE;
 	loss->slices += d->key.kind == FL_KIND_SLICE;
 	loss->nodes += d->key.kind == FL_KIND_NODE;
-}
-
-/* The order of two lists at their heads: < 0 the old one is missing in the new list, > 0 the staged
- * one is new, 0 both are there. */
-static int compare_heads(const struct fl_definition *old, const struct fl_staged *staged)
-{
-	struct fl_object_key key;
-
-	if (!staged)
-		return -1;
-	if (!old)
-		return 1;
-	key = fl_object_key_of(&staged->object);
-	return fl_object_key_cmp(&old->key, &key);
-}
-
-struct fl_definitions_loss fl_definitions_loss(const struct fl_definitions *all,
-					       const struct fl_definer *definer,
-					       const struct fl_definitions_change *change)
-{
-	struct fl_definitions_loss loss = {0};
-
-	for (size_t i = 0, k = 0; i < definer->n;) {
-		const struct fl_definition *d = definer->list[i];
-		int order = compare_heads(d, k < change->n_staged ? &change->staged[k] : NULL);
-
-		if (order < 0 && !d->dead && !d->leaving.ns && !is_kept(d, change) &&
-		    is_loss(all, d))
-			count(&loss, d);
-		i += order <= 0;
-		k += order >= 0;
-	}
-	return loss;
-}
-
-int fl_definitions_begin(struct fl_definitions *all, struct fl_definer *definer,
-			 const struct fl_definitions_change *change,
-			 struct fl_definitions_merge *ret_merge)
-{
-	struct fl_definition **next = calloc(definer->n + change->n_staged + 1, sizeof(*next));
-
-	if (!next)
-		return -ENOMEM;
-	*ret_merge = (struct fl_definitions_merge){
-		.all = all, .definer = definer, .change = *change, .next = next};
-	return 0;
-}
-
-static void failed(struct fl_definitions_merge *merge, int rc)
-{
-	merge->rc = merge->rc ? merge->rc : rc;
-}
-
-/* The file does not have it any more. */
-static void miss(struct fl_definitions_merge *merge, struct fl_definition *d)
-{
-	const struct fl_definitions_change *change = &merge->change;
-
-	if (d->dead) {
-		merge->definer->n_dead--;
-		definition_free(merge->all, d);
-	} else if (is_kept(d, change) || d->leaving.ns) {
-		merge->next[merge->n_next++] = d;
-	} else if (change->hold && is_loss(merge->all, d)) {
-		d->leaving = change->now;
-		merge->next[merge->n_next++] = d;
-	} else {
-		failed(merge, drop(merge->all, d));
-	}
-}
-
-static void add(struct fl_definitions_merge *merge, struct fl_staged *staged)
-{
-	const struct fl_object_key key = fl_object_key_of(&staged->object);
-	struct fl_definition *d = definition_new(merge->all, merge->definer, &key);
-
-	if (!d) {
-		failed(merge, -ENOMEM);
-		return;
-	}
-	merge->next[merge->n_next++] = d;
-	failed(merge, settle(merge->all, d, staged));
-}
-
-/* Both have it. A dead one is made anew: it is in no chain. */
-static void renew(struct fl_definitions_merge *merge, struct fl_definition *d,
-		  struct fl_staged *staged)
-{
-	if (d->dead) {
-		merge->definer->n_dead--;
-		definition_free(merge->all, d);
-		add(merge, staged);
-		return;
-	}
-	merge->next[merge->n_next++] = d;
-	failed(merge, settle(merge->all, d, staged));
-}
-
-static void finish(struct fl_definitions_merge *merge)
-{
-	free(merge->definer->list);
-	merge->definer->list = TAKE_PTR(merge->next);
-	merge->definer->n = merge->n_next;
-}
-
-bool fl_definitions_step(struct fl_definitions_merge *merge, size_t limit)
-{
-	struct fl_definer *definer = merge->definer;
-	const struct fl_definitions_change *change = &merge->change;
-
-	while (merge->i < definer->n || merge->k < change->n_staged) {
-		struct fl_definition *old = merge->i < definer->n ? definer->list[merge->i] : NULL;
-		struct fl_staged *staged =
-			merge->k < change->n_staged ? &change->staged[merge->k] : NULL;
-		int order = compare_heads(old, staged);
-
-		if (!limit--)
-			return false;
-		if (order <= 0)
-			definer->list[merge->i++] = NULL;
-		merge->k += order >= 0;
-		if (order < 0)
-			miss(merge, old);
-		else if (order > 0)
-			add(merge, staged);
-		else
-			renew(merge, old, staged);
-	}
-	finish(merge);
-	return true;
-}
-
-void fl_definitions_abort(struct fl_definitions_merge *merge)
-{
-	for (; merge->i < merge->definer->n; merge->i++)
-		merge->next[merge->n_next++] = merge->definer->list[merge->i];
-	finish(merge);
-}
-
-int fl_definitions_apply(struct fl_definitions *all, struct fl_definer *definer,
-			 const struct fl_definitions_change *change)
-{
-	struct fl_definitions_merge merge;
-	int rc = fl_definitions_begin(all, definer, change, &merge);
-
-	if (rc)
-		return rc;
-	fl_definitions_step(&merge, SIZE_MAX);
-	return merge.rc;
 }
 
 static int compare_to_definition(const void *key, const void *element)
@@ -458,7 +275,7 @@ struct fl_definitions_leaving fl_definitions_leaving(const struct fl_definer *de
 
 		if (!d || d->dead || !d->leaving.ns)
 			continue;
-		count(&leaving.loss, d);
+		fl_definition_count(&leaving.loss, d);
 		if (!leaving.since.ns || d->leaving.ns < leaving.since.ns)
 			leaving.since = d->leaving;
 	}
@@ -474,9 +291,9 @@ void fl_definitions_let_go(struct fl_definitions *all, struct fl_definer *define
 		struct fl_definition *d = definer->list[i];
 
 		if (d->dead)
-			definition_free(all, d);
+			fl_definition_free(all, d);
 		else if (d->leaving.ns && d->leaving.ns <= time.ns)
-			drop(all, d); /* nothing takes over, so it cannot fail */
+			fl_definition_drop(all, d); /* nothing takes over, so it cannot fail */
 		else
 			definer->list[n++] = d;
 	}
@@ -487,7 +304,7 @@ void fl_definitions_let_go(struct fl_definitions *all, struct fl_definer *define
 void fl_definitions_forget(struct fl_definitions *all, struct fl_definer *definer)
 {
 	for (size_t i = 0; i < definer->n; i++)
-		definition_free(all, definer->list[i]);
+		fl_definition_free(all, definer->list[i]);
 	free(definer->list);
 	definer->list = NULL;
 	definer->n = definer->n_dead = 0;

@@ -6,6 +6,7 @@
  *	manifest_watch.c   what inotify reports
  *	manifest_turn.c    which files are read when
  *	manifest_take.c    what becomes of a file that was read, or is gone
+ *	manifest_report.c  what is wrong with files, in words
  *	manifest.c         the source as a whole
  */
 #pragma once
@@ -167,6 +168,13 @@ int fl_manifest_miss(struct fl_manifest *m, struct fl_manifest_file *file, bool 
 void fl_manifest_doubt(struct fl_manifest *m, struct fl_mono *ret_since);
 /* What was held for the grace time goes; with `now`, all that is held. */
 void fl_manifest_let_go(struct fl_manifest *m, bool now);
+
+/* In manifest_report.c. */
+
+/* To whom the source's maker wants it told, if to anybody. */
+void fl_manifest_report(const struct fl_manifest *m, const struct fl_problem *problem);
+/* That something of a file is held, if so. */
+void fl_manifest_report_hold(const struct fl_manifest *m, const struct fl_manifest_file *file);
 /* The one problem of a root; `reason` NULL: there is none. 0 or -ENOMEM. */
 int fl_manifest_root_problem(struct fl_manifest *m, struct fl_manifest_root *root,
 			     enum fl_problem_level level, const char *reason);
@@ -176,3 +184,6 @@ void fl_manifest_report_conflicts(const struct fl_manifest *m, struct fl_manifes
  * is held. */
 void fl_manifest_each_problem(const struct fl_manifest *m, const struct fl_manifest_file *file,
 			      fl_problem_fn fn, void *arg);
+/* The same without what is held. */
+void fl_manifest_each_own_problem(const struct fl_manifest *m, const struct fl_manifest_file *file,
+				  fl_problem_fn fn, void *arg);

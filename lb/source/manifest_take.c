@@ -39,147 +39,6 @@ void fl_manifest_doubt(struct fl_manifest *m, struct fl_mono *ret_since)
 	hold(m);
 }
 
-static void report(const struct fl_manifest *m, const struct fl_problem *problem)
-{
-	if (m->options.report)
-		m->options.report(problem, m->options.arg);
-}
-
-static const char *plural(size_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
-/* "3 Services and 2 EndpointSlices" */
-static const char *format_loss(const struct fl_definitions_loss *loss, char *buf, size_t size)
-{
-	const struct {
-		size_t n;
-		const char *word;
-	} parts[] = {{loss->services, "Service"},
-		     {loss->slices, "EndpointSlice"},
-		     {loss->nodes, "Node"}};
-	size_t len = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (parts[i].n && len < size)
-			len += (size_t)snprintf(buf + len, size - len, "%s%zu %s%s",
-						len ? " and " : "", parts[i].n, parts[i].word,
-						plural(parts[i].n));
-	return buf;
-}
-
-/* What is said of a file while something of it is held; "" nothing is. */
-static void describe_hold(const struct fl_manifest *m, const struct fl_manifest_file *file,
-			  char *buf, size_t size)
-{
-	const struct fl_definitions_leaving leaving = fl_definitions_leaving(&file->definer);
-	const double grace_s = (double)m->options.grace_ms / 1000;
-	char loss[128];
-
-	buf[0] = '\0';
-	if (file->cut.ns)
-		snprintf(buf, size,
-			 "ends after line %u, where it went on before: its last state stays for "
-			 "%g s, or until `fairlead reload --now`",
-			 file->cut_line, grace_s);
-	else if (leaving.since.ns)
-		snprintf(buf, size,
-			 "%s; %s that it had stay for %g s, or until `fairlead reload --now`",
-			 file->gone ? "is gone" : "has lost more than half of all there was",
-			 format_loss(&leaving.loss, loss, sizeof(loss)), grace_s);
-}
-
-static void report_hold(const struct fl_manifest *m, const struct fl_manifest_file *file)
-{
-	char reason[400];
-
-	describe_hold(m, file, reason, sizeof(reason));
-	if (*reason)
-		report(m, &(struct fl_problem){.level = FL_PROBLEM_WARNING,
-					       .file = file->path,
-					       .object = "",
-					       .reason = reason});
-}
-
-struct conflict_walk {
-	const struct fl_manifest_file *file;
-	fl_problem_fn fn;
-	void *arg;
-};
-
-static void on_standby(const struct fl_object_key *key, unsigned int line,
-		       const struct fl_definer *active, unsigned int active_line, void *arg)
-{
-	const struct conflict_walk *walk = arg;
-	char reason[4200], object[600];
-	struct fl_problem problem = {
-		.level = FL_PROBLEM_ERROR,
-		.file = walk->file->path,
-		.line = line,
-		.object = object,
-		.reason = reason,
-		.kind = key->kind,
-		.ns = key->ns,
-		.name = key->name,
-	};
-
-	snprintf(object, sizeof(object), "%s %s%s%s", fl_kind_name(key->kind), key->ns,
-		 *key->ns ? "/" : "", key->name);
-	snprintf(reason, sizeof(reason), "is also in %s, line %u, which comes first", active->path,
-		 active_line);
-	walk->fn(&problem, walk->arg);
-}
-
-void fl_manifest_report_conflicts(const struct fl_manifest *m, struct fl_manifest_file *file)
-{
-	struct conflict_walk walk = {file, m->options.report, m->options.arg};
-
-	file->definer.displaced = false;
-	if (m->options.report)
-		fl_definitions_each_standby(m->definitions, &file->definer, on_standby, &walk);
-}
-
-static void each_own_problem(const struct fl_manifest *m, const struct fl_manifest_file *file,
-			     fl_problem_fn fn, void *arg)
-{
-	struct conflict_walk walk = {file, fn, arg};
-
-	fl_problems_each(&file->problems, file->path, fn, arg);
-	fl_definitions_each_standby(m->definitions, &file->definer, on_standby, &walk);
-}
-
-void fl_manifest_each_problem(const struct fl_manifest *m, const struct fl_manifest_file *file,
-			      fl_problem_fn fn, void *arg)
-{
-	char reason[400];
-
-	each_own_problem(m, file, fn, arg);
-	describe_hold(m, file, reason, sizeof(reason));
-	if (*reason)
-		fn(&(struct fl_problem){.level = FL_PROBLEM_WARNING,
-					.file = file->path,
-					.object = "",
-					.reason = reason},
-		   arg);
-}
-
-int fl_manifest_root_problem(struct fl_manifest *m, struct fl_manifest_root *root,
-			     enum fl_problem_level level, const char *reason)
-{
-	const struct fl_problem problem = {
-		.level = level, .file = root->path, .object = "", .reason = reason};
-
-	if (reason && fl_problems_is(&root->problems, &problem))
-		return 0;
-	fl_problems_clear(&root->problems);
-	if (!reason)
-		return 0;
-	report(m, &problem);
-	return fl_problems_add(&root->problems, &problem, false);
-}
-
 /* The file as a whole is of no use. */
 static int refuse(struct fl_manifest *m, struct fl_manifest_file *file,
 		  const struct fl_reading *reading)
@@ -205,7 +64,7 @@ static int refuse(struct fl_manifest *m, struct fl_manifest_file *file,
 	if (fl_problems_is(&file->problems, &problem))
 		return 0;
 	fl_problems_clear(&file->problems);
-	report(m, &problem);
+	fl_manifest_report(m, &problem);
 	return fl_problems_add(&file->problems, &problem, false);
 }
 
@@ -336,7 +195,7 @@ static void adopt(struct fl_manifest *m, struct fl_manifest_file *file, struct f
 	if (!m->options.report)
 		return;
 	fl_problems_each(&reading->notes, file->path, m->options.report, m->options.arg);
-	each_own_problem(m, file, m->options.report, m->options.arg);
+	fl_manifest_each_own_problem(m, file, m->options.report, m->options.arg);
 }
 
 static void reading_free(struct fl_manifest_file *file)
@@ -351,7 +210,7 @@ static int finish(struct fl_manifest *m, struct fl_manifest_file *file, int rc)
 	if (!rc) {
 		adopt(m, file, file->reading);
 		if (fl_definitions_leaving(&file->definer).since.ns)
-			report_hold(m, file);
+			fl_manifest_report_hold(m, file);
 	}
 	reading_free(file);
 	if (rc)
@@ -428,7 +287,7 @@ static int hold_cut(struct fl_manifest *m, struct fl_manifest_file *file,
 {
 	fl_manifest_doubt(m, &file->cut);
 	file->cut_line = (unsigned int)reading->lines.n;
-	report_hold(m, file);
+	fl_manifest_report_hold(m, file);
 	reading_free(file);
 	return 0;
 }
@@ -479,7 +338,7 @@ int fl_manifest_miss(struct fl_manifest *m, struct fl_manifest_file *file, bool 
 	fl_manifest_forget_unread(file);
 	if (fl_definitions_any(&file->definer)) {
 		hold(m);
-		report_hold(m, file);
+		fl_manifest_report_hold(m, file);
 	}
 	return 0;
 }
