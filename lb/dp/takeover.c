@@ -252,8 +252,7 @@ int fl_takeover_end(struct fl_dp *dp, struct fl_err *err)
 
 		if (!o->placed.filter)
 			continue;
-		/* where the marks of qdiscs are lost with the pins, it will have been its agent's
-		 */
+		/* marks of qdiscs are lost with the pins: it will have been its agent's */
 		r = o->dir ? 0
 			   : fl_bpffs_pin(&dp->fs, "programs", o->placed.pin, dp->clock_fd, err);
 		if (!r)

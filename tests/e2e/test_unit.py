@@ -120,7 +120,7 @@ def test_stop_leaves_the_datapath(machine):
     start(machine)
     assert machine.run("systemctl", "stop", UNIT).returncode == 0
     assert machine.show(UNIT, "Result") == "success"
-    assert "xdp" in machine.run("ls", "/sys/fs/bpf/fairlead/links").stdout
+    assert "tc-ingress" in machine.run("ls", "/sys/fs/bpf/fairlead/links").stdout
     done = machine.run("fairlead", "cleanup")
     assert done.returncode == 0, done.stderr
     assert "fairlead" not in machine.run("ls", "/sys/fs/bpf").stdout.split()
