@@ -135,7 +135,7 @@ void fl_agent_upkeep(struct fl_agent *agent)
 	resteer(agent);
 }
 
-void fl_agent_turn(struct fl_agent *agent)
+bool fl_agent_turn(struct fl_agent *agent)
 {
 	const struct fl_mono before = fl_mono_now();
 	struct fl_sync_changes changes;
@@ -152,6 +152,7 @@ void fl_agent_turn(struct fl_agent *agent)
 	fl_host_turn(agent->host);
 	fl_agent_follow_duties(agent);
 	fl_health_log_turn(&agent->health_log);
+	return fl_applier_more(agent->applier);
 }
 
 /* No bind() on the node escapes the hooks. */

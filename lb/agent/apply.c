@@ -80,7 +80,13 @@ bool fl_applier_settled(const struct fl_applier *applier)
 
 bool fl_applier_pending(const struct fl_applier *applier)
 {
-	return applier->broken || applier->n_again || applier->all_again;
+	return applier->broken || applier->n_again || applier->all_again ||
+	       fl_applier_more(applier);
+}
+
+bool fl_applier_more(const struct fl_applier *applier)
+{
+	return applier->due || fl_store_dirty_count(applier->options.store);
 }
 
 bool fl_applier_failed(const struct fl_applier *applier)
@@ -332,7 +338,7 @@ static size_t run_batch(struct fl_applier *applier)
 	fl_sync_begin(o->sync);
 	if (applier->due)
 		batch_add_again(applier, &batch);
-	while (fl_store_take_dirty(o->store, &key))
+	for (size_t i = 0; (!o->step || i < o->step) && fl_store_take_dirty(o->store, &key); i++)
 		batch_add(applier, &batch, &key);
 	r = fl_sync_commit(o->sync, batch.rc ? NULL : &batch.err);
 	applier->broken |= is_broken(r);
@@ -347,12 +353,12 @@ size_t fl_applier_run(struct fl_applier *applier, bool complete)
 	struct fl_err err = {""};
 	int rc;
 
-	if (applier->due || fl_store_dirty_count(o->store))
+	if (fl_applier_more(applier))
 		n = run_batch(applier);
+	if (applier->settled || fl_applier_more(applier))
+		return n;
 	/* a file that was never readable may define what the maps of an earlier agent still
 	 * serve: nothing of that is removed before */
-	if (applier->settled)
-		return n;
 	if (o->adopted && !complete) {
 		fl_health_set(o->health, FL_CONDITION_INPUT, "complete", FL_HEALTH_ERROR,
 			      "not everything could be read: what the datapath already serves "

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From marked Services to maps: they are planned and synced as one batch. What failed keeps its old
- * state, is a condition, and is tried again: by fl_applier_retry(), not before.
+ * From marked Services to maps: they are planned and synced in batches, each Service as a whole.
+ * What failed keeps its old state, is a condition, and is tried again: by fl_applier_retry(), not
+ * before.
  */
 #pragma once
 
@@ -25,6 +26,7 @@ struct fl_applier_options {
 	void *planned_arg;
 	/* The maps were filled by an earlier agent: nothing is removed before all is read. */
 	bool adopted;
+	size_t step; /* marked Services that one run takes; 0: all */
 };
 int fl_applier_new(const struct fl_applier_options *options, struct fl_applier **ret_applier);
 void fl_applier_free(struct fl_applier **applier);
@@ -35,6 +37,8 @@ void fl_applier_free(struct fl_applier **applier);
  * planned.
  */
 size_t fl_applier_run(struct fl_applier *applier, bool complete);
+/* The last run did not take all that was marked: another one is due as soon as may be. */
+bool fl_applier_more(const struct fl_applier *applier);
 /*
  * Services whose objects are at fault, so that they cannot be planned, though the maps of an
  * earlier agent may serve them: that stays as it is, while everything else settles. To be called

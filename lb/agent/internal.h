@@ -67,8 +67,9 @@ void fl_agent_upkeep(struct fl_agent *agent);
 void fl_agent_watch(struct fl_agent *agent);
 /* Every FL_GAUGES_MS. */
 void fl_agent_gauge(struct fl_agent *agent);
-/* The end of a turn of the loop: what came in together is applied together. */
-void fl_agent_turn(struct fl_agent *agent);
+/* The end of a turn of the loop: what came in together is applied together, up to a limit. True:
+ * the next turn goes on with the rest. */
+bool fl_agent_turn(struct fl_agent *agent);
 /* Every some seconds: what failed is tried again. */
 void fl_agent_retry(struct fl_agent *agent);
 /* Compare the maps with what is wanted. */

@@ -21,6 +21,7 @@ struct fl_loop {
 	uv_timer_t upkeep, retry, watch, gauges, duties, verify;
 	uv_signal_t term, interrupt, hup;
 	uv_check_t turn; /* the end of each turn */
+	uv_idle_t more;	 /* the next turn does not wait: the last one left something to do */
 };
 
 static struct fl_agent *agent_of(const void *handle)
@@ -46,9 +47,19 @@ static void on_http(uv_poll_t *poll, int status, int events)
 	fl_http_handle(agent_of(poll)->http);
 }
 
+/* That it is there is what counts. */
+static void on_more(uv_idle_t *more)
+{
+}
+
 static void on_turn(uv_check_t *check)
 {
-	fl_agent_turn(agent_of(check));
+	struct fl_loop *loop = check->loop->data;
+
+	if (fl_agent_turn(agent_of(check)))
+		uv_idle_start(&loop->more, on_more);
+	else
+		uv_idle_stop(&loop->more);
 }
 
 static void on_upkeep(uv_timer_t *timer)
@@ -178,6 +189,8 @@ static int loop_init(struct fl_loop *loop)
 		return r;
 	loop->ready = true;
 	uv_check_init(&loop->uv, &loop->turn);
+	uv_idle_init(&loop->uv, &loop->more);
+	loop->uv.data = loop;
 	loop->turn.data = loop->agent;
 	r = uv_check_start(&loop->turn, on_turn);
 	if (!r)

@@ -15,6 +15,10 @@
 #include "lb/http/http.h"
 #include "lb/model/explain.h"
 
+/* Services that one turn of the loop plans and writes: a change of all of them must not keep the
+ * API, the watchdog and the network's news waiting for long. */
+#define APPLY_STEP 256
+
 static double seconds_since(struct fl_mono t)
 {
 	return fl_mono_s_between(t, fl_mono_now());
@@ -124,7 +128,8 @@ static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, str
 							.plan = fl_plan_stored,
 							.planned = on_plan,
 							.planned_arg = agent,
-							.adopted = fl_dp_adopted(agent->dp)},
+							.adopted = fl_dp_adopted(agent->dp),
+							.step = APPLY_STEP},
 			   &agent->applier);
 	return r ? fl_err_set(err, r, "out of memory") : 0;
 }
@@ -322,7 +327,9 @@ static void fill_maps(struct fl_agent *agent)
 	struct fl_sync_changes changes; /* the line below tells of them */
 	struct fl_sync_stats stats;
 
-	fl_agent_apply(agent);
+	do
+		fl_agent_apply(agent);
+	while (fl_applier_more(agent->applier));
 	fl_sync_take_changes(agent->sync, &changes);
 	fl_sync_stats(agent->sync, &stats);
 	fl_log_info(

@@ -96,7 +96,7 @@ static bool is_served(const struct scene *s, const char *ip)
 	return fake_frontend(s->fake, ip, 80, IPPROTO_TCP);
 }
 
-static void start(struct scene *s, bool adopted)
+static void start_in_steps(struct scene *s, bool adopted, size_t step)
 {
 	fl_applier_free(&s->applier);
 	assert_int_equal(fl_applier_new(&(struct fl_applier_options){.store = s->store,
@@ -104,9 +104,15 @@ static void start(struct scene *s, bool adopted)
 								     .sync = s->fake->sync,
 								     .health = s->health,
 								     .plan = plan_or_fail,
-								     .adopted = adopted},
+								     .adopted = adopted,
+								     .step = step},
 					&s->applier),
 			 0);
+}
+
+static void start(struct scene *s, bool adopted)
+{
+	start_in_steps(s, adopted, 0);
 }
 
 static int setup(void **state)
@@ -477,6 +483,37 @@ static void test_drift_that_stays_is_an_error(void **state)
 	assert_true(fl_health_is_good(s->health));
 }
 
+/* Settings of a node with tens of thousands of Services change: each run takes some of them, each
+ * Service as a whole, and what no Service asks for goes after the last one only. */
+static void test_many_marked_services_are_taken_in_steps(void **state)
+{
+	struct scene *s = *state;
+	static const char *const names[] = {"a", "b", "c", "d", "e"};
+	static const char *const ips[] = {"10.96.0.1", "10.96.0.2", "10.96.0.3", "10.96.0.4",
+					  "10.96.0.5"};
+
+	put_service(s, "gone", "10.96.0.9");
+	put_slice(s, "gone", "10.1.0.9");
+	fl_applier_run(s->applier, true);
+	restart_with_nothing(s);
+	start_in_steps(s, true, 2);
+	for (size_t i = 0; i < 5; i++) {
+		put_service(s, names[i], ips[i]);
+		put_slice(s, names[i], "10.1.0.1");
+	}
+	while (fl_applier_more(s->applier)) {
+		size_t served = 0, n = fl_applier_run(s->applier, true);
+
+		assert_in_range(n, 1, 2);
+		for (size_t i = 0; i < 5; i++)
+			served += is_served(s, ips[i]);
+		assert_int_equal(fl_applier_pending(s->applier), fl_applier_more(s->applier));
+		assert_int_equal(fl_applier_settled(s->applier), !fl_applier_more(s->applier));
+		assert_int_equal(is_served(s, "10.96.0.9"), fl_applier_more(s->applier));
+		assert_true(fl_applier_more(s->applier) || served == 5);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -488,6 +525,7 @@ int main(void)
 		TEST(test_a_refused_write_is_named_and_tried_again),
 		TEST(test_what_did_not_fit_comes_in_with_the_upkeep),
 		TEST(test_settling_waits_until_everything_is_read),
+		TEST(test_many_marked_services_are_taken_in_steps),
 		TEST(test_a_service_that_cannot_be_read_is_left_as_found),
 		TEST(test_endpoints_that_cannot_be_read_stay_as_found),
 		TEST(test_nothing_is_kept_where_nothing_was_found),
