@@ -99,11 +99,16 @@ def test_a_device_that_goes_down(own_lab):
     until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
 
 
-def test_packets_without_a_route(own_lab):
-    """The counter that rises is a condition with its reason, until a minute after."""
+@pytest.mark.parametrize("kind, words", [("route", ["unreachable"]), ("rule", ["unreachable", "to"]),
+                                         ("rule", ["prohibit", "to"]), ("rule", ["blackhole", "to"])],
+                         ids=["route", "unreachable", "prohibit", "blackhole"])
+def test_packets_without_a_route(own_lab, kind, words):
+    """The counter that rises is a condition with its reason, until a minute after; a rule that forbids is
+    as good as a route that does.
+    """
     node = fresh(own_lab)
     serve_only(own_lab, "web-2a")
-    with during(node.place, ["route", "unreachable", topology.pod_addresses("web-2a")[4]]):
+    with during(node.place, [kind, *words, topology.pod_addresses("web-2a")[4]]):
         report = own_lab["client"].http(cells.vip(13)[4], 80, 20, parallel=20, timeout=1.0)
         assert report["failed"] == 20, report
         until(lambda: level(node, "drops", "no-route") == "error", "no-route is an error", SEEN_S)
@@ -156,20 +161,82 @@ def test_slices_without_a_service_and_a_node_nobody_knows(own_lab):
         m.remove("stray.yaml")
 
 
-def test_backends_behind_a_device_that_is_not_served(own_lab):
-    node = fresh(own_lab)
-    pod = topology.pod_addresses("web-2a")[4]
+@contextlib.contextmanager
+def second_card(node, pod):
+    """The node has a card far0 that nobody named, and the way to `pod` is there."""
     node.place.run(["sh", "-ec", "ip link add far0 type veth peer name far1; ip link set far0 up; "
                                  "ip link set far1 up; ip addr add 192.0.2.1/24 dev far0; "
                                  f"ip route add {pod} via 192.0.2.2 dev far0"], check=True)
     try:
+        yield
+    finally:
+        node.place.run(["ip", "link", "del", "far0"], check=True)
+
+
+def counter(node, name):
+    return node.json("status")["counters"][name]
+
+
+def test_backends_behind_a_device_that_is_not_served(own_lab):
+    node = fresh(own_lab)
+    pod = topology.pod_addresses("web-2a")[4]
+    with second_card(node, pod):
         until(lambda: level(node, "egress", "far0") == "error", "the device is named", 5)
         answer = node.cli("status")
         assert answer.returncode == 1
         assert f"{pod} among them, are reached by device far0, which is not served" in answer.stdout
-    finally:
-        node.place.run(["ip", "link", "del", "far0"], check=True)
     until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
+
+
+def test_flows_that_leave_by_a_device_that_is_not_served(own_lab):
+    """Counted where it happens, and two cards of which one is served are shown."""
+    node = fresh(own_lab)
+    serve_only(own_lab, "web-2a")
+    before = counter(node, "flows-unserved-exit")
+    with second_card(node, topology.pod_addresses("web-2a")[4]):
+        until(lambda: level(node, "device", "far0") == "note", "the card is shown", 5)
+        report = own_lab["client"].http(cells.vip(13)[4], 80, 20, parallel=20, timeout=1.0)
+        assert report["failed"] == 20, report
+        assert counter(node, "flows-unserved-exit") >= before + 20
+        until(lambda: level(node, "unserved-exit", "") == "warning", "they are a condition", SEEN_S)
+        assert "flows left unmasqueraded within a minute" in node.cli("status").stdout
+    until(lambda: level(node, "device", "far0") is None, "the card is gone", 5)
+
+
+def test_a_service_without_a_frontend(own_lab):
+    """No clusterIP, no other address and no node port: nobody can reach it, whatever it meant."""
+    node = fresh(own_lab)
+    m = own_lab.manifests
+    ports = [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]
+    bare = m.service("bare", 14, vips=False, v6=False, ports=ports, type="ClusterIP")
+    for key in ("clusterIP", "clusterIPs"):
+        bare["spec"].pop(key, None)
+    m.add("bare", bare, m.slice("bare", 4, ("web-1a",)))
+    try:
+        until(lambda: level(node, "service", "default/bare") == "error", "the Service is an error", 5)
+        answer = node.cli("status")
+        assert answer.returncode == 1
+        assert "Service default/bare has no cluster IP" in answer.stdout
+        assert own_lab["client"].http(cells.vip(10)[4], 80, 2)["failed"] == 0, "others are served"
+        bare["spec"]["externalIPs"] = [cells.vip(14)[4]]
+        m.add("bare", bare, m.slice("bare", 4, ("web-1a",)))
+        until(lambda: level(node, "service", "default/bare") is None, "an address is enough", 5)
+        own_lab.settle()
+        assert own_lab["client"].http(cells.vip(14)[4], 80, 2)["failed"] == 0
+    finally:
+        m.remove("bare.yaml")
+
+
+def test_the_affinity_map_has_a_gauge(own_lab):
+    """A client that is held to a backend takes an element, which the next look counts."""
+    node = fresh(own_lab)
+
+    def used():
+        return next(m["used"] for m in node.json("status")["maps"] if m["name"] == "affinity")
+
+    assert used() == 0
+    assert own_lab["client"].http(cells.vip(12)[4], 80, 1)["failed"] == 0
+    until(lambda: used() == 1, "the record is counted", 75, 1)
 
 
 def test_gauges_are_per_family_and_per_map(own_lab):
