@@ -35,6 +35,23 @@ def test_the_unit_finds_what_it_names(installed):
         assert sample in (installed / "usr/share/doc/fairlead" / words).read_text(), words
 
 
+def test_a_node_needs_the_libraries_that_are_named(installed):
+    """What the programs are linked with is in the list for nodes, and nothing else is."""
+    direct = set(re.findall(r"NEEDED.*\[(.*)\]", run("readelf", "-d", f"{installed}/usr/sbin/fairleadd",
+                                                     f"{installed}/usr/bin/fairlead").stdout))
+    with open(f"{REPO}/tools/install-deps", encoding="utf-8") as file:
+        named = re.search(r'!= run \] \|\| packages="([^"]*)"', file.read())[1].split()
+    files = run("dpkg", "-L", *named)
+    if files.returncode:
+        pytest.skip(f"SKIP: not a Debian with these packages: {files.stderr.strip()}")
+    given = {os.path.basename(path) for path in files.stdout.split()}
+    assert direct - given <= {"libc.so.6", "libm.so.6"}, direct - given
+    assert all(direct & {os.path.basename(p) for p in run("dpkg", "-L", name).stdout.split()}
+               for name in named), "one of them is not needed"
+    text = (installed / "usr/share/doc/fairlead/docs/install.md").read_text()
+    assert all(name in text for name in named)
+
+
 def test_the_sample_is_a_good_configuration(installed, tmp_path):
     text = (installed / "usr/share/doc/fairlead/examples/fairleadd.yaml").read_text()
     (tmp_path / "manifests").mkdir()
