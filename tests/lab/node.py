@@ -61,18 +61,27 @@ class Node:
                 "--manifest-grace", "0",
                 *(["--cluster-cidr", cluster_cidr] if cluster_cidr else [])]
         # a system call that is not on the agent's list ends it here, so that tests see it
-        if not self.lab.keep and "--config" not in extra:
-            args += ["--config", self._strict_config()]
+        if not self.lab.keep:
+            args += ["--config", self._strict_config(extra)]
         # of its own accord the agent leaves a veth to tc
         if mode is None and self.lab.devices != "raw":
             mode = "xdp"
         return args + (["--mode", mode] if mode else []) + list(extra)
 
-    def _strict_config(self):
-        path = f"{self.lab.directory}/strict.yaml"
+    def _strict_config(self, extra):
+        """The configuration of an agent: that which a test gives, made strict unless it says otherwise."""
+        if "--config" in extra:
+            path = extra[list(extra).index("--config") + 1]
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+        else:
+            path = f"{self.lab.directory}/strict.yaml"
+            text = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
+        if "kind: FairleadConfiguration\n" in text and "systemCallFilter" not in text:
+            text = text.replace("kind: FairleadConfiguration\n",
+                                "kind: FairleadConfiguration\nsystemCallFilter: kill\n")
         with open(path, "w", encoding="utf-8") as file:
-            file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
-                       "systemCallFilter: kill\n")
+            file.write(text)
         return path
 
     def start(self, wait=True, wrapper=(), **options):
