@@ -70,18 +70,19 @@ class Node:
 
     def _strict_config(self, extra):
         """The configuration of an agent: that which a test gives, made strict unless it says otherwise."""
+        path, kind = f"{self.lab.directory}/strict.yaml", "kind: FairleadConfiguration\n"
+        text = f"apiVersion: fairlead.dev/v1\n{kind}"
         if "--config" in extra:
             path = extra[list(extra).index("--config") + 1]
             with open(path, encoding="utf-8") as file:
                 text = file.read()
-        else:
-            path = f"{self.lab.directory}/strict.yaml"
-            text = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
-        if "kind: FairleadConfiguration\n" in text and "systemCallFilter" not in text:
-            text = text.replace("kind: FairleadConfiguration\n",
-                                "kind: FairleadConfiguration\nsystemCallFilter: kill\n")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        elif os.path.exists(path):
+            return path
+        if kind in text and "systemCallFilter" not in text:
+            # in one step, since another node's agent may read it
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                file.write(text.replace(kind, f"{kind}systemCallFilter: kill\n"))
+            os.rename(f"{path}.new", path)
         return path
 
     def start(self, wait=True, wrapper=(), **options):
