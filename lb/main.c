@@ -13,6 +13,7 @@
 #include "lb/model/plan_store.h"
 #include "lb/model/review.h"
 #include "lb/settings/options.h"
+#include "lb/source/kube.h"
 #include "lb/source/manifest.h"
 
 #define EXIT_FAILED 1
@@ -60,6 +61,16 @@ static void count_finding(enum fl_finding finding, const char *text, void *arg)
 	fl_log_plain("%s: %s", fl_problem_level_name(FL_PROBLEM_WARNING), text);
 }
 
+/* Whether there is a way to the API server, as far as can be said without going it. */
+static int check_access(const struct fl_settings *settings, struct fl_err *err)
+{
+	_cleanup_(fl_kube_access_fini) struct fl_kube_access access = {0};
+
+	if (!settings->kubeconfig && !settings->in_cluster)
+		return 0;
+	return fl_kube_source_access(settings->kubeconfig, &access, err);
+}
+
 /* --check: settings were read already; read the manifests and say what is wrong with them. */
 static int check(const struct fl_settings *settings)
 {
@@ -71,6 +82,8 @@ static int check(const struct fl_settings *settings)
 	int r = fl_store_new(settings->node, &store);
 
 	if (!r)
+		r = check_access(settings, &err);
+	if (!r && settings->manifests.n)
 		r = fl_manifest_new(
 			&(struct fl_manifest_options){
 				.paths = (const char *const *)settings->manifests.items,
@@ -80,7 +93,7 @@ static int check(const struct fl_settings *settings)
 				.arg = counts,
 			},
 			&source, &err);
-	if (!r)
+	if (!r && source)
 		r = fl_source_load(source, &err);
 	if (!r) {
 		options = fl_plan_options_of(store);
@@ -97,7 +110,8 @@ static int check(const struct fl_settings *settings)
 	       "warnings\n",
 	       fl_store_count(store, FL_KIND_SERVICE), fl_store_count(store, FL_KIND_SLICE),
 	       counts[FL_PROBLEM_ERROR], counts[FL_PROBLEM_WARNING]);
-	return counts[FL_PROBLEM_ERROR] || !fl_source_complete(source) ? EXIT_FAILED : EXIT_SUCCESS;
+	return counts[FL_PROBLEM_ERROR] || (source && !fl_source_complete(source)) ? EXIT_FAILED
+										   : EXIT_SUCCESS;
 }
 
 static void set_oom_score(const struct fl_settings *settings)

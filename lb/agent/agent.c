@@ -255,9 +255,11 @@ void fl_agent_ready(struct fl_agent *agent)
 
 	/* what a sanitizer does is not on the list */
 #if !defined(__SANITIZE_ADDRESS__)
+	const struct fl_seccomp_needs needs = {.api = fl_input_has_api(&agent->input)};
 	const uint32_t calls = agent->settings->system_calls;
 
-	if (calls != FL_SYSTEM_CALLS_ALL && fl_seccomp_install(calls == FL_SYSTEM_CALLS_KILL, &err))
+	if (calls != FL_SYSTEM_CALLS_ALL &&
+	    fl_seccomp_install(calls == FL_SYSTEM_CALLS_KILL, &needs, &err))
 		fl_log_warn("%s", err.text);
 #endif
 	notify_status(agent);

@@ -11,7 +11,11 @@
 #include "lb/base/log.h"
 #include "lb/model/node_ports.h"
 #include "lb/model/review.h"
+#include "lb/source/kube.h"
 #include "lb/source/manifest.h"
+#include "lb/source/several.h"
+
+#define API_LOAD_MS 5000 /* how long a silent API server keeps the agent from starting */
 
 /* All but notes become conditions when the reading is done. */
 static void on_problem(const struct fl_problem *p, void *arg)
@@ -28,25 +32,76 @@ static void on_problem(const struct fl_problem *p, void *arg)
 		fl_log_debug("%s", text);
 }
 
-int fl_input_init(struct fl_input *input, const struct fl_settings *settings,
-		  struct fl_health *health, struct fl_err *err)
+static int open_manifests(struct fl_input *input, struct fl_source **ret_source, struct fl_err *err)
 {
-	struct fl_manifest_options options = {
+	const struct fl_settings *settings = input->settings;
+	const struct fl_manifest_options options = {
 		.paths = (const char *const *)settings->manifests.items,
 		.n_paths = settings->manifests.n,
+		.store = input->store,
+		.definitions = input->definitions,
 		.follow = true,
 		.grace_ms = (uint64_t)settings->manifest_grace_s * 1000,
 		.report = on_problem,
 		.arg = input,
 	};
+
+	return fl_manifest_new(&options, ret_source, err);
+}
+
+bool fl_input_has_api(const struct fl_input *input)
+{
+	return input->settings->kubeconfig || input->settings->in_cluster;
+}
+
+static int open_api(struct fl_input *input, struct fl_source **ret_source, struct fl_err *err)
+{
+	const struct fl_kube_source_options options = {
+		.store = input->store,
+		.definitions = input->definitions,
+		.node = input->settings->node,
+		.health = input->health,
+		.load_ms = API_LOAD_MS,
+		.report = on_problem,
+		.arg = input,
+	};
+	struct fl_kube_access access = {0};
+	int r = fl_kube_source_access(input->settings->kubeconfig, &access, err);
+
+	return r ? r : fl_kube_source_new(&access, &options, ret_source, err);
+}
+
+static int open_sources(struct fl_input *input, struct fl_err *err)
+{
+	struct fl_source *sources[2] = {NULL};
+	size_t n = 0;
+	int r = 0;
+
+	if (input->settings->manifests.n)
+		r = open_manifests(input, &sources[n++], err);
+	if (!r && fl_input_has_api(input))
+		r = open_api(input, &sources[n++], err);
+	if (!r && n > 1)
+		return fl_several_new(sources, n, &input->source, err);
+	if (!r)
+		input->source = TAKE_PTR(sources[0]);
+	for (size_t i = 0; i < n; i++)
+		fl_source_free(&sources[i]);
+	return r;
+}
+
+int fl_input_init(struct fl_input *input, const struct fl_settings *settings,
+		  struct fl_health *health, struct fl_err *err)
+{
 	int r;
 
 	*input = (struct fl_input){.settings = settings, .health = health};
 	r = fl_store_new(settings->node, &input->store);
+	if (!r)
+		r = fl_definitions_new(input->store, &input->definitions);
 	if (r)
 		return fl_err_set(err, r, "out of memory");
-	options.store = input->store;
-	r = fl_manifest_new(&options, &input->source, err);
+	r = open_sources(input, err);
 	if (!r)
 		fl_input_update_node(input);
 	return r;
@@ -55,6 +110,7 @@ int fl_input_init(struct fl_input *input, const struct fl_settings *settings,
 void fl_input_fini(struct fl_input *input)
 {
 	fl_source_free(&input->source);
+	fl_definitions_free(&input->definitions);
 	fl_store_free(&input->store);
 }
 
@@ -167,7 +223,8 @@ static int review_name(const char *ns, const char *name, void *arg)
 	slices = fl_store_slices(store, ns, name, &n);
 	for (size_t i = 0; i < n && !names->ours; i++)
 		look_for_node(slices[i], names);
-	if (fl_store_service(store, ns, name))
+	/* of an API server's Services we do not see those that are another proxy's (1.3) */
+	if (fl_store_service(store, ns, name) || fl_input_has_api(names->input))
 		return 0;
 	fl_review(ns, name, NULL, slices, n, NULL, &text);
 	if (text && asprintf(&subject, "%s/%s", ns, name) < 0)

@@ -18,6 +18,7 @@ struct fl_input {
 	struct fl_health *health;
 	/* owned */
 	struct fl_store *store;
+	struct fl_definitions *definitions; /* over the store; shared by the sources */
 	struct fl_source *source;
 	/* what the Node object says, and the settings that override it */
 	struct fl_plan_options plan_options; /* borrows from store and node_ips */
@@ -32,6 +33,9 @@ struct fl_input {
 int fl_input_init(struct fl_input *input, const struct fl_settings *settings,
 		  struct fl_health *health, struct fl_err *err);
 void fl_input_fini(struct fl_input *input);
+
+/* Whether an API server is followed. */
+bool fl_input_has_api(const struct fl_input *input);
 
 /* Read everything for the first time; every Service is marked in the store. */
 int fl_input_load(struct fl_input *input, struct fl_err *err);

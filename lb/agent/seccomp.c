@@ -97,6 +97,13 @@ static const int calls[] = {
 	SCMP_SYS(exit_group),
 };
 
+/* Beside these for an API server: libcurl, OpenSSL, and glibc's resolver. */
+static const int api_calls[] = {
+	SCMP_SYS(getpeername), SCMP_SYS(getrandom),  SCMP_SYS(lseek),
+	SCMP_SYS(sendmmsg),    SCMP_SYS(socketpair), SCMP_SYS(uname),
+};
+static const unsigned long api_ioctls[] = {FIONREAD};
+
 /* Of ioctl(2): descriptors that do not wait, and names of devices. */
 static const unsigned long ioctls[] = {FIONBIO, SIOCGIFNAME};
 
@@ -110,11 +117,12 @@ static const enum bpf_cmd bpf_commands[] = {
 };
 
 #define N_CALLS (sizeof(calls) / sizeof(calls[0]) + 2) /* ioctl(2) and bpf(2) */
+#define N_API_CALLS (sizeof(api_calls) / sizeof(api_calls[0]))
 static_assert(N_CALLS <= 60, "robustness G18: the fewer, the less a flaw can do");
 
-size_t fl_seccomp_count(void)
+size_t fl_seccomp_count(const struct fl_seccomp_needs *needs)
 {
-	return N_CALLS;
+	return N_CALLS + (needs->api ? N_API_CALLS : 0);
 }
 
 static void filter_freep(scmp_filter_ctx *filter)
@@ -123,30 +131,50 @@ static void filter_freep(scmp_filter_ctx *filter)
 		seccomp_release(*filter);
 }
 
-static int allow(scmp_filter_ctx filter)
+static int allow_calls(scmp_filter_ctx filter, const int *list, size_t n)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]) && !r; i++) {
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	for (size_t i = 0; i < n && !r; i++) {
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, list[i], 0);
 		/* named twice, or none of this architecture */
 		if (r == -EEXIST || r == -EDOM)
 			r = 0;
 	}
-	for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && !r; i++)
+	return r;
+}
+
+static int allow_ioctls(scmp_filter_ctx filter, const unsigned long *list, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && !r; i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
+				     SCMP_A1(SCMP_CMP_EQ, list[i]));
+	return r;
+}
+
+static int allow(scmp_filter_ctx filter, const struct fl_seccomp_needs *needs)
+{
+	int r = allow_calls(filter, calls, sizeof(calls) / sizeof(calls[0]));
+
+	if (!r)
+		r = allow_ioctls(filter, ioctls, sizeof(ioctls) / sizeof(ioctls[0]));
+	if (!r && needs->api)
+		r = allow_calls(filter, api_calls, N_API_CALLS);
+	if (!r && needs->api)
+		r = allow_ioctls(filter, api_ioctls, sizeof(api_ioctls) / sizeof(api_ioctls[0]));
 	for (size_t i = 0; i < sizeof(bpf_commands) / sizeof(bpf_commands[0]) && !r; i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
 				     SCMP_A0(SCMP_CMP_EQ, bpf_commands[i]));
 	return r;
 }
 
-int fl_seccomp_install(bool kill, struct fl_err *err)
+int fl_seccomp_install(bool kill, const struct fl_seccomp_needs *needs, struct fl_err *err)
 {
 	_cleanup_(filter_freep) scmp_filter_ctx filter =
 		seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
-	int r = filter ? allow(filter) : -ENOMEM;
+	int r = filter ? allow(filter, needs) : -ENOMEM;
 
 	/* threads that build tables may be there already */
 	if (!r)

@@ -40,6 +40,7 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(BACKEND_PORTS, "backend-ports", "source ports towards a backend are used up (backend)")  \
 	X(NODE, "node", "the node's name is known to no object")                                   \
 	X(INPUT, "input", "objects cannot be read or followed, or are not complete")               \
+	X(API, "api", "the API server is not followed as it should be (resource)")                 \
 	X(OBJECT, "object", "a faulty object or file (file and line)")                             \
 	X(SERVICE, "service", "a Service that cannot be served as written (Service)")              \
 	X(SLICES, "slices", "EndpointSlices of a Service that is not there (Service)")             \

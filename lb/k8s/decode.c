@@ -328,3 +328,14 @@ int fl_decode(const struct fl_doc *doc, const char *file, const struct fl_decode
 		return 0;
 	return decode_value(&d, fl_doc_root(doc), NULL);
 }
+
+int fl_decode_item(const struct fl_value *object, enum fl_kind kind, const char *file,
+		   const struct fl_decode_sink *sink)
+{
+	const struct fl_decoding d = {.file = file, .sink = sink};
+	const struct decoder *decoder = kinds;
+
+	while (decoder->kind != kind)
+		decoder++;
+	return decode_value(&d, object, decoder);
+}

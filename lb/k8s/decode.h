@@ -67,3 +67,7 @@ const char *fl_kind_name(enum fl_kind kind);
  * non-zero, or -ENOMEM.
  */
 int fl_decode(const struct fl_doc *doc, const char *file, const struct fl_decode_sink *sink);
+/* The same for one object within a document, such as the object of a watch event, or an item of a
+ * list, which need not say its kind. */
+int fl_decode_item(const struct fl_value *object, enum fl_kind kind, const char *file,
+		   const struct fl_decode_sink *sink);

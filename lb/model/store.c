@@ -151,6 +151,12 @@ const struct fl_service *fl_store_service(const struct fl_store *store, const ch
 	return record ? record->service : NULL;
 }
 
+const struct fl_slice *fl_store_slice(const struct fl_store *store, const char *ns,
+				      const char *name)
+{
+	return fl_store_index_slice(&store->index, ns, name);
+}
+
 const struct fl_node *fl_store_node(const struct fl_store *store)
 {
 	return store->node;

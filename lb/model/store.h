@@ -31,7 +31,9 @@ struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const 
 			       const char *name);
 
 const struct fl_service *fl_store_service(const struct fl_store *store, const char *ns,
-					  const char *name);	   /* or NULL */
+					  const char *name); /* or NULL */
+const struct fl_slice *fl_store_slice(const struct fl_store *store, const char *ns,
+				      const char *name);	   /* or NULL */
 const struct fl_node *fl_store_node(const struct fl_store *store); /* ours, or NULL */
 const char *fl_store_node_name(const struct fl_store *store);
 /*

@@ -220,6 +220,14 @@ int fl_store_index_put_slice(struct fl_store_index *index, struct fl_slice **sli
 	return *(*slice)->service ? held_add(index, slice) : 0;
 }
 
+const struct fl_slice *fl_store_index_slice(const struct fl_store_index *index, const char *ns,
+					    const char *name)
+{
+	const struct fl_store_held *held = held_find(index, ns, name);
+
+	return held ? held->slice : NULL;
+}
+
 struct fl_slice *fl_store_index_take_slice(struct fl_store_index *index, const char *ns,
 					   const char *name)
 {

@@ -56,6 +56,9 @@ void fl_store_record_release(struct fl_store_index *index);
 /* Put a slice in, taking it (*slice is NULL) unless the slice that is held is equal, or this
  * one names no Service. 0 or -ENOMEM. */
 int fl_store_index_put_slice(struct fl_store_index *index, struct fl_slice **slice);
+/* Borrowed. NULL: there is none of that name. */
+const struct fl_slice *fl_store_index_slice(const struct fl_store_index *index, const char *ns,
+					    const char *name);
 /* Take a slice out; it becomes the caller's. NULL: there is none of that name. */
 struct fl_slice *fl_store_index_take_slice(struct fl_store_index *index, const char *ns,
 					   const char *name);

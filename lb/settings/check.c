@@ -82,8 +82,14 @@ int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
 	struct fl_port_span span;
 	int r;
 
-	if (!s->manifests.n)
-		return fl_err_set(err, -EINVAL, "no source of objects: give --manifests DIR");
+	if (!s->manifests.n && !s->kubeconfig && !s->in_cluster)
+		return fl_err_set(err, -EINVAL,
+				  "no source of objects: give --manifests DIR, --kubeconfig FILE "
+				  "or --in-cluster");
+	if (s->kubeconfig && s->in_cluster)
+		return fl_err_set(err, -EINVAL, "--kubeconfig and --in-cluster exclude each other");
+	if (s->kubeconfig && !*s->kubeconfig)
+		return fl_err_set(err, -EINVAL, "kubeconfig must not be empty");
 	if (fl_port_span_parse(s->node_port_range, &span) || !span.first)
 		return fl_err_set(err, -EINVAL,
 				  "nodePortRange \"%s\" is not a range like 30000-32767",

@@ -43,6 +43,11 @@ static const struct {
 	{"enableProfiling", SILENT, NULL},
 	{"showHiddenMetricsForVersion", SILENT, NULL},
 	{"clientConnection", SILENT, NULL},
+	{"clientConnection.kubeconfig", MAP_IF_SET, "kubeconfig"},
+	{"clientConnection.acceptContentTypes", SILENT, NULL},
+	{"clientConnection.burst", SILENT, NULL},
+	{"clientConnection.contentType", SILENT, NULL},
+	{"clientConnection.qps", SILENT, NULL},
 	{"clusterCIDR", MAP_IF_SET, "clusterCIDR"},
 	{"detectLocalMode", MAP_IF_SET, "detectLocalMode"},
 	{"detectLocal", SILENT, NULL},
@@ -206,8 +211,8 @@ static int kube_field(struct config_reader *r, const struct fl_value *value, con
 /* Whose members are looked at one by one; the others are ignored as a whole. */
 static bool is_kube_group(const char *field)
 {
-	static const char *const groups[] = {"detectLocal", "conntrack", "iptables", "nftables",
-					     "linux"};
+	static const char *const groups[] = {"clientConnection", "detectLocal", "conntrack",
+					     "iptables",	 "nftables",	"linux"};
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		if (!strcmp(groups[i], field))

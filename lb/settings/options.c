@@ -93,7 +93,8 @@ void fl_settings_help(FILE *out)
 	struct fl_options options = {0};
 
 	fprintf(out,
-		"Usage: fairleadd --manifests DIR [OPTION...]\n"
+		"Usage: fairleadd {--kubeconfig FILE | --in-cluster | --manifests DIR} "
+		"[OPTION...]\n"
 		"Balance this node's Service traffic by eBPF. The datapath outlives the agent;\n"
 		"`fairlead cleanup` removes it.\n\n");
 	fl_settings_options(&options);

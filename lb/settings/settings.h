@@ -33,6 +33,8 @@ struct fl_settings {
 	/* the node, and where things are; strings are owned, NULL when unset */
 	char *node;
 	struct fl_strings manifests;
+	char *kubeconfig;
+	bool in_cluster;
 	uint32_t manifest_grace_s; /* what seems to be gone from them stays for so long */
 	char *config;
 	char *bpffs, *cgroup, *socket;

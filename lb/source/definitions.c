@@ -307,7 +307,7 @@ void fl_definitions_forget(struct fl_definitions *all, struct fl_definer *define
 		fl_definition_free(all, definer->list[i]);
 	free(definer->list);
 	definer->list = NULL;
-	definer->n = definer->n_dead = 0;
+	definer->n = definer->room = definer->n_dead = 0;
 }
 
 void fl_definitions_each_standby(const struct fl_definitions *all, const struct fl_definer *definer,

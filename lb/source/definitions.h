@@ -19,7 +19,7 @@ struct fl_definer {
 	const char *path;
 	unsigned int order; /* the smaller comes first; of equal ones the path that sorts first */
 	struct fl_definition **list; /* sorted by key; NULL: moved on by a change under way */
-	size_t n;
+	size_t n, room;
 	size_t n_dead; /* in the list: another file took over from one that was leaving */
 	/* another file has taken over an object: for the caller to report, and to clear */
 	bool displaced;
@@ -89,6 +89,18 @@ int fl_definitions_apply(struct fl_definitions *all, struct fl_definer *definer,
 			 const struct fl_definitions_change *change);
 /* Give up what is not done: the definitions that are left stay as they are. */
 void fl_definitions_abort(struct fl_definitions_merge *merge);
+
+/* One object alone: put it in, or take it out, while all others stay as they are. For sources that
+ * are told of each change. The object is taken. 0 or -ENOMEM. */
+int fl_definitions_put(struct fl_definitions *all, struct fl_definer *definer,
+		       struct fl_staged *staged);
+int fl_definitions_remove(struct fl_definitions *all, struct fl_definer *definer,
+			  const struct fl_object_key *key);
+/* Whether the object is as the definer has it already: its key there, or NULL. Borrowed until the
+ * definition goes. */
+const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all,
+						const struct fl_definer *definer,
+						const struct fl_object *object);
 
 bool fl_definitions_has(const struct fl_definer *definer, const struct fl_object_key *key);
 static inline bool fl_definitions_any(const struct fl_definer *definer)

@@ -122,7 +122,7 @@ static void finish(struct fl_definitions_merge *merge)
 {
 	free(merge->definer->list);
 	merge->definer->list = TAKE_PTR(merge->next);
-	merge->definer->n = merge->n_next;
+	merge->definer->n = merge->definer->room = merge->n_next;
 }
 
 bool fl_definitions_step(struct fl_definitions_merge *merge, size_t limit)

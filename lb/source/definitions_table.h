@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Inside of definitions.h: the table (definitions.c), for what a file's new text does to it
- * (definitions_change.c). */
+ * (definitions_change.c), and a single change (definitions_one.c). */
 #pragma once
 
 #include "lb/source/definitions.h"

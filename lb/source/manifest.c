@@ -159,7 +159,8 @@ static void manifest_free(struct fl_source *source)
 	for (size_t i = 0; m->roots && i < m->n_roots; i++)
 		root_fini(&m->roots[i]);
 	free(m->roots);
-	fl_definitions_free(&m->definitions);
+	if (!m->options.definitions)
+		fl_definitions_free(&m->definitions);
 	fl_closep(&m->inotify);
 	fl_closep(&m->timer);
 	fl_closep(&m->epoll);
@@ -242,7 +243,8 @@ int fl_manifest_new(const struct fl_manifest_options *options, struct fl_source 
 	if (rc)
 		return rc;
 	m->roots = calloc(options->n_paths, sizeof(*m->roots));
-	if (!m->roots || fl_definitions_new(options->store, &m->definitions))
+	m->definitions = options->definitions;
+	if (!m->roots || (!m->definitions && fl_definitions_new(options->store, &m->definitions)))
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < options->n_paths; i++)
 		if (add_root(m, options->paths[i]))

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "lb/base/clock.h"
+#include "lb/source/definitions.h"
 #include "lb/source/source.h"
 
 struct fl_manifest_options {
@@ -21,7 +22,9 @@ struct fl_manifest_options {
 	 * directory that of the file whose name sorts first; "-" is standard input, read once */
 	const char *const *paths;
 	size_t n_paths;
-	struct fl_store *store;	      /* must outlive the source */
+	struct fl_store *store; /* must outlive the source */
+	/* over the same store; borrowed. NULL: of its own, since no other source fills the store */
+	struct fl_definitions *definitions;
 	bool follow;		      /* false: read everything once, as it is */
 	uint64_t grace_ms;	      /* 0: nothing is kept that is no longer there */
 	const struct fl_clock *clock; /* NULL: the kernel's */

@@ -20,7 +20,8 @@ MAY_INCLUDE = {
     "lb/maglev": {"lb/base"},
     "lb/model": USER_LOW,
     "lb/k8s": {"lb/base", "lb/model"},
-    "lb/source": {"lb/base", "lb/model", "lb/k8s"},
+    "lb/kube": {"lb/base"},
+    "lb/source": {"lb/base", "lb/model", "lb/k8s", "lb/kube"},
     "lb/dp": USER_LOW,
     # the halves above the maps know them by lb/dp/maps.h
     "conntrack": MODEL | {"lb/dp"},
@@ -37,7 +38,8 @@ MAY_INCLUDE = {
     "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
     "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "nodeport", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
-    "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/k8s", "lb/maglev",
+    "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/k8s", "lb/kube",
+                      "lb/maglev",
                       "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport"},
 }
 KERNEL_INCLUDE = "linux/types.h"  # the one thing from outside that bpf/abi may include

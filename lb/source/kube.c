@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The API server as a source: three kinds, one client, and what is said of them. */
+#include "lb/source/kube.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/base/cleanup.h"
+#include "lb/source/kube_kind.h"
+
+#define KINDS 3
+#define ORDER 0x7fffffffu /* behind every manifest */
+
+/* 1.4: a Service with the label is another proxy's; slices of headless Services are nobody's. */
+static const struct {
+	enum fl_kind kind;
+	const char *name, *path, *labels;
+} kind_table[KINDS] = {
+	{FL_KIND_SERVICE, "services", "/api/v1/services",
+	 "!service.kubernetes.io/service-proxy-name"},
+	{FL_KIND_SLICE, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
+	 "!service.kubernetes.io/headless"},
+	{FL_KIND_NODE, "nodes", "/api/v1/nodes", NULL},
+};
+
+struct fl_kube_source {
+	struct fl_source source;
+	struct fl_kube_source_options options;
+	struct fl_kube_access access;
+	struct fl_kube_client *client;
+	char *server; /* as it is called in messages */
+	char *own_node;
+	struct fl_kube_kind kinds[KINDS];
+	bool open; /* all kinds have been listed, and have taken effect */
+};
+
+static struct fl_kube_source *kube_source(struct fl_source *source)
+{
+	return (struct fl_kube_source *)source;
+}
+
+/* 10.3: the first lists take effect together. */
+static int on_whole(void *arg)
+{
+	struct fl_kube_source *s = arg;
+	int r = 0;
+
+	for (size_t i = 0; i < KINDS && !s->open; i++)
+		if (!s->kinds[i].is_whole)
+			return 0;
+	s->open = true;
+	/* the node first: the others are planned with it */
+	for (size_t i = KINDS; i--;) {
+		const int failed = s->kinds[i].is_whole ? fl_kube_kind_apply(&s->kinds[i]) : 0;
+
+		r = r ? r : failed;
+	}
+	return r;
+}
+
+static void update_condition(struct fl_kube_source *s, size_t i)
+{
+	const struct fl_kube_kind *kind = &s->kinds[i];
+	const char *trouble = fl_kube_watch_trouble(kind->watch), *name = kind_table[i].name;
+
+	if (trouble && s->open)
+		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_WARNING,
+			      "%s of %s may be out of date: %s; what was read last stays", name,
+			      s->server, trouble);
+	else if (trouble)
+		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_ERROR,
+			      "%s of %s are not known yet: %s", name, s->server, trouble);
+	else if (s->open && kind->kind == FL_KIND_NODE && !fl_definitions_any(&kind->definer))
+		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_WARNING,
+			      "%s has no Node named %s: no zone, no node addresses known (give "
+			      "--node)",
+			      s->server, s->options.node);
+	else
+		fl_health_clear(s->options.health, FL_CONDITION_API, name);
+}
+
+/* What has become due, and when that will be again. */
+static void turn(struct fl_kube_source *s)
+{
+	struct fl_mono wake = {0}, now;
+
+	fl_kube_client_handle(s->client);
+	now = fl_mono_now();
+	for (size_t i = 0; i < KINDS; i++) {
+		struct fl_kube_kind *kind = &s->kinds[i];
+
+		if (kind->definer.stale) {
+			kind->definer.stale = false;
+			fl_kube_watch_relist(kind->watch);
+		}
+		fl_kube_watch_tick(kind->watch, now);
+		fl_kube_kind_report_displaced(kind);
+		update_condition(s, i);
+	}
+	for (size_t i = 0; i < KINDS; i++) {
+		const struct fl_mono due = fl_kube_watch_due(s->kinds[i].watch);
+
+		if (due.ns && (!wake.ns || due.ns < wake.ns))
+			wake = due;
+	}
+	fl_kube_client_wake(s->client, wake);
+}
+
+/* No use in waiting: a kind that is missing has been asked for in vain. */
+static bool is_hopeless(const struct fl_kube_source *s)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (!s->kinds[i].is_whole && fl_kube_watch_has_failed(s->kinds[i].watch))
+			return true;
+	return false;
+}
+
+static int source_load(struct fl_source *source, struct fl_err *err)
+{
+	struct fl_kube_source *s = kube_source(source);
+	struct pollfd fd = {.fd = fl_kube_client_fd(s->client), .events = POLLIN};
+	const struct fl_mono until = fl_mono_plus_ms(fl_mono_now(), s->options.load_ms);
+
+	turn(s);
+	while (!s->open && !is_hopeless(s)) {
+		const uint64_t left_ms = fl_mono_ms_between(fl_mono_now(), until);
+
+		if (!left_ms || (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR))
+			break;
+		turn(s);
+	}
+	return 0;
+}
+
+static int source_fd(const struct fl_source *source)
+{
+	return fl_kube_client_fd(((const struct fl_kube_source *)source)->client);
+}
+
+static int source_handle(struct fl_source *source, struct fl_err *err)
+{
+	turn(kube_source(source));
+	return 0;
+}
+
+static int source_apply_held(struct fl_source *source, struct fl_err *err)
+{
+	struct fl_kube_source *s = kube_source(source);
+
+	for (size_t i = 0; i < KINDS; i++)
+		fl_kube_watch_hurry(s->kinds[i].watch);
+	turn(s);
+	return 0;
+}
+
+static bool source_complete(const struct fl_source *source)
+{
+	return ((const struct fl_kube_source *)source)->open;
+}
+
+static int source_each_unread(const struct fl_source *source, fl_unread_fn fn, void *arg)
+{
+	const struct fl_kube_source *s = (const struct fl_kube_source *)source;
+	int r = 0;
+
+	for (size_t i = 0; i < KINDS; i++)
+		fl_kube_kind_each_unread(&s->kinds[i], fn, arg, &r);
+	return r;
+}
+
+static void source_each_problem(const struct fl_source *source, fl_problem_fn fn, void *arg)
+{
+	const struct fl_kube_source *s = (const struct fl_kube_source *)source;
+
+	for (size_t i = 0; i < KINDS; i++)
+		fl_kube_kind_each_problem(&s->kinds[i], fn, arg);
+}
+
+/* The store keeps what it has: an agent that ends must not unprogram anything on its way. */
+static void source_free(struct fl_source *source)
+{
+	struct fl_kube_source *s = kube_source(source);
+
+	for (size_t i = 0; i < KINDS; i++)
+		fl_kube_kind_fini(&s->kinds[i]);
+	fl_kube_client_free(&s->client);
+	fl_kube_access_fini(&s->access);
+	free(s->server);
+	free(s->own_node);
+	free(s);
+}
+
+static void source_freep(struct fl_kube_source **s)
+{
+	if (*s)
+		source_free(&(*s)->source);
+}
+
+static const struct fl_source_ops ops = {
+	.load = source_load,
+	.fd = source_fd,
+	.handle = source_handle,
+	.refresh = source_handle,
+	.apply_held = source_apply_held,
+	.complete = source_complete,
+	.each_unread = source_each_unread,
+	.each_problem = source_each_problem,
+	.free = source_free,
+};
+
+static int open_kind(struct fl_kube_source *s, size_t i)
+{
+	struct fl_kube_kind *kind = &s->kinds[i];
+	const struct fl_kube_watch_options options = {
+		.client = s->client,
+		.path = kind_table[i].path,
+		.labels = kind_table[i].labels,
+		.fields = kind_table[i].kind == FL_KIND_NODE ? s->own_node : NULL,
+		.sink = &fl_kube_kind_sink,
+		.arg = kind,
+	};
+
+	*kind = (struct fl_kube_kind){
+		.kind = kind_table[i].kind,
+		.definitions = s->options.definitions,
+		.report = s->options.report,
+		.report_arg = s->options.arg,
+		.whole = on_whole,
+		.arg = s,
+		.definer = {.path = kind_table[i].path, .order = ORDER},
+	};
+	return fl_kube_watch_new(&options, &kind->watch);
+}
+
+int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_source_options *options,
+		       struct fl_source **ret_source, struct fl_err *err)
+{
+	_cleanup_(source_freep) struct fl_kube_source *s = calloc(1, sizeof(*s));
+	int r = 0;
+
+	if (!s) {
+		fl_kube_access_fini(access);
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	}
+	s->source.ops = &ops;
+	s->options = *options;
+	s->access = *access;
+	*access = (struct fl_kube_access){0};
+	s->server = strdup(s->access.server);
+	if (asprintf(&s->own_node, "metadata.name=%s", options->node) < 0)
+		s->own_node = NULL;
+	if (!s->server || !s->own_node)
+		return fl_err_set(err, -ENOMEM, "out of memory");
+	r = fl_kube_client_new(&s->access, &s->client, err);
+	if (r)
+		return r;
+	for (size_t i = 0; i < KINDS && !r; i++)
+		r = open_kind(s, i);
+	if (r)
+		return fl_err_set(err, r, "out of memory");
+	*ret_source = &TAKE_PTR(s)->source;
+	return 0;
+}
+
+int fl_kube_source_access(const char *kubeconfig, struct fl_kube_access *ret_access,
+			  struct fl_err *err)
+{
+	if (kubeconfig)
+		return fl_kubeconfig_read(kubeconfig, ret_access, err);
+	return fl_kube_in_cluster(getenv("KUBERNETES_SERVICE_HOST"),
+				  getenv("KUBERNETES_SERVICE_PORT"), FL_KUBE_SERVICE_ACCOUNT_DIR,
+				  ret_access, err);
+}

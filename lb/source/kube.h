@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A source that follows a Kubernetes API server: Services, EndpointSlices and this node's Node.
+ *
+ * - Nothing of it is in the store before all three have been listed (10.3), and a list takes effect
+ *   when it is whole: what it lacks is gone then, not before.
+ * - As long as the server cannot be reached, or says nothing that makes sense, everything stays as
+ *   it was. Each kind that may be out of date is a condition.
+ * - A faulty object keeps its own last good state.
+ */
+#pragma once
+
+#include "lb/base/health.h"
+#include "lb/kube/access.h"
+#include "lb/source/definitions.h"
+#include "lb/source/source.h"
+
+struct fl_kube_source_options {
+	struct fl_store *store;		    /* must outlive the source, as all that is borrowed */
+	struct fl_definitions *definitions; /* over that store; of an object that other sources
+					       define too, theirs counts */
+	const char *node;		    /* the name of this node */
+	struct fl_health *health;	    /* the kind's conditions are ours alone */
+	uint64_t load_ms; /* how long the first reading waits for a server that is silent */
+	fl_problem_fn report;
+	void *arg;
+};
+
+/* Takes what `access` holds, in any case. Nothing is asked before fl_source_load(). */
+int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_source_options *options,
+		       struct fl_source **ret_source, struct fl_err *err);
+
+/* From a kubeconfig, or, when that is NULL, from what a pod has. */
+int fl_kube_source_access(const char *kubeconfig, struct fl_kube_access *ret_access,
+			  struct fl_err *err);

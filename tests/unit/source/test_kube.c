@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What an API server says, and when it takes effect; and what stays when it says nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+
+#include "lb/source/kube.h"
+#include "tests/unit/kube/server_fixture.h"
+
+#define SERVICES "/api/v1/services?"
+#define SLICES "/endpointslices?"
+#define NODES "/api/v1/nodes?"
+
+#define META(name, more) "\"metadata\":{\"namespace\":\"default\",\"name\":\"" name "\"" more "}"
+#define SERVICE(name, port)                                                                        \
+	"{" META(name, "") ",\"spec\":{\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":" port    \
+			   "}]}}"
+#define SLICE_HEAD(name) "{" META(name, ",\"labels\":{\"kubernetes.io/service-name\":\"web\"}")
+#define SLICE(name, ip)                                                                            \
+	SLICE_HEAD(name)                                                                           \
+	",\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"\",\"port\":80}],\"endpoints\":[{"       \
+	"\"addresses\":[\"" ip "\"]}]}"
+#define NODE                                                                                       \
+	"{\"metadata\":{\"name\":\"node-1\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\"," \
+	"\"address\":\"192.0.2.1\"}]}}"
+#define ADDED(object) "{\"type\":\"ADDED\",\"object\":" object "}\n"
+#define MODIFIED(object) "{\"type\":\"MODIFIED\",\"object\":" object "}\n"
+#define DELETED(object) "{\"type\":\"DELETED\",\"object\":" object "}\n"
+#define END(version)                                                                               \
+	"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" version          \
+	"\",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}}}}\n"
+
+struct scene {
+	struct fake_server server;
+	struct fl_store *store;
+	struct fl_definitions *definitions;
+	struct fl_definer file; /* stands for a manifest */
+	struct fl_health *health;
+	struct fl_source *source;
+	struct fake_connection *services, *slices, *nodes;
+	char problems[2048];
+	size_t n_unread;
+};
+
+static void on_problem(const struct fl_problem *problem, void *arg)
+{
+	struct scene *s = arg;
+	size_t len = strlen(s->problems);
+
+	snprintf(s->problems + len, sizeof(s->problems) - len, "%s: %s\n", problem->object,
+		 problem->reason);
+}
+
+static int on_unread(const struct fl_unread *unread, void *arg)
+{
+	((struct scene *)arg)->n_unread++;
+	return 0;
+}
+
+static int setup(void **state)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+	struct fl_kube_access access = {0};
+	struct fl_kube_source_options options = {.node = "node-1"};
+	struct fl_err err = {""};
+
+	assert_non_null(s);
+	fake_open(&s->server);
+	assert_int_equal(fl_store_new("node-1", &s->store), 0);
+	assert_int_equal(fl_definitions_new(s->store, &s->definitions), 0);
+	assert_int_equal(fl_health_new(&fl_clock_system, NULL, NULL, &s->health), 0);
+	s->file = (struct fl_definer){.path = "web.yaml"};
+	options.store = s->store;
+	options.definitions = s->definitions;
+	options.health = s->health;
+	access.server = strdup(s->server.url);
+	if (fl_kube_source_new(&access, &options, &s->source, &err))
+		fail_msg("%s", err.text);
+	assert_null(access.server);
+	assert_int_equal(fl_source_load(s->source, &err), 0);
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct scene *s = *state;
+
+	fl_source_free(&s->source);
+	fl_definitions_forget(s->definitions, &s->file);
+	fl_definitions_free(&s->definitions);
+	fl_store_free(&s->store);
+	fl_health_free(&s->health);
+	fake_close(&s->server);
+	free(s);
+	return 0;
+}
+
+static void turn(struct scene *s)
+{
+	fake_turn(&s->server, fl_source_fd(s->source), 20);
+	assert_int_equal(fl_source_handle(s->source, NULL), 0);
+}
+
+/* Turns the loop until `condition`, which may use `s`. */
+#define UNTIL(condition)                                                                           \
+	do {                                                                                       \
+		const struct fl_mono _until = fl_mono_plus_ms(fl_mono_now(), PATIENCE_MS);         \
+		while (!(condition)) {                                                             \
+			if (fl_mono_now().ns > _until.ns)                                          \
+				fail_msg("still not: %s", #condition);                             \
+			turn(s);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static struct fake_connection *asked(struct scene *s, const char *what)
+{
+	struct fake_connection *c;
+
+	UNTIL((c = fake_asked(&s->server, what)));
+	return c;
+}
+
+/* All of it, and then the events go on. */
+static struct fake_connection *list(struct scene *s, const char *what, const char *events)
+{
+	struct fake_connection *c = asked(s, what);
+
+	fake_begin(c);
+	fake_say(c, events);
+	return c;
+}
+
+static void start(struct scene *s)
+{
+	s->services = list(s, SERVICES, ADDED(SERVICE("web", "80")) END("10"));
+	s->slices = list(s, SLICES, ADDED(SLICE("web-1", "10.1.0.1")) END("11"));
+	s->nodes = list(s, NODES, ADDED(NODE) END("12"));
+	UNTIL(fl_source_complete(s->source));
+}
+
+static const char *condition(const struct scene *s, const char *subject)
+{
+	const struct fl_condition *c = fl_health_find(s->health, FL_CONDITION_API, subject);
+
+	return c ? c->text : "";
+}
+
+static uint16_t port_of(const struct scene *s, const char *name)
+{
+	const struct fl_service *service = fl_store_service(s->store, "default", name);
+
+	return service && service->n_ports ? service->ports[0].port : 0;
+}
+
+/* The watch of services loses its place, and does not wait before it lists again. */
+static struct fake_connection *lose_place(struct scene *s)
+{
+	fake_say(s->services, "garbage");
+	UNTIL(*condition(s, "services"));
+	s->services->asked = false;
+	assert_int_equal(fl_source_apply_held(s->source, NULL), 0);
+	return asked(s, SERVICES);
+}
+
+/* 10.3: nothing takes effect before every kind was listed in full. */
+static void test_10_3_all_or_nothing(void **state)
+{
+	struct scene *s = *state;
+
+	s->services = list(s, SERVICES,
+			   ADDED(SERVICE("web", "80")) ADDED(SERVICE("old", "81")) END("10"));
+	s->nodes = list(s, NODES, ADDED(NODE) END("12"));
+	s->slices = list(s, SLICES, ADDED(SLICE("web-1", "10.1.0.1")));
+	/* what changes meanwhile counts, too */
+	fake_say(s->services, MODIFIED(SERVICE("web", "8080")) DELETED(SERVICE("old", "81")));
+	for (int i = 0; i < 20; i++)
+		turn(s);
+	assert_int_equal(fl_store_count(s->store, FL_KIND_SERVICE), 0);
+	assert_null(fl_store_node(s->store));
+	assert_false(fl_source_complete(s->source));
+	fake_say(s->slices, END("11"));
+	UNTIL(fl_source_complete(s->source));
+	assert_int_equal(fl_store_count(s->store, FL_KIND_SERVICE), 1);
+	assert_int_equal(port_of(s, "web"), 8080);
+	assert_non_null(fl_store_slice(s->store, "default", "web-1"));
+	assert_non_null(fl_store_node(s->store));
+	assert_int_equal(fl_health_count(s->health, FL_HEALTH_ERROR), 0);
+}
+
+static void test_1_4_selectors(void **state)
+{
+	struct scene *s = *state;
+
+	assert_non_null(strstr(asked(s, SERVICES)->request,
+			       "labelSelector=%21service.kubernetes.io%2Fservice-proxy-name"));
+	assert_non_null(strstr(asked(s, SLICES)->request,
+			       "labelSelector=%21service.kubernetes.io%2Fheadless"));
+	assert_non_null(strstr(asked(s, NODES)->request, "fieldSelector=metadata.name%3Dnode-1"));
+}
+
+static void test_changes(void **state)
+{
+	struct scene *s = *state;
+
+	start(s);
+	while (fl_store_take_dirty(s->store, &(struct fl_service_key){NULL, NULL}))
+		;
+	fake_say(s->services, ADDED(SERVICE("new", "443")) MODIFIED(SERVICE("web", "81")));
+	UNTIL(port_of(s, "new") == 443);
+	assert_int_equal(port_of(s, "web"), 81);
+	assert_int_equal(fl_store_dirty_count(s->store), 2);
+	fake_say(s->services, DELETED(SERVICE("web", "81")));
+	UNTIL(!port_of(s, "web"));
+	fake_say(s->slices, DELETED(SLICE("web-1", "10.1.0.1")));
+	UNTIL(!fl_store_slice(s->store, "default", "web-1"));
+}
+
+/* 10.10.1: what a list lacks is gone when the list is whole, and not before. */
+static void test_10_10_1_relist(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *c;
+
+	start(s);
+	c = lose_place(s);
+	fake_begin(c);
+	fake_say(c, ADDED(SERVICE("new", "82")));
+	for (int i = 0; i < 20; i++)
+		turn(s);
+	assert_int_equal(port_of(s, "web"), 80);
+	assert_int_equal(port_of(s, "new"), 0);
+	fake_say(c, END("20"));
+	UNTIL(port_of(s, "new") == 82);
+	assert_int_equal(port_of(s, "web"), 0);
+	UNTIL(!*condition(s, "services"));
+}
+
+/* 1.16: what is listed again as it was is no work for anybody. */
+static void test_1_16_relist_of_the_same(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *c;
+
+	start(s);
+	while (fl_store_take_dirty(s->store, &(struct fl_service_key){NULL, NULL}))
+		;
+	c = lose_place(s);
+	fake_begin(c);
+	fake_say(c, ADDED(SERVICE("web", "80")) END("20"));
+	UNTIL(!*condition(s, "services"));
+	assert_int_equal(port_of(s, "web"), 80);
+	assert_int_equal(fl_store_dirty_count(s->store), 0);
+}
+
+static void test_conditions(void **state)
+{
+	struct scene *s = *state;
+
+	fake_answer(asked(s, SERVICES), "403 Forbidden", "",
+		    "{\"kind\":\"Status\",\"message\":\"may not list\"}");
+	UNTIL(*condition(s, "services"));
+	assert_non_null(strstr(condition(s, "services"),
+			       "are not known yet: list: HTTP 403: may not list"));
+	assert_int_equal(fl_health_count(s->health, FL_HEALTH_ERROR), 1);
+	assert_int_equal(fl_source_apply_held(s->source, NULL), 0);
+	s->services = list(s, SERVICES, ADDED(SERVICE("web", "80")) END("10"));
+	s->slices = list(s, SLICES, END("11"));
+	s->nodes = list(s, NODES, END("12"));
+	UNTIL(fl_source_complete(s->source));
+	turn(s);
+	assert_string_equal(condition(s, "services"), "");
+	assert_non_null(strstr(condition(s, "nodes"), "has no Node named node-1"));
+	fake_say(s->nodes, ADDED(NODE));
+	UNTIL(fl_store_node(s->store));
+	turn(s);
+	assert_string_equal(condition(s, "nodes"), "");
+	lose_place(s);
+	assert_non_null(strstr(condition(s, "services"), "may be out of date"));
+	assert_non_null(strstr(condition(s, "services"), "what was read last stays"));
+	assert_int_equal(fl_health_count(s->health, FL_HEALTH_ERROR), 0);
+	assert_int_equal(port_of(s, "web"), 80);
+}
+
+#define FAULTY                                                                                     \
+	"{" META("web", "") ",\"spec\":{\"clusterIP\":\"10.96.0.10\",\"ports\":[{\"port\":0}]}}"
+
+/* A faulty object keeps its own last good state, and nobody else's waits for it. */
+static void test_faulty_object(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *c;
+
+	start(s);
+	fake_say(s->services, MODIFIED(FAULTY) ADDED(SERVICE("new", "82")));
+	UNTIL(port_of(s, "new") == 82);
+	assert_int_equal(port_of(s, "web"), 80);
+	fl_source_each_problem(s->source, on_problem, s);
+	assert_non_null(strstr(s->problems, "Service default/web: spec.ports[0].port: "));
+	/* the same in a list */
+	c = lose_place(s);
+	fake_begin(c);
+	fake_say(c, ADDED(FAULTY) ADDED(SERVICE("newer", "83")) END("20"));
+	UNTIL(port_of(s, "newer") == 83);
+	assert_int_equal(port_of(s, "web"), 80);
+	assert_int_equal(port_of(s, "new"), 0);
+	fl_source_each_unread(s->source, on_unread, s);
+	assert_int_equal(s->n_unread, 0);
+	fake_say(c, MODIFIED(SERVICE("web", "84")));
+	UNTIL(port_of(s, "web") == 84);
+	s->problems[0] = '\0';
+	fl_source_each_problem(s->source, on_problem, s);
+	assert_string_equal(s->problems, "");
+}
+
+/* One that was faulty from the first is told, for what an earlier agent may serve of it. */
+static void test_unread(void **state)
+{
+	struct scene *s = *state;
+
+	s->services = list(s, SERVICES, ADDED(FAULTY) END("10"));
+	s->slices = list(s, SLICES, END("11"));
+	s->nodes = list(s, NODES, END("12"));
+	UNTIL(fl_source_complete(s->source));
+	fl_source_each_unread(s->source, on_unread, s);
+	assert_int_equal(s->n_unread, 1);
+	fake_say(s->services, DELETED(FAULTY) ADDED(SERVICE("a", "1")));
+	UNTIL(port_of(s, "a"));
+	s->n_unread = 0;
+	fl_source_each_unread(s->source, on_unread, s);
+	assert_int_equal(s->n_unread, 0);
+}
+
+/* A manifest's definition of an object counts, until it goes. */
+static void test_beside_manifests(void **state)
+{
+	struct scene *s = *state;
+	struct fl_staged staged = {.line = 3};
+	struct fl_object_key key = {FL_KIND_SERVICE, "default", "web"};
+
+	start(s);
+	staged.object.service = calloc(1, sizeof(*staged.object.service));
+	staged.object.service->ns = strdup("default");
+	staged.object.service->name = strdup("web");
+	assert_int_equal(fl_definitions_put(s->definitions, &s->file, &staged), 0);
+	assert_int_equal(port_of(s, "web"), 0);
+	fl_source_each_problem(s->source, on_problem, s);
+	assert_string_equal(s->problems,
+			    "Service default/web: the API server has it too; web.yaml, "
+			    "line 3, comes first\n");
+	fake_say(s->services, MODIFIED(SERVICE("web", "85")) ADDED(SERVICE("new", "82")));
+	UNTIL(port_of(s, "new") == 82);
+	assert_int_equal(port_of(s, "web"), 0);
+	assert_int_equal(fl_definitions_remove(s->definitions, &s->file, &key), 0);
+	assert_int_equal(port_of(s, "web"), 85);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_10_3_all_or_nothing),
+		TEST(test_1_4_selectors),
+		TEST(test_changes),
+		TEST(test_10_10_1_relist),
+		TEST(test_1_16_relist_of_the_same),
+		TEST(test_conditions),
+		TEST(test_faulty_object),
+		TEST(test_unread),
+		TEST(test_beside_manifests),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
