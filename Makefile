@@ -190,6 +190,7 @@ install: all ## install into DESTDIR
 	$(foreach m,$(MAN),install -D -m 644 $(m) $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m));)
 	$(foreach d,$(DOCS),install -D -m 644 $(d) $(DOCDIR)/$(d);)
 	install -D -m 644 deploy/fairleadd.yaml $(DOCDIR)/examples/fairleadd.yaml
+	$(foreach m,$(wildcard deploy/prometheus/*),install -D -m 644 $(m) $(DOCDIR)/examples/prometheus/$(notdir $(m));)
 	$(foreach m,$(wildcard deploy/edge/*.yaml),install -D -m 644 $(m) $(DOCDIR)/examples/edge/$(notdir $(m));)
 
 clean: ## remove what was built

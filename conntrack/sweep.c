@@ -14,14 +14,19 @@ static uint32_t entry_timeout(const struct fl_sweep *sweep, const struct fl_entr
 					    fl_flow_state(entry->head.word))];
 }
 
-static void count(struct fl_flow_tally *tally, const struct fl_entry *entry)
+static void count(struct fl_sweep *sweep, enum fl_family family, const struct fl_entry *entry)
 {
+	struct fl_flow_tally *tally = &sweep->counting[family];
 	const enum fl_flow_state state = fl_flow_state(entry->head.word);
 
 	tally->used++;
 	tally->proven += fl_flow_open(state);
-	tally->unanswered += state == FL_FLOW_NEW && entry->head.proto == IPPROTO_TCP &&
-			     !(entry->head.flags & FL_FLOW_IS_REPLY);
+	if (entry->head.flags & FL_FLOW_IS_REPLY)
+		return;
+	tally->unanswered += state == FL_FLOW_NEW && entry->head.proto == IPPROTO_TCP;
+	tally->flows[state]++;
+	if (sweep->met)
+		sweep->met(family, &entry->head, sweep->arg);
 }
 
 static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *sweep,
@@ -33,7 +38,7 @@ static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *swe
 
 	if (!fl_entry_read(table, family, slot, &entry))
 		return 0;
-	count(&sweep->counting[family], &entry);
+	count(sweep, family, &entry);
 	/* most entries are not idle, and then their twin need not be touched */
 	timeout = entry_timeout(sweep, &entry);
 	if (fl_idle(entry.head.last_seen, now) <= (timeout < hz ? timeout : hz))
@@ -59,6 +64,8 @@ static void finish_tally(struct fl_sweep *sweep, enum fl_family family, size_t s
 	sweep->counting[family].slots = slots;
 	sweep->tally[family] = sweep->counting[family];
 	sweep->counting[family] = (struct fl_flow_tally){0};
+	if (sweep->passed)
+		sweep->passed(family, sweep->arg);
 }
 
 static size_t sweep_family(const struct fl_flow_table *table, struct fl_sweep *sweep,

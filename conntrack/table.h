@@ -76,10 +76,11 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 
 /* How full the table of a family is, counted in passing by the sweep. */
 struct fl_flow_tally {
-	size_t slots;	   /* there are */
-	size_t used;	   /* live entries; a flow has two */
-	size_t proven;	   /* established, or half closed */
-	size_t unanswered; /* TCP flows that no reply was seen of yet */
+	size_t slots;		      /* there are */
+	size_t used;		      /* live entries; a flow has two */
+	size_t proven;		      /* established, or half closed */
+	size_t unanswered;	      /* TCP flows that no reply was seen of yet */
+	size_t flows[FL_FLOW_STATES]; /* by original directions */
 };
 
 struct fl_sweep {
@@ -87,6 +88,11 @@ struct fl_sweep {
 	size_t next4, next6;	       /* where the next slice begins */
 	/* of the last whole pass (all zero: there was none), and of the one under way */
 	struct fl_flow_tally tally[FL_FAMILIES], counting[FL_FAMILIES];
+	/* Told of each flow that a pass meets, by its original direction, and of the pass's end.
+	 * NULL: nobody wants to know. */
+	void (*met)(enum fl_family family, const struct fl_flow_head *head, void *arg);
+	void (*passed)(enum fl_family family, void *arg);
+	void *arg;
 };
 /*
  * Free the expired flows (both directions idle past the timeout of their state) and lone entries

@@ -114,8 +114,8 @@ extern const struct fl_noun *const fl_nouns[];
 extern const struct fl_cli_option fl_common_options[];
 
 extern const struct fl_noun fl_noun_status, fl_noun_service, fl_noun_backend, fl_noun_flow,
-	fl_noun_maglev, fl_noun_plan, fl_noun_reload, fl_noun_cleanup, fl_noun_completion,
-	fl_noun_manual, fl_noun_version, fl_noun_help;
+	fl_noun_maglev, fl_noun_metrics, fl_noun_plan, fl_noun_reload, fl_noun_cleanup,
+	fl_noun_completion, fl_noun_manual, fl_noun_version, fl_noun_help;
 
 /* A message on standard error, with "fairlead: " before and a newline behind. Control characters
  * are escaped. */

@@ -62,6 +62,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_host_free(&agent->host);
 	fl_applier_free(&agent->applier);
 	fl_local_services_free(&agent->local_services);
+	fl_port_use_fini(&agent->metrics.ports);
 	fl_node_ports_fini(&agent->health_ports_at);
 	fl_lost_backends_clear(&agent->lost);
 	fl_sync_free(&agent->sync);
@@ -106,6 +107,27 @@ static int keep_unread(const struct fl_unread *unread, void *arg)
 	return 0;
 }
 
+/* Plan and write what has changed, and see how long it took and whether all of it is in force. */
+static void apply_changes(struct fl_agent *agent)
+{
+	struct fl_proxy_health *health = &agent->proxy_health;
+	struct fl_store *store = agent->input.store;
+	const struct fl_mono before = fl_mono_now();
+
+	if (fl_store_dirty_count(store))
+		fl_proxy_health_queued(health);
+	if (fl_applier_run(agent->applier, fl_source_complete(agent->input.source)))
+		fl_histogram_observe(&agent->metrics.sync,
+				     fl_mono_s_between(before, fl_mono_now()));
+	/* a run takes so many Services and leaves the rest to the next turn */
+	if (fl_applier_pending(agent->applier) || fl_store_dirty_count(store)) {
+		fl_proxy_health_queued(health);
+	} else if (health->queued.ns) {
+		fl_proxy_health_updated(health);
+		fl_agent_metrics_applied(&agent->metrics, store, health->updated_unix_ns);
+	}
+}
+
 void fl_agent_apply(struct fl_agent *agent)
 {
 	struct fl_input *input = &agent->input;
@@ -117,13 +139,7 @@ void fl_agent_apply(struct fl_agent *agent)
 		fl_source_each_unread(input->source, keep_unread, agent->applier);
 		fl_applier_keep_end(agent->applier);
 	}
-	if (fl_store_dirty_count(input->store))
-		fl_proxy_health_queued(&agent->proxy_health);
-	fl_applier_run(agent->applier, fl_source_complete(input->source));
-	if (fl_applier_pending(agent->applier))
-		fl_proxy_health_queued(&agent->proxy_health);
-	else if (agent->proxy_health.queued.ns)
-		fl_proxy_health_updated(&agent->proxy_health);
+	apply_changes(agent);
 	update_served(agent);
 	resteer(agent);
 }
@@ -217,6 +233,7 @@ void fl_agent_gauge(struct fl_agent *agent)
 
 	if (fl_sampler_take(&agent->sampler, now, &sample))
 		return;
+	fl_agent_metrics_sample(&agent->metrics, fl_dp_maps(agent->dp));
 	fl_gauges_update(&agent->gauges, &sample);
 	gauge_backends(agent, now);
 }

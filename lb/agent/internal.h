@@ -13,6 +13,7 @@
 #include "lb/agent/health_log.h"
 #include "lb/agent/input.h"
 #include "lb/agent/notify.h"
+#include "lb/agent/metrics.h"
 #include "lb/agent/sampler.h"
 #include "lb/agent/status.h"
 #include "lb/agent/upkeep.h"
@@ -41,6 +42,7 @@ struct fl_agent {
 	struct fl_gauges gauges;
 	struct fl_mono ports_counted; /* of backends; zero: never */
 	struct fl_notify notify;
+	struct fl_agent_metrics metrics;
 	struct fl_http *http;
 	struct fl_proxy_health proxy_health;
 	struct fl_local_services *local_services;
@@ -52,11 +54,17 @@ struct fl_agent {
 
 /* start.c: from nothing to a node that serves */
 int fl_agent_open(struct fl_agent *agent, struct fl_err *err);
+/* Strings and lists are borrowed until it is called again. */
+void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *agent);
 
 /* open_duties.c: the servers of health and metrics; with --once only their state */
 int fl_agent_open_duties(struct fl_agent *agent, struct fl_err *err);
 /* Health-check node ports follow Services and addresses: at the end of each turn. */
 void fl_agent_follow_duties(struct fl_agent *agent);
+
+bool fl_agent_is_eligible(const struct fl_agent *agent);
+/* scrape.c: the text of /metrics, which is the caller's; NULL: no memory */
+char *fl_agent_scrape(struct fl_agent *agent);
 
 /* agent.c: what several events lead to */
 /* Bring the maps up to what was read. */

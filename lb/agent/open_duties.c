@@ -5,11 +5,19 @@
 #include "lb/settings/bind.h"
 #include "lb/settings/configz.h"
 
+bool fl_agent_is_eligible(const struct fl_agent *agent)
+{
+	return fl_node_is_eligible(fl_store_node(agent->input.store), agent->input.node_seen);
+}
+
 static bool eligible(void *arg)
 {
-	const struct fl_agent *agent = arg;
+	return fl_agent_is_eligible(arg);
+}
 
-	return fl_node_is_eligible(fl_store_node(agent->input.store), agent->input.node_seen);
+static char *metrics(void *arg)
+{
+	return fl_agent_scrape(arg);
 }
 
 static void configz(struct fl_json *json, void *arg)
@@ -37,12 +45,12 @@ static size_t wants_of(const struct fl_strings *setting, enum fl_bind_server ser
 
 static int listen_on(struct fl_agent *agent, struct fl_err *err)
 {
-	struct fl_socket_want healthz[FL_BINDS_MAX], metrics[FL_BINDS_MAX];
+	struct fl_socket_want healthz[FL_BINDS_MAX], monitor[FL_BINDS_MAX];
 	const struct fl_settings *s = agent->settings;
 	const size_t n_healthz =
 		wants_of(&s->healthz_bind, FL_BIND_HEALTHZ, "/healthz and /livez", healthz);
-	const size_t n_metrics = wants_of(&s->metrics_bind, FL_BIND_METRICS, "/metrics", metrics);
-	int r = fl_duties_listen(agent->duties, healthz, n_healthz, metrics, n_metrics);
+	const size_t n_monitor = wants_of(&s->metrics_bind, FL_BIND_METRICS, "/metrics", monitor);
+	int r = fl_duties_listen(agent->duties, healthz, n_healthz, monitor, n_monitor);
 
 	if (r)
 		return fl_err_set(err, r, "out of memory");
@@ -58,6 +66,7 @@ int fl_agent_open_duties(struct fl_agent *agent, struct fl_err *err)
 		.proxy_health = &agent->proxy_health,
 		.proxy_mode = s->proxy_mode,
 		.eligible = eligible,
+		.metrics = metrics,
 		.configz = configz,
 		.arg = agent,
 	};
@@ -66,6 +75,7 @@ int fl_agent_open_duties(struct fl_agent *agent, struct fl_err *err)
 	if (r)
 		return fl_err_set(err, r, "out of memory");
 	agent->proxy_health = fl_proxy_health_of(&fl_clock_system, s->sync_period_s);
+	agent->metrics = fl_agent_metrics_of(agent->proxy_health.updated_unix_ns);
 	if (s->once)
 		return 0;
 	options.services = agent->local_services;

@@ -231,6 +231,10 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 		agent->sampler = fl_sampler_of(fl_dp_maps(agent->dp), agent->sync,
 					       agent->upkeep.sweep.tally);
 		agent->gauges.health = agent->health;
+		r = fl_port_use_init(&agent->metrics.ports, fl_dp_maps(agent->dp),
+				     fl_dp_config(agent->dp)->snat_ports, &agent->upkeep.sweep);
+		if (r)
+			fl_err_set(err, r, "out of memory");
 	}
 	return r ? r : open_host(agent, &rules, &node_ports, err);
 }
@@ -247,9 +251,8 @@ static void reload(bool now, void *arg)
 	fl_agent_reload(arg, now);
 }
 
-static void fill_status(struct fl_api_status *ret_status, void *arg)
+void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *agent)
 {
-	struct fl_agent *agent = arg;
 	struct fl_status_facts facts = {
 		.node = agent->settings->node,
 		.zone = agent->input.plan_options.zone,
@@ -269,6 +272,16 @@ static void fill_status(struct fl_api_status *ret_status, void *arg)
 	fl_status_fill(&facts, &agent->api_lists, ret_status);
 }
 
+static void fill_status(struct fl_api_status *ret_status, void *arg)
+{
+	fl_agent_fill_status(ret_status, arg);
+}
+
+static char *scrape(void *arg)
+{
+	return fl_agent_scrape(arg);
+}
+
 /* What is asked before the start is done waits in the socket. */
 static int open_api(struct fl_agent *agent, struct fl_err *err)
 {
@@ -285,6 +298,7 @@ static void fill_api(struct fl_agent *agent)
 					    .plan_options = &agent->input.plan_options,
 					    .hz = fl_dp_hz(agent->dp),
 					    .status = fill_status,
+					    .metrics = scrape,
 					    .refresh_clock = refresh_clock,
 					    .reload = reload,
 					    .arg = agent};

@@ -54,6 +54,9 @@ struct fl_api_status {
 	uint32_t source_ports; /* there are towards each backend, of each of our addresses */
 };
 
+/* Of an agent that runs: no condition of level error, everything applied, no drift. */
+bool fl_api_status_is_healthy(const struct fl_api_status *status);
+
 /* Where answers come from. Everything is borrowed, the struct itself too, by fl_api_listen(). */
 struct fl_api_source {
 	const struct fl_maps *maps;   /* writable mappings, for flushing flows */
@@ -63,6 +66,8 @@ struct fl_api_source {
 	uint32_t hz; /* jiffies per second; 0: asked from the kernel */
 	/* Fill *ret_status, which is zero but for agent and drift = -1. May be NULL. */
 	void (*status)(struct fl_api_status *ret_status, void *arg);
+	/* The text of /metrics, which is the caller's. NULL: answers 503. */
+	char *(*metrics)(void *arg);
 	/* Make maps->meta->now_jiffies fresh by running program fl_clock. May be NULL. */
 	void (*refresh_clock)(void *arg);
 	/* Look at the input and at the node again; with `now` what was held for the grace time

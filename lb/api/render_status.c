@@ -184,14 +184,18 @@ static void write_conditions(const struct fl_health *health, struct fl_json *jso
 	fl_json_member_uint(json, "moreConditions", health ? fl_health_count_unkept(health) : 0);
 }
 
+bool fl_api_status_is_healthy(const struct fl_api_status *status)
+{
+	return !strcmp(status->agent, FL_AGENT_RUNNING) && status->synced && status->drift <= 0 &&
+	       (!status->health || fl_health_is_good(status->health));
+}
+
 static void write_agent(const struct fl_api_status *status, struct fl_json *json)
 {
 	bool running = !strcmp(status->agent, FL_AGENT_RUNNING);
 
 	fl_json_member_string(json, "agent", status->agent);
-	fl_json_member_bool(json, "healthy",
-			    running && status->synced && status->drift <= 0 &&
-				    (!status->health || fl_health_is_good(status->health)));
+	fl_json_member_bool(json, "healthy", fl_api_status_is_healthy(status));
 	fl_json_member_string(json, "node", status->node);
 	fl_json_member_string(json, "zone", status->zone);
 	fl_json_member_string(json, "bpffs", status->bpffs);

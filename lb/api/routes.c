@@ -151,6 +151,18 @@ static void get_backends(const struct fl_http_request *request, struct fl_http_r
 		finish(&call, fl_render_backends(&call.view, call.json));
 }
 
+static void get_metrics(const struct fl_http_request *request, struct fl_http_response *response,
+			void *arg)
+{
+	const struct fl_api_source *source = arg;
+
+	if (source->metrics)
+		fl_http_respond_owned(response, 200, "text/plain; version=0.0.4; charset=utf-8",
+				      source->metrics(source->arg));
+	else
+		refuse(response, 503, "there are no metrics yet");
+}
+
 static void get_plan(const struct fl_http_request *request, struct fl_http_response *response,
 		     void *arg)
 {
@@ -246,6 +258,7 @@ static const struct fl_http_route routes[] = {
 	{.method = "GET", .path = "/v1/status", .handle = get_status},
 	{.method = "GET", .path = "/v1/version", .handle = get_version},
 	{.method = "GET", .path = "/v1/plan", .handle = get_plan},
+	{.method = "GET", .path = "/v1/metrics", .handle = get_metrics},
 	{.method = "GET",
 	 .path = "/v1/services",
 	 .args = {"namespace", "name", "port"},

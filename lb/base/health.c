@@ -277,15 +277,22 @@ bool fl_health_has(const struct fl_health *health, enum fl_condition_kind kind)
 	return health->kinds[kind].n;
 }
 
+size_t fl_health_count_of(const struct fl_health *health, enum fl_condition_kind kind,
+			  enum fl_health_level level)
+{
+	size_t n = health->kinds[kind].unkept[level];
+
+	for (size_t i = 0; i < health->kinds[kind].n; i++)
+		n += health->kinds[kind].entries[i]->shown.level == level;
+	return n;
+}
+
 size_t fl_health_count(const struct fl_health *health, enum fl_health_level level)
 {
 	size_t n = 0;
 
-	for (size_t k = 0; k < FL_CONDITION_KINDS; k++) {
-		n += health->kinds[k].unkept[level];
-		for (size_t i = 0; i < health->kinds[k].n; i++)
-			n += health->kinds[k].entries[i]->shown.level == level;
-	}
+	for (enum fl_condition_kind kind = 0; kind < FL_CONDITION_KINDS; kind++)
+		n += fl_health_count_of(health, kind, level);
 	return n;
 }
 

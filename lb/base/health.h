@@ -120,7 +120,10 @@ const struct fl_condition *fl_health_find(const struct fl_health *health,
 					  enum fl_condition_kind kind, const char *subject);
 /* Whether any condition of the kind stands. */
 bool fl_health_has(const struct fl_health *health, enum fl_condition_kind kind);
-/* Conditions of a level, those that are only counted included. */
+/* Conditions of a kind and level, those that are only counted included. */
+size_t fl_health_count_of(const struct fl_health *health, enum fl_condition_kind kind,
+			  enum fl_health_level level);
+/* The same of all kinds. */
 size_t fl_health_count(const struct fl_health *health, enum fl_health_level level);
 /* Those that are not kept, of all kinds: "and N more". */
 size_t fl_health_count_unkept(const struct fl_health *health);

@@ -33,6 +33,8 @@ struct fl_duties_options {
 	struct fl_local_services *services;
 	const char *proxy_mode; /* what /proxyMode answers */
 	bool (*eligible)(void *arg);
+	/* The text of /metrics, which is the caller's; NULL: no memory. */
+	char *(*metrics)(void *arg);
 	/* The members of the document of /configz. */
 	void (*configz)(struct fl_json *json, void *arg);
 	void *arg; /* for all of them */

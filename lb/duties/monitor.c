@@ -3,10 +3,20 @@
 #include "lb/base/json_write.h"
 #include "lb/duties/internal.h"
 
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
 static void get_healthz(const struct fl_http_request *request, struct fl_http_response *response,
 			void *arg)
 {
 	fl_http_respond_text(response, 200, "ok");
+}
+
+static void get_metrics(const struct fl_http_request *request, struct fl_http_response *response,
+			void *arg)
+{
+	const struct fl_duties_options *options = &((struct fl_duties *)arg)->options;
+
+	fl_http_respond_owned(response, 200, METRICS_TYPE, options->metrics(options->arg));
 }
 
 /* 6.3.2: tools read it to tell the mode */
@@ -29,6 +39,7 @@ static void get_configz(const struct fl_http_request *request, struct fl_http_re
 }
 
 const struct fl_http_route fl_monitor_routes[] = {
+	{.method = "GET", .path = "/metrics", .any_args = true, .handle = get_metrics},
 	{.method = "GET", .path = "/healthz", .any_args = true, .handle = get_healthz},
 	{.method = "GET", .path = "/proxyMode", .any_args = true, .handle = get_proxy_mode},
 	{.method = "GET", .path = "/configz", .any_args = true, .handle = get_configz},

@@ -3,49 +3,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lb/base/cleanup.h"
 #include "lb/k8s/field.h"
+#include "lb/k8s/time.h"
 #include "lb/model/names.h"
 
 #define PROXY_NAME_LABEL "service.kubernetes.io/service-proxy-name"
 #define AFFINITY_TIMEOUT_S 10800
 #define AFFINITY_TIMEOUT_MAX_S 86400
 #define MAX_PORTS 1024
-
-/*
- * RFC 3339, as metadata.creationTimestamp has it; a fraction is dropped. Only the order of two
- * Services that claim one frontend depends on it, so a bad one is a warning.
- */
-static int parse_time(const char *text, int64_t *ret_seconds)
-{
-	int64_t offset = 0;
-	struct tm tm = {0};
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-	if (!rest)
-		return -EINVAL;
-	if (*rest == '.')
-		rest += 1 + strspn(rest + 1, "0123456789");
-	if (*rest == '+' || *rest == '-') {
-		struct tm zone = {0};
-		const char *end = strptime(rest + 1, "%H:%M", &zone);
-
-		if (!end)
-			return -EINVAL;
-		offset = (zone.tm_hour * 60 + zone.tm_min) * 60 * (*rest == '-' ? -1 : 1);
-		rest = end;
-	} else if (*rest == 'Z') {
-		rest++;
-	} else {
-		return -EINVAL;
-	}
-	if (*rest)
-		return -EINVAL;
-	*ret_seconds = timegm(&tm) - offset;
-	return 0;
-}
 
 static const struct fl_field_key root_keys[] = {
 	{"apiVersion", true}, {"kind", true},	{"metadata", true},
@@ -87,13 +54,17 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 {
 	const struct fl_value *meta = fl_field_get(d, root, "metadata"), *labels;
 	size_t mark = fl_field_enter(d, "metadata");
+	int64_t created_ns;
 	const char *created;
 	int rc;
 
 	rc = fl_field_string(d, meta, "creationTimestamp", &created);
-	if (!rc && *created && parse_time(created, &s->created))
+	/* only the order of two Services that claim one frontend depends on it */
+	if (!rc && *created && fl_time_parse(created, &created_ns))
 		rc = fl_field_warn(d, fl_value_get(meta, "creationTimestamp"), "creationTimestamp",
 				   "\"%.40s\" is no time", created);
+	else if (!rc && *created)
+		s->created = created_ns / 1000000000;
 	if (!rc)
 		rc = fl_field_map(d, meta, "labels", &labels);
 	if (rc)

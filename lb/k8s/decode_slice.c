@@ -6,8 +6,10 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/k8s/field.h"
+#include "lb/k8s/time.h"
 #include "lb/model/names.h"
 
+#define TRIGGER_ANNOTATION "endpoints.kubernetes.io/last-change-trigger-time"
 #define HEADLESS_LABEL "service.kubernetes.io/headless"
 /* the API's ceilings (rule 4.15) and some room */
 #define MAX_ENDPOINTS 2000
@@ -219,7 +221,7 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 			 bool *ret_skip)
 {
 	const struct fl_value *meta = fl_field_get(d, root, "metadata"), *labels;
-	const char *version;
+	const char *version, *trigger;
 	size_t mark = fl_field_enter(d, "metadata"), inner;
 	int rc = fl_field_string(d, meta, "resourceVersion", &version);
 
@@ -229,6 +231,11 @@ static int read_metadata(struct fl_decoding *d, const struct fl_value *root, str
 		return rc;
 	if (*version && strspn(version, "0123456789") == strlen(version) && strlen(version) < 20)
 		s->version = strtoull(version, NULL, 10);
+	/* 4.14: one that is missing or unreadable is passed over */
+	trigger = fl_value_string(
+		fl_value_get(fl_value_get(meta, "annotations"), TRIGGER_ANNOTATION));
+	if (trigger && fl_time_parse(trigger, &s->trigger_unix_ns))
+		s->trigger_unix_ns = 0;
 	inner = fl_field_enter(d, "labels");
 	*ret_skip = fl_field_get(d, labels, HEADLESS_LABEL);
 	if (*ret_skip)

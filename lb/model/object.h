@@ -81,7 +81,9 @@ struct fl_slice {
 	char *service;	  /* label kubernetes.io/service-name */
 	uint64_t version; /* metadata.resourceVersion if it is a number, else 0; only breaks ties
 			     (rule 4.8) */
-	enum fl_family family; /* FQDN slices are not stored */
+	int64_t trigger_unix_ns; /* when what changed it happened (rule 4.14: feeds a metric), 0
+				    unknown */
+	enum fl_family family;	 /* FQDN slices are not stored */
 	struct fl_endpoint *endpoints;
 	size_t n_endpoints;
 	struct fl_slice_port *ports;
@@ -104,6 +106,7 @@ enum fl_kind {
 	FL_KIND_SLICE,
 	FL_KIND_NODE,
 };
+#define FL_KINDS (FL_KIND_NODE + 1)
 
 /* One decoded object, owned. */
 struct fl_object {
@@ -124,6 +127,6 @@ void fl_slice_free(struct fl_slice **slice);
 void fl_node_free(struct fl_node **node);
 void fl_object_free(struct fl_object *object); /* frees what it holds and zeroes it */
 
-/* Whether every field above is equal, except for `version`. */
+/* Whether every field above is equal, except for `version` and `trigger_unix_ns`. */
 bool fl_service_equal(const struct fl_service *a, const struct fl_service *b);
 bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b);

@@ -6,14 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/model/store_index.h"
+
+#define MAX_TRIGGERS 4096
+#define TRIGGERS_ALIKE 64 /* among so many of the last one is looked for */
+
+/* A change of a Service's endpoints that is not measured yet. */
+struct trigger {
+	uint64_t service; /* hash of its name */
+	int64_t unix_ns;
+	enum fl_family family;
+};
 
 struct fl_store {
 	char *node_name;
 	struct fl_node *node;
 	struct fl_store_index index;
 	size_t n_services;
+	uint64_t changes[FL_KINDS];
+	struct trigger *triggers;
+	size_t n_triggers, triggers_room;
 };
 
 static int put_service(struct fl_store *store, struct fl_service **service)
@@ -30,6 +44,51 @@ static int put_service(struct fl_store *store, struct fl_service **service)
 	fl_service_free(&record->service);
 	record->service = TAKE_PTR(*service);
 	fl_store_record_mark(&store->index, record);
+	store->changes[FL_KIND_SERVICE]++;
+	return 0;
+}
+
+/* FNV-1a */
+static uint64_t hash_name(const char *ns, const char *name)
+{
+	uint64_t hash = 14695981039346656037ULL;
+
+	for (; *ns; ns++)
+		hash = (hash ^ (uint8_t)*ns) * 1099511628211ULL;
+	hash = (hash ^ '/') * 1099511628211ULL;
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 1099511628211ULL;
+	return hash;
+}
+
+static bool is_new(const struct fl_store *store, const struct trigger *trigger)
+{
+	/* the slices of a Service arrive one after the other */
+	const size_t n = store->n_triggers < TRIGGERS_ALIKE ? store->n_triggers : TRIGGERS_ALIKE;
+
+	for (size_t i = 1; i <= n; i++) {
+		const struct trigger *t = &store->triggers[store->n_triggers - i];
+
+		if (t->service == trigger->service && t->unix_ns == trigger->unix_ns &&
+		    t->family == trigger->family)
+			return false;
+	}
+	return true;
+}
+
+static int put_slice(struct fl_store *store, struct fl_slice **slice)
+{
+	const struct trigger trigger = {.service = hash_name((*slice)->ns, (*slice)->service),
+					.unix_ns = (*slice)->trigger_unix_ns,
+					.family = (*slice)->family};
+	int rc = fl_store_index_put_slice(&store->index, slice);
+
+	if (rc || *slice) /* or equal to what is held */
+		return rc;
+	store->changes[FL_KIND_SLICE]++;
+	if (trigger.unix_ns && store->n_triggers < MAX_TRIGGERS && is_new(store, &trigger) &&
+	    !FL_ARRAY_ROOM(store->triggers, store->triggers_room, store->n_triggers + 1))
+		store->triggers[store->n_triggers++] = trigger;
 	return 0;
 }
 
@@ -83,6 +142,7 @@ void fl_store_free(struct fl_store **store)
 	fl_store_index_fini(&(*store)->index);
 	fl_node_free(&(*store)->node);
 	free((*store)->node_name);
+	free((*store)->triggers);
 	free(*store);
 	*store = NULL;
 }
@@ -97,7 +157,7 @@ int fl_store_put(struct fl_store *store, struct fl_object *object)
 		rc = put_service(store, &object->service);
 		break;
 	case FL_KIND_SLICE:
-		rc = fl_store_index_put_slice(&store->index, &object->slice);
+		rc = put_slice(store, &object->slice);
 		break;
 	case FL_KIND_NODE:
 		if (!strcmp(object->node->name, store->node_name))
@@ -122,10 +182,12 @@ struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const 
 			object.service = TAKE_PTR(record->service);
 			store->n_services--;
 			fl_store_record_mark(&store->index, record);
+			store->changes[FL_KIND_SERVICE]++;
 		}
 		break;
 	case FL_KIND_SLICE:
 		object.slice = fl_store_index_take_slice(&store->index, ns, name);
+		store->changes[FL_KIND_SLICE] += object.slice != NULL;
 		break;
 	case FL_KIND_NODE:
 		if (!strcmp(name, store->node_name))
@@ -238,6 +300,20 @@ bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key)
 		return false;
 	*ret_key = (struct fl_service_key){record->key.ns, record->key.name};
 	return true;
+}
+
+uint64_t fl_store_changes(const struct fl_store *store, enum fl_kind kind)
+{
+	return store->changes[kind];
+}
+
+void fl_store_take_triggers(struct fl_store *store,
+			    void (*fn)(enum fl_family family, int64_t trigger_unix_ns, void *arg),
+			    void *arg)
+{
+	for (size_t i = 0; i < store->n_triggers; i++)
+		fn(store->triggers[i].family, store->triggers[i].unix_ns, arg);
+	store->n_triggers = 0;
 }
 
 size_t fl_store_dirty_count(const struct fl_store *store)

@@ -57,5 +57,12 @@ int fl_store_each_name(const struct fl_store *store,
  * when none is marked. It may no longer exist. Order: as marked.
  */
 bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key);
+/* How often an object of the kind was added, changed or removed. */
+uint64_t fl_store_changes(const struct fl_store *store, enum fl_kind kind);
+/* 4.14, 8.1: what changed the slices since this was called last, once per Service and time; at most
+ * some thousand are remembered. */
+void fl_store_take_triggers(struct fl_store *store,
+			    void (*fn)(enum fl_family family, int64_t trigger_unix_ns, void *arg),
+			    void *arg);
 size_t fl_store_dirty_count(const struct fl_store *store);
 void fl_store_mark_all(struct fl_store *store);

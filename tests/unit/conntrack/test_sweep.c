@@ -195,11 +195,15 @@ static void test_a_pass_tells_how_full_the_table_is(void **state)
 		assert_int_equal(tally->used, 6);
 		assert_int_equal(tally->proven, 2);
 		assert_int_equal(tally->unanswered, 1);
+		assert_int_equal(tally->flows[FL_FLOW_NEW], 2);
+		assert_int_equal(tally->flows[FL_FLOW_ESTABLISHED], 1);
+		assert_int_equal(tally->flows[FL_FLOW_CLOSING], 0);
 		tally = &f.sweep.tally[FL_IPV6];
 		assert_int_equal(tally->slots, BUCKETS * FL_FLOW_WAYS);
 		assert_int_equal(tally->used, 2);
 		assert_int_equal(tally->proven, 0); /* it may make room for another */
 		assert_int_equal(tally->unanswered, 0);
+		assert_int_equal(tally->flows[FL_FLOW_CLOSING], 1);
 	}
 }
 

@@ -39,6 +39,11 @@ static void put_config(struct fl_json *json, void *arg)
 	fl_json_member_string(json, "fairlead.dev", "all of it");
 }
 
+static char *put_metrics(void *arg)
+{
+	return strdup("a_metric 1\n");
+}
+
 static int64_t scene_unix_ns(void *arg)
 {
 	return 1700000000 * (int64_t)FL_NSEC_PER_SEC;
@@ -73,8 +78,11 @@ static int setup(void **state)
 	struct scene *s = calloc(1, sizeof(*s));
 	const struct fl_clock clock = {
 		.mono = hands_mono, .unix_ns = scene_unix_ns, .arg = &s->hands};
-	struct fl_duties_options options = {
-		.proxy_mode = "fairlead", .eligible = is_eligible, .configz = put_config, .arg = s};
+	struct fl_duties_options options = {.proxy_mode = "fairlead",
+					    .eligible = is_eligible,
+					    .metrics = put_metrics,
+					    .configz = put_config,
+					    .arg = s};
 	int fd;
 
 	http_setup(&s->http, NULL);
@@ -315,6 +323,9 @@ static void test_6_3_the_metrics_server(void **state)
 	expect_end(buf, "\r\n\r\nok");
 	assert_int_equal(ask(s, FL_IPV4, "GET /configz" END, buf, sizeof(buf)), 200);
 	expect_end(buf, "\r\n\r\n{\"fairlead.dev\":\"all of it\"}");
+	assert_int_equal(ask(s, FL_IPV4, "GET /metrics" END, buf, sizeof(buf)), 200);
+	assert_non_null(strstr(buf, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+	expect_end(buf, "\r\n\r\na_metric 1\n");
 	assert_int_equal(ask(s, FL_IPV4, "POST /proxyMode" END, buf, sizeof(buf)), 405);
 	assert_int_equal(ask(s, FL_IPV4, "GET /livez" END, buf, sizeof(buf)), 404);
 }

@@ -345,6 +345,72 @@ static void test_many_services_come_and_go(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+struct triggers {
+	size_t n[FL_FAMILIES];
+	int64_t last;
+};
+
+static void count_trigger(enum fl_family family, int64_t unix_ns, void *arg)
+{
+	struct triggers *triggers = arg;
+
+	triggers->n[family]++;
+	triggers->last = unix_ns;
+}
+
+static struct fl_slice *triggered(const char *name, const char *address, int64_t unix_ns)
+{
+	struct fl_slice *slice = slice_web(name, 80, address);
+
+	slice->trigger_unix_ns = unix_ns;
+	return slice;
+}
+
+/* 8.1: what changed the endpoints is measured once per Service and time; 4.12: nothing else is. */
+static void test_8_1_triggers_of_changes(void **state)
+{
+	struct fl_store *store = *state;
+	struct triggers t = {0};
+	struct fl_slice *v6 = slice_named("c", "web", FL_IPV6);
+
+	put_slice(store, triggered("a", "10.1.0.1 rs-", 5));
+	put_slice(store, triggered("b", "10.1.0.2 rs-", 5));
+	v6->trigger_unix_ns = 5;
+	put_slice(store, v6);
+	put_slice(store, slice_web("d", 80, "10.1.0.4 rs-")); /* nothing said when */
+	fl_store_take_triggers(store, count_trigger, &t);
+	assert_int_equal(t.n[FL_IPV4], 1);
+	assert_int_equal(t.n[FL_IPV6], 1);
+	assert_int_equal(t.last, 5);
+	/* the same endpoints at another time are no change */
+	put_slice(store, triggered("a", "10.1.0.1 rs-", 6));
+	fl_store_take_triggers(store, count_trigger, &t);
+	assert_int_equal(t.n[FL_IPV4], 1);
+	put_slice(store, triggered("a", "10.1.0.9 rs-", 7));
+	fl_store_take_triggers(store, count_trigger, &t);
+	assert_int_equal(t.n[FL_IPV4], 2);
+	assert_int_equal(t.last, 7);
+}
+
+/* 8: changes that were seen, of which those that change nothing are none */
+static void test_8_changes_are_counted(void **state)
+{
+	struct fl_store *store = *state;
+
+	put_service(store, service_web(0));
+	put_service(store, service_web(0));
+	put_service(store, service_web(30080));
+	assert_int_equal(fl_store_changes(store, FL_KIND_SERVICE), 2);
+	put_slice(store, slice_web("a", 80, "10.1.0.1 rs-"));
+	put_slice(store, slice_web("a", 80, "10.1.0.1 rs-"));
+	assert_int_equal(fl_store_changes(store, FL_KIND_SLICE), 1);
+	fl_store_del(store, FL_KIND_SLICE, "default", "a");
+	fl_store_del(store, FL_KIND_SLICE, "default", "a");
+	fl_store_del(store, FL_KIND_SERVICE, "default", "web");
+	assert_int_equal(fl_store_changes(store, FL_KIND_SLICE), 2);
+	assert_int_equal(fl_store_changes(store, FL_KIND_SERVICE), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +427,8 @@ int main(void)
 		TEST(test_unknown_names_are_no_error),
 		TEST(test_each_service_is_sorted_and_stops),
 		TEST(test_many_services_come_and_go),
+		TEST(test_8_1_triggers_of_changes),
+		TEST(test_8_changes_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,7 @@ static const struct {
 	const char *words;
 } rows[] = {
 	{"fairlead ser", "service "},
-	{"fairlead m", "maglev "}, /* not what is hidden */
+	{"fairlead m", "maglev metrics "}, /* not what is hidden */
 	{"fairlead service ", "get list "},
 	{"fairlead --socket /x flow f", "flush "},
 	{"fairlead -o json flow --no-headers ", "flush get list "},
