@@ -9,6 +9,11 @@
 
 #define FL_ECONNREFUSED 111
 
+enum operation {
+	CONNECT,
+	SEND, /* of an unconnected datagram socket */
+};
+
 enum outcome {
 	PASS,
 	TRANSLATED,
@@ -73,12 +78,27 @@ static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_f
 	return fl_list_pick_for(&client, fe, list, &choice, fl_now());
 }
 
-/* Send *p to a backend. `keep`: an unconnected socket, which keeps its backend between sends. */
-static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct fl_peer *p,
-					      bool keep)
+/* Of an unconnected socket, which keeps its backend between sends. */
+static __always_inline bool keep(__u64 cookie, struct fl_peer *p)
 {
+	struct fl_socket_record value;
+
+	if (!fl_socket_kept(cookie, p, &value))
+		return false;
+	fl_socket_show(&value);
+	p->addr = value.backend;
+	p->port = value.backend_port;
+	return true;
+}
+
+/* Send *p to a backend. */
+static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct fl_peer *p,
+					      enum operation operation)
+{
+	struct fl_peer frontend = *p;
 	struct fl_backend *backend;
 	struct fl_addr source = {};
+	struct fl_socket_record value;
 	struct fl_frontend *fe;
 	__u64 cookie;
 	__u32 local, id;
@@ -101,13 +121,19 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 		return PASS;
 	}
 	cookie = bpf_get_socket_cookie(ctx);
-	if (keep && fl_socket_kept(cookie, p))
+	if (operation == SEND && keep(cookie, p))
 		return TRANSLATED;
 	id = choose(ctx, fe);
 	backend = fl_backend_get(id);
 	if (!id || !backend)
 		return REFUSE;
-	fl_socket_translate(cookie, p, id, backend, keep);
+	fl_socket_translate(cookie, p, id, backend, &value);
+	if (operation == CONNECT) {
+		fl_socket_put(FL_SOCKET_CONNECTED, NULL, &value);
+	} else {
+		fl_socket_put(FL_SOCKET_SENDS, &frontend, &value);
+		fl_socket_show(&value);
+	}
 	return TRANSLATED;
 }
 
@@ -164,7 +190,28 @@ static __always_inline int conclude(struct bpf_sock_addr *ctx, enum outcome outc
 	return 0;
 }
 
-static __always_inline int outward(struct bpf_sock_addr *ctx, bool v6, bool keep, __u32 counter)
+/*
+ * What a socket goes over to itself is shown as what it is, from now on. A datagram socket's
+ * connect() is never refused, since nothing was asked yet: glibc connects one to learn whether an
+ * address family can be used at all. What it sends is answered by ICMP.
+ */
+static __always_inline enum outcome leave_alone(struct bpf_sock_addr *ctx, const struct fl_peer *p,
+						enum operation operation, enum outcome outcome)
+{
+	__u64 cookie;
+
+	if (outcome == REFUSE && (operation == SEND || p->proto != IPPROTO_UDP))
+		return REFUSE;
+	cookie = bpf_get_socket_cookie(ctx);
+	if (operation == SEND)
+		fl_socket_forget(cookie, FL_SOCKET_SHOWS, p);
+	else
+		fl_socket_forget(cookie, FL_SOCKET_CONNECTED, NULL);
+	return PASS;
+}
+
+static __always_inline int outward(struct bpf_sock_addr *ctx, bool v6, enum operation operation,
+				   __u32 counter)
 {
 	enum outcome outcome;
 	struct fl_peer p = {};
@@ -175,17 +222,24 @@ static __always_inline int outward(struct bpf_sock_addr *ctx, bool v6, bool keep
 		read6(ctx, &p);
 	else
 		read4(ctx, &p);
-	outcome = translate(ctx, &p, keep);
-	if (outcome == TRANSLATED) {
-		if (v6)
-			write6(ctx, &p);
-		else
-			write4(ctx, &p);
-	}
+	outcome = translate(ctx, &p, operation);
+	if (outcome != TRANSLATED)
+		outcome = leave_alone(ctx, &p, operation, outcome);
+	else if (v6)
+		write6(ctx, &p);
+	else
+		write4(ctx, &p);
 	return conclude(ctx, outcome, counter);
 }
 
-static __always_inline int inward(struct bpf_sock_addr *ctx, bool v6)
+static __always_inline bool is_connected(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk && sk->state == BPF_TCP_ESTABLISHED;
+}
+
+static __always_inline int inward(struct bpf_sock_addr *ctx, bool v6, bool connected)
 {
 	struct fl_peer p = {};
 
@@ -195,7 +249,7 @@ static __always_inline int inward(struct bpf_sock_addr *ctx, bool v6)
 		read6(ctx, &p);
 	else
 		read4(ctx, &p);
-	if (fl_socket_restore(bpf_get_socket_cookie(ctx), &p)) {
+	if (fl_socket_restore(bpf_get_socket_cookie(ctx), connected, &p)) {
 		if (v6)
 			write6(ctx, &p);
 		else
@@ -218,49 +272,49 @@ static __always_inline int bound(struct bpf_sock *ctx)
 SEC("cgroup/connect4")
 int fl_connect4(struct bpf_sock_addr *ctx)
 {
-	return outward(ctx, false, false, FL_COUNTER_SOCKET_CONNECT);
+	return outward(ctx, false, CONNECT, FL_COUNTER_SOCKET_CONNECT);
 }
 
 SEC("cgroup/connect6")
 int fl_connect6(struct bpf_sock_addr *ctx)
 {
-	return outward(ctx, true, false, FL_COUNTER_SOCKET_CONNECT);
+	return outward(ctx, true, CONNECT, FL_COUNTER_SOCKET_CONNECT);
 }
 
 SEC("cgroup/sendmsg4")
 int fl_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return outward(ctx, false, true, FL_COUNTER_SOCKET_SEND);
+	return outward(ctx, false, SEND, FL_COUNTER_SOCKET_SEND);
 }
 
 SEC("cgroup/sendmsg6")
 int fl_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return outward(ctx, true, true, FL_COUNTER_SOCKET_SEND);
+	return outward(ctx, true, SEND, FL_COUNTER_SOCKET_SEND);
 }
 
 SEC("cgroup/recvmsg4")
 int fl_recvmsg4(struct bpf_sock_addr *ctx)
 {
-	return inward(ctx, false);
+	return inward(ctx, false, is_connected(ctx));
 }
 
 SEC("cgroup/recvmsg6")
 int fl_recvmsg6(struct bpf_sock_addr *ctx)
 {
-	return inward(ctx, true);
+	return inward(ctx, true, is_connected(ctx));
 }
 
 SEC("cgroup/getpeername4")
 int fl_getpeername4(struct bpf_sock_addr *ctx)
 {
-	return inward(ctx, false);
+	return inward(ctx, false, true);
 }
 
 SEC("cgroup/getpeername6")
 int fl_getpeername6(struct bpf_sock_addr *ctx)
 {
-	return inward(ctx, true);
+	return inward(ctx, true, true);
 }
 
 SEC("cgroup/post_bind4")

@@ -1,77 +1,192 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * A flow leaves its backend by being marked as stale: the client's next packet chooses again, while
- * a reply that is under way still gets home. Should
- * the entry have passed to another flow since it was read, that flow chooses again too, which
- * brings it back to where it was.
+ * a reply that is under way still gets home. Should the entry have passed to another flow since it
+ * was read, that flow chooses again too, which brings it back to where it was.
  */
 #include "conntrack/resteer.h"
 
-#include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "conntrack/entry.h"
-#include "conntrack/sockets.h"
 
-struct leaving {
-	const struct fl_flow_table *table;
-	const struct fl_lost *lost;
-	size_t n;
-};
+#define SLICE 65536 /* slots: a millisecond or less of entries that are passed over */
+#define REST_MS 50  /* between two passes, and not less than */
+#define REST_OF_PASS 9
 
-static int leave(const struct fl_flow *flow, void *arg)
+void fl_resteer_init(struct fl_resteer *r, const struct fl_resteer_ops *ops, void *ctx,
+		     const struct fl_clock *clock, const struct fl_maps *maps)
 {
-	struct leaving *l = arg;
-	struct fl_flow_head *head = fl_entry_head(l->table, flow->family, flow->slot);
-	struct fl_addr frontend;
+	*r = (struct fl_resteer){
+		.ops = ops,
+		.ctx = ctx,
+		.clock = clock,
+		.flows = fl_flow_table_of(maps),
+		.sockets = fl_socket_table_of(maps),
+		.part = FL_RESTEER_PARTS,
+	};
+}
 
-	memcpy(&frontend, &flow->frontend, sizeof(frontend));
-	if (!head || flow->proto != IPPROTO_UDP || flow->flags & FL_FLOW_STALE ||
-	    !fl_lost_has(l->lost, flow->backend_id, 0, &frontend, htons(flow->frontend_port)))
-		return 0;
+void fl_resteer_fini(struct fl_resteer *r)
+{
+	fl_touched_fini(&r->touched);
+}
+
+void fl_resteer_touch(struct fl_resteer *r, const struct fl_frontend_key *frontend)
+{
+	fl_touched_add(&r->touched, frontend, fl_clock_now(r->clock));
+}
+
+/* The key under which a node port of the address's family is found. */
+static struct fl_frontend_key node_port(const struct fl_frontend_key *frontend)
+{
+	const __be32 *w = frontend->addr.w;
+	struct fl_frontend_key key = {.port = frontend->port, .proto = frontend->proto};
+
+	if (!w[0] && !w[1] && w[2] == htonl(0xffff))
+		key.addr.w[2] = w[2];
+	return key;
+}
+
+static bool is_loopback(const struct fl_addr *addr)
+{
+	const __be32 *w = addr->w;
+
+	if (w[0] || w[1])
+		return false;
+	return w[2] ? w[2] == htonl(0xffff) && ntohl(w[3]) >> 24 == 127 : w[3] == htonl(1);
+}
+
+/* Whether a client of this address and port has to leave that backend. */
+static bool is_stale(const struct fl_resteer *r, const struct fl_addr *addr, __be16 port,
+		     const struct fl_addr *backend, __be16 backend_port)
+{
+	const struct fl_frontend_key frontend = {.addr = *addr, .port = port, .proto = IPPROTO_UDP};
+	const struct fl_frontend_key any = node_port(&frontend);
+	enum fl_serving serving;
+
+	if (!fl_touched_has_port(&r->touched, ntohs(port)) ||
+	    (!fl_touched_has(&r->touched, &frontend) && !fl_touched_has(&r->touched, &any)))
+		return false;
+	/* 2.19: a Service's own address and port beat a node port; sockets of the node reach node
+	 * ports at loopback addresses as well */
+	serving = r->ops->serving(&frontend, backend, backend_port, r->ctx);
+	if (serving == FL_SERVING_NO_FRONTEND &&
+	    (is_loopback(addr) || r->ops->has_node_ports(addr, r->ctx)))
+		serving = r->ops->serving(&any, backend, backend_port, r->ctx);
+	return serving == FL_SERVING_NO || serving == FL_SERVING_NO_FRONTEND;
+}
+
+static struct fl_addr to_abi(const struct fl_ip *ip)
+{
+	struct fl_addr addr;
+
+	memcpy(&addr, ip, sizeof(addr));
+	return addr;
+}
+
+/* Most entries are passed over by what their first line says. */
+static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slot)
+{
+	struct fl_flow_head *head = fl_entry_head(&r->flows, family, slot);
+	struct fl_addr frontend, backend;
+	struct fl_entry entry;
+
+	if (head->proto != IPPROTO_UDP || head->flags & (FL_FLOW_IS_REPLY | FL_FLOW_STALE) ||
+	    !fl_flow_backend(head) || !fl_entry_read(&r->flows, family, slot, &entry))
+		return;
+	frontend = to_abi(&entry.daddr);
+	backend = to_abi(&entry.new_daddr);
+	if (!is_stale(r, &frontend, htons(entry.dport), &backend, htons(entry.new_dport)))
+		return;
 	fl_entry_set_flag(head, FL_FLOW_STALE);
-	l->n++;
-	return 0;
+	r->done.flows++;
 }
 
-size_t fl_flow_resteer(const struct fl_flow_table *table, uint64_t now, const struct fl_lost *lost)
+/* What shows a socket the frontend again stays, for replies that are under way. */
+static void look_at_socket(struct fl_resteer *r, size_t slot)
 {
-	struct leaving l = {.table = table, .lost = lost};
+	struct fl_socket_record socket;
 
-	fl_flow_walk(table, now, leave, &l);
-	return l.n;
+	if (!fl_socket_copy(&r->sockets, slot, &socket) || socket.kind != FL_SOCKET_SENDS ||
+	    !is_stale(r, &socket.frontend, socket.frontend_port, &socket.backend,
+		      socket.backend_port))
+		return;
+	r->done.sockets += fl_socket_free(&r->sockets, slot, &socket);
 }
 
-/* By the map: the address itself, else a node port, which has no address. */
-static uint32_t service_in_map(const struct fl_addr *addr, __be16 port, void *arg)
+static size_t slots_of(const struct fl_resteer *r, enum fl_resteer_part part)
 {
-	const struct fl_maps *maps = arg;
-	struct fl_frontend_key key = {.addr = *addr, .port = port, .proto = IPPROTO_UDP};
-	struct fl_frontend value;
-
-	if (!bpf_map_lookup_elem(maps->frontends_fd, &key, &value))
-		return value.service_id;
-	key.addr.w[3] = 0;
-	if (key.addr.w[0] || key.addr.w[1] || key.addr.w[2] != htonl(0xffff))
-		memset(&key.addr, 0, sizeof(key.addr));
-	return bpf_map_lookup_elem(maps->frontends_fd, &key, &value) ? 0 : value.service_id;
-}
-
-int fl_resteer(const struct fl_maps *maps, uint64_t now, struct fl_lost_backends *backends,
-	       struct fl_resteered *ret_resteered, struct fl_err *err)
-{
-	const struct fl_flow_table table = fl_flow_table_of(maps);
-	const struct fl_lost lost = {backends, service_in_map, (void *)maps};
-	int r;
-
-	*ret_resteered = (struct fl_resteered){0};
-	if (!backends->n)
+	switch (part) {
+	case FL_RESTEER_FLOWS4:
+		return fl_entry_slots(&r->flows, FL_IPV4);
+	case FL_RESTEER_FLOWS6:
+		return fl_entry_slots(&r->flows, FL_IPV6);
+	case FL_RESTEER_SOCKETS:
+		return r->sockets.n * FL_SOCKET_WAYS;
+	default:
 		return 0;
-	ret_resteered->flows = fl_flow_resteer(&table, now, &lost);
-	r = fl_sockets_resteer(maps->sockets_fd, &lost, &ret_resteered->sockets);
-	if (r)
-		return fl_err_set(err, r, "cannot look through the sockets for a lost backend: %s",
-				  strerror(-r));
-	return 0;
+	}
+}
+
+static void look_at(struct fl_resteer *r, size_t slot)
+{
+	if (r->part == FL_RESTEER_SOCKETS)
+		look_at_socket(r, slot);
+	else
+		look_at_flow(r, r->part == FL_RESTEER_FLOWS4 ? FL_IPV4 : FL_IPV6, slot);
+}
+
+static void slice(struct fl_resteer *r)
+{
+	for (size_t left = SLICE; left && r->part != FL_RESTEER_PARTS;) {
+		size_t end = slots_of(r, r->part);
+
+		end = end - r->next > left ? r->next + left : end;
+		left -= end - r->next;
+		for (; r->next < end; r->next++)
+			look_at(r, r->next);
+		if (left) {
+			r->part++;
+			r->next = 0;
+		}
+	}
+}
+
+static void begin(struct fl_resteer *r, struct fl_mono now)
+{
+	fl_touched_begin(&r->touched, now);
+	r->part = FL_RESTEER_FLOWS4;
+	r->next = 0;
+	r->pass_ns = 0;
+}
+
+static void end(struct fl_resteer *r, struct fl_mono now)
+{
+	const uint64_t rest_ms = REST_OF_PASS * r->pass_ns / FL_NSEC_PER_MSEC;
+
+	fl_touched_end(&r->touched);
+	r->rest = fl_mono_plus_ms(now, rest_ms > REST_MS ? rest_ms : REST_MS);
+	r->done.passes++;
+	r->done.ns += r->pass_ns;
+}
+
+bool fl_resteer_run(struct fl_resteer *r)
+{
+	const struct fl_mono before = fl_clock_now(r->clock);
+	struct fl_mono after;
+
+	if (r->part == FL_RESTEER_PARTS) {
+		if (before.ns < r->rest.ns || !fl_touched_due(&r->touched, before))
+			return false;
+		begin(r, before);
+	}
+	slice(r);
+	after = fl_clock_now(r->clock);
+	r->pass_ns += fl_mono_ns_between(before, after);
+	if (r->part != FL_RESTEER_PARTS)
+		return true;
+	end(r, after);
+	return false;
 }

@@ -1,26 +1,72 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Moving UDP clients off a backend that their Service has lost while another Service keeps it
- * (7.1 to 7.3: UDP flows to endpoints that no longer serve a Service are removed at once). A
- * backend that no Service has any more is no longer live, which the datapath sees by itself; this
- * is the rest.
+ * UDP clients leave backends that their frontend does not serve (7.1 to 7.7): stale is what the
+ * frontend that a flow or a socket asked serves now, whatever states lay between. A backend that no
+ * Service has any more is no longer live, which the datapath sees by itself; this finds the rest,
+ * by passes over the memory of the two tables. One pass is for all that has changed until it
+ * begins, and what it costs is followed by a rest of nine times that, so however many changes there
+ * are they take a tenth of a processor at most.
  */
 #pragma once
 
-#include "conntrack/lost.h"
+#include "conntrack/sockets.h"
 #include "conntrack/table.h"
-#include "lb/base/err.h"
+#include "conntrack/touched.h"
 
-struct fl_resteered {
-	size_t flows, sockets;
+/* What is known of a frontend and a backend. */
+enum fl_serving {
+	FL_SERVING_NO_FRONTEND, /* no Service has it */
+	FL_SERVING_NO,
+	FL_SERVING_YES,	    /* a serving endpoint, used here or not (7.3) */
+	FL_SERVING_UNKNOWN, /* what an earlier agent wrote, and no Service is known for yet */
 };
 
-/*
- * Make the flows and the unconnected sockets of these service ports choose again, with their next
- * packet. now: jiffies. Flows are done even if the sockets cannot be read, which is the error.
- */
-int fl_resteer(const struct fl_maps *maps, uint64_t now, struct fl_lost_backends *backends,
-	       struct fl_resteered *ret_resteered, struct fl_err *err);
+/* What is asked of those who know. */
+struct fl_resteer_ops {
+	enum fl_serving (*serving)(const struct fl_frontend_key *frontend,
+				   const struct fl_addr *backend, __be16 port, void *ctx);
+	/* Whether node ports are served at this address. */
+	bool (*has_node_ports)(const struct fl_addr *addr, void *ctx);
+};
 
-/* The flow table's part, which needs no kernel: how many flows will choose again. */
-size_t fl_flow_resteer(const struct fl_flow_table *table, uint64_t now, const struct fl_lost *lost);
+struct fl_resteered {
+	size_t flows, sockets; /* that choose again with their next packet */
+	size_t passes;
+	uint64_t ns; /* that these took */
+};
+
+enum fl_resteer_part {
+	FL_RESTEER_FLOWS4,
+	FL_RESTEER_FLOWS6,
+	FL_RESTEER_SOCKETS,
+	FL_RESTEER_PARTS, /* no pass is under way */
+};
+
+struct fl_resteer {
+	const struct fl_resteer_ops *ops;
+	void *ctx;
+	const struct fl_clock *clock;
+	struct fl_flow_table flows;
+	struct fl_socket_table sockets;
+	struct fl_touched touched;
+	enum fl_resteer_part part;
+	size_t next;		  /* slot of the part where the pass goes on */
+	uint64_t pass_ns;	  /* that the pass took so far */
+	struct fl_mono rest;	  /* no pass begins before */
+	struct fl_resteered done; /* since the beginning */
+};
+
+/* All borrowed. */
+void fl_resteer_init(struct fl_resteer *resteer, const struct fl_resteer_ops *ops, void *ctx,
+		     const struct fl_clock *clock, const struct fl_maps *maps);
+void fl_resteer_fini(struct fl_resteer *resteer);
+
+/* What this frontend serves has changed; NULL: of any. */
+void fl_resteer_touch(struct fl_resteer *resteer, const struct fl_frontend_key *frontend);
+
+/*
+ * Do a slice of the pass under way, or of a new one if that is due: some milliseconds at most. To
+ * be called again at once if it returns true, else whenever something was touched and some times a
+ * second.
+ */
+bool fl_resteer_run(struct fl_resteer *resteer);

@@ -1,40 +1,41 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Walking over the sockets' table, which is an LRU map: an element that is gone when it is to be
- * deleted is as good as deleted. */
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Records of the sockets' table, read and freed while programs write them. */
 #include "conntrack/sockets.h"
 
-#include <bpf/bpf.h>
-#include <netinet/in.h>
-
-#include "lb/dp/map_each.h"
-
-bool fl_socket_wants(const struct fl_socket_key *key, const struct fl_socket_peer *peer,
-		     const struct fl_lost *lost)
+static bool is_used(uint32_t word)
 {
-	return key->proto == IPPROTO_UDP && key->direction == FL_SOCKET_FORWARD &&
-	       fl_lost_has(lost, peer->backend, peer->generation, &key->addr, key->port);
+	return (word & FL_SOCKET_STATE_MASK) == FL_SOCKET_USED;
 }
 
-struct pass {
-	int fd;
-	const struct fl_lost *lost;
-	size_t n;
-};
-
-static int look_at(const void *key, const void *value, void *arg)
+bool fl_socket_copy(const struct fl_socket_table *table, size_t slot,
+		    struct fl_socket_record *ret_copy)
 {
-	struct pass *pass = arg;
+	struct fl_socket_record *s = fl_socket_at(table, slot);
+	const uint32_t word = __atomic_load_n(&s->word, __ATOMIC_ACQUIRE);
 
-	if (fl_socket_wants(key, value, pass->lost))
-		pass->n += !bpf_map_delete_elem(pass->fd, key);
-	return 0;
+	if (!is_used(word))
+		return false;
+	*ret_copy = *s;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	ret_copy->word = word;
+	return __atomic_load_n(&s->word, __ATOMIC_RELAXED) == word;
 }
 
-int fl_sockets_resteer(int sockets_fd, const struct fl_lost *lost, size_t *ret_n)
+bool fl_socket_free(const struct fl_socket_table *table, size_t slot,
+		    const struct fl_socket_record *copy)
 {
-	struct pass pass = {.fd = sockets_fd, .lost = lost};
-	int r = fl_map_each(sockets_fd, look_at, &pass);
+	uint32_t word = copy->word;
 
-	*ret_n = pass.n;
-	return r;
+	return __atomic_compare_exchange_n(&fl_socket_at(table, slot)->word, &word,
+					   fl_socket_word(word, FL_SOCKET_FREE), false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+size_t fl_sockets_count(const struct fl_socket_table *table)
+{
+	size_t n = 0;
+
+	for (size_t slot = 0; slot < table->n * FL_SOCKET_WAYS; slot++)
+		n += is_used(__atomic_load_n(&fl_socket_at(table, slot)->word, __ATOMIC_RELAXED));
+	return n;
 }

@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Userspace's half of the sockets' table (map fl_sockets), which the socket hooks write. */
+/* Userspace's half of the sockets' table (array fl_sockets), which the socket hooks write. Same
+ * protocol as theirs (conntrack/socket.bpf.h). */
 #pragma once
 
-#include "conntrack/lost.h"
+#include <stdbool.h>
+#include <stddef.h>
 
-/*
- * Delete the records by which unconnected UDP sockets keep a lost backend: they choose again with
- * their next send. 0 or -errno, with what was deleted until then.
- */
-int fl_sockets_resteer(int sockets_fd, const struct fl_lost *lost, size_t *ret_n);
+#include "bpf/abi/fairlead.h"
+#include "lb/dp/maps.h"
 
-/* Whether it is such a record. What shows a socket the frontend again (FL_SOCKET_REVERSE) stays,
- * for replies that are under way. */
-bool fl_socket_wants(const struct fl_socket_key *key, const struct fl_socket_peer *peer,
-		     const struct fl_lost *lost);
+/* Borrowed memory. */
+struct fl_socket_table {
+	struct fl_socket_bucket *buckets;
+	size_t n; /* a power of two */
+};
+
+static inline struct fl_socket_table fl_socket_table_of(const struct fl_maps *maps)
+{
+	return (struct fl_socket_table){maps->sockets, maps->n_sockets};
+}
+
+static inline struct fl_socket_record *fl_socket_at(const struct fl_socket_table *table,
+						    size_t slot)
+{
+	return &table->buckets[slot / FL_SOCKET_WAYS].way[slot % FL_SOCKET_WAYS];
+}
+
+/* A consistent copy of a record. False: it is free, or being written. */
+bool fl_socket_copy(const struct fl_socket_table *table, size_t slot,
+		    struct fl_socket_record *ret_copy);
+/* Free the record, if it is still the one that was copied. */
+bool fl_socket_free(const struct fl_socket_table *table, size_t slot,
+		    const struct fl_socket_record *copy);
+/* How many records there are. */
+size_t fl_sockets_count(const struct fl_socket_table *table);

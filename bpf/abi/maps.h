@@ -31,7 +31,7 @@
 	X(overflow6,   ARRAY,  __u32,                  struct fl_overflow,    65536 / FL_OVERFLOW_BUCKETS)
 
 #define FL_MAPS_OF_SOCKETS(X) \
-	X(sockets,     LRU,    struct fl_socket_key,   struct fl_socket_peer, 131072)
+	X(sockets,     ARRAY,  __u32,                  struct fl_socket_bucket, 32768)
 
 /* lines: 10,000 Services with 10 pods each at ratio 200 take 650,000 of them */
 #define FL_MAPS_OF_ALL(X) \

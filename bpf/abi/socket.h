@@ -6,30 +6,57 @@
 
 #include "bpf/abi/addr.h"
 
-/*
- * Map fl_sockets (LRU): what the address that a socket asked for was translated to.
- * FL_SOCKET_REVERSE: (cookie, backend) -> the frontend to show.
- * FL_SOCKET_FORWARD: (cookie, frontend) -> the backend that an unconnected UDP socket keeps.
- */
-enum fl_socket_direction {
-	FL_SOCKET_FORWARD = 1,
-	FL_SOCKET_REVERSE = 2,
+#define FL_SOCKET_WAYS 4 /* records per bucket */
+
+/* What a record of a socket says, and by what it is found. */
+enum fl_socket_kind {
+	FL_SOCKET_NONE,
+	/* The socket is connected: by cookie alone. Valid while its peer is the backend. */
+	FL_SOCKET_CONNECTED,
+	/* An unconnected socket sends what it has for the frontend to the backend: by cookie and
+	 * frontend. */
+	FL_SOCKET_SENDS,
+	/* What an unconnected socket gets from the backend is shown as the frontend that it asked
+	 * last there: by cookie and backend. */
+	FL_SOCKET_SHOWS,
 };
 
-struct fl_socket_key {
+/*
+ * fl_socket.word: generation << 8 | state. Taken by cmpxchg to FL_SOCKET_BUSY and the next
+ * generation, filled, and published by an atomic exchange; a reader looks at the word before and
+ * after.
+ */
+enum fl_socket_state {
+	FL_SOCKET_FREE,
+	FL_SOCKET_BUSY,
+	FL_SOCKET_USED,
+};
+#define FL_SOCKET_STATE_MASK 0xffU
+#define FL_SOCKET_GENERATION_SHIFT 8
+
+static __always_inline __u32 fl_socket_word(__u32 word, __u32 state)
+{
+	/* the generation after that of `word` */
+	return ((word >> FL_SOCKET_GENERATION_SHIFT) + 1) << FL_SOCKET_GENERATION_SHIFT | state;
+}
+
+/* A frontend that a socket asked for, and the backend that it was sent to. */
+struct fl_socket_record {
+	__u32 word;
+	__u32 last; /* jiffies of its last use, written at most once a second */
 	__u64 cookie;
-	struct fl_addr addr;
-	__be16 port;
+	struct fl_addr frontend, backend;
+	__be16 frontend_port, backend_port;
+	__u32 backend_id;
+	__u16 backend_generation;
 	__u8 proto;
-	__u8 direction; /* enum fl_socket_direction */
+	__u8 kind; /* enum fl_socket_kind */
 	__u32 pad;
 };
 
-struct fl_socket_peer {
-	struct fl_addr addr;
-	__be16 port;
-	__u16 generation;
-	__u32 backend;
+/* Element of array fl_sockets; the number of buckets is a power of two. */
+struct fl_socket_bucket {
+	struct fl_socket_record way[FL_SOCKET_WAYS];
 };
 
 /*
@@ -43,5 +70,5 @@ struct fl_socket_peer {
 #define FL_BOUND_WORD(proto, port) (((proto)&1) << 10 | (port) >> 6)
 #define FL_BOUND_PORTS_S 3 /* seconds */
 
-_Static_assert(sizeof(struct fl_socket_key) == 32, "abi");
-_Static_assert(sizeof(struct fl_socket_peer) == 24, "abi");
+_Static_assert(sizeof(struct fl_socket_record) == 64, "abi");
+_Static_assert(sizeof(struct fl_socket_bucket) == 64 * FL_SOCKET_WAYS, "abi");

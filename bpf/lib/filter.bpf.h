@@ -66,11 +66,13 @@ static __always_inline bool fl_filter_arriving(bool v6, const struct fl_packet *
 static __always_inline bool fl_filter_leaving(bool v6, const struct fl_packet *p)
 {
 	const struct fl_tuple6 *t = &p->tuple;
-	__u64 from = fl_filter_hash_of(v6, &t->saddr);
+	__u64 from = fl_filter_hash_of(v6, &t->saddr), to;
 
 	if (likely(fl_filter_has_port(from, t->sport, p->proto)))
 		return true;
-	if (fl_filter_has_port(fl_filter_hash_of(v6, &t->daddr), t->dport, p->proto))
+	to = fl_filter_hash_of(v6, &t->daddr);
+	if (fl_filter_has_port(to, t->dport, p->proto) ||
+	    (fl_packet_opens(p) && fl_filter_kinds(to) & FL_FILTER_VIP))
 		return true;
 	return p->proto == IPPROTO_UDP && fl_own_port_has(FL_BOUND_WORDS, p->proto, t->sport) &&
 	       fl_filter_kinds(from) & FL_FILTER_OWN;

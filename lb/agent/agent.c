@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conntrack/resteer.h"
 #include "lb/agent/backend_ports.h"
 #include "lb/agent/internal.h"
 #include "lb/agent/seccomp.h"
@@ -64,7 +63,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_local_services_free(&agent->local_services);
 	fl_port_use_fini(&agent->metrics.ports);
 	fl_node_ports_fini(&agent->health_ports_at);
-	fl_lost_backends_clear(&agent->lost);
+	fl_resteer_fini(&agent->resteer);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
 	fl_input_fini(&agent->input);
@@ -73,19 +72,19 @@ void fl_agent_free(struct fl_agent **ptr)
 	free(agent);
 }
 
-/* UDP clients leave the backends that their Services lost with this commit. */
-static void resteer(struct fl_agent *agent)
+/* Returns whether there is more to do at once. */
+static bool resteer(struct fl_agent *agent)
 {
-	struct fl_resteered done = {0};
-	struct fl_err err = {""};
+	const struct fl_resteered before = agent->resteer.done;
+	const bool more = fl_resteer_run(&agent->resteer);
+	const struct fl_resteered *now = &agent->resteer.done;
 
-	if (!agent->lost.n)
-		return;
-	if (fl_resteer(fl_dp_maps(agent->dp), fl_dp_now(agent->dp), &agent->lost, &done, &err))
-		fl_log_warn("%s", err.text);
-	fl_log_debug("%zu UDP flows and %zu sockets leave backends that their Services lost",
-		     done.flows, done.sockets);
-	fl_lost_backends_clear(&agent->lost);
+	if (now->passes != before.passes)
+		fl_log_debug("all flows judged in %llu us: so far %zu UDP flows and %zu sockets "
+			     "have left backends that their frontend does not serve",
+			     (unsigned long long)(now->ns - before.ns) / 1000, now->flows,
+			     now->sockets);
+	return more;
 }
 
 /* What stands in the way of a family without Services is no error. */
@@ -141,14 +140,12 @@ void fl_agent_apply(struct fl_agent *agent)
 	}
 	apply_changes(agent);
 	update_served(agent);
-	resteer(agent);
 }
 
 void fl_agent_upkeep(struct fl_agent *agent)
 {
 	fl_upkeep_slice(&agent->upkeep, fl_dp_now(agent->dp), fl_dp_hz(agent->dp));
 	fl_applier_upkeep(agent->applier, fl_mono_now().ns);
-	resteer(agent);
 }
 
 bool fl_agent_turn(struct fl_agent *agent)
@@ -157,6 +154,7 @@ bool fl_agent_turn(struct fl_agent *agent)
 	struct fl_sync_changes changes;
 	struct fl_mono now;
 	char text[FL_APPLY_LOG_STRLEN];
+	bool more;
 
 	fl_agent_apply(agent);
 	/* those of upkeep and of retries since the last turn as well */
@@ -168,7 +166,8 @@ bool fl_agent_turn(struct fl_agent *agent)
 	fl_host_turn(agent->host);
 	fl_agent_follow_duties(agent);
 	fl_health_log_turn(&agent->health_log);
-	return fl_applier_more(agent->applier);
+	more = resteer(agent);
+	return fl_applier_more(agent->applier) || more;
 }
 
 /* No bind() on the node escapes the hooks. */

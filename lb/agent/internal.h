@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "conntrack/lost.h"
+#include "conntrack/resteer.h"
 #include "lb/agent/agent.h"
 #include "lb/agent/apply.h"
 #include "lb/agent/apply_log.h"
@@ -32,7 +32,7 @@ struct fl_agent {
 	struct fl_input input;
 	struct fl_dp *dp;
 	struct fl_sync *sync;
-	struct fl_lost_backends lost; /* by the commit under way */
+	struct fl_resteer resteer;
 	struct fl_applier *applier;
 	struct fl_apply_log apply_log;
 	struct fl_host *host;

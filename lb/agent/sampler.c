@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "conntrack/sockets.h"
 #include "lb/dp/usage.h"
 
 #define WALK_MS 60000
@@ -54,12 +55,12 @@ static void count_contents(struct fl_sampler *sampler)
 
 static void walk(struct fl_sampler *sampler)
 {
+	const struct fl_socket_table sockets = fl_socket_table_of(sampler->maps);
 	const struct {
 		enum fl_sampled_map map;
 		int fd;
 	} hashes[] = {
 		{FL_SAMPLED_AFFINITY, sampler->maps->affinity_fd},
-		{FL_SAMPLED_SOCKETS, sampler->maps->sockets_fd},
 		{FL_SAMPLED_LOCAL, sampler->maps->local_fd},
 		{FL_SAMPLED_DEVICES, sampler->maps->devices_fd},
 	};
@@ -69,6 +70,8 @@ static void walk(struct fl_sampler *sampler)
 
 		fl_map_usage(hashes[i].fd, &use->used, &use->size);
 	}
+	sampler->uses[FL_SAMPLED_SOCKETS].used = fl_sockets_count(&sockets);
+	sampler->uses[FL_SAMPLED_SOCKETS].size = sockets.n * FL_SOCKET_WAYS;
 }
 
 int fl_sampler_take(struct fl_sampler *sampler, struct fl_mono now,

@@ -81,13 +81,27 @@ static int make_config(struct fl_agent *agent, const struct fl_device_rules *rul
 	return 0;
 }
 
-static void on_lost_backend(const struct fl_lost_backend *lost, void *arg)
+/* UDP clients follow their frontends */
+
+static void on_touched(const struct fl_frontend_key *frontend, void *arg)
 {
 	struct fl_agent *agent = arg;
 
-	if (fl_lost_backends_add(&agent->lost, lost))
-		fl_log_error("out of memory: UDP flows may stay at a backend that was removed");
+	fl_resteer_touch(&agent->resteer, frontend);
 }
+
+static enum fl_serving serving(const struct fl_frontend_key *frontend,
+			       const struct fl_addr *backend, __be16 port, void *ctx)
+{
+	return fl_sync_serving(((struct fl_agent *)ctx)->sync, frontend, backend, port);
+}
+
+static bool has_node_ports(const struct fl_addr *addr, void *ctx)
+{
+	return fl_maps_local(fl_dp_maps(((struct fl_agent *)ctx)->dp), addr) & FL_LOCAL_NODE_PORTS;
+}
+
+static const struct fl_resteer_ops resteer_ops = {serving, has_node_ports};
 
 /* Why a Service is planned as it is: only put into words where they are read. */
 static void explain(const struct fl_plan *plan)
@@ -116,8 +130,10 @@ static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, str
 	int r;
 
 	options.hz = fl_dp_hz(agent->dp);
-	options.stale = on_lost_backend;
-	options.stale_arg = agent;
+	options.touched = on_touched;
+	options.touched_arg = agent;
+	fl_resteer_init(&agent->resteer, &resteer_ops, agent, &fl_clock_system,
+			fl_dp_maps(agent->dp));
 	r = fl_sync_new(fl_dp_maps(agent->dp), &options, &agent->sync, err);
 	if (r)
 		return r;

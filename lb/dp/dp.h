@@ -28,7 +28,8 @@ extern const struct fl_word fl_dp_mode_words[]; /* enum fl_dp_mode */
 
 /*
  * Numbers of elements; 0: what the pinned map has, or that of FL_MAP_LIST. Those of the flow tables
- * (buckets) are rounded up to a power of two, and make those of the overflow bits.
+ * (buckets) are rounded up to a power of two, and make those of the overflow bits. Sockets are
+ * counted in records, FL_SOCKET_WAYS to an element, which are rounded up as well.
  */
 struct fl_dp_sizes {
 #define X(map, kind, key, value, n) uint32_t map;

@@ -37,6 +37,9 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 	ret_sizes[FL_MAP_flows6] = round_up_power_of_two(s->flows6);
 	ret_sizes[FL_MAP_overflow4] = overflow_words(ret_sizes[FL_MAP_flows4]);
 	ret_sizes[FL_MAP_overflow6] = overflow_words(ret_sizes[FL_MAP_flows6]);
+	/* asked for in records, which are more than one to a bucket */
+	ret_sizes[FL_MAP_sockets] =
+		round_up_power_of_two((s->sockets + FL_SOCKET_WAYS - 1ULL) / FL_SOCKET_WAYS);
 }
 
 /* What is left of an incomplete set. Names that are no maps of ours are left alone. */

@@ -167,9 +167,10 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	r = fl_maps_mmap(&maps, writable, err);
 	if (r)
 		return r;
-	if (!is_power_of_two(maps.n_flows4) || !is_power_of_two(maps.n_flows6))
-		return fl_err_set(err, -EPROTO,
-				  "the flow tables in %s have no power of two of buckets", dir);
+	if (!is_power_of_two(maps.n_flows4) || !is_power_of_two(maps.n_flows6) ||
+	    !is_power_of_two(maps.n_sockets))
+		return fl_err_set(err, -EPROTO, "the tables in %s have no power of two of buckets",
+				  dir);
 	if (maps.n_overflow4 * FL_OVERFLOW_BUCKETS < maps.n_flows4 ||
 	    maps.n_overflow6 * FL_OVERFLOW_BUCKETS < maps.n_flows6)
 		return fl_err_set(err, -EPROTO,
@@ -179,6 +180,13 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	*ret_maps = maps;
 	maps = (struct fl_maps)FL_MAPS_INIT;
 	return 0;
+}
+
+uint32_t fl_maps_local(const struct fl_maps *maps, const struct fl_addr *addr)
+{
+	uint32_t flags;
+
+	return bpf_map_lookup_elem(maps->local_fd, addr, &flags) ? 0 : flags;
 }
 
 void fl_maps_close(struct fl_maps *maps)

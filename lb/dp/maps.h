@@ -51,3 +51,6 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 			struct fl_err *err);
 /* Unmap and close everything. */
 void fl_maps_close(struct fl_maps *maps);
+
+/* What the datapath takes an address for: enum fl_local_flags, 0 if it is not this node's. */
+uint32_t fl_maps_local(const struct fl_maps *maps, const struct fl_addr *addr);

@@ -21,14 +21,16 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 
 	for (int i = 0; i < FL_OBJECTS && !r; i++)
 		r = fl_bpf_object_open(i, &dp->objects[i], err);
+	/* the masks follow from the maps, so these are prepared before the settings */
+	for (int i = 0; i < FL_OBJECTS && !r; i++)
+		r = fl_dp_maps_prepare(dp, &dp->objects[i], sizes, err);
+	if (!r)
+		r = fl_dp_config_make(dp, options, err);
 	for (int i = 0; i < FL_OBJECTS && !r; i++) {
 		struct fl_bpf_object *o = &dp->objects[i];
 
+		/* once more, with the maps that those before it have made */
 		r = fl_dp_maps_prepare(dp, o, sizes, err);
-		/* the masks follow from the maps, so the first preparation comes before the
-		 * settings */
-		if (!r && i == 0)
-			r = fl_dp_config_make(dp, options, err);
 		if (r)
 			break;
 		*o->config = dp->config;

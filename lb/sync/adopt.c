@@ -199,5 +199,8 @@ int fl_sync_settle(struct fl_sync *sync, struct fl_err *err)
 	rc = fl_sync_retry(sync, err);
 	each_found(sync, fl_state_free);
 	fl_contents_settle(&sync->contents);
+	/* what an earlier agent may not have got to */
+	if (sync->contents.options.touched)
+		sync->contents.options.touched(NULL, sync->contents.options.touched_arg);
 	return rc;
 }

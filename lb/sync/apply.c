@@ -234,29 +234,37 @@ static void switch_over(struct fl_sync *sync)
 	}
 }
 
-/*
- * Backends that a UDP service port lost and others keep. One that no port keeps is no longer live,
- * which the datapath sees; a service port without any is left alone (rule 7.5).
- */
-static void report_stale(const struct fl_contents *contents,
-			 const struct fl_sync_service_port *port)
+/* Whether a flow of these frontends may have a backend that its frontend does not serve now. */
+static bool is_narrower(const struct fl_state *old, struct fl_state *cur)
 {
-	const struct fl_sync_options *options = &contents->options;
+	if (!old || !cur || old->found || old->created != cur->created ||
+	    !fl_state_same_frontends(old, cur))
+		return true;
+	for (uint32_t i = 0; i < old->n_ids; i++)
+		if (!fl_state_names(cur, old->ids[i] & FL_STATE_ID_MASK))
+			return true;
+	return false;
+}
 
-	if (!options->stale || port->info.proto != IPPROTO_UDP || !port->cur || !port->cur->n_ids)
+static void touch(const struct fl_contents *contents, const struct fl_state *state)
+{
+	for (uint32_t i = 0; state && i < state->n_holders; i++)
+		if (state->holders[i].type != FL_FRONTEND_VIP)
+			contents->options.touched(
+				&fl_frontend_at(&contents->frontends, state->holders[i].frontend)
+					 ->key,
+				contents->options.touched_arg);
+}
+
+/* 7.1 to 7.7: flows of UDP frontends are judged anew. */
+static void report_touched(const struct fl_contents *contents,
+			   const struct fl_sync_service_port *port)
+{
+	if (!contents->options.touched || port->info.proto != IPPROTO_UDP ||
+	    !is_narrower(port->old, port->cur))
 		return;
-	for (uint32_t i = 0; i < port->old->n_ids; i++) {
-		const uint32_t id = port->old->ids[i] & FL_STATE_ID_MASK;
-		const struct fl_backend_entry *backend = &contents->backends.all[id];
-
-		/* the old state still counts as one that names it */
-		if (backend->states > 1 && !fl_state_names(port->cur, id))
-			options->stale(
-				&(struct fl_lost_backend){.service_id = port->info.service_id,
-							  .backend = id,
-							  .generation = backend->generation},
-				options->stale_arg);
-	}
+	touch(contents, port->old);
+	touch(contents, port->cur);
 }
 
 static void finish(struct fl_sync *sync)
@@ -267,13 +275,12 @@ static void finish(struct fl_sync *sync)
 		struct fl_sync_service_port *port = sync->pending[i];
 
 		port->pending = false;
-		if (port->written || (port->stage == FL_STAGE_LEAVING && port->old))
+		if (port->written || (port->stage == FL_STAGE_LEAVING && port->old)) {
 			fl_report_add(&sync->report, port);
-		port->written = false;
-		if (port->old) {
-			report_stale(contents, port);
-			fl_state_free(contents, &port->old);
+			report_touched(contents, port);
 		}
+		port->written = false;
+		fl_state_free(contents, &port->old);
 		if (port->stage != FL_STAGE_LEAVING)
 			continue;
 		contents->frontends.conflicts_changed |= port->n_lost > 0;

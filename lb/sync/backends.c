@@ -100,8 +100,8 @@ void fl_backend_write(struct fl_backends *backends, uint32_t id)
 	backends->writes++;
 }
 
-static uint32_t backend_find(const struct fl_backends *backends, uint32_t hash,
-			     const struct fl_addr *addr, __be16 port, uint8_t proto)
+static uint32_t find(const struct fl_backends *backends, uint32_t hash, const struct fl_addr *addr,
+		     __be16 port, uint8_t proto)
 {
 	for (uint32_t step = 0, id;
 	     (id = fl_index_next(&backends->index, hash, &step)) != FL_INDEX_NONE;) {
@@ -112,6 +112,12 @@ static uint32_t backend_find(const struct fl_backends *backends, uint32_t hash,
 			return id;
 	}
 	return 0;
+}
+
+uint32_t fl_backend_find(const struct fl_backends *backends, const struct fl_addr *addr,
+			 __be16 port, uint8_t proto)
+{
+	return find(backends, backend_hash(addr, port, proto), addr, port, proto);
 }
 
 static int backend_new(struct fl_backends *backends, uint32_t hash, uint32_t *ret_id)
@@ -153,7 +159,7 @@ int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16
 
 	memcpy(&addr, ip->b, sizeof(addr));
 	hash = backend_hash(&addr, htons(port), proto);
-	id = backend_find(backends, hash, &addr, htons(port), proto);
+	id = find(backends, hash, &addr, htons(port), proto);
 	if (!id) {
 		rc = backend_new(backends, hash, &id);
 		if (rc)

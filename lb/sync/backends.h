@@ -46,6 +46,9 @@ static inline uint32_t fl_backends_used(const struct fl_backends *backends)
 {
 	return backends->fresh - 1 - backends->n_resting;
 }
+/* The id that a backend has or had last, 0 if none. */
+uint32_t fl_backend_find(const struct fl_backends *backends, const struct fl_addr *addr,
+			 __be16 port, uint8_t proto);
 /* The id of a backend for one more state; makes it live. 0, -ENOSPC or -ENOMEM. */
 int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,
 		    uint8_t proto, bool local, uint32_t *ret_id);

@@ -19,13 +19,14 @@ static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 	uint32_t *words;
 
 	state = malloc(sizeof(*state) + n_holders * sizeof(*state->holders) +
-		       (plan->n_endpoints + n_members + n_ranges) * sizeof(*words));
+		       (2 * plan->n_endpoints + n_members + n_ranges) * sizeof(*words));
 	if (!state)
 		return NULL;
 	*state = (struct fl_state){.holders = (struct fl_holder *)(state + 1)};
 	words = (uint32_t *)(state->holders + n_holders);
 	state->ids = words;
-	state->members = state->ids + plan->n_endpoints;
+	state->sorted = state->ids + plan->n_endpoints;
+	state->members = state->sorted + plan->n_endpoints;
 	state->ranges = state->members + n_members;
 	return state;
 }
@@ -309,12 +310,35 @@ void fl_state_unlink(struct fl_contents *contents, struct fl_state *state)
 	state->linked = false;
 }
 
-bool fl_state_names(const struct fl_state *state, uint32_t backend)
+static int compare_ids(const void *va, const void *vb)
 {
-	for (uint32_t i = 0; i < state->n_ids; i++)
-		if ((state->ids[i] & FL_STATE_ID_MASK) == backend)
-			return true;
-	return false;
+	const uint32_t *a = va, *b = vb;
+
+	return (*a > *b) - (*a < *b);
+}
+
+bool fl_state_names(struct fl_state *state, uint32_t backend)
+{
+	if (!state->is_sorted) {
+		for (uint32_t i = 0; i < state->n_ids; i++)
+			state->sorted[i] = state->ids[i] & FL_STATE_ID_MASK;
+		if (state->n_ids)
+			qsort(state->sorted, state->n_ids, sizeof(*state->sorted), compare_ids);
+		state->is_sorted = true;
+	}
+	return state->n_ids &&
+	       bsearch(&backend, state->sorted, state->n_ids, sizeof(*state->sorted), compare_ids);
+}
+
+bool fl_state_same_frontends(const struct fl_state *a, const struct fl_state *b)
+{
+	if (a->n_holders != b->n_holders)
+		return false;
+	for (uint32_t i = 0; i < a->n_holders; i++)
+		if (a->holders[i].frontend != b->holders[i].frontend ||
+		    a->holders[i].type != b->holders[i].type)
+			return false;
+	return true;
 }
 
 static bool words_equal(const uint32_t *a, uint32_t na, const uint32_t *b, uint32_t nb)
@@ -329,13 +353,9 @@ bool fl_state_equal(const struct fl_state *a, const struct fl_state *b)
 	    memcmp(a->flags, b->flags, sizeof(a->flags)) ||
 	    memcmp(a->verdict, b->verdict, sizeof(a->verdict)) ||
 	    memcmp(a->list, b->list, sizeof(a->list)) || memcmp(a->set, b->set, sizeof(a->set)) ||
-	    a->n_holders != b->n_holders || !words_equal(a->ids, a->n_ids, b->ids, b->n_ids) ||
+	    !words_equal(a->ids, a->n_ids, b->ids, b->n_ids) ||
 	    !words_equal(a->members, a->n_members, b->members, b->n_members) ||
 	    !words_equal(a->ranges, a->n_ranges, b->ranges, b->n_ranges))
 		return false;
-	for (uint32_t i = 0; i < a->n_holders; i++)
-		if (a->holders[i].frontend != b->holders[i].frontend ||
-		    a->holders[i].type != b->holders[i].type)
-			return false;
-	return true;
+	return fl_state_same_frontends(a, b);
 }

@@ -26,13 +26,14 @@ struct fl_state {
 	uint32_t n_ids, n_members, n_ranges, n_holders;
 	struct fl_holder *holders;
 	uint32_t *ids;		    /* backends it keeps live, and the lists each is in */
+	uint32_t *sorted;	    /* the backends alone, if `is_sorted` */
 	uint32_t *members, *ranges; /* elements of these tables */
 	/*
 	 * What the maps had when this process started (state_found.h), in the order of the holders;
 	 * it holds its sets. NULL: the state was made from a plan.
 	 */
 	struct fl_frontend_record *found;
-	bool linked;
+	bool linked, is_sorted;
 };
 
 /*
@@ -52,4 +53,6 @@ void fl_state_unlink(struct fl_contents *contents, struct fl_state *state);
 /* The backends of one of its lists, in sets.scratch. 0 or -ENOMEM. */
 int fl_state_list(struct fl_contents *contents, const struct fl_state *state, int list,
 		  uint32_t *ret_n);
-bool fl_state_names(const struct fl_state *state, uint32_t backend);
+/* Whether the backend is one of `ids`. Sorts them the first time that is asked. */
+bool fl_state_names(struct fl_state *state, uint32_t backend);
+bool fl_state_same_frontends(const struct fl_state *a, const struct fl_state *b);

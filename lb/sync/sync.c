@@ -118,6 +118,24 @@ int fl_sync_reap(struct fl_sync *sync, uint64_t now_ns)
 
 /* What is known */
 
+enum fl_serving fl_sync_serving(const struct fl_sync *sync, const struct fl_frontend_key *frontend,
+				const struct fl_addr *backend, __be16 port)
+{
+	const struct fl_frontends *frontends = &sync->contents.frontends;
+	const uint32_t f = fl_table_find(&frontends->table, frontend);
+	const struct fl_holder *first =
+		f == FL_INDEX_NONE ? NULL : fl_frontend_at(frontends, f)->holders;
+	uint32_t id;
+
+	if (!first)
+		return FL_SERVING_NO_FRONTEND;
+	/* endpoints that only serve are not in the maps */
+	if (first->state->found)
+		return FL_SERVING_UNKNOWN;
+	id = fl_backend_find(&sync->contents.backends, backend, port, frontend->proto);
+	return id && fl_state_names(first->state, id) ? FL_SERVING_YES : FL_SERVING_NO;
+}
+
 const struct fl_service_port_info *fl_sync_service_port(const struct fl_sync *sync,
 							uint32_t service_id)
 {

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "conntrack/lost.h"
+#include "conntrack/resteer.h"
 #include "lb/base/err.h"
 #include "lb/dp/maps.h"
 #include "lb/model/conflict.h"
@@ -26,10 +26,14 @@ struct fl_sync_options {
 	bool reject_unknown_port;   /* also program the address entries of rule 2.22 */
 	bool detector[FL_FAMILIES]; /* pod clients of the family are recognised (fl_detect.on) */
 	bool masquerade_all;	    /* rule 5.3.1: pods too, to cluster IPs */
-	/* A UDP service port lost a backend that stays live for another one. Called during a
-	 * commit, once the new state is in force; may be NULL. */
-	void (*stale)(const struct fl_lost_backend *lost, void *arg);
-	void *stale_arg;
+	/*
+	 * The flows of this UDP frontend are to be judged by fl_sync_serving(): its Service has
+	 * lost a serving endpoint, or it went from one Service to another or to none. NULL: those
+	 * of all frontends. Called at the end of a commit, and once by fl_sync_settle(); the new
+	 * state is in force then. May be NULL.
+	 */
+	void (*touched)(const struct fl_frontend_key *frontend, void *arg);
+	void *touched_arg;
 };
 
 /*
@@ -88,6 +92,10 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err);
  * turn. Changes nothing; fl_sync_retry() repairs what was found.
  */
 int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void *arg), void *arg);
+
+/* What a UDP frontend serves now (7.3: all serving endpoints, used here or not). */
+enum fl_serving fl_sync_serving(const struct fl_sync *sync, const struct fl_frontend_key *frontend,
+				const struct fl_addr *backend, __be16 port);
 
 /* Names for ids, so that what the maps hold can be shown. */
 struct fl_service_port_info {

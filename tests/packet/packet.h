@@ -30,5 +30,5 @@ extern const struct topic frontend_topic, foreign_topic, local_topic, remote_top
 	unroutable_topic, checksum_topic, state_topic, change_topic, pair_topic, table_topic,
 	overflow_topic, flood_topic, snat_topic, affinity_topic, policy_topic, client_topic,
 	reject_topic, rate_topic, egress_topic, live_topic, offload_topic, socket_topic,
-	datagram_topic, direct_topic, race_topic, fields_topic, link_topic, size_topic,
-	opening_topic, proof_topic, own_topic, coverage_topic;
+	datagram_topic, association_topic, direct_topic, race_topic, fields_topic, link_topic,
+	size_topic, opening_topic, proof_topic, own_topic, coverage_topic;

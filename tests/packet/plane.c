@@ -45,6 +45,8 @@ static uint32_t map_size(enum plane_kind kind, enum fl_map_id id)
 		return 64;
 	case FL_MAP_lines:
 		return 1024;
+	case FL_MAP_sockets:
+		return SOCKET_BUCKETS;
 	default:
 		return 0;
 	}
@@ -90,6 +92,7 @@ static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
 		.host_netns = netns_cookie(),
 		.flow4_mask = flow_buckets[kind] - 1,
 		.flow6_mask = flow_buckets[kind] - 1,
+		.socket_mask = SOCKET_BUCKETS - 1,
 		.timeout = {[FL_TIMEOUT_TCP_EMBRYONIC] = 60 * hz,
 			    [FL_TIMEOUT_TCP_ESTABLISHED] = 86400 * hz,
 			    [FL_TIMEOUT_TCP_CLOSE_WAIT] = 3600 * hz,
@@ -333,6 +336,7 @@ void plane_reset(struct plane *p)
 	memset(p->maps.bound_ports, 0, FL_BOUND_WORDS * sizeof(*p->maps.bound_ports));
 	p->maps.meta->bound_ports_stamp = 0;
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
+	memset(p->maps.sockets, 0, p->maps.n_sockets * sizeof(*p->maps.sockets));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
 	/* for as long as a test may take */
 	p->maps.meta->next_hops = fl_hops_word(1, plane_now(p) + 3600 * p->config.hz);

@@ -35,6 +35,7 @@ enum prog {
 #define USUAL_BUCKETS 1024
 #define SMALL_BUCKETS 1024
 #define LIMITED_BUCKETS 64
+#define SOCKET_BUCKETS 64
 
 struct plane {
 	struct fl_bpf_object objects[FL_OBJECTS];

@@ -2,6 +2,7 @@
 /*
  * What becomes of flows when their service changes under them: rules 5.1, 5.7.3, 7.1 to 7.3, 7.8.
  */
+#include "tests/packet/follow.h"
 #include "tests/packet/packet.h"
 
 #include <arpa/inet.h>
@@ -86,11 +87,13 @@ static void reply_of_a_removed_backend_arrives(struct trial *t)
 	talk_expect_state(&talk, when->after);
 }
 
-static void delete_node_port(struct trial *t)
+static void delete_frontend(struct trial *t)
 {
-	struct fl_frontend_key key = {.port = htons(NODE_PORT), .proto = t->proto};
+	struct fl_frontend_key key = {.port = htons(t->to->port), .proto = t->proto};
 
-	if (t->family == FL_IPV4)
+	if (t->to->type != FL_FRONTEND_NODE_PORT)
+		memcpy(&key.addr, &t->to->ip, sizeof(key.addr));
+	else if (t->family == FL_IPV4)
 		key.addr.w[2] = htonl(0xffff);
 	assert_int_equal(bpf_map_delete_elem(t->p->maps.frontends_fd, &key), 0);
 }
@@ -115,7 +118,7 @@ static void last_backend_goes(struct trial *t)
 	backend_remove(t->p, 1);
 	move_service(t, 0);
 	if (end->deleted)
-		delete_node_port(t);
+		delete_frontend(t);
 	talk_send(&talk, ACK);
 	if (t->proto == IPPROTO_TCP) {
 		talk_expect_request(&talk);
@@ -129,6 +132,71 @@ static void last_backend_goes(struct trial *t)
 	else
 		expect_answer(t, &talk.client, ICMP_PORT_UNREACHABLE, 0,
 			      FL_REASON_REJECT_NO_ENDPOINT);
+}
+
+struct end_of_frontend {
+	struct row row;
+	uint32_t service; /* whose frontend it is now; 0: nobody's */
+	uint32_t id;	  /* the backend it has; 0: none */
+	bool stays;
+};
+
+static const struct end_of_frontend ends_of_frontend[] = {
+	{ROW("it is deleted"), 0, 0, false},
+	{ROW("it has another backend"), 1, 2, false},
+	{ROW("it has no backend"), 1, 0, false},
+	{ROW("it is another Service's, with another backend"), 3, 2, false},
+	{ROW("it is another Service's, with the same backend"), 3, 1, true},
+	{ROW("nothing has changed"), 1, 1, true},
+};
+
+/* Where the datagram goes that the client sends next. */
+static void expect_next(struct trial *t, struct talk *talk, const struct end_of_frontend *end)
+{
+	talk_send(talk, 0);
+	if (end->id) {
+		assert_int_equal(expect_flow(t, &talk->client).backend_id, end->id);
+		talk_expect_request(talk);
+		return;
+	}
+	expect_no_flow(t, &talk->client);
+	if (end->service)
+		expect_answer(t, &talk->client, ICMP_PORT_UNREACHABLE, 0,
+			      FL_REASON_REJECT_NO_ENDPOINT);
+	else if (t->to->type != FL_FRONTEND_NODE_PORT)
+		expect_answer(t, &talk->client, ICMP_PORT_UNREACHABLE, 0,
+			      FL_REASON_REJECT_UNKNOWN_PORT);
+	else
+		expect_untouched(t);
+}
+
+/* The backend lives on, for another Service. Stale is what the flow's own frontend does not serve
+ * now, whatever it served in between. */
+static void datagrams_follow_their_frontend(struct trial *t)
+{
+	const struct end_of_frontend *end = t->row;
+	struct fl_ip other = addr(t->family, t->network, 2);
+	struct service service = {.id = end->service,
+				  .family = t->family,
+				  .proto = t->proto,
+				  .flags = MASQUERADE_ALL,
+				  .ids = {{end->id}, {end->id}}};
+	struct talk talk = talk_begin(t);
+
+	backend_add(t->p, 2, &other, BACKEND_PORT, t->proto,
+		    t->network == AT_POD ? FL_BACKEND_LOCAL : 0);
+	talk_establish(&talk);
+	if (end->service)
+		service_replace(t->p, t->fe, service);
+	else
+		delete_frontend(t);
+	assert_int_equal(clients_follow(t->p), end->stays ? 0 : 1);
+	/* a reply that is under way still gets home */
+	talk_reply(&talk, 0);
+	talk_expect_reply(&talk);
+	expect_next(t, &talk, end);
+	expect_counter(t, FL_COUNTER_FLOW_RESTEERED, !end->stays);
+	assert_int_equal(clients_follow(t->p), 0);
 }
 
 /* The choice sticks whatever the list becomes, as long as its backend is there. */
@@ -184,6 +252,9 @@ static const struct test tests[] = {
 	 ROWS(whens)},
 	{"5.7.3, 7.8: verdicts are for new flows, what is open goes on", CHECK(last_backend_goes),
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE, .frontends = 1 << 3, ROWS(ends)},
+	{"7.1 to 7.7: datagrams follow their frontend, though the backend lives on",
+	 CHECK(datagrams_follow_their_frontend), .protos = ONLY_UDP, .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE, .frontends = EVERY_FRONTEND, ROWS(ends_of_frontend)},
 	{"5.1.2: the choice sticks whatever the list becomes", CHECK(more_backends_move_no_flow),
 	 .hooks = ON_INGRESS, .scene = {.backends = 2}},
 	{"5.1.1: new flows spread over all backends", CHECK(new_flows_spread), .hooks = ON_INGRESS,

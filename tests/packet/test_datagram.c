@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Unconnected datagram sockets: one backend from send to send, answers that seem to come from the
  * frontend. */
+#include "tests/packet/follow.h"
 #include "tests/packet/packet.h"
 #include "tests/packet/sockets.h"
 
@@ -50,12 +51,16 @@ static void sends_keep_one_backend(struct trial *t)
 
 struct loss {
 	struct row row;
-	bool replaced; /* its id was given to another endpoint */
+	bool replaced;	/* its id was given to another endpoint */
+	bool shared;	/* another Service keeps it */
+	uint32_t owner; /* the Service that has the frontend now */
 };
 
 static const struct loss losses[] = {
-	{ROW("the backend goes"), false},
-	{ROW("its id is given to another"), true},
+	{ROW("the backend goes"), false, false, 1},
+	{ROW("its id is given to another"), true, false, 1},
+	{ROW("another Service keeps it"), false, true, 1},
+	{ROW("the frontend is another Service's"), false, true, 3},
 };
 
 static void send_after_the_backend_went(struct trial *t)
@@ -69,16 +74,20 @@ static void send_after_the_backend_went(struct trial *t)
 	fd = client_socket(t);
 	first = send_one(t, fd, t->to, &from);
 	other = 2U - (uint32_t)first;
-	backend_remove(t->p, 3 - other);
+	if (!loss->shared)
+		backend_remove(t->p, 3 - other);
 	if (loss->replaced) {
 		struct fl_ip elsewhere = addr(t->family, AT_POD, 9);
 
 		backend_add(t->p, 3 - other, &elsewhere, BACKEND_PORT, t->proto, FL_BACKEND_LOCAL);
 	}
-	service_replace(
-		t->p, t->fe,
-		(struct service){
-			.id = 1, .family = t->family, .proto = t->proto, .ids = {{other}, {0}}});
+	service_replace(t->p, t->fe,
+			(struct service){.id = loss->owner,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .ids = {{other}, {0}}});
+	if (loss->shared)
+		assert_int_equal(clients_follow(t->p), 1);
 	for (int n = 0; n < 5; n++) {
 		assert_int_equal(send_one(t, fd, t->to, &from), 1 - first);
 		answer(fd, 1 - first, &from, t->to);
@@ -120,7 +129,7 @@ static const struct test tests[] = {
 	{"5.1.2: a socket keeps its backend from send to send", CHECK(sends_keep_one_backend),
 	 DATAGRAMS, .frontends = EVERY_FRONTEND},
 	{"7.1 to 7.3: when the backend goes, the next send finds another",
-	 CHECK(send_after_the_backend_went), DATAGRAMS, ROWS(losses)},
+	 CHECK(send_after_the_backend_went), DATAGRAMS, .frontends = EVERY_FRONTEND, ROWS(losses)},
 	{"5.1.1: sockets choose each for itself", CHECK(sockets_spread), DATAGRAMS},
 	{"an answer of an address that was asked directly shows that address",
 	 CHECK(answers_of_others_are_shown_as_they_are), DATAGRAMS},

@@ -122,7 +122,8 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 /* A size that is asked for reaches its map; the overflow bits follow the buckets. */
 static void test_sizes_that_are_asked_for(void **state)
 {
-	const struct fl_dp_sizes asked = {.frontends = 7, .lines = 9, .flows4 = 1000, .flows6 = 1};
+	const struct fl_dp_sizes asked = {
+		.frontends = 7, .lines = 9, .flows4 = 1000, .flows6 = 1, .sockets = 131000};
 	uint32_t sizes[FL_MAPS];
 
 	fl_dp_sizes_of(&asked, sizes);
@@ -133,6 +134,7 @@ static void test_sizes_that_are_asked_for(void **state)
 	assert_int_equal(sizes[FL_MAP_overflow4], 1024 / FL_OVERFLOW_BUCKETS);
 	assert_int_equal(sizes[FL_MAP_flows6], 1);
 	assert_int_equal(sizes[FL_MAP_overflow6], 1);
+	assert_int_equal(sizes[FL_MAP_sockets], 131072 / FL_SOCKET_WAYS);
 	fl_dp_sizes_of(&(struct fl_dp_sizes){0}, sizes);
 	for (int i = 0; i < FL_MAPS; i++)
 		assert_int_equal(sizes[i], 0);

@@ -398,6 +398,7 @@ struct want {
 	const char *port_name; /* "" */
 	uint8_t proto;	       /* TCP */
 	uint16_t port;	       /* 80 */
+	enum fl_family family; /* IPv4 */
 	const char *cluster_ip, *external_ip, *lb_ip;
 	uint16_t node_port;
 	/* "10.1.0.1" in the cluster list; "*10.1.0.1" on this node and in both; "-10.1.0.1" only
@@ -436,10 +437,15 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 	port->port_name = want->port_name ? want->port_name : "";
 	port->proto = want->proto ? want->proto : IPPROTO_TCP;
 	port->port = want->port ? want->port : 80;
+	port->family = want->family;
 	plan_frontend(port, FL_PLAN_CLUSTER_IP, want->cluster_ip, port->port);
 	plan_frontend(port, FL_PLAN_EXTERNAL_IP, want->external_ip, port->port);
 	plan_frontend(port, FL_PLAN_LOAD_BALANCER, want->lb_ip, port->port);
-	plan_frontend(port, FL_PLAN_NODE_PORT, want->node_port ? "0.0.0.0" : NULL, want->node_port);
+	plan_frontend(port, FL_PLAN_NODE_PORT,
+		      !want->node_port		? NULL
+		      : want->family == FL_IPV4 ? "0.0.0.0"
+						: "::",
+		      want->node_port);
 	for (; want->endpoints[port->n_endpoints]; port->n_endpoints++) {
 		struct fl_plan_endpoint *endpoint = &port->endpoints[port->n_endpoints];
 		const char *text = want->endpoints[port->n_endpoints];

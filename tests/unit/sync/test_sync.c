@@ -226,59 +226,6 @@ static void test_live_ends_with_the_last_service(void **state)
 	assert_int_equal(fake->maps.backends[id].generation, 1);
 }
 
-struct reports {
-	struct fl_lost_backend last;
-	int n;
-};
-
-static void count_report(const struct fl_lost_backend *stale, void *arg)
-{
-	struct reports *reports = arg;
-
-	reports->last = *stale;
-	reports->n++;
-}
-
-/* Rule 7.3: flows of a UDP service port leave a backend it lost, also where another port keeps that
- * backend live. */
-static void test_lost_udp_backend_that_lives_on_is_reported(void **state)
-{
-	struct fake *fake = *state;
-	struct reports reports = {.n = 0};
-	uint32_t id;
-
-	fake->options.stale = count_report;
-	fake->options.stale_arg = &reports;
-	fake_restart(fake);
-#define UDP .proto = IPPROTO_UDP
-	SYNC(fake, "a", {UDP, .cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2"}});
-	SYNC(fake, "b", {UDP, .cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.1", "10.1.0.2"}});
-	id = fake_backend(fake, "10.1.0.1");
-	assert_int_not_equal(id, 0);
-	/* still serving, though in no list: its flows stay */
-	SYNC(fake, "a", {UDP, .cluster_ip = "10.96.0.1", .endpoints = {"-10.1.0.1", "10.1.0.2"}});
-	assert_int_equal(reports.n, 0);
-	SYNC(fake, "a", {UDP, .cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.2"}});
-	assert_int_equal(reports.n, 1);
-	assert_int_equal(reports.last.backend, id);
-	assert_int_equal(reports.last.generation, fake->maps.backends[id].generation);
-	assert_int_equal(reports.last.service_id,
-			 fake_frontend(fake, "10.96.0.1", 80, IPPROTO_UDP)->service_id);
-	/* gone from all: not live any more, which the datapath sees by itself */
-	SYNC(fake, "b", {UDP, .cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.2"}});
-	assert_int_equal(reports.n, 1);
-	/* rules 7.5 and 7.7: nothing to go to, nothing done */
-	SYNC(fake, "a", {UDP, .cluster_ip = "10.96.0.1"});
-	GONE(fake, "b");
-	assert_int_equal(reports.n, 1);
-	/* TCP never */
-	SYNC(fake, "c", {.cluster_ip = "10.96.0.3", .endpoints = {"10.1.0.1", "10.1.0.2"}});
-	SYNC(fake, "d", {.cluster_ip = "10.96.0.4", .endpoints = {"10.1.0.1"}});
-	SYNC(fake, "c", {.cluster_ip = "10.96.0.3", .endpoints = {"10.1.0.2"}});
-	assert_int_equal(reports.n, 1);
-#undef UDP
-}
-
 static void test_reused_backend_id_has_another_generation(void **state)
 {
 	struct fake *fake = *state;
@@ -421,7 +368,6 @@ int main(void)
 		TEST(test_no_change_writes_nothing),
 		TEST(test_equal_sets_are_shared),
 		TEST(test_live_ends_with_the_last_service),
-		TEST(test_lost_udp_backend_that_lives_on_is_reported),
 		TEST(test_reused_backend_id_has_another_generation),
 		TEST(test_lines_are_freed_after_grace),
 		TEST(test_node_port_in_a_difference),
