@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 
 static int compare(const void *a, const void *b)
@@ -68,19 +69,24 @@ static bool is_shared(const struct fl_netdev *device)
 	       !strcmp(device->kind, "team") || !strcmp(device->kind, "macvlan");
 }
 
-static int add(struct fl_mac_pair **pairs, size_t *n, const struct fl_netdev *device,
-	       const struct fl_netdev *owner)
-{
-	struct fl_mac_pair *grown, pair = {.key.ifindex = device->ifindex, .value = 1};
+struct mac_list {
+	struct fl_mac_pair *pairs;
+	size_t n, room;
+};
 
-	if (!(*n & (*n - 1))) {
-		grown = reallocarray(*pairs, *n ? *n * 2 : 1, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		*pairs = grown;
-	}
+static void mac_list_fini(struct mac_list *list)
+{
+	free(list->pairs);
+}
+
+static int add(struct mac_list *list, const struct fl_netdev *device, const struct fl_netdev *owner)
+{
+	struct fl_mac_pair pair = {.key.ifindex = device->ifindex, .value = 1};
+
+	if (FL_ARRAY_ROOM(list->pairs, list->room, list->n + 1))
+		return -ENOMEM;
 	memcpy(pair.key.mac, owner->mac, sizeof(pair.key.mac));
-	(*pairs)[(*n)++] = pair;
+	list->pairs[list->n++] = pair;
 	return 0;
 }
 
@@ -88,8 +94,8 @@ int fl_mac_pairs(const struct fl_network *network, struct fl_mac_pair **ret_pair
 {
 	_cleanup_free_ const struct fl_netdev **shared =
 		calloc(network->n_devices + 1, sizeof(*shared));
-	_cleanup_free_ struct fl_mac_pair *pairs = NULL;
-	size_t n = 0, n_shared = 0, kept = 0;
+	_cleanup_(mac_list_fini) struct mac_list list = {0};
+	size_t n_shared = 0, kept = 0;
 	int r = shared ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !r && i < network->n_devices; i++)
@@ -101,19 +107,19 @@ int fl_mac_pairs(const struct fl_network *network, struct fl_mac_pair **ret_pair
 		if (device->loopback || device->headerless)
 			continue;
 		if (has_address(device))
-			r = add(&pairs, &n, device, device);
+			r = add(&list, device, device);
 		for (size_t j = 0; !r && j < n_shared; j++)
 			if (shared[j] != device && may_own(network, shared[j], device))
-				r = add(&pairs, &n, device, shared[j]);
+				r = add(&list, device, shared[j]);
 	}
 	if (r)
 		return r;
-	if (n)
-		qsort(pairs, n, sizeof(*pairs), compare);
-	for (size_t i = 0; i < n; i++)
-		if (!kept || compare(&pairs[kept - 1], &pairs[i]))
-			pairs[kept++] = pairs[i];
-	*ret_pairs = TAKE_PTR(pairs);
+	if (list.n)
+		qsort(list.pairs, list.n, sizeof(*list.pairs), compare);
+	for (size_t i = 0; i < list.n; i++)
+		if (!kept || compare(&list.pairs[kept - 1], &list.pairs[i]))
+			list.pairs[kept++] = list.pairs[i];
+	*ret_pairs = TAKE_PTR(list.pairs);
 	*ret_n = kept;
 	return 0;
 }
