@@ -56,7 +56,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test check lint format bench install clean
+.PHONY: all help deps demo lab lab-down test check test-kubernetes lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -160,6 +160,10 @@ packet: $(PACKET_BIN) ## packet tests only (needs root)
 
 unit-bins: $(UNIT_BIN)
 packet-bin: $(PACKET_BIN)
+
+test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (root; minutes the first time)
+	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
+	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/kubernetes
 
 lint: ## who may include whom, formatting, shell scripts
 	$(Q)tests/lint

@@ -139,6 +139,7 @@ void fl_kube_client_free(struct fl_kube_client **ptr)
 	if (client->token)
 		explicit_bzero(client->token, strlen(client->token));
 	free(client->token);
+	fl_strings_clear(&client->places);
 	free(client);
 }
 
@@ -180,12 +181,57 @@ void fl_kube_set_idle(struct fl_kube_request *request, uint64_t idle_ms)
 	request->call.idle_ms = idle_ms;
 }
 
+static bool same_places(const struct fl_strings *known, const char *const *places, size_t n)
+{
+	if (known->n != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(known->items[i], places[i]))
+			return false;
+	return true;
+}
+
+int fl_kube_client_learn(struct fl_kube_client *client, const char *const *places, size_t n)
+{
+	const struct fl_kube_access *access = client->access;
+	const bool proven = !strncmp(access->server, "https://", 8) && !access->insecure;
+	struct fl_strings next = {0};
+	size_t place = 0;
+
+	if (!n || (!proven &&
+		   (access->token || access->token_file || access->key.file || access->key.data)))
+		return 0;
+	if (same_places(&client->places, places, n))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (fl_strings_add(&next, strdup(places[i]))) {
+			fl_strings_clear(&next);
+			return -ENOMEM;
+		}
+		if (client->place && !strcmp(places[i], client->places.items[client->place - 1]))
+			place = i + 1;
+	}
+	fl_strings_clear(&client->places);
+	client->places = next;
+	client->place = place;
+	return 0;
+}
+
+/* Several requests that failed at one place move on once. */
+static void try_elsewhere(struct fl_kube_client *client, const struct fl_kube_request *request)
+{
+	if (request->place == client->place)
+		client->place = (client->place + 1) % (client->places.n + 1);
+}
+
 static void end_request(struct fl_kube_request *request, CURLcode code)
 {
 	struct fl_kube_client *client = request->client;
 	struct fl_kube_reply reply = fl_kube_request_reply(request, code);
 
 	client->fresh |= reply.status == 401;
+	if (reply.end == FL_KUBE_UNREACHABLE)
+		try_elsewhere(client, request);
 	unlink_request(request);
 	request->call.done(&reply, request->call.arg);
 	fl_kube_request_free(&request);

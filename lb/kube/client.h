@@ -59,6 +59,14 @@ void fl_kube_client_handle(struct fl_kube_client *client);
 /* Make the descriptor readable at this time at the latest; ns 0: never mind. */
 void fl_kube_client_wake(struct fl_kube_client *client, struct fl_mono at);
 
+/*
+ * 11.8: where else the same API server is, each as "ADDRESS:PORT". When the place in use cannot be
+ * reached the next one is tried, in turn, the configured one included; its certificate must be good
+ * for the configured name. An empty list is not believed. Ignored where nothing would prove that it
+ * is our server. 0 or -ENOMEM.
+ */
+int fl_kube_client_learn(struct fl_kube_client *client, const char *const *places, size_t n);
+
 /* 0 or -ENOMEM. Everything else is told by call->done, later. */
 int fl_kube_get(struct fl_kube_client *client, const struct fl_kube_call *call,
 		struct fl_kube_request **ret_request);

@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 
+#include "lb/base/strings.h"
 #include "lb/kube/client.h"
 
 struct fl_kube_request {
@@ -18,6 +19,7 @@ struct fl_kube_request {
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	char *url;
+	size_t place;	      /* that was in use when it was sent */
 	struct fl_mono heard; /* when there was a sign of life */
 	bool begun, stopped, stalled;
 	bool broken; /* it was never sent */
@@ -32,8 +34,10 @@ struct fl_kube_client {
 	int epoll, timer;
 	struct fl_mono curl_due, wake; /* ns 0: never */
 	struct fl_kube_request *requests;
-	char *token; /* as it was read last */
-	bool fresh;  /* the next request is not sent on a connection that is open */
+	struct fl_strings places; /* that were learnt */
+	size_t place;		  /* in use: 0 the configured one, else places.items[place - 1] */
+	char *token;		  /* as it was read last */
+	bool fresh;		  /* the next request is not sent on a connection that is open */
 };
 
 /* A handle for the call, ready to be added. 0 or -ENOMEM. */

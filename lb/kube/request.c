@@ -88,23 +88,30 @@ static int add_headers(struct fl_kube_client *client, struct fl_kube_request *re
 
 /* The server's certificate is checked against the name in the URL, so that has to be the one that
  * is in the certificate; where the connection goes is said beside it. */
-static int connect_elsewhere(struct fl_kube_request *request, CURLU *url, const char *name)
+static int connect_elsewhere(struct fl_kube_client *client, struct fl_kube_request *request,
+			     CURLU *url)
 {
+	const char *name = client->access->tls_server_name;
 	_cleanup_(curl_freep) char *host = NULL;
 	_cleanup_(curl_freep) char *port = NULL;
 	_cleanup_free_ char *to = NULL;
+	int r;
 
 	if (curl_url_get(url, CURLUPART_HOST, &host, 0) ||
 	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
 		return -EINVAL;
-	if (asprintf(&to, "::%s:%s", host, port) < 0) {
+	if (client->place)
+		r = asprintf(&to, "::%s", client->places.items[client->place - 1]);
+	else
+		r = asprintf(&to, "::%s:%s", host, port);
+	if (r < 0) {
 		to = NULL;
 		return -ENOMEM;
 	}
 	request->connect_to = curl_slist_append(NULL, to);
 	if (!request->connect_to)
 		return -ENOMEM;
-	return curl_url_set(url, CURLUPART_HOST, name, 0) ? -EINVAL : 0;
+	return name && curl_url_set(url, CURLUPART_HOST, name, 0) ? -EINVAL : 0;
 }
 
 static int make_url(struct fl_kube_client *client, struct fl_kube_request *request)
@@ -118,8 +125,8 @@ static int make_url(struct fl_kube_client *client, struct fl_kube_request *reque
 		return -ENOMEM;
 	if (curl_url_set(url, CURLUPART_URL, access->server, 0))
 		r = -EINVAL;
-	if (!r && access->tls_server_name)
-		r = connect_elsewhere(request, url, access->tls_server_name);
+	if (!r && (access->tls_server_name || client->place))
+		r = connect_elsewhere(client, request, url);
 	if (!r && curl_url_get(url, CURLUPART_URL, &base, 0))
 		r = -EINVAL;
 	if (r == -EINVAL)
@@ -317,6 +324,7 @@ int fl_kube_request_new(struct fl_kube_client *client, const struct fl_kube_call
 	if (!request)
 		return -ENOMEM;
 	request->client = client;
+	request->place = client->place;
 	request->call = *call;
 	request->heard = fl_mono_now();
 	r = make_url(client, request);

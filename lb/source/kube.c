@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/strings.h"
 #include "lb/source/kube_kind.h"
 
 #define KINDS 3
@@ -82,12 +83,45 @@ static void update_condition(struct fl_kube_source *s, size_t i)
 		fl_health_clear(s->options.health, FL_CONDITION_API, name);
 }
 
+/* 11.8: the API servers are the endpoints of their own Service. */
+static void add_places(const struct fl_slice *slice, struct fl_strings *places)
+{
+	const char *const brackets[] = {slice->family == FL_IPV6 ? "[" : "",
+					slice->family == FL_IPV6 ? "]" : ""};
+	char ip[FL_IP_STRLEN], *text;
+
+	for (size_t i = 0; i < slice->n_endpoints && slice->n_ports; i++) {
+		if (!slice->endpoints[i].ready)
+			continue;
+		fl_ip_format(&slice->endpoints[i].ip, ip);
+		if (asprintf(&text, "%s%s%s:%u", brackets[0], ip, brackets[1],
+			     slice->ports[0].port) < 0)
+			text = NULL;
+		if (fl_strings_add(places, text)) /* no memory: what is known will do */
+			return;
+	}
+}
+
+static void learn_places(struct fl_kube_source *s)
+{
+	struct fl_strings places = {0};
+	const struct fl_slice *const *slices;
+	size_t n = 0;
+
+	slices = fl_store_slices(s->options.store, "default", "kubernetes", &n);
+	for (size_t i = 0; i < n; i++)
+		add_places(slices[i], &places);
+	fl_kube_client_learn(s->client, (const char *const *)places.items, places.n);
+	fl_strings_clear(&places);
+}
+
 /* What has become due, and when that will be again. */
 static void turn(struct fl_kube_source *s)
 {
 	struct fl_mono wake = {0}, now;
 
 	fl_kube_client_handle(s->client);
+	learn_places(s);
 	now = fl_mono_now();
 	for (size_t i = 0; i < KINDS; i++) {
 		struct fl_kube_kind *kind = &s->kinds[i];

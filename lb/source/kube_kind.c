@@ -143,15 +143,6 @@ static int begin(void *arg)
 	return 0;
 }
 
-static int listed(const struct fl_value *object, void *arg)
-{
-	struct fl_kube_kind *kind = arg;
-
-	kind->changes = false;
-	kind->faults_at = &kind->next_faults;
-	return decode(kind, object);
-}
-
 /* An object without a name is of no use, and was never put in. */
 static bool name_of(const struct fl_kube_kind *kind, const struct fl_value *object,
 		    struct fl_object_key *ret_key)
@@ -166,6 +157,19 @@ static bool name_of(const struct fl_kube_kind *kind, const struct fl_value *obje
 								     : "default",
 					  name};
 	return name != NULL;
+}
+
+static int listed(const struct fl_value *object, void *arg)
+{
+	struct fl_kube_kind *kind = arg;
+	struct fl_object_key key;
+
+	kind->changes = false;
+	kind->faults_at = &kind->next_faults;
+	/* what was said of it earlier in the list is no longer so */
+	if (kind->next_faults.n && name_of(kind, object, &key))
+		fl_kube_faults_forget(&kind->next_faults, key.ns, key.name);
+	return decode(kind, object);
 }
 
 static int unlisted(const struct fl_value *object, void *arg)

@@ -55,7 +55,8 @@ class Node:
     def agent_command(self, mode=None, manifests=None, extra=(), build=None,
                       cluster_cidr=topology.CLUSTER_CIDR, **_):
         args = [self.binary("fairleadd", build), "--node", self.name,
-                "--manifests", manifests or self.lab.manifests.directory,
+                # False: the objects come from elsewhere
+                *(["--manifests", manifests or self.lab.manifests.directory] if manifests is not False else []),
                 "--cgroup", self.cgroup, *self.paths(), "--devices", "eth0",
                 # what a test removes is gone at once, except where a test is about that
                 "--manifest-grace", "0",

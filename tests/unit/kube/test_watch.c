@@ -487,6 +487,66 @@ static void test_10_10_unreachable(void **state)
 	until_well(s);
 }
 
+/* 11.8: where that server cannot be reached, it is tried elsewhere, in turn, and back. */
+static void test_11_8_elsewhere(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *c = listed(s);
+	struct fake_server first = s->server, other;
+	char place[32];
+	const char *const places[] = {place};
+
+	s->access.server = first.url;
+	fake_open(&other);
+	snprintf(place, sizeof(place), "127.0.0.1:%u", other.port);
+	assert_int_equal(fl_kube_client_learn(s->client, places, 1), 0);
+	assert_int_equal(fl_kube_client_learn(s->client, NULL, 0), 0);
+	close(first.fd);
+	fake_cut(c);
+	s->server = other;
+	until_trouble(s, "Couldn't connect");
+	c = asked(s, "resourceVersion=10");
+	/* it is still called by the name it has in its certificate */
+	snprintf(place, sizeof(place), "Host: 127.0.0.1:%u\r\n", first.port);
+	assert_non_null(strstr(c->request, place));
+	fake_begin(c);
+	fake_say(c, EVENT("ADDED", "b", "11"));
+	until_said(s, "+b ");
+	until_well(s);
+	/* the place in use is gone from the list: back to the first */
+	assert_int_equal(fl_kube_client_learn(s->client, (const char *const[]){"127.0.0.1:1"}, 1),
+			 0);
+	fake_end(c);
+	until_trouble(s, "Couldn't connect");
+}
+
+/* Nobody who cannot prove to be our server gets our token. */
+static void test_11_8_not_without_proof(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *c;
+	struct fake_server other;
+	char place[32], token[] = "secret";
+	const char *const places[] = {place};
+
+	s->access.token = token;
+	c = listed(s);
+	fake_open(&other);
+	snprintf(place, sizeof(place), "127.0.0.1:%u", other.port);
+	assert_int_equal(fl_kube_client_learn(s->client, places, 1), 0);
+	close(s->server.fd);
+	s->server.fd = -1;
+	fake_cut(c);
+	for (int i = 0; i < 4; i++) {
+		until_trouble(s, "Couldn't connect");
+		turn(s);
+	}
+	fake_accept(&other);
+	assert_int_equal(other.connections[0].fd, 0);
+	fake_close(&other);
+	s->access.token = NULL;
+}
+
 /* Robustness C1: a connection that stands still is noticed, and nothing is listed again. */
 static void test_stalls(void **state)
 {
@@ -599,6 +659,7 @@ int main(void)
 		TEST(test_list_is_cut),	    TEST(test_10_10_expired),
 		TEST(test_10_10_too_large), TEST(test_10_10_too_many_requests),
 		TEST(test_10_10_refused),   TEST(test_10_10_unreachable),
+		TEST(test_11_8_elsewhere),  TEST(test_11_8_not_without_proof),
 		TEST(test_stalls),	    TEST(test_10_10_nonsense),
 		TEST(test_sink_fails),	    TEST(test_11_4_token),
 		TEST(test_redirect),

@@ -106,13 +106,20 @@ static void turn(struct scene *s)
 	assert_int_equal(fl_source_handle(s->source, NULL), 0);
 }
 
+static const char *condition_words(const struct scene *s)
+{
+	const struct fl_condition *c = fl_health_find(s->health, FL_CONDITION_API, "services");
+
+	return c ? c->text : "no trouble";
+}
+
 /* Turns the loop until `condition`, which may use `s`. */
 #define UNTIL(condition)                                                                           \
 	do {                                                                                       \
 		const struct fl_mono _until = fl_mono_plus_ms(fl_mono_now(), PATIENCE_MS);         \
 		while (!(condition)) {                                                             \
 			if (fl_mono_now().ns > _until.ns)                                          \
-				fail_msg("still not: %s", #condition);                             \
+				fail_msg("still not: %s (%s)", #condition, condition_words(s));    \
 			turn(s);                                                                   \
 		}                                                                                  \
 	} while (0)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A lab whose agents follow a real API server. SKIP where it cannot be built or run."""
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPO = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, f"{REPO}/tests/lab"]
+
+from control_plane import ControlPlane  # noqa: E402
+
+
+def end_to_end():
+    """The fixtures of the end-to-end tests, which are a conftest of their own."""
+    spec = importlib.util.spec_from_file_location("e2e_conftest", f"{REPO}/tests/e2e/conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+E2E = end_to_end()
+pytest_runtest_makereport = E2E.pytest_runtest_makereport
+
+
+def pytest_configure():
+    E2E.pytest_configure()
+
+
+@pytest.fixture(scope="session")
+def programs():
+    done = subprocess.run([f"{HERE}/build"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 3:
+        pytest.skip(f"SKIP: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def own_lab(programs):
+    """A lab without agents, whose router is the control plane; `lab.cluster`."""
+    lab = E2E.make_lab(start=False)
+    lab.cluster = ControlPlane(lab, programs)
+    try:
+        lab.cluster.start_etcd()
+        lab.cluster.start_api()
+        lab.cluster.populate()
+        yield lab
+    finally:
+        for node in lab.nodes.values():
+            node.stop()
+        lab.cluster.close()
+        E2E.close_lab(lab)
+
+
+@pytest.fixture(scope="module")
+def cluster(own_lab):
+    """The same with its agents."""
+    own_lab.start_agents(manifests=False, extra=["--kubeconfig", own_lab.cluster.kubeconfig()])
+    return own_lab.cluster

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""etcd and kube-apiserver in the lab's router, and objects written through its API.
+
+The agents are a user of their own, with the ClusterRole that kube-proxy has and nothing more. Their
+kubeconfig names the router's address on the nodes' segment, and a token file.
+"""
+import json
+import os
+import signal
+import subprocess
+
+import topology
+from wait import until
+
+PORT = 6443
+USER, ADMIN = "fairlead", "admin"
+RANGES = "10.96.0.0/16,fd00:96::/112"
+
+
+class Refused(AssertionError):
+    """The API server did not do what was asked."""
+
+
+class ControlPlane:
+    def __init__(self, lab, programs):
+        self.lab = lab
+        self.place = lab["router"]
+        self.programs = programs
+        self.directory = f"{lab.directory}/kubernetes"
+        self.processes = {}
+        self.address = topology.SEGMENT_ROUTER[4]
+        self.more_flags = []
+        os.makedirs(self.directory, mode=0o700)
+        self._certificates()
+        self._tokens({USER: "fairlead-1", ADMIN: "admin-1"})
+        self.write("token", "fairlead-1\n")
+
+    # ---- files -------------------------------------------------------------------------------
+    def path(self, name):
+        return f"{self.directory}/{name}"
+
+    def write(self, name, text):
+        """As the kubelet does it: the file is replaced."""
+        with open(self.path(f".{name}"), "w", encoding="utf-8") as out:
+            out.write(text)
+        os.rename(self.path(f".{name}"), self.path(name))
+
+    def _openssl(self, *args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=self.directory)
+
+    def _certificates(self):
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                      "-keyout", "ca.key", "-out", "ca.crt", "-days", "3", "-subj", "/CN=lab")
+        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                      "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=kube-apiserver")
+        self.write("server.ext", f"subjectAltName=DNS:kubernetes,DNS:localhost,IP:127.0.0.1,IP:{self.address}\n")
+        self._openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+                      "-CAcreateserial", "-out", "server.crt", "-days", "3", "-extfile", "server.ext")
+        self._openssl("genrsa", "-out", "accounts.key", "2048")
+
+    def _tokens(self, tokens):
+        self.tokens = tokens
+        self.write("tokens.csv", "".join(
+            f"{token},{user},{user}" + (',"system:masters"' if user == ADMIN else "") + "\n"
+            for user, token in tokens.items()))
+
+    def kubeconfig(self, name="kubeconfig", **cluster):
+        """The agents' kubeconfig; its path."""
+        cluster = {"server": f"https://{self.address}:{PORT}", "certificate-authority": "ca.crt", **cluster}
+        self.write(name, json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "lab",
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": USER}}],
+            "clusters": [{"name": "lab", "cluster": cluster}],
+            "users": [{"name": USER, "user": {"tokenFile": "token"}}]}))
+        return self.path(name)
+
+    # ---- processes ---------------------------------------------------------------------------
+    def _spawn(self, name, *args):
+        with open(self.path(f"{name}.log"), "a", encoding="utf-8") as log:
+            self.processes[name] = self.place.popen([f"{self.programs}/{name}", *args], stdin=subprocess.DEVNULL,
+                                                    stdout=log, stderr=log, cwd=self.directory)
+
+    def start_etcd(self):
+        self._spawn("etcd", "--data-dir", self.path("etcd"), "--listen-client-urls", "http://127.0.0.1:2379",
+                    "--advertise-client-urls", "http://127.0.0.1:2379",
+                    "--listen-peer-urls", "http://127.0.0.1:2380", "--unsafe-no-fsync", "--log-level", "warn")
+
+    def start_api(self, *more):
+        self._spawn("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379",
+                    "--bind-address", "0.0.0.0", "--advertise-address", self.address,
+                    "--secure-port", str(PORT), "--service-cluster-ip-range", RANGES,
+                    "--tls-cert-file", "server.crt", "--tls-private-key-file", "server.key",
+                    "--service-account-issuer", "https://kubernetes.default.svc",
+                    "--service-account-key-file", "accounts.key",
+                    "--service-account-signing-key-file", "accounts.key",
+                    "--token-auth-file", "tokens.csv", "--authorization-mode", "RBAC",
+                    "--cert-dir", self.path("certificates"), "--v", "1", *self.more_flags, *more)
+        until(self._ready, "the API server is ready", 60, 0.2)
+
+    def _ready(self):
+        process = self.processes["kube-apiserver"]
+        if process.poll() is not None:
+            raise RuntimeError(f"kube-apiserver ended with {process.returncode}:\n{self.log_tail()}")
+        return self.request("GET", "/readyz", raw=True) == "ok"
+
+    def stop(self, name, number=signal.SIGKILL):
+        process = self.processes.pop(name, None)
+        if process and process.poll() is None:
+            process.send_signal(number)
+            process.wait(60)
+
+    def close(self):
+        for name in list(self.processes):
+            self.stop(name)
+
+    def log_tail(self, name="kube-apiserver"):
+        with open(self.path(f"{name}.log"), encoding="utf-8", errors="replace") as log:
+            return "".join(log.readlines()[-15:])
+
+    # ---- the API -----------------------------------------------------------------------------
+    def request(self, method, path, body=None, raw=False, kind="application/json"):
+        """What the API says, from JSON; None if it does not answer."""
+        command = ["curl", "-sS", "--max-time", "60", "--cacert", self.path("ca.crt"), "-X", method,
+                   "-H", f"Authorization: Bearer {self.tokens[ADMIN]}", "-H", f"Content-Type: {kind}",
+                   f"https://{self.address}:{PORT}{path}"]
+        if body is not None:
+            command += ["--data-binary", "@-"]
+        done = self.place.run(command, input=json.dumps(body) if body is not None else "", timeout=60)
+        if raw or done.returncode:
+            return done.stdout if done.returncode == 0 else None
+        answer = json.loads(done.stdout)
+        if answer.get("kind") == "Status" and answer.get("status") != "Success":
+            raise Refused(f"{method} {path}: {answer.get('message')}")
+        return answer
+
+    GROUPS = {"Service": ("/api/v1", "services"), "Node": ("/api/v1", "nodes"),
+              "Namespace": ("/api/v1", "namespaces"),
+              "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
+              "ClusterRoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings")}
+
+    def where(self, tree, name=None):
+        group, plural = self.GROUPS[tree["kind"]]
+        space = f"/namespaces/{tree['metadata'].get('namespace', 'default')}" \
+            if tree["kind"] in ("Service", "EndpointSlice") else ""
+        return f"{group}{space}/{plural}" + (f"/{name}" if name else "")
+
+    def put(self, tree):
+        """Create an object, or change it to this one; its status too. The object as it is now."""
+        tree = json.loads(json.dumps(tree))
+        for field in ("resourceVersion", "uid", "creationTimestamp", "generateName"):
+            tree["metadata"].pop(field, None)
+        at = self.where(tree, tree["metadata"]["name"])
+        status = tree.pop("status", None)
+        try:
+            old = self.request("GET", at)
+            tree["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+            now = self.request("PUT", at, tree)
+        except Refused as why:
+            if "not found" not in str(why):
+                raise
+            now = self.request("POST", self.where(tree), tree)
+        if status:
+            now = self.request("PATCH", f"{at}/status", {"status": status}, kind="application/merge-patch+json")
+        return now
+
+    def delete(self, kind, name, namespace="default"):
+        return self.request("DELETE", self.where({"kind": kind, "metadata": {"namespace": namespace}}, name))
+
+    def _has_namespace(self):
+        try:
+            return self.request("GET", "/api/v1/namespaces/default")
+        except Refused:
+            return None
+
+    # ---- what every cluster has --------------------------------------------------------------
+    def populate(self):
+        """The agents' rights, and the nodes."""
+        until(self._has_namespace, "the API server has made its namespaces", 60, 0.2)
+        self.put({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                  "metadata": {"name": "fairlead"},
+                  "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                              "name": "system:node-proxier"},
+                  "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}]})
+        for name, about in topology.NODES.items():
+            number = about["number"]
+            self.put({"apiVersion": "v1", "kind": "Node",
+                      "metadata": {"name": name, "labels": {
+                          "topology.kubernetes.io/zone": f"zone-{'ab'[number - 1]}"}},
+                      "spec": {"podCIDR": f"10.244.{number}.0/24",
+                               "podCIDRs": [f"10.244.{number}.0/24", f"fd00:244:{number}::/64"]},
+                      "status": {"addresses": [{"type": "InternalIP", "address": about[family]}
+                                               for family in (4, 6)]}})

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Services made through the API of a real API server, and real connections through them."""
+import signal
+
+import pytest
+
+import topology
+from wait import until
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+PODS = ["web-1a", "web-1b", "web-2a", "web-2b"]
+
+
+def vip(number, family):
+    return {4: f"10.96.0.{number}", 6: f"fd00:96::{number:x}"}[family]
+
+
+def outside(number, family):
+    return {4: f"203.0.113.{number}", 6: f"2001:db8:113::{number:x}"}[family]
+
+
+def serve(lab, name, number, pods=PODS, **options):
+    m = lab.manifests
+    lab.cluster.put(m.service(name, number, **options))
+    for family in (4, 6):
+        lab.cluster.put(m.slice(name, family, pods))
+
+
+def answers(lab, client, address, requests=24):
+    report = lab[client].http(address, 80, requests)
+    assert report["failed"] == 0, report
+    return set(report["answers"])
+
+
+def reaches(lab, client, address, pods):
+    """Wait until it is answered by exactly these pods."""
+    def same():
+        report = lab[client].http(address, 80, 24)
+        return report["failed"] == 0 and set(report["answers"]) == set(pods)
+    until(same, f"{client} reaches {sorted(pods)} at {address}", 10, 0.1)
+
+
+def is_gone(lab, client, address):
+    until(lambda: lab[client].http(address, 80, 1)["failed"] == 1, f"{address} is gone", 10, 0.1)
+
+
+@pytest.fixture(scope="module")
+def lab(own_lab, cluster):
+    serve(own_lab, "steady", 12)
+    for family in (4, 6):
+        for client in ("cli-1", "cli-2"):
+            reaches(own_lab, client, vip(12, family), PODS)
+    yield own_lab
+
+
+@FAMILIES
+def test_from_a_pod_and_from_outside(lab, family):
+    assert answers(lab, "cli-1", vip(12, family), 60) == set(PODS)
+    assert answers(lab, "client", outside(12, family), 60) == set(PODS)
+    assert answers(lab, "client", vip(12, family), 60) == set(PODS)
+
+
+def test_what_the_agent_says(lab):
+    for name, node in lab.nodes.items():
+        node.wait_status(0)
+        status = node.cli("status").stdout
+        assert f"zone-{'ab'[topology.NODES[name]['number'] - 1]}" in status, status
+
+
+@FAMILIES
+def test_scaled_down_and_up(lab, family):
+    serve(lab, "scaled", 13, ["web-1a"])
+    reaches(lab, "cli-2", vip(13, family), ["web-1a"])
+    serve(lab, "scaled", 13, [])
+    is_gone(lab, "cli-2", vip(13, family))
+    serve(lab, "scaled", 13, ["web-2a", "web-2b"])
+    reaches(lab, "cli-2", vip(13, family), ["web-2a", "web-2b"])
+    lab.cluster.delete("Service", "scaled")
+    is_gone(lab, "cli-2", vip(13, family))
+
+
+def test_1_5_label_of_another_proxy(lab):
+    """1.5: the label takes a Service away at once, and without it the Service is back."""
+    serve(lab, "other", 14)
+    reaches(lab, "cli-1", vip(14, 4), PODS)
+    service = lab.manifests.service("other", 14)
+    service["metadata"]["labels"] = {"service.kubernetes.io/service-proxy-name": ""}
+    lab.cluster.put(service)
+    is_gone(lab, "cli-1", vip(14, 4))
+    lab.cluster.put(lab.manifests.service("other", 14))
+    reaches(lab, "cli-1", vip(14, 4), PODS)
+    lab.cluster.delete("Service", "other")
+
+
+@FAMILIES
+def test_10_10_2_api_server_goes_and_comes_back(lab, family):
+    """10.10.2, robustness C1: nothing changes while it is away; then what changed meanwhile is followed."""
+    serve(lab, "before", 15)
+    reaches(lab, "cli-1", vip(15, family), PODS)
+    lab.cluster.stop("kube-apiserver")
+    node = lab.nodes["node-1"]
+    until(lambda: "may be out of date" in node.cli("status").stdout, "node-1 says so", 20, 0.2)
+    assert answers(lab, "cli-1", vip(15, family), 60) == set(PODS)
+    lab.cluster.start_api()
+    serve(lab, "before", 15, ["web-2b"])
+    until(lambda: set(lab["cli-1"].http(vip(15, family), 80, 24)["answers"]) == {"web-2b"},
+          "the change is followed", 60, 0.2)
+    until(lambda: "may be out of date" not in node.cli("status").stdout, "node-1 is content", 60, 0.2)
+    lab.cluster.delete("Service", "before")
+
+
+def test_a7_agent_starts_without_api_server(lab):
+    """Robustness A7: what an earlier agent programmed is served, and nothing is removed."""
+    node = lab.nodes["node-1"]
+    lab.cluster.stop("kube-apiserver")
+    node.stop(signal.SIGKILL)
+    node.start(wait=False, manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
+    node.wait_answers(60)
+    assert "are not known yet" in node.cli("status").stdout
+    for family in (4, 6):
+        assert answers(lab, "cli-1", vip(12, family), 60) == set(PODS)
+    lab.cluster.start_api()
+    node.wait_status(0, 90)
+    for family in (4, 6):
+        assert answers(lab, "cli-1", vip(12, family), 60) == set(PODS)
+
+
+def test_c8_token_is_replaced(lab):
+    """Robustness C8: the token is read anew, and a server that knows only the new one is followed."""
+    lab.cluster.stop("kube-apiserver")
+    lab.cluster._tokens({**lab.cluster.tokens, "fairlead": "fairlead-2"})
+    lab.cluster.start_api()
+    node = lab.nodes["node-1"]
+    until(lambda: "HTTP 401" in node.cli("status").stdout, "the old token is refused", 60, 0.2)
+    lab.cluster.write("token", "fairlead-2\n")
+    serve(lab, "renewed", 10, ["web-2a"])
+    until(lambda: set(lab["cli-1"].http(vip(10, 4), 80, 8)["answers"]) == {"web-2a"},
+          "node-1 follows again", 120, 0.3)
+    lab.cluster.delete("Service", "renewed")
+
+
+def test_10_7_server_without_streaming_lists(lab):
+    """10.7: a server that refuses streams is listed by pages."""
+    lab.cluster.stop("kube-apiserver")
+    lab.cluster.start_api("--feature-gates", "WatchList=false")
+    node = lab.nodes["node-1"]
+    node.stop()
+    node.start(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig(), "--log-level", "debug"])
+    node.wait_status(0, 60)
+    assert answers(lab, "cli-1", vip(12, 4), 24) == set(PODS)
+    serve(lab, "paged", 9, ["web-1b"])
+    reaches(lab, "cli-1", vip(9, 4), ["web-1b"])
+    lab.cluster.delete("Service", "paged")
+
+
+def test_who_is_not_trusted(lab):
+    """Another CA is refused, though its certificate names the server."""
+    lab.cluster._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                         "other.key", "-out", "other.crt", "-days", "3", "-subj", "/CN=other")
+    node = lab.nodes["node-1"]
+    node.stop()
+    node.start(wait=False, manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig(
+        "untrusted", **{"certificate-authority": "other.crt"})])
+    node.wait_answers(60)
+    assert "SSL certificate problem" in node.cli("status").stdout
+    node.stop()
+    node.start(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
