@@ -86,6 +86,15 @@ static struct fl_addr to_abi(const struct fl_ip *ip)
 	return addr;
 }
 
+/* Without a lock: should the entry change meanwhile, it is new, and right. */
+static uint16_t frontend_port(const struct fl_flow_head *head, enum fl_family family)
+{
+	const __be16 *port = family == FL_IPV4 ? &((const struct fl_flow4 *)head)->key.dport
+					       : &((const struct fl_flow6 *)head)->key.dport;
+
+	return ntohs(__atomic_load_n(port, __ATOMIC_RELAXED));
+}
+
 /* Most entries are passed over by what their first line says. */
 static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slot)
 {
@@ -94,7 +103,9 @@ static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slo
 	struct fl_entry entry;
 
 	if (head->proto != IPPROTO_UDP || head->flags & (FL_FLOW_IS_REPLY | FL_FLOW_STALE) ||
-	    !fl_flow_backend(head) || !fl_entry_read(&r->flows, family, slot, &entry))
+	    !fl_flow_backend(head) ||
+	    !fl_touched_has_port(&r->touched, frontend_port(head, family)) ||
+	    !fl_entry_read(&r->flows, family, slot, &entry))
 		return;
 	frontend = to_abi(&entry.daddr);
 	backend = to_abi(&entry.new_daddr);
