@@ -19,6 +19,8 @@
 int bench_flows(int argc, char **argv, struct fl_err *err);
 int bench_node(int argc, char **argv, struct fl_err *err);
 int bench_sync(int argc, char **argv, struct fl_err *err);
+int bench_sockets(int argc, char **argv, struct fl_err *err);
+int bench_resteer(int argc, char **argv, struct fl_err *err);
 
 /* The number after option `name`, or `fallback`. Text options: bench_option_text. */
 uint64_t bench_option(int argc, char **argv, const char *name, uint64_t fallback);
@@ -71,6 +73,7 @@ struct bench_fairlead_options {
 	uint32_t services, endpoints;
 	unsigned int ports;    /* enum bench_ports */
 	uint32_t flow_buckets; /* of either family; 0: default */
+	const char *cgroup;    /* whose sockets are translated; NULL: none */
 };
 
 struct bench_fairlead {

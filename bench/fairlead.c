@@ -43,7 +43,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 {
 	struct fl_dp_options options = {
 		.dir = FL_DP_DEFAULT_DIR,
-		.cgroup = "",
+		.cgroup = o->cgroup ? o->cgroup : "",
 		.mode = o->mode,
 		/* flows wait for their turn while others are measured */
 		.timeout_s = {[FL_TIMEOUT_UDP_ESTABLISHED] = 3600},

@@ -16,6 +16,9 @@ static const struct {
 } commands[] = {
 	{"flows", bench_flows, "rows 1 and 2: established and new flows by BPF_PROG_TEST_RUN"},
 	{"node", bench_node, "rows 3 to 5: one contender's path over veth; commands on stdin"},
+	{"sockets", bench_sockets, "row 7: connect() and sendto() under the socket hooks"},
+	{"resteer", bench_resteer,
+	 "UDP clients that follow their frontend: a pass over 1M entries"},
 	{"sync", bench_sync, "rows 8 and 9: services into maps"},
 };
 

@@ -7,11 +7,12 @@ TITLES = {
     1: "established flows: ns per packet, net of the empty program (BPF_PROG_TEST_RUN)",
     2: "new flows, both directions recorded, table full: ns per packet, net of the empty program",
     3: "node path over veth, UDP, IPv4: CPU ns per packet, whole path (generator, node, sink)",
+    7: "socket hooks, IPv4 UDP: CPU ns per call, in a cgroup with hooks; direct: in one without",
     8: "one endpoint change",
     9: "services from nothing",
 }
 
-ORDER = ["empty", "tx", "bare", "floor", "fairlead", "fairlead-xdp", "fairlead-tc", "textbook", "textbook-fib", "routing",
+ORDER = ["empty", "tx", "bare", "floor", "direct", "fairlead", "foreign", "fairlead-xdp", "fairlead-tc", "textbook", "textbook-fib", "routing",
          "nftables", "iptables"]
 
 
