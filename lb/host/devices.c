@@ -52,10 +52,59 @@ static enum fl_device_role wanted_role(const struct fl_network *network,
 	return FL_ROLE_NONE;
 }
 
+enum fl_device_role fl_device_faces(const struct fl_network *network,
+				    const struct fl_netdev *device,
+				    const struct fl_device_rules *rules)
+{
+	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
+}
+
+static bool has_kind(const struct fl_netdev *device, const char *kind)
+{
+	return device && !strcmp(device->kind, kind);
+}
+
+static bool has_ports(const struct fl_network *network, const struct fl_netdev *bridge)
+{
+	for (size_t i = 0; i < network->n_devices; i++)
+		if (network->devices[i].master == bridge->ifindex)
+			return true;
+	return false;
+}
+
+/* A bridge hands frames from port to port, past its own programs: its ports are what it is. */
+static enum fl_device_role role_by_bridge(const struct fl_network *network,
+					  const struct fl_netdev *device,
+					  const struct fl_device_rules *rules)
+{
+	const enum fl_device_role own = fl_device_faces(network, device, rules);
+	const struct fl_netdev *master =
+		device->master ? fl_network_device(network, device->master) : NULL;
+
+	if (own == FL_ROLE_NONE && !device->headerless && has_kind(master, "bridge"))
+		return fl_device_faces(network, master, rules);
+	return own;
+}
+
+bool fl_device_yields(const struct fl_network *network, const struct fl_netdev *device,
+		      const struct fl_device_rules *rules)
+{
+	const struct fl_netdev *master =
+		device->master ? fl_network_device(network, device->master) : NULL;
+
+	/* the kernel takes a bond's XDP program to its ports by itself */
+	if (has_kind(master, "bond") || has_kind(master, "team"))
+		return role_by_bridge(network, master, rules) != FL_ROLE_NONE;
+	return has_kind(device, "bridge") &&
+	       fl_device_faces(network, device, rules) != FL_ROLE_NONE &&
+	       has_ports(network, device);
+}
+
 enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
 				   const struct fl_device_rules *rules)
 {
-	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
+	return fl_device_yields(network, device, rules) ? FL_ROLE_NONE
+							: role_by_bridge(network, device, rules);
 }
 
 bool fl_devices_have_veth(const struct fl_network *network, const struct fl_device_rules *rules)

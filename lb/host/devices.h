@@ -23,12 +23,25 @@ struct fl_device_rules {
 };
 
 /*
- * What a device is served as. The loopback device never is, whatever the patterns say, nor is one
- * whose packets have no Ethernet header, since our programs would read their first bytes as one.
- * Named as external beats named as pod-side; named as pod-side beats what was found.
+ * What a device leads to, by names, routes and addresses. The loopback device is nothing, whatever
+ * the patterns say, nor is one whose packets have no Ethernet header, since our programs would read
+ * their first bytes as one. Named as external beats named as pod-side; named as pod-side beats what
+ * was found.
+ */
+enum fl_device_role fl_device_faces(const struct fl_network *network,
+				    const struct fl_netdev *device,
+				    const struct fl_device_rules *rules);
+
+/*
+ * What programs it gets, so that a packet on its way through stacked devices meets them once: a
+ * bridge is served at its ports, the ports of a bond at the bond.
  */
 enum fl_device_role fl_device_role(const struct fl_network *network, const struct fl_netdev *device,
 				   const struct fl_device_rules *rules);
+
+/* Whether other devices are served instead of this one, which leads somewhere. */
+bool fl_device_yields(const struct fl_network *network, const struct fl_netdev *device,
+		      const struct fl_device_rules *rules);
 
 /* Whether a device that faces the network is one end of a veth pair. */
 bool fl_devices_have_veth(const struct fl_network *network, const struct fl_device_rules *rules);

@@ -20,7 +20,7 @@ static void note(struct fl_host *host, const struct fl_backend *backend,
 	struct fl_egress *egress = &host->egress;
 	size_t i;
 
-	if (!dev || dev->loopback || fl_host_device_of(host, route->ifindex) ||
+	if (!dev || dev->loopback || fl_host_serves(host, dev) ||
 	    (!route->gateway && fl_device_is_inside(&host->network, dev)))
 		return;
 	for (i = 0; i < egress->n_found && egress->found[i].ifindex != route->ifindex; i++)
@@ -47,7 +47,7 @@ static void finish(struct fl_host *host)
 			fl_network_device(&host->network, egress->found[i].ifindex);
 		char ip[FL_IP_STRLEN];
 
-		if (!dev || fl_host_device_of(host, egress->found[i].ifindex))
+		if (!dev || fl_host_serves(host, dev))
 			continue;
 		fl_health_set(health, FL_CONDITION_EGRESS, dev->name, FL_HEALTH_ERROR,
 			      "%zu backends, %s among them, are reached by device %s, which is not "

@@ -192,7 +192,7 @@ static void update_macs(struct fl_host *host)
 	_cleanup_free_ struct fl_mac_pair *pairs = NULL;
 	struct fl_err err = {""};
 	size_t n;
-	int r = fl_mac_pairs(&host->network, &pairs, &n);
+	int r = fl_mac_pairs(&host->network, &host->options.rules, &pairs, &n);
 
 	if (!r)
 		r = fl_map_mirror_apply(host->macs, pairs, n, NULL, &err);

@@ -53,6 +53,8 @@ void fl_host_fail(struct fl_host *host, const char *subject, const char *what, i
 /* programs.c: choose the devices, attach and detach, and write map fl_devices around that */
 void fl_host_update_devices(struct fl_host *host);
 const struct fl_host_device *fl_host_device_of(const struct fl_host *host, unsigned int ifindex);
+/* Whether what passes a device is served, there or at the devices it is stacked with. */
+bool fl_host_serves(const struct fl_host *host, const struct fl_netdev *dev);
 
 /* prerequisites.c: conditions of the devices and of the node, by what an update has found */
 void fl_host_update_conditions(struct fl_host *host);

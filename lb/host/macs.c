@@ -63,10 +63,13 @@ static bool may_own(const struct fl_network *network, const struct fl_netdev *ow
 }
 
 /* Only devices that have ports or are macvlans can own addresses of others. */
-static bool is_shared(const struct fl_netdev *device)
+static bool is_shared(const struct fl_network *network, const struct fl_netdev *device,
+		      const struct fl_device_rules *rules)
 {
+	if (!strcmp(device->kind, "macvlan"))
+		return fl_device_role(network, device, rules) == FL_ROLE_NONE;
 	return !strcmp(device->kind, "bridge") || !strcmp(device->kind, "bond") ||
-	       !strcmp(device->kind, "team") || !strcmp(device->kind, "macvlan");
+	       !strcmp(device->kind, "team");
 }
 
 struct mac_list {
@@ -90,7 +93,8 @@ static int add(struct mac_list *list, const struct fl_netdev *device, const stru
 	return 0;
 }
 
-int fl_mac_pairs(const struct fl_network *network, struct fl_mac_pair **ret_pairs, size_t *ret_n)
+int fl_mac_pairs(const struct fl_network *network, const struct fl_device_rules *rules,
+		 struct fl_mac_pair **ret_pairs, size_t *ret_n)
 {
 	_cleanup_free_ const struct fl_netdev **shared =
 		calloc(network->n_devices + 1, sizeof(*shared));
@@ -99,7 +103,7 @@ int fl_mac_pairs(const struct fl_network *network, struct fl_mac_pair **ret_pair
 	int r = shared ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !r && i < network->n_devices; i++)
-		if (is_shared(&network->devices[i]))
+		if (is_shared(network, &network->devices[i], rules))
 			shared[n_shared++] = &network->devices[i];
 	for (size_t i = 0; !r && i < network->n_devices; i++) {
 		const struct fl_netdev *device = &network->devices[i];

@@ -54,7 +54,7 @@ static void check_unserved(struct fl_host *host, const struct fl_netdev *dev)
 {
 	const struct fl_device_rules *rules = &host->options.rules;
 
-	if (!dev->up || dev->headerless || fl_host_device_of(host, dev->ifindex) ||
+	if (!dev->up || dev->headerless || fl_host_serves(host, dev) ||
 	    !fl_device_faces_network(&host->network, dev))
 		return;
 	fl_health_set(host->options.health, FL_CONDITION_DEVICE, dev->name,
@@ -104,6 +104,15 @@ static void check_forwarding(struct fl_host *host, const struct fl_netdev *dev)
 	}
 }
 
+/* A bridge that is served at its ports has the addresses. */
+static bool faces_network(const struct fl_host *host, const struct fl_netdev *dev)
+{
+	const struct fl_host_device *d = fl_host_device_of(host, dev->ifindex);
+
+	return (d ? d->role : fl_device_faces(&host->network, dev, &host->options.rules)) ==
+	       FL_ROLE_EXTERNAL;
+}
+
 /* Without a device that can receive, nothing from outside is balanced. */
 static void check_any(struct fl_host *host)
 {
@@ -142,18 +151,15 @@ void fl_host_update_conditions(struct fl_host *host)
 	for (size_t i = 0; i < rules->n_pod; i++)
 		check_name(host, rules->pod[i], false);
 	for (size_t i = 0; i < host->network.n_devices; i++) {
-		check_ethernet(host, &host->network.devices[i]);
-		check_unserved(host, &host->network.devices[i]);
-	}
-	for (size_t i = 0; i < host->n_devices; i++) {
-		const struct fl_host_device *d = &host->devices[i];
-		const struct fl_netdev *dev;
+		const struct fl_netdev *dev = &host->network.devices[i];
 
-		check_served(host, d);
-		dev = fl_network_device(&host->network, d->ifindex);
-		if (dev && d->role == FL_ROLE_EXTERNAL)
+		check_ethernet(host, dev);
+		check_unserved(host, dev);
+		if (faces_network(host, dev))
 			check_forwarding(host, dev);
 	}
+	for (size_t i = 0; i < host->n_devices; i++)
+		check_served(host, &host->devices[i]);
 	fl_health_scan_end(health, FL_CONDITION_DEVICE);
 	fl_health_scan_end(health, FL_CONDITION_FORWARDING);
 	check_any(host);

@@ -26,6 +26,12 @@ const struct fl_host_device *fl_host_device_of(const struct fl_host *host, unsig
 	return NULL;
 }
 
+bool fl_host_serves(const struct fl_host *host, const struct fl_netdev *dev)
+{
+	return fl_host_device_of(host, dev->ifindex) ||
+	       fl_device_yields(&host->network, dev, &host->options.rules);
+}
+
 static bool is_veth(const struct fl_host *host, unsigned int ifindex)
 {
 	const struct fl_netdev *dev = fl_network_device(&host->network, ifindex);
@@ -76,9 +82,11 @@ static void write_map(struct fl_host *host, bool attached)
 		if (dev->loopback)
 			continue;
 		pairs[n].ifindex = dev->ifindex;
-		pairs[n++].device = fl_device_entry(&host->network, dev, &host->options.rules,
-						    ours ? ours->role : FL_ROLE_NONE,
-						    takes_frames(host, ours, attached));
+		pairs[n++].device = fl_device_entry(
+			&host->network, dev, &host->options.rules,
+			ours ? ours->role
+			     : fl_device_faces(&host->network, dev, &host->options.rules),
+			takes_frames(host, ours, attached));
 	}
 	if (!r)
 		r = fl_map_mirror_apply(host->device_map, pairs, n, &writes, &err);
@@ -176,7 +184,8 @@ static int choose(const struct fl_host *host, struct fl_host_device **ret_device
 		 * A device that was found stays while it exists: when a link goes down its routes
 		 * go with it, and its flows must not lose their programs each time it flaps.
 		 */
-		if (role == FL_ROLE_NONE && old && old->role == FL_ROLE_EXTERNAL)
+		if (role == FL_ROLE_NONE && old && old->role == FL_ROLE_EXTERNAL &&
+		    !fl_device_yields(&host->network, dev, &host->options.rules))
 			role = FL_ROLE_EXTERNAL;
 		if (role == FL_ROLE_NONE)
 			continue;

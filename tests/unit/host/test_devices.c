@@ -85,6 +85,51 @@ static void test_patterns_replace_what_is_found(void **state)
 	assert_int_equal(role(5, &rules), FL_ROLE_POD);
 }
 
+/* Of stacked devices one is served: a packet passes both. */
+static void test_a_bridge_is_served_at_its_ports(void **state)
+{
+	static const char *const bridge[] = {"cni0"}, *const both[] = {"cni0", "veth12"};
+	struct fl_device_rules rules = {.pod = bridge, .n_pod = 1};
+	struct fl_network without_ports = {devices, 4, NULL, 0};
+
+	assert_int_equal(role(4, &rules), FL_ROLE_NONE);
+	assert_int_equal(role(5, &rules), FL_ROLE_POD);
+	/* it still is what it leads to, for what leaves by it */
+	assert_int_equal(fl_device_faces(&network, &devices[3], &rules), FL_ROLE_POD);
+	assert_true(fl_device_yields(&network, &devices[3], &rules));
+	assert_false(fl_device_yields(&network, &devices[4], &rules));
+	rules = (struct fl_device_rules){.external = both, .n_external = 2};
+	assert_int_equal(role(4, &rules), FL_ROLE_NONE);
+	assert_int_equal(role(5, &rules), FL_ROLE_EXTERNAL);
+	/* what a port is named as beats what its bridge is */
+	rules = (struct fl_device_rules){
+		.external = bridge, .n_external = 1, .pod = both + 1, .n_pod = 1};
+	assert_int_equal(role(5, &rules), FL_ROLE_POD);
+	assert_int_equal(fl_device_role(&without_ports, &devices[3], &rules), FL_ROLE_EXTERNAL);
+}
+
+static void test_the_ports_of_a_bond_are_served_at_the_bond(void **state)
+{
+	static const char *const all[] = {"*"}, *const ports[] = {"eth*"};
+	struct fl_device_rules rules = {.external = all, .n_external = 1};
+	struct fl_netdev stack[] = {
+		{.ifindex = 2, .name = "br0", .kind = "bridge"},
+		{.ifindex = 3, .name = "bond0", .kind = "bond", .master = 2},
+		{.ifindex = 4, .name = "eth0", .master = 3},
+		{.ifindex = 5, .name = "eth0.7", .kind = "vlan"},
+	};
+	const struct fl_network net = {stack, 4, NULL, 0};
+
+	assert_int_equal(fl_device_role(&net, &stack[0], &rules), FL_ROLE_NONE);
+	assert_int_equal(fl_device_role(&net, &stack[1], &rules), FL_ROLE_EXTERNAL);
+	assert_int_equal(fl_device_role(&net, &stack[2], &rules), FL_ROLE_NONE);
+	/* tagged frames are nobody else's */
+	assert_int_equal(fl_device_role(&net, &stack[3], &rules), FL_ROLE_EXTERNAL);
+	rules.external = ports;
+	assert_int_equal(fl_device_role(&net, &stack[1], &rules), FL_ROLE_NONE);
+	assert_int_equal(fl_device_role(&net, &stack[2], &rules), FL_ROLE_EXTERNAL);
+}
+
 /* A program that takes the first 14 bytes for an Ethernet header would read garbage. */
 static void test_devices_without_ethernet_header_are_never_served(void **state)
 {
@@ -320,6 +365,8 @@ int main(void)
 		cmocka_unit_test_setup(test_default_routes_and_node_addresses_make_external, setup),
 		cmocka_unit_test_setup(test_patterns_replace_what_is_found, setup),
 		cmocka_unit_test_setup(test_loopback_is_never_served, setup),
+		cmocka_unit_test(test_a_bridge_is_served_at_its_ports),
+		cmocka_unit_test(test_the_ports_of_a_bond_are_served_at_the_bond),
 		cmocka_unit_test_setup(test_devices_without_ethernet_header_are_never_served,
 				       setup),
 		cmocka_unit_test_setup(test_what_hangs_on_a_device_that_is_not_served, setup),

@@ -33,13 +33,15 @@ static struct fl_netdev devices[] = {
 };
 static const struct fl_network network = {devices, sizeof(devices) / sizeof(devices[0]), NULL, 0};
 
+static struct fl_device_rules rules;
+
 static bool listed(unsigned int ifindex, uint8_t last)
 {
 	const struct fl_mac_key key = {.ifindex = ifindex, .mac = MAC(last)};
 	struct fl_mac_pair *pairs;
 	size_t n, found = 0;
 
-	assert_int_equal(fl_mac_pairs(&network, &pairs, &n), 0);
+	assert_int_equal(fl_mac_pairs(&network, &rules, &pairs, &n), 0);
 	for (size_t i = 0; i < n; i++)
 		found += !memcmp(&pairs[i].key, &key, sizeof(key));
 	for (size_t i = 1; i < n; i++)
@@ -67,6 +69,18 @@ static void test_macvlans_above_a_device_count(void **state)
 	assert_false(listed(2, 12));
 	/* its frames carry a tag; the address is that of the device in any case */
 	assert_true(listed(13, 2));
+}
+
+/* It has programs of its own, which a packet must meet alone. */
+static void test_a_macvlan_that_is_served_itself_does_not(void **state)
+{
+	static const char *const vrrp[] = {"vrrp"};
+
+	rules = (struct fl_device_rules){.external = vrrp, .n_external = 1};
+	assert_false(listed(2, 3));
+	assert_true(listed(3, 3));
+	assert_true(listed(4, 6));
+	rules = (struct fl_device_rules){0};
 }
 
 static void test_ports_take_what_their_bridge_or_bond_takes(void **state)
@@ -115,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_device_takes_its_own_address),
 		cmocka_unit_test(test_macvlans_above_a_device_count),
+		cmocka_unit_test(test_a_macvlan_that_is_served_itself_does_not),
 		cmocka_unit_test(test_ports_take_what_their_bridge_or_bond_takes),
 		cmocka_unit_test(test_the_lowest_ifindex_has_a_shared_place),
 	};
