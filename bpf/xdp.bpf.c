@@ -123,6 +123,9 @@ int fl_xdp(struct xdp_md *ctx)
 	}
 	if (likely(action >= 0))
 		return action;
+	/* of several buffers: not every device would send it, and the kernel makes one of them */
+	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
+		return leave_to_tc(ctx);
 	/* parsed once more rather than kept at hand all along the fast path */
 	if (v6) {
 		if (fl_parse(ctx, true, &p) == FL_PACKET_OTHER)

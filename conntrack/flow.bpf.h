@@ -253,11 +253,21 @@ __noinline int fl_flow_alone6(const struct fl_tuple6 *t, __u32 proto, __u64 hash
 	return t ? fl_flow_alone(true, t, proto, hash, slot) : 0;
 }
 
-/* Whether the entry is still the one that was found; `seen` is made of what was read of it. */
+/*
+ * Whether the entry is still the one that was found: all that was read of it before this call is
+ * the entry's. Where the processor may load in another order than is written, `seen`, which is made
+ * of some of it, would not do.
+ */
 static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u64 seen)
 {
 	struct fl_flow_head *head = fl_after_load(ref->head, seen);
-	__u32 word = READ_ONCE(head->word);
+	__u32 word;
+
+	if (fl_config.weak_loads)
+		fl_fence();
+	else
+		asm volatile("" ::: "memory");
+	word = READ_ONCE(head->word);
 
 	return fl_flow_generation(word) == fl_flow_generation(ref->word) &&
 	       fl_flow_state(word) >= FL_FLOW_NEW;

@@ -15,12 +15,17 @@ enum fl_known {
 	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
 };
 
-/* The reply of a local backend is translated where it leaves the node or reaches a pod, not where
- * it comes from. */
+/*
+ * The reply of a local backend is translated where it leaves the node or reaches a pod, not where
+ * it comes from; and what comes from the network as such a reply is forged.
+ */
 static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
 {
-	return hook == FL_HOOK_POD_INGRESS &&
-	       (flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT)) == FL_FLOW_IS_REPLY;
+	const __u8 unmasqueraded = flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT);
+
+	if (unmasqueraded != FL_FLOW_IS_REPLY)
+		return false;
+	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
 }
 
 /* The flow of a packet, whatever its state, which is brought up to date. */
@@ -54,8 +59,7 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 {
 	struct fl_flow_head *head = ref->head;
 
-	if (!fl_hop_get(head->next_hop, head->next_hop_generation, now, &d->hop) ||
-	    !fl_flow_unchanged(ref, d->hop.ifindex)) {
+	if (!fl_hop_get(&head->next_hop, now, &d->hop) || !fl_flow_unchanged(ref, d->hop.ifindex)) {
 		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
 		case FL_FIB_LOCAL:
 			fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
@@ -66,8 +70,7 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 		case FL_FIB_OK:
 			break;
 		}
-		head->next_hop = d->hop.index;
-		head->next_hop_generation = d->hop.generation;
+		fl_hop_keep(&head->next_hop, &d->hop);
 		/* an atomic look at the word, so that it comes after these stores */
 		if (!fl_flow_swap(head, ref->word, ref->word))
 			head->next_hop = 0;
@@ -173,7 +176,7 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	fl_flow_rewrite(v6, head, &d->to);
 	if (flags & FL_FLOW_TO_STACK)
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
-	else if (fl_hop_get(head->next_hop, head->next_hop_generation, now, &d->hop))
+	else if (fl_hop_get(&head->next_hop, now, &d->hop))
 		fl_decision_forward(ctx, p, d);
 	else
 		return false;

@@ -9,6 +9,7 @@
 struct fl_new {
 	__u32 backend; /* id; 0: none of ours */
 	bool masquerade;
+	bool local; /* the backend is on this node */
 };
 
 /* What the first packet says of the numbers that follow, in entries that are being filled. */
@@ -52,6 +53,8 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
 		/* the stack would drop a source that is an address of its own */
 		reply_flags |= FL_FLOW_TO_STACK;
+	if (new->local)
+		reply_flags |= FL_FLOW_LOCAL;
 	fl_flow_fill(v6, head, reply_slot, reply_head, &p->tuple, &d->to, p->proto,
 		     new->masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
 	fl_flow_fill(v6, reply_head, slot, head, reply, &p->tuple, p->proto, reply_flags, now);
@@ -61,8 +64,7 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 	fl_flow_set_backend(reply_head, new->backend);
 	fl_flow_begin(head, reply_head, p, now);
 	if (new->masquerade) {
-		head->next_hop = d->hop.index;
-		head->next_hop_generation = d->hop.generation;
+		fl_hop_keep(&head->next_hop, &d->hop);
 	}
 	if (new->masquerade)
 		fl_filter_add_source(v6, &reply->daddr, reply->dport, p->proto);

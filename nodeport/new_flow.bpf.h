@@ -99,6 +99,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 	if (source == FL_SOURCE_KEEP)
 		d->to.saddr = p->tuple.saddr;
 	ret_new->masquerade = source == FL_SOURCE_MASQUERADE;
+	ret_new->local = backend->flags & FL_BACKEND_LOCAL;
 	return true;
 }
 
@@ -147,7 +148,8 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 		if (!fl_new_served(ctx, v6, p, fe, hook, now, d, &new))
 			return;
 	} else {
-		if (d->action != FL_ACT_PASS || !fl_new_direct(v6, p))
+		if (d->action != FL_ACT_PASS || !fl_new_direct(v6, p) ||
+		    !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate))
 			return;
 		failed = FL_ACT_PASS;
 	}

@@ -31,7 +31,7 @@ fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_f
 	if (!hairpin && !detour &&
 	    (!(fe->flags & 1 << client) || (local && !fl_config.masquerade_local)))
 		return FL_SOURCE_KEEP;
-	if (!fl_hop_get(backend->next_hop, backend->next_hop_generation, now, &d->hop)) {
+	if (!fl_hop_get(&backend->next_hop, now, &d->hop)) {
 		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
 		case FL_FIB_LOCAL:
 			return FL_SOURCE_KEEP;
@@ -41,8 +41,7 @@ fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_f
 		case FL_FIB_OK:
 			break;
 		}
-		backend->next_hop = d->hop.index;
-		backend->next_hop_generation = d->hop.generation;
+		fl_hop_keep(&backend->next_hop, &d->hop);
 	}
 	if (!hairpin && !local && !(d->hop.flags & FL_DEVICE_EXTERNAL)) {
 		if (!(d->hop.flags & (FL_DEVICE_POD | FL_DEVICE_INSIDE)))

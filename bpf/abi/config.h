@@ -78,7 +78,10 @@ struct fl_config {
 	__u8 pod_by_device; /* a packet from a pod-side device is a pod's, whatever its source */
 	__u8 check_mtu;	 /* answer what is too big by ICMP; not in generic XDP, which sees GRO's */
 	__u8 set_retval; /* bpf_set_retval() may be called from socket hooks */
+	__u8 xdp_frags;	 /* XDP gets frames of several buffers, as at an MTU of 9000 */
+	__u8 weak_loads; /* the processor may load in another order than is written (arm64) */
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
+	__u8 pad[6];
 	/* masquerade with these when the device has no address of the family; zero: none */
 	struct fl_addr node_addr4, node_addr6;
 };

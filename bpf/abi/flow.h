@@ -53,6 +53,7 @@ enum fl_flow_flags {
 	FL_FLOW_SNAT = 1 << 2,	   /* the source was given one of our addresses */
 	FL_FLOW_FIN = 1 << 3,	   /* a FIN was believed in this direction */
 	FL_FLOW_RST = 1 << 4,	   /* a RST was, and nothing after it */
+	FL_FLOW_LOCAL = 1 << 6,	   /* replies come from this node */
 	FL_FLOW_STALE = 1 << 5,	   /* UDP: the agent wants another backend to be chosen */
 };
 
@@ -186,6 +187,10 @@ static __always_inline enum fl_timeout fl_timeout_of(_Bool udp, __u32 state)
 	}
 }
 
+_Static_assert(offsetof(struct fl_flow_head, next_hop) % 4 == 0 &&
+		       offsetof(struct fl_flow_head, next_hop_generation) ==
+			       offsetof(struct fl_flow_head, next_hop) + 2,
+	       "abi: written as one word");
 _Static_assert(FL_FLOW_STATES <= 8, "abi");
 _Static_assert(sizeof(struct fl_flow_head) == 40, "abi");
 _Static_assert(sizeof(struct fl_flow4) == 64, "abi");

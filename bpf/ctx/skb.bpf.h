@@ -26,6 +26,12 @@ static __always_inline __u32 fl_ctx_len(fl_ctx *ctx)
 	return ctx->len;
 }
 
+/* Segments that were, or are to be, packets of their own. */
+static __always_inline bool fl_ctx_merged(fl_ctx *ctx)
+{
+	return ctx->gso_size;
+}
+
 static __always_inline __u32 fl_ctx_ifindex(fl_ctx *ctx)
 {
 	return ctx->ifindex;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "bpf/lib/config.bpf.h"
 #include "bpf/lib/rewrite.bpf.h"
 
 typedef struct xdp_md fl_ctx;
@@ -22,7 +23,7 @@ static __always_inline void *fl_ctx_data_end(fl_ctx *ctx)
 	return (void *)(long)ctx->data_end;
 }
 
-/* Of the whole frame. */
+/* Of the frame, as far as it lies in one buffer. */
 static __always_inline __u32 fl_ctx_len(fl_ctx *ctx)
 {
 	long len = fl_ctx_data_end(ctx) - fl_ctx_data(ctx);
@@ -31,6 +32,18 @@ static __always_inline __u32 fl_ctx_len(fl_ctx *ctx)
 	 * reduce this */
 	asm volatile("" : "+r"(len));
 	return len;
+}
+
+/* Frames are not segments of anything. */
+static __always_inline bool fl_ctx_merged(fl_ctx *ctx)
+{
+	return false;
+}
+
+/* Of all its buffers, where a frame may have several. */
+static __always_inline __u32 fl_ctx_whole_len(fl_ctx *ctx)
+{
+	return fl_config.xdp_frags ? bpf_xdp_get_buff_len(ctx) : fl_ctx_len(ctx);
 }
 
 static __always_inline __u32 fl_ctx_ifindex(fl_ctx *ctx)

@@ -35,6 +35,14 @@ static __always_inline void *fl_after_load(void *ptr, __u64 value)
 	return ptr;
 }
 
+/* A full barrier: BPF has none of its own, but its atomic exchange is one, on whatever memory. */
+static __always_inline void fl_fence(void)
+{
+	__u64 anything = 0;
+
+	__sync_lock_test_and_set(&anything, 1);
+}
+
 /*
  * Make the verifier forget what it knows of a number: adding and taking away an unknown one changes
  * nothing but its knowledge, and states that differ only in that merge.

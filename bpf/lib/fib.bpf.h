@@ -26,14 +26,27 @@ enum fl_fib_result {
 	FL_FIB_NO_ROUTE,
 };
 
+/* Index and generation as flows and backends have them, side by side: read and written as one, lest
+ * the generation of one look-up vouch for the index of another. */
+typedef __u32 __attribute__((may_alias)) fl_hop_ref;
+
+static __always_inline void fl_hop_keep(__u16 *index, const struct fl_hop *hop)
+{
+	const __u16 pair[2] = {hop->index, hop->generation};
+
+	WRITE_ONCE(*(fl_hop_ref *)index, *(const fl_hop_ref *)pair);
+}
+
 /*
  * The remembered next hop, if it was looked up in the generation that is in force. Of generations
  * 16 bits are remembered: one in 65,536 that are long gone looks like it, and then another next hop
  * may be found there, until the generation ends.
  */
-static __always_inline bool fl_hop_get(__u32 index, __u16 generation, __u32 now,
-				       struct fl_hop *ret_hop)
+static __always_inline bool fl_hop_get(const __u16 *pair, __u32 now, struct fl_hop *ret_hop)
 {
+	const fl_hop_ref ref = READ_ONCE(*(const fl_hop_ref *)pair);
+	const __u16 *kept = (const __u16 *)&ref, generation = kept[1];
+	__u32 index = kept[0];
 	struct fl_meta *meta = fl_meta_get();
 	struct fl_next_hop *nh;
 	__u64 current;
@@ -73,14 +86,14 @@ static __always_inline bool fl_hop_same(const struct fl_next_hop *nh, const stru
 }
 
 /*
- * The generation that a look-up beginning now belongs to; 0: not to be remembered. The atomic
- * operation is a full barrier: the kernel's tables are read after it, so that what they said before
- * a change is never remembered in the generation that the change began.
+ * The generation that a look-up beginning now belongs to; 0: not to be remembered. The kernel's
+ * tables are read behind the fence, so that what they said before a change is never remembered in
+ * the generation that the change began.
  */
 static __always_inline __u32 fl_hop_generation(__u32 now)
 {
 	struct fl_meta *meta = fl_meta_get();
-	__u64 word, next, fence = 0;
+	__u64 word, next;
 
 	if (!meta)
 		return 0;
@@ -92,7 +105,7 @@ static __always_inline __u32 fl_hop_generation(__u32 now)
 			return 0;
 		word = next;
 	}
-	__sync_lock_test_and_set(&fence, 1);
+	fl_fence();
 	return fl_hops_generation(word);
 }
 

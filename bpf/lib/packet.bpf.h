@@ -137,8 +137,8 @@ static __always_inline void fl_packet_read_l3(void *l3, bool v6, struct fl_packe
  * A packet of a flow: TCP or UDP without IPv4 options, fragments and IPv6 extension headers. `len`:
  * of the whole frame, of which data to data_end is what can be read. False: another kind.
  */
-static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u32 len, bool v6,
-						 struct fl_packet *p)
+static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u32 len, bool merged,
+						 bool v6, struct fl_packet *p)
 {
 	void *l3 = data + FL_L3, *l4 = data + fl_l4_offset(v6);
 	__u32 need = fl_l4_offset(v6) - FL_L3;
@@ -155,6 +155,9 @@ static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u
 			return false;
 	}
 	fl_packet_read_l3(l3, v6, p);
+	/* BIG TCP: more than the header's 16 bits can say */
+	if (!v6 && merged && !p->len)
+		p->len = len - FL_L3;
 	p->kind = FL_PACKET_FLOW;
 	p->l4 = fl_l4_offset(v6);
 	fl_ports_set(&p->tuple, *(__u32 *)l4);
@@ -246,10 +249,10 @@ fl_packet_parse_rest(void *data, void *data_end, __u32 len, bool v6, struct fl_p
 }
 
 /* Arguments as above; returns p->kind. */
-static __always_inline enum fl_packet_kind fl_packet_parse(void *data, void *data_end, __u32 len,
-							   bool v6, struct fl_packet *p)
+static __always_inline enum fl_packet_kind
+fl_packet_parse(void *data, void *data_end, __u32 len, bool merged, bool v6, struct fl_packet *p)
 {
-	if (!fl_packet_parse_flow(data, data_end, len, v6, p))
+	if (!fl_packet_parse_flow(data, data_end, len, merged, v6, p))
 		p->kind = fl_packet_parse_rest(data, data_end, len, v6, p);
 	return p->kind;
 }

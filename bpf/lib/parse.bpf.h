@@ -6,7 +6,8 @@
 
 static __always_inline bool fl_parse_flow(fl_ctx *ctx, bool v6, struct fl_packet *p)
 {
-	return fl_packet_parse_flow(fl_ctx_data(ctx), fl_ctx_data_end(ctx), fl_ctx_len(ctx), v6, p);
+	return fl_packet_parse_flow(fl_ctx_data(ctx), fl_ctx_data_end(ctx), fl_ctx_len(ctx),
+				    fl_ctx_merged(ctx), v6, p);
 }
 
 /*

@@ -62,6 +62,13 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 	c.check_mtu = options->mode != FL_DP_XDP_GENERIC;
 	/* GRO gives the packets it has joined such a sum */
 	c.unfinished_sums |= options->mode == FL_DP_XDP_GENERIC;
+#if defined(__x86_64__) || defined(__i386__)
+	c.weak_loads = 0;
+#else
+	c.weak_loads = 1;
+#endif
+	/* this helper came with such frames (5.18) */
+	c.xdp_frags = fl_dp_probe_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len);
 	c.set_retval = fl_dp_probe_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval);
 	if (meta && (meta->flow_seed[0] || meta->flow_seed[1])) {
 		c.flow_seed[0] = meta->flow_seed[0];

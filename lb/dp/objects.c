@@ -123,6 +123,20 @@ static const char *privilege_hint(void)
 	return all ? "" : " (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)";
 }
 
+int fl_bpf_object_take_frags(struct fl_bpf_object *object)
+{
+	struct bpf_program *prog;
+	int r = 0;
+
+	bpf_object__for_each_program(prog, object->bpf)
+	{
+		if (object->config->xdp_frags && !r && bpf_program__type(prog) == BPF_PROG_TYPE_XDP)
+			r = bpf_program__set_flags(prog,
+						   bpf_program__flags(prog) | BPF_F_XDP_HAS_FRAGS);
+	}
+	return r;
+}
+
 int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);

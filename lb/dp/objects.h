@@ -26,6 +26,8 @@ struct fl_bpf_object {
 /* Open, not load. 0 or -errno with words. */
 int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
 		       struct fl_err *err);
+/* Have XDP programs take frames of several buffers, if the settings say so; before load. */
+int fl_bpf_object_take_frags(struct fl_bpf_object *object);
 /* Load; on failure the words name the program and the verifier's last line. */
 int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err);
 void fl_bpf_object_close(struct fl_bpf_object *object);

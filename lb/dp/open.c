@@ -34,6 +34,9 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 		if (r)
 			break;
 		*o->config = dp->config;
+		r = fl_bpf_object_take_frags(o);
+		if (r)
+			return fl_err_set(err, r, "cannot prepare the %s programs", o->name);
 		r = fl_bpf_object_load(o, err);
 		if (!r)
 			r = fl_dp_maps_collect(dp, o, err);

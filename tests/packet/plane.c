@@ -114,10 +114,13 @@ static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
 		c.reject_unknown_port = 1;
 		c.pod_by_device = 1;
 		c.check_mtu = 1;
+		c.xdp_frags = libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len,
+						      NULL) == 1;
 		c.node_addr4 = to_abi(&node4);
 		c.node_addr6 = to_abi(&node6);
 		break;
 	case PLANE_SMALL:
+		c.weak_loads = 1;
 		c.snat[0] = (struct fl_port_range){40000, SMALL_PORTS - 40};
 		c.snat[1] = (struct fl_port_range){50000, 40};
 		break;
@@ -145,6 +148,7 @@ static int load(struct plane *p, enum plane_kind kind, struct fl_bpf_object *o, 
 	int r;
 
 	*o->config = p->config;
+	assert_int_equal(fl_bpf_object_take_frags(o), 0);
 	for (int load_done = 0; load_done < 2; load_done++) {
 		for (int i = 0; i < FL_MAPS; i++) {
 			const char *name = fl_map_descs[i].object;

@@ -139,6 +139,22 @@ static void own_socket_at_a_new_node_port(struct trial *t)
 	}
 }
 
+/* What a local backend answers leaves here; from the network comes somebody who sends as if he were
+ * it. */
+static void reply_of_a_local_backend_from_outside(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct packet forged;
+
+	talk_establish(&talk);
+	forged = packet_reverse(&talk.inner);
+	forged.flags = ACK;
+	forged.dst_mac = t->p->net->mac[DEV_EXT0];
+	forged.src_mac = t->p->net->gateway_mac[AT_OUTSIDE];
+	feed(t, &forged);
+	expect_untouched(t);
+}
+
 /* What the bits say is certain: nothing else is looked at. */
 static void what_has_no_bit_is_left_alone(struct trial *t)
 {
@@ -164,6 +180,8 @@ static const struct test tests[] = {
 	{"nor is what a connected socket waits for that was there before it",
 	 CHECK(own_socket_at_a_new_node_port), .undo = close_own_socket, .protos = ONLY_UDP,
 	 .hooks = ON_NETWORK, .frontends = 1 << 3, ROWS(bounds)},
+	{"D11: a reply of a local backend does not come from the network",
+	 CHECK(reply_of_a_local_backend_from_outside), .hooks = ON_NETWORK, .networks = IN(AT_POD)},
 	{"a packet without a bit in the filter is left alone", CHECK(what_has_no_bit_is_left_alone),
 	 .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND},
 };

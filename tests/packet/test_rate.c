@@ -144,6 +144,24 @@ static void open_flows_are_not_limited(struct trial *t)
 
 #define LIMITED .plane = PLANE_LIMITED
 
+/* Flows of clients that talk to a backend directly are new flows like others. */
+static void direct_flows_are_limited(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct packet direct;
+
+	talk_establish(&talk);
+	plane_rate_set(t->p, t->hook == HOOK_XDP ? FL_OBJECT_XDP : FL_OBJECT_TC, RATE_NEW_FLOW,
+		       (struct rate_bucket){.stamp = plane_now(t->p)});
+	direct = talk.inner;
+	direct.flags = SYN;
+	feed(t, &direct);
+	/* not ours to drop */
+	expect_untouched(t);
+	expect_no_flow(t, &direct);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+}
+
 static const struct test tests[] = {
 	{"new flows have a rate, of which a second's worth can be saved up",
 	 CHECK(new_flows_are_limited), .hooks = ON_INGRESS, LIMITED, ROWS(buckets)},
@@ -155,6 +173,9 @@ static const struct test tests[] = {
 	 CHECK(steady_answers_get_their_rate), .protos = ONLY_UDP, .hooks = ON_INGRESS, LIMITED},
 	{"open flows are not limited", CHECK(open_flows_are_not_limited), .hooks = ON_INGRESS,
 	 LIMITED},
+	{"the limit of new flows holds for direct ones as well", CHECK(direct_flows_are_limited),
+	 .hooks = ON_INGRESS, .networks = IN(AT_POD), .plane = PLANE_LIMITED,
+	 .scene = {.keep_source = true}},
 };
 
 const struct topic rate_topic = {"rates", TESTS(tests)};

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* IPv4 packets that may be fragmented, and are larger than the way out. */
+/* Packets that are larger than the way out and may be fragmented, and frames of several buffers. */
 #include "tests/packet/packet.h"
 #include "tests/packet/wire.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -111,6 +113,68 @@ static void arrives_in_fragments(struct trial *t)
 	expect_counter(t, FL_REASON_TOO_BIG, 0);
 }
 
+static void remove_device(struct trial *t)
+{
+	struct fl_err err;
+
+	close_wires(t);
+	net_batch("link del big0\n", &err);
+}
+
+/* A program that takes frames of several buffers can be attached there. */
+static void xdp_takes_large_frames(struct trial *t)
+{
+	struct fl_err err;
+
+	if (!t->p->config.xdp_frags) {
+		print_message("SKIP: this kernel has no XDP frames of several buffers\n");
+		skip();
+	}
+	assert_int_equal(net_batch("link add big0 mtu 9000 type veth peer name big0p mtu 9000\n"
+				   "link set big0 up\nlink set big0p up\n",
+				   &err),
+			 0);
+	wires.links[0] = bpf_link_create(t->p->prog_fd[PROG_XDP], (int)if_nametoindex("big0"),
+					 BPF_XDP, NULL);
+	if (wires.links[0] < 0)
+		trial_fail(t, "cannot attach XDP to a device with an MTU of 9000");
+}
+
+#define LARGE 8000
+
+/* Of such a frame XDP sees the beginning; tc gets the whole. */
+static void large_frame_is_left_to_tc(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	static uint8_t large[LARGE];
+	struct xdp_md in = {.data_end = LARGE, .ingress_ifindex = t->p->net->ifindex[DEV_EXT0]},
+		      out;
+	static uint8_t back[LARGE + 64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = large, .data_size_in = LARGE,
+		    .data_out = back, .data_size_out = sizeof(back), .ctx_in = &in,
+		    .ctx_size_in = sizeof(in), .ctx_out = &out, .ctx_size_out = sizeof(out));
+	uint16_t length = htons(LARGE - ETH_HLEN - (t->family == FL_IPV6 ? 40 : 0));
+	struct frame frame;
+	uint32_t mark;
+
+	if (!t->p->config.xdp_frags) {
+		print_message("SKIP: this kernel has no XDP frames of several buffers\n");
+		skip();
+	}
+	frame_build(&packet, &frame);
+	frame_write(&frame, ETH_HLEN + (t->family == FL_IPV6 ? 4 : 2), &length, sizeof(length));
+	memcpy(large, frame.b, frame.len);
+	assert_int_equal(bpf_prog_test_run_opts(t->p->prog_fd[PROG_XDP], &opts), 0);
+	assert_int_equal(opts.retval, XDP_PASS);
+	memcpy(&mark, back, sizeof(mark));
+	assert_int_equal(out.data, sizeof(mark));
+	assert_int_equal(mark, MARK_FOR_TC);
+	assert_memory_equal(back + sizeof(mark), large, LARGE);
+	expect_flows(t, 0);
+	allow_counter(t, FL_COUNTER_TO_TC);
+	t->left++;
+}
+
 static const struct test tests[] = {
 	{"RFC 1191: without DF it goes out in fragments", CHECK(without_df_in_fragments),
 	 .families = ONLY_IPV4, .hooks = ON_INGRESS, .networks = IN(AT_NARROW),
@@ -119,6 +183,10 @@ static const struct test tests[] = {
 	 .families = ONLY_IPV4, .hooks = ON_INGRESS, .networks = IN(AT_NARROW)},
 	{"D9: the backend gets it in fragments", CHECK(arrives_in_fragments), .undo = close_wires,
 	 .families = ONLY_IPV4, .hooks = ON_WIRE, .networks = IN(AT_NARROW)},
+	{"XDP can be attached where frames are large", CHECK(xdp_takes_large_frames),
+	 .undo = remove_device, .families = ONLY_IPV4, .protos = ONLY_TCP, .hooks = ON_WIRE,
+	 .no_service = true},
+	{"a frame of several buffers is left to tc", CHECK(large_frame_is_left_to_tc)},
 };
 
 const struct topic size_topic = {"sizes", TESTS(tests)};

@@ -39,7 +39,7 @@ static void frame_fini(struct frame *f)
 static enum fl_packet_kind parse(const struct frame *f, bool v6, struct fl_packet *ret_p)
 {
 	memset(ret_p, 0xa5, sizeof(*ret_p));
-	return fl_packet_parse(f->data, f->data + f->len, (__u32)f->len, v6, ret_p);
+	return fl_packet_parse(f->data, f->data + f->len, (__u32)f->len, false, v6, ret_p);
 }
 
 /* Behind the IP header (and its options): ports 0x1234 and 0x0050, or an ICMP header. */
@@ -331,6 +331,22 @@ static void test_unfinished_checksums(void **state)
 	}
 }
 
+/* BIG TCP: a merged packet of IPv4 that is too long for its header has no length there. */
+static void test_merged_segments_of_more_than_64_kb(void **state)
+{
+	struct frame f;
+	struct fl_packet p = {0};
+
+	frame_init(&f, 14 + 20 + 70000);
+	memcpy(f.data + 14, "\x45\0\0\0\0\0\x40\0\x40\x06\0\0\x0a\0\0\1\x0a\0\0\2", 20);
+	memcpy(f.data + 34, TCP, sizeof(TCP) - 1);
+	assert_int_equal(fl_packet_parse(f.data, f.data + f.len, (__u32)f.len, true, false, &p),
+			 FL_PACKET_FLOW);
+	assert_int_equal(p.len, 20 + 70000);
+	assert_int_equal(parse(&f, false, &p), FL_PACKET_OTHER);
+	frame_fini(&f);
+}
+
 /* Whatever arrives: nothing beyond the frame is read, and offsets lie within the packet. */
 static void test_noise(void **state)
 {
@@ -371,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_kinds_of_ipv6),
 		cmocka_unit_test(test_padding_is_not_the_packet),
 		cmocka_unit_test(test_unfinished_checksums),
+		cmocka_unit_test(test_merged_segments_of_more_than_64_kb),
 		cmocka_unit_test(test_noise),
 	};
 
