@@ -52,9 +52,9 @@ static enum fl_device_role wanted_role(const struct fl_network *network,
 	return FL_ROLE_NONE;
 }
 
-enum fl_device_role fl_device_faces(const struct fl_network *network,
-				    const struct fl_netdev *device,
-				    const struct fl_device_rules *rules)
+enum fl_device_role fl_device_own_role(const struct fl_network *network,
+				       const struct fl_netdev *device,
+				       const struct fl_device_rules *rules)
 {
 	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
 }
@@ -77,12 +77,12 @@ static enum fl_device_role role_by_bridge(const struct fl_network *network,
 					  const struct fl_netdev *device,
 					  const struct fl_device_rules *rules)
 {
-	const enum fl_device_role own = fl_device_faces(network, device, rules);
+	const enum fl_device_role own = fl_device_own_role(network, device, rules);
 	const struct fl_netdev *master =
 		device->master ? fl_network_device(network, device->master) : NULL;
 
 	if (own == FL_ROLE_NONE && !device->headerless && has_kind(master, "bridge"))
-		return fl_device_faces(network, master, rules);
+		return fl_device_own_role(network, master, rules);
 	return own;
 }
 
@@ -96,7 +96,7 @@ bool fl_device_yields(const struct fl_network *network, const struct fl_netdev *
 	if (has_kind(master, "bond") || has_kind(master, "team"))
 		return role_by_bridge(network, master, rules) != FL_ROLE_NONE;
 	return has_kind(device, "bridge") &&
-	       fl_device_faces(network, device, rules) != FL_ROLE_NONE &&
+	       fl_device_own_role(network, device, rules) != FL_ROLE_NONE &&
 	       has_ports(network, device);
 }
 

@@ -28,9 +28,9 @@ struct fl_device_rules {
  * their first bytes as one. Named as external beats named as pod-side; named as pod-side beats what
  * was found.
  */
-enum fl_device_role fl_device_faces(const struct fl_network *network,
-				    const struct fl_netdev *device,
-				    const struct fl_device_rules *rules);
+enum fl_device_role fl_device_own_role(const struct fl_network *network,
+				       const struct fl_netdev *device,
+				       const struct fl_device_rules *rules);
 
 /*
  * What programs it gets, so that a packet on its way through stacked devices meets them once: a

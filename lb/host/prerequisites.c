@@ -109,7 +109,7 @@ static bool faces_network(const struct fl_host *host, const struct fl_netdev *de
 {
 	const struct fl_host_device *d = fl_host_device_of(host, dev->ifindex);
 
-	return (d ? d->role : fl_device_faces(&host->network, dev, &host->options.rules)) ==
+	return (d ? d->role : fl_device_own_role(&host->network, dev, &host->options.rules)) ==
 	       FL_ROLE_EXTERNAL;
 }
 

@@ -85,7 +85,7 @@ static void write_map(struct fl_host *host, bool attached)
 		pairs[n++].device = fl_device_entry(
 			&host->network, dev, &host->options.rules,
 			ours ? ours->role
-			     : fl_device_faces(&host->network, dev, &host->options.rules),
+			     : fl_device_own_role(&host->network, dev, &host->options.rules),
 			takes_frames(host, ours, attached));
 	}
 	if (!r)

@@ -95,7 +95,7 @@ static void test_a_bridge_is_served_at_its_ports(void **state)
 	assert_int_equal(role(4, &rules), FL_ROLE_NONE);
 	assert_int_equal(role(5, &rules), FL_ROLE_POD);
 	/* it still is what it leads to, for what leaves by it */
-	assert_int_equal(fl_device_faces(&network, &devices[3], &rules), FL_ROLE_POD);
+	assert_int_equal(fl_device_own_role(&network, &devices[3], &rules), FL_ROLE_POD);
 	assert_true(fl_device_yields(&network, &devices[3], &rules));
 	assert_false(fl_device_yields(&network, &devices[4], &rules));
 	rules = (struct fl_device_rules){.external = both, .n_external = 2};
