@@ -3,7 +3,6 @@
 #pragma once
 
 #include <linux/types.h>
-#include <stddef.h>
 
 /* IPv4 addresses are held in their IPv6-mapped form ::ffff:a.b.c.d, so that one key serves both. */
 struct fl_addr {

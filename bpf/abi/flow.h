@@ -187,9 +187,9 @@ static __always_inline enum fl_timeout fl_timeout_of(_Bool udp, __u32 state)
 	}
 }
 
-_Static_assert(offsetof(struct fl_flow_head, next_hop) % 4 == 0 &&
-		       offsetof(struct fl_flow_head, next_hop_generation) ==
-			       offsetof(struct fl_flow_head, next_hop) + 2,
+_Static_assert(__builtin_offsetof(struct fl_flow_head, next_hop) % 4 == 0 &&
+		       __builtin_offsetof(struct fl_flow_head, next_hop_generation) ==
+			       __builtin_offsetof(struct fl_flow_head, next_hop) + 2,
 	       "abi: written as one word");
 _Static_assert(FL_FLOW_STATES <= 8, "abi");
 _Static_assert(sizeof(struct fl_flow_head) == 40, "abi");

@@ -154,7 +154,7 @@ struct fl_member_key {
 _Static_assert(sizeof(struct fl_frontend_key) == 20, "abi");
 _Static_assert(sizeof(struct fl_frontend) == 48, "abi");
 _Static_assert(sizeof(struct fl_backend) == 32, "abi");
-_Static_assert(offsetof(struct fl_backend, next_hop) == 28, "abi: written as one word");
+_Static_assert(__builtin_offsetof(struct fl_backend, next_hop) == 28, "abi: written as one word");
 _Static_assert(sizeof(struct fl_line) == 64, "abi");
 _Static_assert(sizeof(struct fl_range_key) == 24, "abi");
 _Static_assert(sizeof(struct fl_affinity_key) == 20, "abi");
