@@ -81,7 +81,7 @@ struct fl_config {
 	__u8 xdp_frags;	 /* XDP gets frames of several buffers, as at an MTU of 9000 */
 	__u8 weak_loads; /* the processor may load in another order than is written (arm64) */
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
-	__u8 pad[6];
+	__u8 pad1[6];
 	/* masquerade with these when the device has no address of the family; zero: none */
 	struct fl_addr node_addr4, node_addr6;
 };
@@ -99,4 +99,4 @@ static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
 }
 
 _Static_assert(sizeof(struct fl_meta) == 72, "abi");
-_Static_assert(sizeof(struct fl_config) == 296, "abi");
+_Static_assert(sizeof(struct fl_config) == 304, "abi");
