@@ -25,14 +25,20 @@ struct {
 	__type(value, struct fl_scratch);
 } fl_scratch SEC(".maps");
 
-/* Make the packet the fragment that has `len` bytes of the payload from `at` on. */
-static __always_inline int fl_fragment_make(fl_ctx *skb, const struct fl_scratch *scratch, __u32 at,
-					    __u32 len, bool more)
+/*
+ * Make the packet the fragment that has `len` bytes of the payload from `at` on; if there are more
+ * to come, send a copy of it. Global, so that it is verified once and not for each round.
+ */
+int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u32 ifindex);
+
+__noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u32 ifindex)
 {
+	__u32 zero = 0;
+	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
 	struct iphdr *ip;
 
 	at &= FL_FRAGMENTED_MAX - 1;
-	if (!len || len > FL_FRAGMENT_MAX)
+	if (!scratch || !len || len > FL_FRAGMENT_MAX)
 		return -1;
 	if (bpf_skb_change_tail(skb, FL_FRAGMENT_HEADERS + len, 0) ||
 	    bpf_skb_store_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes + at, len,
@@ -45,16 +51,18 @@ static __always_inline int fl_fragment_make(fl_ctx *skb, const struct fl_scratch
 	ip->frag_off = bpf_htons(at / 8 | (more ? FL_IP4_MF : 0));
 	ip->check = 0;
 	ip->check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
-	return 0;
+	return more && bpf_clone_redirect(skb, ifindex, 0) ? -1 : 0;
 }
 
 /*
  * Send all fragments of a packet but the last, which the packet is then: 0, or -1, and it is to be
  * dropped. Not where a device is still to make segments of it, or to fill its checksum in.
  */
-static __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu)
+int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu);
+
+__noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu)
 {
-	__u32 zero = 0, total = p->len - sizeof(struct iphdr), each, at = 0;
+	__u32 zero = 0, total = p ? p->len - sizeof(struct iphdr) : 0, each, at = 0;
 	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
 
 	each = (mtu - sizeof(struct iphdr)) & ~7U;
@@ -68,13 +76,11 @@ static __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 
 	for (int i = 0; i < FL_FRAGMENTS; i++) {
 		bool more = total - at > each;
 
-		if (fl_fragment_make(skb, scratch, at, more ? each : total - at, more))
+		if (fl_fragment_make(skb, at, more ? each : total - at, more, ifindex))
 			return -1;
 		if (!more)
 			return 0;
-		if (bpf_clone_redirect(skb, ifindex, 0))
-			return -1;
-		at += each;
+		at = fl_forget(at + each, mtu);
 	}
 	return -1;
 }
