@@ -38,10 +38,11 @@ def deleted(lab):
 
 
 def another_services(lab):
-    """The Service goes, and another one with other endpoints has its addresses and node ports."""
+    """The Service goes, and another one with other endpoints has its addresses and node port."""
+    echo = {"name": "echo", "nodePort": 30053, "port": PORT, "protocol": "UDP", "targetPort": PORT}
     lab.manifests.remove("web.yaml")
     lab.settle()
-    lab.manifests.add("other", lab.manifests.service("other", 10))
+    lab.manifests.add("other", lab.manifests.service("other", 10, ports=[echo]))
     lab.manifests.set_backends("other", ("web-2a",))
     lab.settle()
     return "web-2a"
