@@ -56,7 +56,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test check test-kubernetes lint format bench install clean
+.PHONY: all help deps demo lab lab-down test check test-kubernetes torture lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -157,6 +157,9 @@ check: all $(UNIT_BIN) ## unit and golden tests, no root needed
 
 packet: $(PACKET_BIN) ## packet tests only (needs root)
 	$(Q)$(PACKET_BIN)
+
+torture: $(PACKET_BIN) ## the flow table under all processors, for FL_TORTURE_S=600 seconds (needs root)
+	$(Q)FL_TORTURE_S=$${FL_TORTURE_S:-600} $(PACKET_BIN) torture
 
 unit-bins: $(UNIT_BIN)
 packet-bin: $(PACKET_BIN)

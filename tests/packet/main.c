@@ -14,17 +14,42 @@
 
 #include "lb/dp/dp.h"
 
-static const struct topic *const topics[] =
-	{
-		&fields_topic,	    &frontend_topic,   &foreign_topic,	&local_topic,
-		&remote_topic,	    &unroutable_topic, &checksum_topic, &state_topic,
-		&change_topic,	    &pair_topic,       &table_topic,	&overflow_topic,
-		&flood_topic,	    &snat_topic,       &affinity_topic, &policy_topic,
-		&client_topic,	    &reject_topic,     &rate_topic,	&egress_topic,
-		&live_topic,	    &offload_topic,    &socket_topic,	&datagram_topic,
-		&association_topic, &direct_topic,     &race_topic,	&link_topic,
-		&size_topic,	    &opening_topic,    &proof_topic,	&own_topic,
-		&coverage_topic, /* the last: whether the others reached every name */
+static const struct topic *const topics[] = {
+	&fields_topic,
+	&frontend_topic,
+	&foreign_topic,
+	&local_topic,
+	&remote_topic,
+	&unroutable_topic,
+	&checksum_topic,
+	&state_topic,
+	&change_topic,
+	&pair_topic,
+	&table_topic,
+	&overflow_topic,
+	&flood_topic,
+	&snat_topic,
+	&affinity_topic,
+	&policy_topic,
+	&client_topic,
+	&reject_topic,
+	&rate_topic,
+	&egress_topic,
+	&live_topic,
+	&offload_topic,
+	&socket_topic,
+	&datagram_topic,
+	&association_topic,
+	&direct_topic,
+	&race_topic,
+	&link_topic,
+	&size_topic,
+	&opening_topic,
+	&proof_topic,
+	&own_topic,
+	&torture_topic,
+	/* the last: whether the others reached every name */
+	&coverage_topic,
 };
 
 /* Counters, rate limits and redirects are kept per processor; the network is this process's. */

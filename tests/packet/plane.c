@@ -29,7 +29,8 @@ static const char *const prog_names[PROGS] = {
 	[PROG_POD_EGRESS] = "fl_pod_egress",
 };
 
-static const uint32_t flow_buckets[PLANES] = {USUAL_BUCKETS, SMALL_BUCKETS, LIMITED_BUCKETS};
+static const uint32_t flow_buckets[PLANES] = {USUAL_BUCKETS, SMALL_BUCKETS, LIMITED_BUCKETS,
+					      TINY_BUCKETS};
 
 /* 0: as the objects have it */
 static uint32_t map_size(enum plane_kind kind, enum fl_map_id id)
@@ -130,6 +131,10 @@ static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
 		c.masquerade_local = 1;
 		c.node_addr4 = to_abi(&node4);
 		c.node_addr6 = to_abi(&node6);
+		break;
+	case PLANE_TINY:
+		c.snat[0] = (struct fl_port_range){40000, 12};
+		c.snat[1] = (struct fl_port_range){50000, 4};
 		break;
 	default:
 		break;

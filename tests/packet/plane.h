@@ -15,6 +15,7 @@ enum plane_kind {
 	PLANE_USUAL,   /* pods by 10.1.0.0/16 and fd01::/16, unknown ports rejected, MTU checked */
 	PLANE_SMALL,   /* small tables, 100 source ports, nothing detected, checked or rejected */
 	PLANE_LIMITED, /* rate limits, and flows to local backends masqueraded */
+	PLANE_TINY,    /* room for 64 flows and as many replies, 16 source ports */
 	PLANES,
 };
 
@@ -36,6 +37,7 @@ enum prog {
 #define SMALL_BUCKETS 1024
 #define LIMITED_BUCKETS 64
 #define SOCKET_BUCKETS 64
+#define TINY_BUCKETS 32
 
 struct plane {
 	struct fl_bpf_object objects[FL_OBJECTS];
