@@ -61,7 +61,7 @@ static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home,
 	__u32 kept = 0;
 
 	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
-		struct fl_flow_head *head = fl_flow_way(v6, bucket, home ^ i);
+		struct fl_flow_head *head = fl_flow_way(v6, bucket, fl_flow_way_after(home, i));
 		__u64 score = fl_flow_score(head, READ_ONCE(head->word), now);
 		__s64 more;
 
@@ -94,7 +94,7 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	rank = best >> (FL_RANK_SHIFT + 2);
 	if (rank < least_rank || kept > most_kept)
 		return FL_TAKE_CROWDED;
-	home = (home ^ ~(__u32)best) & (FL_FLOW_WAYS - 1);
+	home = fl_flow_way_after(home, ~(__u32)best);
 	head = fl_flow_way(v6, b, home);
 	word = READ_ONCE(head->word);
 	/* another CPU may have taken it since */

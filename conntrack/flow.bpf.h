@@ -53,6 +53,12 @@ static __always_inline void *fl_flow_bucket_get(bool v6, __u32 bucket)
 		  : bpf_map_lookup_elem(&fl_flows4, &bucket);
 }
 
+/* `step` ways after `home`. Masked last: to verifiers before 6.10 an XOR has no bounds. */
+static __always_inline __u32 fl_flow_way_after(__u32 home, __u32 step)
+{
+	return (__u32)fl_opaque(home ^ step) & (FL_FLOW_WAYS - 1);
+}
+
 static __always_inline struct fl_flow_head *fl_flow_way(bool v6, void *bucket, __u32 way)
 {
 	way &= FL_FLOW_WAYS - 1;
@@ -108,7 +114,7 @@ static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home,
 		return false;
 #pragma unroll
 	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
-		__u32 way = (home ^ i) & (FL_FLOW_WAYS - 1);
+		__u32 way = fl_flow_way_after(home, i);
 		struct fl_flow_head *head = fl_flow_way(v6, b, way);
 		__u32 word = READ_ONCE(head->word);
 
@@ -222,11 +228,14 @@ static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u
 
 	if (!own)
 		return 1;
-	for (; bits; bits >>= 1, bucket += stride) {
-		void *b = fl_flow_bucket_get(v6, bucket & fl_flow_mask(v6));
+	/* counted and unrolled: verifiers of 6.1 see no end of it otherwise */
+	for (__u32 choice = 0; choice < FL_FLOW_CHOICES; choice++, bucket += stride) {
+		void *b = bits >> choice & 1 ? fl_flow_bucket_get(v6, bucket & fl_flow_mask(v6))
+					     : NULL;
 
-		if (!(bits & 1) || !b)
+		if (!b)
 			continue;
+#pragma unroll
 		for (__u32 way = 0; way < FL_FLOW_WAYS; way++) {
 			struct fl_flow_head *head = fl_flow_way(v6, b, way);
 			__u32 word = READ_ONCE(head->word);
@@ -275,8 +284,14 @@ static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u
 
 static __always_inline __u32 fl_flow_timeout(__u32 state, __u8 proto)
 {
-	/* the mask is for the verifier: the compiler may know better, and leave it out */
-	return fl_config.state_timeout[FL_STATE_TIMEOUT(proto, (__u32)fl_opaque(state))];
+	/*
+	 * In two steps: to verifiers before 6.10 the OR of two numbers has no bounds. The masks are
+	 * for the verifier; the compiler may know better, and would leave them out.
+	 */
+	const volatile __u32 *of_proto = &fl_config.state_timeout[FL_STATE_TIMEOUT(proto, 0)];
+
+	of_proto = (const volatile __u32 *)fl_opaque((long)of_proto);
+	return of_proto[FL_STATE_TIMEOUT(0, (__u32)fl_opaque(state))];
 }
 
 /* The other direction, if it is still there. */

@@ -26,6 +26,15 @@ struct {
 } fl_scratch SEC(".maps");
 
 /*
+ * A size from 1 to `max`, a power of two, unchanged, in a form that says so to verifiers
+ * before 6.8: to them a number that is not 0 may still be 0.
+ */
+static __always_inline __u32 fl_fragment_size(__u32 size, __u32 max)
+{
+	return (((__u32)fl_opaque(size) - 1) & (max - 1)) + 1;
+}
+
+/*
  * Make the packet the fragment that has `len` bytes of the payload from `at` on; if there are more
  * to come, send a copy of it. Global, so that it is verified once and not for each round.
  */
@@ -40,6 +49,7 @@ __noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u
 	at &= FL_FRAGMENTED_MAX - 1;
 	if (!scratch || !len || len > FL_FRAGMENT_MAX)
 		return -1;
+	len = fl_fragment_size(len, FL_FRAGMENT_MAX);
 	if (bpf_skb_change_tail(skb, FL_FRAGMENT_HEADERS + len, 0) ||
 	    bpf_skb_store_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes + at, len,
 				BPF_F_RECOMPUTE_CSUM))
@@ -56,7 +66,8 @@ __noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u
 
 /*
  * Send all fragments of a packet but the last, which the packet is then: 0, or -1, and it is to be
- * dropped. Not where a device is still to make segments of it, or to fill its checksum in.
+ * dropped. Not where a device is still to make segments of it, or to fill its checksum in. Global,
+ * so that its loop is verified once, not for every way that leads here.
  */
 int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu);
 
@@ -70,6 +81,7 @@ __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex
 		each = FL_FRAGMENT_MAX;
 	if (!scratch || skb->gso_size || mtu < 68 || !total || total > FL_FRAGMENTED_MAX)
 		return -1;
+	total = fl_fragment_size(total, FL_FRAGMENTED_MAX);
 	if (bpf_skb_load_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes, total) ||
 	    fl_ctx_sum_pending(skb, FL_FRAGMENT_HEADERS + sizeof(struct udphdr) - 1))
 		return -1;

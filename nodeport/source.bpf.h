@@ -49,7 +49,7 @@ fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_f
 		return FL_SOURCE_KEEP;
 	}
 	/* 5.3.4: the node's address on the device that the flow leaves by */
-	device = bpf_map_lookup_elem(&fl_devices, &d->hop.ifindex);
+	device = fl_device_get(d->hop.ifindex);
 	fl_node_addr(v6, &d->to.saddr);
 	if (device) {
 		struct fl_addr *addr = v6 ? &device->addr6 : &device->addr4;

@@ -195,7 +195,7 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 		ret_hop->mtu = fib.mtu_result;
 	ret_hop->flags = 0;
 	ret_hop->index = 0;
-	device = bpf_map_lookup_elem(&fl_devices, &ret_hop->ifindex);
+	device = fl_device_get(ret_hop->ifindex);
 	if (device)
 		ret_hop->flags = device->flags;
 	if (ret_hop->resolved) {

@@ -27,6 +27,12 @@ static __always_inline void fl_count(__u32 counter)
 		*value += 1;
 }
 
+/* By value: before 6.2 what an argument of a function points to is no key. */
+static __always_inline struct fl_device *fl_device_get(__u32 ifindex)
+{
+	return bpf_map_lookup_elem(&fl_devices, &ifindex);
+}
+
 static __always_inline struct fl_meta *fl_meta_get(void)
 {
 	__u32 zero = 0;

@@ -31,7 +31,9 @@ static __always_inline struct fl_frontend *fl_frontend_get_node_port(bool v6, __
 
 static __always_inline __u32 fl_local_flags(const struct fl_addr *addr)
 {
-	__u32 *flags = bpf_map_lookup_elem(&fl_local, addr);
+	struct fl_addr key =
+		*addr; /* on the stack: before 6.2 no argument of a function is a key */
+	__u32 *flags = bpf_map_lookup_elem(&fl_local, &key);
 
 	return flags ? *flags : 0;
 }
