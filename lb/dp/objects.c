@@ -11,11 +11,16 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/utsname.h>
 
 #include "lb/base/cleanup.h"
 #include "sock.skel.h"
 #include "tc.skel.h"
 #include "xdp.skel.h"
+
+/* BPF atomics, and pointers as arguments of global functions */
+#define FLOOR_MAJOR 5
+#define FLOOR_MINOR 12
 
 #define OBJECT(which)                                                                              \
 	static int which##_open(struct fl_bpf_object *o)                                           \
@@ -137,9 +142,24 @@ int fl_bpf_object_take_frags(struct fl_bpf_object *object)
 	return r;
 }
 
+/* What an older kernel forbids reads like a fault of the program too. */
+static void kernel_hint(char *buf, size_t len)
+{
+	struct utsname kernel;
+	unsigned int major, minor;
+
+	buf[0] = '\0';
+	if (uname(&kernel) || sscanf(kernel.release, "%u.%u", &major, &minor) != 2)
+		return;
+	if (major < FLOOR_MAJOR || (major == FLOOR_MAJOR && minor < FLOOR_MINOR))
+		snprintf(buf, len, " (Linux %d.%d or later is needed; this is %s)", FLOOR_MAJOR,
+			 FLOOR_MINOR, kernel.release);
+}
+
 int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
+	char kernel[120];
 	int r;
 
 	printed[0] = '\0';
@@ -147,8 +167,9 @@ int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err)
 	libbpf_set_print(old);
 	if (!r)
 		return 0;
-	return fl_err_set(err, r, "the kernel refuses the %s programs: %s%s%s%s", object->name,
-			  strerror(-r), printed[0] ? ": " : "", printed,
+	kernel_hint(kernel, sizeof(kernel));
+	return fl_err_set(err, r, "the kernel refuses the %s programs%s: %s%s%s%s", object->name,
+			  kernel, strerror(-r), printed[0] ? ": " : "", printed,
 			  r == -EPERM || r == -EACCES ? privilege_hint() : "");
 }
 
