@@ -49,6 +49,7 @@ BPF_OBJ := $(BPF_SRC:%.bpf.c=$(BUILD)/%.bpf.o)
 SKEL := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/skel/%.skel.h)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 PACKET_BIN := $(if $(PACKET_SRC),$(BUILD)/tests/packet/packet)
+KERNELS_BIN := $(BUILD)/tests/kernels/load
 BENCH_C := $(filter-out %.bpf.c,$(BENCH_SRC))
 BENCH_SKEL := $(BENCH_BPF_SRC:bench/%.bpf.c=$(BUILD)/bench/%.skel.h)
 BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
@@ -56,7 +57,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test check test-kubernetes torture lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes torture lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -128,6 +129,10 @@ $(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
 
+$(KERNELS_BIN): $(BUILD)/tests/kernels/load.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $^ -o $@ -lbpf
+
 $(BENCH_BIN): $(BENCH_C:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
@@ -155,6 +160,12 @@ test: deps ## all tests: unit, packet, end-to-end (needs root)
 check: all $(UNIT_BIN) ## unit and golden tests, no root needed
 	$(Q)tests/run --build $(BUILD) --unit-only
 
+test-kernels: deps ## load and packet tests on Debian's kernels, emulated (hours)
+	$(Q)tools/install-deps kernels
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all packet-bin kernels-bin
+	$(Q)$(MAKE) --no-print-directory $(JOBS) BUILD=build/clang-19 CLANG=clang-19 bpf-objects
+	$(Q)tests/kernels/run
+
 packet: $(PACKET_BIN) ## packet tests only (needs root)
 	$(Q)$(PACKET_BIN)
 
@@ -163,6 +174,8 @@ torture: $(PACKET_BIN) ## the flow table under all processors, for FL_TORTURE_S=
 
 unit-bins: $(UNIT_BIN)
 packet-bin: $(PACKET_BIN)
+kernels-bin: $(KERNELS_BIN)
+bpf-objects: $(BPF_OBJ)
 
 test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (root; minutes the first time)
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
