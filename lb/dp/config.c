@@ -67,8 +67,10 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 #else
 	c.weak_loads = 1;
 #endif
-	/* this helper came with such frames */
-	c.xdp_frags = fl_dp_probe_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len);
+	/* This helper came with such frames. A generic program sees what GRO has merged: to it the
+	 * kernel gives that in one buffer, unless it takes several. */
+	c.xdp_frags = options->mode != FL_DP_XDP_GENERIC &&
+		      fl_dp_probe_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len);
 	c.set_retval = fl_dp_probe_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval);
 	if (meta && (meta->flow_seed[0] || meta->flow_seed[1])) {
 		c.flow_seed[0] = meta->flow_seed[0];
