@@ -265,19 +265,22 @@ void fl_agent_verify(struct fl_agent *agent)
 		fl_log_info("the maps are as wanted again");
 }
 
-void fl_agent_ready(struct fl_agent *agent)
+static void give_up_calls(const struct fl_agent *agent)
 {
-	struct fl_err err = {""};
-
-	/* what a sanitizer does is not on the list */
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(__SANITIZE_ADDRESS__) /* what a sanitizer does is not on the list */
 	const struct fl_seccomp_needs needs = {.api = fl_input_has_api(&agent->input)};
 	const uint32_t calls = agent->settings->system_calls;
+	struct fl_err err = {""};
 
 	if (calls != FL_SYSTEM_CALLS_ALL &&
 	    fl_seccomp_install(calls == FL_SYSTEM_CALLS_KILL, &needs, &err))
 		fl_log_warn("%s", err.text);
 #endif
+}
+
+void fl_agent_ready(struct fl_agent *agent)
+{
+	give_up_calls(agent);
 	notify_status(agent);
 	fl_notify_send(&agent->notify, "READY=1");
 }
