@@ -102,7 +102,6 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 				/* those of an object alone, which nobody shares or pins */
 				assert_true(bpf_map__is_internal(map) ||
 					    !strcmp(name, "fl_rates") ||
-					    !strcmp(name, "fl_port_spaces") ||
 					    !strcmp(name, "fl_scratch"));
 				continue;
 			}
