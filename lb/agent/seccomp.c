@@ -150,7 +150,7 @@ static int allow_ioctls(scmp_filter_ctx filter, const unsigned long *list, size_
 
 	for (size_t i = 0; i < n && !r; i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				     SCMP_A1(SCMP_CMP_EQ, list[i]));
+				     SCMP_A1(SCMP_CMP_EQ, list[i], 0));
 	return r;
 }
 
@@ -166,7 +166,7 @@ static int allow(scmp_filter_ctx filter, const struct fl_seccomp_needs *needs)
 		r = allow_ioctls(filter, api_ioctls, sizeof(api_ioctls) / sizeof(api_ioctls[0]));
 	for (size_t i = 0; i < sizeof(bpf_commands) / sizeof(bpf_commands[0]) && !r; i++)
 		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-				     SCMP_A0(SCMP_CMP_EQ, bpf_commands[i]));
+				     SCMP_A0(SCMP_CMP_EQ, bpf_commands[i], 0));
 	return r;
 }
 
