@@ -215,9 +215,10 @@ static __always_inline bool fl_flow_same(bool v6, const struct fl_flow_head *a,
 
 /*
  * Whether no other flow has an entry with this key, which is that of the entry at `slot`. Of two
- * CPUs that publish such entries and check afterwards, at least one sees the other's: publishing is
- * a full barrier. The same flow may be there twice, when two CPUs had its first packets: both
- * entries do the same.
+ * CPUs that claim a key and check afterwards, at least one sees the other's claim: it is a full
+ * barrier. Claims are not found by packets, which would get the rewrite of a flow that is about to
+ * give way. The same flow may be there twice, when two CPUs had its first packets: both entries do
+ * the same.
  */
 static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
 					 __u32 slot)
@@ -242,7 +243,8 @@ static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u
 
 			head = fl_after_load(head, word);
 			if (fl_flow_matches(v6, head, t, proto) &&
-			    fl_flow_state(word) >= FL_FLOW_NEW && !fl_flow_same(v6, head, own))
+			    (fl_flow_state(word) >= FL_FLOW_NEW || word & FL_FLOW_CLAIM) &&
+			    !fl_flow_same(v6, head, own))
 				return 0;
 		}
 	}

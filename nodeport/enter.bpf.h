@@ -70,17 +70,15 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 		fl_filter_add_source(v6, &reply->daddr, reply->dport, p->proto);
 	else
 		fl_filter_add_backend(v6, &reply->saddr, reply->sport, p->proto);
-	fl_flow_publish(reply_head, FL_FLOW_NEW);
+	fl_flow_publish(reply_head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
 	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, reply_slot)
 		 : fl_flow_alone4(reply, p->proto, reply_hash, reply_slot))) {
-		__u32 word = READ_ONCE(reply_head->word);
-
 		/* another processor has given this source port away since it was found free */
-		if (fl_flow_generation_is(word, head->twin_generation))
-			fl_flow_free(reply_head, word);
+		fl_flow_publish(reply_head, FL_FLOW_FREE);
 		fl_flow_publish(head, FL_FLOW_FREE);
 		return FL_REASON_NO_SOURCE_PORT;
 	}
+	fl_flow_publish(reply_head, FL_FLOW_NEW);
 	fl_flow_publish(head, FL_FLOW_NEW);
 	fl_count(FL_COUNTER_FLOW_NEW);
 	return FL_REASON_NONE;

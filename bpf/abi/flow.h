@@ -23,7 +23,12 @@ enum fl_flow_state {
 	FL_FLOW_CLOSING,     /* TCP: reset */
 	FL_FLOW_STATES,
 };
-#define FL_FLOW_STATE_MASK 0xffU
+#define FL_FLOW_STATE_MASK 0x7fU
+/*
+ * Together with FL_FLOW_BUSY: the key is there, and the writer looks for other entries with that
+ * key before it publishes. Found by writers only.
+ */
+#define FL_FLOW_CLAIM 0x80U
 #define FL_FLOW_GENERATION_SHIFT 8
 
 static __always_inline __u32 fl_flow_state(__u32 word)
