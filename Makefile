@@ -195,7 +195,7 @@ bench-bin: $(BENCH_BIN)
 
 # the configuration goes where examples are: /etc belongs to the machine's owner
 DOCS := README.md ARCHITECTURE.md HACKING.md CHANGELOG.md LICENSE bench/README.md \
-	$(wildcard LICENSES/*.txt docs/*.md docs/*/*.md docs/*/*.txt)
+	$(wildcard LICENSES/*.txt docs/*.md docs/*.csv docs/*/*.md docs/*/*.txt)
 DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/fairlead
 
 install: all ## install into DESTDIR
