@@ -227,5 +227,7 @@ int main(void)
 		cmocka_unit_test(test_there_are_at_most_60),
 	};
 
+	/* so that why a test is skipped, on the other stream, stays beside its result */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
