@@ -27,23 +27,10 @@ static __always_inline bool fl_source_is_frontend(bool v6, const struct fl_packe
 static __always_inline bool fl_own_socket(fl_ctx *ctx, bool v6, const struct fl_tuple6 *t)
 {
 	struct bpf_sock_tuple tuple = {};
+	__u32 size = fl_sock_tuple(v6, t, &tuple);
 	struct bpf_sock *sk;
 	bool connected;
-	__u32 size;
 
-	if (v6) {
-		__builtin_memcpy(tuple.ipv6.saddr, &t->saddr, 16);
-		__builtin_memcpy(tuple.ipv6.daddr, &t->daddr, 16);
-		tuple.ipv6.sport = t->sport;
-		tuple.ipv6.dport = t->dport;
-		size = sizeof(tuple.ipv6);
-	} else {
-		tuple.ipv4.saddr = t->saddr.w[3];
-		tuple.ipv4.daddr = t->daddr.w[3];
-		tuple.ipv4.sport = t->sport;
-		tuple.ipv4.dport = t->dport;
-		size = sizeof(tuple.ipv4);
-	}
 	sk = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return false;

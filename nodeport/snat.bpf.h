@@ -72,22 +72,9 @@ static __always_inline bool fl_snat_socket(fl_ctx *ctx, bool v6, const struct fl
 					   __u8 proto)
 {
 	struct bpf_sock_tuple t = {};
+	__u32 size = fl_sock_tuple(v6, key, &t);
 	struct bpf_sock *sk;
-	__u32 size;
 
-	if (v6) {
-		__builtin_memcpy(t.ipv6.saddr, &key->saddr, 16);
-		__builtin_memcpy(t.ipv6.daddr, &key->daddr, 16);
-		t.ipv6.sport = key->sport;
-		t.ipv6.dport = key->dport;
-		size = sizeof(t.ipv6);
-	} else {
-		t.ipv4.saddr = key->saddr.w[3];
-		t.ipv4.daddr = key->daddr.w[3];
-		t.ipv4.sport = key->sport;
-		t.ipv4.dport = key->dport;
-		size = sizeof(t.ipv4);
-	}
 	if (proto == IPPROTO_TCP)
 		sk = bpf_skc_lookup_tcp(ctx, &t, size, BPF_F_CURRENT_NETNS, 0);
 	else

@@ -269,16 +269,11 @@ static int read_root(const struct config_file *f, const struct fl_value *root)
 	return r ? r : check(f);
 }
 
-static void doc_freep(struct fl_doc **doc)
-{
-	fl_doc_free(doc);
-}
-
 int fl_kubeconfig_read(const char *path, struct fl_kube_access *ret_access, struct fl_err *err)
 {
 	_cleanup_(fl_kube_access_fini) struct fl_kube_access access = {0};
 	const struct config_file file = {path, &access, err};
-	_cleanup_(doc_freep) struct fl_doc *doc = NULL;
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r = fl_read_file(path, MAX_BYTES, &text, &len, NULL, err);

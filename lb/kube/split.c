@@ -28,6 +28,17 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+/* A byte of a string, whose end is at a quote that is not escaped. */
+static void in_string(struct fl_split *s, char c)
+{
+	if (s->escaped)
+		s->escaped = false;
+	else if (c == '\\')
+		s->escaped = true;
+	else if (c == '"')
+		s->string = false;
+}
+
 /* How far the text goes inside of strings and brackets; stops behind the end of depth `until`.
  * True: that was reached, and data[*pos - 1] is its bracket. */
 static bool skip_nested(struct fl_split *s, const char *data, size_t len, unsigned int until,
@@ -39,12 +50,7 @@ static bool skip_nested(struct fl_split *s, const char *data, size_t len, unsign
 		char c = data[i++];
 
 		if (s->string) {
-			if (s->escaped)
-				s->escaped = false;
-			else if (c == '\\')
-				s->escaped = true;
-			else if (c == '"')
-				s->string = false;
+			in_string(s, c);
 		} else if (c == '"') {
 			s->string = true;
 		} else if (c == '{' || c == '[') {
@@ -163,12 +169,7 @@ static int feed_rest(struct fl_split *s, char c)
 	if (r)
 		return r;
 	if (s->string) {
-		if (s->escaped)
-			s->escaped = false;
-		else if (c == '\\')
-			s->escaped = true;
-		else if (c == '"')
-			s->string = false;
+		in_string(s, c);
 		return 0;
 	}
 	return is_blank(c) ? 0 : list_byte(s, c);

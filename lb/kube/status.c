@@ -40,14 +40,9 @@ struct fl_kube_status fl_kube_status_of(const struct fl_value *root)
 	return status;
 }
 
-static void doc_freep(struct fl_doc **doc)
-{
-	fl_doc_free(doc);
-}
-
 struct fl_kube_status fl_kube_status_parse(const char *text, size_t len, long code)
 {
-	_cleanup_(doc_freep) struct fl_doc *doc = NULL;
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
 	struct fl_kube_status status = {0};
 
 	if (len && !fl_doc_parse(text, len, FL_DOC_JSON, &doc, NULL))

@@ -17,6 +17,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/base/url.h"
+#include "lb/kube/answer.h"
 #include "lb/kube/backoff.h"
 #include "lb/kube/split.h"
 #include "lb/kube/status.h"
@@ -121,19 +122,6 @@ static int sink_said(struct fl_kube_watch *w, int r)
 	return r ? broken(w, "cannot take in what was read", strerror(-r)) : 0;
 }
 
-static const char *version_of(const struct fl_value *object)
-{
-	const struct fl_value *metadata = fl_value_get(object, "metadata");
-	const char *version = fl_value_string(fl_value_get(metadata, "resourceVersion"));
-
-	return version ? version : "";
-}
-
-static void doc_freep(struct fl_doc **doc)
-{
-	fl_doc_free(doc);
-}
-
 static int list_is_complete(struct fl_kube_watch *w, const char *version)
 {
 	const struct fl_kube_sink *sink = w->options.sink;
@@ -153,21 +141,12 @@ static int list_is_complete(struct fl_kube_watch *w, const char *version)
 	return 0;
 }
 
-static bool ends_initial_events(const struct fl_value *object)
-{
-	const struct fl_value *metadata = fl_value_get(object, "metadata");
-	const struct fl_value *notes = fl_value_get(metadata, "annotations");
-	const char *end = fl_value_string(fl_value_get(notes, "k8s.io/initial-events-end"));
-
-	return end && !strcmp(end, "true");
-}
-
 /* A bookmark: everything up to its version has been told. */
 static int on_bookmark(struct fl_kube_watch *w, const struct fl_value *object)
 {
-	const char *version = version_of(object);
+	const char *version = fl_kube_version(object);
 
-	if (w->step == STEP_STREAM && ends_initial_events(object) && *version)
+	if (w->step == STEP_STREAM && fl_kube_ends_initial_events(object) && *version)
 		return list_is_complete(w, version);
 	/* 10.7: no place to go on from is taken before the list is whole */
 	if (w->step == STEP_STREAM || !*version)
@@ -179,7 +158,7 @@ static int on_object(struct fl_kube_watch *w, const struct fl_value *object, boo
 {
 	const struct fl_kube_sink *sink = w->options.sink;
 	void *arg = w->options.arg;
-	const char *version = version_of(object);
+	const char *version = fl_kube_version(object);
 	int r;
 
 	if (w->step == STEP_STREAM)
@@ -200,7 +179,7 @@ static int on_error(struct fl_kube_watch *w, const struct fl_value *object)
 
 static int on_event(const char *text, size_t len, void *arg)
 {
-	_cleanup_(doc_freep) struct fl_doc *doc = NULL;
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
 	const struct fl_value *object;
 	struct fl_kube_watch *w = arg;
 	struct fl_err err = {""};
@@ -226,7 +205,7 @@ static int on_event(const char *text, size_t len, void *arg)
 
 static int on_item(const char *text, size_t len, void *arg)
 {
-	_cleanup_(doc_freep) struct fl_doc *doc = NULL;
+	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
 	struct fl_kube_watch *w = arg;
 	struct fl_err err = {""};
 
@@ -388,33 +367,16 @@ static void on_refusal(struct fl_kube_watch *w, const struct fl_kube_reply *repl
 	}
 }
 
-/* The text of a list without its items. */
 static int read_list(struct fl_kube_watch *w, char **ret_page, char **ret_version)
 {
-	_cleanup_(doc_freep) struct fl_doc *doc = NULL;
-	const struct fl_value *root, *metadata;
 	struct fl_err err = {""};
-	const char *kind, *page;
-	size_t len;
-	bool items = false;
 
 	if (!fl_split_is_whole(&w->split))
 		return broken(w, "the list has no end", "");
-	if (fl_doc_parse(w->split.rest.text, w->split.rest.len, FL_DOC_JSON, &doc, &err))
-		return broken(w, "a list that makes no sense", err.text);
-	root = fl_doc_root(doc);
-	metadata = fl_value_get(root, "metadata");
-	kind = fl_value_string(fl_value_get(root, "kind"));
-	page = fl_value_string(fl_value_get(metadata, "continue"));
-	FL_VALUE_EACH(member, root)
-	items |= !strcmp(fl_value_key(member), "items");
-	len = kind ? strlen(kind) : 0;
-	/* anything else could be an empty answer of something between us and the server */
-	if (len < 4 || strcmp(kind + len - 4, "List") || !items || !*version_of(root))
-		return broken(w, "the answer is no list", "");
-	*ret_page = strdup(page ? page : "");
-	*ret_version = strdup(version_of(root));
-	return *ret_page && *ret_version ? 0 : sink_said(w, -ENOMEM);
+	/* the rest is all but its items */
+	if (fl_kube_list_read(w->split.rest.text, w->split.rest.len, ret_page, ret_version, &err))
+		return broken(w, err.text, "");
+	return 0;
 }
 
 static void on_list_end(struct fl_kube_watch *w)

@@ -35,35 +35,47 @@ static const struct fl_seccomp_needs no_needs;
 
 enum verdict { OK, NOT_REFUSED, REFUSED, NO_FILTERS };
 
-static void skip_with_sanitizers(void)
+/* fork(), unless a sanitizer is there, which makes calls of its own. */
+static pid_t begin_child(void)
 {
+	pid_t child;
+
 #if defined(__SANITIZE_ADDRESS__)
 	fprintf(stderr, "SKIP: a sanitizer makes calls of its own\n");
 	skip();
 #endif
+	child = fork();
+	assert_true(child >= 0);
+	return child;
+}
+
+/* How it ended, as waitpid() says. */
+static int end_child(pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS) {
+		fprintf(stderr, "SKIP: the kernel has no system call filters\n");
+		skip();
+	}
+	return status;
 }
 
 /* What fn says in a child that has the filter. */
 static enum verdict in_child(enum verdict (*fn)(void), bool kill)
 {
-	pid_t child;
+	pid_t child = begin_child();
 	int status;
 
-	skip_with_sanitizers();
-	child = fork();
-	assert_true(child >= 0);
 	if (!child) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 		    fl_seccomp_install(kill, &no_needs, NULL))
 			_exit(NO_FILTERS);
 		_exit(fn());
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
+	status = end_child(child);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == NO_FILTERS) {
-		fprintf(stderr, "SKIP: the kernel has no system call filters\n");
-		skip();
-	}
 	return WEXITSTATUS(status);
 }
 
@@ -158,12 +170,9 @@ static void *wait_and_try(void *arg)
 
 static void test_threads_that_are_there_already(void **state)
 {
-	pid_t child;
+	pid_t child = begin_child();
 	int status;
 
-	skip_with_sanitizers();
-	child = fork();
-	assert_true(child >= 0);
 	if (!child) {
 		bool was_refused = false;
 		pthread_t thread;
@@ -177,23 +186,16 @@ static void test_threads_that_are_there_already(void **state)
 			_exit(REFUSED);
 		_exit(was_refused ? OK : NOT_REFUSED);
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
+	status = end_child(child);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == NO_FILTERS) {
-		fprintf(stderr, "SKIP: the kernel has no system call filters\n");
-		skip();
-	}
 	assert_int_equal(WEXITSTATUS(status), OK);
 }
 
 static void test_killed_where_that_is_asked_for(void **state)
 {
-	pid_t child;
+	pid_t child = begin_child();
 	int status;
 
-	skip_with_sanitizers();
-	child = fork();
-	assert_true(child >= 0);
 	if (!child) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 		    fl_seccomp_install(true, &no_needs, NULL))
@@ -202,11 +204,7 @@ static void test_killed_where_that_is_asked_for(void **state)
 		(void)getppid();
 		_exit(NOT_REFUSED);
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS) {
-		fprintf(stderr, "SKIP: the kernel has no system call filters\n");
-		skip();
-	}
+	status = end_child(child);
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGSYS);
 }
