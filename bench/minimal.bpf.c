@@ -33,13 +33,13 @@ static __always_inline __u16 apply(__u16 check, __u64 diff)
 	return bench_fold(diff);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_empty(struct xdp_md *ctx)
 {
 	return XDP_DROP;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_tx(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
@@ -53,7 +53,7 @@ int bench_tx(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_bare(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;

@@ -206,7 +206,7 @@ static __always_inline int run(struct xdp_md *ctx)
 	return send(ctx, &to, bpf_ntohs(ip->tot_len));
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_textbook(struct xdp_md *ctx)
 {
 	return run(ctx);

@@ -13,7 +13,7 @@ struct {
 	__type(value, __u32);
 } targets SEC(".maps");
 
-SEC("xdp")
+SEC("xdp.frags")
 int bench_wrap(struct xdp_md *ctx)
 {
 	struct bench_job *job = bench_job_get();
