@@ -72,8 +72,8 @@ int fl_settings_read_args(int argc, char **argv, struct fl_settings *settings,
 
 	if (r || settings->help || settings->version)
 		return r;
-	if (settings->config) {
-		r = fl_config_read(settings->config, settings, note, arg, err);
+	for (size_t i = 0; i < settings->config.n; i++) {
+		r = fl_config_read(settings->config.items[i], settings, note, arg, err);
 		if (r)
 			return bad_configuration(r);
 	}

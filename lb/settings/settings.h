@@ -36,7 +36,7 @@ struct fl_settings {
 	char *kubeconfig;
 	bool in_cluster;
 	uint32_t manifest_grace_s; /* what seems to be gone from them stays for so long */
-	char *config;
+	struct fl_strings config;  /* files; what a later one sets counts */
 	char *bpffs, *cgroup, *socket;
 	char *bind_address; /* overrides the node's address of its family */
 	/* where the servers of health and metrics listen; empty: everywhere, and on loopback */

@@ -267,6 +267,36 @@ static void wrong(int rc, const char *words, const char *const *args)
 #define WRONG(words, ...) wrong(-EINVAL, words, (const char *const[]){__VA_ARGS__, NULL})
 #define BAD(words, ...) wrong(-EBADMSG, words, (const char *const[]){__VA_ARGS__, NULL})
 
+/* 9.1: kube-proxy's file as it is, and one's own beside it: what a later file sets counts. */
+static void test_several_files(void **state)
+{
+	static const char *const texts[] = {
+		KUBE "clusterCIDR: 10.1.0.0/16\nhostnameOverride: theirs\n",
+		OWN "nodeName: ours\nmode: tc\n",
+	};
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+	char paths[2][32];
+
+	for (size_t i = 0; i < 2; i++) {
+		int fd;
+
+		strcpy(paths[i], "/tmp/fairlead.XXXXXX");
+		fd = mkstemp(paths[i]);
+		assert_true(fd >= 0);
+		assert_int_equal(write(fd, texts[i], strlen(texts[i])), strlen(texts[i]));
+		close(fd);
+	}
+	assert_int_equal(
+		OPTIONS(s, &err, "--in-cluster", "--config", paths[0], "--config", paths[1]), 0);
+	for (size_t i = 0; i < 2; i++)
+		unlink(paths[i]);
+	assert_string_equal(s->node, "ours");
+	assert_int_equal(s->cluster_cidr.n, 1);
+	assert_string_equal(s->cluster_cidr.items[0], "10.1.0.0/16");
+	assert_int_equal(s->mode, FL_DP_TC);
+}
+
 static void test_wrong_command_lines(void **state)
 {
 	WRONG("there is no option --colour here", "--colour");
@@ -378,6 +408,7 @@ int main(void)
 		T(test_faults_name_file_line_and_key),
 		T(test_durations),
 		T(test_command_line),
+		T(test_several_files),
 		T(test_auto_is_no_device_name),
 		T(test_command_line_beats_the_file),
 		T(test_wrong_command_lines),
