@@ -57,7 +57,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes torture lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy manifests torture lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -180,6 +180,16 @@ bpf-objects: $(BPF_OBJ)
 test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (root; minutes the first time)
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
 	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/kubernetes
+
+test-deploy: all ## the Helm chart and what is made from it (Go; minutes the first time)
+	$(Q)tests/deploy/build >/dev/null || [ $$? = 3 ]
+	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy
+
+# committed, so that installing them takes neither Helm nor Go; tests/deploy holds that they are the chart's
+manifests: ## make the plain manifests from the Helm chart (Go)
+	$(Q)helm=$$(tests/deploy/build)/helm && cd deploy/kubernetes && \
+		$$helm template fairlead ../chart/fairlead --namespace kube-system -f values.yaml > fairlead.yaml && \
+		$$helm template fairlead ../chart/fairlead --namespace kube-system -f kubeadm.values.yaml > fairlead-kubeadm.yaml
 
 lint: ## who may include whom, formatting, shell scripts
 	$(Q)tests/lint

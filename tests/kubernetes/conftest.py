@@ -9,7 +9,7 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [HERE, f"{REPO}/tests/lab"]
+sys.path[:0] = [HERE, f"{REPO}/tests/lab", f"{REPO}/tests/deploy"]
 
 from control_plane import ControlPlane  # noqa: E402
 
