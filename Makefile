@@ -57,7 +57,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy manifests torture lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy manifests torture chaos lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -171,6 +171,9 @@ packet: $(PACKET_BIN) ## packet tests only (needs root)
 
 torture: $(PACKET_BIN) ## the flow table under all processors, for FL_TORTURE_S=600 seconds (needs root)
 	$(Q)FL_TORTURE_S=$${FL_TORTURE_S:-600} $(PACKET_BIN) torture
+
+chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
+	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
 
 unit-bins: $(UNIT_BIN)
 packet-bin: $(PACKET_BIN)

@@ -28,40 +28,67 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-/* A byte of a string, whose end is at a quote that is not escaped. */
-static void in_string(struct fl_split *s, char c)
+/* Of those JSON knows only blanks, and none in a string (RFC 8259). */
+static bool is_control(char c)
 {
+	return (unsigned char)c < ' ';
+}
+
+/* A byte of a string, whose end is at a quote that is not escaped. False: no JSON has it there. */
+static bool in_string(struct fl_split *s, char c)
+{
+	if (is_control(c))
+		return false;
 	if (s->escaped)
 		s->escaped = false;
 	else if (c == '\\')
 		s->escaped = true;
 	else if (c == '"')
 		s->string = false;
+	return true;
+}
+
+/*
+ * A byte outside of strings. False: no JSON has it there. Of what the parser would find too, that
+ * is what makes an object end in another place, or never: a watch whose damaged event went on for
+ * ever would be silent.
+ */
+static bool outside_string(struct fl_split *s, char c)
+{
+	const bool opens = c == '"' || c == '{' || c == '[';
+
+	if (is_blank(c))
+		return true;
+	if (is_control(c) || (opens && s->depth && !memchr("{[:,", s->inner, 4)))
+		return false;
+	s->inner = c;
+	if (c == '"')
+		s->string = true;
+	else if (opens)
+		s->depth++;
+	else if (c == '}' || c == ']')
+		s->depth--;
+	return true;
 }
 
 /* How far the text goes inside of strings and brackets; stops behind the end of depth `until`.
- * True: that was reached, and data[*pos - 1] is its bracket. */
-static bool skip_nested(struct fl_split *s, const char *data, size_t len, unsigned int until,
-			size_t *pos)
+ * 1: that was reached, and data[*pos - 1] is its bracket. 0: not yet. -EINVAL: no JSON. */
+static int skip_nested(struct fl_split *s, const char *data, size_t len, unsigned int until,
+		       size_t *pos)
 {
 	size_t i = *pos;
+	int r = 0;
 
-	while (i < len) {
-		char c = data[i++];
+	while (i < len && !r) {
+		const char c = data[i++];
 
-		if (s->string) {
-			in_string(s, c);
-		} else if (c == '"') {
-			s->string = true;
-		} else if (c == '{' || c == '[') {
-			s->depth++;
-		} else if ((c == '}' || c == ']') && --s->depth == until) {
-			*pos = i;
-			return true;
-		}
+		if (s->string ? !in_string(s, c) : !outside_string(s, c))
+			r = -EINVAL;
+		else if (s->depth == until && !s->string)
+			r = 1;
 	}
 	*pos = i;
-	return false;
+	return r;
 }
 
 /* The object under way, to its end or to that of the data. `outer`: the depth around it. */
@@ -69,11 +96,13 @@ static int take_part(struct fl_split *s, const char *data, size_t len, unsigned 
 		     size_t *pos, fl_split_fn fn, void *arg)
 {
 	const size_t begin = *pos;
-	const bool done = skip_nested(s, data, len, outer, pos);
+	const int done = skip_nested(s, data, len, outer, pos);
 	const char *text = data + begin;
 	size_t n = *pos - begin;
 	int r;
 
+	if (done < 0)
+		return done;
 	/* what lies in the data as a whole need not be copied */
 	if (!done || s->part.len) {
 		r = append(&s->part, FL_SPLIT_MAX_BYTES, text, n);
@@ -95,6 +124,7 @@ static int begin_part(struct fl_split *s)
 {
 	s->in_part = true;
 	s->part.len = 0;
+	s->inner = ','; /* as good as any byte that a value may follow */
 	return 0;
 }
 
@@ -168,10 +198,8 @@ static int feed_rest(struct fl_split *s, char c)
 
 	if (r)
 		return r;
-	if (s->string) {
-		in_string(s, c);
-		return 0;
-	}
+	if (s->string)
+		return in_string(s, c) ? 0 : -EINVAL;
 	return is_blank(c) ? 0 : list_byte(s, c);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * JSON as it arrives, cut into the objects it consists of, so that no more than one of them is in
- * memory at a time. Where an object begins and ends is all that is looked at here: whether it is
- * well formed is for the parser it is given to.
+ * memory at a time. Only what tells where an object begins and ends is looked at here: whether it
+ * is well formed is for the parser it is given to.
  */
 #pragma once
 
@@ -31,6 +31,7 @@ struct fl_split {
 	bool string, escaped, in_items, in_part;
 	bool begun;  /* a list has */
 	char before; /* the last byte that was no blank, outside of strings and items */
+	char inner;  /* the same of the object under way, strings included */
 	size_t key;  /* where the last string of the list's first level is, in `rest` */
 };
 

@@ -255,6 +255,8 @@ static int open_kind(struct fl_kube_source *s, size_t i)
 		.fields = kind_table[i].kind == FL_KIND_NODE ? s->own_node : NULL,
 		.sink = &fl_kube_kind_sink,
 		.arg = kind,
+		.watch_idle_ms = s->options.idle_ms,
+		.list_idle_ms = s->options.idle_ms,
 	};
 
 	*kind = (struct fl_kube_kind){

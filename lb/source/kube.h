@@ -22,6 +22,8 @@ struct fl_kube_source_options {
 	const char *node;		    /* the name of this node */
 	struct fl_health *health;	    /* the kind's conditions are ours alone */
 	uint64_t load_ms; /* how long the first reading waits for a server that is silent */
+	/* A connection without a byte for so long is taken for dead; 0: as the watches have it. */
+	uint64_t idle_ms;
 	fl_problem_fn report;
 	void *arg;
 };

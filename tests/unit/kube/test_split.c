@@ -140,6 +140,25 @@ static void test_stops(void **state)
 	assert_int_equal(parts.n, 1);
 }
 
+/* An object that is damaged where its end is told from its middle is no endless one: what comes
+ * behind it would never be seen. */
+static void test_damaged_object(void **state)
+{
+	static const char *const texts[] = {
+		"{\"a\":\"b}\n{\"c\":1}\n", /* a quote is missing */
+		"{\"a\":{\"b\":1 }\n{\"c\":1}\n", "{\"a\":\"\1\"}\n{\"c\":1}\n",
+		"{\"a\":\1b\"}\n{\"c\":1}\n",	  "{\"a\":1\n{\"c\":1}\n",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		_cleanup_(fl_split_fini) struct fl_split split = {.form = FL_SPLIT_STREAM};
+		struct parts parts = {0};
+
+		assert_int_equal(feed(&split, texts[i], 1, &parts), -EINVAL);
+		assert_int_equal(parts.n, 0);
+	}
+}
+
 /* Robustness C4: what is kept does not grow with the list; an object has a limit. */
 static void test_memory(void **state)
 {
@@ -159,6 +178,7 @@ static void test_memory(void **state)
 	assert_int_equal(parts.n, 1000);
 	assert_in_range(list.part.room + list.rest.room, 1, 4 * sizeof(item));
 	for (size_t i = 0; i <= FL_SPLIT_MAX_BYTES / sizeof(item) && !r; i++) {
+		memset(item, ' ', 6);
 		item[0] = i ? ' ' : '{';
 		r = fl_split_feed(&stream, item, sizeof(item), on_part, &parts);
 	}
@@ -168,9 +188,10 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stream),	  cmocka_unit_test(test_list),
-		cmocka_unit_test(test_not_whole), cmocka_unit_test(test_no_json),
-		cmocka_unit_test(test_stops),	  cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_stream),	       cmocka_unit_test(test_list),
+		cmocka_unit_test(test_not_whole),      cmocka_unit_test(test_no_json),
+		cmocka_unit_test(test_stops),	       cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_damaged_object),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
