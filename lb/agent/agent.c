@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lb/agent/backend_ports.h"
+#include "lb/agent/datapath.h"
 #include "lb/agent/internal.h"
 #include "lb/agent/seccomp.h"
 #include "lb/base/cleanup.h"
@@ -127,10 +128,23 @@ static void apply_changes(struct fl_agent *agent)
 	}
 }
 
+/* NodeCIDR: programs have the podCIDRs built in, and an agent that serves may load none. What is
+ * not known (any more) is no reason to change anything. */
+static bool pods_have_moved(const struct fl_agent *agent)
+{
+	const struct fl_node *node = fl_store_node(agent->input.store);
+	struct fl_detect now;
+
+	return agent->detect.mode == FL_DETECT_NODE_CIDR && node && node->n_pod_cidrs &&
+	       !fl_datapath_detector(agent->settings, node, &now, NULL) &&
+	       !fl_detect_equal(&now, &agent->detect);
+}
+
 void fl_agent_apply(struct fl_agent *agent)
 {
 	struct fl_input *input = &agent->input;
 
+	agent->outdated = pods_have_moved(agent);
 	if (fl_input_update_node(input) && agent->host)
 		fl_host_set_node_ips(agent->host, input->node_ips, input->n_node_ips);
 	if (fl_applier_keeps(agent->applier)) {

@@ -9,6 +9,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
+#include "lb/model/detect.h"
 #include "lb/model/node_ports.h"
 #include "lb/model/review.h"
 #include "lb/source/kube.h"
@@ -16,6 +17,9 @@
 #include "lb/source/several.h"
 
 #define API_LOAD_MS 5000 /* how long a silent API server keeps the agent from starting */
+/* the same where programs cannot be loaded right before the Node is known */
+#define POD_CIDRS_LOAD_MS 60000
+#define NODE_WAIT_MS 30000 /* 10.11: as long as kube-proxy waits for the Node's addresses */
 
 /* All but notes become conditions when the reading is done. */
 static void on_problem(const struct fl_problem *p, void *arg)
@@ -54,14 +58,25 @@ bool fl_input_has_api(const struct fl_input *input)
 	return input->settings->kubeconfig || input->settings->in_cluster;
 }
 
+static bool has_mode(const struct fl_settings *settings, enum fl_detect_mode wanted)
+{
+	enum fl_detect_mode mode;
+
+	return settings->detect_mode && !fl_detect_mode_parse(settings->detect_mode, &mode) &&
+	       mode == wanted;
+}
+
 static int open_api(struct fl_input *input, struct fl_source **ret_source, struct fl_err *err)
 {
+	const bool pod_cidrs = has_mode(input->settings, FL_DETECT_NODE_CIDR);
 	const struct fl_kube_source_options options = {
 		.store = input->store,
 		.definitions = input->definitions,
 		.node = input->settings->node,
 		.health = input->health,
-		.load_ms = API_LOAD_MS,
+		.load_ms = pod_cidrs ? POD_CIDRS_LOAD_MS : API_LOAD_MS,
+		.node_wait_ms = input->settings->once ? 0 : NODE_WAIT_MS,
+		.pod_cidrs = pod_cidrs,
 		.report = on_problem,
 		.arg = input,
 	};

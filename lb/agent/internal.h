@@ -21,6 +21,7 @@
 #include "lb/api/api.h"
 #include "lb/duties/duties.h"
 #include "lb/host/host.h"
+#include "lb/model/detect.h"
 
 struct fl_http;
 
@@ -30,6 +31,8 @@ struct fl_agent {
 	struct fl_health *health;
 	struct fl_health_log health_log;
 	struct fl_input input;
+	struct fl_detect detect; /* as the programs were loaded with */
+	bool outdated;		 /* and it would be another one now */
 	struct fl_dp *dp;
 	struct fl_sync *sync;
 	struct fl_resteer resteer;

@@ -61,8 +61,8 @@ static void log_source_ports(const struct fl_port_range ranges[FL_PORT_RANGES])
 
 /* What the machine says to the configuration of the programs. */
 static int make_config(struct fl_agent *agent, const struct fl_device_rules *rules,
-		       const struct fl_port_span *node_ports, const struct fl_detect *detect,
-		       struct fl_config *ret_config, struct fl_err *err)
+		       const struct fl_port_span *node_ports, struct fl_config *ret_config,
+		       struct fl_err *err)
 {
 	_cleanup_(fl_network_fini) struct fl_network network = {0};
 	struct fl_port_range ports[FL_PORT_RANGES] = {0};
@@ -76,7 +76,7 @@ static int make_config(struct fl_agent *agent, const struct fl_device_rules *rul
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 		fl_node_address(&network, rules, family, &node_addrs[family]);
 	log_source_ports(ports);
-	*ret_config = fl_datapath_config(agent->settings, detect, node_addrs, ports,
+	*ret_config = fl_datapath_config(agent->settings, &agent->detect, node_addrs, ports,
 					 fl_devices_have_veth(&network, rules));
 	return 0;
 }
@@ -123,10 +123,10 @@ static void on_plan(const char *ns, const char *name, const struct fl_plan *plan
 	fl_local_services_plan(agent->local_services, ns, name, plan);
 }
 
-static int open_sync(struct fl_agent *agent, const struct fl_detect *detect, struct fl_err *err)
+static int open_sync(struct fl_agent *agent, struct fl_err *err)
 {
 	struct fl_sync_options options =
-		fl_datapath_sync_options(agent->settings, detect, fl_dp_config(agent->dp));
+		fl_datapath_sync_options(agent->settings, &agent->detect, fl_dp_config(agent->dp));
 	int r;
 
 	options.hz = fl_dp_hz(agent->dp);
@@ -217,15 +217,14 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	struct fl_port_span node_ports;
 	struct fl_dp_options options;
 	struct fl_config config;
-	struct fl_detect detect;
-	int r = fl_datapath_detector(s, fl_store_node(agent->input.store), &detect, err);
+	int r = fl_datapath_detector(s, fl_store_node(agent->input.store), &agent->detect, err);
 
 	if (r)
 		return r;
 	rules.node_ips = agent->input.node_ips;
 	rules.n_node_ips = agent->input.n_node_ips;
 	fl_port_span_parse(s->node_port_range, &node_ports); /* was checked with the settings */
-	r = make_config(agent, &rules, &node_ports, &detect, &config, err);
+	r = make_config(agent, &rules, &node_ports, &config, err);
 	if (r)
 		return r;
 	options = fl_datapath_options(s, &config);
@@ -242,7 +241,7 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 			    s->bpffs);
 	report_takeover(agent);
 	agent->upkeep = fl_upkeep_of(fl_dp_maps(agent->dp), fl_dp_config(agent->dp));
-	r = open_sync(agent, &detect, err);
+	r = open_sync(agent, err);
 	if (!r) {
 		agent->sampler = fl_sampler_of(fl_dp_maps(agent->dp), agent->sync,
 					       agent->upkeep.sweep.tally);

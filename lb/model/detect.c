@@ -147,3 +147,17 @@ enum fl_plan_verdict fl_side_verdict(const struct fl_plan_port *port,
 		return port->cluster_ip;
 	return side == FL_SIDE_INTERNAL ? port->internal_to_external : port->external;
 }
+
+bool fl_detect_equal(const struct fl_detect *a, const struct fl_detect *b)
+{
+	if (a->mode != b->mode || strcmp(a->interface, b->interface))
+		return false;
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
+		if (a->on[family] != b->on[family])
+			return false;
+		if (a->on[family] && (a->cidr[family].len != b->cidr[family].len ||
+				      !fl_ip_equal(&a->cidr[family].ip, &b->cidr[family].ip)))
+			return false;
+	}
+	return true;
+}

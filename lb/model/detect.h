@@ -46,6 +46,9 @@ int fl_detect_mode_parse(const char *text, enum fl_detect_mode *ret_mode);
 int fl_detect_init(const struct fl_detect_input *input, struct fl_detect *ret_detect,
 		   struct fl_err *err);
 
+/* Whether the same clients are pods. */
+bool fl_detect_equal(const struct fl_detect *a, const struct fl_detect *b);
+
 enum fl_plan_list {
 	FL_PLAN_LIST_CLUSTER,
 	FL_PLAN_LIST_LOCAL,

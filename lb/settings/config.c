@@ -2,7 +2,8 @@
 /*
  * Reading the configuration file. Fields of KubeProxyConfiguration are mapped to our settings by a
  * table; what means nothing to us is accepted, so that an existing file works unchanged, with a
- * note where the user may expect an effect.
+ * note where the user may expect an effect. A field that kube-proxy does not have either is
+ * refused: it is mistyped.
  */
 #include "lb/settings/config.h"
 
@@ -12,6 +13,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
+#include "lb/base/exists.h"
 #include "lb/base/read_file.h"
 
 #define MAX_CONFIG_BYTES (1024 * 1024)
@@ -95,7 +97,8 @@ struct config_reader {
 	struct fl_settings *settings;
 	fl_config_note_fn note;
 	void *arg;
-	bool seen_kube, seen_own;
+	bool seen_kube, seen_own, seen_map;
+	unsigned int above; /* lines of the file before the text being read */
 	struct fl_err *err;
 };
 
@@ -113,10 +116,15 @@ say(struct config_reader *r, bool warning, const char *fmt, ...)
 	r->note(warning, text, r->arg);
 }
 
+static unsigned int line_of(const struct config_reader *r, const struct fl_value *value)
+{
+	return r->above + fl_value_line(value);
+}
+
 static int fault(struct config_reader *r, const struct fl_value *value, const char *key,
 		 const char *reason)
 {
-	return fl_err_set(r->err, -EINVAL, "%s:%u: %s%s%s", r->file, fl_value_line(value), key,
+	return fl_err_set(r->err, -EINVAL, "%s:%u: %s%s%s", r->file, line_of(r, value), key,
 			  *key ? ": " : "", reason);
 }
 
@@ -198,7 +206,7 @@ static int kube_field(struct config_reader *r, const struct fl_value *value, con
 			return set_oom(r, value, key);
 		case IGNORED:
 			if (!is_unset(value))
-				say(r, false, "%s:%u: %s is ignored", r->file, fl_value_line(value),
+				say(r, false, "%s:%u: %s is ignored", r->file, line_of(r, value),
 				    key);
 			return 0;
 		case SILENT:
@@ -231,11 +239,10 @@ static int kube_map(struct config_reader *r, const struct fl_value *map, const c
 			 fl_value_key(member));
 		rc = kube_field(r, member, path);
 		if (rc > 0)
-			say(r, true, "%s:%u: %s is not known and ignored", r->file,
-			    fl_value_line(member), path);
+			rc = fault(r, member, path, "KubeProxyConfiguration has no such field");
 		else if (!rc && !*prefix && is_kube_group(path))
 			rc = kube_map(r, member, path);
-		if (rc < 0)
+		if (rc)
 			return rc;
 	}
 	return 0;
@@ -285,38 +292,108 @@ static int own_map(struct config_reader *r, const struct fl_value *map, const ch
 	return 0;
 }
 
+static int on_document(const struct fl_doc *doc, void *arg);
+
+/* What stands under `key` of a ConfigMap: a text with lines of its own. */
+static int inner_text(struct config_reader *r, const struct fl_value *value, const char *key)
+{
+	const char *text = fl_value_string(value);
+	const unsigned int above = r->above;
+	struct fl_err syntax = {""};
+	unsigned int line = 0;
+	int rc;
+
+	if (!text)
+		return fault(r, value, key, "must be a text");
+	/* a block (`|`) begins on the line after its key */
+	r->above = line_of(r, value);
+	rc = fl_doc_each(text, strlen(text), FL_DOC_YAML, on_document, r, &line, &syntax);
+	if (rc && !r->err->text[0])
+		rc = fl_err_set(r->err, rc, "%s:%u: %s: %s", r->file, r->above + line, key,
+				syntax.text[0] ? syntax.text : strerror(-rc));
+	r->above = above;
+	return rc;
+}
+
+/* 9.1: as kubeadm writes it; its kubeconfig.conf is a file of its own where it is mounted. */
+static int config_map(struct config_reader *r, const struct fl_value *root)
+{
+	const struct fl_value *data = fl_value_get(root, "data");
+	int rc = 0;
+
+	if (r->seen_map)
+		return fault(r, root, "", "a second ConfigMap, or one in another");
+	r->seen_map = true;
+	if (!fl_value_get(data, "config.conf"))
+		return fault(r, root, "data", "has no config.conf");
+	FL_VALUE_EACH(member, data)
+	{
+		const char *key = fl_value_key(member);
+
+		if (!strcmp(key, "config.conf"))
+			rc = inner_text(r, member, key);
+		else if (strcmp(key, "kubeconfig.conf"))
+			rc = fault(r, member, key, "is neither config.conf nor kubeconfig.conf");
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int known_as(struct config_reader *r, const struct fl_value *root, const char *version)
+{
+	const struct fl_value *found = fl_value_get(root, "apiVersion");
+	char text[160];
+
+	if (!strcmp(fl_value_string(found), version))
+		return 0;
+	snprintf(text, sizeof(text), "%s is known as %s",
+		 fl_value_string(fl_value_get(root, "kind")), version);
+	return fault(r, found, "apiVersion", text);
+}
+
+static int once(struct config_reader *r, const struct fl_value *root, bool *seen)
+{
+	char text[80];
+
+	if (*seen) {
+		snprintf(text, sizeof(text), "a second %s",
+			 fl_value_string(fl_value_get(root, "kind")));
+		return fault(r, root, "", text);
+	}
+	*seen = true;
+	return 0;
+}
+
 static int on_document(const struct fl_doc *doc, void *arg)
 {
 	struct config_reader *r = arg;
 	const struct fl_value *root = fl_doc_root(doc);
 	const char *kind = fl_value_string(fl_value_get(root, "kind"));
 	const char *version = fl_value_string(fl_value_get(root, "apiVersion"));
+	int rc;
 
 	if (fl_value_type(root) == FL_VALUE_NULL)
 		return 0;
 	if (fl_value_type(root) != FL_VALUE_MAP || !kind || !version)
 		return fault(r, root, "", "a configuration has apiVersion and kind");
 	if (!strcmp(kind, "KubeProxyConfiguration")) {
-		if (strcmp(version, "kubeproxy.config.k8s.io/v1alpha1"))
-			return fault(r, fl_value_get(root, "apiVersion"), "apiVersion",
-				     "KubeProxyConfiguration is known as "
-				     "kubeproxy.config.k8s.io/v1alpha1");
-		if (r->seen_kube)
-			return fault(r, root, "", "a second KubeProxyConfiguration");
-		r->seen_kube = true;
-		return kube_map(r, root, "");
+		rc = known_as(r, root, "kubeproxy.config.k8s.io/v1alpha1");
+		rc = rc ? rc : once(r, root, &r->seen_kube);
+		return rc ? rc : kube_map(r, root, "");
 	}
 	if (!strcmp(kind, "FairleadConfiguration")) {
-		if (strcmp(version, "fairlead.dev/v1"))
-			return fault(r, fl_value_get(root, "apiVersion"), "apiVersion",
-				     "FairleadConfiguration is known as fairlead.dev/v1");
-		if (r->seen_own)
-			return fault(r, root, "", "a second FairleadConfiguration");
-		r->seen_own = true;
-		return own_map(r, root, "");
+		rc = known_as(r, root, "fairlead.dev/v1");
+		rc = rc ? rc : once(r, root, &r->seen_own);
+		return rc ? rc : own_map(r, root, "");
+	}
+	if (!strcmp(kind, "ConfigMap")) {
+		rc = known_as(r, root, "v1");
+		return rc ? rc : config_map(r, root);
 	}
 	return fault(r, fl_value_get(root, "kind"), "kind",
-		     "must be KubeProxyConfiguration or FairleadConfiguration");
+		     "must be KubeProxyConfiguration, FairleadConfiguration, or a ConfigMap that "
+		     "has them");
 }
 
 int fl_config_parse(const char *text, size_t len, const char *file, struct fl_settings *settings,
@@ -346,4 +423,9 @@ int fl_config_read(const char *file, struct fl_settings *settings, fl_config_not
 	if (r)
 		return fl_err_wrap(err, r, "cannot read %s", file);
 	return fl_config_parse(text, len, file, settings, note_fn, arg, err);
+}
+
+const char *fl_config_of_pod(const char *service_host, const char *path)
+{
+	return service_host && *service_host && fl_exists(AT_FDCWD, path) ? path : NULL;
 }

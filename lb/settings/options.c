@@ -7,7 +7,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "lb/base/cleanup.h"
 
 struct line_walk {
 	struct fl_settings *settings;
@@ -68,17 +71,34 @@ static int bad_configuration(int r)
 int fl_settings_read_args(int argc, char **argv, struct fl_settings *settings,
 			  fl_config_note_fn note, void *arg, struct fl_err *err)
 {
+	_cleanup_free_ char *kubeconfig = NULL;
 	int r = walk(argc, argv, true, settings, err);
+	const bool in_cluster = settings->in_cluster;
+	const char *config;
 
 	if (r || settings->help || settings->version)
 		return r;
+	config = fl_config_of_pod(getenv("KUBERNETES_SERVICE_HOST"), FL_CONFIG_OF_KUBEADM);
+	if (config && !settings->config.n) {
+		r = fl_strings_add(&settings->config, strdup(config));
+		if (r)
+			return r;
+	}
 	for (size_t i = 0; i < settings->config.n; i++) {
 		r = fl_config_read(settings->config.items[i], settings, note, arg, err);
 		if (r)
 			return bad_configuration(r);
 	}
+	/* of two ways to an API server the command line's counts */
+	kubeconfig = TAKE_PTR(settings->kubeconfig);
 	r = walk(argc, argv, false, settings, err);
-	return r ? r : bad_configuration(fl_settings_finish(settings, err));
+	if (r)
+		return r;
+	if (settings->kubeconfig)
+		settings->in_cluster = in_cluster;
+	else if (!in_cluster)
+		settings->kubeconfig = TAKE_PTR(kubeconfig);
+	return bad_configuration(fl_settings_finish(settings, err));
 }
 
 void fl_settings_options(struct fl_options *ret_options)

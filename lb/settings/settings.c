@@ -225,6 +225,10 @@ int fl_settings_finish(struct fl_settings *s, struct fl_err *err)
 {
 	int r = finish_node(s, err);
 
+	/* 11.1: without another way, that of a pod */
+	if (!s->manifests.n && !s->kubeconfig && getenv("KUBERNETES_SERVICE_HOST") &&
+	    getenv("KUBERNETES_SERVICE_PORT"))
+		s->in_cluster = true;
 	if (!r)
 		r = fl_settings_check(s, err);
 	if (r)

@@ -12,7 +12,12 @@
 #include "lb/base/strings.h"
 #include "lb/source/kube_kind.h"
 
-#define KINDS 3
+enum {
+	SERVICES,
+	SLICES,
+	NODES,
+	KINDS,
+};
 #define ORDER 0x7fffffffu /* behind every manifest */
 
 /* 1.4: a Service with the label is another proxy's; slices of headless Services are nobody's. */
@@ -20,11 +25,11 @@ static const struct {
 	enum fl_kind kind;
 	const char *name, *path, *labels;
 } kind_table[KINDS] = {
-	{FL_KIND_SERVICE, "services", "/api/v1/services",
-	 "!service.kubernetes.io/service-proxy-name"},
-	{FL_KIND_SLICE, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
-	 "!service.kubernetes.io/headless"},
-	{FL_KIND_NODE, "nodes", "/api/v1/nodes", NULL},
+	[SERVICES] = {FL_KIND_SERVICE, "services", "/api/v1/services",
+		      "!service.kubernetes.io/service-proxy-name"},
+	[SLICES] = {FL_KIND_SLICE, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
+		    "!service.kubernetes.io/headless"},
+	[NODES] = {FL_KIND_NODE, "nodes", "/api/v1/nodes", NULL},
 };
 
 struct fl_kube_source {
@@ -35,12 +40,44 @@ struct fl_kube_source {
 	char *server; /* as it is called in messages */
 	char *own_node;
 	struct fl_kube_kind kinds[KINDS];
-	bool open; /* all kinds have been listed, and have taken effect */
+	bool open;		   /* all kinds have been listed, and have taken effect */
+	struct fl_mono node_until; /* the lists wait for our Node until then; ns 0: they do not */
 };
 
 static struct fl_kube_source *kube_source(struct fl_source *source)
 {
 	return (struct fl_kube_source *)source;
+}
+
+static bool all_are_whole(const struct fl_kube_source *s)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (!s->kinds[i].is_whole)
+			return false;
+	return true;
+}
+
+/* Our Node, of the list that waits or of another source; NULL: there is none yet. */
+static const struct fl_node *find_node(const struct fl_kube_source *s)
+{
+	const struct fl_object_key key = {FL_KIND_NODE, "", s->options.node};
+	const struct fl_kube_listed *listed = fl_kube_kind_waiting(&s->kinds[NODES], &key);
+
+	return listed && listed->as == FL_KUBE_LISTED_NEW ? listed->object.node
+							  : fl_store_node(s->options.store);
+}
+
+/* 10.11: a node that is served before its Node is known would get masquerading and zones wrong. */
+static bool waits_for_node(struct fl_kube_source *s)
+{
+	const struct fl_node *node = find_node(s);
+	const struct fl_mono now = fl_mono_now();
+
+	if (node && (!s->options.pod_cidrs || node->n_pod_cidrs))
+		return false;
+	if (!s->node_until.ns)
+		s->node_until = fl_mono_plus_ms(now, s->options.node_wait_ms);
+	return s->options.pod_cidrs || now.ns < s->node_until.ns;
 }
 
 /* 10.3: the first lists take effect together. */
@@ -49,10 +86,10 @@ static int on_whole(void *arg)
 	struct fl_kube_source *s = arg;
 	int r = 0;
 
-	for (size_t i = 0; i < KINDS && !s->open; i++)
-		if (!s->kinds[i].is_whole)
-			return 0;
+	if (!s->open && (!all_are_whole(s) || waits_for_node(s)))
+		return 0;
 	s->open = true;
+	s->node_until = (struct fl_mono){0};
 	/* the node first: the others are planned with it */
 	for (size_t i = KINDS; i--;) {
 		const int failed = s->kinds[i].is_whole ? fl_kube_kind_apply(&s->kinds[i]) : 0;
@@ -60,6 +97,20 @@ static int on_whole(void *arg)
 		r = r ? r : failed;
 	}
 	return r;
+}
+
+static void say_waiting(struct fl_kube_source *s)
+{
+	if (s->options.pod_cidrs)
+		fl_health_set(s->options.health, FL_CONDITION_API, "nodes", FL_HEALTH_ERROR,
+			      "%s has no Node named %s with podCIDRs yet, which detectLocalMode "
+			      "NodeCIDR needs: nothing of it is served before",
+			      s->server, s->options.node);
+	else
+		fl_health_set(s->options.health, FL_CONDITION_API, "nodes", FL_HEALTH_ERROR,
+			      "%s has no Node named %s yet: waiting for it, for %llu s at most",
+			      s->server, s->options.node,
+			      (unsigned long long)s->options.node_wait_ms / 1000);
 }
 
 static void update_condition(struct fl_kube_source *s, size_t i)
@@ -74,6 +125,8 @@ static void update_condition(struct fl_kube_source *s, size_t i)
 	else if (trouble)
 		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_ERROR,
 			      "%s of %s are not known yet: %s", name, s->server, trouble);
+	else if (!s->open && kind->kind == FL_KIND_NODE && s->node_until.ns)
+		say_waiting(s);
 	else if (s->open && kind->kind == FL_KIND_NODE && !fl_definitions_any(&kind->definer))
 		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_WARNING,
 			      "%s has no Node named %s: no zone, no node addresses known (give "
@@ -115,6 +168,15 @@ static void learn_places(struct fl_kube_source *s)
 	fl_strings_clear(&places);
 }
 
+/* The Node has come, or the time is over. */
+static void open_late(struct fl_kube_source *s)
+{
+	if (s->open || !s->node_until.ns || !on_whole(s))
+		return;
+	for (size_t i = 0; i < KINDS; i++)
+		fl_kube_watch_relist(s->kinds[i].watch);
+}
+
 /* What has become due, and when that will be again. */
 static void turn(struct fl_kube_source *s)
 {
@@ -123,6 +185,7 @@ static void turn(struct fl_kube_source *s)
 	fl_kube_client_handle(s->client);
 	learn_places(s);
 	now = fl_mono_now();
+	open_late(s);
 	for (size_t i = 0; i < KINDS; i++) {
 		struct fl_kube_kind *kind = &s->kinds[i];
 
@@ -140,12 +203,17 @@ static void turn(struct fl_kube_source *s)
 		if (due.ns && (!wake.ns || due.ns < wake.ns))
 			wake = due;
 	}
+	if (s->node_until.ns && !s->options.pod_cidrs && (!wake.ns || s->node_until.ns < wake.ns))
+		wake = s->node_until;
 	fl_kube_client_wake(s->client, wake);
 }
 
-/* No use in waiting: a kind that is missing has been asked for in vain. */
+/* No use in waiting: a kind that is missing has been asked for in vain, or a Node may be long in
+ * coming. */
 static bool is_hopeless(const struct fl_kube_source *s)
 {
+	if (s->node_until.ns)
+		return true;
 	for (size_t i = 0; i < KINDS; i++)
 		if (!s->kinds[i].is_whole && fl_kube_watch_has_failed(s->kinds[i].watch))
 			return true;

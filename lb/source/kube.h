@@ -4,6 +4,7 @@
  *
  * - Nothing of it is in the store before all three have been listed (10.3), and a list takes effect
  *   when it is whole: what it lacks is gone then, not before.
+ * - They wait for this node's Node, which a kubelet may make later than it starts us.
  * - As long as the server cannot be reached, or says nothing that makes sense, everything stays as
  *   it was. Each kind that may be out of date is a condition.
  * - A faulty object keeps its own last good state.
@@ -24,6 +25,10 @@ struct fl_kube_source_options {
 	uint64_t load_ms; /* how long the first reading waits for a server that is silent */
 	/* A connection without a byte for so long is taken for dead; 0: as the watches have it. */
 	uint64_t idle_ms;
+	/* 10.11: how long the first lists wait for our Node when all else is there; and whether
+	 * they wait for its podCIDRs, without end */
+	uint64_t node_wait_ms;
+	bool pod_cidrs;
 	fl_problem_fn report;
 	void *arg;
 };

@@ -271,6 +271,18 @@ static void divide(struct fl_kube_kind *kind, struct fl_definitions_change *chan
 	}
 }
 
+const struct fl_kube_listed *fl_kube_kind_waiting(const struct fl_kube_kind *kind,
+						  const struct fl_object_key *key)
+{
+	for (size_t i = kind->n_listed; i--;) {
+		const struct fl_kube_listed *listed = &kind->listed[i];
+
+		if (listed->as != FL_KUBE_LISTED_FAULTY && !fl_object_key_cmp(&listed->key, key))
+			return listed->as == FL_KUBE_LISTED_GONE ? NULL : listed;
+	}
+	return NULL;
+}
+
 int fl_kube_kind_apply(struct fl_kube_kind *kind)
 {
 	_cleanup_free_ struct fl_staged *staged = calloc(kind->n_listed + 1, sizeof(*staged));

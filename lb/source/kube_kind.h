@@ -70,6 +70,9 @@ void fl_kube_kind_each_unread(const struct fl_kube_kind *kind, fl_unread_fn fn, 
 void fl_kube_kind_each_problem(const struct fl_kube_kind *kind, fl_problem_fn fn, void *arg);
 /* Report that other sources have taken over objects, if they have. */
 void fl_kube_kind_report_displaced(struct fl_kube_kind *kind);
+/* What counts of an object in the list that waits; NULL: it is not in there, or gone again. */
+const struct fl_kube_listed *fl_kube_kind_waiting(const struct fl_kube_kind *kind,
+						  const struct fl_object_key *key);
 /* Without a word to the store. */
 void fl_kube_kind_fini(struct fl_kube_kind *kind);
 

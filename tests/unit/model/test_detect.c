@@ -230,6 +230,29 @@ static void test_5_2_node_cidr(void **state)
 	expect_cidr(&detect, FL_IPV6, "");
 }
 
+/* 10.13: whether a change of podCIDRs has to be followed */
+static void test_10_13_other_pods(void **state)
+{
+	struct fl_prefix pods[] = {prefix("10.244.7.0/24"), prefix("fd00:244:7::/64")};
+	struct fl_node node = {.pod_cidrs = pods, .n_pod_cidrs = 1};
+	const struct fl_detect_input input = {.mode = FL_DETECT_NODE_CIDR, .node = &node};
+	struct fl_detect before, now;
+
+	assert_int_equal(fl_detect_init(&input, &before, NULL), 0);
+	assert_int_equal(fl_detect_init(&input, &now, NULL), 0);
+	assert_true(fl_detect_equal(&before, &now));
+	node.n_pod_cidrs = 2;
+	assert_int_equal(fl_detect_init(&input, &now, NULL), 0);
+	assert_false(fl_detect_equal(&before, &now));
+	node.n_pod_cidrs = 1;
+	pods[0] = prefix("10.244.8.0/24");
+	assert_int_equal(fl_detect_init(&input, &now, NULL), 0);
+	assert_false(fl_detect_equal(&before, &now));
+	pods[0] = prefix("10.244.7.0/25");
+	assert_int_equal(fl_detect_init(&input, &now, NULL), 0);
+	assert_false(fl_detect_equal(&before, &now));
+}
+
 static void test_5_2_interfaces(void **state)
 {
 	struct fl_detect_input input = {.mode = FL_DETECT_BRIDGE_INTERFACE, .interface = "cni0"};
@@ -263,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_5_2_mode_names),
 		cmocka_unit_test(test_5_2_first_cidr_of_each_family),
 		cmocka_unit_test(test_5_2_node_cidr),
+		cmocka_unit_test(test_10_13_other_pods),
 		cmocka_unit_test(test_5_2_interfaces),
 	};
 

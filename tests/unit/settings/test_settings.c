@@ -105,13 +105,75 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 	assert_string_equal(notes, "f.yaml:37: mode is ignored\n");
 }
 
-static void test_unknown_kube_proxy_fields_are_warned_of(void **state)
+/* robustness E8: a field that kube-proxy does not have either is mistyped */
+static void test_9_1_unknown_kube_proxy_fields_are_refused(void **state)
 {
-	assert_int_equal(parse(*state, KUBE "newThing: 1\n", NULL), 0);
-	assert_string_equal(notes, "! f.yaml:3: newThing is not known and ignored\n");
-	notes[0] = '\0';
-	assert_int_equal(parse(*state, KUBE "conntrack: {newThing: 1}\nipvs: {any: 1}\n", NULL), 0);
-	assert_string_equal(notes, "! f.yaml:3: conntrack.newThing is not known and ignored\n");
+	refused(KUBE "newThing: 1\n",
+		"f.yaml:3: newThing: KubeProxyConfiguration has no such field");
+	refused(KUBE "conntrack:\n  min: 1\n  newThing: 1\n", "f.yaml:5: conntrack.newThing: ");
+	assert_int_equal(parse(*state, KUBE "ipvs: {any: 1}\n", NULL), 0);
+}
+
+#define MAP "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-proxy}\ndata:\n"
+
+/* 9.1: the ConfigMap itself, as kubeadm writes it; lines are those of the file. */
+static void test_9_1_config_map(void **state)
+{
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	if (parse(s,
+		  MAP
+		  "  config.conf: |-\n    apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+		  "    kind: KubeProxyConfiguration\n    clusterCIDR: 10.1.0.0/16\n    mode: ipvs\n"
+		  "  kubeconfig.conf: |-\n    apiVersion: v1\n---\n" OWN "mode: tc\n",
+		  &err))
+		fail_msg("%s", err.text);
+	assert_string_equal(s->cluster_cidr.items[0], "10.1.0.0/16");
+	assert_int_equal(s->mode, FL_DP_TC);
+	assert_string_equal(notes, "f.yaml:9: mode is ignored\n");
+	refused(MAP "  config.conf: |\n    apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+		    "    kind: KubeProxyConfiguration\n    clusterCIDRs: 10.1.0.0/16\n",
+		"f.yaml:8: clusterCIDRs: KubeProxyConfiguration has no such field");
+	refused(MAP "  config.conf: |\n    apiVersion: v1\n    kind: {\n", "f.yaml:");
+	refused(MAP "  config.conf: [1]\n", "f.yaml:5: config.conf: must be a text");
+	refused(MAP "  other.conf: a\n", "f.yaml:1: data: has no config.conf");
+	refused(MAP "  config.conf: \"\"\n  other.conf: a\n", "f.yaml:6: other.conf: is neither");
+	refused(MAP "  config.conf: |\n    apiVersion: v1\n    kind: ConfigMap\n",
+		"f.yaml:6: a second ConfigMap");
+}
+
+/* 9.1: in a pod, kubeadm's file is read without being named. */
+static void test_9_1_config_of_a_pod(void **state)
+{
+	char path[] = "/tmp/fairlead-config-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	assert_string_equal(fl_config_of_pod("10.96.0.1", path), path);
+	assert_null(fl_config_of_pod(NULL, path));
+	assert_null(fl_config_of_pod("", path));
+	assert_int_equal(unlink(path), 0);
+	assert_null(fl_config_of_pod("10.96.0.1", path));
+}
+
+/* 11.1: in a pod the API server needs no option, and a kubeconfig still counts. */
+static void test_11_1_api_server_of_a_pod(void **state)
+{
+	struct fl_settings *s = *state;
+
+	assert_int_not_equal(fl_settings_finish(s, NULL), 0);
+	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
+	setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+	assert_int_equal(fl_settings_finish(s, NULL), 0);
+	assert_true(s->in_cluster);
+	s->in_cluster = false;
+	s->kubeconfig = strdup("/a");
+	assert_int_equal(fl_settings_finish(s, NULL), 0);
+	assert_false(s->in_cluster);
+	unsetenv("KUBERNETES_SERVICE_HOST");
+	unsetenv("KUBERNETES_SERVICE_PORT");
 }
 
 static void test_own_settings(void **state)
@@ -168,7 +230,7 @@ static void test_faults_name_file_line_and_key(void **state)
 	refused("apiVersion: fairlead.dev/v2\nkind: FairleadConfiguration\n",
 		"f.yaml:1: apiVersion: ");
 	refused("apiVersion: v1\nkind: Service\n",
-		"f.yaml:2: kind: must be KubeProxyConfiguration or");
+		"f.yaml:2: kind: must be KubeProxyConfiguration, ");
 	refused("- a\n", "a configuration has apiVersion and kind");
 	refused(OWN "---\n" OWN, "a second FairleadConfiguration");
 	refused(OWN "mode: {\n", "f.yaml:");
@@ -250,6 +312,31 @@ static void test_command_line_beats_the_file(void **state)
 	assert_int_equal(s->manifests.n, 1);
 	assert_string_equal(s->manifests.items[0], "/line");
 	assert_int_equal(s->mode, FL_DP_TC);
+}
+
+/* Of two ways to the API server the command line's counts; a file may not have two. */
+static void test_command_line_chooses_the_api_server(void **state)
+{
+	char path[] = "/tmp/fairlead-test-XXXXXX", other[] = "/tmp/fairlead-test-XXXXXX";
+	int fd = mkstemp(path), other_fd = mkstemp(other);
+	struct fl_settings *s = *state;
+
+	assert_true(fd >= 0 && other_fd >= 0);
+	assert_true(dprintf(fd, KUBE "clientConnection: {kubeconfig: /k}\n") > 0);
+	assert_true(dprintf(other_fd, OWN "inCluster: true\n") > 0);
+	close(fd);
+	close(other_fd);
+	assert_int_equal(OPTIONS(s, NULL, "--config", path, "--in-cluster"), 0);
+	assert_true(s->in_cluster);
+	assert_null(s->kubeconfig);
+	s->in_cluster = false;
+	assert_int_equal(OPTIONS(s, NULL, "--config", path), 0);
+	assert_string_equal(s->kubeconfig, "/k");
+	assert_int_equal(OPTIONS(s, NULL, "--config", other, "--kubeconfig", "/line"), 0);
+	assert_string_equal(s->kubeconfig, "/line");
+	assert_false(s->in_cluster);
+	unlink(path);
+	unlink(other);
 }
 
 static void wrong(int rc, const char *words, const char *const *args)
@@ -402,7 +489,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(test_kube_proxy_configuration_as_kubeadm_writes_it),
-		T(test_unknown_kube_proxy_fields_are_warned_of),
+		T(test_9_1_unknown_kube_proxy_fields_are_refused),
+		T(test_9_1_config_map),
+		T(test_9_1_config_of_a_pod),
+		T(test_11_1_api_server_of_a_pod),
+		T(test_command_line_chooses_the_api_server),
 		T(test_own_settings),
 		T(test_both_kinds_in_one_file),
 		T(test_faults_name_file_line_and_key),

@@ -61,11 +61,10 @@ static int on_unread(const struct fl_unread *unread, void *arg)
 	return 0;
 }
 
-static int setup(void **state)
+static int setup_with(void **state, struct fl_kube_source_options options)
 {
 	struct scene *s = calloc(1, sizeof(*s));
 	struct fl_kube_access access = {0};
-	struct fl_kube_source_options options = {.node = "node-1"};
 	struct fl_err err = {""};
 
 	assert_non_null(s);
@@ -74,6 +73,7 @@ static int setup(void **state)
 	assert_int_equal(fl_definitions_new(s->store, &s->definitions), 0);
 	assert_int_equal(fl_health_new(&fl_clock_system, NULL, NULL, &s->health), 0);
 	s->file = (struct fl_definer){.path = "web.yaml"};
+	options.node = "node-1";
 	options.store = s->store;
 	options.definitions = s->definitions;
 	options.health = s->health;
@@ -84,6 +84,26 @@ static int setup(void **state)
 	assert_int_equal(fl_source_load(s->source, &err), 0);
 	*state = s;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, (struct fl_kube_source_options){0});
+}
+
+static int setup_waiting(void **state)
+{
+	return setup_with(state, (struct fl_kube_source_options){.node_wait_ms = 3600000});
+}
+
+static int setup_impatient(void **state)
+{
+	return setup_with(state, (struct fl_kube_source_options){.node_wait_ms = 30});
+}
+
+static int setup_node_cidr(void **state)
+{
+	return setup_with(state, (struct fl_kube_source_options){.pod_cidrs = true});
 }
 
 static int teardown(void **state)
@@ -197,6 +217,58 @@ static void test_10_3_all_or_nothing(void **state)
 	assert_non_null(fl_store_slice(s->store, "default", "web-1"));
 	assert_non_null(fl_store_node(s->store));
 	assert_int_equal(fl_health_count(s->health, FL_HEALTH_ERROR), 0);
+}
+
+/* All but the Node. */
+static void start_without_node(struct scene *s)
+{
+	s->services = list(s, SERVICES, ADDED(SERVICE("web", "80")) END("10"));
+	s->slices = list(s, SLICES, ADDED(SLICE("web-1", "10.1.0.1")) END("11"));
+	s->nodes = list(s, NODES, END("12"));
+}
+
+/* 10.11: a node whose Node appears later waits for it, and says so. */
+static void test_10_11_waits_for_node(void **state)
+{
+	struct scene *s = *state;
+
+	start_without_node(s);
+	UNTIL(strstr(condition(s, "nodes"), "has no Node named node-1 yet"));
+	assert_int_equal(fl_health_count(s->health, FL_HEALTH_ERROR), 1);
+	assert_false(fl_source_complete(s->source));
+	assert_int_equal(fl_store_count(s->store, FL_KIND_SERVICE), 0);
+	fake_say(s->nodes, ADDED(NODE));
+	UNTIL(fl_source_complete(s->source));
+	assert_int_equal(port_of(s, "web"), 80);
+	assert_non_null(fl_store_node(s->store));
+	assert_string_equal(condition(s, "nodes"), "");
+}
+
+/* The same: not for ever. */
+static void test_10_11_goes_on_without_node(void **state)
+{
+	struct scene *s = *state;
+
+	start_without_node(s);
+	UNTIL(fl_source_complete(s->source));
+	assert_int_equal(port_of(s, "web"), 80);
+	UNTIL(strstr(condition(s, "nodes"), "no zone, no node addresses known"));
+}
+
+/* The same: NodeCIDR cannot do without podCIDRs. */
+static void test_10_11_waits_for_pod_cidrs(void **state)
+{
+	struct scene *s = *state;
+
+	start_without_node(s);
+	fake_say(s->nodes, ADDED(NODE));
+	UNTIL(strstr(condition(s, "nodes"), "with podCIDRs yet"));
+	assert_false(fl_source_complete(s->source));
+	fake_say(s->nodes, MODIFIED("{\"metadata\":{\"name\":\"node-1\"},\"spec\":{\"podCIDRs\":["
+				    "\"10.1.0.0/24\"]}}"));
+	UNTIL(fl_source_complete(s->source));
+	assert_int_equal(fl_store_node(s->store)->n_pod_cidrs, 1);
+	assert_string_equal(condition(s, "nodes"), "");
 }
 
 static void test_1_4_selectors(void **state)
@@ -366,12 +438,16 @@ static void test_beside_manifests(void **state)
 	assert_int_equal(port_of(s, "web"), 85);
 }
 
+#define TEST_OF(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_10_3_all_or_nothing),
+		TEST_OF(test_10_11_waits_for_node, setup_waiting),
+		TEST_OF(test_10_11_goes_on_without_node, setup_impatient),
+		TEST_OF(test_10_11_waits_for_pod_cidrs, setup_node_cidr),
 		TEST(test_1_4_selectors),
 		TEST(test_changes),
 		TEST(test_10_10_1_relist),

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A node as it is: kubeadm's configuration of kube-proxy, and a Node object that comes, changes and goes."""
+import pytest
+
+import topology
+from wait import until
+
+VIP = {4: "10.96.0.20", 6: "fd00:96::14"}
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
+
+# what `kubectl get configmap kube-proxy -o yaml` shows, shortened
+CONFIG = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: kube-proxy
+  namespace: kube-system
+data:
+  config.conf: |-
+    apiVersion: kubeproxy.config.k8s.io/v1alpha1
+    bindAddress: 0.0.0.0
+    bindAddressHardFail: false
+    clientConnection:
+      acceptContentTypes: ""
+      burst: 0
+      contentType: ""
+      kubeconfig: {kubeconfig}
+      qps: 0
+    clusterCIDR: 10.244.0.0/16,fd00:244::/32
+    configSyncPeriod: 0s
+    conntrack:
+      maxPerCore: null
+      min: null
+      tcpBeLiberal: false
+      tcpCloseWaitTimeout: null
+      tcpEstablishedTimeout: null
+      udpStreamTimeout: 0s
+      udpTimeout: 0s
+    detectLocal:
+      bridgeInterface: ""
+      interfaceNamePrefix: ""
+    detectLocalMode: NodeCIDR
+    enableProfiling: false
+    healthzBindAddress: ""
+    hostnameOverride: ""
+    iptables:
+      localhostNodePorts: null
+      masqueradeAll: false
+      masqueradeBit: null
+      minSyncPeriod: 0s
+      syncPeriod: 0s
+    ipvs:
+      excludeCIDRs: null
+      minSyncPeriod: 0s
+      scheduler: ""
+      strictARP: false
+    kind: KubeProxyConfiguration
+    logging:
+      flushFrequency: 0
+      options:
+        json:
+          infoBufferSize: "0"
+        text:
+          infoBufferSize: "0"
+      verbosity: 0
+    metricsBindAddress: ""
+    mode: ""
+    nftables:
+      masqueradeAll: false
+      masqueradeBit: null
+      minSyncPeriod: 0s
+      syncPeriod: 0s
+    nodePortAddresses: null
+    oomScoreAdj: null
+    portRange: ""
+    showHiddenMetricsForVersion: ""
+    winkernel:
+      enableDSR: false
+      forwardHealthCheckVip: false
+      networkName: ""
+      rootHnsEndpointName: ""
+      sourceVip: ""
+---
+apiVersion: fairlead.dev/v1
+kind: FairleadConfiguration
+"""
+
+
+def node_object(number=1, pods=None, zone="zone-a"):
+    name = f"node-{number}"
+    pods = pods or [f"10.244.{number}.0/24", f"fd00:244:{number}::/64"]
+    return {"apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
+            "spec": {"podCIDR": pods[0], "podCIDRs": pods},
+            "status": {"addresses": [{"type": "InternalIP", "address": topology.NODES[name][family]}
+                                     for family in (4, 6)]}}
+
+
+def start(lab, node, wait=True):
+    node.start(wait=wait, manifests=False, cluster_cidr=None, extra=["--config", lab.cluster.path("kube-proxy.yaml")])
+
+
+def answers(lab, family):
+    return lab["cli-1"].http(VIP[family], 80, 8)["failed"] == 0
+
+
+@pytest.fixture(scope="module")
+def lab(own_lab):
+    """Its agents know nothing but their names and kubeadm's ConfigMap."""
+    own_lab.cluster.write("kube-proxy.yaml", CONFIG.replace("{kubeconfig}", own_lab.cluster.kubeconfig()))
+    own_lab.cluster.put(own_lab.manifests.service("web", 20))
+    for family in (4, 6):
+        own_lab.cluster.put(own_lab.manifests.slice("web", family, ["web-1a", "web-2a"]))
+    yield own_lab
+
+
+def test_10_11_node_object_appears_later(lab):
+    """10.11: without its Node nothing is served, which a condition says; when it comes, everything is."""
+    node = lab.nodes["node-1"]
+    lab.cluster.delete("Node", "node-1")
+    start(lab, node, wait=False)
+    node.wait_answers(60)
+    until(lambda: "has no Node named node-1 with podCIDRs yet" in node.cli("status").stdout, "it waits", 20, 0.1)
+    assert not answers(lab, 4)
+    lab.cluster.put(node_object())
+    until(lambda: node.agent.poll() is not None, "it ends, to load programs with the podCIDRs", 30, 0.1)
+    start(lab, node)
+    node.wait_status(0)
+    for family in (4, 6):
+        until(lambda f=family: answers(lab, f), "it is served", 10, 0.1)
+
+
+def test_10_12_zone_and_addresses_are_followed(lab):
+    """10.12: without a restart."""
+    node = lab.nodes["node-1"]
+    assert "zone-a" in node.cli("status").stdout
+    lab.cluster.put(node_object(zone="zone-z"))
+    until(lambda: "zone-z" in node.cli("status").stdout, "the zone is followed", 10, 0.1)
+    assert node.agent.poll() is None
+
+
+@FAMILIES
+def test_10_13_node_object_goes(lab, family):
+    """10.13: what was known of it stays, unlike with kube-proxy."""
+    node = lab.nodes["node-1"]
+    lab.cluster.delete("Node", "node-1")
+    until(lambda: "has no Node named node-1" in node.cli("status").stdout, "the node says so", 10, 0.1)
+    assert answers(lab, family)
+    assert node.agent.poll() is None
+    lab.cluster.put(node_object())
+    node.wait_status(0)
+    assert node.agent.poll() is None
+
+
+def test_10_13_other_pod_cidrs(lab):
+    """10.13: the agent ends for the supervisor to start it, while the datapath goes on."""
+    node = lab.nodes["node-1"]
+    lab.cluster.delete("Node", "node-1")
+    lab.cluster.put(node_object(pods=["10.244.9.0/24", "fd00:244:9::/64"]))
+    until(lambda: node.agent.poll() is not None, "the agent ends", 20, 0.1)
+    assert "the podCIDRs of Node node-1 have changed" in node.log_tail()
+    for family in (4, 6):
+        assert answers(lab, family)
+    assert node.stop() == 1
+    start(lab, node)
+    node.wait_status(0)
+    for family in (4, 6):
+        assert answers(lab, family)
