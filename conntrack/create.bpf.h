@@ -297,12 +297,23 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u
 		fl_flow_fill_rewrite(v6, head, to, false);
 }
 
-/* Make the entry visible. An atomic exchange is a full barrier: the entry is filled before. */
-static __always_inline void fl_flow_publish(struct fl_flow_head *head, __u32 state)
+/* Make the entry visible; returns its word. An atomic exchange is a full barrier: the entry is
+ * filled before. */
+static __always_inline __u32 fl_flow_publish(struct fl_flow_head *head, __u32 state)
 {
-	__u32 generation = fl_flow_generation(READ_ONCE(head->word));
+	__u32 word = fl_flow_word(fl_flow_generation(READ_ONCE(head->word)), state);
 
-	__sync_lock_test_and_set(&head->word, fl_flow_word(generation, state));
+	__sync_lock_test_and_set(&head->word, word);
+	return word;
+}
+
+/* Take back what was published as `word`, unless it is another flow's by now. */
+static __always_inline void fl_flow_withdraw(struct fl_flow_head *head, __u32 word)
+{
+	__u32 current = READ_ONCE(head->word);
+
+	if (fl_flow_generation(current) == fl_flow_generation(word))
+		fl_flow_free(head, current);
 }
 
 /* The reply's key and rewrite: the mirror image of the original's rewrite and key. */

@@ -11,7 +11,8 @@
  * the entry.
  * - fill: plain stores.
  * - publish: atomic exchange to (generation + 1, NEW): a full barrier, so that the stores before it
- * are seen by every CPU that sees the new word.
+ * are seen by every CPU that sees the new word. The original is claimed first, in the same way but
+ * still BUSY, then published by compare-and-exchange (fl_flow_claim()).
  * - read: load the word, then the rest through an address that depends on it, then the word again
  * through an address that depends on the rest. Another generation, or no live state, the second
  * time: a miss.
@@ -104,6 +105,20 @@ static __always_inline void fl_flow_rewrite(bool v6, const struct fl_flow_head *
 	}
 }
 
+static __always_inline void fl_flow_key(bool v6, const struct fl_flow_head *head,
+					struct fl_tuple6 *ret_key)
+{
+	if (v6) {
+		*ret_key = ((const struct fl_flow6 *)head)->key;
+	} else {
+		const struct fl_flow4 *f = (const void *)head;
+
+		ret_key->saddr.w[3] = f->key.saddr;
+		ret_key->daddr.w[3] = f->key.daddr;
+		fl_ports_set(ret_key, *(const __u32 *)&f->key.sport);
+	}
+}
+
 static __always_inline bool fl_flow_find_in(bool v6, __u32 bucket, __u32 home,
 					    const struct fl_tuple6 *t, __u8 proto,
 					    struct fl_flow_ref *ret_ref)
@@ -192,6 +207,17 @@ static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t
 	       fl_flow_find_in(v6, fl_flow_bucket(v6, hash, 1), home, t, proto, ret_ref);
 }
 
+static __always_inline bool fl_flow_swap(struct fl_flow_head *head, __u32 from, __u32 to)
+{
+	return __sync_val_compare_and_swap(&head->word, from, to) == from;
+}
+
+/* False: it has changed. */
+static __always_inline bool fl_flow_free(struct fl_flow_head *head, __u32 word)
+{
+	return fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE));
+}
+
 /* Two entries with one key that do the same to a packet. */
 static __always_inline bool fl_flow_same(bool v6, const struct fl_flow_head *a,
 					 const struct fl_flow_head *b)
@@ -213,55 +239,106 @@ static __always_inline bool fl_flow_same(bool v6, const struct fl_flow_head *a,
 	}
 }
 
+/* Of a bucket: another entry with this key, in use or claimed, and its slot; -1: none. Global, so
+ * that the verifier sees one bucket instead of five. */
+static __always_inline __s64 fl_flow_rival_in(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					      __u32 bucket, __u32 slot)
+{
+	void *b = fl_flow_bucket_get(v6, bucket);
+
+	if (!b)
+		return -1;
+#pragma unroll
+	for (__u32 way = 0; way < FL_FLOW_WAYS; way++) {
+		struct fl_flow_head *head = fl_flow_way(v6, b, way);
+		__u32 word = READ_ONCE(head->word);
+
+		head = fl_after_load(head, word);
+		if (fl_flow_matches(v6, head, t, proto) && bucket * FL_FLOW_WAYS + way != slot &&
+		    (fl_flow_state(word) >= FL_FLOW_NEW || word & FL_FLOW_CLAIM))
+			return bucket * FL_FLOW_WAYS + way;
+	}
+	return -1;
+}
+
+__s64 fl_flow_rival_in4(const struct fl_tuple6 *t, __u32 proto, __u32 bucket, __u32 slot);
+__s64 fl_flow_rival_in6(const struct fl_tuple6 *t, __u32 proto, __u32 bucket, __u32 slot);
+
+__noinline __s64 fl_flow_rival_in4(const struct fl_tuple6 *t, __u32 proto, __u32 bucket, __u32 slot)
+{
+	return t ? fl_flow_rival_in(false, t, proto, bucket, slot) : -1;
+}
+
+__noinline __s64 fl_flow_rival_in6(const struct fl_tuple6 *t, __u32 proto, __u32 bucket, __u32 slot)
+{
+	return t ? fl_flow_rival_in(true, t, proto, bucket, slot) : -1;
+}
+
+/* Another entry with the key of the one at `slot`: its slot. -1: none. */
+static __always_inline __s64 fl_flow_rival(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					   __u64 hash, __u32 slot)
+{
+	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash),
+	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
+	__s64 rival = -1;
+
+	/* counted: verifiers of 6.1 see no end of it otherwise */
+	for (__u32 choice = 0; choice < FL_FLOW_CHOICES && rival < 0; choice++, bucket += stride) {
+		if (bits >> choice & 1)
+			rival = v6 ? fl_flow_rival_in6(t, proto, bucket & fl_flow_mask(v6), slot)
+				   : fl_flow_rival_in4(t, proto, bucket & fl_flow_mask(v6), slot);
+	}
+	return rival;
+}
+
 /*
  * Whether no other flow has an entry with this key, which is that of the entry at `slot`. Of two
  * CPUs that claim a key and check afterwards, at least one sees the other's claim: it is a full
  * barrier. Claims are not found by packets, which would get the rewrite of a flow that is about to
  * give way. The same flow may be there twice, when two CPUs had its first packets: both entries do
- * the same.
+ * the same, until one of the originals gives way.
  */
-static __always_inline int fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto, __u64 hash,
-					 __u32 slot)
+static __always_inline bool fl_flow_alone(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					  __u64 hash, __u32 slot, const struct fl_flow_head *own)
 {
-	struct fl_flow_head *own = fl_flow_at(v6, slot);
-	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash),
-	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
+	__s64 rival = fl_flow_rival(v6, t, proto, hash, slot);
+	struct fl_flow_head *head;
 
-	if (!own)
-		return 1;
-	/* counted and unrolled: verifiers of 6.1 see no end of it otherwise */
-	for (__u32 choice = 0; choice < FL_FLOW_CHOICES; choice++, bucket += stride) {
-		void *b = bits >> choice & 1 ? fl_flow_bucket_get(v6, bucket & fl_flow_mask(v6))
-					     : NULL;
+	if (likely(rival < 0))
+		return true;
+	head = fl_flow_at(v6, rival);
+	return head && fl_flow_same(v6, head, own);
+}
 
-		if (!b)
-			continue;
-#pragma unroll
-		for (__u32 way = 0; way < FL_FLOW_WAYS; way++) {
-			struct fl_flow_head *head = fl_flow_way(v6, b, way);
-			__u32 word = READ_ONCE(head->word);
+#define FL_RIVALS 3
 
-			head = fl_after_load(head, word);
-			if (fl_flow_matches(v6, head, t, proto) &&
-			    (fl_flow_state(word) >= FL_FLOW_NEW || word & FL_FLOW_CLAIM) &&
-			    !fl_flow_same(v6, head, own))
-				return 0;
-		}
+/*
+ * Publish an original that was claimed with the word `claim`, unless another CPU has an entry with
+ * this key: then it made the flow at the same moment, and ours gives way: false. Claiming is a full
+ * barrier, so of two at least one sees the other. If both still look, the one in the lower slot
+ * goes on: it takes the claim from the other, which finds that out when it wants to publish.
+ */
+static __always_inline bool fl_flow_claim(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					  __u64 hash, __u32 slot, struct fl_flow_head *own,
+					  __u32 claim)
+{
+	for (int i = 0; i < FL_RIVALS; i++) {
+		__s64 rival = fl_flow_rival(v6, t, proto, hash, slot);
+		struct fl_flow_head *head;
+		__u32 word;
+
+		if (likely(rival < 0))
+			return fl_flow_swap(own, claim,
+					    fl_flow_word(fl_flow_generation(claim), FL_FLOW_NEW));
+		head = fl_flow_at(v6, rival);
+		if (!head || rival < slot)
+			return false;
+		word = READ_ONCE(head->word);
+		if (!(word & FL_FLOW_CLAIM))
+			return false;
+		fl_flow_free(head, word);
 	}
-	return 1;
-}
-
-int fl_flow_alone4(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot);
-int fl_flow_alone6(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot);
-
-__noinline int fl_flow_alone4(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot)
-{
-	return t ? fl_flow_alone(false, t, proto, hash, slot) : 0;
-}
-
-__noinline int fl_flow_alone6(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot)
-{
-	return t ? fl_flow_alone(true, t, proto, hash, slot) : 0;
+	return false;
 }
 
 /*
@@ -343,17 +420,6 @@ static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *
 		return false;
 	twin = fl_flow_twin(v6, head, &twin_word);
 	return !twin || (__s32)(now - twin->last_seen) > (__s32)timeout;
-}
-
-static __always_inline bool fl_flow_swap(struct fl_flow_head *head, __u32 from, __u32 to)
-{
-	return __sync_val_compare_and_swap(&head->word, from, to) == from;
-}
-
-/* False: it has changed. */
-static __always_inline bool fl_flow_free(struct fl_flow_head *head, __u32 word)
-{
-	return fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE));
 }
 
 /* Remove the entry and its twin. */

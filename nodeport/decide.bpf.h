@@ -13,6 +13,7 @@ enum fl_known {
 	FL_KNOWN,	  /* *d is filled in, but for the next hop */
 	FL_UNKNOWN,	  /* no flow (any more) */
 	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
+	FL_BROKEN,	  /* half of the flow is gone: fl_flow_mend() comes first */
 };
 
 /*
@@ -43,6 +44,12 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	reply = ref->head->flags & FL_FLOW_IS_REPLY;
 	if (fl_flow_over(v6, p, reply, now, ref))
 		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
+	if (unlikely(fl_flow_broken(v6, ref, now))) {
+		if (fl_flow_open(fl_flow_state(ref->word)))
+			return FL_BROKEN;
+		fl_flow_remove(v6, ref);
+		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
+	}
 	fl_flow_rewrite(v6, ref->head, &d->to);
 	if (!v6) {
 		fl_addr_map4(&d->to.saddr);
@@ -102,8 +109,8 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 	return FL_KNOWN;
 }
 
-/* The slow path, in two parts: enum fl_known, and what follows FL_UNKNOWN. Global, so that each is
- * verified once. */
+/* The slow path, in two parts: enum fl_known, and what follows FL_UNKNOWN, which is to be tried
+ * again if it is not zero. Global, so that each is verified once. */
 int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 		     struct fl_decision *d);
 int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
@@ -128,17 +135,13 @@ __noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_
 __noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 			      struct fl_decision *d)
 {
-	if (p && d)
-		fl_new_flow(ctx, false, p, hook, fl_now(), d);
-	return 0;
+	return p && d ? fl_new_flow(ctx, false, p, hook, fl_now(), d) : 0;
 }
 
 __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 			      struct fl_decision *d)
 {
-	if (p && d)
-		fl_new_flow(ctx, true, p, hook, fl_now(), d);
-	return 0;
+	return p && d ? fl_new_flow(ctx, true, p, hook, fl_now(), d) : 0;
 }
 
 /*
@@ -168,7 +171,8 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 	}
 	now = fl_now();
 	idle = now - head->last_seen;
-	if (!fl_flow_steady(head, state, p->proto, now) ||
+	/* once a second the slow path looks at the other direction as well */
+	if (!fl_flow_steady(head, state, p->proto, now) || idle >= (__s32)fl_config.hz ||
 	    idle > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
 	if (!(flags & FL_FLOW_IS_REPLY) && fl_flow_backend_lost(v6, head, p->proto))
@@ -184,12 +188,13 @@ static __always_inline bool fl_decide_fast(fl_ctx *ctx, bool v6, const struct fl
 		return false;
 	if (d->action == FL_ACT_TO_TC)
 		return true;
-	if (idle >= (__s32)fl_config.hz)
-		WRITE_ONCE(head->last_seen, now);
 	fl_flow_follow(head, p);
 	fl_flow_count(head, p->len);
 	return true;
 }
+
+/* How often a packet looks for a flow that another CPU has made or mended while this one did. */
+#define FL_DECIDE_TRIES 8
 
 /*
  * The slow path of packets that arrive, from the network or from a pod. p and d are handed to
@@ -202,11 +207,18 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 	__builtin_memset(d, 0, sizeof(*d));
 	if (p->kind != FL_PACKET_FLOW)
 		return; /* FL_ACT_PASS */
-	if ((v6 ? fl_decide_known6(ctx, p, hook, d) : fl_decide_known4(ctx, p, hook, d)) !=
-	    FL_UNKNOWN)
-		return;
-	if (v6)
-		fl_decide_new6(ctx, p, hook, d);
-	else
-		fl_decide_new4(ctx, p, hook, d);
+	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
+		int known =
+			v6 ? fl_decide_known6(ctx, p, hook, d) : fl_decide_known4(ctx, p, hook, d);
+
+		if (known == FL_BROKEN) {
+			v6 ? fl_flow_mend6(p) : fl_flow_mend4(p);
+			continue;
+		}
+		if (known != FL_UNKNOWN)
+			return;
+		if (!(v6 ? fl_decide_new6(ctx, p, hook, d) : fl_decide_new4(ctx, p, hook, d)))
+			return;
+	}
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
 }

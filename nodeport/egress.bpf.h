@@ -35,8 +35,8 @@ static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, st
 		fl_decision_refuse(d, reason);
 }
 
-static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p,
-					   struct fl_decision *d)
+/* Not zero: the flow is to be mended first. */
+static __always_inline int fl_egress_slow(bool v6, const struct fl_packet *p, struct fl_decision *d)
 {
 	struct fl_flow_ref ref;
 	__u32 now = fl_now();
@@ -44,15 +44,18 @@ static __always_inline void fl_egress_slow(bool v6, const struct fl_packet *p,
 	switch (fl_flow_known(v6, p, FL_HOOK_EGRESS, now, &ref, d)) {
 	case FL_UNKNOWN:
 		fl_egress_new(v6, p, d);
-		return;
+		break;
 	case FL_UNKNOWN_REPLY:
 		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-		return;
+		break;
 	case FL_KNOWN:
 		fl_flow_touch(ref.head, now, p->len);
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
-		return;
+		break;
+	case FL_BROKEN:
+		return 1;
 	}
+	return 0;
 }
 
 int fl_egress_slow4(const struct fl_packet *p, struct fl_decision *d);
@@ -60,16 +63,12 @@ int fl_egress_slow6(const struct fl_packet *p, struct fl_decision *d);
 
 __noinline int fl_egress_slow4(const struct fl_packet *p, struct fl_decision *d)
 {
-	if (p && d)
-		fl_egress_slow(false, p, d);
-	return 0;
+	return p && d ? fl_egress_slow(false, p, d) : 0;
 }
 
 __noinline int fl_egress_slow6(const struct fl_packet *p, struct fl_decision *d)
 {
-	if (p && d)
-		fl_egress_slow(true, p, d);
-	return 0;
+	return p && d ? fl_egress_slow(true, p, d) : 0;
 }
 
 /* The fast path out; false: the slow path decides. */
@@ -92,13 +91,14 @@ static __always_inline bool fl_egress_fast(bool v6, const struct fl_packet *p,
 	state = fl_flow_state(ref.word);
 	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
 	    !fl_flow_steady(ref.head, state, p->proto, now) ||
+	    (__s32)(now - ref.head->last_seen) >= (__s32)fl_config.hz ||
 	    (__s32)(now - ref.head->last_seen) > (__s32)fl_flow_timeout(state, p->proto))
 		return false;
 	fl_flow_rewrite(v6, ref.head, &d->to);
 	if (!fl_flow_unchanged(&ref, d->to.sport))
 		return false;
 	fl_flow_follow(ref.head, p);
-	fl_flow_touch(ref.head, now, p->len);
+	fl_flow_count(ref.head, p->len);
 	fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	return true;
 }
@@ -109,8 +109,8 @@ static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packe
 	__builtin_memset(d, 0, sizeof(*d));
 	if (p->kind != FL_PACKET_FLOW)
 		return; /* FL_ACT_PASS */
-	if (v6)
-		fl_egress_slow6(p, d);
-	else
-		fl_egress_slow4(p, d);
+	if (!(v6 ? fl_egress_slow6(p, d) : fl_egress_slow4(p, d)))
+		return;
+	v6 ? fl_flow_mend6(p) : fl_flow_mend4(p);
+	v6 ? fl_egress_slow6(p, d) : fl_egress_slow4(p, d);
 }

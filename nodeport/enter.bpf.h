@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Entering a new flow, of which everything has been chosen, into the flow table. */
+/* Entering a new flow, of which everything has been chosen, into the flow table; and half a flow
+ * that has lost the other half. */
 #pragma once
 
 #include "conntrack/track.bpf.h"
@@ -25,6 +26,9 @@ static __always_inline void fl_flow_begin(struct fl_flow_head *head,
 	reply_head->ack = p->seq + 1;
 }
 
+/* No reason to drop the packet: another CPU has made its flow at the same moment. */
+#define FL_NEW_GAVE_WAY FL_REASON_MAX
+
 /*
  * Record the flow p->tuple -> d->to in both directions, in two entries; `reply` is the mirror image
  * of d->to, `hash` that of p->tuple. Returns why that could not be, or FL_REASON_NONE.
@@ -36,7 +40,7 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_head *head, *reply_head;
-	__u32 slot = 0, reply_slot = 0;
+	__u32 slot = 0, reply_slot = 0, claim, reply_word;
 	__u8 reply_flags;
 
 	head = fl_flow_new(v6, hash, now, &slot);
@@ -70,16 +74,116 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 		fl_filter_add_source(v6, &reply->daddr, reply->dport, p->proto);
 	else
 		fl_filter_add_backend(v6, &reply->saddr, reply->sport, p->proto);
-	fl_flow_publish(reply_head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!(v6 ? fl_flow_alone6(reply, p->proto, reply_hash, reply_slot)
-		 : fl_flow_alone4(reply, p->proto, reply_hash, reply_slot))) {
+	reply_word = fl_flow_publish(reply_head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_flow_alone(v6, reply, p->proto, reply_hash, reply_slot, reply_head)) {
 		/* another processor has given this source port away since it was found free */
-		fl_flow_publish(reply_head, FL_FLOW_FREE);
+		fl_flow_withdraw(reply_head, reply_word);
 		fl_flow_publish(head, FL_FLOW_FREE);
 		return FL_REASON_NO_SOURCE_PORT;
 	}
-	fl_flow_publish(reply_head, FL_FLOW_NEW);
-	fl_flow_publish(head, FL_FLOW_NEW);
+	reply_word = fl_flow_publish(reply_head, FL_FLOW_NEW);
+	claim = fl_flow_publish(head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim)) {
+		fl_flow_withdraw(head, claim);
+		fl_flow_withdraw(reply_head, reply_word);
+		return FL_NEW_GAVE_WAY;
+	}
 	fl_count(FL_COUNTER_FLOW_NEW);
 	return FL_REASON_NONE;
+}
+
+/*
+ * Once a second, where last_seen is written, the other direction is looked at. Whether it is gone.
+ */
+static __always_inline bool fl_flow_broken(bool v6, const struct fl_flow_ref *ref, __u32 now)
+{
+	return (__s32)(now - ref->head->last_seen) >= (__s32)fl_config.hz &&
+	       fl_flow_lone(v6, ref->head);
+}
+
+/* Make the other direction of an open flow again from this one; false: its key is another flow's by
+ * now. */
+static __always_inline bool fl_flow_rebuild_twin(bool v6, const struct fl_flow_ref *ref, __u8 proto,
+						 __u32 now)
+{
+	struct fl_flow_head *head = ref->head, *twin;
+	struct fl_tuple6 key = {}, mapped = {};
+	/* read where it lies, for the stack is full */
+	const struct fl_tuple6 *own = v6 ? &((struct fl_flow6 *)head)->key : &mapped;
+	__u32 twin_slot = 0, word;
+	bool reply = head->flags & FL_FLOW_IS_REPLY;
+	__u8 flags = head->flags & FL_FLOW_SNAT;
+	__u64 hash;
+
+	/* what the other direction sees is what this one sends, turned round, and the reverse */
+	fl_flow_rewrite(v6, head, &mapped);
+	fl_tuple_reverse(&mapped, &key);
+	if (!v6) {
+		fl_flow_key(v6, head, &mapped);
+		fl_addr_map4(&mapped.saddr);
+		fl_addr_map4(&mapped.daddr);
+	}
+	hash = fl_hash_tuple(v6, &key, proto, fl_config.flow_seed[0]);
+	if (!flags && (reply || !(fl_local_flags(&own->daddr) & FL_LOCAL_NODE)))
+		flags = FL_FLOW_TO_STACK;
+	if (!reply)
+		flags |= FL_FLOW_IS_REPLY;
+	/* half closed, but not by this end */
+	if (fl_flow_state(ref->word) == FL_FLOW_HALF_CLOSED && !(head->flags & FL_FLOW_FIN))
+		flags |= FL_FLOW_FIN;
+	twin = fl_flow_new(v6, hash, now, &twin_slot);
+	if (!twin)
+		return true; /* no room; again in a second */
+	fl_flow_fill(v6, twin, ref->slot, head, &key, own, proto, flags, now);
+	fl_flow_fill_rewrite(v6, twin, own, true);
+	fl_flow_set_backend(twin, fl_flow_backend(head));
+	twin->seq = head->ack;
+	twin->ack = head->seq;
+	twin->twin_generation = fl_flow_generation(ref->word);
+	if (!reply && flags & FL_FLOW_SNAT)
+		fl_filter_add_source(v6, &key.daddr, key.dport, proto);
+	else if (!reply)
+		fl_filter_add_backend(v6, &key.saddr, key.sport, proto);
+	word = fl_flow_publish(twin, fl_flow_state(ref->word));
+	head->twin = twin_slot;
+	head->twin_generation = fl_flow_generation(word);
+	if (fl_flow_generation(READ_ONCE(head->word)) == fl_flow_generation(ref->word) &&
+	    fl_flow_alone(v6, &key, proto, hash, twin_slot, twin))
+		return true;
+	fl_flow_withdraw(twin, word);
+	return false;
+}
+
+/* Make the packet's flow whole again, or if that cannot be, end it: a reply alone does no harm. */
+static __always_inline void fl_flow_mend(bool v6, const struct fl_packet *p)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	__u32 now = fl_now(), seen;
+	struct fl_flow_ref ref;
+
+	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, &ref) || !fl_flow_broken(v6, &ref, now))
+		return;
+	seen = READ_ONCE(ref.head->last_seen);
+	/* one CPU does, and the flow is left alone for a second */
+	if (!__sync_bool_compare_and_swap(&ref.head->last_seen, seen, now))
+		return;
+	if (!fl_flow_rebuild_twin(v6, &ref, p->proto, now) && !(ref.head->flags & FL_FLOW_IS_REPLY))
+		fl_flow_remove(v6, &ref);
+}
+
+int fl_flow_mend4(const struct fl_packet *p);
+int fl_flow_mend6(const struct fl_packet *p);
+
+__noinline int fl_flow_mend4(const struct fl_packet *p)
+{
+	if (p)
+		fl_flow_mend(false, p);
+	return 0;
+}
+
+__noinline int fl_flow_mend6(const struct fl_packet *p)
+{
+	if (p)
+		fl_flow_mend(true, p);
+	return 0;
 }

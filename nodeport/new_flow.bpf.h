@@ -114,8 +114,9 @@ static __always_inline void fl_new_stray(bool v6, const struct fl_packet *p,
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 }
 
-static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					enum fl_hook hook, __u32 now, struct fl_decision *d)
+/* Not zero: another CPU has made the flow at the same moment, and the packet is one of that. */
+static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+				       enum fl_hook hook, __u32 now, struct fl_decision *d)
 {
 	struct fl_new new = {};
 	struct fl_tuple6 reply;
@@ -127,30 +128,30 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple))
-		return;
+		return 0;
 	fe = fl_new_frontend(v6, p, d);
 	d->to = p->tuple;
 	if (fe || d->action != FL_ACT_PASS) {
 		if (fl_source_is_frontend(v6, p)) {
 			fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
-			return;
+			return 0;
 		}
 		if (fl_own_answer(ctx, p, v6, now)) {
 			fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-			return;
+			return 0;
 		}
 	}
 	if (fe) {
 		if (!fl_packet_opens(p)) {
 			fl_new_stray(v6, p, fe, d);
-			return;
+			return 0;
 		}
 		if (!fl_new_served(ctx, v6, p, fe, hook, now, d, &new))
-			return;
+			return 0;
 	} else {
 		if (d->action != FL_ACT_PASS || !fl_new_direct(v6, p) ||
 		    !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate))
-			return;
+			return 0;
 		failed = FL_ACT_PASS;
 	}
 	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
@@ -158,15 +159,18 @@ static __always_inline void fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pa
 	if (!fl_snat_choose(ctx, v6, &reply, p->proto, hash,
 			    new.masquerade ? FL_SNAT_SOCKETS : FL_SNAT_KEEP)) {
 		fl_decision_set(d, failed, FL_REASON_NO_SOURCE_PORT);
-		return;
+		return 0;
 	}
 	d->to.sport = reply.dport;
 	reason = fl_new_enter(v6, p, d, &reply, &new, hash, now);
+	if (reason == FL_NEW_GAVE_WAY)
+		return 1;
 	if (reason) {
 		fl_decision_set(d, failed, reason);
-		return;
+		return 0;
 	}
 	/* of a masqueraded one fl_new_source() has said how it goes on */
 	if (!new.masquerade)
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
+	return 0;
 }

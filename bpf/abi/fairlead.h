@@ -18,4 +18,4 @@
 #include "bpf/abi/service.h"
 #include "bpf/abi/socket.h"
 
-#define FL_ABI_VERSION 2
+#define FL_ABI_VERSION 3

@@ -10,7 +10,8 @@
 /*
  * fl_flow_head.word: generation << 8 | state. A writer takes an entry with cmpxchg to FL_FLOW_BUSY
  * and the next generation, fills it, and publishes it by an atomic exchange of the word; a reader
- * looks at the word before and after.
+ * looks at the word before and after. FL_FLOW_CLAIM, together with FL_FLOW_BUSY, says that the key
+ * is there, and that its writer is looking for other entries with that key before it publishes.
  */
 enum fl_flow_state {
 	FL_FLOW_FREE,
@@ -24,10 +25,6 @@ enum fl_flow_state {
 	FL_FLOW_STATES,
 };
 #define FL_FLOW_STATE_MASK 0x7fU
-/*
- * Together with FL_FLOW_BUSY: the key is there, and the writer looks for other entries with that
- * key before it publishes. Found by writers only.
- */
 #define FL_FLOW_CLAIM 0x80U
 #define FL_FLOW_GENERATION_SHIFT 8
 

@@ -25,6 +25,7 @@
 	X(own_ports,   ARRAY,  __u32,                  __u64,                 FL_OWN_PORT_WORDS) \
 	X(own_flows,   LRU,    struct fl_own_key,      __u32,                 16384) \
 	X(next_hops,   ARRAY,  __u32,                  struct fl_next_hop,    FL_NEXT_HOPS) \
+	X(port_spaces, ARRAY,  __u32,                  struct fl_port_space,  FL_PORT_SPACES) \
 	X(flows4,      ARRAY,  __u32,                  struct fl_bucket4,     262144) \
 	X(flows6,      ARRAY,  __u32,                  struct fl_bucket6,     65536) \
 	X(overflow4,   ARRAY,  __u32,                  struct fl_overflow,    262144 / FL_OVERFLOW_BUCKETS) \

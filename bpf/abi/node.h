@@ -67,6 +67,22 @@ struct fl_next_hop {
 	__u64 pad;
 };
 
+#define FL_PORT_SPACES 4096 /* a power of two */
+
+/*
+ * Element of array fl_port_spaces: where the search for source ports goes on, of one of our
+ * addresses towards a backend. By a hash of these: where two share an element they just get other
+ * candidates. Outlives the agent and its programs as the flows do: begun anew it would lead to the
+ * ports that were given away last.
+ */
+struct fl_port_space {
+	__u32 cursor;	  /* the next in turn of the ports that no hash leads to */
+	__u32 cursor_all; /* and of all ports */
+	__u32 gave_up;	  /* jiffies: when no candidate was free; 0 never */
+	__u32 pad;
+};
+
 _Static_assert(sizeof(struct fl_mac_key) == 12, "abi");
 _Static_assert(sizeof(struct fl_device) == 40, "abi");
 _Static_assert(sizeof(struct fl_next_hop) == 32, "abi");
+_Static_assert(sizeof(struct fl_port_space) == 16, "abi");

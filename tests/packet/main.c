@@ -47,6 +47,7 @@ static const struct topic *const topics[] = {
 	&opening_topic,
 	&proof_topic,
 	&own_topic,
+	&exhaustion_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,

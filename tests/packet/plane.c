@@ -378,6 +378,14 @@ uint32_t plane_now(struct plane *p)
 	return (uint32_t)p->maps.meta->now_jiffies;
 }
 
+void plane_forget_exhaustion(struct plane *p)
+{
+	uint32_t since = plane_now(p);
+
+	while (plane_now(p) - since < 4 + p->config.hz / 256)
+		;
+}
+
 struct fl_flow_table plane_flows(const struct plane *p)
 {
 	return fl_flow_table_of(&p->maps);

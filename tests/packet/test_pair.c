@@ -112,6 +112,49 @@ static void lost_flow_is_rebuilt_the_same(struct trial *t)
 	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
 }
 
+struct half {
+	struct row row;
+	bool reply; /* is what is lost */
+};
+
+static const struct half halves[] = {
+	{ROW("the reply is lost"), true},
+	{ROW("the original is lost"), false},
+};
+
+/* The twin is looked at where last_seen is written, once a second; what is lost is made again. */
+static void half_a_flow_becomes_whole(struct trial *t)
+{
+	const struct half *half = t->row;
+	struct talk talk = talk_begin(t);
+	struct fl_flow flow;
+
+	talk_establish(&talk);
+	flow = expect_flow(t, &talk.client);
+	forget(t->p, t->family, half->reply ? flow.reply_slot : flow.slot);
+	plane_head(t->p, t->family, half->reply ? flow.slot : flow.reply_slot)->last_seen =
+		plane_now(t->p) - 2 * t->p->config.hz;
+	if (half->reply) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
+		talk_reply(&talk, ACK);
+	} else {
+		talk_reply(&talk, ACK);
+	}
+	talk_expect_reply(&talk);
+	talk_expect_both(&talk);
+	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+	assert_int_equal(lone(t->p), 0);
+	/* TCP is believed on both sides of it */
+	if (t->proto == IPPROTO_TCP) {
+		talk_send(&talk, FIN | ACK);
+		talk_expect_state(&talk, FL_FLOW_HALF_CLOSED);
+		talk_reply(&talk, FIN | ACK);
+		talk_expect_state(&talk, FL_FLOW_TIME_WAIT);
+	}
+}
+
 #define CLIENTS 50
 
 /* Two nodes, or one after its memory was lost. */
@@ -174,6 +217,9 @@ static const struct test tests[] = {
 	 .protos = ONLY_UDP, .networks = IN(AT_POD), .plane = PLANE_SMALL},
 	{"5.3.4: a lost flow is rebuilt the same", CHECK(lost_flow_is_rebuilt_the_same),
 	 .hooks = ON_INGRESS, .networks = EVERYWHERE, .scene = {.backends = 5}, ROWS(losses)},
+	{"a flow that has lost one half is whole again within a second",
+	 CHECK(half_a_flow_becomes_whole), .hooks = ON_INGRESS, .networks = EVERYWHERE,
+	 .scene = {.backends = 5}, ROWS(halves)},
 	{"the same client gets the same backend with an empty table",
 	 CHECK(same_backend_with_an_empty_table), .hooks = ON_INGRESS, .scene = {.backends = 5}},
 	{"1.10: TCP and UDP flows between the same ports are two",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Source ports for masqueraded flows (ARCHITECTURE.md, rule 5.3.4): from the allowed ranges only,
- * none twice towards one backend, none that a socket of this node has, and every one of them before
- * a refusal.
+ * none twice towards one backend, none that a socket of this node has, and every one of them for a
+ * client that tries again.
  */
 #include "tests/packet/packet.h"
 
@@ -56,7 +56,19 @@ static void set_state(struct plane *p, const struct fl_flow *flow, enum fl_flow_
 	}
 }
 
-/* Establish flows from many clients until one is refused; returns how many there are. */
+/* A client that tries again, at once, until it gets a port. False: it never does. */
+static bool insist(struct trial *t, const struct packet *packet)
+{
+	for (int i = 0; i < 2 * SMALL_PORTS; i++) {
+		if (feed(t, packet) != DROPPED)
+			return true;
+		expect_drop(t, FL_REASON_NO_SOURCE_PORT);
+		expect_no_flow(t, packet);
+	}
+	return false;
+}
+
+/* Establish flows from many clients until one gets no port; returns how many there are. */
 static unsigned int exhaust(struct trial *t, unsigned int host, bool seen[65536])
 {
 	for (unsigned int n = 0; n < 2 * SMALL_PORTS; n++) {
@@ -64,11 +76,8 @@ static unsigned int exhaust(struct trial *t, unsigned int host, bool seen[65536]
 			from_client(t, host + n % 5, (uint16_t)(1000 + n * 31 + host));
 		struct fl_flow flow;
 
-		if (feed(t, &packet) == DROPPED) {
-			expect_drop(t, FL_REASON_NO_SOURCE_PORT);
-			expect_no_flow(t, &packet);
+		if (!insist(t, &packet))
 			return n;
-		}
 		expect_outcome(t, SENT);
 		flow = expect_flow(t, &packet);
 		assert_true(plane_may_use_port(t->p, flow.source_port));
@@ -80,7 +89,7 @@ static unsigned int exhaust(struct trial *t, unsigned int host, bool seen[65536]
 	return 0;
 }
 
-static void ports_are_used_before_a_refusal(struct trial *t)
+static void all_ports_are_used(struct trial *t)
 {
 	for (unsigned int host = 1; host < 200; host += 20) {
 		bool seen[65536] = {false};
@@ -88,7 +97,52 @@ static void ports_are_used_before_a_refusal(struct trial *t)
 
 		plane_flows_clear(t->p);
 		n = exhaust(t, host, seen);
-		assert_in_range(n, SMALL_PORTS * 95 / 100, SMALL_PORTS);
+		assert_int_equal(n, SMALL_PORTS);
+	}
+}
+
+/* With 95 % of the ports in use, and a pause between its attempts as clients make it. */
+static void client_that_tries_again_gets_a_port(struct trial *t)
+{
+	const unsigned int used = SMALL_PORTS * 95 / 100;
+	unsigned int tries = 0;
+
+	for (unsigned int n = 0; n < SMALL_PORTS; n++) {
+		struct packet packet = from_client(t, 1 + n % 5, (uint16_t)(1000 + n * 31));
+		struct fl_flow flow;
+
+		if (n < used)
+			assert_true(insist(t, &packet));
+		else
+			do {
+				tries++;
+				plane_forget_exhaustion(t->p);
+			} while (feed(t, &packet) == DROPPED);
+		flow = expect_flow(t, &packet);
+		set_state(t->p, &flow, FL_FLOW_ESTABLISHED);
+	}
+	/* each attempt looks at another one of all ports at least */
+	assert_in_range(tries, 5, 5 * SMALL_PORTS);
+	allow_counter(t, FL_REASON_NO_SOURCE_PORT);
+}
+
+#define LIVE (SMALL_PORTS * 6 / 10)
+
+/* Flows that last equally long, with more than half of the ports in use: none is refused. */
+static void ports_come_round(struct trial *t)
+{
+	struct fl_flow live[LIVE];
+
+	for (unsigned int n = 0; n < 10 * SMALL_PORTS; n++) {
+		struct packet packet = from_client(t, 1 + n % 100, (uint16_t)(1000 + n * 31));
+		struct fl_flow *flow = &live[n % LIVE];
+
+		if (n >= LIVE)
+			set_state(t->p, flow, FL_FLOW_FREE);
+		feed(t, &packet);
+		expect_outcome(t, SENT);
+		*flow = expect_flow(t, &packet);
+		set_state(t->p, flow, FL_FLOW_TIME_WAIT);
 	}
 }
 
@@ -201,7 +255,7 @@ static void ports_of_sockets_are_not_used(struct trial *t)
 	for (uint16_t i = 0; i < range->count; i++)
 		bind_socket(t, range->first + i);
 	n = exhaust(t, 1, seen);
-	assert_in_range(n, left * 95 / 100, left);
+	assert_int_equal(n, left);
 	for (uint16_t i = 0; i < range->count; i++)
 		assert_false(seen[range->first + i]);
 }
@@ -276,7 +330,10 @@ static void unmasqueraded_flows_ignore_sockets(struct trial *t)
 #define SMALL .hooks = ON_INGRESS, .plane = PLANE_SMALL
 
 static const struct test tests[] = {
-	{"B2: nearly all ports are used before a refusal", CHECK(ports_are_used_before_a_refusal),
+	{"B2: no port is left over while clients try again", CHECK(all_ports_are_used), SMALL},
+	{"B2: a client that tries again gets a port when nearly all are used",
+	 CHECK(client_that_tries_again_gets_a_port), SMALL},
+	{"B2: with more than half of the ports in use no flow is refused", CHECK(ports_come_round),
 	 SMALL},
 	{"B2: ports are counted for each backend", CHECK(ports_are_counted_for_each_backend),
 	 SMALL},
