@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lb/agent/agent.h"
 #include "lb/base/cleanup.h"
@@ -131,6 +132,8 @@ static int serve(const struct fl_settings *settings)
 	struct fl_err err = {""};
 	int r;
 
+	/* files and directories are made with the modes that we say, whoever started us */
+	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	/* until the loop listens: what a reload asks for is what the start does anyway */
 	signal(SIGHUP, SIG_IGN);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
@@ -23,18 +24,12 @@ const struct fl_cgroup_hook fl_cgroup_hooks[] = {
 
 const size_t fl_cgroup_hooks_n = sizeof(fl_cgroup_hooks) / sizeof(fl_cgroup_hooks[0]);
 
+/* A cgroup's id is its directory's inode number since Linux 5.5, on machines of 64 bits. */
 uint64_t fl_cgroup_id(int fd)
 {
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + 8];
-	} u = {.handle.handle_bytes = 8};
-	uint64_t id = 0;
-	int mount_id;
+	struct stat st;
 
-	if (!name_to_handle_at(fd, "", &u.handle, &mount_id, AT_EMPTY_PATH))
-		memcpy(&id, u.handle.f_handle, sizeof(id));
-	return id;
+	return fstat(fd, &st) ? 0 : st.st_ino;
 }
 
 int fl_dp_attach_cgroup(struct fl_dp *dp, struct fl_err *err)

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/user.h"
 #include "lb/dp/dp.h"
 #include "lb/dp/mountinfo.h"
 
@@ -31,18 +32,18 @@
 
 const char *const fl_bpffs_subdirs[FL_BPFFS_SUBDIRS] = {"maps", "links", "programs"};
 
-static bool path_is_bpffs(const char *path)
-{
-	struct statfs st;
-
-	return statfs(path, &st) == 0 && (unsigned long)st.f_type == BPF_FS_MAGIC;
-}
-
 static bool fd_is_bpffs(int fd)
 {
 	struct statfs st;
 
 	return fstatfs(fd, &st) == 0 && (unsigned long)st.f_type == BPF_FS_MAGIC;
+}
+
+static bool path_is_bpffs(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd >= 0 && fd_is_bpffs(fd);
 }
 
 static int mount_bpffs(const char *source, const char *target, struct fl_err *err)
@@ -102,10 +103,10 @@ static int check_owner(int fd, const char *path, struct fl_err *err)
 
 	if (fstat(fd, &st))
 		return fl_err_set(err, -errno, "cannot look at %s: %s", path, strerror(errno));
-	if (st.st_uid != geteuid())
+	if (st.st_uid != fl_user())
 		return fl_err_set(err, -EPERM,
 				  "%s belongs to user %u, not to us (user %u): refused", path,
-				  st.st_uid, geteuid());
+				  st.st_uid, fl_user());
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/user.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -69,7 +70,7 @@ int fl_netns_lock(int *ret_fd, struct fl_err *err)
 		return fl_err_set(err, -errno, "cannot lock the network namespace: %s",
 				  strerror(errno));
 	owner = lock_owner(&name, len);
-	if (owner.uid && owner.uid != geteuid()) {
+	if (owner.uid && owner.uid != fl_user()) {
 		*ret_fd = -1;
 		return 0;
 	}

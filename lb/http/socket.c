@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/user.h"
 
 #define BACKLOG 64
 #define TCP_BACKLOG 512 /* probes of many balancers come at once */
@@ -89,13 +90,14 @@ int fl_http_socket_open_unix(const char *path, mode_t mode, struct fl_http_socke
 	fd = new_socket(AF_UNIX, err);
 	if (fd < 0)
 		return fd;
-	/* the mode of an unbound socket is that of the file bind() makes, less the umask, which
-	 * chmod() then gives back */
-	if (fchmod(fd, mode) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    chmod(path, mode) || listen(fd, BACKLOG))
+	/* the mode of an unbound socket is that of the file bind() makes, less the umask */
+	if (fchmod(fd, mode) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fl_err_set(err, -errno, "cannot listen on %s: %s", path, strerror(errno));
 	if (lstat(path, &st))
 		return fl_err_set(err, -errno, "%s: %s", path, strerror(errno));
+	/* a serving agent, which may not, has an umask that takes nothing away */
+	if (((st.st_mode & 07777) != mode && chmod(path, mode)) || listen(fd, BACKLOG))
+		return fl_err_set(err, -errno, "cannot listen on %s: %s", path, strerror(errno));
 	*ret_socket = (struct fl_http_socket){
 		.fd = TAKE_FD(fd), .mode = mode, .dev = st.st_dev, .ino = st.st_ino};
 	strcpy(ret_socket->path, path);
@@ -174,7 +176,7 @@ static bool peer_may(int fd)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len))
 		return false;
-	return !peer.uid || peer.uid == geteuid();
+	return !peer.uid || peer.uid == fl_user();
 }
 
 int fl_http_socket_accept(const struct fl_http_socket *sock, int *ret_fd)

@@ -211,6 +211,7 @@ static int add_root(struct fl_manifest *m, const char *path)
 static int open_descriptors(struct fl_manifest *m, struct fl_err *err)
 {
 	struct epoll_event event = {.events = EPOLLIN};
+	int rc;
 
 	m->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (m->inotify < 0)
@@ -220,6 +221,11 @@ static int open_descriptors(struct fl_manifest *m, struct fl_err *err)
 	if (m->timer < 0 || m->epoll < 0 ||
 	    epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->inotify, &event) ||
 	    epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->timer, &event))
+		return fl_err_set(err, -errno, "cannot follow files: %s", strerror(errno));
+	rc = fl_worker_new(&m->worker, err);
+	if (rc)
+		return rc;
+	if (epoll_ctl(m->epoll, EPOLL_CTL_ADD, fl_worker_fd(m->worker), &event))
 		return fl_err_set(err, -errno, "cannot follow files: %s", strerror(errno));
 	return 0;
 }

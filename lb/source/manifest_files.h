@@ -100,8 +100,7 @@ struct fl_manifest {
 	struct fl_clock clock;
 	struct fl_definitions *definitions;
 	int epoll, inotify, timer;
-	struct fl_worker *worker;	  /* NULL: not needed yet */
-	bool no_worker;			  /* there is no thread to be had */
+	struct fl_worker *worker;	  /* NULL: nothing is followed, or there is no thread */
 	struct fl_manifest_file *working; /* the file that the worker reads */
 	struct fl_manifest_file *merging; /* a large file that is being taken in */
 	struct fl_definitions_merge merge;

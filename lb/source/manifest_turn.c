@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,16 +29,10 @@ static bool is_due(struct fl_mono due, struct fl_mono now)
 
 static void give_to_worker(struct fl_manifest *m, struct fl_manifest_file *file)
 {
-	struct epoll_event event = {.events = EPOLLIN};
-
-	if (!m->worker && fl_worker_new(&m->worker, NULL)) {
-		m->no_worker = true;
-		return;
-	}
-	/* adding it again does nothing */
-	epoll_ctl(m->epoll, EPOLL_CTL_ADD, fl_worker_fd(m->worker), &event);
-	m->working = file;
-	fl_worker_start(m->worker, file->reading);
+	if (fl_worker_start(m->worker, file->reading))
+		fl_worker_free(&m->worker); /* from now on the loop reads them itself */
+	else
+		m->working = file;
 }
 
 /* The links of a mounted ConfigMap lead through ..data. */
@@ -69,7 +62,7 @@ static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t
 	file->through_data = leads_through_data(file->path);
 	file->reading = reading;
 	fl_manifest_settled(m, file);
-	if (!inside && !m->no_worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+	if (!inside && m->worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
 		give_to_worker(m, file);
 	if (m->working == file)
 		return 0;
@@ -149,7 +142,7 @@ static int look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, bo
 	/* what cannot be looked at is read as well, since that tells why */
 	if (!root->is_input && !stat(file->path, &st) && !is_whole(m, file, &st))
 		return 0;
-	if (!inside && !m->no_worker && m->working && st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+	if (!inside && m->worker && m->working && st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
 		return 0; /* one at a time */
 	file->gone = file->deleted = false;
 	return read_file(m, file, st.st_size, inside);

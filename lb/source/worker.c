@@ -14,6 +14,7 @@
 
 struct fl_worker {
 	pthread_t thread;
+	bool has_thread; /* once there was something to read */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* under the lock */
@@ -59,8 +60,6 @@ static void *work(void *arg)
 int fl_worker_new(struct fl_worker **ret_worker, struct fl_err *err)
 {
 	_cleanup_free_ struct fl_worker *worker = calloc(1, sizeof(*worker));
-	sigset_t all, before;
-	int rc;
 
 	if (!worker)
 		return fl_err_set(err, -ENOMEM, "out of memory");
@@ -69,18 +68,23 @@ int fl_worker_new(struct fl_worker **ret_worker, struct fl_err *err)
 		return fl_err_set(err, -errno, "eventfd: %s", strerror(errno));
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->changed, NULL);
+	*ret_worker = TAKE_PTR(worker);
+	return 0;
+}
+
+static int start_thread(struct fl_worker *worker)
+{
+	sigset_t all, before;
+	int rc;
+
+	if (worker->has_thread)
+		return 0;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&worker->thread, NULL, work, worker);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc) {
-		close(worker->event_fd);
-		pthread_cond_destroy(&worker->changed);
-		pthread_mutex_destroy(&worker->lock);
-		return fl_err_set(err, -rc, "cannot start a thread: %s", strerror(rc));
-	}
-	*ret_worker = TAKE_PTR(worker);
-	return 0;
+	worker->has_thread = !rc;
+	return -rc;
 }
 
 void fl_worker_free(struct fl_worker **ptr)
@@ -95,7 +99,8 @@ void fl_worker_free(struct fl_worker **ptr)
 	worker->stop = true;
 	pthread_cond_broadcast(&worker->changed);
 	pthread_mutex_unlock(&worker->lock);
-	pthread_join(worker->thread, NULL);
+	if (worker->has_thread)
+		pthread_join(worker->thread, NULL);
 	close(worker->event_fd);
 	pthread_cond_destroy(&worker->changed);
 	pthread_mutex_destroy(&worker->lock);
@@ -107,12 +112,17 @@ int fl_worker_fd(const struct fl_worker *worker)
 	return worker->event_fd;
 }
 
-void fl_worker_start(struct fl_worker *worker, struct fl_reading *reading)
+int fl_worker_start(struct fl_worker *worker, struct fl_reading *reading)
 {
+	int rc = start_thread(worker);
+
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&worker->lock);
 	worker->given = worker->todo = reading;
 	pthread_cond_broadcast(&worker->changed);
 	pthread_mutex_unlock(&worker->lock);
+	return 0;
 }
 
 struct fl_reading *fl_worker_take(struct fl_worker *worker)

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Services made through the API of a real API server, and real connections through them."""
+import contextlib
+import json
 import signal
+import subprocess
 
 import pytest
 
 import topology
+from conftest import HERE
+from place import PYTHON
 from wait import until
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
@@ -165,3 +170,64 @@ def test_who_is_not_trusted(lab):
     assert "SSL certificate problem" in node.cli("status").stdout
     node.stop()
     node.start(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
+
+
+@contextlib.contextmanager
+def name_server(cluster):
+    """Knows the API server's name while it lasts."""
+    server = cluster.place.popen([PYTHON, f"{HERE}/name_server.py", "kubernetes", cluster.address],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "ready\n"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def asking(cluster):
+    """A command that runs another one where that is the name server."""
+    cluster.write("resolv.conf", f"nameserver {cluster.address}\n")
+    return ("unshare", "--mount", "/bin/sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"',
+            cluster.path("resolv.conf"))
+
+
+def large_manifest(lab, name, number):
+    """A Service and its slices, among enough others that the agent reads the file in a thread."""
+    m = lab.manifests
+    trees = [m.service(name, number)] + [m.slice(name, family, ["web-2a"]) for family in (4, 6)]
+    trees += [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"idle-{i}"},
+               "spec": {"clusterIP": f"10.96.{8 + i // 250}.{1 + i % 250}",
+                        "ports": [{"name": "http", "port": 80}]}} for i in range(2500)]
+    text = "\n---\n".join(json.dumps(tree) for tree in trees)
+    assert len(text) > 300 * 1024
+    return text
+
+
+def test_g18_by_name_and_with_files(lab):
+    """Robustness G18: the calls that the agent may make do for names, large files and its own files, all at once.
+
+    One that is not among them ends the agent of a lab. Names that are not found are asked for again when it serves."""
+    cluster = lab.cluster
+    node = lab.nodes["node-1"]
+    cluster.write("large.yaml", "")
+    node.stop()
+    node.start(wait=False, wrapper=asking(cluster), manifests=cluster.path("large.yaml"),
+               extra=["--kubeconfig", cluster.kubeconfig("by-name", server="https://kubernetes:6443")])
+    node.wait_answers(60)
+    until(lambda: "resolve host" in node.cli("status").stdout, "node-1 does not find the server", 20, 0.2)
+    with name_server(cluster):
+        serve(lab, "named", 16, ["web-1a"])
+        reaches(lab, "cli-1", vip(16, 4), ["web-1a"])
+        cluster.write("large.yaml", large_manifest(lab, "filed", 17))
+        reaches(lab, "cli-1", vip(17, 4), ["web-2a"])
+        cluster.stop("kube-apiserver")
+        until(lambda: "may be out of date" in node.cli("status").stdout, "node-1 says so", 20, 0.2)
+        cluster.start_api()
+        serve(lab, "named", 16, ["web-2b"])
+        reaches(lab, "cli-1", vip(16, 4), ["web-2b"])
+    assert node.agent.poll() is None
+    cluster.delete("Service", "named")
+    node.stop()
+    node.start(manifests=False, extra=["--kubeconfig", cluster.kubeconfig()])
