@@ -7,6 +7,7 @@ CLANG ?= clang-14
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PREFIX ?= /usr
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 SAN ?= 0
 V ?= 0
 
@@ -24,7 +25,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 	$(if $(filter 1,$(WERROR)),-Werror)
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 CFLAGS ?= -O2 -g
-ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(SANFLAGS) -D_GNU_SOURCE -DFL_VERSION='"$(VERSION)"' -I. $(PC_CFLAGS) \
+ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(SANFLAGS) -D_GNU_SOURCE -DFL_VERSION='"$(VERSION)"' -I. $(PC_CFLAGS) \
 	-fstack-protector-strong -MMD -MP
 LDLIBS = $(PC_LIBS)
 # what the user's targets build with: all processors, unless make was given -j
@@ -57,7 +58,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy manifests torture chaos lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy test-packages manifests deb torture chaos lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -106,11 +107,11 @@ $(LIB): $(LIB_OBJ)
 
 $(BUILD)/fairleadd: $(AGENT_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 $(BUILD)/fairlead: $(CLI_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # made by the program itself from its tables of options
 $(MAN): $(BUILD)/man/%: tools/man/%.in $(BUILD)/fairlead
@@ -123,19 +124,19 @@ $(COMPLETION): $(BUILD)/fairlead
 
 $(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
 
 $(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
 
 $(KERNELS_BIN): $(BUILD)/tests/kernels/load.o
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) $^ -o $@ -lbpf
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ -lbpf
 
 $(BENCH_BIN): $(BENCH_C:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) $^ -o $@ $(LDLIBS)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
 
 # ---- what a user runs ------------------------------------------------------------------------------
 demo: ## the main job: a lab of network namespaces, real connections, a report
@@ -184,6 +185,9 @@ test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (roo
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
 	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/kubernetes
 
+test-packages: deb ## the Debian package in a bare Debian 12 (root, the archive)
+	$(Q)python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy/test_deb.py
+
 test-deploy: all ## the Helm chart and what is made from it (Go; minutes the first time)
 	$(Q)tests/deploy/build >/dev/null || [ $$? = 3 ]
 	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy
@@ -215,7 +219,7 @@ install: all ## install into DESTDIR
 	install -D -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
 	install -D -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
 	install -D -m 755 deploy/fairlead-feed $(DESTDIR)$(PREFIX)/bin/fairlead-feed
-	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(PREFIX)/lib/systemd/system/fairleadd.service)
+	$(if $(wildcard deploy/fairleadd.service),install -D -m 644 deploy/fairleadd.service $(DESTDIR)$(UNITDIR)/fairleadd.service)
 	$(foreach p,fairlead fairleadd,\
 		install -D -m 644 $(BUILD)/completion/$(p).bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(p); \
 		install -D -m 644 $(BUILD)/completion/$(p).zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_$(p); \
@@ -225,6 +229,16 @@ install: all ## install into DESTDIR
 	install -D -m 644 deploy/fairleadd.yaml $(DOCDIR)/examples/fairleadd.yaml
 	$(foreach m,$(wildcard deploy/prometheus/*),install -D -m 644 $(m) $(DOCDIR)/examples/prometheus/$(notdir $(m));)
 	$(foreach m,$(wildcard deploy/edge/*.yaml),install -D -m 644 $(m) $(DOCDIR)/examples/edge/$(notdir $(m));)
+
+# in a copy of the tree: the package build wants debian/ at its top, and leaves much behind
+deb: ## a Debian package, in build/deb (debhelper)
+	$(Q)tools/install-deps packaging
+	$(Q)rm -rf build/deb && mkdir -p build/deb/fairlead-$(VERSION)
+	$(Q)tar -c --exclude=./build --exclude=./.git --exclude=__pycache__ . | tar -x -C build/deb/fairlead-$(VERSION)
+	$(Q)cp -r deploy/debian build/deb/fairlead-$(VERSION)/debian
+	$(Q)cd build/deb/fairlead-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage --build=binary \
+		--no-sign $(JOBS) >../build.log 2>&1 || { tail -40 ../build.log; exit 1; }
+	@ls build/deb/*.deb
 
 clean: ## remove what was built
 	rm -rf build

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A lab whose agents follow a real API server. SKIP where it cannot be built or run."""
-import importlib.util
 import os
 import subprocess
 import sys
@@ -12,17 +11,8 @@ REPO = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, f"{REPO}/tests/lab", f"{REPO}/tests/deploy"]
 
 from control_plane import ControlPlane  # noqa: E402
+from labs import E2E  # noqa: E402
 
-
-def end_to_end():
-    """The fixtures of the end-to-end tests, which are a conftest of their own."""
-    spec = importlib.util.spec_from_file_location("e2e_conftest", f"{REPO}/tests/e2e/conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-E2E = end_to_end()
 pytest_runtest_makereport = E2E.pytest_runtest_makereport
 
 

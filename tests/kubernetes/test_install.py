@@ -12,10 +12,9 @@ import chart
 import topology
 from control_plane import PORT, ControlPlane, Refused
 from kubelet import Kubelet
+from labs import E2E
 from schemas import write_schemas
 from wait import until
-
-from conftest import E2E
 
 LIBRARIES = ["/usr/lib", "/usr/lib64"]
 PODS = ["web-1a", "web-1b", "web-2a", "web-2b"]
