@@ -21,10 +21,10 @@
  */
 /* clang-format off */
 #define FL_MAPS_OF_PACKETS(X) \
-	X(filter,      ARRAY,  __u32,                  __u64,                 FL_FILTER_WORDS) \
+	X(filter,      BLOCK,  __u32,                  __u64,                 FL_FILTER_WORDS) \
 	X(own_ports,   ARRAY,  __u32,                  __u64,                 FL_OWN_PORT_WORDS) \
 	X(own_flows,   LRU,    struct fl_own_key,      __u32,                 16384) \
-	X(next_hops,   ARRAY,  __u32,                  struct fl_next_hop,    FL_NEXT_HOPS) \
+	X(next_hops,   BLOCK,  __u32,                  struct fl_next_hop,    FL_NEXT_HOPS) \
 	X(port_spaces, ARRAY,  __u32,                  struct fl_port_space,  FL_PORT_SPACES) \
 	X(flows4,      ARRAY,  __u32,                  struct fl_bucket4,     262144) \
 	X(flows6,      ARRAY,  __u32,                  struct fl_bucket6,     65536) \
@@ -59,12 +59,18 @@
 #define FL_MAP_TYPE_LRU BPF_MAP_TYPE_LRU_HASH
 #define FL_MAP_TYPE_LPM BPF_MAP_TYPE_LPM_TRIE
 #define FL_MAP_TYPE_ARRAY BPF_MAP_TYPE_ARRAY
+/*
+ * All elements in the one value of an array: a variable to the programs, which look nothing up and
+ * have no case of there being nothing. Their number is fixed.
+ */
+#define FL_MAP_TYPE_BLOCK BPF_MAP_TYPE_ARRAY
 #define FL_MAP_TYPE_PERCPU BPF_MAP_TYPE_PERCPU_ARRAY
 
 #define FL_MAP_FLAGS_HASH BPF_F_NO_PREALLOC
 #define FL_MAP_FLAGS_LRU 0
 #define FL_MAP_FLAGS_LPM BPF_F_NO_PREALLOC
 #define FL_MAP_FLAGS_ARRAY BPF_F_MMAPABLE
+#define FL_MAP_FLAGS_BLOCK BPF_F_MMAPABLE
 #define FL_MAP_FLAGS_PERCPU 0
 
 enum fl_map_id {
@@ -81,6 +87,7 @@ _Static_assert(FL_MAP_meta == FL_MAPS - 1, "abi");
 #define FL_MAP_MAPPED_LRU 0
 #define FL_MAP_MAPPED_LPM 0
 #define FL_MAP_MAPPED_ARRAY 1
+#define FL_MAP_MAPPED_BLOCK 1
 #define FL_MAP_MAPPED_PERCPU 0
 #define X(name, kind, key, value, n)                                                               \
 	_Static_assert(!FL_MAP_MAPPED_##kind || sizeof(value) % 8 == 0, "abi: " #name);

@@ -9,6 +9,18 @@
 const volatile struct fl_config fl_config SEC(".rodata");
 
 /*
+ * Loads after this come after those before it, where the processor would do them in another order;
+ * where it does not, it is enough that the compiler does not.
+ */
+static __always_inline void fl_loads_in_order(void)
+{
+	if (fl_config.weak_loads)
+		fl_fence();
+	else
+		asm volatile("" ::: "memory");
+}
+
+/*
  * The node's own address of a family; zero: none. Word by word: of a whole structure clang 14 takes
  * the copy for a copy of its initialiser, volatile or not.
  */

@@ -52,9 +52,9 @@ static __always_inline bool fl_hop_get(const __u16 *pair, __u32 now, struct fl_h
 	__u64 current;
 	__u32 word;
 
-	nh = bpf_map_lookup_elem(&fl_next_hops, &index);
-	if (!nh || !meta)
+	if (!meta)
 		return false;
+	nh = &fl_next_hops[index & (FL_NEXT_HOPS - 1)];
 	current = READ_ONCE(meta->next_hops);
 	if ((__u16)fl_hops_generation(current) != generation || fl_hops_over(current, now))
 		return false;
@@ -66,8 +66,7 @@ static __always_inline bool fl_hop_get(const __u16 *pair, __u32 now, struct fl_h
 	__builtin_memcpy(ret_hop->macs, nh->dst_mac, 12);
 	ret_hop->mtu = nh->mtu;
 	ret_hop->flags = nh->flags;
-	nh = fl_after_load(nh, ret_hop->ifindex ^ ret_hop->macs[0] ^ ret_hop->macs[1] ^
-				       ret_hop->macs[2] ^ ret_hop->mtu ^ ret_hop->flags);
+	fl_loads_in_order();
 	if (READ_ONCE(nh->word) != word)
 		return false;
 	ret_hop->index = index;
@@ -129,9 +128,7 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 generation
 
 		if (!index)
 			continue;
-		nh = bpf_map_lookup_elem(&fl_next_hops, &index);
-		if (!nh)
-			continue;
+		nh = &fl_next_hops[index];
 		word = READ_ONCE(nh->word);
 		if (word == filled) {
 			if (!fl_hop_same(fl_after_load(nh, word), hop))

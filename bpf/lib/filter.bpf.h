@@ -8,13 +8,16 @@
 #include "bpf/lib/packet.bpf.h"
 #include "bpf/lib/packet_maps.bpf.h"
 
-/* The bit and those above it in its word. */
-static __always_inline __u64 fl_filter_get(__u32 bit)
+/* The word of a bit; there is no bit beyond the last. */
+static __always_inline __u64 *fl_filter_word(__u64 bit)
 {
-	__u32 at = bit / 64;
-	__u64 *word = bpf_map_lookup_elem(&fl_filter, &at);
+	return &fl_filter[bit / 64 & (FL_FILTER_WORDS - 1)];
+}
 
-	return word ? READ_ONCE(*word) >> (bit & 63) : 0;
+/* The bit and those above it in its word. */
+static __always_inline __u64 fl_filter_get(__u64 bit)
+{
+	return READ_ONCE(*fl_filter_word(bit)) >> (bit & 63);
 }
 
 static __always_inline bool fl_filter_has_port(__u64 hash, __be16 port, __u8 proto)
@@ -80,10 +83,9 @@ static __always_inline bool fl_filter_leaving(bool v6, const struct fl_packet *p
 
 static __always_inline void fl_filter_set(__u32 bit)
 {
-	__u32 at = bit / 64;
-	__u64 *word = bpf_map_lookup_elem(&fl_filter, &at), mask = 1ULL << (bit & 63);
+	__u64 *word = fl_filter_word(bit), mask = 1ULL << (bit & 63);
 
-	if (word && !(READ_ONCE(*word) & mask))
+	if (!(READ_ONCE(*word) & mask))
 		__sync_fetch_and_or(word, mask);
 }
 

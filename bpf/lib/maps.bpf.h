@@ -8,7 +8,14 @@
 
 #include "bpf/lib/config.bpf.h"
 
-#define FL_MAP_DEFINE(name, kind, k, v, n)                                                         \
+#define FL_MAP_DEFINE_HASH FL_MAP_DEFINE_MAP
+#define FL_MAP_DEFINE_LRU FL_MAP_DEFINE_MAP
+#define FL_MAP_DEFINE_LPM FL_MAP_DEFINE_MAP
+#define FL_MAP_DEFINE_ARRAY FL_MAP_DEFINE_MAP
+#define FL_MAP_DEFINE_PERCPU FL_MAP_DEFINE_MAP
+#define FL_MAP_DEFINE_BLOCK(name, kind, k, v, n) v fl_##name[n] SEC(".data.fl_" #name);
+#define FL_MAP_DEFINE(name, kind, k, v, n) FL_MAP_DEFINE_##kind(name, kind, k, v, n)
+#define FL_MAP_DEFINE_MAP(name, kind, k, v, n)                                                     \
 	struct {                                                                                   \
 		__uint(type, FL_MAP_TYPE_##kind);                                                  \
 		__uint(max_entries, n);                                                            \

@@ -14,8 +14,9 @@ struct fl_map_desc {
 	uint32_t type;	    /* enum bpf_map_type */
 	uint32_t flags;	    /* BPF_F_* */
 	uint32_t key_size, value_size;
-	uint32_t n;	  /* elements, if no other number is asked for */
-	size_t fd_offset; /* of the descriptor in struct fl_maps */
+	uint32_t in_value; /* how many elements a value consists of */
+	uint32_t n;	   /* values, if no other number is asked for */
+	size_t fd_offset;  /* of the descriptor in struct fl_maps */
 	/* mapped arrays: where their address and their number of elements go; 0 for others (no map
 	 * comes first) */
 	size_t mem_offset, n_offset;

@@ -24,15 +24,32 @@
 #define MEMORY_ARRAY(map)                                                                          \
 	.mem_offset = offsetof(struct fl_maps, map), .n_offset = offsetof(struct fl_maps, n_##map)
 
+#define MEMORY_BLOCK(map) MEMORY_ARRAY(map)
+
+/* Its name in the objects, and of how many elements one value consists. */
+#define OBJECT_HASH(map) "fl_" #map
+#define OBJECT_LRU OBJECT_HASH
+#define OBJECT_LPM OBJECT_HASH
+#define OBJECT_PERCPU OBJECT_HASH
+#define OBJECT_ARRAY OBJECT_HASH
+#define OBJECT_BLOCK(map) ".data.fl_" #map
+#define IN_VALUE_HASH(n) 1
+#define IN_VALUE_LRU IN_VALUE_HASH
+#define IN_VALUE_LPM IN_VALUE_HASH
+#define IN_VALUE_PERCPU IN_VALUE_HASH
+#define IN_VALUE_ARRAY IN_VALUE_HASH
+#define IN_VALUE_BLOCK(n) n
+
 const struct fl_map_desc fl_map_descs[FL_MAPS] = {
 #define X(map, kind, key, value, elements)                                                         \
 	[FL_MAP_##map] = {.name = #map,                                                            \
-			  .object = "fl_" #map,                                                    \
+			  .object = OBJECT_##kind(map),                                            \
 			  .type = FL_MAP_TYPE_##kind,                                              \
 			  .flags = FL_MAP_FLAGS_##kind,                                            \
 			  .key_size = sizeof(key),                                                 \
-			  .value_size = sizeof(value),                                             \
-			  .n = elements,                                                           \
+			  .value_size = sizeof(value) * IN_VALUE_##kind(elements),                 \
+			  .in_value = IN_VALUE_##kind(elements),                                   \
+			  .n = elements / IN_VALUE_##kind(elements),                               \
 			  .fd_offset = offsetof(struct fl_maps, map##_fd),                         \
 			  MEMORY_##kind(map)},
 	FL_MAP_LIST(X)
@@ -102,7 +119,7 @@ int fl_maps_mmap(struct fl_maps *maps, bool writable, struct fl_err *err)
 			return fl_err_set(err, -errno, "cannot map the memory of %s: %s", d->name,
 					  strerror(errno));
 		*mem = p;
-		*(size_t *)field(maps, d->n_offset) = n;
+		*(size_t *)field(maps, d->n_offset) = (size_t)n * d->in_value;
 	}
 	return 0;
 }
@@ -198,7 +215,8 @@ void fl_maps_close(struct fl_maps *maps)
 
 		/* memory that a test allocated itself has no descriptor and is the test's */
 		if (d->mem_offset && *mem && *fd >= 0)
-			munmap(*mem, mapped_size(d, *(size_t *)field(maps, d->n_offset)));
+			munmap(*mem,
+			       mapped_size(d, *(size_t *)field(maps, d->n_offset) / d->in_value));
 		if (*fd >= 0)
 			close(*fd);
 	}

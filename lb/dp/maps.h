@@ -22,6 +22,7 @@
 #define FL_MAP_MEMORY_ARRAY(name, value)                                                           \
 	value *name;                                                                               \
 	size_t n_##name;
+#define FL_MAP_MEMORY_BLOCK FL_MAP_MEMORY_ARRAY
 
 /*
  * For each map NAME of FL_MAP_LIST its descriptor NAME_fd; for each ARRAY also its memory NAME,
