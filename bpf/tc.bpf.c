@@ -20,23 +20,36 @@ static __always_inline int drop(__u32 reason)
 	return TC_ACT_SHOT;
 }
 
+/* Rewritten to the stack. */
+static __always_inline int to_stack(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
+				    const struct fl_tuple6 *to)
+{
+	return fl_ctx_rewrite(skb, v6, p, to, false) ? drop(FL_REASON_REWRITE_FAILED)
+						     : TC_ACT_UNSPEC;
+}
+
+/* Rewritten, and out by a device. */
+static __always_inline int forward(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
+				   const struct fl_tuple6 *to, const struct fl_hop *hop)
+{
+	if (fl_ctx_rewrite(skb, v6, p, to, true))
+		return drop(FL_REASON_REWRITE_FAILED);
+	if (!hop->resolved)
+		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
+	if (fl_ctx_set_macs(skb, hop->macs))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return bpf_redirect(hop->ifindex, 0);
+}
+
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD. */
 static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
 {
 	switch (d->action) {
 	case FL_ACT_FORWARD:
-		if (fl_ctx_rewrite(skb, v6, p, &d->to, true))
-			return drop(FL_REASON_REWRITE_FAILED);
-		if (!d->hop.resolved)
-			return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
-		if (fl_ctx_set_macs(skb, d->hop.macs))
-			return drop(FL_REASON_REWRITE_FAILED);
-		return bpf_redirect(d->hop.ifindex, 0);
+		return forward(skb, v6, p, &d->to, &d->hop);
 	case FL_ACT_STACK:
-		if (fl_ctx_rewrite(skb, v6, p, &d->to, false))
-			return drop(FL_REASON_REWRITE_FAILED);
-		break;
+		return to_stack(skb, v6, p, &d->to);
 	}
 	return TC_ACT_UNSPEC;
 }
@@ -73,23 +86,37 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 
 static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
-	struct fl_decision d;
+	struct fl_fast_flow fast;
 	struct fl_packet p;
-	bool taken;
+	enum fl_fast way;
+	void *data;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
-	if (!fl_parse_flow(skb, v6, &p))
+	data = fl_ctx_data(skb);
+	if (!fl_packet_parse_key(data, fl_ctx_data_end(skb), fl_ctx_len(skb), fl_ctx_merged(skb),
+				 v6, &p))
 		return SLOW_PATH;
 	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS) {
 		if (!fl_filter_leaving(v6, &p))
 			return TC_ACT_UNSPEC;
-		taken = fl_egress_fast(v6, &p, &d);
+		way = fl_egress_fast(v6, &p, &fast);
 	} else {
 		if (!fl_filter_arriving(v6, &p))
 			return TC_ACT_UNSPEC;
-		taken = fl_decide_fast(skb, v6, &p, hook, &d);
+		way = fl_decide_fast(skb, data, v6, &p, hook, &fast);
 	}
-	return taken ? send(skb, v6, &p, &d) : SLOW_PATH;
+	switch (way) {
+	case FL_FAST_FORWARD:
+		fl_fast_done(&fast, data, v6, &p);
+		return forward(skb, v6, &p, &fast.to, &fast.hop);
+	case FL_FAST_STACK:
+		fl_fast_done(&fast, data, v6, &p);
+		return to_stack(skb, v6, &p, &fast.to);
+	case FL_FAST_PASS:
+		return TC_ACT_UNSPEC;
+	default:
+		return SLOW_PATH;
+	}
 }
 
 /* Functions of their own: inlined they would take the stack that the slow path needs. */
@@ -110,9 +137,10 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 	 * The kernel compares with the device's own address only; a bridge or macvlan that has the
 	 * frame's comes later.
 	 */
-	if (skb->pkt_type != PACKET_HOST && (skb->pkt_type != PACKET_OTHERHOST ||
-					     fl_ctx_data(skb) + FL_ETH_LEN > fl_ctx_data_end(skb) ||
-					     !fl_mac_is_listed(skb->ifindex, fl_ctx_data(skb))))
+	if (skb->pkt_type != PACKET_HOST &&
+	    (skb->pkt_type != PACKET_OTHERHOST ||
+	     fl_ctx_data(skb) + FL_ETH_LEN > fl_ctx_data_end(skb) ||
+	     !fl_mac_is_listed(skb->ifindex, fl_mac_of(fl_ctx_data(skb)))))
 		return false;
 	/* its tag was taken off already: for the device that has this VLAN, not for this one */
 	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);

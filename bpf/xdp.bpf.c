@@ -21,21 +21,33 @@ static __always_inline int leave_to_tc(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* Rewritten to the stack. */
+static __always_inline int to_stack(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				    const struct fl_tuple6 *to)
+{
+	return fl_ctx_rewrite(ctx, v6, p, to, false) ? drop(FL_REASON_REWRITE_FAILED) : XDP_PASS;
+}
+
+/* Rewritten, and out by a device. */
+static __always_inline int forward(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				   const struct fl_tuple6 *to, const struct fl_hop *hop)
+{
+	if (fl_ctx_rewrite(ctx, v6, p, to, true) || fl_ctx_set_macs(ctx, hop->macs))
+		return drop(FL_REASON_REWRITE_FAILED);
+	if (likely(hop->ifindex == ctx->ingress_ifindex))
+		return XDP_TX;
+	return bpf_redirect(hop->ifindex, 0);
+}
+
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD, FL_ACT_TO_TC. */
 static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
 {
 	switch (d->action) {
 	case FL_ACT_FORWARD:
-		if (fl_ctx_rewrite(ctx, v6, p, &d->to, true) || fl_ctx_set_macs(ctx, d->hop.macs))
-			return drop(FL_REASON_REWRITE_FAILED);
-		if (d->hop.ifindex == ctx->ingress_ifindex)
-			return XDP_TX;
-		return bpf_redirect(d->hop.ifindex, 0);
+		return forward(ctx, v6, p, &d->to, &d->hop);
 	case FL_ACT_STACK:
-		if (fl_ctx_rewrite(ctx, v6, p, &d->to, false))
-			return drop(FL_REASON_REWRITE_FAILED);
-		return XDP_PASS;
+		return to_stack(ctx, v6, p, &d->to);
 	case FL_ACT_TO_TC:
 		return leave_to_tc(ctx);
 	}
@@ -67,22 +79,50 @@ static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p,
 	return finish(ctx, true, p, d);
 }
 
+/*
+ * Whether a frame that is to go to this next hop is for this node. One that goes back by the device
+ * that it came from, as most do, is so if that device's address is the one it is to leave with.
+ */
+static __always_inline bool is_own(struct xdp_md *ctx, void *data, const struct fl_hop *hop)
+{
+	if (likely(hop->ifindex == ctx->ingress_ifindex && fl_mac_is_source(hop->macs, data)))
+		return true;
+	return fl_mac_is_own(ctx->ingress_ifindex, data);
+}
+
 /* -1: not handled here (including packets that are not ours); the slow path decides. */
 static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 {
-	struct fl_decision d;
+	void *data = fl_ctx_data(ctx);
+	struct fl_fast_flow fast;
 	struct fl_packet p;
 
-	if (!fl_parse_flow(ctx, v6, &p))
+	if (!fl_packet_parse_key(data, fl_ctx_data_end(ctx), fl_ctx_len(ctx), false, v6, &p))
 		return -1;
 	if (!fl_filter_arriving(v6, &p))
 		return XDP_PASS;
 	/* a rewrite here would take the sum for a finished one; tc knows which it is */
 	if (fl_config.unfinished_sums &&
-	    fl_packet_sum_unfinished(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, &p))
-		return leave_to_tc(ctx);
-	return likely(fl_decide_fast(ctx, v6, &p, FL_HOOK_INGRESS, &d)) ? send(ctx, v6, &p, &d)
-									: -1;
+	    fl_packet_sum_unfinished(data, fl_ctx_data_end(ctx), v6, &p))
+		return fl_mac_is_own(ctx->ingress_ifindex, data) ? leave_to_tc(ctx) : XDP_PASS;
+	switch (fl_decide_fast(ctx, data, v6, &p, FL_HOOK_INGRESS, &fast)) {
+	case FL_FAST_FORWARD:
+		if (unlikely(!is_own(ctx, data, &fast.hop)))
+			return XDP_PASS;
+		fl_fast_done(&fast, data, v6, &p);
+		return forward(ctx, v6, &p, &fast.to, &fast.hop);
+	case FL_FAST_STACK:
+		if (unlikely(!fl_mac_is_own(ctx->ingress_ifindex, data)))
+			return XDP_PASS;
+		fl_fast_done(&fast, data, v6, &p);
+		return to_stack(ctx, v6, &p, &fast.to);
+	case FL_FAST_TO_TC:
+		return fl_mac_is_own(ctx->ingress_ifindex, data) ? leave_to_tc(ctx) : XDP_PASS;
+	case FL_FAST_PASS:
+		return XDP_PASS;
+	default:
+		return -1;
+	}
 }
 
 /* Functions of their own: inlined they would take the stack that the slow path needs. */
@@ -100,14 +140,12 @@ SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
 {
 	void *data = fl_ctx_data(ctx);
-	struct fl_packet p = {};
+	struct fl_packet p;
 	struct fl_decision d;
 	int action;
 	bool v6;
 
 	if (data + FL_ETH_LEN > fl_ctx_data_end(ctx))
-		return XDP_PASS;
-	if (!fl_mac_is_own(ctx->ingress_ifindex, data))
 		return XDP_PASS;
 	switch (*(__be16 *)(data + 12)) {
 	case bpf_htons(FL_ETH_P_IP):
@@ -123,10 +161,13 @@ int fl_xdp(struct xdp_md *ctx)
 	}
 	if (likely(action >= 0))
 		return action;
+	if (!fl_mac_is_own(ctx->ingress_ifindex, data))
+		return XDP_PASS;
 	/* of several buffers: not every device would send it, and the kernel makes one of them */
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
 	/* parsed once more rather than kept at hand all along the fast path */
+	__builtin_memset(&p, 0, sizeof(p));
 	if (v6) {
 		if (fl_parse(ctx, true, &p) == FL_PACKET_OTHER)
 			return XDP_PASS;

@@ -74,6 +74,16 @@ static __always_inline struct fl_flow_head *fl_flow_at(bool v6, __u32 slot)
 	return bucket ? fl_flow_way(v6, bucket, slot) : NULL;
 }
 
+/* Both addresses of an IPv4 key, as fl_pair() of them. By way of a number, since the compiler takes
+ * the alignment of the struct, and would load the halves. */
+static __always_inline __u64 fl_flow_addrs(const struct fl_flow4 *f)
+{
+	typedef const __u64 __attribute__((may_alias)) two_addrs;
+
+	_Static_assert(offsetof(struct fl_flow4, key) % 8 == 0, "loaded as one");
+	return *(two_addrs *)fl_opaque((long)f + (long)offsetof(struct fl_flow4, key));
+}
+
 static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *head,
 					    const struct fl_tuple6 *t, __u8 proto)
 {
@@ -87,7 +97,7 @@ static __always_inline bool fl_flow_matches(bool v6, const struct fl_flow_head *
 		const struct fl_flow4 *f = (const void *)head;
 
 		return *(__u32 *)&f->key.sport == fl_ports(t) && head->proto == proto &&
-		       *(const __u64 *)&f->key.saddr == fl_pair(t->saddr.w[3], t->daddr.w[3]);
+		       fl_flow_addrs(f) == fl_pair(t->saddr.w[3], t->daddr.w[3]);
 	}
 }
 
@@ -351,14 +361,18 @@ static __always_inline bool fl_flow_unchanged(const struct fl_flow_ref *ref, __u
 	struct fl_flow_head *head = fl_after_load(ref->head, seen);
 	__u32 word;
 
-	if (fl_config.weak_loads)
-		fl_fence();
-	else
-		asm volatile("" ::: "memory");
+	fl_loads_in_order();
 	word = READ_ONCE(head->word);
 
 	return fl_flow_generation(word) == fl_flow_generation(ref->word) &&
 	       fl_flow_state(word) >= FL_FLOW_NEW;
+}
+
+/* Not even its state has changed: on the fast path anything else is the slow one's to decide. */
+static __always_inline bool fl_flow_untouched(const struct fl_flow_ref *ref)
+{
+	fl_loads_in_order();
+	return READ_ONCE(ref->head->word) == ref->word;
 }
 
 static __always_inline __u32 fl_flow_timeout(__u32 state, __u8 proto)

@@ -19,13 +19,26 @@ static __always_inline void fl_flow_see(struct fl_flow_head *head, __u32 now)
 		WRITE_ONCE(head->last_seen, now);
 }
 
+/*
+ * Both counters are one number to be added to: where packets wrap, at 2^32, that is a byte more. On
+ * a big-endian machine they lie the other way round, and bytes wrap at 2^32, which is a packet
+ * more.
+ */
+typedef __u64 __attribute__((may_alias)) fl_two_counters;
+
+_Static_assert(offsetof(struct fl_flow_head, packets) % 8 == 0 &&
+		       offsetof(struct fl_flow_head, bytes_low) ==
+			       offsetof(struct fl_flow_head, packets) + 4,
+	       "counted as one");
+
 static __always_inline void fl_flow_count(struct fl_flow_head *head, __u32 len)
 {
-	__u32 bytes = head->bytes_low + len;
+	const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+	fl_two_counters *both = (fl_two_counters *)&head->packets;
+	__u64 before = *both, after = before + (little ? fl_pair(1, len) : fl_pair(len, 1));
 
-	head->packets += 1;
-	head->bytes_low = bytes;
-	if (unlikely(bytes < len))
+	*both = after;
+	if (unlikely(after < before) && little)
 		head->bytes_high += 1;
 }
 
@@ -240,8 +253,21 @@ static __always_inline bool fl_flow_steady(const struct fl_flow_head *head, __u3
 /* The trace of such a packet. */
 static __always_inline void fl_flow_follow(struct fl_flow_head *head, const struct fl_packet *p)
 {
-	if (p->proto == IPPROTO_TCP && fl_flow_believes(head, p))
-		fl_flow_advance(head, p);
+	__u32 seq, end, ack;
+
+	if (p->proto != IPPROTO_TCP)
+		return;
+	/* fl_flow_believes() and fl_flow_advance(), with each number loaded once */
+	seq = head->seq;
+	ack = head->ack;
+	end = p->seq + p->len - p->headers;
+	if (p->seq != seq && (p->seq - seq + FL_SEGMENT_SLACK > 2 * FL_SEGMENT_SLACK ||
+			      p->ack - ack > FL_SEGMENT_SLACK))
+		return;
+	if ((__s32)(end - seq) > 0)
+		head->seq = end;
+	if (p->tcp_flags & FL_TCP_ACK && (__s32)(p->ack - ack) > 0)
+		head->ack = p->ack;
 }
 
 /* 7.3: a UDP flow does not stay with a backend that is no serving endpoint any more. The entry has

@@ -26,6 +26,14 @@ static __always_inline __u64 fl_pair(__u32 low, __u32 high)
 	return (__u64)high << 32 | low;
 }
 
+typedef __u32 __attribute__((may_alias)) fl_two_ports;
+
+/* Both ports as they lie in the header. */
+static __always_inline __u32 fl_ports(const struct fl_tuple6 *t)
+{
+	return *(const fl_two_ports *)&t->sport;
+}
+
 static __always_inline __u64 fl_hash_addr(_Bool v6, __u64 h, const struct fl_addr *a)
 {
 	if (!v6)
@@ -38,7 +46,7 @@ static __always_inline __u64 fl_hash_addr(_Bool v6, __u64 h, const struct fl_add
 static __always_inline __u64 fl_hash_tuple(_Bool v6, const struct fl_tuple6 *t, __u8 proto,
 					   __u64 seed)
 {
-	__u64 ports = (__u64)proto << 32 | (__u32)t->dport << 16 | t->sport;
+	__u64 ports = fl_pair(fl_ports(t), proto);
 	__u64 h = seed;
 
 	if (v6) {

@@ -8,23 +8,46 @@
 
 #include "bpf/lib/maps.bpf.h"
 
-/* By map: the address may be that of a bridge, bond or macvlan. */
-static __always_inline bool fl_mac_is_listed(__u32 ifindex, const __u32 *mac)
+/* The destination of a frame whose first 6 bytes are readable, as fl_own_mac() has it. */
+static __always_inline __u64 fl_mac_of(const void *frame)
+{
+	return *(const __u32 *)frame | (__u64)((const __u16 *)frame)[2] << 32;
+}
+
+/*
+ * By map: the address may be that of a bridge, bond or macvlan. Global, so that it is verified once
+ * and its key takes no stack from others.
+ */
+int fl_mac_is_listed(__u32 ifindex, __u64 mac);
+
+__noinline int fl_mac_is_listed(__u32 ifindex, __u64 mac)
 {
 	struct fl_mac_key key = {.ifindex = ifindex};
+	const __u32 low = mac;
+	const __u16 high = mac >> 32;
 
-	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
-	return bpf_map_lookup_elem(&fl_macs, &key);
+	__builtin_memcpy(key.mac, &low, sizeof(low));
+	__builtin_memcpy(key.mac + sizeof(low), &high, sizeof(high));
+	return bpf_map_lookup_elem(&fl_macs, &key) != NULL;
 }
 
 /* Whether a frame with this destination, which came in by this device, is for this node. */
-static __always_inline bool fl_mac_is_own(__u32 ifindex, const __u32 *mac)
+static __always_inline bool fl_mac_is_own(__u32 ifindex, const void *frame)
 {
 	__u32 at = ifindex % FL_OWN_MACS;
-	__u64 *own = bpf_map_lookup_elem(&fl_own_macs, &at);
+	__u64 *own = bpf_map_lookup_elem(&fl_own_macs, &at), mac = fl_mac_of(frame);
 
-	if (likely(own && *own == fl_own_mac(ifindex, mac[0], *(const __u16 *)&mac[1])))
+	if (likely(own && *own == fl_own_mac(ifindex, mac, mac >> 32)))
 		return true;
 	/* a group of stations: no router sends such frames on */
-	return !(*(const __u8 *)mac & 1) && fl_mac_is_listed(ifindex, mac);
+	return !(*(const __u8 *)frame & 1) && fl_mac_is_listed(ifindex, mac);
+}
+
+/*
+ * The same where it is known with which addresses a frame leaves by a device: the source is that
+ * device's own. macs: destination and source, as they lie in a frame.
+ */
+static __always_inline bool fl_mac_is_source(const __u32 macs[3], const void *frame)
+{
+	return fl_pair(macs[1], macs[2]) >> 16 == fl_mac_of(frame);
 }

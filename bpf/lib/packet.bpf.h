@@ -93,52 +93,56 @@ static __always_inline bool fl_packet_opens(const struct fl_packet *p)
 	return p->proto == IPPROTO_UDP || (p->tcp_flags & flags) == FL_TCP_SYN;
 }
 
-typedef __u32 __attribute__((may_alias)) fl_two_ports;
-
-/* Both ports as they lie in the header. */
-static __always_inline __u32 fl_ports(const struct fl_tuple6 *t)
-{
-	return *(const fl_two_ports *)&t->sport;
-}
-
 static __always_inline void fl_ports_set(struct fl_tuple6 *t, __u32 ports)
 {
 	*(fl_two_ports *)&t->sport = ports;
 }
 
-/* What the IP header says, whose fixed part is readable. */
+/* What the IP header says, whose fixed part is readable: all but fl_packet_read_hop(). */
 static __always_inline void fl_packet_read_l3(void *l3, bool v6, struct fl_packet *p)
 {
 	if (v6) {
 		struct ipv6hdr *ip = l3;
 
 		p->proto = ip->nexthdr;
-		p->ttl = ip->hop_limit;
 		p->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 		__builtin_memcpy(&p->tuple.saddr, &ip->saddr, 16);
 		__builtin_memcpy(&p->tuple.daddr, &ip->daddr, 16);
-		p->divisible = 0;
 	} else {
 		struct iphdr *ip = l3;
 
 		p->proto = ip->protocol;
-		p->ttl = ip->ttl;
 		p->len = bpf_ntohs(ip->tot_len);
 		fl_addr_map4(&p->tuple.saddr);
 		fl_addr_map4(&p->tuple.daddr);
 		p->tuple.saddr.w[3] = ip->saddr;
 		p->tuple.daddr.w[3] = ip->daddr;
-		p->divisible = !(ip->frag_off & bpf_htons(FL_IP4_DF));
 	}
 	p->l3 = FL_L3;
 }
 
+/* What the IP header says to routers. */
+static __always_inline void fl_packet_read_hop(void *l3, bool v6, struct fl_packet *p)
+{
+	if (v6) {
+		p->ttl = ((struct ipv6hdr *)l3)->hop_limit;
+		p->divisible = 0;
+	} else {
+		struct iphdr *ip = l3;
+
+		p->ttl = ip->ttl;
+		p->divisible = !(ip->frag_off & bpf_htons(FL_IP4_DF));
+	}
+}
+
 /*
- * A packet of a flow: TCP or UDP without IPv4 options, fragments and IPv6 extension headers. `len`:
- * of the whole frame, of which data to data_end is what can be read. False: another kind.
+ * A packet of a flow, as far as finding that needs: TCP or UDP without IPv4 options, fragments and
+ * IPv6 extension headers. `len`: of the whole frame, of which data to data_end is what can be read.
+ * False: another kind. fl_packet_read_hop() and fl_packet_read_l4() read the rest, which would only
+ * be in the way of the fast path's few registers here.
  */
-static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u32 len, bool merged,
-						 bool v6, struct fl_packet *p)
+static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u32 len, bool merged,
+						bool v6, struct fl_packet *p)
 {
 	void *l3 = data + FL_L3, *l4 = data + fl_l4_offset(v6);
 	__u32 need = fl_l4_offset(v6) - FL_L3;
@@ -165,21 +169,41 @@ static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u
 		if (l4 + sizeof(struct tcphdr) > data_end)
 			return false;
 		p->tcp_flags = ((__u8 *)l4)[13];
-		p->seq = bpf_ntohl(((__be32 *)l4)[1]);
-		p->ack = bpf_ntohl(((__be32 *)l4)[2]);
-		p->headers = need + (((__u8 *)l4)[12] >> 4) * 4;
 		need += sizeof(struct tcphdr);
 	} else if (p->proto == IPPROTO_UDP) {
 		p->tcp_flags = 0;
-		p->seq = 0;
-		p->ack = 0;
 		need += sizeof(struct udphdr);
-		p->headers = need;
 	} else {
 		return false;
 	}
-	if (!p->tuple.sport || !p->tuple.dport || p->len < need || FL_L3 + p->len > len)
+	return p->len >= need && FL_L3 + p->len <= len;
+}
+
+/* What TCP or UDP says of such a packet besides. */
+static __always_inline void fl_packet_read_l4(void *data, bool v6, struct fl_packet *p)
+{
+	void *l4 = data + fl_l4_offset(v6);
+
+	if (p->proto == IPPROTO_TCP) {
+		p->seq = bpf_ntohl(((__be32 *)l4)[1]);
+		p->ack = bpf_ntohl(((__be32 *)l4)[2]);
+		p->headers = fl_l4_offset(v6) - FL_L3 + (((__u8 *)l4)[12] >> 4) * 4;
+	} else {
+		p->seq = 0;
+		p->ack = 0;
+		p->headers = fl_l4_offset(v6) - FL_L3 + sizeof(struct udphdr);
+	}
+}
+
+/* All of it, for a packet that has ports, as that of a flow has. */
+static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u32 len, bool merged,
+						 bool v6, struct fl_packet *p)
+{
+	if (!fl_packet_parse_key(data, data_end, len, merged, v6, p) || !p->tuple.sport ||
+	    !p->tuple.dport)
 		return false;
+	fl_packet_read_hop(data + FL_L3, v6, p);
+	fl_packet_read_l4(data, v6, p);
 	return true;
 }
 
@@ -210,6 +234,7 @@ fl_packet_parse_rest(void *data, void *data_end, __u32 len, bool v6, struct fl_p
 		if ((void *)(ip + 1) > data_end || ip->version != 6)
 			return FL_PACKET_OTHER;
 		fl_packet_read_l3(l3, true, p);
+		fl_packet_read_hop(l3, true, p);
 		size = sizeof(*ip);
 		if (p->proto == IPPROTO_FRAGMENT) {
 			struct fl_ip6_fragment *f = (void *)(ip + 1);
@@ -226,6 +251,7 @@ fl_packet_parse_rest(void *data, void *data_end, __u32 len, bool v6, struct fl_p
 		if ((void *)(ip + 1) > data_end || ip->version != 4)
 			return FL_PACKET_OTHER;
 		fl_packet_read_l3(l3, false, p);
+		fl_packet_read_hop(l3, false, p);
 		size = ip->ihl * 4;
 		if (size < sizeof(*ip))
 			return FL_PACKET_OTHER;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Parsing the packet at hand, of whatever kind, on the slow path. */
+/* Parsing the packet at hand. */
 #pragma once
 
 #include "bpf/lib/packet.bpf.h"
