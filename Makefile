@@ -155,7 +155,7 @@ lab-down: ## remove the lab that `make lab` left
 	$(Q)tests/lab/demo --down
 
 test: deps ## all tests: unit, packet, end-to-end (needs root)
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin bench-bin
 	$(Q)tests/run --build $(BUILD)
 
 check: all $(UNIT_BIN) ## unit and golden tests, no root needed

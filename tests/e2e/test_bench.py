@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Every kind of measurement starts, measures something and ends. What it measures is not judged: the sizes are
+far too small for that.
+"""
+import os
+import sys
+
+import pytest
+
+from conftest import REPO, build_directory
+
+sys.path.insert(0, os.path.join(REPO, "bench"))
+
+import driver  # noqa: E402
+
+ENTRIES = 16384
+PROTOCOLS = ("tcp4", "udp4", "tcp6")
+
+
+@pytest.fixture(scope="module")
+def binary():
+    path = f"{build_directory()}/bench/fairlead-bench"
+    if os.geteuid():
+        pytest.skip("SKIP: measuring needs root")
+    if not os.access(path, os.X_OK):
+        pytest.skip(f"SKIP: {path} is not built (make bench-bin)")
+    return path
+
+
+def measured(lines, contender="fairlead"):
+    """The gross times of a contender, which are whole: from net ones an empty program's is subtracted."""
+    return [line.get("gross_ns", line["ns"]) for line in lines if line.get("contender") == contender and "ns" in line]
+
+
+@pytest.mark.parametrize("proto", PROTOCOLS)
+@pytest.mark.parametrize("kind", ["established", "new"])
+def test_flows(binary, kind, proto):
+    """Rows 1 and 2. That flows stay established is the bench's own check."""
+    lines = list(driver.lines(binary, "flows", kind=kind, proto=proto, sizes="1,64", entries=ENTRIES, rounds=2,
+                              repeat=1000, endpoints=8))
+    times = measured(lines)
+    assert len(times) >= 4 and min(times) > 0, lines
+    assert measured(lines, "empty"), lines
+    counters = next(line["counters"] for line in lines if "counters" in line)
+    assert counters["flows-created"] > 0, counters
+
+
+@pytest.mark.parametrize("contender", ["floor", "routing", "fairlead-xdp", "fairlead-tc"])
+def test_node(binary, contender):
+    """Rows 3 to 5: packets go all the way, and Fairlead translates them."""
+    node = driver.Node(binary, contender, 1, 6)
+    try:
+        for commands in (("flush", "prepare 64", "run 64 500"), ("flush", "run 0 500")):
+            for command in commands:
+                answer = node.ask(command)
+            assert answer["received"] > 0 and answer["ns"] > 0, answer
+            if contender.startswith("fairlead"):
+                assert answer["translated"] == answer["received"], answer
+    finally:
+        node.close()
+
+
+def test_sockets(binary):
+    """Row 7: all three kinds of socket, in every column."""
+    lines = list(driver.lines(binary, "sockets", rounds=1, sockets=20, services=4, endpoints=8))
+    columns = {line["column"] for line in lines if "column" in line}
+    assert columns
+    for column in columns:
+        for contender in ("direct", "fairlead", "foreign"):
+            times = measured([line for line in lines if line.get("column") == column], contender)
+            assert times and min(times) > 0, (column, contender, lines)
+
+
+def test_resteer(binary):
+    lines = list(driver.lines(binary, "resteer", seconds=1))
+    assert lines and all(value > 0 for line in lines for key, value in line.items() if key.endswith("ns")), lines
+
+
+def test_sync(binary):
+    """Rows 8 and 9."""
+    lines = list(driver.lines(binary, "sync", services=20, endpoints=60, changes=3))
+    assert {line["row"] for line in lines} == {8, 9}, lines
+    assert all(line["ns"] > 0 for line in lines), lines
