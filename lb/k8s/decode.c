@@ -243,6 +243,13 @@ static int skip_other(struct fl_decoding *d, const struct fl_value *root)
 	return fl_field_note(d, root, "not a Kubernetes object, skipped");
 }
 
+/* No tool writes such a manifest: it is what a server answered, or a command said, that failed. */
+static int skip_text(struct fl_decoding *d, const struct fl_value *root)
+{
+	d->foreign = true;
+	return fl_field_warn(d, root, NULL, "plain text instead of a Kubernetes object, skipped");
+}
+
 static bool is_known(const char *kind)
 {
 	for (size_t i = 0; i < N_KINDS; i++)
@@ -315,8 +322,10 @@ static int decode_value(const struct fl_decoding *parent, const struct fl_value 
 
 	if (fl_value_type(root) == FL_VALUE_MAP)
 		rc = decode_kind(&d, root, item_kind);
-	else
+	else if (fl_value_type(root) == FL_VALUE_LIST)
 		rc = skip_other(&d, root);
+	else
+		rc = skip_text(&d, root);
 	return rc == -EINVAL ? 0 : rc;
 }
 

@@ -77,8 +77,10 @@ static void test_decode_kinds(void **state)
 		{"null", 0, ""},
 		/* what is no Kubernetes object: patches, kustomization.yaml, values.yaml */
 		{"[]", 0, "note 1 : not a Kubernetes object, skipped\n"},
-		{"hello", 0, "note 1 : not a Kubernetes object, skipped\n"},
 		{"{resources: [web.yaml]}", 0, "note 1 : not a Kubernetes object, skipped\n"},
+		{"404 page not found", 0,
+		 "warning 1 : plain text instead of a Kubernetes object, skipped\n"},
+		{"42", 0, "warning 1 : plain text instead of a Kubernetes object, skipped\n"},
 		{"{apiVersion: v2, name: chart}", 0, "note 1 : not a Kubernetes object, skipped\n"},
 		{"{%}", 0, "error 1 : kind: missing\n"},
 		{"{kind: Service, %}", 0, "error 1 Service: apiVersion: missing\n"},
@@ -114,7 +116,7 @@ static void test_decode_kinds(void **state)
 		 "Service, %}]}",
 		 2,
 		 "note 2 ConfigMap: kind \"ConfigMap\" (v1) skipped\n"
-		 "note 2 : not a Kubernetes object, skipped\n"},
+		 "warning 2 : plain text instead of a Kubernetes object, skipped\n"},
 		{"{apiVersion: v1, kind: ServiceList, items: [{%}, {metadata: "
 		 "{name: '!'}}, "
 		 "{apiVersion: v1, "
