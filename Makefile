@@ -58,7 +58,7 @@ BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy test-packages manifests deb torture chaos lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy test-packages manifests deb image install-image torture chaos lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -185,8 +185,8 @@ test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (roo
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
 	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/kubernetes
 
-test-packages: deb ## the Debian package in a bare Debian 12 (root, the archive)
-	$(Q)python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy/test_deb.py
+test-packages: deb image ## the Debian package in a bare Debian 12, the image (root, the archive)
+	$(Q)python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy/test_deb.py tests/deploy/test_image.py
 
 test-deploy: all ## the Helm chart and what is made from it (Go; minutes the first time)
 	$(Q)tests/deploy/build >/dev/null || [ $$? = 3 ]
@@ -239,6 +239,19 @@ deb: ## a Debian package, in build/deb (debhelper)
 	$(Q)cd build/deb/fairlead-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage --build=binary \
 		--no-sign $(JOBS) >../build.log 2>&1 || { tail -40 ../build.log; exit 1; }
 	@ls build/deb/*.deb
+
+# without documents, which a container has no use for
+install-image: all
+	install -D -s -m 755 $(BUILD)/fairleadd $(DESTDIR)$(PREFIX)/sbin/fairleadd
+	install -D -s -m 755 $(BUILD)/fairlead $(DESTDIR)$(PREFIX)/bin/fairlead
+	$(foreach d,LICENSE $(wildcard LICENSES/*.txt),install -D -m 644 $(d) $(DOCDIR)/$(d);)
+
+image: ## a container image, in build/image: an OCI archive (mmdebstrap, umoci)
+	$(Q)tools/install-deps packaging
+	$(Q)rm -rf build/image && $(MAKE) --no-print-directory $(JOBS) all
+	$(Q)$(MAKE) -s --no-print-directory install-image DESTDIR=build/image/files >/dev/null
+	$(Q)deploy/make-image build/image/files build/image/fairlead-$(VERSION).oci.tar localhost/fairlead:$(VERSION)
+	@ls build/image/*.tar
 
 clean: ## remove what was built
 	rm -rf build

@@ -15,7 +15,7 @@ root=$1 && shift 2 && exec chroot "$root" "$@"
 """
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 # what a machine that only runs programs has no use for
-BUILD_PACKAGES = r"-dev$|^(gcc|g\+\+|cpp|clang|llvm|make|binutils|pkg-?conf|debhelper|dpkg-dev|git|golang|bpftool|cmake)"
+BUILD_PACKAGES = r"-dev$|^(gcc(?!-[0-9]+-base$)|g\+\+|cpp|clang|llvm|make|binutils|pkg-?conf|debhelper|dpkg-dev|git|golang|bpftool|cmake)"
 
 
 def bare_tar():
