@@ -333,3 +333,60 @@ def test_cleanup_takes_the_datapath_away(lab):
         kubelet.running = {}
     lab.cluster.install(*LAB)
     serves(lab)
+
+
+def commands(section):
+    """The commands of a section of docs/cluster.md, in order."""
+    with open(f"{chart.REPO}/docs/cluster.md", encoding="utf-8") as page:
+        text = page.read().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return "\n".join(line[4:] for line in text.splitlines() if line.startswith("    ")).replace("\\\n", " ").splitlines()
+
+
+def shell(lab, command):
+    """On the control plane's machine, with the page's API server being this one; what it prints."""
+    cluster = lab.cluster
+    cluster.write("admin.conf", json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "lab",
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "admin"}}],
+        "clusters": [{"name": "lab", "cluster": {"server": f"https://{cluster.address}:{PORT}",
+                                                 "certificate-authority": cluster.path("ca.crt")}}],
+        "users": [{"name": "admin", "user": {"token": cluster.tokens["admin"]}}]}))
+    done = cluster.place.run(["env", f"KUBECONFIG={cluster.path('admin.conf')}", f"HOME={cluster.directory}",
+                              f"PATH={chart.programs()}:/usr/bin:/bin", "sh", "-c", f"cd {chart.REPO} && {command}"],
+                             timeout=60)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def roll_out(lab):
+    """What the DaemonSet's controller and the kubelets do."""
+    at = PATHS["DaemonSet"].format(chart.NAMESPACE) + "/fairlead"
+    daemonset = lab.cluster.request("GET", at)
+    for kubelet in lab.cluster.kubelets.values():
+        kubelet.stop()
+        kubelet.run(daemonset)
+    n = len(lab.cluster.kubelets)
+    lab.cluster.request("PATCH", f"{at}/status", {"status": {
+        "observedGeneration": daemonset["metadata"]["generation"], "desiredNumberScheduled": n,
+        "currentNumberScheduled": n, "updatedNumberScheduled": n, "numberAvailable": n, "numberReady": n}},
+        kind="application/merge-patch+json")
+
+
+def test_the_page_is_followed_word_by_word(lab):
+    """docs/cluster.md, "The chart": with Helm and kubectl, and with the API server's address of this lab."""
+    for kubelet in lab.cluster.kubelets.values():
+        kubelet.stop()
+    for kind in ("DaemonSet", "ConfigMap", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"):
+        lab.cluster.request("DELETE", f"{PATHS[kind].format(chart.NAMESPACE)}/fairlead")
+    install, status, apply = commands("The chart")
+    for word in ("192.0.2.10", "6443", "10.244.0.0/16"):
+        assert word in install
+    shell(lab, install.replace("192.0.2.10", lab.cluster.address))
+    roll_out(lab)
+    assert "successfully rolled out" in shell(lab, status)
+    report = lab["client"].http("10.96.0.12", 80, 24)
+    assert report["failed"] == 0 and set(report["answers"]) == set(PODS), report
+    for node in lab.nodes.values():
+        node.wait_status(0)
+    assert "configured" in shell(lab, apply + " --dry-run=server"), apply
+    shell(lab, "helm uninstall fairlead --namespace kube-system")
