@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
@@ -66,10 +67,24 @@ static bool has_mode(const struct fl_settings *settings, enum fl_detect_mode wan
 	       mode == wanted;
 }
 
+/* Trouble with it is told when something is to be written there. */
+static const char *open_state_dir(struct fl_input *input)
+{
+	const char *dir = input->settings->state_dir;
+
+	if (!dir || input->settings->once || asprintf(&input->state, "%s/api-state", dir) < 0) {
+		input->state = NULL;
+		return NULL;
+	}
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		fl_log_warn("cannot make %s: %s", dir, strerror(errno));
+	return input->state;
+}
+
 static int open_api(struct fl_input *input, struct fl_source **ret_source, struct fl_err *err)
 {
 	const bool pod_cidrs = has_mode(input->settings, FL_DETECT_NODE_CIDR);
-	const struct fl_kube_source_options options = {
+	struct fl_kube_source_options options = {
 		.store = input->store,
 		.definitions = input->definitions,
 		.node = input->settings->node,
@@ -81,7 +96,10 @@ static int open_api(struct fl_input *input, struct fl_source **ret_source, struc
 		.arg = input,
 	};
 	struct fl_kube_access access = {0};
-	int r = fl_kube_source_access(input->settings->kubeconfig, &access, err);
+	int r;
+
+	options.state = open_state_dir(input);
+	r = fl_kube_source_access(input->settings->kubeconfig, &access, err);
 
 	return r ? r : fl_kube_source_new(&access, &options, ret_source, err);
 }
@@ -127,6 +145,8 @@ void fl_input_fini(struct fl_input *input)
 	fl_source_free(&input->source);
 	fl_definitions_free(&input->definitions);
 	fl_store_free(&input->store);
+	free(input->state);
+	input->state = NULL;
 }
 
 /*

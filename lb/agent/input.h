@@ -20,6 +20,7 @@ struct fl_input {
 	struct fl_store *store;
 	struct fl_definitions *definitions; /* over the store; shared by the sources */
 	struct fl_source *source;
+	char *state; /* the file in which it keeps what an API server said; NULL: none */
 	/* what the Node object says, and the settings that override it */
 	struct fl_plan_options plan_options; /* borrows from store and node_ips */
 	struct fl_ip node_ips[FL_FAMILIES];

@@ -69,6 +69,9 @@ const struct fl_setting fl_setting_table[] = {
 	       "sockets below it are translated (default: cgroup v2's root; none: no sockets)"),
 	OPTION("socket", "socket", STRING, socket, "PATH",
 	       "where the CLI reaches the agent (/run/fairlead/fairlead.sock)"),
+	OPTION("state-dir", "stateDir", STRING, state_dir, "DIR",
+	       "where what the API server said last is kept (default: $STATE_DIRECTORY; none: "
+	       "nowhere)"),
 	OPTION("healthz-bind-address", "healthzBindAddress", STRINGS, healthz_bind, "ADDRESS,..",
 	       "where /healthz and /livez are served (0.0.0.0:10256,[::]:10256; none: nowhere)"),
 	OPTION("metrics-bind-address", "metricsBindAddress", STRINGS, metrics_bind, "ADDRESS,..",
@@ -221,6 +224,27 @@ static int pods_by_interface(struct fl_settings *s)
 	return 0;
 }
 
+/* systemd gives it for StateDirectory=; of several the first. */
+static int finish_state_dir(struct fl_settings *s, struct fl_err *err)
+{
+	const char *given = getenv("STATE_DIRECTORY");
+
+	if (!s->state_dir && given && *given) {
+		s->state_dir = strndup(given, strcspn(given, ":"));
+		if (!s->state_dir)
+			return fl_err_set(err, -ENOMEM, "out of memory");
+	}
+	if (s->state_dir && !strcmp(s->state_dir, "none")) {
+		free(s->state_dir);
+		s->state_dir = NULL;
+	}
+	if (s->state_dir && *s->state_dir != '/')
+		return fl_err_set(err, -EINVAL,
+				  "stateDir \"%s\" is neither an absolute path nor none",
+				  s->state_dir);
+	return 0;
+}
+
 int fl_settings_finish(struct fl_settings *s, struct fl_err *err)
 {
 	int r = finish_node(s, err);
@@ -229,6 +253,8 @@ int fl_settings_finish(struct fl_settings *s, struct fl_err *err)
 	if (!s->manifests.n && !s->kubeconfig && getenv("KUBERNETES_SERVICE_HOST") &&
 	    getenv("KUBERNETES_SERVICE_PORT"))
 		s->in_cluster = true;
+	if (!r)
+		r = finish_state_dir(s, err);
 	if (!r)
 		r = fl_settings_check(s, err);
 	if (r)

@@ -38,6 +38,7 @@ struct fl_settings {
 	uint32_t manifest_grace_s; /* what seems to be gone from them stays for so long */
 	struct fl_strings config;  /* files; what a later one sets counts */
 	char *bpffs, *cgroup, *socket;
+	char *state_dir;    /* what an API server said last is kept there; NULL: nowhere */
 	char *bind_address; /* overrides the node's address of its family */
 	/* where the servers of health and metrics listen; empty: everywhere, and on loopback */
 	struct fl_strings healthz_bind, metrics_bind;

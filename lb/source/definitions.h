@@ -108,6 +108,13 @@ static inline bool fl_definitions_any(const struct fl_definer *definer)
 	return definer->n > definer->n_dead;
 }
 
+/*
+ * The first object of `definer` behind `after` (NULL: of all). *ret_standby: it, if another
+ * definer's is in the store; else NULL. Borrowed until a change. False: there is none.
+ */
+bool fl_definitions_next(const struct fl_definer *definer, const struct fl_object_key *after,
+			 struct fl_object_key *ret_key, const struct fl_object **ret_standby);
+
 /* Those of `definer` that are leaving. `since`: the earliest; ns is 0 when there are none. */
 struct fl_definitions_leaving {
 	struct fl_definitions_loss loss;

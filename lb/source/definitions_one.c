@@ -109,3 +109,19 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 	}
 	return same ? &d->key : NULL;
 }
+
+bool fl_definitions_next(const struct fl_definer *definer, const struct fl_object_key *after,
+			 struct fl_object_key *ret_key, const struct fl_object **ret_standby)
+{
+	size_t place = 0;
+
+	if (after && find_place(definer, after, &place))
+		place++;
+	while (place < definer->n && definer->list[place]->dead)
+		place++;
+	if (place == definer->n)
+		return false;
+	*ret_key = definer->list[place]->key;
+	*ret_standby = definer->list[place]->active ? NULL : &definer->list[place]->standby;
+	return true;
+}

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lb/base/cleanup.h"
 #include "lb/base/strings.h"
+#include "lb/source/kube_keep.h"
 #include "lb/source/kube_kind.h"
 
 enum {
@@ -18,7 +20,8 @@ enum {
 	NODES,
 	KINDS,
 };
-#define ORDER 0x7fffffffu /* behind every manifest */
+#define STATE_AFTER_MS 1000 /* without lists, what was kept is served */
+#define ORDER 0x7fffffffu   /* behind every manifest */
 
 /* 1.4: a Service with the label is another proxy's; slices of headless Services are nobody's. */
 static const struct {
@@ -32,6 +35,8 @@ static const struct {
 	[NODES] = {FL_KIND_NODE, "nodes", "/api/v1/nodes", NULL},
 };
 
+#define STATE "state" /* subject of the condition about what is kept */
+
 struct fl_kube_source {
 	struct fl_source source;
 	struct fl_kube_source_options options;
@@ -41,6 +46,8 @@ struct fl_kube_source {
 	char *own_node;
 	struct fl_kube_kind kinds[KINDS];
 	bool open;		   /* all kinds have been listed, and have taken effect */
+	struct fl_kube_keep *keep; /* NULL: nothing is kept */
+	bool from_state;	   /* what is in the store is what was kept */
 	struct fl_mono node_until; /* the lists wait for our Node until then; ns 0: they do not */
 };
 
@@ -89,6 +96,8 @@ static int on_whole(void *arg)
 	if (!s->open && (!all_are_whole(s) || waits_for_node(s)))
 		return 0;
 	s->open = true;
+	s->from_state = false;
+	fl_health_clear(s->options.health, FL_CONDITION_API, STATE);
 	s->node_until = (struct fl_mono){0};
 	/* the node first: the others are planned with it */
 	for (size_t i = KINDS; i--;) {
@@ -118,7 +127,7 @@ static void update_condition(struct fl_kube_source *s, size_t i)
 	const struct fl_kube_kind *kind = &s->kinds[i];
 	const char *trouble = fl_kube_watch_trouble(kind->watch), *name = kind_table[i].name;
 
-	if (trouble && s->open)
+	if (trouble && (s->open || s->from_state))
 		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_WARNING,
 			      "%s of %s may be out of date: %s; what was read last stays", name,
 			      s->server, trouble);
@@ -177,6 +186,19 @@ static void open_late(struct fl_kube_source *s)
 		fl_kube_watch_relist(s->kinds[i].watch);
 }
 
+static struct fl_mono keep_state(struct fl_kube_source *s, struct fl_mono now)
+{
+	const struct fl_mono due = fl_kube_keep_turn(s->keep, now);
+	const char *trouble = fl_kube_keep_trouble(s->keep);
+
+	if (trouble)
+		fl_health_set(s->options.health, FL_CONDITION_API, STATE, FL_HEALTH_WARNING,
+			      "what is known is not kept: %s", trouble);
+	else
+		fl_health_clear(s->options.health, FL_CONDITION_API, STATE);
+	return due;
+}
+
 /* What has become due, and when that will be again. */
 static void turn(struct fl_kube_source *s)
 {
@@ -205,6 +227,12 @@ static void turn(struct fl_kube_source *s)
 	}
 	if (s->node_until.ns && !s->options.pod_cidrs && (!wake.ns || s->node_until.ns < wake.ns))
 		wake = s->node_until;
+	if (s->keep && s->open) {
+		const struct fl_mono due = keep_state(s, now);
+
+		if (due.ns && (!wake.ns || due.ns < wake.ns))
+			wake = due;
+	}
 	fl_kube_client_wake(s->client, wake);
 }
 
@@ -220,13 +248,11 @@ static bool is_hopeless(const struct fl_kube_source *s)
 	return false;
 }
 
-static int source_load(struct fl_source *source, struct fl_err *err)
+static void wait_for_lists(struct fl_kube_source *s, uint64_t ms)
 {
-	struct fl_kube_source *s = kube_source(source);
 	struct pollfd fd = {.fd = fl_kube_client_fd(s->client), .events = POLLIN};
-	const struct fl_mono until = fl_mono_plus_ms(fl_mono_now(), s->options.load_ms);
+	const struct fl_mono until = fl_mono_plus_ms(fl_mono_now(), ms);
 
-	turn(s);
 	while (!s->open && !is_hopeless(s)) {
 		const uint64_t left_ms = fl_mono_ms_between(fl_mono_now(), until);
 
@@ -234,6 +260,74 @@ static int source_load(struct fl_source *source, struct fl_err *err)
 			break;
 		turn(s);
 	}
+}
+
+static int on_kept(const struct fl_value *object, void *arg)
+{
+	struct fl_kube_source *s = arg;
+	const char *kind = fl_value_string(fl_value_get(object, "kind"));
+
+	for (size_t i = 0; i < KINDS; i++)
+		if (kind && !strcmp(fl_kind_name(s->kinds[i].kind), kind))
+			return fl_kube_kind_sink.listed(object, &s->kinds[i]);
+	return 0;
+}
+
+static void say_old(struct fl_kube_source *s, int64_t unix_s)
+{
+	const time_t t = (time_t)unix_s;
+	struct tm tm = {0};
+	char text[40] = "?";
+
+	if (gmtime_r(&t, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+	fl_health_set(s->options.health, FL_CONDITION_API, STATE, FL_HEALTH_WARNING,
+		      "served is what %s said at %s, as kept in %s: it has not been reached since",
+		      s->server, text, s->options.state);
+}
+
+/* What was kept takes the place of lists. Those that are under way go on. */
+static void take_state(struct fl_kube_source *s)
+{
+	const struct fl_kept_owner owner = {s->options.node, s->server};
+	struct fl_kube_aside aside[KINDS];
+	struct fl_err err = {""};
+	int64_t unix_s = 0;
+	int r;
+
+	for (size_t i = 0; i < KINDS; i++)
+		aside[i] = fl_kube_kind_put_aside(&s->kinds[i]);
+	r = fl_kept_read(s->options.state, &owner, on_kept, s, &unix_s, &err);
+	for (size_t i = KINDS; i-- && !r;)
+		r = fl_kube_kind_apply(&s->kinds[i]);
+	for (size_t i = 0; i < KINDS; i++)
+		fl_kube_kind_put_back(&s->kinds[i], &aside[i]);
+	s->from_state = !r;
+	if (!r)
+		say_old(s, unix_s);
+	else if (r != -ENOENT)
+		fl_health_set(s->options.health, FL_CONDITION_API, STATE, FL_HEALTH_WARNING,
+			      "what was kept is not used: %s",
+			      err.text[0] ? err.text : strerror(-r));
+}
+
+static int source_load(struct fl_source *source, struct fl_err *err)
+{
+	struct fl_kube_source *s = kube_source(source);
+	const uint64_t first_ms =
+		s->options.load_ms < STATE_AFTER_MS ? s->options.load_ms : STATE_AFTER_MS;
+
+	turn(s);
+	if (s->options.state) {
+		wait_for_lists(s, first_ms);
+		if (!s->open)
+			take_state(s);
+		if (s->from_state) {
+			turn(s);
+			return 0;
+		}
+	}
+	wait_for_lists(s, s->options.load_ms);
 	return 0;
 }
 
@@ -286,6 +380,7 @@ static void source_free(struct fl_source *source)
 {
 	struct fl_kube_source *s = kube_source(source);
 
+	fl_kube_keep_free(&s->keep);
 	for (size_t i = 0; i < KINDS; i++)
 		fl_kube_kind_fini(&s->kinds[i]);
 	fl_kube_client_free(&s->client);
@@ -339,6 +434,21 @@ static int open_kind(struct fl_kube_source *s, size_t i)
 	return fl_kube_watch_new(&options, &kind->watch);
 }
 
+static int open_keep(struct fl_kube_source *s)
+{
+	struct fl_kube_keep_options options = {
+		.path = s->options.state,
+		.owner = {s->options.node, s->server},
+		.store = s->options.store,
+		.after_ms = s->options.keep_after_ms,
+		.every_ms = s->options.keep_every_ms,
+	};
+
+	for (size_t i = 0; i < KINDS; i++)
+		options.definers[s->kinds[i].kind] = &s->kinds[i].definer;
+	return fl_kube_keep_new(&options, &s->keep);
+}
+
 int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_source_options *options,
 		       struct fl_source **ret_source, struct fl_err *err)
 {
@@ -363,6 +473,8 @@ int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_sourc
 		return r;
 	for (size_t i = 0; i < KINDS && !r; i++)
 		r = open_kind(s, i);
+	if (!r && options->state)
+		r = open_keep(s);
 	if (r)
 		return fl_err_set(err, r, "out of memory");
 	*ret_source = &TAKE_PTR(s)->source;

@@ -7,6 +7,8 @@
  * - They wait for this node's Node, which a kubelet may make later than it starts us.
  * - As long as the server cannot be reached, or says nothing that makes sense, everything stays as
  *   it was. Each kind that may be out of date is a condition.
+ * - With a file for it, the last state known outlives us and the node: where there is no server at
+ *   the start it is served from, which a condition says, until the lists are there.
  * - A faulty object keeps its own last good state.
  */
 #pragma once
@@ -29,6 +31,10 @@ struct fl_kube_source_options {
 	 * they wait for its podCIDRs, without end */
 	uint64_t node_wait_ms;
 	bool pod_cidrs;
+	/* A file in which what the server said last is kept, and from which it is read when there
+	 * is no server at the start; NULL: none. The two times are fl_kube_keep_options'. */
+	const char *state;
+	uint64_t keep_after_ms, keep_every_ms;
 	fl_problem_fn report;
 	void *arg;
 };

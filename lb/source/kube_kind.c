@@ -26,6 +26,30 @@ static void listed_clear(struct fl_kube_kind *kind)
 	kind->is_whole = false;
 }
 
+struct fl_kube_aside fl_kube_kind_put_aside(struct fl_kube_kind *kind)
+{
+	const struct fl_kube_aside aside = {kind->listed, kind->n_listed, kind->listed_room,
+					    kind->is_whole, kind->next_faults};
+
+	kind->listed = NULL;
+	kind->n_listed = kind->listed_room = 0;
+	kind->is_whole = false;
+	kind->next_faults = (struct fl_kube_faults){0};
+	return aside;
+}
+
+void fl_kube_kind_put_back(struct fl_kube_kind *kind, struct fl_kube_aside *aside)
+{
+	listed_clear(kind);
+	fl_kube_faults_clear(&kind->next_faults);
+	kind->listed = aside->listed;
+	kind->n_listed = aside->n_listed;
+	kind->listed_room = aside->listed_room;
+	kind->is_whole = aside->is_whole;
+	kind->next_faults = aside->faults;
+	*aside = (struct fl_kube_aside){0};
+}
+
 void fl_kube_kind_fini(struct fl_kube_kind *kind)
 {
 	fl_kube_watch_free(&kind->watch);

@@ -63,6 +63,17 @@ struct fl_kube_kind {
 
 extern const struct fl_kube_sink fl_kube_kind_sink; /* its arg is the kind */
 
+/* What a list has so far is put aside, so that another one can be gathered and take effect. */
+struct fl_kube_aside {
+	struct fl_kube_listed *listed;
+	size_t n_listed, listed_room;
+	bool is_whole;
+	struct fl_kube_faults faults;
+};
+struct fl_kube_aside fl_kube_kind_put_aside(struct fl_kube_kind *kind);
+/* And is there again; what was gathered since is void. */
+void fl_kube_kind_put_back(struct fl_kube_kind *kind, struct fl_kube_aside *aside);
+
 /* The list takes effect. 0 or -ENOMEM, after which all should be listed again. */
 int fl_kube_kind_apply(struct fl_kube_kind *kind);
 void fl_kube_kind_each_unread(const struct fl_kube_kind *kind, fl_unread_fn fn, void *arg,

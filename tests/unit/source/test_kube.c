@@ -8,6 +8,11 @@
 
 #include <signal.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lb/base/read_file.h"
+#include "lb/source/kept.h"
 #include "lb/source/kube.h"
 #include "tests/unit/kube/server_fixture.h"
 
@@ -61,14 +66,12 @@ static int on_unread(const struct fl_unread *unread, void *arg)
 	return 0;
 }
 
-static int setup_with(void **state, struct fl_kube_source_options options)
+/* An agent's first look. */
+static void open_source(struct scene *s, struct fl_kube_source_options options)
 {
-	struct scene *s = calloc(1, sizeof(*s));
 	struct fl_kube_access access = {0};
 	struct fl_err err = {""};
 
-	assert_non_null(s);
-	fake_open(&s->server);
 	assert_int_equal(fl_store_new("node-1", &s->store), 0);
 	assert_int_equal(fl_definitions_new(s->store, &s->definitions), 0);
 	assert_int_equal(fl_health_new(&fl_clock_system, NULL, NULL, &s->health), 0);
@@ -77,11 +80,31 @@ static int setup_with(void **state, struct fl_kube_source_options options)
 	options.store = s->store;
 	options.definitions = s->definitions;
 	options.health = s->health;
+	options.report = on_problem;
+	options.arg = s;
 	access.server = strdup(s->server.url);
 	if (fl_kube_source_new(&access, &options, &s->source, &err))
 		fail_msg("%s", err.text);
 	assert_null(access.server);
 	assert_int_equal(fl_source_load(s->source, &err), 0);
+}
+
+static void close_source(struct scene *s)
+{
+	fl_source_free(&s->source);
+	fl_definitions_forget(s->definitions, &s->file);
+	fl_definitions_free(&s->definitions);
+	fl_store_free(&s->store);
+	fl_health_free(&s->health);
+}
+
+static int setup_with(void **state, struct fl_kube_source_options options)
+{
+	struct scene *s = calloc(1, sizeof(*s));
+
+	assert_non_null(s);
+	fake_open(&s->server);
+	open_source(s, options);
 	*state = s;
 	return 0;
 }
@@ -110,14 +133,33 @@ static int teardown(void **state)
 {
 	struct scene *s = *state;
 
-	fl_source_free(&s->source);
-	fl_definitions_forget(s->definitions, &s->file);
-	fl_definitions_free(&s->definitions);
-	fl_store_free(&s->store);
-	fl_health_free(&s->health);
+	close_source(s);
 	fake_close(&s->server);
 	free(s);
 	return 0;
+}
+
+static char state_dir[] = "/tmp/fairlead-state-XXXXXX", state_file[64];
+
+static struct fl_kube_source_options with_state(void)
+{
+	return (struct fl_kube_source_options){
+		.state = state_file, .load_ms = 1, .keep_after_ms = 1, .keep_every_ms = 1};
+}
+
+static int setup_state(void **state)
+{
+	strcpy(state_dir + strlen(state_dir) - 6, "XXXXXX");
+	assert_non_null(mkdtemp(state_dir));
+	snprintf(state_file, sizeof(state_file), "%s/api-state", state_dir);
+	return setup_with(state, with_state());
+}
+
+static int teardown_state(void **state)
+{
+	unlink(state_file);
+	assert_int_equal(rmdir(state_dir), 0); /* nothing is left beside it */
+	return teardown(state);
 }
 
 static void turn(struct scene *s)
@@ -438,6 +480,139 @@ static void test_beside_manifests(void **state)
 	assert_int_equal(port_of(s, "web"), 85);
 }
 
+static char *read_state(size_t *ret_len)
+{
+	char *text = NULL;
+
+	return fl_read_file(state_file, FL_KEPT_MAX_BYTES, &text, ret_len, NULL, NULL) ? NULL
+										       : text;
+}
+
+static bool state_has(const char *words)
+{
+	size_t len;
+	char *text = read_state(&len);
+	const bool has = text && strstr(text, words);
+
+	free(text);
+	return has;
+}
+
+/* The server says nothing to the next agent. */
+static void restart(struct scene *s)
+{
+	close_source(s);
+	fake_accept(&s->server);
+	for (size_t i = 0; i < CONNECTIONS; i++)
+		fake_cut(&s->server.connections[i]);
+	open_source(s, with_state());
+}
+
+/* Robustness A7: a node that starts without an API server serves what was known last, says that it
+ * is old, and follows the server when that is back. */
+static void test_a7_state_outlives_the_agent(void **state)
+{
+	struct scene *s = *state;
+	struct stat st;
+
+	start(s);
+	UNTIL(state_has("\"name\":\"web-1\""));
+	assert_int_equal(stat(state_file, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	fake_say(s->services, ADDED(SERVICE("new", "443")));
+	UNTIL(state_has("\"name\":\"new\""));
+	restart(s);
+	assert_false(fl_source_complete(s->source));
+	assert_int_equal(port_of(s, "web"), 80);
+	assert_int_equal(port_of(s, "new"), 443);
+	assert_non_null(fl_store_slice(s->store, "default", "web-1"));
+	assert_non_null(fl_store_node(s->store));
+	assert_non_null(strstr(condition(s, "state"), "it has not been reached since"));
+	assert_int_equal(fl_health_count(s->health, FL_HEALTH_ERROR), 0);
+	assert_string_equal(s->problems, "");
+	/* what it lists now is what counts */
+	s->services = list(s, SERVICES, ADDED(SERVICE("web", "8080")) END("20"));
+	s->slices = list(s, SLICES, ADDED(SLICE("web-1", "10.1.0.2")) END("21"));
+	for (int i = 0; i < 5; i++)
+		turn(s);
+	assert_int_equal(port_of(s, "web"), 80);
+	s->nodes = list(s, NODES, ADDED(NODE) END("22"));
+	UNTIL(fl_source_complete(s->source));
+	assert_int_equal(port_of(s, "web"), 8080);
+	assert_int_equal(port_of(s, "new"), 0);
+	assert_string_equal(condition(s, "state"), "");
+	UNTIL(!state_has("\"name\":\"new\""));
+}
+
+/* Each byte of it, and each end: a clear message and an empty start. */
+static void test_damaged_state(void **state)
+{
+	struct scene *s = *state;
+	size_t len;
+	char *text;
+
+	start(s);
+	UNTIL((text = read_state(&len)));
+	for (size_t at = 0; at < len; at += 41) {
+		FILE *f = fopen(state_file, "w");
+		const char was = text[at];
+
+		assert_non_null(f);
+		text[at] = (char)(was ^ 1);
+		fwrite(text, 1, at % 2 ? len : at, f); /* another byte, or cut there */
+		text[at] = was;
+		fclose(f);
+		restart(s);
+		assert_int_equal(fl_store_count(s->store, FL_KIND_SERVICE), 0);
+		assert_non_null(strstr(condition(s, "state"), "what was kept is not used: "));
+		assert_non_null(strstr(condition(s, "state"), " is damaged"));
+	}
+	free(text);
+}
+
+static void test_state_of_others(void **state)
+{
+	static const struct {
+		struct fl_kept_owner owner;
+		const char *words;
+	} rows[] = {
+		{{"node-2", NULL}, "is of node node-2"},
+		{{"node-1", "https://192.0.2.9:6443"}, "is of API server https://192.0.2.9:6443"},
+	};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fl_kept_owner owner = rows[i].owner;
+		struct fl_kept_writer *writer = NULL;
+		bool wrote;
+
+		owner.server = owner.server ? owner.server : s->server.url;
+		assert_int_equal(fl_kept_writer_new(state_file, &owner, 1, &writer, NULL), 0);
+		assert_int_equal(fl_kept_writer_add(writer, SERVICE("web", "80"),
+						    strlen(SERVICE("web", "80")), &wrote, NULL),
+				 0);
+		assert_true(fl_kept_writer_commit(writer, NULL) > 0);
+		fl_kept_writer_free(&writer);
+		restart(s);
+		assert_int_equal(fl_store_count(s->store, FL_KIND_SERVICE), 0);
+		if (!strstr(condition(s, "state"), rows[i].words))
+			fail_msg("\"%s\" has no \"%s\"", condition(s, "state"), rows[i].words);
+	}
+}
+
+/* A place that cannot be written is a condition, and no more than that. */
+static void test_state_that_cannot_be_written(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(rmdir(state_dir), 0);
+	start(s);
+	UNTIL(strstr(condition(s, "state"), "what is known is not kept: cannot write "));
+	assert_int_equal(port_of(s, "web"), 80);
+	assert_int_equal(mkdir(state_dir, 0700), 0);
+}
+
+#define TEST_STATE(name) cmocka_unit_test_setup_teardown(name, setup_state, teardown_state)
 #define TEST_OF(name, setup) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -448,6 +623,10 @@ int main(void)
 		TEST_OF(test_10_11_waits_for_node, setup_waiting),
 		TEST_OF(test_10_11_goes_on_without_node, setup_impatient),
 		TEST_OF(test_10_11_waits_for_pod_cidrs, setup_node_cidr),
+		TEST_STATE(test_a7_state_outlives_the_agent),
+		TEST_STATE(test_damaged_state),
+		TEST_STATE(test_state_of_others),
+		TEST_STATE(test_state_that_cannot_be_written),
 		TEST(test_1_4_selectors),
 		TEST(test_changes),
 		TEST(test_10_10_1_relist),
