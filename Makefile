@@ -12,7 +12,9 @@ SAN ?= 0
 V ?= 0
 
 VERSION := 0.1.0
-BUILD := $(if $(filter 1,$(SAN)),build/san,build/std)
+# LAYOUT=1: an agent whose maps have a layout made up for tests (bpf/abi/flow.h)
+BUILD := $(if $(filter 1,$(LAYOUT)),build/layout,$(if $(filter 1,$(SAN)),build/san,build/std))
+LAYOUT_CFLAGS := $(if $(filter 1,$(LAYOUT)),-DFL_TEST_LAYOUT)
 
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)';)
@@ -26,13 +28,13 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(SANFLAGS) -D_GNU_SOURCE -DFL_VERSION='"$(VERSION)"' -I. $(PC_CFLAGS) \
-	-fstack-protector-strong -MMD -MP
+	-fstack-protector-strong $(LAYOUT_CFLAGS) -MMD -MP
 LDLIBS = $(PC_LIBS)
 # what the user's targets build with: all processors, unless make was given -j
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 BPF_TRIPLE := $(shell gcc -print-multiarch 2>/dev/null)
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Wno-unused-parameter -Wno-unused-function \
-	$(if $(filter 1,$(WERROR)),-Werror) -I. -I/usr/include/$(BPF_TRIPLE) -MMD -MP
+	$(if $(filter 1,$(WERROR)),-Werror) -I. -I/usr/include/$(BPF_TRIPLE) $(LAYOUT_CFLAGS) -MMD -MP
 
 # ---- what is built ---------------------------------------------------------------------------------
 LIB_SRC := $(sort $(wildcard lb/*/*.c conntrack/*.c nodeport/*.c))

@@ -76,6 +76,16 @@ struct fl_flow_head {
 	__u32 last_seen; /* jiffies, written at most once a second */
 	__u16 next_hop;	 /* index into fl_next_hops, 0 none */
 	__u16 next_hop_generation;
+#ifdef FL_TEST_LAYOUT
+	__u64 other;
+	__u32 bytes_low;
+	__u32 packets;
+	__u16 backend_low;
+	__u8 backend_high;
+	__u8 bytes_high;
+	__u32 ack;
+	__u32 seq;
+#else
 	__u32 seq;
 	__u32 ack;
 	__u16 backend_low; /* id; 0: none of ours */
@@ -83,6 +93,7 @@ struct fl_flow_head {
 	__u8 bytes_high;
 	__u32 packets; /* approximate: racing CPUs may lose a count */
 	__u32 bytes_low;
+#endif
 };
 
 static __always_inline __u32 fl_flow_backend(const struct fl_flow_head *head)
@@ -118,15 +129,29 @@ struct fl_tuple6 {
 	__be16 sport, dport;
 };
 
+/*
+ * With FL_TEST_LAYOUT sizes and places are made up, all other than those that are released: for the
+ * tests of a change of layout.
+ */
 struct fl_flow4 {
 	struct fl_flow_head head;
+#ifdef FL_TEST_LAYOUT
+	struct fl_tuple4 rewrite, key;
+	__u8 pad[56];
+#else
 	struct fl_tuple4 key, rewrite;
+#endif
 };
 
 struct fl_flow6 {
 	struct fl_flow_head head;
+#ifdef FL_TEST_LAYOUT
+	struct fl_tuple6 rewrite, key;
+	__u8 pad[72];
+#else
 	struct fl_tuple6 key, rewrite;
 	__u8 pad[16];
+#endif
 };
 
 /*
@@ -194,9 +219,11 @@ _Static_assert(__builtin_offsetof(struct fl_flow_head, next_hop) % 4 == 0 &&
 			       __builtin_offsetof(struct fl_flow_head, next_hop) + 2,
 	       "abi: written as one word");
 _Static_assert(FL_FLOW_STATES <= 8, "abi");
+#ifndef FL_TEST_LAYOUT
 _Static_assert(sizeof(struct fl_flow_head) == 40, "abi");
 _Static_assert(sizeof(struct fl_flow4) == 64, "abi");
 _Static_assert(sizeof(struct fl_flow6) == 128, "abi");
-_Static_assert(sizeof(struct fl_bucket4) == 64 * FL_FLOW_WAYS, "abi");
-_Static_assert(sizeof(struct fl_bucket6) == 128 * FL_FLOW_WAYS, "abi");
+#endif
+_Static_assert(sizeof(struct fl_bucket4) == sizeof(struct fl_flow4) * FL_FLOW_WAYS, "abi");
+_Static_assert(sizeof(struct fl_bucket6) == sizeof(struct fl_flow6) * FL_FLOW_WAYS, "abi");
 _Static_assert(sizeof(struct fl_overflow) == 16, "abi");

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lb/agent/bring_flows.h"
 #include "lb/agent/datapath.h"
 #include "lb/agent/internal.h"
 #include "lb/agent/privileges.h"
@@ -409,7 +410,11 @@ int fl_agent_open(struct fl_agent *agent, struct fl_err *err)
 		return r;
 	fill_api(agent);
 	fill_maps(agent);
-	r = go_live(agent, err);
+	r = fl_agent_bring_flows(agent->dp, false, err);
+	if (!r)
+		r = go_live(agent, err);
+	if (!r)
+		r = fl_agent_bring_flows(agent->dp, true, err);
 	if (!r && serves)
 		fl_agent_follow_duties(agent);
 	if (!r)

@@ -16,6 +16,7 @@
 #include "lb/base/err.h"
 #include "lb/base/words.h"
 #include "lb/dp/maps.h"
+#include "lb/dp/old_flows.h"
 
 enum fl_dp_mode {
 	FL_DP_AUTO, /* native XDP, else tc */
@@ -60,9 +61,9 @@ struct fl_dp;
 /*
  * Lock the network namespace and the directory, adopt or create the maps, load the programs.
  * Nothing is attached or replaced yet: programs of an earlier agent keep running on the same maps.
- * -EBUSY when another agent has the namespace or the directory; -EPROTO, naming the map, when
- * pinned maps have another layout or ABI version; -EINVAL when they have another size than was
- * asked for.
+ * Where they have another layout, ABI version or size than is needed, new ones are made beside them
+ * and the flows are to be brought over: fl_dp_old_flows(). -EBUSY when another agent has the
+ * namespace or the directory; -EPROTO when pinned maps are such that their flows cannot be read.
  */
 int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struct fl_err *err);
 /* Close descriptors and give the lock back; programs and maps stay as they are. */
@@ -74,6 +75,16 @@ const struct fl_config *fl_dp_config(const struct fl_dp *dp); /* as the programs
 bool fl_dp_adopted(const struct fl_dp *dp);		      /* the maps were there already */
 /* There was a datapath of which maps had been removed; its flows are lost. */
 bool fl_dp_found_remains(const struct fl_dp *dp);
+
+/*
+ * The flow tables that are replaced by ours (`ret_n` 0: none). Their programs serve until ours are
+ * attached in their places. The order: fill the maps, bring the flows over, attach,
+ * fl_dp_wait_for_programs(), bring over once more what has changed since, forget them.
+ */
+const struct fl_old_flows *fl_dp_old_flows(const struct fl_dp *dp, size_t *ret_n);
+/* Wait until programs that were replaced have ended on every CPU. */
+void fl_dp_wait_for_programs(void);
+int fl_dp_forget_old_flows(struct fl_dp *dp, struct fl_err *err);
 
 /* What was found of datapaths that were not in the directory, but in this network namespace. */
 struct fl_dp_takeover {

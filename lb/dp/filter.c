@@ -50,3 +50,20 @@ void fl_filter_add_own(const struct fl_maps *maps, const struct fl_addr *addr)
 	if (maps->filter && maps->meta)
 		set(maps->filter, fl_filter_addr(hash_of(maps, addr)));
 }
+
+void fl_filter_add_flow(const struct fl_maps *maps, bool v6, const struct fl_tuple6 *original,
+			const struct fl_tuple6 *reply, uint8_t proto, bool masqueraded)
+{
+	const uint64_t seed = maps->meta->flow_seed[1];
+	const uint32_t port = ntohs(reply->dport);
+
+	set(maps->filter,
+	    fl_filter_port(fl_filter_hash(v6, &original->daddr, seed), original->dport, proto));
+	if (!masqueraded) {
+		set(maps->filter,
+		    fl_filter_port(fl_filter_hash(v6, &reply->saddr, seed), reply->sport, proto));
+		return;
+	}
+	set(maps->filter, fl_filter_addr(fl_filter_hash(v6, &reply->daddr, seed)));
+	set(maps->own_ports + FL_BOUND_WORD(proto, port), port & 63);
+}

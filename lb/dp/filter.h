@@ -5,6 +5,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "lb/dp/maps.h"
 
 /* A frontend, a node port, or a Service's address, as the key says. */
@@ -12,3 +15,8 @@ void fl_filter_add_frontend(const struct fl_maps *maps, const struct fl_frontend
 
 /* An address of this node. */
 void fl_filter_add_own(const struct fl_maps *maps, const struct fl_addr *addr);
+
+/* A flow, before it can be seen: its first packets go to a frontend that may be no more, its
+ * replies come from a backend or, if the source was masqueraded, to an address and port of ours. */
+void fl_filter_add_flow(const struct fl_maps *maps, bool v6, const struct fl_tuple6 *original,
+			const struct fl_tuple6 *reply, uint8_t proto, bool masqueraded);

@@ -4,10 +4,12 @@
  * datapath: it is pinned last, so that a crash before leaves nothing that would be adopted.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/exists.h"
 #include "lb/dp/state.h"
 
 static uint32_t round_up_power_of_two(uint32_t n)
@@ -45,6 +47,7 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 /* What is left of an incomplete set. Names that are no maps of ours are left alone. */
 static int unpin_maps(struct fl_dp *dp, struct fl_err *err)
 {
+	fl_bpffs_unpin(&dp->fs, "maps", FL_PIN_LAYOUT);
 	for (int i = 0; i < FL_MAPS; i++) {
 		int r = fl_bpffs_unpin(&dp->fs, "maps", fl_map_descs[i].name);
 
@@ -55,10 +58,93 @@ static int unpin_maps(struct fl_dp *dp, struct fl_err *err)
 	return 0;
 }
 
-int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err)
+/* Those of replacements that were not finished. What cannot be read has nothing for us. */
+static void find_old(struct fl_dp *dp)
 {
-	int r = fl_bpffs_get(&dp->fs, "maps", "meta", false);
+	for (size_t i = 0; i < FL_OLD_FLOWS_MAX; i++) {
+		char sub[16];
 
+		fl_old_flows_name(i, sub);
+		if (!fl_exists(dp->fs.dir_fd, sub))
+			continue;
+		if (!fl_old_flows_open(&dp->fs, sub, &dp->old[dp->n_old], NULL))
+			dp->n_old++;
+		else
+			fl_old_flows_unpin(&dp->fs, sub);
+	}
+}
+
+/* The datapath is replaced by one with other maps; its flows are to be had from these. */
+static int replace(struct fl_dp *dp, uint32_t sizes[FL_MAPS], struct fl_err *err)
+{
+	struct fl_old_flows *old = &dp->old[dp->n_old];
+	int r = fl_old_flows_open(&dp->fs, "maps", old, err);
+
+	if (r)
+		return fl_err_wrap(
+			err, r,
+			"cannot take over the running datapath (`fairlead cleanup` removes it)");
+	dp->n_old++;
+	dp->replaces = true;
+	/* as many entries as there were, unless another number is asked for */
+	for (int i = 0; i < 2; i++) {
+		uint32_t *n = &sizes[i ? FL_MAP_flows6 : FL_MAP_flows4];
+		uint64_t entries = (uint64_t)old->n[i] * old->layout.family[i].ways;
+
+		if (!*n)
+			*n = round_up_power_of_two(
+				(uint32_t)((entries + FL_FLOW_WAYS - 1) / FL_FLOW_WAYS));
+	}
+	sizes[FL_MAP_overflow4] = overflow_words(sizes[FL_MAP_flows4]);
+	sizes[FL_MAP_overflow6] = overflow_words(sizes[FL_MAP_flows6]);
+	if (err)
+		err->text[0] = '\0';
+	return 0;
+}
+
+/* Nothing in the other maps names an element of these, so they can be replaced alone. */
+static bool is_flow_table(int id)
+{
+	return id == FL_MAP_flows4 || id == FL_MAP_flows6 || id == FL_MAP_overflow4 ||
+	       id == FL_MAP_overflow6;
+}
+
+/* Keep of the maps what has the size that is asked for. Services and what belongs to them name
+ * each other by numbers: if one of those is to be another, all are. */
+static int resize(struct fl_dp *dp, uint32_t sizes[FL_MAPS], struct fl_err *err)
+{
+	bool flows = false, others = false;
+	int r;
+
+	for (int i = 0; i < FL_MAPS; i++) {
+		uint32_t n;
+
+		r = fl_map_check(i, *fl_map_fd(&dp->maps, i), &n, err);
+		if (r)
+			return r;
+		if (!sizes[i])
+			sizes[i] = n;
+		flows |= sizes[i] != n && is_flow_table(i);
+		others |= sizes[i] != n && !is_flow_table(i);
+	}
+	if (flows || others) {
+		r = replace(dp, sizes, err);
+		if (r)
+			return r;
+	}
+	for (int i = 0; i < FL_MAPS; i++)
+		if (others || (flows && is_flow_table(i)))
+			fl_map_close(&dp->maps, i);
+	dp->adopted = !others;
+	return 0;
+}
+
+int fl_dp_maps_adopt(struct fl_dp *dp, uint32_t sizes[FL_MAPS], struct fl_err *err)
+{
+	int r;
+
+	find_old(dp);
+	r = fl_bpffs_get(&dp->fs, "maps", "meta", false);
 	if (r == -ENOENT)
 		return unpin_maps(dp, err);
 	if (r < 0)
@@ -74,26 +160,8 @@ int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_
 		return unpin_maps(dp, err);
 	}
 	if (r == -EPROTO)
-		return fl_err_wrap(
-			err, r,
-			"cannot take over the running datapath (`fairlead cleanup` removes it)");
-	if (r)
-		return r;
-	for (int i = 0; i < FL_MAPS; i++) {
-		uint32_t n;
-
-		r = fl_map_check(i, *fl_map_fd(&dp->maps, i), &n, err);
-		if (r)
-			return r;
-		if (sizes[i] && sizes[i] != n)
-			return fl_err_set(err, -EINVAL,
-					  "map %s in %s has %u elements, %u are asked for: set it "
-					  "back, or remove the "
-					  "datapath with `fairlead cleanup` first",
-					  fl_map_descs[i].name, dp->fs.path, n, sizes[i]);
-	}
-	dp->adopted = true;
-	return 0;
+		return replace(dp, sizes, err);
+	return r ? r : resize(dp, sizes, err);
 }
 
 int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_bpf_object *o,
@@ -149,10 +217,48 @@ int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_bpf_object *o, struct f
 	return 0;
 }
 
+/* Make room for our maps in DIR/maps. From here on it is known by the directory that the flows have
+ * not all come over yet. */
+static int move_old(struct fl_dp *dp, struct fl_err *err)
+{
+	char sub[16];
+	size_t i = 0;
+	int r;
+
+	do
+		fl_old_flows_name(i, sub);
+	while (fl_exists(dp->fs.dir_fd, sub) && ++i < FL_OLD_FLOWS_MAX);
+	if (i == FL_OLD_FLOWS_MAX) {
+		/* this agent has it open, and gets the flows all the same */
+		fl_old_flows_name(0, sub);
+		r = fl_old_flows_unpin(&dp->fs, sub);
+		if (r)
+			return fl_err_set(err, r, "cannot remove %s/%s: %s", dp->fs.path, sub,
+					  strerror(-r));
+	}
+	if (renameat(dp->fs.dir_fd, "maps", dp->fs.dir_fd, sub))
+		return fl_err_set(err, -errno, "cannot rename %s/maps to %s: %s", dp->fs.path, sub,
+				  strerror(errno));
+	return fl_bpffs_restore(&dp->fs, err);
+}
+
+static int pin_layout(struct fl_dp *dp, struct fl_err *err)
+{
+	dp->layout_fd = fl_bpffs_get(&dp->fs, "maps", FL_PIN_LAYOUT, false);
+	if (dp->layout_fd >= 0)
+		return 0;
+	dp->layout_fd = fl_layout_map_create();
+	if (dp->layout_fd < 0)
+		return fl_err_set(err, dp->layout_fd, "cannot make map layout: %s",
+				  strerror(-dp->layout_fd));
+	return fl_bpffs_pin(&dp->fs, "maps", FL_PIN_LAYOUT, dp->layout_fd, err);
+}
+
 /* Pin what was created; fl_meta is the last of the list. */
 int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
 {
 	struct fl_meta *meta = dp->maps.meta;
+	int r = 0;
 
 	if (!dp->adopted) {
 		meta->abi_version = FL_ABI_VERSION;
@@ -165,9 +271,15 @@ int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
 			 fl_hops_word(fl_hops_next(fl_hops_generation(meta->next_hops)),
 				      (uint32_t)(meta->next_hops >> 32)),
 			 __ATOMIC_SEQ_CST);
-	for (int i = 0; i < FL_MAPS && !dp->adopted; i++) {
-		int r = fl_bpffs_pin(&dp->fs, "maps", fl_map_descs[i].name,
-				     *fl_map_fd(&dp->maps, i), err);
+	if (dp->replaces)
+		r = move_old(dp, err);
+	if (!r)
+		r = pin_layout(dp, err);
+	if (r)
+		return r;
+	for (int i = 0; i < FL_MAPS && (!dp->adopted || dp->replaces); i++) {
+		r = fl_bpffs_pin(&dp->fs, "maps", fl_map_descs[i].name, *fl_map_fd(&dp->maps, i),
+				 err);
 
 		if (r)
 			return r;

@@ -30,5 +30,8 @@ int *fl_map_fd(struct fl_maps *maps, enum fl_map_id id);
  * words, or -errno. */
 int fl_map_check(enum fl_map_id id, int fd, uint32_t *ret_max_entries, struct fl_err *err);
 
+/* Unmap and close one. */
+void fl_map_close(struct fl_maps *maps, enum fl_map_id id);
+
 /* Map the memory of the mappable ones. */
 int fl_maps_mmap(struct fl_maps *maps, bool writable, struct fl_err *err);

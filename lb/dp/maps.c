@@ -206,19 +206,25 @@ uint32_t fl_maps_local(const struct fl_maps *maps, const struct fl_addr *addr)
 	return bpf_map_lookup_elem(maps->local_fd, addr, &flags) ? 0 : flags;
 }
 
+void fl_map_close(struct fl_maps *maps, enum fl_map_id id)
+{
+	const struct fl_map_desc *d = &fl_map_descs[id];
+	void **mem = field(maps, d->mem_offset);
+	int *fd = fl_map_fd(maps, id);
+
+	/* memory that a test allocated itself has no descriptor and is the test's */
+	if (*fd < 0)
+		return;
+	if (d->mem_offset && *mem) {
+		munmap(*mem, mapped_size(d, *(size_t *)field(maps, d->n_offset) / d->in_value));
+		*mem = NULL;
+	}
+	close(TAKE_FD(*fd));
+}
+
 void fl_maps_close(struct fl_maps *maps)
 {
-	for (int i = 0; i < FL_MAPS; i++) {
-		const struct fl_map_desc *d = &fl_map_descs[i];
-		void **mem = field(maps, d->mem_offset);
-		int *fd = fl_map_fd(maps, i);
-
-		/* memory that a test allocated itself has no descriptor and is the test's */
-		if (d->mem_offset && *mem && *fd >= 0)
-			munmap(*mem,
-			       mapped_size(d, *(size_t *)field(maps, d->n_offset) / d->in_value));
-		if (*fd >= 0)
-			close(*fd);
-	}
+	for (int i = 0; i < FL_MAPS; i++)
+		fl_map_close(maps, i);
 	*maps = (struct fl_maps)FL_MAPS_INIT;
 }

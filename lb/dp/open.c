@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <linux/magic.h>
+#include <linux/membarrier.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -84,6 +86,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	if (!dp)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	dp->netns_lock = -1;
+	dp->layout_fd = -1;
 	dp->fs = (struct fl_bpffs)FL_BPFFS_INIT;
 	dp->maps = (struct fl_maps)FL_MAPS_INIT;
 	dp->hz = fl_dp_kernel_hz();
@@ -121,6 +124,37 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	return 0;
 }
 
+const struct fl_old_flows *fl_dp_old_flows(const struct fl_dp *dp, size_t *ret_n)
+{
+	*ret_n = dp->n_old;
+	return dp->old;
+}
+
+void fl_dp_wait_for_programs(void)
+{
+	/* it returns when every CPU has left what it was in, programs included */
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+int fl_dp_forget_old_flows(struct fl_dp *dp, struct fl_err *err)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < FL_OLD_FLOWS_MAX; i++) {
+		char sub[16];
+		int r;
+
+		fl_old_flows_name(i, sub);
+		r = fl_old_flows_unpin(&dp->fs, sub);
+		if (r && !error)
+			error = fl_err_set(err, r, "cannot remove %s/%s: %s", dp->fs.path, sub,
+					   strerror(-r));
+	}
+	while (dp->n_old)
+		fl_old_flows_close(&dp->old[--dp->n_old]);
+	return error;
+}
+
 void fl_dp_close(struct fl_dp **dp)
 {
 	struct fl_dp *d = *dp;
@@ -140,6 +174,10 @@ void fl_dp_close(struct fl_dp **dp)
 	fl_takeover_free(&d->takeover);
 	if (d->netns_lock >= 0)
 		close(d->netns_lock);
+	for (size_t i = 0; i < d->n_old; i++)
+		fl_old_flows_close(&d->old[i]);
+	if (d->layout_fd >= 0)
+		close(d->layout_fd);
 	free(d->cgroup);
 	free(d);
 	*dp = NULL;

@@ -86,6 +86,14 @@ int fl_dp_cleanup(const char *dir, size_t *ret_removed, struct fl_err *err)
 	c.sub = "maps";
 	fl_bpffs_unpin(&fs, c.sub, "meta");
 	fl_bpffs_each(&fs, c.sub, remove_pin, &c);
+	for (size_t i = 0; i < FL_OLD_FLOWS_MAX; i++) {
+		char sub[16];
+
+		fl_old_flows_name(i, sub);
+		c.sub = sub;
+		fl_bpffs_each(&fs, sub, remove_pin, &c);
+		note(&c, fl_old_flows_unpin(&fs, sub), "remove", "");
+	}
 	*ret_removed = c.removed;
 	if (c.first_error)
 		return c.first_error;

@@ -9,6 +9,7 @@
 #include "lb/dp/dp.h"
 #include "lb/dp/map_table.h"
 #include "lb/dp/objects.h"
+#include "lb/dp/old_flows.h"
 
 /* A program that this agent has put somewhere. */
 struct fl_attachment {
@@ -25,7 +26,11 @@ struct fl_dp {
 	struct fl_bpf_object objects[FL_OBJECTS];
 	bool no_tcx;
 	bool adopted;
-	bool remains; /* of a datapath with maps missing were there, and were removed */
+	bool replaces; /* what is pinned in DIR/maps is not ours to use; it is in `old` */
+	bool remains;  /* of a datapath with maps missing were there, and were removed */
+	struct fl_old_flows old[FL_OLD_FLOWS_MAX + 1];
+	size_t n_old;
+	int layout_fd; /* of our layout's description */
 	uint32_t hz;
 	struct fl_config config;
 	int clock_fd; /* borrowed */
@@ -77,8 +82,12 @@ uint64_t fl_cgroup_id(int fd);
 
 /* map_setup.c. The size asked for of each map; 0 = whatever there is. */
 void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS]);
-/* Open the pinned maps. If the set is not complete, remove what there is of it. */
-int fl_dp_maps_adopt(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err);
+/*
+ * Open the pinned maps that we can use as they are, and the flow tables of others (dp->old); for
+ * those of which `sizes` leaves it open, sets the size that they have. If the set is not complete,
+ * removes what there is of it.
+ */
+int fl_dp_maps_adopt(struct fl_dp *dp, uint32_t sizes[FL_MAPS], struct fl_err *err);
 /* Before load: hand maps that exist to the object, set the size of those it is to create. */
 int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_bpf_object *o,
 		       const uint32_t sizes[FL_MAPS], struct fl_err *err);
