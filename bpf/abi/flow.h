@@ -78,8 +78,8 @@ struct fl_flow_head {
 	__u16 next_hop_generation;
 #ifdef FL_TEST_LAYOUT
 	__u64 other;
-	__u32 bytes_low;
 	__u32 packets;
+	__u32 bytes_low;
 	__u16 backend_low;
 	__u8 backend_high;
 	__u8 bytes_high;
@@ -136,8 +136,10 @@ struct fl_tuple6 {
 struct fl_flow4 {
 	struct fl_flow_head head;
 #ifdef FL_TEST_LAYOUT
-	struct fl_tuple4 rewrite, key;
-	__u8 pad[56];
+	struct fl_tuple4 rewrite;
+	__u32 gap;
+	struct fl_tuple4 key;
+	__u8 pad[44];
 #else
 	struct fl_tuple4 key, rewrite;
 #endif
@@ -146,8 +148,10 @@ struct fl_flow4 {
 struct fl_flow6 {
 	struct fl_flow_head head;
 #ifdef FL_TEST_LAYOUT
-	struct fl_tuple6 rewrite, key;
-	__u8 pad[72];
+	struct fl_tuple6 rewrite;
+	__u32 gap;
+	struct fl_tuple6 key;
+	__u8 pad[60];
 #else
 	struct fl_tuple6 key, rewrite;
 	__u8 pad[16];
