@@ -242,6 +242,12 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 		flow.reply_packets = reply->head.packets;
 		flow.reply_bytes = fl_flow_bytes(&reply->head);
 	}
+	if (original && reply && flow.flags & FL_FLOW_KERNEL) {
+		flow.backend = reply->saddr;
+		flow.backend_port = reply->sport;
+		flow.source = reply->daddr;
+		flow.source_port = reply->dport;
+	}
 	if (twin) {
 		idle = fl_idle(twin->head.last_seen, now);
 		if (idle < flow.idle_jiffies)
@@ -259,6 +265,22 @@ static bool word_exchange(struct fl_flow_head *head, uint32_t from, uint32_t to)
 {
 	return __atomic_compare_exchange_n(&head->word, &from, to, false, __ATOMIC_SEQ_CST,
 					   __ATOMIC_RELAXED);
+}
+
+void fl_entry_keep(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   const struct fl_entry *entry, const struct fl_entry *twin,
+		   enum fl_flow_state state, uint32_t now)
+{
+	struct fl_flow_head *heads[] = {fl_entry_head(table, family, slot),
+					fl_entry_head(table, family, entry->head.twin)};
+	const uint32_t words[] = {entry->head.word, twin->head.word};
+
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t word = fl_flow_word(fl_flow_generation(words[i]), state);
+
+		if (word == words[i] || word_exchange(heads[i], words[i], word))
+			__atomic_store_n(&heads[i]->last_seen, now, __ATOMIC_RELAXED);
+	}
 }
 
 static bool still_idle(const struct fl_flow_head *head, uint32_t now, uint64_t timeout)

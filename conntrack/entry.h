@@ -64,3 +64,9 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		   const struct fl_entry *entry, const struct fl_entry *twin, uint32_t now,
 		   uint64_t timeout);
+
+/* Give an entry and its twin this state, and let both have been seen just now. An entry that has
+ * changed since it was copied is left alone. */
+void fl_entry_keep(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		   const struct fl_entry *entry, const struct fl_entry *twin,
+		   enum fl_flow_state state, uint32_t now);

@@ -100,16 +100,24 @@ static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slo
 {
 	struct fl_flow_head *head = fl_entry_head(&r->flows, family, slot);
 	struct fl_addr frontend, backend;
-	struct fl_entry entry;
+	struct fl_entry entry, twin;
+	uint16_t port;
 
 	if (head->proto != IPPROTO_UDP || head->flags & (FL_FLOW_IS_REPLY | FL_FLOW_STALE) ||
-	    !fl_flow_backend(head) ||
+	    (!fl_flow_backend(head) && !(head->flags & FL_FLOW_KERNEL)) ||
 	    !fl_touched_has_port(&r->touched, frontend_port(head, family)) ||
 	    !fl_entry_read(&r->flows, family, slot, &entry))
 		return;
 	frontend = to_abi(&entry.daddr);
 	backend = to_abi(&entry.new_daddr);
-	if (!is_stale(r, &frontend, htons(entry.dport), &backend, htons(entry.new_dport)))
+	port = entry.new_dport;
+	if (entry.head.flags & FL_FLOW_KERNEL) {
+		if (!fl_entry_twin(&r->flows, family, slot, &entry, &twin))
+			return;
+		backend = to_abi(&twin.saddr);
+		port = twin.sport;
+	}
+	if (!is_stale(r, &frontend, htons(entry.dport), &backend, htons(port)))
 		return;
 	fl_entry_set_flag(head, FL_FLOW_STALE);
 	r->done.flows++;

@@ -29,16 +29,42 @@ static void count(struct fl_sweep *sweep, enum fl_family family, const struct fl
 		sweep->met(family, &entry->head, sweep->arg);
 }
 
+/* True: the kernel has had its say about this flow. *ret_freed: it is gone. */
+static bool follow_kernel(const struct fl_flow_table *table, const struct fl_sweep *sweep,
+			  enum fl_family family, size_t slot, const struct fl_entry *entry,
+			  uint32_t now, bool *ret_freed)
+{
+	enum fl_flow_state state;
+	struct fl_entry twin;
+	struct fl_flow flow;
+
+	if (!sweep->kernel || entry->head.flags & FL_FLOW_IS_REPLY ||
+	    !fl_entry_twin(table, family, slot, entry, &twin))
+		return false;
+	fl_entry_flow(family, slot, entry, &twin, now, &flow);
+	state = sweep->kernel(&flow, sweep->kernel_arg);
+	if (state >= FL_FLOW_STATES)
+		return false;
+	if (state == FL_FLOW_FREE)
+		*ret_freed = fl_entry_free(table, family, slot, entry, &twin, now, FL_NO_TIMEOUT);
+	else
+		fl_entry_keep(table, family, slot, entry, &twin, state, now);
+	return true;
+}
+
 static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *sweep,
 			 enum fl_family family, size_t slot, uint32_t now, uint32_t hz)
 {
 	struct fl_entry entry, twin;
+	bool paired, freed = false;
 	uint32_t timeout;
-	bool paired;
 
 	if (!fl_entry_read(table, family, slot, &entry))
 		return 0;
 	count(sweep, family, &entry);
+	if (entry.head.flags & FL_FLOW_KERNEL &&
+	    follow_kernel(table, sweep, family, slot, &entry, now, &freed))
+		return freed;
 	/* most entries are not idle, and then their twin need not be touched */
 	timeout = entry_timeout(sweep, &entry);
 	if (fl_idle(entry.head.last_seen, now) <= (timeout < hz ? timeout : hz))

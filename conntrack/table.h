@@ -93,6 +93,13 @@ struct fl_sweep {
 	void (*met)(enum fl_family family, const struct fl_flow_head *head, void *arg);
 	void (*passed)(enum fl_family family, void *arg);
 	void *arg;
+	/*
+	 * What the kernel says of a flow that its NAT translates (FL_FLOW_KERNEL): the state, and
+	 * the flow lives as long as it has one; FL_FLOW_FREE: it is over; FL_FLOW_STATES: not
+	 * known. NULL: never known.
+	 */
+	enum fl_flow_state (*kernel)(const struct fl_flow *flow, void *arg);
+	void *kernel_arg;
 };
 /*
  * Free the expired flows (both directions idle past the timeout of their state) and lone entries

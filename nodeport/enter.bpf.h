@@ -97,7 +97,10 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
  */
 static __always_inline bool fl_flow_broken(bool v6, const struct fl_flow_ref *ref, __u32 now)
 {
-	return (__s32)(now - ref->head->last_seen) >= (__s32)fl_config.hz &&
+	/* one that is left to the kernel is made whole by nobody: its other direction is not the
+	 * mirror image of this one */
+	return !(ref->head->flags & FL_FLOW_KERNEL) &&
+	       (__s32)(now - ref->head->last_seen) >= (__s32)fl_config.hz &&
 	       fl_flow_lone(v6, ref->head);
 }
 

@@ -77,12 +77,17 @@ __noinline int fl_own_answer(fl_ctx *ctx, const struct fl_packet *p, bool v6, __
 static __always_inline void fl_own_note(bool v6, const struct fl_packet *p, __u32 now)
 {
 	struct fl_own_key key = {};
+	struct fl_flow_ref ref;
 	__u32 local;
 
 	if (p->proto != IPPROTO_UDP || !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) ||
 	    !fl_frontend_find(v6, &p->tuple.saddr, p->tuple.sport, IPPROTO_UDP, false, &local))
 		return;
 	fl_tuple_reverse(&p->tuple, &key.tuple);
+	/* the kernel's NAT answers for a backend: FL_FLOW_KERNEL */
+	if (fl_flow_find(v6, &key.tuple, IPPROTO_UDP,
+			 fl_hash_tuple(v6, &key.tuple, IPPROTO_UDP, fl_config.flow_seed[0]), &ref))
+		return;
 	if (!fl_own_flow(&key.tuple, now))
 		bpf_map_update_elem(&fl_own_flows, &key, &now, BPF_ANY);
 }

@@ -25,6 +25,7 @@ static const struct fl_column columns[] = {
 	{"SERVICE", "service", 0, NULL},
 	{"SOURCE", "source", FL_COLUMN_WIDE, NULL},
 	{"MASQ", "masqueraded", FL_COLUMN_WIDE, NULL},
+	{"KERNEL", "kernel", FL_COLUMN_WIDE, NULL},
 	{"PAIRED", "paired", FL_COLUMN_WIDE, NULL},
 	{"PACKETS", "packets", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},
 	{"BYTES", "bytes", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},

@@ -57,6 +57,12 @@ enum fl_flow_flags {
 	FL_FLOW_RST = 1 << 4,	   /* a RST was, and nothing after it */
 	FL_FLOW_LOCAL = 1 << 6,	   /* replies come from this node */
 	FL_FLOW_STALE = 1 << 5,	   /* UDP: the agent wants another backend to be chosen */
+	/*
+	 * The kernel's own NAT translates this flow, which began before the datapath was there. The
+	 * rewrite is the key, so packets go to the stack as they are; the reply's key says which
+	 * backend it is. For the agent: programs need not know.
+	 */
+	FL_FLOW_KERNEL = 1 << 7,
 };
 
 /*

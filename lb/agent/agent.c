@@ -65,6 +65,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_port_use_fini(&agent->metrics.ports);
 	fl_node_ports_fini(&agent->health_ports_at);
 	fl_resteer_fini(&agent->resteer);
+	fl_kernel_flows_fini(&agent->kernel_flows);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
 	fl_input_fini(&agent->input);
@@ -151,6 +152,12 @@ void fl_agent_apply(struct fl_agent *agent)
 		fl_applier_keep_begin(agent->applier);
 		fl_source_each_unread(input->source, keep_unread, agent->applier);
 		fl_applier_keep_end(agent->applier);
+	}
+	/* before their frontends are there */
+	if (agent->kernel_flows.awaited && fl_source_complete(input->source)) {
+		agent->kernel_flows.awaited = false;
+		fl_kernel_flows_take(&agent->kernel_flows, &agent->upkeep.flows,
+				     fl_dp_now(agent->dp));
 	}
 	apply_changes(agent);
 	update_served(agent);

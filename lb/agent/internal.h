@@ -12,6 +12,7 @@
 #include "lb/agent/gauges.h"
 #include "lb/agent/health_log.h"
 #include "lb/agent/input.h"
+#include "lb/agent/kernel_flows.h"
 #include "lb/agent/notify.h"
 #include "lb/agent/metrics.h"
 #include "lb/agent/sampler.h"
@@ -41,6 +42,7 @@ struct fl_agent {
 	struct fl_host *host;
 	struct fl_watchdog watchdog;
 	struct fl_upkeep upkeep;
+	struct fl_kernel_flows kernel_flows;
 	struct fl_sampler sampler;
 	struct fl_gauges gauges;
 	struct fl_mono ports_counted; /* of backends; zero: never */

@@ -242,6 +242,8 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 			    s->bpffs);
 	report_takeover(agent);
 	agent->upkeep = fl_upkeep_of(fl_dp_maps(agent->dp), fl_dp_config(agent->dp));
+	agent->upkeep.sweep.kernel = fl_kernel_flows_state;
+	agent->upkeep.sweep.kernel_arg = &agent->kernel_flows;
 	r = open_sync(agent, err);
 	if (!r) {
 		agent->sampler = fl_sampler_of(fl_dp_maps(agent->dp), agent->sync,
@@ -368,6 +370,14 @@ static void fill_maps(struct fl_agent *agent)
 		(unsigned long long)stats.map_writes, seconds_since(t0));
 }
 
+/* What began before a datapath was here; one that is taken over has the flows it needs. */
+static void take_kernel_flows(struct fl_agent *agent)
+{
+	if (!fl_dp_adopted(agent->dp))
+		fl_kernel_flows_take(&agent->kernel_flows, &agent->upkeep.flows,
+				     fl_dp_now(agent->dp));
+}
+
 static int go_live(struct fl_agent *agent, struct fl_err *err)
 {
 	int r = fl_host_listen(agent->host, err);
@@ -411,10 +421,18 @@ int fl_agent_open(struct fl_agent *agent, struct fl_err *err)
 	fill_api(agent);
 	fill_maps(agent);
 	r = fl_agent_bring_flows(agent->dp, false, err);
-	if (!r)
+	if (!r) {
+		take_kernel_flows(agent);
 		r = go_live(agent, err);
+	}
 	if (!r)
 		r = fl_agent_bring_flows(agent->dp, true, err);
+	if (!r) {
+		/* those that began while programs were being attached */
+		take_kernel_flows(agent);
+		agent->kernel_flows.awaited =
+			!fl_dp_adopted(agent->dp) && !fl_source_complete(agent->input.source);
+	}
 	if (!r && serves)
 		fl_agent_follow_duties(agent);
 	if (!r)

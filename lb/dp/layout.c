@@ -66,6 +66,7 @@ const struct fl_layout fl_layout_ours = {
 			[FL_LAYOUT_RST] = FL_FLOW_RST,
 			[FL_LAYOUT_LOCAL] = FL_FLOW_LOCAL,
 			[FL_LAYOUT_STALE] = FL_FLOW_STALE,
+			[FL_LAYOUT_KERNEL] = FL_FLOW_KERNEL,
 		},
 	.family = {TABLE(struct fl_flow4, struct fl_bucket4),
 		   TABLE(struct fl_flow6, struct fl_bucket6)},
