@@ -128,6 +128,9 @@ $(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
 
+# what it tests is in no library
+$(BUILD)/tests/unit/tools/test_kube_proxy_rules: $(BUILD)/tools/kube_proxy_rules.o
+
 $(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka

@@ -6,6 +6,7 @@
 
 #include "lb/dp/dp.h"
 #include "tools/cli.h"
+#include "tools/kube_proxy.h"
 
 /* A cleanup leaves no directory; one that cannot have been there is a misspelt name. */
 static bool may_be_gone(const char *dir)
@@ -19,6 +20,10 @@ static enum fl_exit run_cleanup(struct fl_cli *cli)
 	size_t removed = 0, orphans = 0;
 	int rc;
 
+	if (cli->kube_proxy)
+		return fl_kube_proxy_cleanup(cli->dry_run);
+	if (cli->dry_run)
+		return fl_usage("--dry-run is for cleanup --kube-proxy");
 	rc = fl_dp_cleanup(cli->bpffs, &removed, &err);
 	if (!rc || (rc == -ENOENT && may_be_gone(cli->bpffs)))
 		rc = fl_dp_cleanup_orphans(cli->cgroup, &orphans, &err);
@@ -42,6 +47,11 @@ static enum fl_exit run_cleanup(struct fl_cli *cli)
 static const struct fl_cli_option options[] = {
 	FL_VALUE(cgroup, 0, "cgroup", "DIR",
 		 "where to look for socket hooks without pins (default: the root of cgroup v2)"),
+	FL_FLAG(kube_proxy, 0, "kube-proxy",
+		"remove the rules that kube-proxy left instead: chains of iptables, tables of "
+		"nftables"),
+	FL_FLAG(dry_run, 0, "dry-run",
+		"with --kube-proxy: print what would be removed, and change nothing"),
 	FL_OPTIONS_END,
 };
 

@@ -36,12 +36,12 @@ MAY_INCLUDE = {
     "lb/agent": MODEL | {"lb/api", "lb/dp", "lb/duties", "lb/metrics", "lb/host", "lb/http", "lb/settings", "lb/source", "lb/sync",
                          "conntrack", "nodeport"},
     "lb": {"lb/agent", "lb/base", "lb/model", "lb/settings", "lb/source"},
-    "tools": {"lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
+    "tools": {"conntrack", "lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
     "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "nodeport", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
     "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/k8s", "lb/kube",
                       "lb/maglev", "lb/metrics",
-                      "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport"},
+                      "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport", "tools"},
 }
 KERNEL_INCLUDE = "linux/types.h"  # the one thing from outside that bpf/abi may include
 PRODUCT = ("bpf", "conntrack", "lb", "nodeport", "tools")

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * kube-proxy's rules are in iptables (of two kinds, which do not know each other's), in tables of
+ * nftables, or beside a device of IPVS. They are changed by iptables-restore and nft, each in one
+ * step: the kernel's interface under iptables is private to that program and differs by release,
+ * and a rule has to be named exactly as it was made.
+ */
+#include "tools/kube_proxy.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conntrack/kernel_nat.h"
+#include "lb/base/cleanup.h"
+#include "tools/kube_proxy_rules.h"
+#include "tools/run.h"
+
+#define IPVS_DEVICE "kube-ipvs0"
+#define NFT_TABLE "kube-proxy"
+#define NFT_KEEPER "fairlead-keeps-nat"
+
+/* One kind of iptables for one family. */
+struct variant {
+	const char *save, *restore;
+	const char *tables; /* the kernel's list of its tables; NULL: it has none */
+};
+
+static const struct variant variants[] = {
+	{"iptables-nft-save", "iptables-nft-restore", NULL},
+	{"ip6tables-nft-save", "ip6tables-nft-restore", NULL},
+	{"iptables-legacy-save", "iptables-legacy-restore", "/proc/net/ip_tables_names"},
+	{"ip6tables-legacy-save", "ip6tables-legacy-restore", "/proc/net/ip6_tables_names"},
+};
+/* Where only one kind is installed. */
+static const struct variant plain[] = {
+	{"iptables-save", "iptables-restore", NULL},
+	{"ip6tables-save", "ip6tables-restore", NULL},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct kube_cleanup {
+	bool dry_run, keep_nat;
+	bool any;     /* something was to be done */
+	bool keeps;   /* a rule keeps NAT on */
+	bool failed;  /* something could not be done */
+	size_t found; /* programs */
+};
+
+/* Whether the kernel translates connections that would break without NAT. */
+static int on_flow(const struct fl_flow *flow, void *arg)
+{
+	++*(size_t *)arg;
+	return 0;
+}
+
+static size_t count_flows(void)
+{
+	_cleanup_(fl_kernel_nat_close) struct fl_kernel_nat *nat = NULL;
+	struct fl_err err = {""};
+	size_t n = 0;
+	int r = fl_kernel_nat_open(&nat, &err);
+
+	if (!r)
+		r = fl_kernel_nat_each(nat, on_flow, &n, &err);
+	/* unknown: as if there were some */
+	if (r && r != -EPROTONOSUPPORT) {
+		fl_say("%s", err.text);
+		return 1;
+	}
+	return n;
+}
+
+/* The kernel lists the tables that legacy iptables has made; asking for others would make them. */
+static bool has_tables(const char *path)
+{
+	_cleanup_fclose_ FILE *in = fopen(path, "re");
+
+	return in && fgetc(in) != EOF;
+}
+
+static void change(struct kube_cleanup *cleanup, const char *const argv[], const char *input)
+{
+	_cleanup_free_ char *output = NULL;
+	struct fl_err err = {""};
+
+	cleanup->any = true;
+	if (cleanup->dry_run) {
+		printf("# %s\n%s", argv[0], input);
+	} else if (fl_run(argv, input, &output, &err)) {
+		fl_say("%s", err.text);
+		cleanup->failed = true;
+	}
+}
+
+static void clean_variant(struct kube_cleanup *cleanup, const struct variant *variant)
+{
+	const char *const save[] = {variant->save, NULL};
+	const char *const restore[] = {variant->restore, "--noflush", "--wait", "10", NULL};
+	_cleanup_(fl_kube_rules_fini) struct fl_kube_rules rules = {0};
+	_cleanup_free_ char *saved = NULL;
+	struct fl_err err = {""};
+	int r;
+
+	if (variant->tables && !has_tables(variant->tables))
+		return;
+	r = fl_run(save, NULL, &saved, &err);
+	cleanup->found += r != -ENOENT;
+	if (r == -ENOENT && variant->tables) {
+		fl_say("%s is not installed, and the kernel has tables that only it shows",
+		       variant->save);
+		cleanup->failed = true;
+	} else if (r && r != -ENOENT) {
+		fl_say("%s", err.text);
+		cleanup->failed = true;
+	}
+	if (r)
+		return;
+	if (fl_kube_rules_make(saved, cleanup->keep_nat, &rules)) {
+		fl_say_no_memory();
+		cleanup->failed = true;
+		return;
+	}
+	cleanup->keeps |= rules.keeper;
+	if (!rules.restore)
+		return;
+	change(cleanup, restore, rules.restore);
+	if (!cleanup->dry_run && !cleanup->failed)
+		printf("%s: %zu chains and %zu jumps to them removed\n", variant->restore,
+		       rules.chains, rules.jumps);
+}
+
+static bool has_line(const char *text, const char *line)
+{
+	const size_t len = strlen(line);
+
+	for (const char *at = text; (at = strstr(at, line)); at += len)
+		if ((at == text || at[-1] == '\n') && (!at[len] || at[len] == '\n'))
+			return true;
+	return false;
+}
+
+/* What is to be done to the tables of one family. */
+static void put_nft(struct kube_cleanup *cleanup, const char *tables, const char *family, FILE *out)
+{
+	char proxy[64], keeper[64];
+	bool kept;
+
+	snprintf(proxy, sizeof(proxy), "table %s " NFT_TABLE, family);
+	snprintf(keeper, sizeof(keeper), "table %s " NFT_KEEPER, family);
+	kept = has_line(tables, keeper);
+	if (has_line(tables, proxy)) {
+		if (cleanup->keep_nat && !kept) {
+			fprintf(out,
+				"add %s\nadd chain %s " NFT_KEEPER
+				" prerouting { type nat hook prerouting priority -100; }\n"
+				"add rule %s " NFT_KEEPER " prerouting ct status dnat counter\n",
+				keeper, family, family);
+			kept = true;
+		}
+		fprintf(out, "delete %s\n", proxy);
+	}
+	if (kept && !cleanup->keep_nat)
+		fprintf(out, "delete %s\n", keeper);
+	cleanup->keeps |= kept && cleanup->keep_nat;
+}
+
+static void clean_nftables(struct kube_cleanup *cleanup)
+{
+	static const char *const list[] = {"nft", "list", "tables", NULL};
+	static const char *const apply[] = {"nft", "-f", "-", NULL};
+	_cleanup_free_ char *tables = NULL, *input = NULL;
+	struct fl_err err = {""};
+	size_t len = 0;
+	FILE *out;
+	int r = fl_run(list, NULL, &tables, &err);
+
+	cleanup->found += r != -ENOENT;
+	if (r == -ENOENT)
+		fl_say("nft is not installed: whether tables of kube-proxy's nftables mode are "
+		       "there is not known");
+	else if (r)
+		fl_say("%s", err.text);
+	cleanup->failed |= r != 0;
+	if (r)
+		return;
+	out = open_memstream(&input, &len);
+	if (out) {
+		put_nft(cleanup, tables, "ip", out);
+		put_nft(cleanup, tables, "ip6", out);
+	}
+	if (!out || fclose(out)) {
+		fl_say_no_memory();
+		cleanup->failed = true;
+		return;
+	}
+	if (!len)
+		return;
+	change(cleanup, apply, input);
+	if (!cleanup->dry_run && !cleanup->failed)
+		puts("nft: tables removed");
+}
+
+/* 12.4: the addresses of Services are on it. */
+static void clean_ipvs(struct kube_cleanup *cleanup)
+{
+	static const char *const argv[] = {"ip", "link", "delete", IPVS_DEVICE, NULL};
+
+	if (!if_nametoindex(IPVS_DEVICE))
+		return;
+	change(cleanup, argv, "link delete " IPVS_DEVICE "\n");
+	if (!cleanup->dry_run && !cleanup->failed)
+		puts("ip: device " IPVS_DEVICE " removed; `ipvsadm --clear` removes the virtual "
+		     "servers, and `ipset` the sets");
+}
+
+enum fl_exit fl_kube_proxy_cleanup(bool dry_run)
+{
+	const size_t flows = count_flows();
+	struct kube_cleanup cleanup = {.dry_run = dry_run, .keep_nat = flows > 0};
+
+	for (size_t i = 0; i < COUNT(variants); i++)
+		clean_variant(&cleanup, &variants[i]);
+	for (size_t i = 0; i < COUNT(plain) && !cleanup.found; i++)
+		clean_variant(&cleanup, &plain[i]);
+	clean_nftables(&cleanup);
+	clean_ipvs(&cleanup);
+	if (!cleanup.any && !cleanup.failed)
+		puts(cleanup.keeps ? "nothing of kube-proxy is left"
+				   : "nothing of kube-proxy is here");
+	if (cleanup.keeps && !cleanup.failed)
+		printf("%s keeps the kernel's NAT on for %zu connections that it translates; the "
+		       "same command removes it when there are none\n",
+		       NFT_KEEPER, flows);
+	return cleanup.failed ? FL_EXIT_FAILED : fl_written();
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* fairlead cleanup --kube-proxy: what kube-proxy left on a node goes. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "tools/cli.h"
+
+/* With `dry_run` it is only printed what would be done. */
+enum fl_exit fl_kube_proxy_cleanup(bool dry_run);
