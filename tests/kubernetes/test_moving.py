@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Moving over from kube-proxy on live nodes: what it has begun lives on, with the same backend."""
+import pytest
+
+from kube_proxy import KubeProxy
+from test_api import FAMILIES, PODS, outside, serve, vip  # noqa: F401
+from wait import until
+
+KEEPER = "fairlead-keeps-nat"
+
+
+def targets():
+    """Numbered connections of each kind: local and remote backends, masqueraded or not."""
+    found = {"client": [], "cli-1": []}
+    for family in (4, 6):
+        node = {4: "172.18.0.11", 6: "fd00:18::11"}[family]
+        for label, host, tcp, udp in (
+                ("cluster", outside(12, family), 80, 5353), ("local", outside(11, family), 80, 5353),
+                ("node-port", node, 30012, 31012), ("cluster-ip", vip(12, family), 80, 5353)):
+            for kind, port in (("long", tcp), ("udp", udp)):
+                found["client"].append({"kind": kind, "host": host, "port": port, "streams": 6,
+                                        "label": f"{kind} {label} {family}"})
+        for kind, port in (("long", 80), ("udp", 5353)):
+            found["cli-1"].append({"kind": kind, "host": vip(12, family), "port": port, "streams": 6,
+                                   "label": f"{kind} pod {family}"})
+    return found
+
+
+class Load:
+    def __init__(self, lab):
+        self.lab = lab
+        self.of = targets()
+        for place, its in self.of.items():
+            lab[place].call("load_start", name="moving", targets=its, interval=0.05)
+
+    def look(self, what="load_look"):
+        return {(place, label): ledger for place in self.of
+                for label, ledger in self.lab[place].call(what, name="moving").items()}
+
+    def round(self, answers=5):
+        """Until each has been answered so much more often."""
+        before = self.look()
+
+        def on():
+            now = self.look()
+            self.check(now)
+            return all(now[key]["answered"] >= before[key]["answered"] + answers * before[key]["streams"]
+                       for key in now)
+        until(on, "every connection goes on", 60, 0.2)
+
+    @staticmethod
+    def check(ledgers):
+        failed = {key: ledger["failures"] for key, ledger in ledgers.items() if ledger["failed"]}
+        moved = {key: ledger["moved"] for key, ledger in ledgers.items() if ledger["moved"]}
+        assert (failed, moved) == ({}, {})
+
+    def pods(self):
+        """Which pods have answered each kind."""
+        return {key: set(ledger["answers"]) for key, ledger in self.look().items()}
+
+    def stop(self):
+        ledgers = self.look("load_stop")
+        self.check(ledgers)
+        return ledgers
+
+
+def kernel_flows(node, *options):
+    """Flows of the table that are left to the kernel."""
+    return [flow for flow in node.json("flow", "list", "--limit", "5000", *options)["items"] if flow["kernel"]]
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+def test_12_4_moving_over(own_lab, mode):
+    """12.4, 12.5, 12.6: kube-proxy, then both, then Fairlead alone; nothing fails and nobody moves."""
+    lab = own_lab
+    serve(lab, "both", 12)
+    serve(lab, "local", 11, spec={"externalTrafficPolicy": "Local"})
+    for node in lab.nodes.values():
+        # what has ended is over soon
+        node.place.script("for f in tcp_timeout_time_wait tcp_timeout_close udp_timeout udp_timeout_stream; do "
+                          "echo 5 > /proc/sys/net/netfilter/nf_conntrack_$f; done")
+    proxies = [KubeProxy(lab.cluster, node, mode) for node in lab.nodes.values()]
+    load = None
+    try:
+        for proxy in proxies:
+            proxy.wait([outside(12, 4), outside(12, 6), outside(11, 4), outside(11, 6), "31012"])
+        load = Load(lab)
+        load.round()
+        pods = load.pods()
+        assert set().union(*pods.values()) == set(PODS)
+        lab.start_agents(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
+        load.round()
+        node = lab.nodes["node-1"]
+        flows = kernel_flows(node)
+        assert {flow["protocol"] for flow in flows} == {"TCP", "UDP"}
+        assert any(flow["masqueraded"] for flow in flows) and not all(flow["masqueraded"] for flow in flows)
+        for proxy in proxies:
+            proxy.stop()
+        remove_rules(lab, proxies)
+        load.round(10)
+        # the agent is not needed for them
+        node.kill()
+        load.round()
+        node.start(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
+        load.round()
+        # what begins now is Fairlead's
+        for family in (4, 6):
+            report = lab["client"].http(outside(12, family), 80, 24)
+            assert report["failed"] == 0, report
+        load.stop()
+        load = None
+        ends(lab)
+    finally:
+        if load:
+            load.look("load_stop")
+        for proxy in proxies:
+            proxy.stop()
+        for node in lab.nodes.values():
+            node.stop()
+            node.cleanup()
+            node.cli("cleanup", "--kube-proxy")
+
+
+def everything(place):
+    """The rules of all programs; iptables alone shows its comments."""
+    return "".join(place.run(command).stdout for command in (
+        ["nft", "list", "ruleset"], ["iptables-nft-save"], ["ip6tables-nft-save"]))
+
+
+def remove_rules(lab, proxies):
+    """Dry run first; then kube-proxy's are gone and those of others are there, also the second time."""
+    for proxy in proxies:
+        place = proxy.node.place
+        # kube-proxy makes the second as well, and leaves it (12.5)
+        place.script("iptables-nft -t mangle -N KUBE-KUBELET-CANARY || :; iptables-nft -N KUBE-FIREWALL || :; "
+                     "iptables-nft -A INPUT -j KUBE-FIREWALL; nft add table ip others")
+        # only node-1 has connections that need the kernel's NAT
+        needed = proxy.node.name == "node-1"
+        before = everything(place)
+        done = proxy.node.cli("cleanup", "--kube-proxy", "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert ("delete table ip6 kube-proxy" if proxy.mode == "nftables" else "-X KUBE-SERVICES") in done.stdout
+        done = proxy.node.cli("cleanup", "--kube-proxy")
+        assert done.returncode == 0, done.stderr
+        rules = everything(place)
+        assert before != rules
+        for gone in ("KUBE-SVC-", "KUBE-SEP-", "KUBE-SERVICES", "KUBE-POSTROUTING", "KUBE-FORWARD",
+                     "KUBE-PROXY-CANARY", "table ip kube-proxy", "table ip6 kube-proxy"):
+            assert gone in before or proxy.mode == "nftables" or "table" in gone
+            assert gone not in rules, rules
+        for stays in ("KUBE-KUBELET-CANARY", "jump KUBE-FIREWALL", "table ip others"):
+            assert stays in rules, rules
+        assert (KEEPER in rules, KEEPER in done.stdout) == (needed, needed), rules
+        again = proxy.node.cli("cleanup", "--kube-proxy")
+        assert again.returncode == 0, again.stderr
+        assert f"nothing of kube-proxy is {'left' if needed else 'here'}" in again.stdout, again.stdout
+
+
+def ends(lab):
+    """Connections that have ended leave the table; when the kernel has none, the rule that kept its NAT goes."""
+    for node in lab.nodes.values():
+        until(lambda: not kernel_flows(node, "--proto", "tcp"), "TCP flows that ended are forgotten", 60, 0.5)
+        def keeper_goes():
+            assert node.cli("cleanup", "--kube-proxy").returncode == 0
+            return KEEPER not in everything(node.place)
+        until(keeper_goes, "the rule that kept NAT on goes", 150, 1)
+        until(lambda: not kernel_flows(node), "UDP flows that ended are forgotten", 60, 0.5)
