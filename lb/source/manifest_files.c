@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,16 +238,19 @@ static int scan_dir(struct fl_manifest *m, size_t root, struct fl_err *err)
 		return rc;
 	r->seen = st;
 	r->remote = fl_is_remote(dirfd(dir));
+	r->undated = fl_is_undated(dirfd(dir));
 	return 0;
 }
 
 static int scan_file(struct fl_manifest *m, size_t root, struct fl_err *err)
 {
 	struct fl_manifest_root *r = &m->roots[root];
+	_cleanup_close_ int dir = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct fl_manifest_file *file;
 
 	if (stat(r->dir, &r->seen))
 		return fl_err_set(err, -errno, "%s", strerror(errno));
+	r->undated = dir >= 0 && fl_is_undated(dir);
 	if (fl_manifest_find(m, root, r->name))
 		return 0;
 	file = fl_manifest_get(m, root, r->name);

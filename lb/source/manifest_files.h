@@ -66,8 +66,12 @@ struct fl_manifest_file {
 	bool unreadable; /* at the last attempt: a change of mode may help */
 	bool deleted;	 /* reported, though the place it was in may be gone as well */
 	bool gone;
-	bool through_data;     /* a link through the ..data of a mounted ConfigMap */
-	bool is_open;	       /* it was read while a program had it open for writing */
+	bool through_data; /* a link through the ..data of a mounted ConfigMap */
+	bool is_open;	   /* it was read while a program had it open for writing */
+	/* of an undated file that is open, or mapped: the text that was read last and is not in
+	 * force; once more the same, it is taken for whole */
+	uint64_t passing_hash;
+	bool is_passing;
 	struct fl_mono cut;    /* since when it ends early and is not believed; ns 0: it does not */
 	unsigned int cut_line; /* the last whole one */
 	struct fl_mono hollow; /* since when it has been empty, from the first reading on */
@@ -81,6 +85,7 @@ struct fl_manifest_root {
 	int watch;	  /* -1: none */
 	struct stat seen; /* `dir` when it was read last */
 	bool remote;	  /* on a file system that others change without our kernel's knowledge */
+	bool undated;	  /* on one where writing through a mapping changes no times */
 	/* directories in which a name could lead `path` elsewhere, and these names */
 	struct fl_manifest_link {
 		int watch;

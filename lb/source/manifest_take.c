@@ -292,6 +292,19 @@ static int hold_cut(struct fl_manifest *m, struct fl_manifest_file *file,
 	return 0;
 }
 
+/* Whether a text may be one that a program has half written: no time of the file tells. */
+static bool is_passing(const struct fl_manifest *m, struct fl_manifest_file *file,
+		       const struct fl_reading *reading)
+{
+	const bool open = file->is_open && m->roots[file->definer.order].undated &&
+			  m->options.follow && !reading->forced && !reading->same;
+	const bool again = file->is_passing && file->passing_hash == reading->hash;
+
+	file->is_passing = open && !again;
+	file->passing_hash = reading->hash;
+	return file->is_passing;
+}
+
 int fl_manifest_take(struct fl_manifest *m, struct fl_manifest_file *file,
 		     struct fl_reading *reading)
 {
@@ -300,7 +313,8 @@ int fl_manifest_take(struct fl_manifest *m, struct fl_manifest_file *file,
 	file->unreadable = reading->rc && !reading->st.st_ino;
 	if (reading->rc == -ENOMEM || reading->rc == -ECANCELED)
 		return finish(m, file, reading->rc);
-	if (!reading->rc && reading->changed && m->options.follow && !reading->forced) {
+	if (is_passing(m, file, reading) ||
+	    (!reading->rc && reading->changed && m->options.follow && !reading->forced)) {
 		/* it is being written after all */
 		fl_manifest_touch(m, file);
 		reading_free(file);

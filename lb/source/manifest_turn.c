@@ -199,7 +199,9 @@ static void look_at_files(struct fl_manifest *m)
 		if (file->pending || file->reading || file->gone || file->unreadable ||
 		    m->roots[file->definer.order].is_input)
 			continue;
-		if (stat(file->path, &st) || fl_manifest_differs(&st, &file->seen))
+		if (stat(file->path, &st) || fl_manifest_differs(&st, &file->seen) ||
+		    (m->roots[file->definer.order].undated &&
+		     fl_writers_of(file->path) == FL_WRITERS_SOME))
 			fl_manifest_touch(m, file);
 	}
 }

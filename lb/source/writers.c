@@ -36,6 +36,14 @@ bool fl_is_remote(int fd)
 	return false;
 }
 
+bool fl_is_undated(int fd)
+{
+	static const unsigned int tmpfs = 0x01021994; /* <linux/magic.h> */
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (unsigned int)fs.f_type == tmpfs;
+}
+
 enum fl_writers fl_writers_of(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -11,5 +11,8 @@ enum fl_writers {
 };
 
 enum fl_writers fl_writers_of(const char *path);
+/* Whether a file there keeps its times while it is written through a mapping: of tmpfs, where pages
+ * are never clean. */
+bool fl_is_undated(int fd);
 /* Whether it is on a file system that others change without this kernel's knowledge. */
 bool fl_is_remote(int fd);

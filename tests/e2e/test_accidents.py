@@ -302,7 +302,7 @@ def test_a_writer_through_a_mapping(lab):
             if text[at:at + len(old)] == old:
                 text[at:at + len(old)] = new
         text.flush()
-        until(lambda: answers(lab, 14, "web-1a"), "the new address answers", 5)
+        until(lambda: answers(lab, 14, "web-1a"), "the new address answers", 8)
 
 
 def test_a_large_file_stops_nothing(lab):

@@ -26,6 +26,7 @@
 
 struct fixture {
 	char dir[64];
+	bool undated; /* `dir` is on tmpfs */
 	struct fl_store *store;
 	struct fl_source *source;
 	char reported[8192]; /* "level file:line object: reason\n" */

@@ -2,7 +2,9 @@
 /* When a file is read: not while it is being written, and without events in a second or two. */
 #include "tests/unit/source/manifest_fixture.h"
 
+#include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 
 /* A program that has a file open for writing. */
 static FILE *open_for_writing(const struct fixture *f, const char *name, const char *mode)
@@ -104,6 +106,54 @@ static void test_a_writer_that_never_ends(void **state)
 	pass(f, 1);
 	assert_ip(f, "b", "10.96.0.2");
 	fclose(file);
+}
+
+/* On tmpfs, which keeps the times of a file that is written through a mapping. */
+static int setup_undated(void **state)
+{
+	char dir[] = "/dev/shm/fl-manifest-XXXXXX";
+	const int rc = setup_held(state);
+	struct fixture *f = *state;
+	struct statfs fs;
+
+	f->undated = !statfs("/dev/shm", &fs) && fs.f_type == TMPFS_MAGIC && mkdtemp(dir);
+	if (!f->undated)
+		return rc;
+	rmdir(f->dir);
+	strcpy(f->dir, dir);
+	return rc;
+}
+
+/* Where no time tells, a text that was read twice is whole; one that changes is not. */
+static void test_a_writer_through_an_undated_mapping(void **state)
+{
+	struct fixture *f = *state;
+	char path[160], *text, *at;
+	int fd;
+
+	if (!f->undated)
+		skip(); /* needs a tmpfs on /dev/shm */
+	put(f, "a.yaml", service("a", "10.96.0.1"));
+	load(f);
+	path_of(f, "a.yaml", path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	text = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(text, MAP_FAILED);
+	at = strstr(text, "10.96.0.1");
+	pass(f, 3000);
+	for (int i = 2; i < 10; i++) {
+		at[8] = (char)('0' + i);
+		pass(f, 1000);
+		assert_ip(f, "a", "10.96.0.1");
+	}
+	at[8] = '7';
+	for (int i = 0; i < 4; i++)
+		pass(f, 1000);
+	assert_ip(f, "a", "10.96.0.7");
+	assert_no_problems(f);
+	munmap(text, 4096);
+	close(fd);
 }
 
 /* A program that has the file mapped causes no event, and need not close it. */
@@ -350,6 +400,8 @@ int main(void)
 		TEST_HELD(test_a_new_file_is_not_read_while_it_is_written),
 		TEST_HELD(test_a_writer_that_never_ends),
 		TEST_HELD(test_a_writer_through_a_mapping),
+		cmocka_unit_test_setup_teardown(test_a_writer_through_an_undated_mapping,
+						setup_undated, teardown),
 		TEST_HELD(test_a_start_while_a_file_is_written),
 		TEST_HELD(test_a_file_that_is_linked_into_place),
 		TEST_HELD(test_a_link_to_a_directory_is_switched),
