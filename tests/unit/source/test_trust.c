@@ -108,6 +108,21 @@ static void test_a_writer_that_never_ends(void **state)
 	fclose(file);
 }
 
+/* A mapping for writing, which keeps the file open. */
+static char *map_file(const struct fixture *f, const char *name)
+{
+	char path[160], *text;
+	int fd;
+
+	path_of(f, name, path);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	text = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(text, MAP_FAILED);
+	close(fd);
+	return text;
+}
+
 /* On tmpfs, which keeps the times of a file that is written through a mapping. */
 static int setup_undated(void **state)
 {
@@ -128,18 +143,13 @@ static int setup_undated(void **state)
 static void test_a_writer_through_an_undated_mapping(void **state)
 {
 	struct fixture *f = *state;
-	char path[160], *text, *at;
-	int fd;
+	char *text, *at;
 
 	if (!f->undated)
 		skip(); /* needs a tmpfs on /dev/shm */
 	put(f, "a.yaml", service("a", "10.96.0.1"));
 	load(f);
-	path_of(f, "a.yaml", path);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	text = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(text, MAP_FAILED);
+	text = map_file(f, "a.yaml");
 	at = strstr(text, "10.96.0.1");
 	pass(f, 3000);
 	for (int i = 2; i < 10; i++) {
@@ -153,23 +163,17 @@ static void test_a_writer_through_an_undated_mapping(void **state)
 	assert_ip(f, "a", "10.96.0.7");
 	assert_no_problems(f);
 	munmap(text, 4096);
-	close(fd);
 }
 
 /* A program that has the file mapped causes no event, and need not close it. */
 static void test_a_writer_through_a_mapping(void **state)
 {
 	struct fixture *f = *state;
-	char path[160], *text;
-	int fd;
+	char *text;
 
 	put(f, "a.yaml", service("a", "10.96.0.1"));
 	load(f);
-	path_of(f, "a.yaml", path);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	assert_true(fd >= 0);
-	text = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_ptr_not_equal(text, MAP_FAILED);
+	text = map_file(f, "a.yaml");
 	handle(f);
 	memcpy(strstr(text, "10.96.0.1"), "10.96.0.7", 9);
 	assert_int_equal(msync(text, 4096, MS_SYNC), 0);
@@ -182,7 +186,6 @@ static void test_a_writer_through_a_mapping(void **state)
 	pass(f, 1000);
 	assert_ip(f, "a", "10.96.0.7");
 	munmap(text, 4096);
-	close(fd);
 }
 
 static void test_a_start_while_a_file_is_written(void **state)
