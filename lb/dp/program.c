@@ -45,9 +45,10 @@ static bool ends(const char *name, const char *end)
 	return len >= n && !strcmp(name + len - n, end);
 }
 
+/* As far as the kernel keeps a name. */
 static bool equals(const char *name, const char *other)
 {
-	return !strcmp(name, other);
+	return !strncmp(name, other, BPF_OBJ_NAME_LEN - 1);
 }
 
 /* The first of its maps whose name is like that. */
