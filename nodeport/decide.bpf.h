@@ -203,7 +203,7 @@ static __always_inline enum fl_fast fl_decide_fast(fl_ctx *ctx, void *data, bool
 		return FL_FAST_TO_TC;
 	fl_packet_read_hop(data + FL_L3, v6, p);
 	if (!fl_ctx_is_xdp)
-		fl_packet_read_l4(data, v6, p); /* for fl_ctx_wire_len() */
+		fl_packet_read_l4(data, NULL, false, v6, p); /* for fl_ctx_wire_len() */
 	if (p->ttl <= 1 || fl_ctx_wire_len(ctx, p) > ret_fast->hop.mtu)
 		return FL_FAST_SLOW;
 	return fl_flow_untouched(&ref) ? FL_FAST_FORWARD : FL_FAST_SLOW;
@@ -213,7 +213,7 @@ static __always_inline enum fl_fast fl_decide_fast(fl_ctx *ctx, void *data, bool
 static __always_inline void fl_fast_done(const struct fl_fast_flow *fast, void *data, bool v6,
 					 struct fl_packet *p)
 {
-	fl_packet_read_l4(data, v6, p);
+	fl_packet_read_l4(data, NULL, false, v6, p);
 	fl_flow_follow(fast->head, p);
 	fl_flow_count(fast->head, p->len);
 }

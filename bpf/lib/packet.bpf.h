@@ -179,12 +179,19 @@ static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u3
 	return p->len >= need && FL_L3 + p->len <= len;
 }
 
-/* What TCP or UDP says of such a packet besides. */
-static __always_inline void fl_packet_read_l4(void *data, bool v6, struct fl_packet *p)
+/*
+ * What TCP or UDP says of such a packet besides. again: look once more how long it
+ * is, where the protocol may have been spilled: to verifiers before 6.10 it is another one then.
+ */
+static __always_inline void fl_packet_read_l4(void *data, void *data_end, bool again, bool v6,
+					      struct fl_packet *p)
 {
-	void *l4 = data + fl_l4_offset(v6);
+	void *l4 = data + fl_l4_offset(v6), *end = l4 + sizeof(struct tcphdr);
 
 	if (p->proto == IPPROTO_TCP) {
+		asm volatile("" : "+r"(end)); /* or the compiler, which knows better, drops it */
+		if (again && end > data_end)
+			return;
 		p->seq = bpf_ntohl(((__be32 *)l4)[1]);
 		p->ack = bpf_ntohl(((__be32 *)l4)[2]);
 		p->headers = fl_l4_offset(v6) - FL_L3 + (((__u8 *)l4)[12] >> 4) * 4;
@@ -203,7 +210,7 @@ static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u
 	    !p->tuple.dport)
 		return false;
 	fl_packet_read_hop(data + FL_L3, v6, p);
-	fl_packet_read_l4(data, v6, p);
+	fl_packet_read_l4(data, data_end, true, v6, p);
 	return true;
 }
 
