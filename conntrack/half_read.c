@@ -8,24 +8,9 @@
 
 #include "conntrack/half.h"
 #include "conntrack/raw.h"
+#include "lb/dp/layout.h"
 
 #define READ_TRIES 4
-
-static const enum fl_flow_state states[FL_LAYOUT_STATES] = {
-	[FL_LAYOUT_NEW] = FL_FLOW_NEW,
-	[FL_LAYOUT_REPLIED] = FL_FLOW_REPLIED,
-	[FL_LAYOUT_ESTABLISHED] = FL_FLOW_ESTABLISHED,
-	[FL_LAYOUT_HALF_CLOSED] = FL_FLOW_HALF_CLOSED,
-	[FL_LAYOUT_TIME_WAIT] = FL_FLOW_TIME_WAIT,
-	[FL_LAYOUT_CLOSING] = FL_FLOW_CLOSING,
-};
-
-static const uint8_t flags[FL_LAYOUT_FLAGS_N] = {
-	[FL_LAYOUT_IS_REPLY] = FL_FLOW_IS_REPLY, [FL_LAYOUT_TO_STACK] = FL_FLOW_TO_STACK,
-	[FL_LAYOUT_SNAT] = FL_FLOW_SNAT,	 [FL_LAYOUT_FIN] = FL_FLOW_FIN,
-	[FL_LAYOUT_RST] = FL_FLOW_RST,		 [FL_LAYOUT_LOCAL] = FL_FLOW_LOCAL,
-	[FL_LAYOUT_STALE] = FL_FLOW_STALE,	 [FL_LAYOUT_KERNEL] = FL_FLOW_KERNEL,
-};
 
 /* FL_FLOW_FREE: none that stands for a flow. */
 static enum fl_flow_state state_of(const struct fl_layout *layout, uint32_t word)
@@ -34,7 +19,7 @@ static enum fl_flow_state state_of(const struct fl_layout *layout, uint32_t word
 
 	for (int i = 0; i < FL_LAYOUT_STATES; i++)
 		if (layout->state[i] && layout->state[i] == state)
-			return states[i];
+			return fl_layout_ours.state[i];
 	return FL_FLOW_FREE;
 }
 
@@ -76,7 +61,7 @@ static void decode(const struct fl_layout *layout, enum fl_family family,
 	};
 	for (int i = 0; i < FL_LAYOUT_FLAGS_N; i++)
 		if (theirs & layout->flag[i])
-			half->flags |= flags[i];
+			half->flags |= fl_layout_ours.flag[i];
 	tuple(entry, table, FL_LAYOUT_KEY_SADDR, &half->key);
 	tuple(entry, table, FL_LAYOUT_REWRITE_SADDR, &half->rewrite);
 }

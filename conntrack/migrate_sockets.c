@@ -5,18 +5,13 @@
 #include "conntrack/migrate.h"
 #include "conntrack/raw.h"
 #include "conntrack/sockets.h"
-
-static const enum fl_socket_kind kinds[FL_LAYOUT_SOCKET_KINDS] = {
-	[FL_LAYOUT_CONNECTED] = FL_SOCKET_CONNECTED,
-	[FL_LAYOUT_SENDS] = FL_SOCKET_SENDS,
-	[FL_LAYOUT_SHOWS] = FL_SOCKET_SHOWS,
-};
+#include "lb/dp/layout.h"
 
 static enum fl_socket_kind kind_of(const struct fl_layout *layout, uint8_t kind)
 {
 	for (int i = 0; i < FL_LAYOUT_SOCKET_KINDS; i++)
 		if (layout->socket_kind[i] && layout->socket_kind[i] == kind)
-			return kinds[i];
+			return fl_layout_ours.socket_kind[i];
 	return FL_SOCKET_NONE;
 }
 

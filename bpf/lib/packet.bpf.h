@@ -180,8 +180,8 @@ static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u3
 }
 
 /*
- * What TCP or UDP says of such a packet besides. again: look once more how long it
- * is, where the protocol may have been spilled: to verifiers before 6.10 it is another one then.
+ * What TCP or UDP says of such a packet besides. again: look once more how long it is, where the
+ * protocol may have been spilled: to verifiers before 6.10 it is another one then.
  */
 static __always_inline void fl_packet_read_l4(void *data, void *data_end, bool again, bool v6,
 					      struct fl_packet *p)
