@@ -326,11 +326,13 @@ static __always_inline bool fl_flow_alone(bool v6, const struct fl_tuple6 *t, __
  * Publish an original that was claimed with the word `claim`, unless another CPU has an entry with
  * this key: then it made the flow at the same moment, and ours gives way: false. Claiming is a full
  * barrier, so of two at least one sees the other. If both still look, the one in the lower slot
- * goes on: it takes the claim from the other, which finds that out when it wants to publish.
+ * goes on: it takes the claim from the other, which finds that out when it wants to publish. With
+ * `insist` slots do not count: the other's CPU may be kept from going on for longer than a packet
+ * can wait.
  */
 static __always_inline bool fl_flow_claim(bool v6, const struct fl_tuple6 *t, __u8 proto,
 					  __u64 hash, __u32 slot, struct fl_flow_head *own,
-					  __u32 claim)
+					  __u32 claim, bool insist)
 {
 	for (int i = 0; i < FL_RIVALS; i++) {
 		__s64 rival = fl_flow_rival(v6, t, proto, hash, slot);
@@ -341,7 +343,7 @@ static __always_inline bool fl_flow_claim(bool v6, const struct fl_tuple6 *t, __
 			return fl_flow_swap(own, claim,
 					    fl_flow_word(fl_flow_generation(claim), FL_FLOW_NEW));
 		head = fl_flow_at(v6, rival);
-		if (!head || rival < slot)
+		if (!head || (rival < slot && !insist))
 			return false;
 		word = READ_ONCE(head->word);
 		if (!(word & FL_FLOW_CLAIM))

@@ -115,10 +115,10 @@ int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 		     struct fl_decision *d);
 int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 		     struct fl_decision *d);
-int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-		   struct fl_decision *d);
-int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-		   struct fl_decision *d);
+int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_decision *d,
+		   bool insist);
+int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_decision *d,
+		   bool insist);
 
 __noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 				struct fl_decision *d)
@@ -133,15 +133,15 @@ __noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_
 }
 
 __noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-			      struct fl_decision *d)
+			      struct fl_decision *d, bool insist)
 {
-	return p && d ? fl_new_flow(ctx, false, p, hook, fl_now(), d) : 0;
+	return p && d ? fl_new_flow(ctx, false, p, hook, fl_now(), d, insist) : 0;
 }
 
 __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-			      struct fl_decision *d)
+			      struct fl_decision *d, bool insist)
 {
-	return p && d ? fl_new_flow(ctx, true, p, hook, fl_now(), d) : 0;
+	return p && d ? fl_new_flow(ctx, true, p, hook, fl_now(), d, insist) : 0;
 }
 
 /* What the fast path does. Constants that its caller goes on from at once, each on a way of its
@@ -233,6 +233,7 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 	if (p->kind != FL_PACKET_FLOW)
 		return; /* FL_ACT_PASS */
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
+		const bool insist = i >= FL_DECIDE_TRIES / 2;
 		int known =
 			v6 ? fl_decide_known6(ctx, p, hook, d) : fl_decide_known4(ctx, p, hook, d);
 
@@ -242,7 +243,8 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 		}
 		if (known != FL_UNKNOWN)
 			return;
-		if (!(v6 ? fl_decide_new6(ctx, p, hook, d) : fl_decide_new4(ctx, p, hook, d)))
+		if (!(v6 ? fl_decide_new6(ctx, p, hook, d, insist)
+			 : fl_decide_new4(ctx, p, hook, d, insist)))
 			return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);

@@ -36,7 +36,8 @@ static __always_inline void fl_flow_begin(struct fl_flow_head *head,
 static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_packet *p,
 						   const struct fl_decision *d,
 						   const struct fl_tuple6 *reply,
-						   const struct fl_new *new, __u64 hash, __u32 now)
+						   const struct fl_new *new, __u64 hash, __u32 now,
+						   bool insist)
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
 	struct fl_flow_head *head, *reply_head;
@@ -83,7 +84,7 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 	}
 	reply_word = fl_flow_publish(reply_head, FL_FLOW_NEW);
 	claim = fl_flow_publish(head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim)) {
+	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim, insist)) {
 		fl_flow_withdraw(head, claim);
 		fl_flow_withdraw(reply_head, reply_word);
 		return FL_NEW_GAVE_WAY;

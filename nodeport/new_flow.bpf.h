@@ -114,9 +114,11 @@ static __always_inline void fl_new_stray(bool v6, const struct fl_packet *p,
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 }
 
-/* Not zero: another CPU has made the flow at the same moment, and the packet is one of that. */
+/* Not zero: another CPU makes the flow at the same moment, and the packet is one of that; unless
+ * `insist`, which takes it from a CPU that does not come to an end. */
 static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-				       enum fl_hook hook, __u32 now, struct fl_decision *d)
+				       enum fl_hook hook, __u32 now, struct fl_decision *d,
+				       bool insist)
 {
 	struct fl_new new = {};
 	struct fl_tuple6 reply;
@@ -162,7 +164,7 @@ static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pac
 		return 0;
 	}
 	d->to.sport = reply.dport;
-	reason = fl_new_enter(v6, p, d, &reply, &new, hash, now);
+	reason = fl_new_enter(v6, p, d, &reply, &new, hash, now, insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;
 	if (reason) {

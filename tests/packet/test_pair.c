@@ -155,6 +155,30 @@ static void half_a_flow_becomes_whole(struct trial *t)
 	}
 }
 
+/*
+ * B2: a processor that is kept from publishing what it has claimed, as a virtual one may be for
+ * milliseconds, costs the flow's other packets nothing; whichever of the two entries comes first.
+ */
+static void claim_of_a_stalled_processor_gives_way(struct trial *t)
+{
+	for (uint16_t i = 0; i < 16; i++) {
+		struct packet packet = from_client(t, CLIENT_HOST, (uint16_t)(CLIENT_PORT + i));
+		struct fl_flow_head *head;
+		struct fl_flow flow;
+
+		feed(t, &packet);
+		flow = expect_flow(t, &packet);
+		head = plane_head(t->p, t->family, flow.slot);
+		head->word =
+			fl_flow_word(fl_flow_generation(head->word), FL_FLOW_BUSY | FL_FLOW_CLAIM);
+		feed(t, &packet);
+		assert_int_not_equal(expect_flow(t, &packet).slot, flow.slot);
+		assert_false(head->word & FL_FLOW_CLAIM);
+		/* as that processor does when it goes on */
+		forget(t->p, t->family, flow.reply_slot);
+	}
+}
+
 #define CLIENTS 50
 
 /* Two nodes, or one after its memory was lost. */
@@ -220,6 +244,9 @@ static const struct test tests[] = {
 	{"a flow that has lost one half is whole again within a second",
 	 CHECK(half_a_flow_becomes_whole), .hooks = ON_INGRESS, .networks = EVERYWHERE,
 	 .scene = {.backends = 5}, ROWS(halves)},
+	{"B2: a claim that is not followed up is taken away",
+	 CHECK(claim_of_a_stalled_processor_gives_way), .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE},
 	{"the same client gets the same backend with an empty table",
 	 CHECK(same_backend_with_an_empty_table), .hooks = ON_INGRESS, .scene = {.backends = 5}},
 	{"1.10: TCP and UDP flows between the same ports are two",
