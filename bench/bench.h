@@ -17,6 +17,8 @@
 
 /* Commands: 0 or 1 as exit status; words of a failure in err */
 int bench_flows(int argc, char **argv, struct fl_err *err);
+int bench_foreign(int argc, char **argv, struct fl_err *err);
+int bench_refused(int argc, char **argv, struct fl_err *err);
 int bench_node(int argc, char **argv, struct fl_err *err);
 int bench_sync(int argc, char **argv, struct fl_err *err);
 int bench_sockets(int argc, char **argv, struct fl_err *err);
@@ -51,11 +53,19 @@ enum bench_ports { /* which ports a generated service has */
 		   BENCH_TCP6 = 1 << 2,
 };
 
+enum bench_service_kind {
+	BENCH_SERVED,
+	BENCH_ON_NODE,	   /* with all endpoints on this node */
+	BENCH_NO_ENDPOINT, /* with none at all: clients are answered "port unreachable" */
+	BENCH_NO_LOCAL,	   /* externalTrafficPolicy Local, without an endpoint on this node */
+	BENCH_RANGES,	   /* loadBalancerSourceRanges that let no client in; IPv4 */
+};
+
 struct bench_services;
 
 /* `services` Services that share `endpoints` endpoints evenly; `ports`: enum bench_ports. */
 int bench_services_new(uint32_t services, uint32_t endpoints, unsigned int ports,
-		       struct bench_services **ret_services);
+		       enum bench_service_kind kind, struct bench_services **ret_services);
 void bench_services_free(struct bench_services **services);
 /* Give all of them to sync, as one batch, and settle. */
 int bench_services_apply(struct bench_services *services, struct fl_sync *sync, struct fl_err *err);
@@ -71,7 +81,9 @@ void bench_services_range(const struct bench_services *services, uint32_t s, uin
 struct bench_fairlead_options {
 	enum fl_dp_mode mode;
 	uint32_t services, endpoints;
-	unsigned int ports;    /* enum bench_ports */
+	unsigned int ports; /* enum bench_ports */
+	enum bench_service_kind kind;
+	bool answer_all;       /* refused clients, instead of 1,000 per CPU and second */
 	uint32_t flow_buckets; /* of either family; 0: default */
 	const char *cgroup;    /* whose sockets are translated; NULL: none */
 };
@@ -105,13 +117,16 @@ struct bench_path {
 	int ingress_fd,
 		reply_fd; /* programs that see the packet of the client, and of the endpoint */
 	bool skb;	  /* they are tc programs */
+	bool reply_skb;	  /* the second one is, too */
+	bool to_stack;	  /* what is translated is for the node's own stack */
+	bool crowded;	  /* any number of flows may be refused */
 	unsigned int client_device, endpoint_device;
 };
 
 /*
  * Establish flows 0 .. n - 1 by sending the packets that do: SYN, SYN-ACK, ACK, or UDP to, from,
- * to. Flows that were not forwarded are counted; more than one in fifty is a failure: -EPROTO,
- * naming the last.
+ * to. Flows that were not forwarded are counted; more than one in fifty is a failure unless the
+ * path is crowded: -EPROTO, naming the last.
  */
 int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto,
 		  bool v6, uint64_t *ret_refused, struct fl_err *err);

@@ -4,10 +4,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/contenders.h"
@@ -22,33 +25,49 @@ struct bench_arena {
 	struct minimal *minimal;
 	struct textbook *textbook[2]; /* without and with route lookups */
 	struct bench_fairlead fairlead;
+	int netns;
 	unsigned int device;
 	uint8_t mac[6];
 	int fds[BENCH_CONTENDERS];
 };
 
 #define DEVICE "d0"
-#define ADDRESS "198.18.0.1"
+#define ADDRESS "198.18.0.1" /* BENCH_NODE */
 #define ADDRESS6 "fd00:12::1"
 
-static const char *const names[BENCH_CONTENDERS] = {
-	[BENCH_EMPTY] = "empty",
-	[BENCH_TX] = "tx",
-	[BENCH_BARE] = "bare",
-	[BENCH_TEXTBOOK] = "textbook",
-	[BENCH_TEXTBOOK_FIB] = "textbook-fib",
-	[BENCH_FAIRLEAD] = "fairlead",
+static const struct {
+	const char *name;
+	bool skb;
+	uint32_t verdict; /* of a packet that it sends on */
+} contenders[BENCH_CONTENDERS] = {
+	[BENCH_EMPTY] = {"empty", false, XDP_DROP},
+	[BENCH_TX] = {"tx", false, XDP_TX},
+	[BENCH_BITS] = {"bits", false, XDP_PASS},
+	[BENCH_BARE] = {"bare", false, XDP_TX},
+	[BENCH_BARE_INSERT] = {"bare-insert", false, XDP_TX},
+	[BENCH_TEXTBOOK] = {"textbook", false, XDP_TX},
+	[BENCH_TEXTBOOK_FIB] = {"textbook-fib", false, XDP_TX},
+	[BENCH_FAIRLEAD] = {"fairlead", false, XDP_TX},
+	[BENCH_EMPTY_TC] = {"empty-tc", true, TC_ACT_SHOT},
+	[BENCH_BITS_TC] = {"bits-tc", true, TC_ACT_UNSPEC},
+	[BENCH_TC_INGRESS] = {"tc-ingress", true, TC_ACT_REDIRECT},
+	/* what it translates goes on by itself */
+	[BENCH_TC_EGRESS] = {"tc-egress", true, TC_ACT_UNSPEC},
 };
 
 const char *bench_contender_name(enum bench_contender c)
 {
-	return names[c];
+	return contenders[c].name;
+}
+
+enum bench_contender bench_contender_empty(enum bench_contender c)
+{
+	return contenders[c].skb ? BENCH_EMPTY_TC : BENCH_EMPTY;
 }
 
 static int make_network(struct bench_arena *arena, struct fl_err *err)
 {
-	_cleanup_close_ int netns = -1;
-	int rc = bench_netns_new(&netns, err);
+	int rc = bench_netns_new(&arena->netns, err);
 
 	if (!rc)
 		rc = bench_ip(err, "link add " DEVICE " type veth peer name d1\n"
@@ -138,6 +157,8 @@ static int open_fairlead(struct bench_arena *arena, struct fl_err *err)
 		.mode = FL_DP_XDP,
 		.services = arena->options.services,
 		.endpoints = arena->options.endpoints,
+		.kind = arena->options.kind,
+		.answer_all = arena->options.answer_all,
 		.ports = arena->options.v6		       ? BENCH_TCP6
 			 : arena->options.proto == IPPROTO_TCP ? BENCH_TCP4
 							       : BENCH_UDP4,
@@ -152,6 +173,49 @@ static int open_fairlead(struct bench_arena *arena, struct fl_err *err)
 	if (rc)
 		return rc;
 	arena->fds[BENCH_FAIRLEAD] = fl_dp_program(arena->fairlead.dp, "fl_xdp");
+	arena->fds[BENCH_TC_INGRESS] = fl_dp_program(arena->fairlead.dp, "fl_tc_ingress");
+	arena->fds[BENCH_TC_EGRESS] = fl_dp_program(arena->fairlead.dp, "fl_tc_egress");
+	return 0;
+}
+
+static int open_minimal(struct bench_arena *arena, struct fl_err *err)
+{
+	const uint32_t entries = arena->options.entries;
+	struct minimal *m = minimal__open();
+
+	arena->wrap = wrap__open_and_load();
+	arena->minimal = m;
+	if (m) {
+		/* one entry per flow, not two */
+		m->rodata->line_bits = __builtin_ctz(entries / 2);
+		bpf_map__set_max_entries(m->maps.lines, entries / 2);
+		m->rodata->bucket_bits = __builtin_ctz(entries / 4);
+		bpf_map__set_max_entries(m->maps.buckets, entries / 4);
+	}
+	if (!arena->wrap || !m || minimal__load(m))
+		return fl_err_set(err, -errno, "cannot load the minimal programs: %s",
+				  strerror(errno));
+	arena->fds[BENCH_EMPTY] = bpf_program__fd(m->progs.bench_empty);
+	arena->fds[BENCH_EMPTY_TC] = bpf_program__fd(m->progs.bench_empty_skb);
+	arena->fds[BENCH_TX] = bpf_program__fd(m->progs.bench_tx);
+	if (!arena->options.v6) {
+		arena->fds[BENCH_BITS] = bpf_program__fd(m->progs.bench_bits);
+		arena->fds[BENCH_BITS_TC] = bpf_program__fd(m->progs.bench_bits_skb);
+		arena->fds[BENCH_BARE] = bpf_program__fd(m->progs.bench_bare);
+		arena->fds[BENCH_BARE_INSERT] = bpf_program__fd(m->progs.bench_bare_insert);
+	}
+	return 0;
+}
+
+static int wrap(struct bench_arena *arena, uint32_t c, struct fl_err *err)
+{
+	struct bpf_map *targets =
+		contenders[c].skb ? arena->wrap->maps.targets_skb : arena->wrap->maps.targets;
+
+	if (arena->fds[c] >= 0 &&
+	    bpf_map_update_elem(bpf_map__fd(targets), &c, &arena->fds[c], BPF_ANY))
+		return fl_err_set(err, -errno, "cannot wrap %s: %s", contenders[c].name,
+				  strerror(errno));
 	return 0;
 }
 
@@ -164,40 +228,26 @@ int bench_arena_open(const struct bench_arena_options *options, struct bench_are
 	if (!arena)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	arena->options = *options;
+	arena->netns = -1;
 	for (int i = 0; i < BENCH_CONTENDERS; i++)
 		arena->fds[i] = -1;
 	rc = bench_world_enter(err);
 	if (!rc)
 		rc = make_network(arena, err);
-	if (rc)
-		return rc;
-	arena->wrap = wrap__open_and_load();
-	arena->minimal = minimal__open();
-	if (arena->minimal) {
-		/* one entry per flow, not two */
-		arena->minimal->rodata->line_bits = __builtin_ctz(options->entries / 2);
-		bpf_map__set_max_entries(arena->minimal->maps.lines, options->entries / 2);
-	}
-	if (!arena->wrap || !arena->minimal || minimal__load(arena->minimal))
-		return fl_err_set(err, -errno, "cannot load the minimal programs: %s",
-				  strerror(errno));
-	arena->fds[BENCH_EMPTY] = bpf_program__fd(arena->minimal->progs.bench_empty);
-	arena->fds[BENCH_TX] = bpf_program__fd(arena->minimal->progs.bench_tx);
-	rc = open_fairlead(arena, err);
-	if (!rc && !options->v6) {
-		arena->fds[BENCH_BARE] = bpf_program__fd(arena->minimal->progs.bench_bare);
+	if (!rc)
+		rc = open_minimal(arena, err);
+	if (!rc)
+		rc = open_fairlead(arena, err);
+	/* it knows services that all clients are served by, and IPv4 */
+	if (!rc && !options->v6 && options->kind == BENCH_SERVED) {
 		rc = open_textbook(arena, false, err);
 		if (!rc)
 			rc = open_textbook(arena, true, err);
 	}
+	for (uint32_t c = 0; c < BENCH_CONTENDERS && !rc; c++)
+		rc = wrap(arena, c, err);
 	if (rc)
 		return rc;
-	for (uint32_t i = 0; i < BENCH_CONTENDERS; i++)
-		if (arena->fds[i] >= 0 &&
-		    bpf_map_update_elem(bpf_map__fd(arena->wrap->maps.targets), &i, &arena->fds[i],
-					BPF_ANY))
-			return fl_err_set(err, -errno, "cannot wrap %s: %s", names[i],
-					  strerror(errno));
 	*ret_arena = TAKE_PTR(arena);
 	return 0;
 }
@@ -213,6 +263,8 @@ void bench_arena_close(struct bench_arena **arena)
 	textbook__destroy(a->textbook[1]);
 	minimal__destroy(a->minimal);
 	wrap__destroy(a->wrap);
+	if (a->netns >= 0)
+		close(a->netns);
 	free(a);
 	*arena = NULL;
 }
@@ -221,7 +273,8 @@ bool bench_arena_has(const struct bench_arena *arena, enum bench_contender c)
 {
 	const char *only = arena->options.only;
 
-	return arena->fds[c] >= 0 && (!only || c == BENCH_EMPTY || !strcmp(only, names[c]));
+	return arena->fds[c] >= 0 && (!only || c == BENCH_EMPTY || c == BENCH_EMPTY_TC ||
+				      !strcmp(only, contenders[c].name));
 }
 
 struct bench_fairlead *bench_arena_fairlead(struct bench_arena *arena)
@@ -229,54 +282,84 @@ struct bench_fairlead *bench_arena_fairlead(struct bench_arena *arena)
 	return &arena->fairlead;
 }
 
-int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint64_t n,
+int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint64_t n, bool crowded,
 			uint64_t *ret_refused, struct fl_err *err)
 {
+	const bool on_node = arena->options.kind == BENCH_ON_NODE;
 	struct bench_path path = {
 		.ingress_fd = arena->fds[c],
-		.reply_fd = arena->fds[c],
+		.reply_fd = arena->fds[on_node ? BENCH_TC_EGRESS : c],
+		.reply_skb = on_node,
+		.to_stack = on_node,
+		.crowded = crowded,
 		.client_device = arena->device,
 		.endpoint_device = arena->device,
 	};
-	int rc;
+	int rc = bench_netns_enter(arena->netns, err);
 
 	*ret_refused = 0;
-	if (c == BENCH_EMPTY || c == BENCH_TX || c == BENCH_BARE)
-		return 0; /* they know no state */
-	rc = bench_prepare(&path, n, arena->options.services, arena->options.proto,
-			   arena->options.v6, ret_refused, err);
-	return rc ? fl_err_wrap(err, rc, "%s", names[c]) : 0;
+	/* the others know no state, or share that of fl_xdp */
+	if (!rc && (c == BENCH_TEXTBOOK || c == BENCH_TEXTBOOK_FIB || c == BENCH_FAIRLEAD))
+		rc = bench_prepare(&path, n, arena->options.services, arena->options.proto,
+				   arena->options.v6, ret_refused, err);
+	return rc ? fl_err_wrap(err, rc, "%s", contenders[c].name) : 0;
+}
+
+/* Of the last packet of a run. */
+static bool is_verdict(const struct bench_run *run, enum bench_contender c, uint32_t verdict)
+{
+	const bool skb = contenders[c].skb;
+	const bool foreign = run->way != BENCH_TO_SERVICE && run->way != BENCH_TO_CLIENT;
+
+	if (run->refused)
+		return true;
+	if (foreign && c != BENCH_EMPTY && c != BENCH_EMPTY_TC)
+		return verdict == (skb ? (uint32_t)TC_ACT_UNSPEC : XDP_PASS);
+	/* Fairlead's table may refuse a few flows; bench_flows counts them */
+	return verdict == contenders[c].verdict || (c == BENCH_FAIRLEAD && verdict == XDP_DROP);
 }
 
 int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run,
 		    struct fl_err *err)
 {
+	const bool skb = contenders[c].skb;
 	struct bench_job *job = &arena->wrap->data_jobs->jobs[sched_getcpu() & (BENCH_CPUS - 1)];
-	struct xdp_md md = {.data_end = 128, .ingress_ifindex = arena->device};
-	uint8_t in[128] = {0};
+	struct bpf_program *program =
+		skb ? arena->wrap->progs.bench_wrap_skb : arena->wrap->progs.bench_wrap;
+	struct xdp_md md = {.data_end = BENCH_FRAME_LEN, .ingress_ifindex = arena->device};
+	struct __sk_buff sk = {.ifindex = arena->device};
+	uint8_t in[BENCH_FRAME_LEN] = {0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in),
-		    .ctx_in = &md, .ctx_size_in = sizeof(md), .repeat = run->repeat);
+		    .ctx_in = skb ? (void *)&sk : (void *)&md,
+		    .ctx_size_in = skb ? sizeof(sk) : sizeof(md), .repeat = run->repeat);
 	uint64_t before;
+	int rc = bench_netns_enter(arena->netns, err);
 
+	if (rc)
+		return rc;
 	*job = (struct bench_job){
 		.next = run->first,
 		.flows = run->flows,
 		.services = arena->options.services,
 		.target = c,
-		.proto = arena->options.proto,
+		.proto = run->proto ? run->proto : arena->options.proto,
 		.tcp_flags = run->tcp_flags,
 		.v6 = arena->options.v6,
+		.way = run->way,
+		.port = run->port ? run->port : BENCH_PORT,
 	};
 	memcpy(job->dst_mac, arena->mac, 6);
+	/* the kernel looks at these once, before the first packet is written */
+	memcpy(in, arena->mac, 6);
+	*(uint16_t *)(in + 12) = htons(arena->options.v6 ? ETH_P_IPV6 : ETH_P_IP);
 	bench_fairlead_refresh(&arena->fairlead);
 	before = bench_thread_ns();
-	if (bpf_prog_test_run_opts(bpf_program__fd(arena->wrap->progs.bench_wrap), &opts))
-		return fl_err_set(err, -errno, "%s: test run: %s", names[c], strerror(errno));
+	if (bpf_prog_test_run_opts(bpf_program__fd(program), &opts))
+		return fl_err_set(err, -errno, "%s: test run: %s", contenders[c].name,
+				  strerror(errno));
 	run->ns = (double)(bench_thread_ns() - before) / run->repeat;
 	run->next = job->next;
-	/* Fairlead's table may refuse a few flows; bench_flows counts them */
-	if (opts.retval != (c == BENCH_EMPTY ? XDP_DROP : XDP_TX) &&
-	    !(c == BENCH_FAIRLEAD && opts.retval == XDP_DROP))
-		return fl_err_set(err, -EPROTO, "%s: verdict %u", names[c], opts.retval);
+	if (!is_verdict(run, c, opts.retval))
+		return fl_err_set(err, -EPROTO, "%s: verdict %u", contenders[c].name, opts.retval);
 	return 0;
 }

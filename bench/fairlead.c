@@ -50,7 +50,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 		.config =
 			{
 				.maglev_seed = MAGLEV_SEED,
-				.reject_rate = 1000,
+				.reject_rate = o->answer_all ? 0 : 1000,
 				/* what the default ip_local_port_range and node ports leave */
 				.snat = {{1024, 28976}, {61000, 4536}},
 			},
@@ -68,7 +68,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 	sync_options.hz = fl_dp_hz(f.dp);
 	rc = fl_sync_new(fl_dp_maps(f.dp), &sync_options, &f.sync, err);
 	if (!rc) {
-		rc = bench_services_new(o->services, o->endpoints, o->ports, &f.services);
+		rc = bench_services_new(o->services, o->endpoints, o->ports, o->kind, &f.services);
 		if (rc)
 			fl_err_set(err, rc, "out of memory");
 	}

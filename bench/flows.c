@@ -23,10 +23,34 @@
 
 struct plan {
 	struct bench_arena *arena;
+	const bool *takes_part; /* contenders */
+	enum bench_way way;
 	const char *proto;
 	uint32_t rounds, repeat, services;
 	uint8_t tcp_flags;
 };
+
+static const bool row_1[BENCH_CONTENDERS] = {
+	[BENCH_EMPTY] = true,	 [BENCH_TX] = true,	      [BENCH_BARE] = true,
+	[BENCH_TEXTBOOK] = true, [BENCH_TEXTBOOK_FIB] = true, [BENCH_FAIRLEAD] = true,
+	[BENCH_EMPTY_TC] = true, [BENCH_TC_INGRESS] = true,
+};
+/* row 1, the answers of endpoints on this node */
+static const bool row_1_replies[BENCH_CONTENDERS] = {
+	[BENCH_EMPTY] = true,
+	[BENCH_BARE] = true,
+	[BENCH_EMPTY_TC] = true,
+	[BENCH_TC_EGRESS] = true,
+};
+static const bool row_2[BENCH_CONTENDERS] = {
+	[BENCH_EMPTY] = true,	 [BENCH_TX] = true,	      [BENCH_BARE_INSERT] = true,
+	[BENCH_TEXTBOOK] = true, [BENCH_TEXTBOOK_FIB] = true, [BENCH_FAIRLEAD] = true,
+};
+
+static bool takes_part(const struct plan *plan, enum bench_contender c)
+{
+	return plan->takes_part[c] && bench_arena_has(plan->arena, c);
+}
 
 /* Row 1 */
 
@@ -35,15 +59,16 @@ static int measure_established(struct plan *plan, uint64_t flows, uint32_t round
 {
 	struct bench_fairlead *fairlead = bench_arena_fairlead(plan->arena);
 	uint64_t created = bench_fairlead_counter(fairlead, FL_COUNTER_FLOW_NEW);
-	double floor = 0;
+	double floor[BENCH_CONTENDERS] = {0};
 
 	for (int c = 0; c < BENCH_CONTENDERS; c++) {
 		struct bench_run run = {.flows = flows,
 					.repeat = flows < 65536 ? flows : 65536,
+					.way = plan->way,
 					.tcp_flags = TCP_ACK};
 		int rc;
 
-		if (!bench_arena_has(plan->arena, c))
+		if (!takes_part(plan, c))
 			continue;
 		rc = bench_arena_run(plan->arena, c, &run, err); /* warm what can be warm */
 		run.repeat = plan->repeat;
@@ -51,13 +76,12 @@ static int measure_established(struct plan *plan, uint64_t flows, uint32_t round
 			rc = bench_arena_run(plan->arena, c, &run, err);
 		if (rc)
 			return rc;
-		if (c == BENCH_EMPTY)
-			floor = run.ns;
+		floor[c] = run.ns;
 		printf("{\"row\":1,\"contender\":\"%s\",\"proto\":\"%s\",\"flows\":%llu,\"round\":%"
 		       "u,\"ns\":%.2f,"
 		       "\"gross_ns\":%.2f}\n",
 		       bench_contender_name(c), plan->proto, (unsigned long long)flows, round,
-		       run.ns - floor, run.ns);
+		       run.ns - floor[bench_contender_empty(c)], run.ns);
 	}
 	created = bench_fairlead_counter(fairlead, FL_COUNTER_FLOW_NEW) - created;
 	if (created)
@@ -84,9 +108,10 @@ static int established(struct plan *plan, const char *list, struct fl_err *err)
 	for (int c = 0; c < BENCH_CONTENDERS && !rc; c++) {
 		uint64_t refused;
 
-		if (!bench_arena_has(plan->arena, c))
+		/* tc's programs share the flows of fl_xdp */
+		if (!takes_part(plan, c) && c != BENCH_FAIRLEAD)
 			continue;
-		rc = bench_arena_prepare(plan->arena, c, max_flows, &refused, err);
+		rc = bench_arena_prepare(plan->arena, c, max_flows, false, &refused, err);
 		if (!rc && refused)
 			printf("{\"refused\":%llu,\"of\":%llu,\"contender\":\"%s\"}\n",
 			       (unsigned long long)refused, (unsigned long long)max_flows,
@@ -172,7 +197,7 @@ static int new_flows(struct plan *plan, uint32_t entries, int max_cpus, struct f
 
 		for (int i = 0; i < BENCH_CPUS; i++)
 			first[c][i] = (uint64_t)(i & 15) << 30;
-		if (bench_arena_has(plan->arena, c))
+		if (takes_part(plan, c))
 			rc = run_parallel(plan, c, 1, first[c], &ns, err);
 	}
 	plan->repeat = repeat;
@@ -181,7 +206,7 @@ static int new_flows(struct plan *plan, uint32_t entries, int max_cpus, struct f
 			for (int c = 0; c < BENCH_CONTENDERS && !rc; c++) {
 				double ns;
 
-				if (!bench_arena_has(plan->arena, c) || c == BENCH_BARE)
+				if (!takes_part(plan, c))
 					continue;
 				rc = run_parallel(plan, c, cpus, first[c], &ns, err);
 				if (c == BENCH_EMPTY)
@@ -208,8 +233,10 @@ int bench_flows(int argc, char **argv, struct fl_err *err)
 		.entries = bench_option(argc, argv, "--entries", 1 << 21),
 		.proto = !strcmp(proto, "udp4") ? IPPROTO_UDP : IPPROTO_TCP,
 		.v6 = !strcmp(proto, "tcp6"),
+		.kind = strcmp(kind, "replies") ? BENCH_SERVED : BENCH_ON_NODE,
 	};
 	struct plan plan = {
+		.takes_part = row_1,
 		.proto = proto,
 		.services = options.services,
 		.rounds = bench_option(argc, argv, "--rounds", 5),
@@ -220,11 +247,17 @@ int bench_flows(int argc, char **argv, struct fl_err *err)
 	int cpus = sysconf(_SC_NPROCESSORS_ONLN), last = bench_last_cpu(), rc;
 	char reasons[1024];
 
+	if (options.kind == BENCH_ON_NODE) {
+		options.endpoints = 1; /* whose answers the wrapper writes */
+		plan.takes_part = row_1_replies;
+		plan.way = BENCH_TO_CLIENT;
+	}
 	rc = bench_arena_open(&options, &arena, err);
 	if (rc)
 		return rc;
 	plan.arena = arena;
 	if (!strcmp(kind, "new")) {
+		plan.takes_part = row_2;
 		rc = new_flows(&plan, options.entries, cpus > 4 ? 4 : cpus, err);
 	} else {
 		rc = bench_pin_to_cpu(last, err);

@@ -15,6 +15,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"flows", bench_flows, "rows 1 and 2: established and new flows by BPF_PROG_TEST_RUN"},
+	{"foreign", bench_foreign, "row 1f: packets that are not ours, through XDP and tc"},
+	{"refused", bench_refused, "row 2r: first packets that are refused; --kind"},
 	{"node", bench_node, "rows 3 to 5: one contender's path over veth; commands on stdin"},
 	{"sockets", bench_sockets, "row 7: connect() and sendto() under the socket hooks"},
 	{"resteer", bench_resteer,

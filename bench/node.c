@@ -174,6 +174,7 @@ static int run(struct node *n, uint64_t flows, uint32_t packets, struct fl_err *
 		.target = n->g0,
 		.proto = IPPROTO_UDP,
 		.checksums = 1,
+		.port = BENCH_PORT,
 	};
 	memcpy(job->dst_mac, n->l0_mac, 6);
 	arrived = sink->received;

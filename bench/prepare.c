@@ -151,15 +151,18 @@ static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags
 /* Where frames come in. */
 struct door {
 	int prog_fd;
+	bool skb;
 	unsigned int device;
 	uint8_t mac[6];
 };
 
-static int door_open(int prog_fd, unsigned int device, struct door *ret_door, struct fl_err *err)
+static int door_open(int prog_fd, bool skb, unsigned int device, struct door *ret_door,
+		     struct fl_err *err)
 {
 	char name[IF_NAMESIZE];
 
 	ret_door->prog_fd = prog_fd;
+	ret_door->skb = skb;
 	if (!if_indextoname(device, name))
 		return fl_err_set(err, -errno, "there is no device %u", device);
 	return bench_device(name, &ret_door->device, ret_door->mac, err);
@@ -176,8 +179,8 @@ static bool pass(const struct bench_path *path, const struct door *door, struct 
 	uint8_t out[FRAME_LEN + 64];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->bytes, .data_size_in = len,
 		    .data_out = out, .data_size_out = sizeof(out),
-		    .ctx_in = path->skb ? (void *)&skb : (void *)&md,
-		    .ctx_size_in = path->skb ? sizeof(skb) : sizeof(md), .repeat = 1);
+		    .ctx_in = door->skb ? (void *)&skb : (void *)&md,
+		    .ctx_size_in = door->skb ? sizeof(skb) : sizeof(md), .repeat = 1);
 
 	memcpy(f->bytes, door->mac, sizeof(door->mac));
 	if (bpf_prog_test_run_opts(door->prog_fd, &opts)) {
@@ -188,7 +191,9 @@ static bool pass(const struct bench_path *path, const struct door *door, struct 
 	if (opts.data_size_out > sizeof(f->bytes))
 		return false;
 	memcpy(f->bytes, out, opts.data_size_out);
-	if (path->skb)
+	if (path->to_stack)
+		return opts.retval == (door->skb ? (uint32_t)TC_ACT_UNSPEC : XDP_PASS);
+	if (door->skb)
 		return opts.retval == TC_ACT_REDIRECT;
 	return opts.retval == XDP_TX || opts.retval == XDP_REDIRECT;
 }
@@ -201,10 +206,11 @@ int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, 
 	uint64_t refused = 0;
 	struct door client, endpoint;
 	uint32_t code = 0;
-	int rc = door_open(path->ingress_fd, path->client_device, &client, err);
+	int rc = door_open(path->ingress_fd, path->skb, path->client_device, &client, err);
 
 	if (!rc)
-		rc = door_open(path->reply_fd, path->endpoint_device, &endpoint, err);
+		rc = door_open(path->reply_fd, path->skb || path->reply_skb, path->endpoint_device,
+			       &endpoint, err);
 	if (rc)
 		return rc;
 	for (uint64_t x = 0; x < n; x++) {
@@ -224,7 +230,7 @@ int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, 
 			goto failed;
 		continue;
 	failed:
-		if (++refused <= n / 50) /* a crowded table */
+		if (++refused <= n / 50 || path->crowded)
 			continue;
 		return fl_err_set(err, -EPROTO, "flow %llu: the %s was not forwarded (%d)",
 				  (unsigned long long)x, steps[step], (int)code);

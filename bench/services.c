@@ -22,6 +22,8 @@ struct service {
 
 struct bench_services {
 	uint32_t n, n_endpoints;
+	enum bench_service_kind kind;
+	struct fl_prefix range; /* that no client is in */
 	size_t n_ports;
 	struct service *items;
 };
@@ -63,7 +65,7 @@ void bench_services_range(const struct bench_services *services, uint32_t s, uin
 }
 
 static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t first,
-					       uint32_t count)
+					       uint32_t count, uint8_t flags)
 {
 	struct fl_plan_endpoint *e = calloc(count + 1, sizeof(*e));
 
@@ -72,21 +74,46 @@ static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t f
 
 		e[i].ip = family == FL_IPV4 ? ip4(addr) : ip6(BENCH_POD_NET6, addr);
 		e[i].port = BENCH_POD_PORT;
-		e[i].flags = FL_PLAN_IN_CLUSTER | FL_PLAN_SERVING;
+		e[i].flags = flags;
 	}
 	if (e)
 		qsort(e, count, sizeof(*e), by_text);
 	return e;
 }
 
-static int make_port(struct service *service, size_t at, enum fl_family family, uint8_t proto,
-		     uint32_t s, uint32_t first, uint32_t count)
+/* What becomes of a service's clients, as the planner would say it. */
+static void make_policy(const struct bench_services *all, struct fl_plan_port *port)
 {
-	struct fl_plan_port *port = &service->ports[at];
-	uint32_t vip = BENCH_VIP_NET + 1 + s;
+	port->uses_cluster = true;
+	port->has_any = all->kind != BENCH_NO_ENDPOINT;
+	port->cluster_ip = port->has_any ? FL_PLAN_FORWARD : FL_PLAN_REJECT;
+	if (all->kind != BENCH_NO_LOCAL && all->kind != BENCH_RANGES)
+		return;
+	port->frontends->type = FL_PLAN_LOAD_BALANCER;
+	port->cluster_ip = FL_PLAN_NONE;
+	port->internal_to_external = FL_PLAN_FORWARD;
+	port->external_local = port->uses_local = all->kind == BENCH_NO_LOCAL;
+	port->external = port->external_local ? FL_PLAN_DROP : FL_PLAN_FORWARD;
+	if (all->kind == BENCH_RANGES) {
+		port->source_ranges = (struct fl_prefix *)&all->range;
+		port->n_source_ranges = 1;
+	}
+}
 
+static int make_port(const struct bench_services *all, struct service *service, size_t at,
+		     enum fl_family family, uint8_t proto, uint32_t s)
+{
+	uint8_t flags = FL_PLAN_IN_CLUSTER | FL_PLAN_SERVING;
+	struct fl_plan_port *port = &service->ports[at];
+	uint32_t vip = BENCH_VIP_NET + 1 + s, first, count;
+
+	bench_services_range(all, s, &first, &count);
+	if (all->kind == BENCH_NO_ENDPOINT)
+		count = 0;
+	if (all->kind == BENCH_ON_NODE)
+		flags |= FL_PLAN_ON_NODE;
 	if (!service->endpoints[family])
-		service->endpoints[family] = make_endpoints(family, first, count);
+		service->endpoints[family] = make_endpoints(family, first, count, flags);
 	if (!service->endpoints[family])
 		return -ENOMEM;
 	service->frontends[at] = (struct fl_plan_frontend){
@@ -103,17 +130,15 @@ static int make_port(struct service *service, size_t at, enum fl_family family, 
 		.port = BENCH_PORT,
 		.frontends = &service->frontends[at],
 		.n_frontends = 1,
-		.uses_cluster = true,
 		.endpoints = service->endpoints[family],
 		.n_endpoints = count,
-		.has_any = true,
-		.cluster_ip = FL_PLAN_FORWARD,
 	};
+	make_policy(all, port);
 	return 0;
 }
 
 int bench_services_new(uint32_t n, uint32_t endpoints, unsigned int ports,
-		       struct bench_services **ret_services)
+		       enum bench_service_kind kind, struct bench_services **ret_services)
 {
 	static const struct {
 		unsigned int bit;
@@ -130,20 +155,20 @@ int bench_services_new(uint32_t n, uint32_t endpoints, unsigned int ports,
 		return -ENOMEM;
 	all->n = n;
 	all->n_endpoints = endpoints;
+	all->kind = kind;
+	all->range = (struct fl_prefix){.ip = ip4(0xc0000200U), .len = 120}; /* 192.0.2.0/24 */
 	all->items = calloc(n, sizeof(*all->items));
 	if (!all->items)
 		return -ENOMEM;
 	for (uint32_t s = 0; s < n; s++) {
 		struct service *service = &all->items[s];
-		uint32_t first, count;
 
-		bench_services_range(all, s, &first, &count);
 		snprintf(service->name, sizeof(service->name), "svc-%u", s);
 		all->n_ports = 0;
 		for (size_t k = 0; k < MAX_PORTS; k++)
 			if (ports & kinds[k].bit) {
-				if (make_port(service, all->n_ports, kinds[k].family,
-					      kinds[k].proto, s, first, count))
+				if (make_port(all, service, all->n_ports, kinds[k].family,
+					      kinds[k].proto, s))
 					return -ENOMEM;
 				all->n_ports++;
 			}

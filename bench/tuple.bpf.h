@@ -17,6 +17,13 @@
 #define BENCH_CLIENT_NET6 0xfd00000bU
 #define BENCH_VIP_NET6 0xfd000060U
 #define BENCH_POD_NET6 0xfd000080U
+#define BENCH_STRANGER_NET 0x0c000000U /* 12.0.0.0/8: hosts that are nobody's here; fd00:c:: */
+#define BENCH_STRANGER_NET6 0xfd00000cU
+#define BENCH_NODE 0xc6120001U /* 198.18.0.1, fd00:12::1: the node */
+#define BENCH_NODE_NET6 0xfd000012U
+#define BENCH_NODE_LOW6 1
+
+#define BENCH_FRAME_LEN 128 /* of a test run, whatever the packet is long */
 
 #define BENCH_PORTS_PER_CLIENT 1024
 
@@ -45,6 +52,15 @@ static inline __attribute__((always_inline)) __u64 bench_next(__u64 x, __u64 n)
 	return (x * 0x5851f42d4c957f2dULL + 0x14057b7ef767814fULL) & (n - 1);
 }
 
+/* Between whom a packet is. */
+enum bench_way {
+	BENCH_TO_SERVICE,  /* a client, its service */
+	BENCH_TO_CLIENT,   /* the only endpoint, a client that asked it directly or by a service */
+	BENCH_TO_STRANGER, /* a client, a stranger: two that the node only forwards for, or sees */
+	BENCH_TO_NODE,	   /* a client, the node */
+	BENCH_FROM_NODE,   /* the node, a stranger */
+};
+
 /* The parameters of a generator program; one per CPU, written between runs. Fills a cache line. */
 struct bench_job {
 	__u64 next;  /* flow number */
@@ -56,7 +72,10 @@ struct bench_job {
 	__u8 v6;
 	__u8 checksums; /* fill them in */
 	__u8 dst_mac[6];
-	__u8 pad[30];
+	__u8 way; /* enum bench_way */
+	__u8 pad1;
+	__u16 port; /* the other end's */
+	__u8 pad[26];
 };
 
 _Static_assert(sizeof(struct bench_job) == 64, "one cache line");

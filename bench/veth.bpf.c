@@ -15,7 +15,7 @@ int bench_generate(struct xdp_md *ctx)
 {
 	struct bench_job *job = bench_job_get();
 
-	if (!bench_write_next(ctx, job))
+	if (!bench_write_next((void *)(long)ctx->data, (void *)(long)ctx->data_end, job))
 		return XDP_ABORTED;
 	return bpf_redirect(job->target, 0);
 }

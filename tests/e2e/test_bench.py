@@ -45,6 +45,30 @@ def test_flows(binary, kind, proto):
     assert counters["flows-created"] > 0, counters
 
 
+def test_replies(binary):
+    """Row 1, replies of this node's own endpoints: they pass the egress program, and are still established."""
+    lines = list(driver.lines(binary, "flows", kind="replies", sizes="1,64", entries=ENTRIES, rounds=1, repeat=1000))
+    assert len(measured(lines, "tc-egress")) == 2 and min(measured(lines, "tc-egress")) > 0, lines
+
+
+@pytest.mark.parametrize("proto", ["ip4", "ip6"])
+def test_foreign(binary, proto):
+    """Row 1f: five kinds of packet at three hooks, all left alone, beside a packet that is ours."""
+    lines = list(driver.lines(binary, "foreign", proto=proto, sizes="1,64", entries=ENTRIES, rounds=1, repeat=1000, endpoints=8))
+    assert len({line["packet"] for line in lines}) == 5, lines
+    for contender in ("fairlead", "tc-ingress", "tc-egress", "row 1, one flow"):
+        times = measured(lines, contender)
+        assert len(times) == 10 and min(times) > 0, (contender, lines)
+
+
+@pytest.mark.parametrize("kind", ["answered", "no-endpoint", "policy", "source-range", "table-full", "no-port"])
+def test_refused(binary, kind):
+    """Row 2r. That the packets are refused is the bench's own check."""
+    lines = list(driver.lines(binary, "refused", kind=kind, entries=ENTRIES, rounds=1, repeat=1000, endpoints=8,
+                              **{"full-entries": 1024}))
+    assert min(measured(lines)) > 0 and min(measured(lines, "row 2")) > 0, lines
+
+
 @pytest.mark.parametrize("contender", ["floor", "routing", "fairlead-xdp", "fairlead-tc"])
 def test_node(binary, contender):
     """Rows 3 to 5: packets go all the way, and Fairlead translates them."""
