@@ -188,7 +188,7 @@ bpf-objects: $(BPF_OBJ)
 
 test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (root; minutes the first time)
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
-	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/kubernetes
+	$(Q)tests/run --build $(BUILD) --only e2e --suite tests/kubernetes --jobs 1 --may-skip
 
 test-packages: deb image ## the Debian package in a bare Debian 12, the image (root, the archive)
 	$(Q)python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy/test_deb.py tests/deploy/test_image.py
