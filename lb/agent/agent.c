@@ -68,6 +68,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_kernel_flows_fini(&agent->kernel_flows);
 	fl_sync_free(&agent->sync);
 	fl_dp_close(&agent->dp);
+	fl_agent_events_close(&agent->events);
 	fl_input_fini(&agent->input);
 	fl_health_free(&agent->health);
 	fl_notify_close(&agent->notify);
@@ -227,6 +228,7 @@ void fl_agent_watch(struct fl_agent *agent)
 	fl_host_check_ports(agent->host, hooks_are_everywhere(agent));
 	fl_host_keep_next_hops(agent->host);
 	fl_host_check_egress(agent->host);
+	fl_agent_events_tick(&agent->events, agent->health);
 	notify_status(agent);
 	fl_notify_beat(&agent->notify, fl_mono_now());
 }

@@ -100,8 +100,11 @@ static int open_api(struct fl_input *input, struct fl_source **ret_source, struc
 
 	options.state = open_state_dir(input);
 	r = fl_kube_source_access(input->settings->kubeconfig, &access, err);
-
-	return r ? r : fl_kube_source_new(&access, &options, ret_source, err);
+	if (!r)
+		r = fl_kube_source_new(&access, &options, ret_source, err);
+	if (!r)
+		input->client = fl_kube_source_client(*ret_source);
+	return r;
 }
 
 static int open_sources(struct fl_input *input, struct fl_err *err)

@@ -12,6 +12,8 @@
 #include "lb/settings/settings.h"
 #include "lb/source/source.h"
 
+struct fl_kube_client;
+
 struct fl_input {
 	/* borrowed */
 	const struct fl_settings *settings;
@@ -20,6 +22,7 @@ struct fl_input {
 	struct fl_store *store;
 	struct fl_definitions *definitions; /* over the store; shared by the sources */
 	struct fl_source *source;
+	struct fl_kube_client *client; /* of the API server; borrowed from the source; NULL: none */
 	char *state; /* the file in which it keeps what an API server said; NULL: none */
 	/* what the Node object says, and the settings that override it */
 	struct fl_plan_options plan_options; /* borrows from store and node_ips */

@@ -9,6 +9,7 @@
 #include "lb/agent/agent.h"
 #include "lb/agent/apply.h"
 #include "lb/agent/apply_log.h"
+#include "lb/agent/events.h"
 #include "lb/agent/gauges.h"
 #include "lb/agent/health_log.h"
 #include "lb/agent/input.h"
@@ -31,6 +32,7 @@ struct fl_agent {
 	struct fl_mono started;
 	struct fl_health *health;
 	struct fl_health_log health_log;
+	struct fl_agent_events events;
 	struct fl_input input;
 	struct fl_detect detect; /* as the programs were loaded with */
 	bool outdated;		 /* and it would be another one now */

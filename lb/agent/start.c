@@ -400,15 +400,35 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 	return 0;
 }
 
+static void on_edge(enum fl_health_edge edge, const struct fl_condition *condition,
+		    uint64_t lasted_ms, void *arg)
+{
+	struct fl_agent *agent = arg;
+
+	fl_health_log_edge(edge, condition, lasted_ms, &agent->health_log);
+	fl_agent_events_edge(&agent->events, edge, condition);
+}
+
+static int open_events(struct fl_agent *agent, struct fl_err *err)
+{
+	int r = 0;
+
+	if (agent->settings->events && agent->input.client)
+		r = fl_agent_events_open(&agent->events, agent->input.client, agent->settings->node,
+					 &fl_clock_system);
+	return r ? fl_err_set(err, r, "out of memory") : 0;
+}
+
 int fl_agent_open(struct fl_agent *agent, struct fl_err *err)
 {
 	const bool serves = !agent->settings->once;
-	int r = fl_health_new(&fl_clock_system, fl_health_log_edge, &agent->health_log,
-			      &agent->health);
+	int r = fl_health_new(&fl_clock_system, on_edge, agent, &agent->health);
 
 	if (r)
 		return fl_err_set(err, r, "out of memory");
 	r = load_input(agent, err);
+	if (!r && serves)
+		r = open_events(agent, err);
 	/* before a map is made: an agent that is given another's socket is set up wrong */
 	if (!r && serves)
 		r = open_api(agent, err);

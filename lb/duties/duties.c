@@ -80,7 +80,7 @@ struct wants {
 	size_t n, room;
 };
 
-static int want(struct wants *wants, const struct fl_ip *ip, uint16_t port, const char *what)
+static int want(struct wants *wants, const struct fl_ip *ip, uint16_t port, const char *service)
 {
 	if (FL_ARRAY_ROOM(wants->v, wants->room, wants->n + 1))
 		return -ENOMEM;
@@ -90,40 +90,40 @@ static int want(struct wants *wants, const struct fl_ip *ip, uint16_t port, cons
 		.v6_only = true,
 		/* a machine without IPv6 has no node ports there either */
 		.implied = fl_ip_is_unspecified(ip),
-		.what = what,
+		.what = "the health checks of Service",
+		.service = service,
 	};
 	return 0;
 }
 
 /* 6.1.2: the wildcard where node ports match all, which takes later addresses too */
 static int want_family(struct wants *wants, const struct fl_node_ports *node_ports,
-		       enum fl_family family, uint16_t port, const char *what)
+		       enum fl_family family, uint16_t port, const char *service)
 {
 	const struct fl_ip any = fl_ip_unspecified(family);
 	int r = 0;
 
 	if (node_ports->match_all[family])
-		return want(wants, &any, port, what);
+		return want(wants, &any, port, service);
 	for (size_t i = 0; i < node_ports->n_accepted[family] && !r; i++)
 		/* one of a link would need the link's name */
 		if (!fl_ip_is_link_local(&node_ports->accepted[family][i]))
-			r = want(wants, &node_ports->accepted[family][i], port, what);
+			r = want(wants, &node_ports->accepted[family][i], port, service);
 	return r;
 }
 
 static int set_health_ports(struct fl_duties *duties, const struct fl_node_ports *node_ports,
 			    const struct fl_health_port *ports, size_t n, struct wants *wants,
-			    char **words)
+			    char **names)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (asprintf(&words[i], "the health checks of Service %s/%s", ports[i].ns,
-			     ports[i].name) < 0) {
-			words[i] = NULL;
+		if (asprintf(&names[i], "%s/%s", ports[i].ns, ports[i].name) < 0) {
+			names[i] = NULL;
 			return -ENOMEM;
 		}
 		for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 			if (ports[i].families[family] &&
-			    want_family(wants, node_ports, family, ports[i].port, words[i]))
+			    want_family(wants, node_ports, family, ports[i].port, names[i]))
 				return -ENOMEM;
 	}
 	return fl_sockets_set(&duties->health_ports, wants->v, wants->n);
@@ -133,19 +133,19 @@ static int update_health_ports(struct fl_duties *duties, const struct fl_node_po
 {
 	const struct fl_health_port *ports;
 	struct wants wants = {0};
-	char **words;
+	char **names;
 	size_t n;
 	int r = fl_local_services_ports(duties->options.services, &ports, &n);
 
 	if (r)
 		return r;
-	words = calloc(n + 1, sizeof(*words));
-	if (!words)
+	names = calloc(n + 1, sizeof(*names));
+	if (!names)
 		return -ENOMEM;
-	r = set_health_ports(duties, node_ports, ports, n, &wants, words);
+	r = set_health_ports(duties, node_ports, ports, n, &wants, names);
 	for (size_t i = 0; i < n; i++)
-		free(words[i]);
-	free(words);
+		free(names[i]);
+	free(names);
 	free(wants.v);
 	if (!r)
 		duties->counts.health_ports = n;

@@ -11,12 +11,14 @@
 #include "lb/base/err.h"
 #include "lb/http/http.h"
 
+#define SUBJECT_STRLEN 640 /* with a Service's namespace and name */
+
 struct fl_socket {
 	struct fl_ip ip;
 	uint16_t port;
 	bool v6_only, implied;
-	char *what; /* owned */
-	int error;  /* 0: it is open */
+	char *what, *service; /* owned; service "": of none */
+	int error;	      /* 0: it is open */
 	bool tried;
 };
 
@@ -30,18 +32,22 @@ static int compare(const void *a, const void *b)
 
 static void list_free(struct fl_socket *list, size_t n)
 {
-	for (size_t i = 0; list && i < n; i++)
+	for (size_t i = 0; list && i < n; i++) {
 		free(list[i].what);
+		free(list[i].service);
+	}
 	free(list);
 }
 
+/* "health-check 0.0.0.0:30100 default/web" */
 static const char *subject_of(const struct fl_sockets *sockets, const struct fl_socket *sock,
-			      char *buf, size_t size)
+			      char buf[static SUBJECT_STRLEN])
 {
 	char text[FL_IP_PORT_STRLEN];
 
-	snprintf(buf, size, "%s %s", sockets->server,
-		 fl_ip_port_format(&sock->ip, sock->port, text));
+	snprintf(buf, SUBJECT_STRLEN, "%s %s%s%s", sockets->server,
+		 fl_ip_port_format(&sock->ip, sock->port, text), *sock->service ? " " : "",
+		 sock->service);
 	return buf;
 }
 
@@ -53,16 +59,23 @@ static bool is_absent(const struct fl_socket *sock)
 
 static void report(const struct fl_sockets *sockets, const struct fl_socket *sock)
 {
-	char text[FL_IP_PORT_STRLEN], subject[FL_IP_PORT_STRLEN + 16];
+	char text[FL_IP_PORT_STRLEN], subject[SUBJECT_STRLEN];
 
-	subject_of(sockets, sock, subject, sizeof(subject));
+	subject_of(sockets, sock, subject);
 	if (!sock->error || is_absent(sock))
 		fl_health_clear(sockets->health, FL_CONDITION_LISTEN, subject);
 	else
 		fl_health_set(sockets->health, FL_CONDITION_LISTEN, subject, sockets->level,
-			      "cannot listen on %s for %s: %s",
+			      "cannot listen on %s for %s%s%s: %s",
 			      fl_ip_port_format(&sock->ip, sock->port, text), sock->what,
-			      strerror(-sock->error));
+			      *sock->service ? " " : "", sock->service, strerror(-sock->error));
+}
+
+static void forget(const struct fl_sockets *sockets, const struct fl_socket *sock)
+{
+	char subject[SUBJECT_STRLEN];
+
+	fl_health_clear(sockets->health, FL_CONDITION_LISTEN, subject_of(sockets, sock, subject));
 }
 
 static void try_to_open(const struct fl_sockets *sockets, struct fl_socket *sock)
@@ -75,12 +88,9 @@ static void try_to_open(const struct fl_sockets *sockets, struct fl_socket *sock
 
 static void drop(const struct fl_sockets *sockets, const struct fl_socket *sock)
 {
-	char subject[FL_IP_PORT_STRLEN + 16];
-
 	if (!sock->error)
 		fl_http_listener_close(sockets->listener, &sock->ip, sock->port);
-	fl_health_clear(sockets->health, FL_CONDITION_LISTEN,
-			subject_of(sockets, sock, subject, sizeof(subject)));
+	forget(sockets, sock);
 }
 
 void fl_sockets_fini(struct fl_sockets *sockets)
@@ -97,24 +107,28 @@ static struct fl_socket *list_of(const struct fl_socket_want *wants, size_t n, s
 	size_t unique = 0;
 
 	for (size_t i = 0; list && i < n; i++) {
-		list[i] = (struct fl_socket){.ip = wants[i].ip,
-					     .port = wants[i].port,
-					     .v6_only = wants[i].v6_only,
-					     .implied = wants[i].implied,
-					     .what = strdup(wants[i].what)};
-		if (list[i].what)
+		list[i] = (struct fl_socket){
+			.ip = wants[i].ip,
+			.port = wants[i].port,
+			.v6_only = wants[i].v6_only,
+			.implied = wants[i].implied,
+			.what = strdup(wants[i].what),
+			.service = strdup(wants[i].service ? wants[i].service : "")};
+		if (list[i].what && list[i].service)
 			continue;
-		list_free(list, i);
+		list_free(list, i + 1);
 		return NULL;
 	}
 	if (!list)
 		return NULL;
 	qsort(list, n, sizeof(*list), compare);
 	for (size_t i = 0; i < n; i++)
-		if (unique && !compare(&list[unique - 1], &list[i]))
+		if (unique && !compare(&list[unique - 1], &list[i])) {
 			free(list[i].what);
-		else
+			free(list[i].service);
+		} else {
 			list[unique++] = list[i];
+		}
 	*ret_n = unique;
 	return list;
 }
@@ -136,6 +150,8 @@ int fl_sockets_set(struct fl_sockets *sockets, const struct fl_socket_want *want
 		}
 		list[j].error = old[i].error;
 		list[j].tried = true;
+		if (strcmp(list[j].service, old[i].service))
+			forget(sockets, &old[i]);
 	}
 	for (size_t j = 0; j < n; j++)
 		if (!list[j].tried)
@@ -162,9 +178,10 @@ int fl_sockets_error(const struct fl_sockets *sockets, struct fl_err *err)
 		char text[FL_IP_PORT_STRLEN];
 
 		if (sock->error && !is_absent(sock))
-			return fl_err_set(err, sock->error, "cannot listen on %s for %s: %s",
+			return fl_err_set(err, sock->error, "cannot listen on %s for %s%s%s: %s",
 					  fl_ip_port_format(&sock->ip, sock->port, text),
-					  sock->what, strerror(-sock->error));
+					  sock->what, *sock->service ? " " : "", sock->service,
+					  strerror(-sock->error));
 	}
 	return 0;
 }

@@ -19,8 +19,9 @@ struct fl_socket_want {
 	uint16_t port;
 	bool v6_only;
 	bool implied; /* no condition where the machine lacks the address or its family */
-	/* "health checks of Service default/web", borrowed for the call */
-	const char *what;
+	/* "the health checks of Service" and "default/web", borrowed for the call; NULL: it is of
+	 * no Service */
+	const char *what, *service;
 };
 
 struct fl_sockets {

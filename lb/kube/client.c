@@ -154,7 +154,7 @@ void fl_kube_client_wake(struct fl_kube_client *client, struct fl_mono at)
 	arm(client);
 }
 
-int fl_kube_get(struct fl_kube_client *client, const struct fl_kube_call *call,
+int fl_kube_ask(struct fl_kube_client *client, const struct fl_kube_call *call,
 		struct fl_kube_request **ret_request)
 {
 	struct fl_kube_request *request;

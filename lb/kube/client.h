@@ -34,13 +34,15 @@ struct fl_kube_reply {
 	const char *why; /* words for all but FL_KUBE_ANSWERED; never NULL */
 };
 
-/* `path`, with its query, is copied. */
+/* `path`, with its query, and what is sent are copied. */
 struct fl_kube_call {
 	const char *path;
-	uint64_t idle_ms; /* without a byte for so long, the connection is taken for dead */
+	const char *method;	 /* NULL: GET */
+	const char *send, *type; /* what is sent with it, and its media type; NULL: nothing */
+	uint64_t idle_ms;	 /* without a byte for so long, the connection is taken for dead */
 	/* An answer of 200 has begun; may be NULL. */
 	void (*begun)(void *arg);
-	/* Some of its text. Non-zero stops it. Neither may start or cancel requests. */
+	/* Some of its text; may be NULL. Non-zero stops it. Neither starts or cancels requests. */
 	int (*body)(const char *data, size_t len, void *arg);
 	/* The end; the request is gone. */
 	void (*done)(const struct fl_kube_reply *reply, void *arg);
@@ -68,7 +70,7 @@ void fl_kube_client_wake(struct fl_kube_client *client, struct fl_mono at);
 int fl_kube_client_learn(struct fl_kube_client *client, const char *const *places, size_t n);
 
 /* 0 or -ENOMEM. Everything else is told by call->done, later. */
-int fl_kube_get(struct fl_kube_client *client, const struct fl_kube_call *call,
+int fl_kube_ask(struct fl_kube_client *client, const struct fl_kube_call *call,
 		struct fl_kube_request **ret_request);
 /* From now on; also from call->body. */
 void fl_kube_set_idle(struct fl_kube_request *request, uint64_t idle_ms);

@@ -73,8 +73,13 @@ static int add_headers(struct fl_kube_client *client, struct fl_kube_request *re
 {
 	const char *token = client->access->token_file ? client->token : client->access->token;
 	_cleanup_free_ char *bearer = NULL;
+	char type[80];
 	int r = add_header(request, "Accept: application/json");
 
+	if (!r && request->call.send) {
+		snprintf(type, sizeof(type), "Content-Type: %s", request->call.type);
+		r = add_header(request, type);
+	}
 	if (r || !token)
 		return r;
 	if (asprintf(&bearer, "Authorization: Bearer %s", token) < 0) {
@@ -185,7 +190,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	request->heard = fl_mono_now();
 	if (!request->begun)
 		return keep_error_body(request, data, size * n);
-	if (!request->call.body(data, size * n, request->call.arg))
+	if (!request->call.body || !request->call.body(data, size * n, request->call.arg))
 		return size * n;
 	request->stopped = true;
 	return 0;
@@ -291,6 +296,18 @@ static CURLcode set_texts(struct fl_kube_request *request, const struct fl_kube_
 	return code ? code : curl_easy_setopt(easy, CURLOPT_USERAGENT, "fairleadd/" FL_VERSION);
 }
 
+static CURLcode set_what_is_sent(struct fl_kube_request *request)
+{
+	const struct fl_kube_call *call = &request->call;
+	CURLcode code = CURLE_OK;
+
+	if (call->send)
+		code = curl_easy_setopt(request->easy, CURLOPT_COPYPOSTFIELDS, call->send);
+	if (!code && call->method)
+		code = curl_easy_setopt(request->easy, CURLOPT_CUSTOMREQUEST, call->method);
+	return code;
+}
+
 static int make_easy(struct fl_kube_client *client, struct fl_kube_request *request)
 {
 	CURLcode code;
@@ -303,6 +320,8 @@ static int make_easy(struct fl_kube_client *client, struct fl_kube_request *requ
 		code = set_callbacks(request);
 	if (!code)
 		code = set_texts(request, client->access);
+	if (!code)
+		code = set_what_is_sent(request);
 	if (!code)
 		code = set_tls(request->easy, client->access);
 	/* who was not let in comes back with what the files say now */
@@ -337,7 +356,8 @@ int fl_kube_request_new(struct fl_kube_client *client, const struct fl_kube_call
 	if (r == -ENOMEM)
 		return r;
 	request->broken = r != 0;
-	request->call.path = NULL;
+	request->call.path = request->call.method = NULL;
+	request->call.send = request->call.type = NULL;
 	*ret_request = TAKE_PTR(request);
 	return 0;
 }

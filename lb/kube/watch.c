@@ -309,7 +309,7 @@ static int begin(struct fl_kube_watch *w)
 	w->error = (struct fl_kube_status){0};
 	w->n_events = 0;
 	w->started = fl_mono_now();
-	return fl_kube_get(w->options.client, &call, &w->request);
+	return fl_kube_ask(w->options.client, &call, &w->request);
 }
 
 /* At its end */

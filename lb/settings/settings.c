@@ -103,6 +103,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("rejectUnknownPort", FLAG, reject_unknown_port),
 	KEY("nodeHints", FLAG, node_hints),
 	KEY("externalIPs", FLAG, external_ips),
+	KEY("events", FLAG, events),
 	{{.words = system_call_words}, "systemCallFilter", FL_SETTING_WORD, F(system_calls)},
 	KEY("maglev.seed", STRING, maglev_seed),
 	KEY("maglev.ratio", NUMBER, maglev_ratio),
@@ -144,6 +145,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
 		.node_hints = true,
 		.external_ips = true,
+		.events = true,
 		.system_calls = FL_SYSTEM_CALLS_REFUSED,
 		.reject_rate = 1000,
 		.log_level = FL_LOG_INFO,

@@ -57,6 +57,7 @@ struct fl_settings {
 	char *node_port_range;
 	/* behaviour */
 	bool masquerade_all, masquerade_local, reject_unknown_port, node_hints, external_ips;
+	bool events;	       /* are written to the API server that is followed */
 	uint32_t system_calls; /* enum fl_system_calls */
 	char *maglev_seed;     /* any text, the same on all nodes */
 	uint32_t maglev_ratio, maglev_length;

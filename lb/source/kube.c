@@ -481,6 +481,11 @@ int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_sourc
 	return 0;
 }
 
+struct fl_kube_client *fl_kube_source_client(const struct fl_source *source)
+{
+	return ((const struct fl_kube_source *)source)->client;
+}
+
 int fl_kube_source_access(const char *kubeconfig, struct fl_kube_access *ret_access,
 			  struct fl_err *err)
 {

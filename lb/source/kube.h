@@ -43,6 +43,9 @@ struct fl_kube_source_options {
 int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_source_options *options,
 		       struct fl_source **ret_source, struct fl_err *err);
 
+/* By which it asks the server, for others that do; borrowed. */
+struct fl_kube_client *fl_kube_source_client(const struct fl_source *source);
+
 /* From a kubeconfig, or, when that is NULL, from what a pod has. */
 int fl_kube_source_access(const char *kubeconfig, struct fl_kube_access *ret_access,
 			  struct fl_err *err);

@@ -14,6 +14,7 @@ from control_plane import PORT, ControlPlane, Refused
 from kubelet import Kubelet
 from labs import E2E
 from schemas import write_schemas
+from test_events import checked_service, held, wait_for
 from wait import until
 
 LIBRARIES = ["/usr/lib", "/usr/lib64"]
@@ -260,15 +261,25 @@ def test_it_may_what_it_does_and_nothing_else(lab):
     granted = {(verb, group, resource) for rule in role["rules"] for verb in rule["verbs"]
                for group in rule["apiGroups"] for resource in rule["resources"]}
 
-    def lists():
+    def used():
         # a server that streams its lists is not asked for any: one that does not is
-        return {key for key, codes in lab.cluster.asked().items() if 200 in codes}
+        return {key for key, codes in lab.cluster.asked().items() if codes & {200, 201}}
     lab.cluster.stop("kube-apiserver")
     lab.cluster.start_api("--feature-gates", "WatchList=false")
     for kubelet in lab.cluster.kubelets.values():
         kubelet.stop()
     lab.cluster.install(*LAB)
-    until(lambda: lists() == granted, "every right has been used", 60, 0.3)
+    # an Event, and the same again
+    with held(lab.nodes["node-1"]):
+        for times in (1, 2):
+            checked_service(lab)
+            wait_for(lab.cluster, "FailedToStartServiceHealthcheck", "checked",
+                     lambda event, n=times: event.get("series", {}).get("count", 1) == n)
+            checked_service(lab, "Cluster")
+            until(lambda: "health checks of Service" not in lab.nodes["node-1"].cli("status").stdout,
+                  "nobody wants the port", 20, 0.1)
+    lab.cluster.delete("Service", "checked")
+    until(lambda: used() == granted, "every right has been used", 60, 0.3)
     # what was refused counts too: had it asked for more it would be here
     assert set(lab.cluster.asked()) == granted, lab.cluster.asked()
 

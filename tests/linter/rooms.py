@@ -33,7 +33,7 @@ MAY_INCLUDE = {
     "lb/metrics": USER_LOW | {"lb/model"},
     "lb/duties": {"lb/base", "lb/model", "lb/http"},
     "lb/api": MODEL | {"lb/dp", "lb/http", "lb/sync", "conntrack"},
-    "lb/agent": MODEL | {"lb/api", "lb/dp", "lb/duties", "lb/metrics", "lb/host", "lb/http", "lb/settings", "lb/source", "lb/sync",
+    "lb/agent": MODEL | {"lb/api", "lb/dp", "lb/duties", "lb/metrics", "lb/host", "lb/http", "lb/kube", "lb/settings", "lb/source", "lb/sync",
                          "conntrack", "nodeport"},
     "lb": {"lb/agent", "lb/base", "lb/model", "lb/settings", "lb/source"},
     "tools": {"conntrack", "lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},

@@ -275,7 +275,7 @@ static void test_6_1_2_accepted_addresses(void **state)
 	node_ports.accepted[FL_IPV4] = two;
 	fl_duties_turn(s->duties, &node_ports, true);
 	expect_socket(s, false);
-	snprintf(subject, sizeof(subject), "health-check 192.0.2.77:%u", s->free_port);
+	snprintf(subject, sizeof(subject), "health-check 192.0.2.77:%u default/web", s->free_port);
 	assert_non_null(condition_text(s->health, FL_CONDITION_LISTEN, subject));
 	node_ports.n_accepted[FL_IPV4] = 0;
 	fl_duties_turn(s->duties, &node_ports, true);
@@ -293,7 +293,7 @@ static void test_6_1_9_a_port_that_cannot_be_bound(void **state)
 	assert_int_equal(listen(fd, 1), 0);
 	plan_both(s->services, "web", s->free_port, 1, 1);
 	fl_duties_turn(s->duties, &v4_only, true);
-	snprintf(subject, sizeof(subject), "health-check 0.0.0.0:%u", s->free_port);
+	snprintf(subject, sizeof(subject), "health-check 0.0.0.0:%u default/web", s->free_port);
 	snprintf(want, sizeof(want),
 		 "cannot listen on 0.0.0.0:%u for the health checks of Service default/web: "
 		 "Address already in use",

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,18 @@ static inline void fake_accept(struct fake_server *s)
 	}
 }
 
+/* Whether a request is there with all that is sent with it. */
+static inline bool fake_is_whole(const char *request)
+{
+	const char *end = strstr(request, "\r\n\r\n");
+	const char *length = strstr(request, "Content-Length: ");
+
+	if (!end)
+		return false;
+	return !length || length > end ||
+	       strlen(end + 4) >= (size_t)atoi(length + strlen("Content-Length: "));
+}
+
 static inline void fake_read(struct fake_server *s, struct fake_connection *c)
 {
 	ssize_t n = read(c->fd, c->request + c->len, sizeof(c->request) - c->len - 1);
@@ -102,7 +115,7 @@ static inline void fake_read(struct fake_server *s, struct fake_connection *c)
 	}
 	c->len += (size_t)n;
 	c->request[c->len] = '\0';
-	if (c->asked || !strstr(c->request, "\r\n\r\n"))
+	if (c->asked || !fake_is_whole(c->request))
 		return;
 	c->asked = true;
 	s->requests++;
