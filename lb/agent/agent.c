@@ -266,6 +266,7 @@ void fl_agent_retry(struct fl_agent *agent)
 	fl_input_review(&agent->input);
 	fl_applier_retry(agent->applier);
 	fl_host_retry(agent->host);
+	fl_kernel_conntrack_apply(&agent->kernel_conntrack);
 	if (fl_health_has(agent->health, FL_CONDITION_PROGRAMS) &&
 	    !fl_dp_has_strange_programs(agent->dp)) {
 		fl_health_clear(agent->health, FL_CONDITION_PROGRAMS, "unknown");

@@ -37,6 +37,8 @@ const struct fl_event_kind fl_event_kinds[] = {
 	{FL_CONDITION_DEVICES, FL_HEALTH_ERROR, "", FL_EVENT_OF_NODE, "NoDeviceServed", "Attach"},
 	{FL_CONDITION_DEVICE, FL_HEALTH_ERROR, "", FL_EVENT_OF_NODE, "DeviceNotServed", "Attach"},
 	{FL_CONDITION_CGROUP, FL_HEALTH_ERROR, "", FL_EVENT_OF_NODE, "SocketsNotServed", "Attach"},
+	{FL_CONDITION_CONNTRACK, FL_HEALTH_WARNING, "", FL_EVENT_OF_NODE, "ConntrackNotSet",
+	 FL_EVENT_START_ACTION},
 	{FL_CONDITION_PINS, FL_HEALTH_ERROR, "", FL_EVENT_OF_NODE, "PinsLost", "Pin"},
 };
 const size_t fl_event_n_kinds = sizeof(fl_event_kinds) / sizeof(fl_event_kinds[0]);

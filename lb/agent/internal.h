@@ -23,6 +23,7 @@
 #include "lb/api/api.h"
 #include "lb/duties/duties.h"
 #include "lb/host/host.h"
+#include "lb/host/kernel_conntrack.h"
 #include "lb/model/detect.h"
 
 struct fl_http;
@@ -45,6 +46,7 @@ struct fl_agent {
 	struct fl_watchdog watchdog;
 	struct fl_upkeep upkeep;
 	struct fl_kernel_flows kernel_flows;
+	struct fl_kernel_conntrack kernel_conntrack;
 	struct fl_sampler sampler;
 	struct fl_gauges gauges;
 	struct fl_mono ports_counted; /* of backends; zero: never */

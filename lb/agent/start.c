@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lb/agent/bring_flows.h"
 #include "lb/agent/datapath.h"
@@ -378,6 +379,29 @@ static void take_kernel_flows(struct fl_agent *agent)
 				     fl_dp_now(agent->dp));
 }
 
+static void set_kernel_conntrack(struct fl_agent *agent)
+{
+	const struct fl_settings *s = agent->settings;
+	const bool is_on = s->kernel_set == FL_KERNEL_SET_AUTO ? fl_input_has_api(&agent->input)
+							       : s->kernel_set == FL_KERNEL_SET_ON;
+	const long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	agent->kernel_conntrack = (struct fl_kernel_conntrack){
+		.sysctls = s->kernel_sysctls,
+		.wants = {.max_per_core = s->kernel_max_per_core,
+			  .min = s->kernel_min,
+			  .tcp_established_s = s->kernel_tcp_established_s,
+			  .tcp_close_wait_s = s->kernel_tcp_close_wait_s,
+			  .udp_s = s->kernel_udp_s,
+			  .udp_stream_s = s->kernel_udp_stream_s,
+			  .tcp_be_liberal = s->kernel_tcp_be_liberal},
+		.n_cpus = n_cpus > 0 ? (unsigned int)n_cpus : 1,
+		.health = agent->health,
+		.done = !is_on,
+	};
+	fl_kernel_conntrack_apply(&agent->kernel_conntrack);
+}
+
 static int go_live(struct fl_agent *agent, struct fl_err *err)
 {
 	int r = fl_host_listen(agent->host, err);
@@ -392,6 +416,7 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 	if (*fl_dp_cgroup(agent->dp))
 		fl_log_info("sockets below %s: connect, sendmsg, recvmsg, getpeername, bind",
 			    fl_dp_cgroup(agent->dp));
+	set_kernel_conntrack(agent);
 	if (!agent->settings->once)
 		fl_agent_watch(agent);
 	fl_host_update(agent->host);

@@ -71,6 +71,10 @@ static int check_places(const struct fl_settings *s, struct fl_err *err)
 	if (strlen(s->socket) >= room)
 		return fl_err_set(err, -EINVAL, "socket path \"%.40s...\" is longer than %zu bytes",
 				  s->socket, room - 1);
+	if (*s->kernel_sysctls != '/')
+		return fl_err_set(err, -EINVAL,
+				  "kernelConntrack.sysctls \"%s\" is not an absolute path",
+				  s->kernel_sysctls);
 	/* an unset shell variable must not switch the sockets off */
 	if (s->cgroup && !*s->cgroup)
 		return fl_err_set(err, -EINVAL, "cgroup must not be empty (none: no sockets)");

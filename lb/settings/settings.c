@@ -32,6 +32,13 @@ static const struct fl_word tc_hook_words[] = {
 	{NULL, 0},
 };
 
+static const struct fl_word kernel_set_words[] = {
+	{"auto", FL_KERNEL_SET_AUTO},
+	{"true", FL_KERNEL_SET_ON},
+	{"false", FL_KERNEL_SET_OFF},
+	{NULL, 0},
+};
+
 static const struct fl_word system_call_words[] = {
 	{"true", FL_SYSTEM_CALLS_REFUSED},
 	{"false", FL_SYSTEM_CALLS_ALL},
@@ -118,6 +125,15 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("timeouts.udp", SECONDS, timeout_s[FL_TIMEOUT_UDP_EMBRYONIC]),
 	KEY("timeouts.udpStream", SECONDS, timeout_s[FL_TIMEOUT_UDP_ESTABLISHED]),
 	KEY("timeouts.nextHop", MILLISECONDS, next_hop_ttl_ms),
+	{{.words = kernel_set_words}, "kernelConntrack.set", FL_SETTING_WORD, F(kernel_set)},
+	KEY("kernelConntrack.sysctls", STRING, kernel_sysctls),
+	KEY("kernelConntrack.maxPerCore", NUMBER, kernel_max_per_core),
+	KEY("kernelConntrack.min", NUMBER, kernel_min),
+	KEY("kernelConntrack.tcpEstablished", SECONDS, kernel_tcp_established_s),
+	KEY("kernelConntrack.tcpCloseWait", SECONDS, kernel_tcp_close_wait_s),
+	KEY("kernelConntrack.tcpBeLiberal", FLAG, kernel_tcp_be_liberal),
+	KEY("kernelConntrack.udp", SECONDS, kernel_udp_s),
+	KEY("kernelConntrack.udpStream", SECONDS, kernel_udp_stream_s),
 	KEY("maps.frontends", NUMBER, sizes.frontends),
 	KEY("maps.backends", NUMBER, sizes.backends),
 	KEY("maps.lines", NUMBER, sizes.lines),
@@ -140,6 +156,12 @@ int fl_settings_init(struct fl_settings *settings)
 		.node_port_range = strdup("30000-32767"),
 		.maglev_seed = strdup("fairlead"),
 		.proxy_mode = strdup("fairlead"),
+		.kernel_sysctls = strdup("/proc/sys/net"),
+		/* kube-proxy's */
+		.kernel_max_per_core = 32768,
+		.kernel_min = 131072,
+		.kernel_tcp_established_s = 24 * 3600,
+		.kernel_tcp_close_wait_s = 3600,
 		.sync_period_s = FL_SYNC_PERIOD_S,
 		.manifest_grace_s = 30,
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
@@ -151,7 +173,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.log_level = FL_LOG_INFO,
 	};
 	if (!settings->bpffs || !settings->socket || !settings->node_port_range ||
-	    !settings->maglev_seed || !settings->proxy_mode) {
+	    !settings->maglev_seed || !settings->proxy_mode || !settings->kernel_sysctls) {
 		fl_settings_fini(settings);
 		return -ENOMEM;
 	}

@@ -29,6 +29,13 @@ enum fl_system_calls {
 	FL_SYSTEM_CALLS_KILL,	 /* it ends the agent: for tests, which are to see it */
 };
 
+/* Whether the kernel's connection tracking is set, too. */
+enum fl_kernel_set {
+	FL_KERNEL_SET_AUTO, /* where an API server is followed, and so a kube-proxy is replaced */
+	FL_KERNEL_SET_ON,
+	FL_KERNEL_SET_OFF,
+};
+
 struct fl_settings {
 	/* the node, and where things are; strings are owned, NULL when unset */
 	char *node;
@@ -64,6 +71,13 @@ struct fl_settings {
 	uint32_t new_flow_rate, reject_rate; /* per CPU and second */
 	uint32_t timeout_s[FL_TIMEOUTS];     /* 0: default */
 	uint32_t next_hop_ttl_ms;
+	/* the kernel's own connection tracking; of numbers 0: left as it is */
+	uint32_t kernel_set; /* enum fl_kernel_set */
+	char *kernel_sysctls;
+	uint32_t kernel_max_per_core, kernel_min;
+	uint32_t kernel_tcp_established_s, kernel_tcp_close_wait_s;
+	uint32_t kernel_udp_s, kernel_udp_stream_s;
+	bool kernel_tcp_be_liberal;
 	struct fl_dp_sizes sizes;
 	/* the process */
 	uint32_t log_level;	/* enum fl_log_level */

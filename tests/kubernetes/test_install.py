@@ -129,7 +129,7 @@ class Installation(ControlPlane):
             else:
                 node.own_paths(f"{lab.directory}/bpf/fairlead", f"{run}/fairlead.sock")
                 host = {"/sys/fs/bpf": f"{lab.directory}/bpf"}
-            host.update({"/sys/fs/cgroup": node.cgroup, "/run/fairlead": run})
+            host.update({"/sys/fs/cgroup": node.cgroup, "/run/fairlead": run, "/proc/sys/net": "/proc/sys/net"})
             self.kubelets[name] = Kubelet(self, node, self.root, LIBRARIES, host)
 
     def apply(self, tree, how=""):
@@ -253,6 +253,10 @@ def test_agents_serve_as_the_pods_say(lab):
         # CAP_NET_ADMIN and CAP_BPF are left
         assert int(about["CapEff"], 16) == 1 << 12 | 1 << 39, about["CapEff"]
         assert about["NoNewPrivs"] == "1"
+        # 9.5: by the node's sysctls, which the chart mounts, since a container's /proc/sys is read-only
+        shown = kubelet.node.place.run(["cat", "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait",
+                                        "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"]).stdout
+        assert shown.split() == ["3600", "86400"]
 
 
 def test_it_may_what_it_does_and_nothing_else(lab):

@@ -95,8 +95,9 @@ def node_object(number=1, pods=None, zone="zone-a"):
                                      for family in (4, 6)]}}
 
 
-def start(lab, node, wait=True):
-    node.start(wait=wait, manifests=False, cluster_cidr=None, extra=["--config", lab.cluster.path("kube-proxy.yaml")])
+def start(lab, node, wait=True, **options):
+    node.start(wait=wait, manifests=False, cluster_cidr=None, extra=["--config", lab.cluster.path("kube-proxy.yaml")],
+               **options)
 
 
 def answers(lab, family):
@@ -165,3 +166,51 @@ def test_10_13_other_pod_cidrs(lab):
     node.wait_status(0)
     for family in (4, 6):
         assert answers(lab, family)
+
+
+def sysctl(node, name, value=None):
+    path = f"/proc/sys/net/netfilter/nf_conntrack_{name}"
+    write = f"echo {value} > {path}; " if value else ""
+    return node.place.run(["/bin/sh", "-c", f"{write}cat {path}"]).stdout.strip()
+
+
+def test_9_5_kernel_conntrack(lab):
+    """9.5: what kube-proxy sets of the kernel, by its ConfigMap. Where the size is not the namespace's it is left."""
+    node = lab.nodes["node-1"]
+    config = CONFIG.replace("{kubeconfig}", lab.cluster.kubeconfig())
+    before = sysctl(node, "max")
+    for name in ("tcp_timeout_established", "tcp_timeout_close_wait", "udp_timeout", "udp_timeout_stream"):
+        sysctl(node, name, 77)
+    lab.cluster.write("kube-proxy.yaml", config.replace("udpTimeout: 0s", "udpTimeout: 40s")
+                      .replace("tcpBeLiberal: false", "tcpBeLiberal: true")
+                      .replace("tcpCloseWaitTimeout: null", "tcpCloseWaitTimeout: 30m"))
+    node.stop()
+    start(lab, node)
+    node.wait_status(0)
+    assert "net.netfilter" not in node.cli("status").stdout
+    assert {name: sysctl(node, name) for name in ("tcp_timeout_established", "tcp_timeout_close_wait", "udp_timeout",
+                                                  "udp_timeout_stream", "tcp_be_liberal", "max")} == {
+        "tcp_timeout_established": "86400", "tcp_timeout_close_wait": "1800", "udp_timeout": "40",
+        "udp_timeout_stream": "77", "tcp_be_liberal": "1", "max": before}
+    lab.cluster.write("kube-proxy.yaml", config)
+
+
+def test_9_5_read_only_proc(lab):
+    """9.5: what cannot be written is a warning that names the sysctl, and the node is well; `set: false` ends it."""
+    node = lab.nodes["node-1"]
+    config = CONFIG.replace("{kubeconfig}", lab.cluster.kubeconfig())
+    read_only = ("unshare", "--mount", "/bin/sh", "-c", "mount --rbind /proc/sys /proc/sys && "
+                 'mount -o remount,bind,ro /proc/sys && exec "$@"', "sh")
+    sysctl(node, "tcp_timeout_close_wait", 78)
+    node.stop()
+    start(lab, node, wrapper=read_only)
+    node.wait_status(0)
+    assert "cannot set net.netfilter.nf_conntrack_tcp_timeout_close_wait to 3600, from 78: Read-only file system" \
+        in node.cli("status").stdout
+    lab.cluster.write("kube-proxy.yaml", config + "kernelConntrack: {set: false}\n")
+    node.stop()
+    start(lab, node)
+    node.wait_status(0)
+    assert "net.netfilter" not in node.cli("status").stdout
+    assert sysctl(node, "tcp_timeout_close_wait") == "78"
+    lab.cluster.write("kube-proxy.yaml", config)

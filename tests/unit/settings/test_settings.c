@@ -95,6 +95,12 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_ESTABLISHED], 9000);
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_CLOSE_WAIT], 1800);
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_EMBRYONIC], 0);
+	/* 9.5: what is null is kube-proxy's default, zero is "leave it" */
+	assert_int_equal(s->kernel_max_per_core, 32768);
+	assert_int_equal(s->kernel_min, 131072);
+	assert_int_equal(s->kernel_tcp_established_s, 9000);
+	assert_int_equal(s->kernel_tcp_close_wait_s, 1800);
+	assert_int_equal(s->kernel_udp_s, 0);
 	assert_true(s->masquerade_all);
 	assert_int_equal(s->node_port_addresses.n, 2);
 	assert_int_equal(s->healthz_bind.n, 0); /* "" is the default */
@@ -103,6 +109,26 @@ static void test_kube_proxy_configuration_as_kubeadm_writes_it(void **state)
 	assert_int_equal(s->sync_period_s, 45);
 	assert_int_equal(s->oom_score_adj, FL_OOM_SCORE_BIAS - 998);
 	assert_string_equal(notes, "f.yaml:37: mode is ignored\n");
+}
+
+static void test_9_5_zero_leaves_the_kernel_alone(void **state)
+{
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	assert_int_equal(parse(s,
+			       KUBE "conntrack: {maxPerCore: 0, min: 5, tcpBeLiberal: true,\n"
+				    "  tcpEstablishedTimeout: 0s, udpTimeout: 20s}\n",
+			       &err),
+			 0);
+	assert_int_equal(s->kernel_max_per_core, 0);
+	assert_int_equal(s->kernel_min, 5);
+	assert_true(s->kernel_tcp_be_liberal);
+	assert_int_equal(s->kernel_tcp_established_s, 0);
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_TCP_ESTABLISHED], 0); /* the default */
+	assert_int_equal(s->kernel_tcp_close_wait_s, 3600);
+	assert_int_equal(s->kernel_udp_s, 20);
+	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_EMBRYONIC], 20);
 }
 
 /* robustness E8: a field that kube-proxy does not have either is mistyped */
@@ -489,6 +515,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(test_kube_proxy_configuration_as_kubeadm_writes_it),
+		T(test_9_5_zero_leaves_the_kernel_alone),
 		T(test_9_1_unknown_kube_proxy_fields_are_refused),
 		T(test_9_1_config_map),
 		T(test_9_1_config_of_a_pod),

@@ -76,6 +76,11 @@ app.kubernetes.io/component: service-proxy
 {{- if .Values.prometheus.enabled -}}
 {{- $_ := set $c "metricsBindAddress" (list (printf "0.0.0.0:%d" (int .Values.prometheus.port)) (printf "[::]:%d" (int .Values.prometheus.port))) -}}
 {{- end -}}
+{{- if .Values.kernelConntrack.enabled -}}
+{{- $_ := set $c "kernelConntrack" (dict "sysctls" "/host/proc/sys/net") -}}
+{{- else -}}
+{{- $_ := set $c "kernelConntrack" (dict "set" false) -}}
+{{- end -}}
 {{- if .Values.debug.enabled -}}
 {{- $_ := set $c "logLevel" "debug" -}}
 {{- end -}}
