@@ -48,9 +48,10 @@ class ControlPlane:
     def _openssl(self, *args):
         subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=self.directory)
 
-    def _certificates(self):
+    def _certificates(self, name="lab"):
+        """A new CA, and a certificate of the API server by it."""
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                      "-keyout", "ca.key", "-out", "ca.crt", "-days", "3", "-subj", "/CN=lab")
+                      "-keyout", "ca.key", "-out", "ca.crt", "-days", "3", "-subj", f"/CN={name}")
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                       "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=kube-apiserver")
         self.write("server.ext", f"subjectAltName=DNS:kubernetes,DNS:localhost,IP:127.0.0.1,IP:{self.address}\n")
@@ -85,9 +86,21 @@ class ControlPlane:
                     "--advertise-client-urls", "http://127.0.0.1:2379",
                     "--listen-peer-urls", "http://127.0.0.1:2380", "--unsafe-no-fsync", "--log-level", "warn")
 
-    def start_api(self, *more):
+    def etcd(self, call, body):
+        """A call of etcd's own API, in JSON."""
+        done = self.place.run(["curl", "-sS", "--max-time", "20", "--data-binary", "@-", f"http://127.0.0.1:2379/v3/{call}"],
+                              input=json.dumps(body))
+        return json.loads(done.stdout)
+
+    def compact(self):
+        """Make etcd forget every state but the last."""
+        now = self.etcd("kv/range", {"key": "Lw=="})["header"]["revision"]
+        done = self.etcd("kv/compaction", {"revision": now, "physical": True})
+        assert "header" in done, done
+
+    def start_api(self, *more, bind="0.0.0.0"):
         self._spawn("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379",
-                    "--bind-address", "0.0.0.0", "--advertise-address", self.address,
+                    "--bind-address", bind, "--advertise-address", self.address,
                     "--secure-port", str(PORT), "--service-cluster-ip-range", RANGES,
                     "--tls-cert-file", "server.crt", "--tls-private-key-file", "server.key",
                     "--service-account-issuer", "https://kubernetes.default.svc",
