@@ -149,6 +149,11 @@ static bool same_object(const struct fl_definition *a, const struct fl_definitio
 	return a->hash == b->hash && !fl_object_key_cmp(&a->key, &b->key);
 }
 
+uint64_t fl_definitions_marks(const struct fl_definitions *all)
+{
+	return all->marks;
+}
+
 /* Whether the definitions of `a` count before those of `b`. */
 static bool before(const struct fl_definer *a, const struct fl_definer *b)
 {
@@ -189,7 +194,10 @@ static int activate(struct fl_definitions *all, struct fl_definition *d, struct 
 	d->active = true;
 	/* Nodes of others are not in the store, so that nothing came back when one was displaced */
 	rc = object->service ? fl_store_put(all->store, object) : 0;
-	d->definer->stale |= rc != 0;
+	if (rc) {
+		d->definer->stale = true;
+		all->marks++;
+	}
 	return rc;
 }
 
@@ -203,6 +211,7 @@ static void displace(struct fl_definitions *all, struct fl_definition *d)
 	} else {
 		d->standby = fl_store_take(all->store, d->key.kind, d->key.ns, d->key.name);
 		d->definer->displaced = true;
+		all->marks++;
 	}
 	d->active = false;
 }

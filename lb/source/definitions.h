@@ -40,6 +40,9 @@ struct fl_staged {
 struct fl_object_key fl_object_key_of(const struct fl_object *object);
 int fl_object_key_cmp(const struct fl_object_key *a, const struct fl_object_key *b);
 
+/* Another number whenever a definer was marked displaced or stale: else none need be looked for. */
+uint64_t fl_definitions_marks(const struct fl_definitions *all);
+
 int fl_definitions_new(struct fl_store *store, struct fl_definitions **ret_definitions);
 /* Every definer must have been forgotten, or have no definitions left. */
 void fl_definitions_free(struct fl_definitions **all);

@@ -21,6 +21,7 @@ struct fl_definitions {
 	struct fl_store *store;
 	struct fl_definition **chains;
 	size_t n_chains, n; /* n_chains is a power of two */
+	uint64_t marks;	    /* how often a definer was marked displaced or stale */
 };
 
 /* A new one, in its chain; it has no object yet. NULL: no memory. */

@@ -97,10 +97,7 @@ static bool manifest_complete(const struct fl_source *source)
 	for (size_t i = 0; i < m->n_roots; i++)
 		if (m->roots[i].bare.ns)
 			return false;
-	for (size_t i = 0; i < m->n_files; i++)
-		if (!m->files[i]->good && !m->files[i]->gone)
-			return false;
-	return true;
+	return !m->n_unread;
 }
 
 static int manifest_each_unread(const struct fl_source *source, fl_unread_fn fn, void *arg)

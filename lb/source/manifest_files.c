@@ -130,6 +130,7 @@ struct fl_manifest_file *fl_manifest_get(struct fl_manifest *m, size_t root, con
 	memmove(&m->files[at + 1], &m->files[at], (m->n_files - at) * sizeof(m->files[0]));
 	m->files[at] = file;
 	m->n_files++;
+	m->n_unread++;
 	m->roots[root].n_files++;
 	return file;
 }
@@ -270,10 +271,23 @@ int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err)
 	return rc;
 }
 
+void fl_manifest_set_state(struct fl_manifest *m, struct fl_manifest_file *file, bool good,
+			   bool gone)
+{
+	m->n_unread -= !file->good && !file->gone;
+	file->good = good;
+	file->gone = gone;
+	m->n_unread += !good && !gone;
+	m->any_gone |= gone;
+}
+
 void fl_manifest_purge(struct fl_manifest *m)
 {
 	size_t n = 0;
 
+	if (!m->any_gone)
+		return;
+	m->any_gone = false;
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct fl_manifest_file *file = m->files[i];
 
@@ -283,6 +297,7 @@ void fl_manifest_purge(struct fl_manifest *m)
 			m->roots[file->definer.order].n_files--;
 			fl_manifest_file_free(&m->files[i]);
 		} else {
+			m->any_gone |= file->gone;
 			m->files[n++] = file;
 		}
 	}

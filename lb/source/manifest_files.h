@@ -61,7 +61,7 @@ struct fl_manifest_file {
 	struct fl_mono quiet;	    /* since when `last` is so */
 	struct fl_mono due;	    /* look again then; 0: at the next turn */
 	struct fl_reading *reading; /* by the worker, or being taken in */
-	/* what it is */
+	/* what it is; `good` and `gone` are changed by fl_manifest_set_state() alone */
 	bool good;	 /* was read once without a fault that may hide an object */
 	bool unreadable; /* at the last attempt: a change of mode may help */
 	bool deleted;	 /* reported, though the place it was in may be gone as well */
@@ -113,6 +113,11 @@ struct fl_manifest {
 	size_t n_roots;
 	struct fl_manifest_file **files; /* sorted by root, then name */
 	size_t n_files, n_files_room;
+	/* so that a turn with nothing to do walks over no file */
+	size_t n_unread;     /* files that are neither good nor gone */
+	bool any_gone;	     /* else there is none to take out */
+	bool any_stale;	     /* a file's definer was stale at the last look */
+	uint64_t marks_seen; /* fl_definitions_marks() then */
 	struct fl_manifest_file *pending;
 	struct fl_mono next_look, next_hold; /* ns 0: nothing is held */
 	size_t look_at;			     /* the file that the next look begins with */
@@ -139,6 +144,9 @@ void fl_manifest_settled(struct fl_manifest *m, struct fl_manifest_file *file);
 int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err);
 /* Whether a file is not as it was. */
 bool fl_manifest_differs(const struct stat *a, const struct stat *b);
+/* What is known of a file: whether it was good once, and whether it is gone. */
+void fl_manifest_set_state(struct fl_manifest *m, struct fl_manifest_file *file, bool good,
+			   bool gone);
 /* Take files out that are gone and hold nothing. */
 void fl_manifest_purge(struct fl_manifest *m);
 void fl_manifest_file_free(struct fl_manifest_file **file);

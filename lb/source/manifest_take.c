@@ -57,7 +57,8 @@ static int refuse(struct fl_manifest *m, struct fl_manifest_file *file,
 	file->refused = true;
 	if (reading->empty && !file->good && !file->hollow.ns)
 		fl_manifest_doubt(m, &file->hollow);
-	file->good |= reading->empty && !may_hold(m);
+	if (reading->empty && !may_hold(m))
+		fl_manifest_set_state(m, file, true, file->gone);
 	snprintf(reason, sizeof(reason), "%s%s", reading->why.text,
 		 had_objects ? "; the last good state of this file stays" : "");
 	/* a file that is tried again and again is reported once */
@@ -181,7 +182,8 @@ static void adopt(struct fl_manifest *m, struct fl_manifest_file *file, struct f
 	fl_text_digest_fini(&file->lines);
 	file->lines = reading->lines;
 	reading->lines = (struct fl_text_digest){0};
-	file->is_applied = file->good = true;
+	file->is_applied = true;
+	fl_manifest_set_state(m, file, true, file->gone);
 	file->refused = false;
 	file->hollow = (struct fl_mono){0};
 	fl_problems_clear(&file->problems);
@@ -344,7 +346,7 @@ int fl_manifest_miss(struct fl_manifest *m, struct fl_manifest_file *file, bool 
 	rc = fl_definitions_apply(m->definitions, &file->definer, &change);
 	if (rc)
 		return rc;
-	file->gone = true;
+	fl_manifest_set_state(m, file, file->good, true);
 	file->is_applied = file->unreadable = false;
 	file->seen = (struct stat){0};
 	file->cut = file->hollow = (struct fl_mono){0};
@@ -383,7 +385,7 @@ static void let_file_go(struct fl_manifest *m, struct fl_manifest_file *file, bo
 	}
 	if (file->hollow.ns && is_over(m, file->hollow, now)) {
 		file->hollow = (struct fl_mono){0};
-		file->good = true;
+		fl_manifest_set_state(m, file, true, file->gone);
 	}
 }
 

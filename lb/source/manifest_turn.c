@@ -144,7 +144,8 @@ static int look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, bo
 		return 0;
 	if (!inside && m->worker && m->working && st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
 		return 0; /* one at a time */
-	file->gone = file->deleted = false;
+	file->deleted = false;
+	fl_manifest_set_state(m, file, file->good, false);
 	return read_file(m, file, st.st_size, inside);
 }
 
@@ -308,6 +309,26 @@ static void first_failure(int *rc, int failed)
 	*rc = *rc ? *rc : failed;
 }
 
+/* What became of other files while some were taken in. A walk over all files only if one was
+ * marked, or is stale still. */
+static void look_at_marks(struct fl_manifest *m)
+{
+	const uint64_t marks = fl_definitions_marks(m->definitions);
+
+	if (marks == m->marks_seen && !m->any_stale)
+		return;
+	m->marks_seen = marks;
+	m->any_stale = false;
+	for (size_t i = 0; i < m->n_files; i++) {
+		if (m->files[i]->definer.stale) {
+			m->any_stale = true;
+			fl_manifest_touch(m, m->files[i]);
+		}
+		if (m->files[i]->definer.displaced)
+			fl_manifest_report_conflicts(m, m->files[i]);
+	}
+}
+
 int fl_manifest_turn(struct fl_manifest *m, bool everything, struct fl_err *err)
 {
 	uint64_t expirations;
@@ -322,12 +343,7 @@ int fl_manifest_turn(struct fl_manifest *m, bool everything, struct fl_err *err)
 	first_failure(&rc, fl_manifest_take_more(m));
 	fl_manifest_let_go(m, false);
 	first_failure(&rc, look_at_pending(m, false));
-	for (size_t i = 0; i < m->n_files; i++) {
-		if (m->files[i]->definer.stale)
-			fl_manifest_touch(m, m->files[i]);
-		if (m->files[i]->definer.displaced)
-			fl_manifest_report_conflicts(m, m->files[i]);
-	}
+	look_at_marks(m);
 	fl_manifest_purge(m);
 	first_failure(&rc, name_bare_roots(m));
 	set_timer(m);
