@@ -45,6 +45,7 @@ UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c))
 PACKET_SRC := $(sort $(wildcard tests/packet/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 BENCH_BPF_SRC := $(sort $(wildcard bench/*.bpf.c))
+FLOOD_SRC := tests/flood/flood.c
 
 LIB := $(BUILD)/libfairlead.a
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
@@ -56,11 +57,12 @@ KERNELS_BIN := $(BUILD)/tests/kernels/load
 BENCH_C := $(filter-out %.bpf.c,$(BENCH_SRC))
 BENCH_SKEL := $(BENCH_BPF_SRC:bench/%.bpf.c=$(BUILD)/bench/%.skel.h)
 BENCH_BIN := $(if $(BENCH_C),$(BUILD)/bench/fairlead-bench)
+FLOOD_BIN := $(BUILD)/tests/flood/flood
 
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy test-packages manifests deb image install-image torture chaos lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy test-packages manifests deb image install-image flood torture chaos lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -89,6 +91,18 @@ $(BENCH_SKEL:.skel.h=.bpf.o): $(BUILD)/bench/%.bpf.o: bench/%.bpf.c
 $(BENCH_SKEL): $(BUILD)/bench/%.skel.h: $(BUILD)/bench/%.bpf.o
 	$(call say,SKEL,$@)
 	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name $(subst -,_,$*) > $@
+
+$(BUILD)/tests/flood/flood.bpf.o: tests/flood/flood.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/tests/flood/flood.skel.h: $(BUILD)/tests/flood/flood.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D) && $(BPFTOOL) gen skeleton $< name flood_bpf > $@
+
+$(BUILD)/tests/flood/%.o: tests/flood/%.c $(BUILD)/tests/flood/flood.skel.h
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/tests/flood -c $< -o $@
 
 # only lb/dp knows the skeletons
 $(BUILD)/lb/dp/%.o: lb/dp/%.c $(SKEL)
@@ -139,6 +153,10 @@ $(KERNELS_BIN): $(BUILD)/tests/kernels/load.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ -lbpf
 
+$(FLOOD_BIN): $(FLOOD_SRC:%.c=$(BUILD)/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
 $(BENCH_BIN): $(BENCH_C:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
@@ -160,7 +178,7 @@ lab-down: ## remove the lab that `make lab` left
 	$(Q)tests/lab/demo --down
 
 test: deps ## all tests: unit, packet, end-to-end (needs root)
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin bench-bin
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin bench-bin flood-bin
 	$(Q)tests/run --build $(BUILD)
 
 check: all $(UNIT_BIN) ## unit and golden tests, no root needed
@@ -178,11 +196,16 @@ packet: $(PACKET_BIN) ## packet tests only (needs root)
 torture: $(PACKET_BIN) ## the flow table under all processors, for FL_TORTURE_S=600 seconds (needs root)
 	$(Q)FL_TORTURE_S=$${FL_TORTURE_S:-600} $(PACKET_BIN) torture
 
+flood: deps ## floods from one processor, a minute of each kind (needs root)
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all flood-bin
+	$(Q)FLOOD_S=60 tests/run --build $(BUILD) --only e2e --match test_flood
+
 chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
 	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
 
 unit-bins: $(UNIT_BIN)
 packet-bin: $(PACKET_BIN)
+flood-bin: $(FLOOD_BIN)
 kernels-bin: $(KERNELS_BIN)
 bpf-objects: $(BPF_OBJ)
 

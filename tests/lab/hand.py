@@ -9,6 +9,7 @@ import sys
 
 import traffic
 import udp_bulk
+from crowd import Crowd
 from load import Load
 
 
@@ -24,9 +25,18 @@ def main():
     def load_stop(name):
         return loads.pop(name).stop()
 
+    crowds = {}
+
+    def crowd_start(name, **options):
+        crowds[name] = Crowd(**options)
+
+    def crowd(name, ask):
+        return getattr(crowds[name], ask)()
+
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
              "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping,
              "tcp_counter": traffic.tcp_counter,
+             "crowd_start": crowd_start, "crowd": crowd,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
     for line in sys.stdin:
         request = json.loads(line)

@@ -19,7 +19,7 @@ PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.execu
 TO_THE_END_S = 30  # how long a pytest may take to remove its labs when it is asked to end
 MEMORY_OF_A_LAB = 1 << 30  # two agents with their maps, eight servers and clients
 # take long though they have few tests: they go first, so that none of them runs on alone at the end
-LONG = ("test_compilers.py", "test_modes.py", "test_runner.py", "test_restart.py")
+LONG = ("test_compilers.py", "test_flood.py", "test_modes.py", "test_runner.py", "test_restart.py")
 EVENTS = "FAIRLEAD_EVENTS"  # the stream on which pytest_events.py reports, and its environment variable
 WORDS_KEPT = 200  # lines of what a pytest wrote besides
 

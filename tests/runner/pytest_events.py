@@ -46,7 +46,8 @@ class Events:
         self.reports.append(report)
 
     def pytest_runtest_logfinish(self, nodeid):
-        """A test is its set-up, itself and its tear-down; what went wrong in any of them is its failure."""
+        """A test is its set-up, itself and its tear-down; what went wrong in any of them is its failure.
+        What a test has measured stands behind its name (record_property("words", ...))."""
         outcome, text = "passed", ""
         for report in self.reports:
             if report.failed:
@@ -57,6 +58,8 @@ class Events:
                 outcome = "skipped"
                 reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
                 text = SKIP.sub("", reason)
+            elif report.when == "call" and outcome == "passed":
+                text = dict(report.user_properties).get("words", "")
         self.send(event="ends", test=nodeid, outcome=outcome, text=text,
                   seconds=sum(report.duration for report in self.reports))
 

@@ -82,7 +82,7 @@ class Report:
         self.running.pop(name, None)
 
     def test_ends(self, group, name, outcome, seconds, text=""):
-        """`text`: what went wrong, or why the test was skipped."""
+        """`text`: what went wrong, why the test was skipped, or what it has measured."""
         self.running.pop(name, None)
         group.counts[outcome] += 1
         group.last = time.monotonic()
@@ -94,7 +94,7 @@ class Report:
         number = f"{group.ended()}/{group.expected}" if group.expected else f"{group.ended()}"
         took = "      -" if seconds is None else f"{seconds:5.1f} s"
         self.line(f"{group.name:7}{number:>8}  {WORDS[outcome]:6} {took}  {name}"
-                  + (f": {text}" if outcome == "skipped" and text else ""))
+                  + (f": {text}" if outcome != "failed" and text else ""))
         if outcome == "failed":
             lines = text.strip().splitlines()
             if len(lines) > LINES_OF_A_FAILURE:
