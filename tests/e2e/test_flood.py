@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""B1, B10: floods from one processor, as fast as the machine leaves the clients time to answer.
+"""B1, B2, B10: floods from one processor, as fast as the machine leaves the clients time to answer.
 
 node-1 has small flow tables. A thousand long flows go on talking through a Service of it while it is
 attacked, and new clients come to this Service and to another one; half-way the backends change. The
@@ -34,6 +34,7 @@ ATTACKED, OTHER, IDLE = cells.vip(10), cells.vip(13), cells.vip(20)  # IDLE: of 
 SERVICES = {"attacked": ATTACKED, "other": OTHER, "idle": IDLE}
 BEFORE, AFTER = ("web-1a", "web-1b", "web-2a"), ("web-1a", "web-2a", "web-2b")
 PORTS = {"tcp": 80, "udp": 5353}
+PORTS_OF_A_BACKEND = 33_512  # source ports, by the kernel's defaults
 
 
 def make_flood_lab(settings):
@@ -61,6 +62,14 @@ def make_flood_lab(settings):
 @pytest.fixture(scope="module")
 def flood_lab():
     lab = make_flood_lab(SETTINGS + SMALL_TABLES)
+    yield lab
+    close_lab(lab)
+
+
+@pytest.fixture
+def wide_lab():
+    """With room for more flows than there are source ports towards a backend."""
+    lab = make_flood_lab(SETTINGS)
     yield lab
     close_lab(lab)
 
@@ -249,4 +258,32 @@ def test_flood(flood_lab, record_property, kind):
              f"{look['messages']} messages; {fate_words(look)}; {difference(before, after)}")
     record_property("words", words)
     assert not lost and not moved(look), words
+    assert_answered(look, ("attacked", "other"), words)
+
+
+@pytest.mark.parametrize("rate", [5000] if FLOOD_S < 60 else [500, 5000])
+def test_spoofed_syns_hold_no_ports(wide_lab, record_property, rate):
+    """B2: as many SYNs as there are source ports towards a backend leave ports to others; half of the flows
+    of this Service, and of another one, go to it."""
+    lab, node = wide_lab, wide_lab.nodes["node-1"]
+    lab.manifests.set_backends("web", ("web-2a",))
+    lab.settle()
+    clients = Clients(lab, [], newcomers_to(*SERVICES, kinds=("tcp",), families=(4,), rate=20))
+    flood = Flood(lab)
+    try:
+        flood.tell(f"target 4 {ATTACKED[4]} 80")
+        before, begin = counters(node), time.monotonic()
+        flood.start("syn", rate)
+        until(lambda: flood.tell("look")["sent"] > 1.5 * PORTS_OF_A_BACKEND, "all ports were asked for",
+              2 * PORTS_OF_A_BACKEND / rate, STEP_S)
+        clients.ask("no_more")
+        until(lambda: not clients.ask("look")["newcomers"], "every newcomer is answered or refused", 20)
+        sent, seconds = flood.tell("stop"), time.monotonic() - begin
+        look, after = clients.ask("look"), counters(node)
+    finally:
+        flood.close()
+        clients.ask("stop")
+        clients.place.close()
+    words = f"{sent_words(sent, seconds)}; {fate_words(look)}; {difference(before, after)}"
+    record_property("words", words)
     assert_answered(look, ("attacked", "other"), words)
