@@ -96,15 +96,17 @@ class Flood:
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         assert answer["good"] and not answer["failed"], (words, answer)
+        self.rate = answer["rate"]
         return answer
 
     def start(self, kind, rate):
-        self.rate = rate
         return self.tell(f"start {kind} {rate}")
 
     def pace(self, waited_s):
-        """As fast as leaves the clients of an idle Service their time."""
+        """As fast as leaves the clients of an idle Service their time; the generator itself slows down
+        when node-1's device has no room."""
         lowest, _, highest = RATES
+        self.tell("look")
         if waited_s > SLOW_S:
             self.rate = max(lowest, self.rate * 0.6)
         elif waited_s < QUICK_S:
@@ -188,7 +190,7 @@ def moved(look):
 
 def sent_words(sent, seconds):
     return (f"{sent['sent']} packets in {seconds:.1f} s ({sent['sent'] / seconds / 1000:.0f} k/s), "
-            f"{sent['answered']} answered")
+            f"{sent['answered']} answered, no room for {sent['dropped']}")
 
 
 def fate_words(look):

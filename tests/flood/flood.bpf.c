@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 #include "tests/flood/flood.h"
 
@@ -23,6 +24,12 @@ struct flood_job job SEC(".data.job");
 struct flood_tuple targets[FLOOD_TARGETS] SEC(".data.targets"); /* daddr and dport only */
 struct flood_tuple flows[FLOOD_FLOWS] SEC(".data.flows");
 __u64 answered SEC(".data.answered");
+struct flood_fate fate SEC(".data.fate");
+
+/* The kernel's, as far as it is looked at. */
+struct net_device {
+	int ifindex;
+} __attribute__((preserve_access_index));
 
 /* What a packet of the flood is made of. */
 struct content {
@@ -183,6 +190,18 @@ int flood_send(struct xdp_md *ctx)
 		write_udp(l4, l3, &c);
 	}
 	return bpf_redirect(job.device, 0);
+}
+
+/* What the device took of a batch that flood_send() has sent, and what it had no room for. */
+SEC("tp_btf/xdp_devmap_xmit")
+int BPF_PROG(flood_sent, const struct net_device *from, const struct net_device *to, int sent,
+	     int drops)
+{
+	if (bpf_get_current_pid_tgid() >> 32 != fate.pid || to->ifindex != (int)job.device)
+		return 0;
+	fate.sent += sent;
+	fate.dropped += drops;
+	return 0;
 }
 
 /* A packet's headers turned round; checksums stay right, for they do not see the order. */

@@ -25,6 +25,12 @@ struct flood_tuple {
 	__be16 sport, dport;
 };
 
+/* What became of the packets of the process `pid` where the device was to take them. */
+struct flood_fate {
+	__u64 sent, dropped;
+	__u32 pid;
+};
+
 /* Written by the driver between runs; the program moves the cursors on. */
 struct flood_job {
 	__u64 seed;

@@ -18,12 +18,15 @@ import time
 from traffic import REASONS, family_of, reason_of
 
 SYNS_AGAIN = 4  # of a newcomer, before its connection counts as failed
+UNHEARD_MS = 15_000  # so long is repeated in vain what was sent once it is connected
 DATAGRAMS = 5  # of a newcomer in vain, a second apart
 PERIOD_S = 1.0  # between two messages of a long flow
+ANSWERS_OF_PROVEN_UDP = 4  # a period each: the datapath wants to see a flow go on for 2 s
 
 
 class Client:
     """A socket that asks for something and hears who answers."""
+    stays = False
 
     def __init__(self, crowd, target):
         self.crowd, self.target = crowd, target
@@ -36,6 +39,8 @@ class Client:
         if self.tcp:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, SYNS_AGAIN)
+            if not self.stays:
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
         status = self.sock.connect_ex((target["host"], target["port"]))
         self.open = status == 0
         crowd.register(self, select.EPOLLIN | (0 if self.open else select.EPOLLOUT))
@@ -115,6 +120,7 @@ class Client:
 
 class Long(Client):
     """A flow that talks once a second, or only when it is asked to (idle)."""
+    stays = True
 
     def __init__(self, crowd, target):
         super().__init__(crowd, target)
@@ -230,7 +236,7 @@ class Crowd:
                 if client.dead:
                     key = f"{client.target['label']}: {client.dead}"
                     dead[key] = dead.get(key, 0) + 1
-                silent += not client.dead and client.answered < (client.last_asked if self.last_round else 2)
+                silent += not client.dead and client.answered < self.due(client)
             report = {"long": len(self.long), "expected": self.expected, "dead": dead, "silent": silent,
                       "messages": sum(client.answered for client in self.long),
                       "unanswered": sum(client.number - client.answered for client in self.long),
@@ -240,6 +246,12 @@ class Crowd:
             for ledger in self.ledgers.values():
                 ledger["worst_s"] = 0.0
         return report
+
+    def due(self, client):
+        """How many answers a long flow has to have had: at first as many as prove it, those of UDP for seconds."""
+        if self.last_round:
+            return client.last_asked
+        return 2 if client.tcp else ANSWERS_OF_PROVEN_UDP
 
     def pods(self):
         count = {}
