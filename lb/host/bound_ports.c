@@ -2,8 +2,9 @@
 /*
  * Whether fl_bound_ports has every source port of ours that a socket of the node may have: the bind
  * hooks see every bind(), the ports that the kernel gives out by itself are none of ours, and the
- * sockets that were there before the hooks were listed. The stamp in fl_meta that says so is
- * refreshed every second, so that it lapses if the agent dies.
+ * sockets that were there before the hooks were listed, as are those of the kernel's tunnels when
+ * one comes up. The stamp in fl_meta that says so is refreshed every second, so that it lapses if
+ * the agent dies.
  */
 #include <string.h>
 

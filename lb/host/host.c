@@ -202,6 +202,31 @@ static void update_macs(struct fl_host *host)
 		fl_host_fail(host, "macs", "write the link addresses of this node", r, &err);
 }
 
+/* Devices of these kinds have sockets of the kernel's, which no bind hook sees. */
+static bool has_socket(const struct fl_netdev *dev)
+{
+	static const char *const kinds[] = {"vxlan",   "geneve", "wireguard",
+					    "bareudp", "gtp",	 "amt"};
+
+	for (size_t i = 0; dev->up && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(dev->kind, kinds[i]))
+			return true;
+	return false;
+}
+
+/* Whether a tunnel has come up since: its port may be a source port of ours. */
+static bool brings_socket(const struct fl_network *network, const struct fl_network *before)
+{
+	for (size_t i = 0; i < network->n_devices; i++) {
+		const struct fl_netdev *dev = &network->devices[i],
+				       *old = fl_network_device(before, dev->ifindex);
+
+		if (has_socket(dev) && !(old && has_socket(old)))
+			return true;
+	}
+	return false;
+}
+
 void fl_host_update(struct fl_host *host)
 {
 	struct fl_health *health = host->options.health;
@@ -220,6 +245,8 @@ void fl_host_update(struct fl_host *host)
 	}
 	if (!fl_network_equal(&network, &host->network))
 		fl_host_forget_next_hops(host);
+	if (brings_socket(&network, &host->network))
+		fl_host_forget_ports(host);
 	fl_network_fini(&host->network);
 	host->network = network;
 	update_addresses(host);

@@ -46,6 +46,30 @@ static void test_sockets_are_listed_first_and_then_once_a_minute(void **state)
 	assert_int_equal(fake_count(&fake, "sockets"), 2);
 }
 
+/* B3: the kernel's socket of a VXLAN device is bound by no bind(), but it is in the list. */
+static void test_a_tunnel_that_comes_up_has_a_socket(void **state)
+{
+	struct fl_netdev *tunnel, *pod;
+
+	fl_host_check_ports(fake.host, true);
+	tunnel = fake_add_device(&fake, 90, "vxlan0");
+	strcpy(tunnel->kind, "vxlan");
+	tunnel->up = false;
+	pod = fake_add_device(&fake, 91, "veth9");
+	strcpy(pod->kind, "veth");
+	fl_host_update(fake.host);
+	assert_int_not_equal(fake.meta.bound_ports_stamp, 0);
+	tunnel->up = true;
+	fl_host_update(fake.host);
+	assert_int_equal(fake.meta.bound_ports_stamp, 0);
+	fl_host_check_ports(fake.host, true);
+	assert_int_equal(fake_count(&fake, "sockets"), 2);
+	assert_int_not_equal(fake.meta.bound_ports_stamp, 0);
+	fl_host_update(fake.host);
+	fl_host_check_ports(fake.host, true);
+	assert_int_equal(fake_count(&fake, "sockets"), 2);
+}
+
 /* What was bound without our hooks has to be found before the bits are relied upon again. */
 static void test_without_hooks_nothing_is_known(void **state)
 {
@@ -114,6 +138,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_stamp_is_refreshed_and_never_zero),
 		TEST(test_sockets_are_listed_first_and_then_once_a_minute),
+		TEST(test_a_tunnel_that_comes_up_has_a_socket),
 		TEST(test_without_hooks_nothing_is_known),
 		TEST(test_sockets_that_cannot_be_listed),
 		TEST(test_ranges_that_were_changed_under_the_programs),
