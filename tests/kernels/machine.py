@@ -138,10 +138,12 @@ class Guest:
         except FileNotFoundError:
             return []
 
-    def lines(self, patience_s):
+    def lines(self, patience_s, limit_s=float("inf")):
         """What the guest says, until qemu ends."""
-        last = time.monotonic()
+        first = last = time.monotonic()
         while True:
+            if time.monotonic() - first > limit_s:
+                raise Died(f"it was not done after {limit_s:.0f} s")
             ready, _, _ = select.select([self.process.stdout], [], [], 1)
             if ready:
                 data = os.read(self.process.stdout.fileno(), 65536)

@@ -15,9 +15,9 @@
  * A device of the trial's own, without XDP, which would fill the checksum in and part the segments.
  */
 static struct {
-	int link; /* fl_tc_ingress on the device */
-	int fd;	  /* the far end */
-} offload = {-1, -1};
+	struct tc_link link; /* fl_tc_ingress on the device */
+	int fd;		     /* the far end */
+} offload = {TC_LINK_NONE, -1};
 
 static void begin(struct trial *t)
 {
@@ -34,9 +34,7 @@ static void begin(struct trial *t)
 	assert_int_equal(net_batch(text, &err), 0);
 	assert_true(net_wait_running("off0") && net_wait_running("off0p"));
 	offload.fd = wire_open(if_nametoindex("off0p"), true);
-	offload.link = tcx_attach(t->p, PROG_TC_INGRESS, if_nametoindex("off0"), TCX_INGRESS);
-	if (offload.link < 0)
-		skip_without_tcx();
+	tc_attach(t->p, PROG_TC_INGRESS, if_nametoindex("off0"), BPF_TC_INGRESS, &offload.link);
 }
 
 static void end(struct trial *t)
@@ -45,9 +43,8 @@ static void end(struct trial *t)
 
 	if (offload.fd >= 0)
 		close(offload.fd);
-	if (offload.link >= 0)
-		close(offload.link);
-	offload.fd = offload.link = -1;
+	offload.fd = -1;
+	tc_detach(&offload.link);
 	net_batch("link del off0\n", &err);
 }
 

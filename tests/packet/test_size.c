@@ -61,17 +61,18 @@ static void without_df_in_fragments_of_a_known_flow(struct trial *t)
 
 /* Of the running trial. */
 static struct {
-	int links[4];
+	struct tc_link tc[2];
+	int xdp; /* a link */
 	int ext0, ext1;
-} wires = {{-1, -1, -1, -1}, -1, -1};
+} wires = {{TC_LINK_NONE, TC_LINK_NONE}, -1, -1, -1};
 
 static void close_wires(struct trial *t)
 {
-	for (size_t i = 0; i < N(wires.links); i++) {
-		if (wires.links[i] >= 0)
-			close(wires.links[i]);
-		wires.links[i] = -1;
-	}
+	tc_detach(&wires.tc[0]);
+	tc_detach(&wires.tc[1]);
+	if (wires.xdp >= 0)
+		close(wires.xdp);
+	wires.xdp = -1;
 	if (wires.ext0 >= 0)
 		close(wires.ext0);
 	if (wires.ext1 >= 0)
@@ -89,10 +90,8 @@ static void arrives_in_fragments(struct trial *t)
 	const struct net *net = t->p->net;
 	struct fl_flow flow;
 
-	wires.links[0] = tcx_attach(t->p, PROG_TC_FROM_XDP, net->ifindex[DEV_EXT0], TCX_INGRESS);
-	wires.links[1] = tcx_attach(t->p, PROG_TC_EGRESS, net->ifindex[DEV_EXT1], TCX_EGRESS);
-	if (wires.links[0] < 0)
-		skip_without_tcx();
+	tc_attach(t->p, PROG_TC_FROM_XDP, net->ifindex[DEV_EXT0], BPF_TC_INGRESS, &wires.tc[0]);
+	tc_attach(t->p, PROG_TC_EGRESS, net->ifindex[DEV_EXT1], BPF_TC_EGRESS, &wires.tc[1]);
 	bpf_link_update(net->xdp_link_fd[DEV_EXT0], t->p->prog_fd[PROG_XDP], NULL);
 	wires.ext0 = wire_open(net->peer_ifindex[DEV_EXT0], false);
 	wires.ext1 = wire_open(net->peer_ifindex[DEV_EXT1], false);
@@ -134,9 +133,9 @@ static void xdp_takes_large_frames(struct trial *t)
 				   "link set big0 up\nlink set big0p up\n",
 				   &err),
 			 0);
-	wires.links[0] = bpf_link_create(t->p->prog_fd[PROG_XDP], (int)if_nametoindex("big0"),
-					 BPF_XDP, NULL);
-	if (wires.links[0] < 0)
+	wires.xdp = bpf_link_create(t->p->prog_fd[PROG_XDP], (int)if_nametoindex("big0"), BPF_XDP,
+				    NULL);
+	if (wires.xdp < 0)
 		trial_fail(t, "cannot attach XDP to a device with an MTU of 9000");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Packet sockets at the far ends of veth pairs, and programs attached by tcx. */
+/* Packet sockets at the far ends of veth pairs, and tc programs that are attached. */
 #include "tests/packet/wire.h"
 
 #include <arpa/inet.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/packet/packet.h"
 
@@ -96,13 +97,41 @@ struct fl_flow do_wire_expect_flow(struct trial *t, const struct packet *packet)
 	return do_expect_flow(t, packet);
 }
 
-int tcx_attach(const struct plane *p, enum prog prog, unsigned int ifindex, int type)
+void tc_attach(const struct plane *p, enum prog prog, unsigned int ifindex,
+	       enum bpf_tc_attach_point at, struct tc_link *ret_link)
 {
-	return bpf_link_create(p->prog_fd[prog], (int)ifindex, (enum bpf_attach_type)type, NULL);
+	/* tcx's are newer than libbpf's headers */
+	const int type = at == BPF_TC_INGRESS ? 46 : 47;
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = p->prog_fd[prog]);
+	int r;
+
+	*ret_link = (struct tc_link){
+		bpf_link_create(p->prog_fd[prog], (int)ifindex, (enum bpf_attach_type)type, NULL),
+		0};
+	if (ret_link->fd >= 0)
+		return;
+	ret_link->fd = -1;
+	r = bpf_tc_hook_create(&hook);
+	if (r && r != -EEXIST)
+		fail_msg("cannot make a clsact qdisc: %s", strerror(-r));
+	ret_link->ifindex = ifindex;
+	hook.attach_point = at;
+	r = bpf_tc_attach(&hook, &filter);
+	if (r)
+		fail_msg("cannot attach a tc program: %s", strerror(-r));
 }
 
-void skip_without_tcx(void)
+void tc_detach(struct tc_link *link)
 {
-	print_error("SKIP: no tcx before Linux 6.6\n");
-	skip();
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)link->ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+	if (link->fd >= 0)
+		close(link->fd);
+	/* with what else hangs there: all of a trial is detached at once */
+	if (link->ifindex)
+		bpf_tc_hook_destroy(&hook);
+	*link = (struct tc_link)TC_LINK_NONE;
 }

@@ -3,12 +3,11 @@
  * device is read there. */
 #pragma once
 
+#include <bpf/libbpf.h>
 #include <linux/virtio_net.h>
 
 #include "tests/packet/trial.h"
 
-#define TCX_INGRESS 46 /* newer than libbpf's headers */
-#define TCX_EGRESS 47
 #define DEADLINE_MS 3000
 
 /* A packet socket on a device; `offload`: with the header that says what is left to the device. */
@@ -29,7 +28,17 @@ void do_wire_receive(struct trial *t, int fd, const struct frame *like, uint32_t
 void do_wire_expect(struct trial *t, int fd, const struct packet *packet);
 struct fl_flow do_wire_expect_flow(struct trial *t, const struct packet *packet);
 
-/* Attach a tc program; -1: this kernel has no tcx. */
-int tcx_attach(const struct plane *p, enum prog prog, unsigned int ifindex, int type);
-/* Say so, and skip the trial. */
-void skip_without_tcx(void);
+/* A tc program at a device: by tcx, and on kernels without (before 6.6) by a filter of clsact. */
+struct tc_link {
+	int fd;		      /* of tcx; -1 none */
+	unsigned int ifindex; /* whose clsact it is; 0 none */
+};
+#define TC_LINK_NONE                                                                               \
+	{                                                                                          \
+		-1, 0                                                                              \
+	}
+
+/* `at`: BPF_TC_INGRESS or BPF_TC_EGRESS. */
+void tc_attach(const struct plane *p, enum prog prog, unsigned int ifindex,
+	       enum bpf_tc_attach_point at, struct tc_link *ret_link);
+void tc_detach(struct tc_link *link);
