@@ -62,7 +62,7 @@ FLOOD_BIN := $(BUILD)/tests/flood/flood
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels check test-kubernetes test-deploy test-packages manifests deb image install-image flood torture chaos lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels test-migration check test-kubernetes test-deploy test-packages manifests deb image install-image flood torture chaos lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -189,6 +189,9 @@ test-kernels: deps ## load and packet tests on Debian's kernels, emulated (hours
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all packet-bin kernels-bin
 	$(Q)$(MAKE) --no-print-directory $(JOBS) BUILD=build/clang-19 CLANG=clang-19 bpf-objects
 	$(Q)tests/kernels/run
+
+test-migration: all ## the maps' layout changes under load, FL_SWAPS=200 times each way (root; half an hour and more)
+	$(Q)FL_SWAPS=$${FL_SWAPS:-200} tests/run --only e2e --match test_layouts_are_swapped --hang 14400
 
 packet: $(PACKET_BIN) ## packet tests only (needs root)
 	$(Q)$(PACKET_BIN)
