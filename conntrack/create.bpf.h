@@ -79,13 +79,21 @@ static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home,
 #define FL_TAKE_AGAIN (-1LL)   /* another CPU was quicker, or the other direction is still in use */
 #define FL_TAKE_CROWDED (-2LL) /* too many entries of the bucket cannot be had */
 
-/* Take an entry of this rank at least, of a bucket of which at most `most_kept` are kept. */
+/*
+ * Take an entry of this rank at least, of a bucket of which at most `most_kept` are kept.
+ *
+ * An embryonic one is taken by itself: a look at its other direction is a look at cold memory. What
+ * is left is over, and whoever comes upon it sees that (fl_flow_broken(), fl_flow_prove()). But the
+ * reply's key is what keeps a source port from being given away, and datagrams of a client are sent
+ * on without a look at the reply; so there the original goes first.
+ */
 static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u32 most_kept,
 					  __u32 least_rank, __u32 now)
 {
 	void *b = fl_flow_bucket_get(v6, bucket);
 	struct fl_flow_head *head, *twin = NULL;
-	__u32 twin_word = 0, word, rank, state, kept;
+	__u32 twin_word = 0, word, rank, kept;
+	bool alone, reply;
 	__u64 best;
 
 	if (!b)
@@ -100,7 +108,10 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	/* another CPU may have taken it since */
 	if (fl_flow_score(head, word, now) != best >> 2)
 		return FL_TAKE_AGAIN;
-	if (rank != FL_RANK_FREE) {
+	reply = head->flags & FL_FLOW_IS_REPLY;
+	alone = rank == FL_RANK_FREE ||
+		(rank == FL_RANK_EMBRYONIC && !(reply && head->proto == IPPROTO_UDP));
+	if (!alone) {
 		twin = fl_flow_twin(v6, head, &twin_word);
 		if (twin && rank & (FL_RANK_EXPIRED | FL_RANK_LAST) &&
 		    (__s32)(twin->last_seen - head->last_seen) > 0 &&
@@ -110,28 +121,29 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 			return FL_TAKE_AGAIN;
 		}
 	}
-	if (rank == FL_RANK_EMBRYONIC) {
-		state = twin ? fl_flow_state(twin_word) : fl_flow_state(word);
-		/* the flow has just proved itself; its other direction shows it first */
-		if (state > FL_FLOW_REPLIED) {
-			fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word), state));
-			return FL_TAKE_AGAIN;
-		}
+	if (!alone && rank == FL_RANK_EMBRYONIC) {
 		/* the other direction is still being written */
 		if (!twin && !fl_flow_lone(v6, head))
 			return FL_TAKE_AGAIN;
-		/* the original goes first: a flow proves itself there */
-		if (twin && head->flags & FL_FLOW_IS_REPLY) {
-			if (!fl_flow_free(twin, twin_word))
-				return FL_TAKE_AGAIN;
-			twin = NULL;
+		/* the flow has just proved itself; here it will show in a moment */
+		if (twin && fl_flow_state(twin_word) > FL_FLOW_REPLIED) {
+			fl_flow_swap(
+				head, word,
+				fl_flow_word(fl_flow_generation(word), fl_flow_state(twin_word)));
+			return FL_TAKE_AGAIN;
 		}
+		/* the original goes first: a flow proves itself there */
+		if (twin && !fl_flow_free(twin, twin_word))
+			return FL_TAKE_AGAIN;
+		reply = !twin;
+		twin = NULL;
 	}
 	if (!fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_BUSY)))
 		return FL_TAKE_AGAIN;
 	if (twin)
 		fl_flow_free(twin, twin_word);
-	if (rank != FL_RANK_FREE)
+	/* a flow that loses its entries one by one is counted by its original */
+	if (rank != FL_RANK_FREE && !(rank == FL_RANK_EMBRYONIC && reply))
 		fl_count(rank & FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED
 						: FL_COUNTER_FLOW_EVICTED);
 	return (__u64)bucket * FL_FLOW_WAYS + home;
@@ -305,15 +317,6 @@ static __always_inline __u32 fl_flow_publish(struct fl_flow_head *head, __u32 st
 
 	__sync_lock_test_and_set(&head->word, word);
 	return word;
-}
-
-/* Take back what was published as `word`, unless it is another flow's by now. */
-static __always_inline void fl_flow_withdraw(struct fl_flow_head *head, __u32 word)
-{
-	__u32 current = READ_ONCE(head->word);
-
-	if (fl_flow_generation(current) == fl_flow_generation(word))
-		fl_flow_free(head, current);
 }
 
 /* The reply's key and rewrite: the mirror image of the original's rewrite and key. */

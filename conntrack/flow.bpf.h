@@ -19,6 +19,9 @@
  * - change of state: compare-and-exchange, same generation.
  * - remove: compare-and-exchange to (generation + 1, FREE), then the same for the twin if its
  * generation is the one remembered, so that a new tenant of the slot is never removed.
+ *
+ * A flow that has not proved itself may lose its entries one by one (create.bpf.h): one that is
+ * embryonic and has no twin is over, whatever its state says.
  */
 #pragma once
 
@@ -450,6 +453,43 @@ static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *re
 	fl_flow_free(ref->head, word);
 	if (twin)
 		fl_flow_free(twin, twin_word);
+}
+
+/* Take back what was published as `word`, unless it is another flow's by now. */
+static __always_inline void fl_flow_withdraw(struct fl_flow_head *head, __u32 word)
+{
+	__u32 current = READ_ONCE(head->word);
+
+	if (fl_flow_generation(current) == fl_flow_generation(word))
+		fl_flow_free(head, current);
+}
+
+/*
+ * An embryonic flow becomes a proven one. Its reply does so first, after which no newcomer takes
+ * that, and the source port is safe with it. If one of the entries is gone by then the flow is
+ * over, and so is the other.
+ */
+static __always_inline void fl_flow_prove(bool v6, struct fl_flow_ref *ref, __u32 state)
+{
+	__u32 twin_word, word = fl_flow_word(fl_flow_generation(ref->word), state), now_word;
+	struct fl_flow_head *twin = fl_flow_twin(v6, ref->head, &twin_word);
+
+	if (twin &&
+	    !fl_flow_swap(twin, twin_word, fl_flow_word(fl_flow_generation(twin_word), state))) {
+		/* by another CPU at the same moment, unless it was taken */
+		now_word = READ_ONCE(twin->word);
+		if (fl_flow_generation(now_word) != fl_flow_generation(twin_word) ||
+		    fl_flow_state(now_word) < FL_FLOW_ESTABLISHED)
+			twin = NULL;
+	}
+	if (!twin) {
+		fl_flow_withdraw(ref->head, ref->word);
+		return;
+	}
+	if (fl_flow_swap(ref->head, ref->word, word))
+		ref->word = word;
+	else if (fl_flow_generation(READ_ONCE(ref->head->word)) != fl_flow_generation(word))
+		fl_flow_withdraw(twin, twin_word);
 }
 
 /* Give both directions a state. */

@@ -231,7 +231,11 @@ static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 					   state, p);
 	/* for the verifier, one way on instead of one per state */
 	next = fl_forget(next, ref->word);
-	if (next != state)
+	if (next == state)
+		return;
+	if (state < FL_FLOW_ESTABLISHED && next >= FL_FLOW_ESTABLISHED)
+		fl_flow_prove(v6, ref, next);
+	else
 		fl_flow_set_state(v6, ref, next);
 }
 

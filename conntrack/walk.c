@@ -19,6 +19,15 @@ static bool is_reply(const struct fl_entry *entry)
 	return entry->head.flags & FL_FLOW_IS_REPLY;
 }
 
+/*
+ * The datapath evicts the entries of a flow that has not proved itself one by one; what is left of
+ * it is nobody's flow, and is gone when a packet or the sweep comes by.
+ */
+static bool is_dead(const struct fl_entry *entry, bool paired)
+{
+	return !paired && fl_flow_state(entry->head.word) < FL_FLOW_ESTABLISHED;
+}
+
 int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
 		 int (*fn)(const struct fl_flow *flow, void *arg), void *arg)
 {
@@ -34,6 +43,8 @@ int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
 			if (!fl_entry_read(table, family, slot, &entry) || is_reply(&entry))
 				continue;
 			paired = fl_entry_twin(table, family, slot, &entry, &twin);
+			if (is_dead(&entry, paired))
+				continue;
 			fl_entry_flow(family, slot, &entry, paired ? &twin : NULL, (uint32_t)now,
 				      &flow);
 			rc = fn(&flow, arg);
@@ -48,6 +59,7 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 {
 	struct fl_flow_counts counts = {0};
 	struct fl_entry entry, twin;
+	bool paired;
 
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
 		size_t n = fl_entry_slots(table, family);
@@ -56,10 +68,10 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 		for (size_t slot = 0; slot < n; slot++) {
 			if (!fl_entry_read(table, family, slot, &entry))
 				continue;
-			if (!is_reply(&entry))
+			paired = fl_entry_twin(table, family, slot, &entry, &twin);
+			if (!is_reply(&entry) && !is_dead(&entry, paired))
 				counts.flows[family][fl_flow_state(entry.head.word)]++;
-			if (!fl_entry_twin(table, family, slot, &entry, &twin))
-				counts.lone++;
+			counts.lone += !paired;
 		}
 	}
 	*ret_counts = counts;

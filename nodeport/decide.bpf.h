@@ -48,6 +48,8 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 		if (fl_flow_open(fl_flow_state(ref->word)))
 			return FL_BROKEN;
 		fl_flow_remove(v6, ref);
+		if (!reply && fl_flow_state(ref->word) < FL_FLOW_ESTABLISHED)
+			fl_count(FL_COUNTER_FLOW_EVICTED);
 		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
 	}
 	fl_flow_rewrite(v6, ref->head, &d->to);

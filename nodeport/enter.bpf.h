@@ -94,15 +94,18 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 }
 
 /*
- * Once a second, where last_seen is written, the other direction is looked at. Whether it is gone.
+ * Whether the other direction is gone. Once a second, where last_seen is written, it is looked at;
+ * and for each packet of a flow that has not proved itself, of which newcomers take one alone.
  */
 static __always_inline bool fl_flow_broken(bool v6, const struct fl_flow_ref *ref, __u32 now)
 {
 	/* one that is left to the kernel is made whole by nobody: its other direction is not the
 	 * mirror image of this one */
-	return !(ref->head->flags & FL_FLOW_KERNEL) &&
-	       (__s32)(now - ref->head->last_seen) >= (__s32)fl_config.hz &&
-	       fl_flow_lone(v6, ref->head);
+	if (fl_flow_state(ref->word) >= FL_FLOW_ESTABLISHED &&
+	    (ref->head->flags & FL_FLOW_KERNEL ||
+	     (__s32)(now - ref->head->last_seen) < (__s32)fl_config.hz))
+		return false;
+	return fl_flow_lone(v6, ref->head);
 }
 
 /* Make the other direction of an open flow again from this one; false: its key is another flow's by

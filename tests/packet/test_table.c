@@ -251,12 +251,13 @@ static void half_idle_flow_is_not_expired(struct trial *t)
 	expect_no_room_among(t, &half_idle);
 }
 
-/* Another processor is about to say so in the other entry as well. */
+/* Of UDP the original goes first: another processor is about to say so in the reply as well. */
 static void flow_that_has_just_proved_itself_stays(struct trial *t)
 {
 	static const struct filling proved = {
-		.state = {FL_FLOW_REPLIED, FL_FLOW_ESTABLISHED, FL_FLOW_ESTABLISHED,
+		.state = {FL_FLOW_ESTABLISHED, FL_FLOW_REPLIED, FL_FLOW_ESTABLISHED,
 			  FL_FLOW_REPLIED},
+		.udp = {true, true, true, true},
 	};
 
 	expect_no_room_among(t, &proved);
@@ -267,6 +268,7 @@ static void flow_that_is_being_made_stays(struct trial *t)
 {
 	static const struct filling half_made = {
 		.state = {FL_FLOW_BUSY, FL_FLOW_NEW, FL_FLOW_BUSY, FL_FLOW_NEW},
+		.udp = {true, true, true, true},
 	};
 
 	expect_no_room_among(t, &half_made);

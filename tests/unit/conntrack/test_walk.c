@@ -91,9 +91,11 @@ static void test_twin_of_another_generation_or_out_of_range_is_unknown(void **st
 	struct seen seen = {0};
 
 	fixture_init(&f);
-	fixture_pair(&f, &(struct pair){FL_IPV4, 0, 1, .state = FL_FLOW_NEW, .last_seen = NOW});
+	fixture_pair(&f,
+		     &(struct pair){FL_IPV4, 0, 1, .state = FL_FLOW_ESTABLISHED, .last_seen = NOW});
 	f.b4[0].way[0].head.twin_generation++;
-	fixture_pair(&f, &(struct pair){FL_IPV4, 4, 5, .state = FL_FLOW_NEW, .last_seen = NOW});
+	fixture_pair(&f,
+		     &(struct pair){FL_IPV4, 4, 5, .state = FL_FLOW_ESTABLISHED, .last_seen = NOW});
 	f.b4[1].way[0].head.twin =
 		UINT32_MAX; /* the table is written by others: any value may be there */
 	fl_flow_walk(&f.table, NOW, note, &seen);
@@ -157,14 +159,19 @@ static void test_counts(void **state)
 	fixture_pair(&f, &(struct pair){FL_IPV4, 0, 1, .state = FL_FLOW_NEW});
 	fixture_pair(&f, &(struct pair){FL_IPV4, 2, 9, .state = FL_FLOW_ESTABLISHED});
 	fixture_pair(&f, &(struct pair){FL_IPV6, 2, 9, .state = FL_FLOW_CLOSING});
-	f.b4[0].way[1].head.word = 0; /* the reply of the first is gone */
+	fixture_pair(&f, &(struct pair){FL_IPV6, 4, 5, .state = FL_FLOW_NEW});
+	/* the replies of both are gone: one is mended by its next packet, the other is over */
+	f.b4[0].way[1].head.word = 0;
+	fixture_pair(&f, &(struct pair){FL_IPV4, 3, 10, .state = FL_FLOW_ESTABLISHED});
+	f.b4[10 / FL_FLOW_WAYS].way[10 % FL_FLOW_WAYS].head.word = 0;
 	fl_flow_count(&f.table, &counts);
 	assert_int_equal(counts.slots[FL_IPV4], BUCKETS * FL_FLOW_WAYS);
 	assert_int_equal(counts.slots[FL_IPV6], BUCKETS * FL_FLOW_WAYS);
-	assert_int_equal(counts.flows[FL_IPV4][FL_FLOW_NEW], 1);
-	assert_int_equal(counts.flows[FL_IPV4][FL_FLOW_ESTABLISHED], 1);
+	assert_int_equal(counts.flows[FL_IPV4][FL_FLOW_NEW], 0);
+	assert_int_equal(counts.flows[FL_IPV4][FL_FLOW_ESTABLISHED], 2);
+	assert_int_equal(counts.flows[FL_IPV6][FL_FLOW_NEW], 1);
 	assert_int_equal(counts.flows[FL_IPV6][FL_FLOW_CLOSING], 1);
-	assert_int_equal(counts.lone, 1);
+	assert_int_equal(counts.lone, 2);
 	fl_flow_count(&absent, &counts);
 	assert_int_equal(counts.slots[FL_IPV4], 0);
 	assert_int_equal(counts.slots[FL_IPV6], 0);
