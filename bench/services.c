@@ -75,6 +75,7 @@ static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t f
 		e[i].ip = family == FL_IPV4 ? ip4(addr) : ip6(BENCH_POD_NET6, addr);
 		e[i].port = BENCH_POD_PORT;
 		e[i].flags = flags;
+		e[i].weight = 1;
 	}
 	if (e)
 		qsort(e, count, sizeof(*e), by_text);

@@ -11,9 +11,9 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/json_write.h"
 
-/* (backend, service port), sorted by backend */
+/* (backend, service port, share of a list of its), sorted by backend */
 struct use {
-	uint32_t backend, service;
+	uint32_t backend, service, share;
 };
 
 struct uses {
@@ -34,14 +34,15 @@ struct flow_counts {
 static int uses_add_list(struct uses *uses, const struct fl_view *view,
 			 const struct fl_view_service *service, const struct fl_list *list)
 {
-	for (uint32_t i = 0; i < list->count; i++) {
+	for (uint32_t i = 0, share; i < list->count; i += share) {
 		uint32_t id = fl_view_list_backend(view, list, i);
 
 		if (!fl_view_backend(view, id))
 			break;
+		share = fl_view_list_share(view, list, i);
 		if (FL_ARRAY_ROOM(uses->use, uses->room, uses->n + 1))
 			return -ENOMEM;
-		uses->use[uses->n++] = (struct use){id, service->id};
+		uses->use[uses->n++] = (struct use){id, service->id, share};
 	}
 	return 0;
 }
@@ -67,6 +68,23 @@ static int count_flow(const struct fl_flow *flow, void *arg)
 	return 0;
 }
 
+/* In the maps a weight is a share of a list, and a backend can be in several. */
+static uint32_t largest_share(const struct use *use, size_t n)
+{
+	uint32_t largest = 0;
+
+	for (size_t i = 0; i < n; i++)
+		largest = use[i].share > largest ? use[i].share : largest;
+	return largest;
+}
+
+static const char *state_of(const struct fl_backend *backend)
+{
+	if (!(backend->flags & FL_BACKEND_LIVE))
+		return "gone";
+	return backend->weight ? "live" : "drained";
+}
+
 static void write_backend(const struct fl_view *view, uint32_t id, const struct flow_count *count,
 			  const struct use *use, size_t n, struct fl_json *json)
 {
@@ -83,9 +101,9 @@ static void write_backend(const struct fl_view *view, uint32_t id, const struct 
 	fl_json_member_uint(json, "port", ntohs(backend->port));
 	fl_json_member_string(json, "protocol", fl_proto_name(backend->proto));
 	fl_json_member_string(json, "family", fl_family_name(fl_ip_family(&ip)));
-	fl_json_member_string(json, "state", backend->flags & FL_BACKEND_LIVE ? "live" : "gone");
+	fl_json_member_string(json, "state", state_of(backend));
 	fl_json_member_bool(json, "local", backend->flags & FL_BACKEND_LOCAL);
-	fl_json_member_uint(json, "weight", backend->weight);
+	fl_json_member_uint(json, "weight", largest_share(use, n));
 	fl_json_member_uint(json, "generation", backend->generation);
 	fl_json_member_uint(json, "flows", count->flows);
 	/* one for each masqueraded flow; how many there are is sourcePorts of the status */

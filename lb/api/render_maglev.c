@@ -83,11 +83,12 @@ static int write_list(const struct fl_view *view, const struct fl_view_service *
 		return -ENOMEM;
 	digest = table_digest(view, list);
 	fl_view_ref(view, service->id, ref);
-	for (uint32_t i = 0; i < list->count; i++) {
+	for (uint32_t i = 0, share; i < list->count; i += share) {
 		uint32_t id = fl_view_list_backend(view, list, i);
 		const struct fl_backend *backend = fl_view_backend(view, id);
 		struct fl_ip ip;
 
+		share = fl_view_list_share(view, list, i);
 		if (!backend)
 			continue;
 		ip = fl_ip_from_addr(&backend->addr);
@@ -103,7 +104,7 @@ static int write_list(const struct fl_view *view, const struct fl_view_service *
 		fl_json_member_string(json, "backend",
 				      fl_ip_port_format(&ip, ntohs(backend->port), address));
 		fl_json_member_uint(json, "backendId", id);
-		fl_json_member_uint(json, "weight", backend->weight);
+		fl_json_member_uint(json, "weight", share);
 		fl_json_member_uint(json, "positions", counts[i]);
 		fl_json_key(json, "share");
 		fl_json_stringf(json, "%.2f%%",

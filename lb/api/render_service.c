@@ -72,7 +72,7 @@ static void write_list(const struct fl_view *view, const char *key, const struct
 	/*
 	 * ids outside the arrays end the list, so that a wild count does not make a wild document
 	 */
-	for (uint32_t i = 0; i < list->count; i++) {
+	for (uint32_t i = 0; i < list->count; i += fl_view_list_share(view, list, i)) {
 		const struct fl_backend *backend =
 			fl_view_backend(view, fl_view_list_backend(view, list, i));
 		struct fl_ip ip;

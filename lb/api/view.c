@@ -209,6 +209,16 @@ uint32_t fl_view_list_backend(const struct fl_view *view, const struct fl_list *
 	return line && i < list->count ? line->id[i % FL_LINE_IDS] : 0;
 }
 
+uint32_t fl_view_list_share(const struct fl_view *view, const struct fl_list *list, uint32_t i)
+{
+	const uint32_t id = fl_view_list_backend(view, list, i);
+	uint32_t n = 1;
+
+	while (i + n < list->count && fl_view_list_backend(view, list, i + n) == id)
+		n++;
+	return n;
+}
+
 uint32_t fl_view_list_ordinal(const struct fl_view *view, const struct fl_list *list, uint32_t pos)
 {
 	uint64_t table =

@@ -82,6 +82,8 @@ const char *fl_view_ref(const struct fl_view *view, uint32_t service_id,
 
 /* The i-th backend id of a list, 0 when list or index lie outside the arrays. */
 uint32_t fl_view_list_backend(const struct fl_view *view, const struct fl_list *list, uint32_t i);
+/* Its share by weight: how often it stands in a row from `i` on, at least 1. */
+uint32_t fl_view_list_share(const struct fl_view *view, const struct fl_list *list, uint32_t i);
 /* The ordinal at a position of a list's lookup table, UINT32_MAX outside. */
 uint32_t fl_view_list_ordinal(const struct fl_view *view, const struct fl_list *list, uint32_t pos);
 /* The backend with this id, or NULL. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/k8s/decode_weights.h"
 #include "lb/k8s/field.h"
 #include "lb/k8s/time.h"
 #include "lb/model/names.h"
@@ -281,6 +282,8 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 	rc = read_ports(d, root, s);
 	if (!rc)
 		rc = read_endpoints(d, root, s);
+	if (!rc)
+		rc = fl_decode_weights(d, root, s);
 	if (rc)
 		return rc;
 	*ret_slice = TAKE_PTR(s);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "lb/base/cleanup.h"
+#include "lb/k8s/decode_weights.h"
 #include "lb/model/names.h"
 
 static void begin(struct fl_json *json, const char *key)
@@ -204,6 +206,39 @@ static void endpoint(struct fl_json *json, const struct fl_endpoint *e)
 	fl_json_object_end(json);
 }
 
+static bool named_before(const struct fl_slice *s, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (fl_ip_equal(&s->endpoints[k].ip, &s->endpoints[i].ip))
+			return true;
+	return false;
+}
+
+/* The annotation that gives these weights. */
+static void weights(struct fl_json *json, const struct fl_slice *s)
+{
+	_cleanup_free_ char *text = NULL;
+	char buf[FL_IP_STRLEN];
+	size_t size;
+	bool any = false;
+	FILE *out;
+
+	for (size_t i = 0; i < s->n_endpoints; i++)
+		any |= s->endpoints[i].weight != FL_WEIGHT_DEFAULT;
+	if (!any)
+		return;
+	out = open_memstream(&text, &size);
+	for (size_t i = 0; out && i < s->n_endpoints; i++)
+		if (!named_before(s, i))
+			fprintf(out, "%s%s=%u", i ? "," : "",
+				fl_ip_format(&s->endpoints[i].ip, buf), s->endpoints[i].weight);
+	if (out)
+		fclose(out);
+	begin(json, "annotations");
+	fl_json_member_string(json, FL_WEIGHTS_ANNOTATION, text);
+	fl_json_object_end(json);
+}
+
 void fl_encode_slice(const struct fl_slice *s, struct fl_json *json)
 {
 	fl_json_object_begin(json);
@@ -215,6 +250,7 @@ void fl_encode_slice(const struct fl_slice *s, struct fl_json *json)
 	begin(json, "labels");
 	fl_json_member_string(json, "kubernetes.io/service-name", s->service);
 	fl_json_object_end(json);
+	weights(json, s);
 	fl_json_object_end(json);
 	fl_json_member_string(json, "addressType", fl_family_name(s->family));
 	begin_list(json, "ports");

@@ -140,7 +140,8 @@ static inline void turn_take(struct fl_maglev_turn *turn, uint32_t length, uint1
 }
 
 /*
- * In each round a backend earns its weight and pays the largest weight for a slot, so slots come in
+ * Weights alter how often a backend has its turn, as the paper does it (section 3.4). In each round
+ * a backend earns its weight and pays the largest weight for a slot, so slots come in
  * proportion to weights, spread over the rounds. `weight_max` is the largest of the weights.
  */
 static void fill_weighted(struct fl_maglev_turn *turns, size_t n, uint32_t weight_max,

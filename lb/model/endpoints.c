@@ -63,6 +63,7 @@ static int add_slice(struct fl_candidates *candidates, const struct fl_slice *sl
 			.endpoint = endpoint,
 			.slice = slice,
 			.port = port,
+			.weight = endpoint->weight,
 			.on_node = *endpoint->node_name && !strcmp(endpoint->node_name, node_name),
 		};
 		put_text(&endpoint->ip, port, candidate->text);
@@ -143,6 +144,7 @@ void fl_candidates_fini(struct fl_candidates *candidates)
 	*candidates = (struct fl_candidates){0};
 }
 
+/* Rule 3.3: terminating, but it still serves. */
 static bool is_fallback(const struct fl_endpoint *endpoint)
 {
 	return !endpoint->ready && endpoint->serving && endpoint->terminating;
@@ -172,7 +174,7 @@ static bool is_hinted(const struct fl_endpoint *endpoint, enum fl_plan_hints mod
 
 /* What the ready, and failing these the terminating, endpoints have in common. */
 struct survey {
-	size_t n_ready, n_on_node;
+	size_t n_ready, n_on_node, n_drained;
 	bool any_ready, any_fallback;
 	bool local_ready, local_fallback;
 	enum fl_plan_hints mode;
@@ -191,6 +193,11 @@ static struct survey take_survey(const struct fl_candidates *candidates,
 
 		survey.n_on_node += candidate->on_node;
 		survey.n_ready += endpoint->ready;
+		/* for new connections a drained endpoint is as one that is not there */
+		if (!candidate->weight) {
+			survey.n_drained += endpoint->ready || is_fallback(endpoint);
+			continue;
+		}
 		if (is_fallback(endpoint)) {
 			survey.any_fallback = true;
 			survey.local_fallback |= candidate->on_node;
@@ -218,6 +225,12 @@ static uint8_t choose(const struct fl_candidate *candidate, const struct survey 
 	const struct fl_endpoint *endpoint = candidate->endpoint;
 	uint8_t flags = 0;
 
+	if (candidate->on_node)
+		flags |= FL_PLAN_ON_NODE;
+	if (endpoint->serving)
+		flags |= FL_PLAN_SERVING;
+	if (!candidate->weight)
+		return endpoint->ready || is_fallback(endpoint) ? flags | FL_PLAN_DRAINED : flags;
 	/* a hint mode is on only if it leaves some ready endpoint, so "none ready" decides the
 	 * fallback */
 	if (port->uses_cluster &&
@@ -227,17 +240,14 @@ static uint8_t choose(const struct fl_candidate *candidate, const struct survey 
 	if (port->uses_local && candidate->on_node &&
 	    (survey->local_ready ? endpoint->ready : is_fallback(endpoint)))
 		flags |= FL_PLAN_IN_LOCAL;
-	if (candidate->on_node)
-		flags |= FL_PLAN_ON_NODE;
-	if (endpoint->serving)
-		flags |= FL_PLAN_SERVING;
 	return flags;
 }
 
 int fl_endpoints_choose(const struct fl_candidates *candidates,
 			const struct fl_plan_options *options, struct fl_plan_port *port)
 {
-	const uint8_t keep = FL_PLAN_IN_CLUSTER | FL_PLAN_IN_LOCAL | FL_PLAN_SERVING;
+	const uint8_t lists = FL_PLAN_IN_CLUSTER | FL_PLAN_IN_LOCAL;
+	const uint8_t keep = lists | FL_PLAN_SERVING | FL_PLAN_DRAINED;
 	struct survey survey = take_survey(candidates, options);
 	_cleanup_free_ struct fl_plan_endpoint *endpoints = NULL;
 	size_t n = 0;
@@ -247,6 +257,7 @@ int fl_endpoints_choose(const struct fl_candidates *candidates,
 		.n_all = candidates->n,
 		.n_ready = survey.n_ready,
 		.n_on_node = survey.n_on_node,
+		.n_drained = survey.n_drained,
 		.hints = survey.mode,
 		.fallback = !survey.any_ready && survey.any_fallback,
 		.local_fallback = !survey.local_ready && survey.local_fallback,
@@ -265,6 +276,7 @@ int fl_endpoints_choose(const struct fl_candidates *candidates,
 				.ip = candidate->endpoint->ip,
 				.port = candidate->port,
 				.flags = flags,
+				.weight = flags & lists ? candidate->weight : 0,
 			};
 	}
 	port->endpoints = TAKE_PTR(endpoints);

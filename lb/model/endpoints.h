@@ -13,6 +13,7 @@ struct fl_candidate {
 	const struct fl_endpoint *endpoint;
 	const struct fl_slice *slice;
 	uint16_t port;
+	uint16_t weight;
 	bool on_node; /* rule 4.10: nodeName is exactly this node's name */
 	char text[FL_IP_PORT_STRLEN];
 };

@@ -43,6 +43,8 @@ static void put_lists(FILE *out, const struct fl_plan_port *port)
 
 	fprintf(out, "; endpoints %zu, ready %zu, on this node %zu", why->n_all, why->n_ready,
 		why->n_on_node);
+	if (why->n_drained)
+		fprintf(out, ", drained %zu", why->n_drained);
 	if (port->uses_cluster)
 		fprintf(out, "; cluster list %zu%s%s", count(port, FL_PLAN_IN_CLUSTER),
 			by_hints[why->hints],

@@ -192,8 +192,9 @@ bool fl_service_equal(const struct fl_service *a, const struct fl_service *b)
 
 static bool same_endpoint(const struct fl_endpoint *a, const struct fl_endpoint *b)
 {
-	return fl_ip_equal(&a->ip, &b->ip) && a->ready == b->ready && a->serving == b->serving &&
-	       a->terminating == b->terminating && same(a->node_name, b->node_name) &&
+	return fl_ip_equal(&a->ip, &b->ip) && a->weight == b->weight && a->ready == b->ready &&
+	       a->serving == b->serving && a->terminating == b->terminating &&
+	       same(a->node_name, b->node_name) &&
 	       same_strings(a->zone_hints, a->n_zone_hints, b->zone_hints, b->n_zone_hints) &&
 	       same_strings(a->node_hints, a->n_node_hints, b->node_hints, b->n_node_hints);
 }

@@ -60,8 +60,12 @@ struct fl_service {
 	size_t n_source_ranges;
 };
 
+#define FL_WEIGHT_DEFAULT 1
+#define FL_WEIGHT_MAX 1000
+
 struct fl_endpoint {
 	struct fl_ip ip;		  /* the first address (rule 4.5) */
+	uint16_t weight;		  /* share of new connections; 0: none (drained) */
 	bool ready, serving, terminating; /* defaults applied (rule 3.1.1) */
 	char *node_name;		  /* "" when absent */
 	char **zone_hints;		  /* hints.forZones[].name */

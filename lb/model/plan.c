@@ -58,7 +58,8 @@ static int collect_local_ready(const struct fl_candidates *candidates, struct ad
 	for (size_t i = 0; i < candidates->n; i++) {
 		const struct fl_candidate *candidate = &candidates->v[i];
 
-		if (!candidate->on_node || !candidate->endpoint->ready)
+		/* a drained one is no reason to send connections to this node */
+		if (!candidate->on_node || !candidate->endpoint->ready || !candidate->weight)
 			continue;
 		if (FL_ARRAY_ROOM(addresses->v, addresses->room, addresses->n + 1))
 			return -ENOMEM;

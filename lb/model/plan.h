@@ -25,12 +25,15 @@ enum fl_plan_endpoint_flags {
 	FL_PLAN_IN_LOCAL = 1 << 1,   /* member of the local list */
 	FL_PLAN_ON_NODE = 1 << 2,    /* runs on this node (rule 4.10: by nodeName) */
 	FL_PLAN_SERVING = 1 << 3,    /* serving: its UDP flows may stay (rule 7.3) */
+	FL_PLAN_DRAINED = 1 << 4,    /* in no list, only because its weight is 0 */
 };
 
 struct fl_plan_endpoint {
 	struct fl_ip ip;
 	uint16_t port; /* host byte order */
 	uint8_t flags; /* enum fl_plan_endpoint_flags */
+	/* share of the connections of a list it is in, relative to the others; 0: in none */
+	uint16_t weight;
 };
 
 enum fl_plan_verdict {		     /* same numbers as enum fl_service_verdict of bpf/abi */
@@ -49,6 +52,7 @@ enum fl_plan_hints {
 /* How the lists came to be as they are, for words only. */
 struct fl_plan_reason {
 	size_t n_all, n_ready, n_on_node; /* endpoints of the service port */
+	size_t n_drained;		  /* of those that could serve */
 	enum fl_plan_hints hints;	  /* by which the cluster list was chosen (3.4) */
 	/* 3.3: no endpoint is ready, so terminating ones that still serve stand in */
 	bool fallback, local_fallback;

@@ -71,6 +71,25 @@ static void write_list(struct fl_json *json, const struct fl_plan_port *port, co
 	fl_json_array_end(json);
 }
 
+/* Those that are not the default, and the drained ones. */
+static void write_weights(struct fl_json *json, const struct fl_plan_port *port)
+{
+	const uint8_t shown = FL_PLAN_IN_CLUSTER | FL_PLAN_IN_LOCAL | FL_PLAN_DRAINED;
+	char text[FL_IP_PORT_STRLEN];
+
+	fl_json_key(json, "weights");
+	fl_json_object_begin(json);
+	for (size_t i = 0; i < port->n_endpoints; i++) {
+		const struct fl_plan_endpoint *endpoint = &port->endpoints[i];
+
+		if (endpoint->flags & shown && endpoint->weight != FL_WEIGHT_DEFAULT)
+			fl_json_member_uint(json,
+					    fl_ip_port_format(&endpoint->ip, endpoint->port, text),
+					    endpoint->weight);
+	}
+	fl_json_object_end(json);
+}
+
 static void write_verdicts(struct fl_json *json, const struct fl_plan_port *port)
 {
 	const struct {
@@ -111,6 +130,7 @@ static void write_port(struct fl_json *json, const struct fl_plan_port *port)
 	fl_json_member_bool(json, "usesLocalEndpoints", port->uses_local);
 	write_list(json, port, "clusterEndpoints", port->uses_cluster, FL_PLAN_IN_CLUSTER);
 	write_list(json, port, "localEndpoints", port->uses_local, FL_PLAN_IN_LOCAL);
+	write_weights(json, port);
 	fl_json_member_bool(json, "hasAnyEndpoints", port->has_any);
 	write_verdicts(json, port);
 	fl_json_object_end(json);

@@ -83,21 +83,48 @@ void fl_backend_write(struct fl_backends *backends, uint32_t id)
 	struct fl_backend *record = &backends->records[id];
 
 	if (record->generation != entry->generation || record->port != entry->port ||
-	    record->proto != entry->proto || record->weight != 1 ||
+	    record->proto != entry->proto ||
 	    memcmp(&record->addr, &entry->addr, sizeof(entry->addr))) {
 		__atomic_store_n(&record->flags, 0, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&record->generation, entry->generation, __ATOMIC_RELEASE);
 		record->addr = entry->addr;
 		record->port = entry->port;
 		record->proto = entry->proto;
-		record->weight = 1;
 		record->node = 0;
 		/* the datapath's cache of the way to the old address */
 		record->next_hop = 0;
 		record->next_hop_generation = 0;
 	}
+	/* for those who look at the maps; the datapath goes by the lists */
+	record->weight = entry->weight;
 	__atomic_store_n(&record->flags, entry->flags, __ATOMIC_RELEASE);
 	backends->writes++;
+}
+
+static bool is_drained(const struct fl_backend_entry *entry)
+{
+	return entry->flags & FL_BACKEND_LIVE && !entry->weight;
+}
+
+/* What a record says changes only here, so that the counters agree with it. */
+static void set_record(struct fl_backends *backends, uint32_t id, uint8_t flags, uint16_t weight)
+{
+	struct fl_backend_entry *entry = &backends->all[id];
+
+	if (entry->flags == flags && entry->weight == weight)
+		return;
+	backends->live -= !!(entry->flags & FL_BACKEND_LIVE);
+	backends->n_drained -= is_drained(entry);
+	entry->flags = flags;
+	entry->weight = weight;
+	backends->live += !!(entry->flags & FL_BACKEND_LIVE);
+	backends->n_drained += is_drained(entry);
+	fl_backend_write(backends, id);
+}
+
+static uint16_t weight_of(const struct fl_backend_entry *entry)
+{
+	return entry->drained < entry->states;
 }
 
 static uint32_t find(const struct fl_backends *backends, uint32_t hash, const struct fl_addr *addr,
@@ -141,6 +168,7 @@ static int backend_new(struct fl_backends *backends, uint32_t hash, uint32_t *re
 			     backend_hash(&entry->addr, entry->port, entry->proto), id);
 	}
 	backends->live -= !!(entry->flags & FL_BACKEND_LIVE);
+	backends->n_drained -= is_drained(entry);
 	if (++entry->generation == 0)
 		entry->generation = 1;
 	fl_index_add(&backends->index, hash, id);
@@ -149,9 +177,9 @@ static int backend_new(struct fl_backends *backends, uint32_t hash, uint32_t *re
 }
 
 int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,
-		    uint8_t proto, bool local, uint32_t *ret_id)
+		    uint8_t proto, struct fl_backend_use use, uint32_t *ret_id)
 {
-	const uint8_t flags = FL_BACKEND_LIVE | (local ? FL_BACKEND_LOCAL : 0);
+	const uint8_t flags = FL_BACKEND_LIVE | (use.local ? FL_BACKEND_LOCAL : 0);
 	struct fl_backend_entry *entry;
 	struct fl_addr addr;
 	uint32_t hash, id;
@@ -169,17 +197,15 @@ int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16
 		entry->port = htons(port);
 		entry->proto = proto;
 		entry->flags = 0;
+		entry->weight = 1;
 	}
 	entry = &backends->all[id];
 	if (entry->resting)
 		unrest(backends, id);
 	entry->states++;
+	entry->drained += use.drained;
 	entry->found = false;
-	if (entry->flags != flags) {
-		backends->live += !(entry->flags & FL_BACKEND_LIVE);
-		entry->flags = flags;
-		fl_backend_write(backends, id);
-	}
+	set_record(backends, id, flags, weight_of(entry));
 	*ret_id = id;
 	return 0;
 }
@@ -194,19 +220,21 @@ static void rest_if_unused(struct fl_backends *backends, uint32_t id)
 
 static void clear_live(struct fl_backends *backends, uint32_t id)
 {
-	struct fl_backend_entry *entry = &backends->all[id];
+	const struct fl_backend_entry *entry = &backends->all[id];
 
-	if (entry->states || !(entry->flags & FL_BACKEND_LIVE))
-		return;
-	backends->live--;
-	entry->flags &= (uint8_t)~FL_BACKEND_LIVE;
-	fl_backend_write(backends, id);
+	if (!entry->states)
+		set_record(backends, id, entry->flags & (uint8_t)~FL_BACKEND_LIVE, entry->weight);
 }
 
-void fl_backend_drop(struct fl_backends *backends, uint32_t id)
+void fl_backend_drop(struct fl_backends *backends, uint32_t id, bool drained)
 {
-	if (--backends->all[id].states)
+	struct fl_backend_entry *entry = &backends->all[id];
+
+	entry->drained -= drained;
+	if (--entry->states) {
+		set_record(backends, id, entry->flags, weight_of(entry));
 		return;
+	}
 	/* after a restart a Service that was not planned yet may have it */
 	if (backends->settled)
 		clear_live(backends, id);
@@ -246,7 +274,9 @@ static int adopt(struct fl_backends *backends, uint32_t id)
 	entry->generation = record->generation;
 	entry->proto = record->proto;
 	entry->flags = record->flags;
+	entry->weight = record->weight;
 	backends->live += !!(entry->flags & FL_BACKEND_LIVE);
+	backends->n_drained += is_drained(entry);
 	fl_index_add(&backends->index, backend_hash(&entry->addr, entry->port, entry->proto), id);
 	backends->fresh = id + 1;
 	return 0;
@@ -288,6 +318,6 @@ bool fl_backend_intact(const struct fl_backends *backends, uint32_t id)
 	return record->generation == entry->generation &&
 	       (!entry->generation ||
 		(record->flags == entry->flags && record->port == entry->port &&
-		 record->proto == entry->proto && record->weight == 1 &&
+		 record->proto == entry->proto && record->weight == entry->weight &&
 		 !memcmp(&record->addr, &entry->addr, sizeof(entry->addr))));
 }

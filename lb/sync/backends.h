@@ -22,7 +22,9 @@ struct fl_backend_entry {
 	uint8_t flags;	     /* enum fl_backend_flags, as in the map */
 	bool resting;	     /* in the queue of ids that may be given to another backend */
 	bool found;	     /* live at start, though in no list */
+	uint16_t weight;     /* as in the map: 0 while it is drained in all states that name it */
 	uint32_t states;     /* that name it */
+	uint32_t drained;    /* of these: in no list of theirs, only because its weight is 0 */
 	uint32_t sets;	     /* that hold it */
 	uint32_t prev, next; /* in the queue; 0 ends */
 };
@@ -33,6 +35,7 @@ struct fl_backends {
 	uint32_t n, fresh;	      /* fresh: the first id never given */
 	uint32_t first, last;	      /* queue, longest resting first */
 	uint32_t live, n_resting;
+	uint32_t n_drained; /* live, with weight 0 */
 	uint64_t writes;
 	struct fl_index index;
 	bool settled; /* a backend that no state names any more is no longer live */
@@ -49,11 +52,16 @@ static inline uint32_t fl_backends_used(const struct fl_backends *backends)
 /* The id that a backend has or had last, 0 if none. */
 uint32_t fl_backend_find(const struct fl_backends *backends, const struct fl_addr *addr,
 			 __be16 port, uint8_t proto);
+/* How a state names a backend. */
+struct fl_backend_use {
+	bool local;   /* on this node */
+	bool drained; /* it gives it no new connections */
+};
 /* The id of a backend for one more state; makes it live. 0, -ENOSPC or -ENOMEM. */
 int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,
-		    uint8_t proto, bool local, uint32_t *ret_id);
-/* One state less; without any it is no longer live. */
-void fl_backend_drop(struct fl_backends *backends, uint32_t id);
+		    uint8_t proto, struct fl_backend_use use, uint32_t *ret_id);
+/* One state less; without any it is no longer live. `drained`: as it was taken. */
+void fl_backend_drop(struct fl_backends *backends, uint32_t id, bool drained);
 void fl_backend_hold(struct fl_backends *backends, uint32_t id); /* for a set */
 void fl_backend_release(struct fl_backends *backends, uint32_t id);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lb/base/array.h"
+#include "lb/maglev/shares.h"
 #include "lb/sync/sets.h"
 
 #define GRACE_NS 1000000000ULL
@@ -48,6 +49,8 @@ void fl_sets_fini(struct fl_sets *sets)
 {
 	free(sets->all);
 	free(sets->scratch);
+	free(sets->shares.weights);
+	free(sets->shares.shares);
 	fl_index_fini(&sets->index);
 	fl_set_builder_fini(&sets->builder);
 	fl_lines_fini(&sets->lines);
@@ -164,10 +167,27 @@ static uint32_t set_find(const struct fl_sets *sets, uint64_t hash, const uint32
 	return 0;
 }
 
-int fl_set_take(struct fl_sets *sets, const uint32_t *ids, uint32_t count, uint32_t *ret_set)
+uint32_t fl_sets_most(const struct fl_sets *sets)
 {
-	const uint32_t fixed = sets->options.length;
-	const uint32_t lut_len = fixed ? fixed : fl_maglev_length(count, sets->options.ratio);
+	/* two slots for the smallest share of a table whose length is fixed */
+	return sets->options.length ? sets->options.length / 2 : FL_MAGLEV_BACKENDS_MAX;
+}
+
+static uint32_t table_length(const struct fl_sets *sets, uint32_t count, uint32_t n_backends)
+{
+	const uint32_t by_backends = fl_maglev_length(n_backends, sets->options.ratio);
+	const uint32_t by_shares =
+		count > n_backends ? fl_maglev_length(count, FL_MAGLEV_SHARE_SLOTS) : 0;
+
+	if (sets->options.length)
+		return sets->options.length;
+	return by_shares > by_backends ? by_shares : by_backends;
+}
+
+int fl_set_take(struct fl_sets *sets, const uint32_t *ids, uint32_t count, uint32_t n_backends,
+		uint32_t *ret_set)
+{
+	const uint32_t lut_len = table_length(sets, count, n_backends);
 	const uint64_t hash = set_hash(ids, count, lut_len);
 	uint32_t s = set_find(sets, hash, ids, count, lut_len);
 	struct fl_set *set;
@@ -224,6 +244,15 @@ void fl_set_builder_fini(struct fl_set_builder *builder)
 	*builder = (struct fl_set_builder){0};
 }
 
+static uint32_t in_a_row(const uint32_t *ids, uint32_t count)
+{
+	uint32_t n = 1;
+
+	while (n < count && ids[n] == ids[0])
+		n++;
+	return n;
+}
+
 static int build_into(const struct fl_sets *sets, struct fl_set_builder *builder,
 		      const struct fl_set *set, uint16_t *table)
 {
@@ -239,7 +268,9 @@ static int build_into(const struct fl_sets *sets, struct fl_set_builder *builder
 		memcpy(input->ip.b, &backend->addr, sizeof(input->ip.b));
 		input->port = ntohs(backend->port);
 		input->proto = backend->proto;
-		input->weight = 1;
+		/* the first of a row stands for all of it */
+		input->weight =
+			i && ids[i] == ids[i - 1] ? 0 : (uint16_t)in_a_row(ids + i, set->count - i);
 	}
 	return fl_maglev_build(builder->inputs, set->count, sets->options.seed, set->lut_len,
 			       &builder->scratch, table);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Contents of array fl_lines: backend sets, each with the ids of its backends and its lookup table.
- * States that want the same backends with the same table length share one set. Lines are written
- * whole before anything points at them, and freed a second after the last user has gone, because a
- * program that started before may still be reading.
+ * An id stands in a row as often as the backend's share of the weights is: so a set says all that
+ * its table is made of, and to pick one of its ids at random follows the weights too. States that
+ * want the same backends with the same table length share one set. Lines are written whole before
+ * anything points at them, and freed a second after the last user has gone, because a program that
+ * started before may still be reading.
  */
 #pragma once
 
@@ -33,6 +35,12 @@ struct fl_sets_options {
 	uint32_t length; /* fixed table length, 0: by ratio */
 };
 
+struct fl_shares {
+	uint16_t *weights;
+	uint32_t *shares;
+	uint32_t cap_weights, cap_shares;
+};
+
 struct fl_sets {
 	struct fl_sets_options options;
 	struct fl_line *memory; /* the map */
@@ -46,15 +54,23 @@ struct fl_sets {
 	struct fl_set_builder builder;
 	uint32_t *scratch; /* ids of a list that is being made */
 	uint32_t cap_scratch;
+	struct fl_shares shares; /* of the same list */
 };
+
+/* The most ids that a list should have: more have no use, or no room in the table. */
+uint32_t fl_sets_most(const struct fl_sets *sets);
 
 /* `memory` and `backends` are borrowed. */
 void fl_sets_init(struct fl_sets *sets, const struct fl_sets_options *options,
 		  struct fl_line *memory, size_t n_lines, struct fl_backends *backends);
 void fl_sets_fini(struct fl_sets *sets);
-/* The set of these backends, for one more user; it may still lack its table. 0, -ENOSPC, -E2BIG or
- * -ENOMEM. */
-int fl_set_take(struct fl_sets *sets, const uint32_t *ids, uint32_t count, uint32_t *ret_set);
+/*
+ * The set of these ids, for one more user; it may still lack its table, which is long enough for
+ * `n_backends`, in which those of weight 0 count, so that a drain does not change the length. 0,
+ * -ENOSPC, -E2BIG or -ENOMEM.
+ */
+int fl_set_take(struct fl_sets *sets, const uint32_t *ids, uint32_t count, uint32_t n_backends,
+		uint32_t *ret_set);
 /* 0 is no set. */
 void fl_set_ref(struct fl_sets *sets, uint32_t set);
 void fl_set_drop(struct fl_sets *sets, uint32_t set);

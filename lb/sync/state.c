@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lb/base/array.h"
+#include "lb/maglev/shares.h"
 #include "lb/model/detect.h"
 #include "lb/sync/services.h"
 #include "lb/sync/state.h"
@@ -19,7 +20,8 @@ static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 	uint32_t *words;
 
 	state = malloc(sizeof(*state) + n_holders * sizeof(*state->holders) +
-		       (2 * plan->n_endpoints + n_members + n_ranges) * sizeof(*words));
+		       (2 * plan->n_endpoints + n_members + n_ranges) * sizeof(*words) +
+		       plan->n_endpoints * sizeof(*state->weights));
 	if (!state)
 		return NULL;
 	*state = (struct fl_state){.holders = (struct fl_holder *)(state + 1)};
@@ -28,6 +30,7 @@ static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 	state->sorted = state->ids + plan->n_endpoints;
 	state->members = state->sorted + plan->n_endpoints;
 	state->ranges = state->members + n_members;
+	state->weights = (uint16_t *)(state->ranges + n_ranges);
 	return state;
 }
 
@@ -36,9 +39,13 @@ static int take_backends(struct fl_contents *contents, struct fl_state *state,
 {
 	for (size_t i = 0; i < plan->n_endpoints; i++) {
 		const struct fl_plan_endpoint *endpoint = &plan->endpoints[i];
+		const struct fl_backend_use use = {
+			.local = endpoint->flags & FL_PLAN_ON_NODE,
+			.drained = endpoint->flags & FL_PLAN_DRAINED,
+		};
 		uint32_t id;
 		int rc = fl_backend_take(&contents->backends, &endpoint->ip, endpoint->port,
-					 plan->proto, endpoint->flags & FL_PLAN_ON_NODE, &id);
+					 plan->proto, use, &id);
 
 		if (rc)
 			return rc;
@@ -46,6 +53,9 @@ static int take_backends(struct fl_contents *contents, struct fl_state *state,
 			id |= FL_STATE_IN_LIST(FL_PLAN_LIST_CLUSTER);
 		if (endpoint->flags & FL_PLAN_IN_LOCAL)
 			id |= FL_STATE_IN_LIST(FL_PLAN_LIST_LOCAL);
+		if (use.drained)
+			id |= FL_STATE_DRAINED;
+		state->weights[state->n_ids] = endpoint->weight;
 		state->ids[state->n_ids++] = id;
 	}
 	return 0;
@@ -69,30 +79,65 @@ static void decide(const struct fl_contents *contents, struct fl_state *state,
 	}
 }
 
+/* Whether the list would have this backend, if its weight were not 0. */
+static bool is_drained_from(const struct fl_contents *contents, uint32_t word, int list)
+{
+	const uint32_t id = word & FL_STATE_ID_MASK;
+
+	return word & FL_STATE_DRAINED && (list == FL_PLAN_LIST_CLUSTER ||
+					   contents->backends.all[id].flags & FL_BACKEND_LOCAL);
+}
+
+/* The weights of a list, by backend of the state; 0 for those that are not in it. */
+static int list_weights(struct fl_contents *contents, const struct fl_state *state, int list,
+			struct fl_shares *shares, struct fl_state_list *ret_list)
+{
+	int rc = FL_ARRAY_ROOM(shares->weights, shares->cap_weights, state->n_ids + 1ULL);
+
+	if (!rc)
+		rc = FL_ARRAY_ROOM(shares->shares, shares->cap_shares, state->n_ids + 1ULL);
+	*ret_list = (struct fl_state_list){0};
+	for (uint32_t i = 0; i < state->n_ids && !rc; i++) {
+		const bool in = state->ids[i] & FL_STATE_IN_LIST(list);
+
+		shares->weights[i] = in ? state->weights[i] : 0;
+		ret_list->n_backends += in || is_drained_from(contents, state->ids[i], list);
+	}
+	return rc;
+}
+
 int fl_state_list(struct fl_contents *contents, const struct fl_state *state, int list,
-		  uint32_t *ret_n)
+		  struct fl_state_list *ret_list)
 {
 	struct fl_sets *sets = &contents->sets;
+	struct fl_shares *shares = &sets->shares;
+	struct fl_state_list found;
 	uint32_t n = 0;
-	int rc = FL_ARRAY_ROOM(sets->scratch, sets->cap_scratch, state->n_ids + 1ULL);
+	int rc = list_weights(contents, state, list, shares, &found);
 
+	if (!rc)
+		found.n = fl_maglev_shares(shares->weights, state->n_ids, fl_sets_most(sets),
+					   shares->shares);
+	if (!rc)
+		rc = FL_ARRAY_ROOM(sets->scratch, sets->cap_scratch, found.n + 1ULL);
 	if (rc)
 		return rc;
 	for (uint32_t i = 0; i < state->n_ids; i++)
-		if (state->ids[i] & FL_STATE_IN_LIST(list))
+		for (uint32_t k = 0; k < shares->shares[i]; k++)
 			sets->scratch[n++] = state->ids[i] & FL_STATE_ID_MASK;
-	*ret_n = n;
+	*ret_list = found;
 	return 0;
 }
 
 static int take_set(struct fl_contents *contents, struct fl_state *state, int list)
 {
-	uint32_t n = 0;
-	int rc = fl_state_list(contents, state, list, &n);
+	struct fl_state_list found;
+	int rc = fl_state_list(contents, state, list, &found);
 
-	if (rc || !n)
+	if (rc || !found.n)
 		return rc;
-	return fl_set_take(&contents->sets, contents->sets.scratch, n, &state->set[list]);
+	return fl_set_take(&contents->sets, contents->sets.scratch, found.n, found.n_backends,
+			   &state->set[list]);
 }
 
 /* The types there are, their verdicts, and the sets those need. */
@@ -286,7 +331,8 @@ void fl_state_free(struct fl_contents *contents, struct fl_state **ptr)
 	for (uint32_t list = 0; list < FL_LISTS; list++)
 		fl_set_drop(&contents->sets, state->set[list]);
 	for (uint32_t i = 0; i < state->n_ids; i++)
-		fl_backend_drop(&contents->backends, state->ids[i] & FL_STATE_ID_MASK);
+		fl_backend_drop(&contents->backends, state->ids[i] & FL_STATE_ID_MASK,
+				state->ids[i] & FL_STATE_DRAINED);
 	if (state->found && !--contents->n_found && contents->settled)
 		fl_backends_settle(&contents->backends, false);
 	free(state);

@@ -12,6 +12,7 @@
 
 #define FL_STATE_ID_MASK ((1U << FL_BACKEND_ID_BITS) - 1) /* of fl_state.ids */
 #define FL_STATE_IN_LIST(list) (1U << (FL_BACKEND_ID_BITS + (list)))
+#define FL_STATE_DRAINED (1U << (FL_BACKEND_ID_BITS + FL_LISTS)) /* weight 0: in no list */
 
 struct fl_sync_service_port;
 
@@ -28,6 +29,7 @@ struct fl_state {
 	uint32_t *ids;		    /* backends it keeps live, and the lists each is in */
 	uint32_t *sorted;	    /* the backends alone, if `is_sorted` */
 	uint32_t *members, *ranges; /* elements of these tables */
+	uint16_t *weights;	    /* of the backends, within the lists; NULL if it was found */
 	/*
 	 * What the maps had when this process started (state_found.h), in the order of the holders;
 	 * it holds its sets. NULL: the state was made from a plan.
@@ -50,9 +52,14 @@ bool fl_state_equal(const struct fl_state *a, const struct fl_state *b);
 void fl_state_link(struct fl_contents *contents, struct fl_state *state);
 void fl_state_unlink(struct fl_contents *contents, struct fl_state *state);
 
-/* The backends of one of its lists, in sets.scratch. 0 or -ENOMEM. */
+/* One of its lists: `n` ids are in sets.scratch, each as often as its share of the weights is. */
+struct fl_state_list {
+	uint32_t n;
+	uint32_t n_backends; /* drained ones too, so that a drain leaves the table its length */
+};
+/* 0 or -ENOMEM. */
 int fl_state_list(struct fl_contents *contents, const struct fl_state *state, int list,
-		  uint32_t *ret_n);
+		  struct fl_state_list *ret_list);
 /* Whether the backend is one of `ids`. Sorts them the first time that is asked. */
 bool fl_state_names(struct fl_state *state, uint32_t backend);
 bool fl_state_same_frontends(const struct fl_state *a, const struct fl_state *b);

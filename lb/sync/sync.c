@@ -189,6 +189,7 @@ void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats)
 		.ports_of = {sync->services.n_ports[FL_IPV4], sync->services.n_ports[FL_IPV6]},
 		.frontends = contents->frontends.table.present,
 		.backends = contents->backends.live,
+		.drained_backends = contents->backends.n_drained,
 		.backend_sets = contents->sets.used,
 		.lines_used = contents->sets.lines.used,
 		.lines_total = contents->sets.lines.total,

@@ -143,6 +143,7 @@ void fl_sync_take_changes(struct fl_sync *sync, struct fl_sync_changes *ret_chan
 struct fl_sync_stats {
 	size_t services, service_ports, frontends, backends, backend_sets, lines_used, lines_total;
 	size_t ports_of[FL_FAMILIES]; /* of the service ports */
+	size_t drained_backends;      /* of the backends: no new connections go to them */
 	uint64_t map_writes, revision;
 	size_t failed_ports; /* fl_sync_each_refused() */
 	uint64_t tries;	     /* how often refused service ports were tried again */

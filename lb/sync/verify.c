@@ -155,11 +155,11 @@ static void repair_sets(struct fl_contents *contents, const struct fl_state *sta
 {
 	for (int list = 0; state && list < FL_LISTS; list++) {
 		const uint32_t s = state->set[list];
-		uint32_t n;
+		struct fl_state_list found;
 
 		if (s && !fl_set_intact(&contents->sets, s) &&
-		    !fl_state_list(contents, state, list, &n))
-			fl_set_repair(&contents->sets, s, contents->sets.scratch, n);
+		    !fl_state_list(contents, state, list, &found))
+			fl_set_repair(&contents->sets, s, contents->sets.scratch, found.n);
 	}
 }
 

@@ -73,6 +73,7 @@ static void put_slice_with(struct scene *s, const char *service, const char *add
 	slice->endpoints = calloc(1, sizeof(*slice->endpoints));
 	slice->n_endpoints = 1;
 	slice->endpoints[0].ip = ip_of(address);
+	slice->endpoints[0].weight = FL_WEIGHT_DEFAULT;
 	slice->endpoints[0].node_name = strdup("");
 	slice->endpoints[0].ready = slice->endpoints[0].serving = true;
 	slice->ports = calloc(1, sizeof(*slice->ports));

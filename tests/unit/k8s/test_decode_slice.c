@@ -172,6 +172,85 @@ static void test_decode_slice_refuses(void **state)
 	}
 }
 
+#define WEIGHTED(annotations, addresses)                                                           \
+	"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a, labels: "      \
+	"{kubernetes.io/service-name: s}, annotations: {" annotations                              \
+	"}}, addressType: IPv4, endpoints: [" addresses "]}"
+#define TWO "{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}"
+
+static void test_weights(void **state)
+{
+	static const struct {
+		const char *text;
+		int one, two;
+		const char *problem; /* after the object's name */
+	} rows[] = {
+		{WEIGHTED("", TWO), 1, 1, NULL},
+		{WEIGHTED("fairlead.dev/weight: '5'", TWO), 5, 5, NULL},
+		{WEIGHTED("fairlead.dev/weight: '0'", TWO), 0, 0, NULL},
+		{WEIGHTED("fairlead.dev/weight: '1000'", TWO), 1000, 1000, NULL},
+		{WEIGHTED("fairlead.dev/endpoint-weights: '10.0.0.2=7'", TWO), 1, 7, NULL},
+		{WEIGHTED("fairlead.dev/endpoint-weights: ' 10.0.0.2 = 7 , 10.0.0.1=0, '", TWO), 0,
+		 7, NULL},
+		{WEIGHTED("fairlead.dev/weight: '5', fairlead.dev/endpoint-weights: '10.0.0.1=0'",
+			  TWO),
+		 0, 5, NULL},
+		{WEIGHTED("fairlead.dev/weight: '1001'", TWO), 1, 1,
+		 "fairlead.dev/weight: \"1001\" is no whole number from 0 to 1000; weight 1 is "
+		 "used"},
+		{WEIGHTED("fairlead.dev/weight: '-1'", TWO), 1, 1,
+		 "fairlead.dev/weight: \"-1\" is no whole number from 0 to 1000; weight 1 is used"},
+		{WEIGHTED("fairlead.dev/weight: ''", TWO), 1, 1,
+		 "fairlead.dev/weight: \"\" is no whole number from 0 to 1000; weight 1 is used"},
+		{WEIGHTED("fairlead.dev/weight: '99999999999999999999'", TWO), 1, 1,
+		 "fairlead.dev/weight: \"99999999999999999999\" is no whole number from 0 to 1000; "
+		 "weight 1 is used"},
+		{WEIGHTED("fairlead.dev/weight: 5", TWO), 1, 1,
+		 "fairlead.dev/weight: annotations are text, write 5 in quotes; weight 1 is used"},
+		{WEIGHTED("fairlead.dev/weight: '4', fairlead.dev/endpoint-weights: '10.0.0.2=x'",
+			  TWO),
+		 4, 4,
+		 "fairlead.dev/endpoint-weights: \"x\" of 10.0.0.2 is no whole number from 0 to "
+		 "1000; weight 4 is used"},
+		{WEIGHTED("fairlead.dev/endpoint-weights: '10.0.0.3=2,10.0.0.1=2'", TWO), 2, 1,
+		 "fairlead.dev/endpoint-weights: 10.0.0.3 is no endpoint of this slice, ignored"},
+		{WEIGHTED("fairlead.dev/endpoint-weights: '10.0.0.1=2,10.0.0.1=3'", TWO), 2, 1,
+		 "fairlead.dev/endpoint-weights: 10.0.0.1 has a weight already, 3 is ignored"},
+		{WEIGHTED("fairlead.dev/endpoint-weights: 'web-1=2'", TWO), 1, 1,
+		 "fairlead.dev/endpoint-weights: \"web-1\" is no IP address, ignored"},
+		{WEIGHTED("fairlead.dev/endpoint-weights: '10.0.0.1:2'", TWO), 1, 1,
+		 "fairlead.dev/endpoint-weights: \"10.0.0.1:2\" is not ADDRESS=WEIGHT, ignored"},
+	};
+
+	for (size_t i = 0; i < N(rows); i++) {
+		_cleanup_result_ struct result r = {.n = 0};
+		const struct fl_slice *s = one_slice(&r, rows[i].text);
+		char expected[512] = "";
+
+		assert_int_equal(s->endpoints[0].weight, rows[i].one);
+		assert_int_equal(s->endpoints[1].weight, rows[i].two);
+		if (rows[i].problem)
+			snprintf(expected, sizeof(expected),
+				 "warning 1 EndpointSlice default/a: metadata.annotations.%s\n",
+				 rows[i].problem);
+		assert_string_equal(r.problems, expected);
+	}
+}
+
+static void test_weights_of_ipv6(void **state)
+{
+	_cleanup_result_ struct result r = {.n = 0};
+	const struct fl_slice *s = one_slice(
+		&r, "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a, "
+		    "labels: {kubernetes.io/service-name: s}, annotations: "
+		    "{fairlead.dev/endpoint-weights: 'fd00::1=3,fd00:0:0::2=0'}}, addressType: "
+		    "IPv6, endpoints: [{addresses: ['fd00::2']}, {addresses: ['fd00::1']}]}");
+
+	assert_int_equal(s->endpoints[0].weight, 0);
+	assert_int_equal(s->endpoints[1].weight, 3);
+	assert_string_equal(r.problems, "");
+}
+
 /* Rule 4.15 and some room: a slice that no API server would accept. */
 static void test_decode_slice_caps(void **state)
 {
@@ -207,6 +286,8 @@ int main(void)
 		cmocka_unit_test(test_decode_slice_refuses_endpoints),
 		cmocka_unit_test(test_decode_slice_refuses),
 		cmocka_unit_test(test_decode_slice_caps),
+		cmocka_unit_test(test_weights),
+		cmocka_unit_test(test_weights_of_ipv6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,8 @@ static void test_slices(void **state)
 	static const char text[] =
 		"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: web-1, "
 		"namespace: shop, resourceVersion: \"4711\", labels: {kubernetes.io/service-name: "
-		"web}}, addressType: IPv6, ports: [{name: a, port: 80}, {port: 53, protocol: "
+		"web}, annotations: {fairlead.dev/endpoint-weights: \"fd00::2=7\"}}, addressType: "
+		"IPv6, ports: [{name: a, port: 80}, {port: 53, protocol: "
 		"UDP}], "
 		"endpoints: [{addresses: [\"fd00::1\"], nodeName: n1, hints: {forZones: [{name: "
 		"a}, {name: b}], forNodes: [{name: n1}]}}, {addresses: [\"fd00::2\"], conditions: "

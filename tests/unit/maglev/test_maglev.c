@@ -222,6 +222,107 @@ static void test_weight_zero_equals_absence(void **state)
 	assert_memory_equal(f->a, f->b, 2039 * 2);
 }
 
+static void random_weights(struct fixture *f, size_t n, uint16_t max, unsigned *seed)
+{
+	for (size_t i = 0; i < n; i++)
+		f->backends[i].weight = (uint16_t)(1 + (unsigned)rand_r(seed) % max);
+}
+
+/* Turns are due by credit, so a share is off by what one round hands out beside the exact part. */
+static void test_shares_are_those_of_the_weights(void **state)
+{
+	static const struct {
+		size_t n;
+		uint16_t max;
+		uint32_t length;
+	} rows[] = {{2, 3, 509},    {3, 10, 4093},    {10, 100, 32749},
+		    {50, 7, 16381}, {100, 20, 65521}, {100, 1000, 131071}};
+	struct fixture *f = *state;
+	unsigned seed = 3;
+
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		uint32_t count[100] = {0}, sum = 0;
+
+		random_weights(f, rows[r].n, rows[r].max, &seed);
+		build(f, rows[r].n, rows[r].length, f->a);
+		for (uint32_t s = 0; s < rows[r].length; s++)
+			count[f->a[s]]++;
+		for (size_t i = 0; i < rows[r].n; i++)
+			sum += f->backends[i].weight;
+		for (size_t i = 0; i < rows[r].n; i++) {
+			const double exact = (double)rows[r].length * f->backends[i].weight / sum;
+
+			if (count[i] < exact - 2 || count[i] > exact + 2)
+				fail_msg("row %zu: weight %u has %u slots, not %.1f", r,
+					 f->backends[i].weight, count[i], exact);
+		}
+	}
+}
+
+/* Slots whose backend is another one, without those that the changed one has won or lost. */
+static unsigned moves_beside(const struct fixture *f, uint32_t length, size_t changed)
+{
+	unsigned moves = 0;
+
+	for (uint32_t s = 0; s < length; s++)
+		moves += f->a[s] != f->b[s] && f->a[s] != changed && f->b[s] != changed;
+	return moves * 10000U / length;
+}
+
+/*
+ * One weight changes: what the others have between themselves stays, but for a few slots. To drain
+ * is the end of this, and what test_removal_moves_little_else() says holds.
+ */
+static void test_change_of_a_weight_moves_little_else(void **state)
+{
+	static const struct {
+		uint16_t from, to;
+		unsigned limit; /* in hundredths of a percent */
+	} rows[] = {{10, 11, 40}, {10, 20, 75}, {20, 10, 75}, {10, 0, 80}, {0, 10, 80}};
+	struct fixture *f = *state;
+	const size_t n = 20;
+	const uint32_t length = 16381;
+
+	for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+		unsigned sum = 0;
+
+		for (size_t k = 0; k < n; k += 4) {
+			for (size_t i = 0; i < n; i++)
+				f->backends[i].weight = 20;
+			f->backends[k + 1].weight = 10;
+			f->backends[k].weight = rows[r].from;
+			build(f, n, length, f->a);
+			f->backends[k].weight = rows[r].to;
+			build(f, n, length, f->b);
+			sum += moves_beside(f, length, k);
+		}
+		print_message("weight %u to %u: %u/10000 of the slots moved between others\n",
+			      rows[r].from, rows[r].to, sum / 5);
+		if (sum / 5 > rows[r].limit)
+			fail_msg("weight %u to %u: %u/10000 moved", rows[r].from, rows[r].to,
+				 sum / 5);
+	}
+}
+
+static void test_weighted_order_of_input_does_not_matter(void **state)
+{
+	struct fixture *f = *state;
+	const size_t n = 100;
+	const uint32_t length = 32749;
+	struct fl_maglev_backend *turned = calloc(n, sizeof(*turned));
+	unsigned seed = 5;
+
+	assert_non_null(turned);
+	random_weights(f, n, 100, &seed);
+	for (size_t i = 0; i < n; i++)
+		turned[i] = f->backends[n - 1 - i];
+	build(f, n, length, f->a);
+	assert_int_equal(fl_maglev_build(turned, n, SEED, length, &f->scratch, f->b), 0);
+	for (uint32_t s = 0; s < length; s++)
+		assert_int_equal(f->a[s], n - 1 - f->b[s]);
+	free(turned);
+}
+
 static void test_limits(void **state)
 {
 	struct fixture *f = *state;
@@ -292,6 +393,9 @@ int main(void)
 		TEST(test_seed_port_and_protocol_are_part_of_identity),
 		TEST(test_slots_follow_weights),
 		TEST(test_weight_zero_equals_absence),
+		TEST(test_shares_are_those_of_the_weights),
+		TEST(test_change_of_a_weight_moves_little_else),
+		TEST(test_weighted_order_of_input_does_not_matter),
 		TEST(test_limits),
 		TEST(test_more_backends_than_slots),
 		TEST(test_known_answers),

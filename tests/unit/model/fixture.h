@@ -160,7 +160,7 @@ FIXTURE void add_hints(char ***list, size_t *n, const char *kind, const char *wo
 }
 
 /*
- * One endpoint in the notation of rule 3.6: "10.1.2.3 rs- local Z=a+b N=1"; local ones are on
+ * One endpoint in the notation of rule 3.6: "10.1.2.3 rs- local Z=a+b N=1 W=3"; local ones are on
  * `node`, others on node "elsewhere", "nowhere" instead of local gives no node name.
  */
 FIXTURE void add_endpoint(struct fl_slice *slice, const char *spec, const char *node)
@@ -171,6 +171,7 @@ FIXTURE void add_endpoint(struct fl_slice *slice, const char *spec, const char *
 	char *rest = copy, *word;
 	int n = 0;
 
+	endpoint->weight = FL_WEIGHT_DEFAULT;
 	while ((word = strsep(&rest, " "))) {
 		if (!*word)
 			continue;
@@ -188,6 +189,8 @@ FIXTURE void add_endpoint(struct fl_slice *slice, const char *spec, const char *
 		} else if (!strncmp(word, "Z=", 2)) {
 			add_hints(&endpoint->zone_hints, &endpoint->n_zone_hints, "zone-",
 				  word + 2);
+		} else if (!strncmp(word, "W=", 2)) {
+			endpoint->weight = (uint16_t)atoi(word + 2);
 		} else if (!strncmp(word, "N=", 2)) {
 			add_hints(&endpoint->node_hints, &endpoint->n_node_hints, "node-",
 				  word + 2);

@@ -400,6 +400,27 @@ static void test_6_1_6_local_ready_count(void **state)
 				 plan.ports[i].family == FL_IPV4 ? 3 : 1);
 }
 
+/* A drained endpoint is no reason for a load balancer to choose this node. */
+static void test_drained_endpoints_are_not_healthy_here(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+	_cleanup_(fl_slice_free) struct fl_slice *slice = slice_web(
+		"a", 80, "10.0.0.1 rs- local W=5; 10.0.0.2 rs- local W=0; 10.0.0.3 -s- W=0");
+	_cleanup_(fl_plan_fini) struct fl_plan plan = plan_one(service, slice);
+	const struct fl_plan_port *port = &plan.ports[0];
+
+	assert_int_equal(port->local_ready, 1);
+	assert_int_equal(port->n_endpoints, 3);
+	assert_int_equal(port->endpoints[0].weight, 5);
+	/* it serves its flows */
+	assert_int_equal(port->endpoints[1].weight, 0);
+	assert_int_equal(port->endpoints[1].flags,
+			 FL_PLAN_DRAINED | FL_PLAN_SERVING | FL_PLAN_ON_NODE);
+	/* not ready: in no list, whatever its weight is */
+	assert_int_equal(port->endpoints[2].flags, FL_PLAN_SERVING);
+	assert_int_equal(port->reason.n_drained, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_5_7_verdicts),
 		cmocka_unit_test(test_6_1_1_health_check_node_port),
 		cmocka_unit_test(test_6_1_6_local_ready_count),
+		cmocka_unit_test(test_drained_endpoints_are_not_healthy_here),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

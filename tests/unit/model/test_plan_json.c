@@ -76,7 +76,8 @@ static void test_everything_set(void **state)
 		    "\"sourceRanges\":[\"198.51.100.0/24\"],"
 		    "\"usesClusterEndpoints\":true,\"usesLocalEndpoints\":true,"
 		    "\"clusterEndpoints\":[\"10.1.2.10:8080\",\"10.1.2.3:8080\",\"10.1.2.9:8080\"],"
-		    "\"localEndpoints\":[\"10.1.2.10:8080\",\"10.1.2.3:8080\"],\"hasAnyEndpoints\":"
+		    "\"localEndpoints\":[\"10.1.2.10:8080\",\"10.1.2.3:8080\"],\"weights\":{},"
+		    "\"hasAnyEndpoints\":"
 		    "true,"
 		    "\"verdicts\":{\"clusterIP\":\"forward\",\"external\":\"forward\","
 		    "\"internalToExternal\":\"forward\"}}]}");
@@ -99,7 +100,8 @@ static void test_what_does_not_apply_is_null(void **state)
 		"\"internalTrafficPolicy\":\"Local\",\"externalTrafficPolicy\":\"Cluster\","
 		"\"sessionAffinity\":{\"type\":\"None\",\"timeoutSeconds\":0},\"sourceRanges\":[],"
 		"\"usesClusterEndpoints\":false,\"usesLocalEndpoints\":true,"
-		"\"clusterEndpoints\":null,\"localEndpoints\":[],\"hasAnyEndpoints\":false,"
+		"\"clusterEndpoints\":null,\"localEndpoints\":[],\"weights\":{},"
+		"\"hasAnyEndpoints\":false,"
 		"\"verdicts\":{\"clusterIP\":\"reject\",\"external\":null,"
 		"\"internalToExternal\":null}}]}");
 }

@@ -22,6 +22,8 @@
 
 #define FAKE_BACKENDS 512
 #define FAKE_LINES 4096
+#define FAKE_IDS 1024 /* of one list */
+#define FAKE_TABLE 65536
 #define FAKE_SEED 0xfeedULL
 #define FAKE_HZ 100
 
@@ -136,14 +138,15 @@ static inline void fake_check_list(struct fake *fake, const struct fl_frontend *
 				   const struct fl_list *list)
 {
 	const uint32_t id_lines = (list->count + FL_LINE_IDS - 1) / FL_LINE_IDS;
-	struct fl_maglev_backend inputs[64] = {0};
+	struct fl_maglev_backend inputs[FAKE_IDS] = {0};
+	uint32_t first = 0;
 	struct fl_maglev_scratch scratch = {0};
-	uint16_t table[8192];
+	uint16_t table[FAKE_TABLE];
 
-	assert_true(list->slab > 0 && list->count <= 64 && list->lut_len <= 8192);
+	assert_true(list->slab > 0 && list->count <= FAKE_IDS && list->lut_len <= FAKE_TABLE);
 	assert_true(list->slab + id_lines + list->lut_len / FL_LINE_ORDINALS < fake->maps.n_lines);
 	for (uint32_t i = 0; i < list->count; i++) {
-		const uint32_t id = fake->maps.lines[list->slab].id[i];
+		const uint32_t *ids = fake->maps.lines[list->slab].id, id = ids[i];
 		const struct fl_backend *backend = &fake->maps.backends[id];
 
 		assert_true(id > 0 && id < fake->maps.n_backends);
@@ -154,7 +157,9 @@ static inline void fake_check_list(struct fake *fake, const struct fl_frontend *
 		memcpy(inputs[i].ip.b, &backend->addr, 16);
 		inputs[i].port = ntohs(backend->port);
 		inputs[i].proto = backend->proto;
-		inputs[i].weight = 1;
+		/* an id stands in a row as often as its share is */
+		first = i && id == ids[i - 1] ? first : i;
+		inputs[first].weight++;
 	}
 	assert_int_equal(
 		fl_maglev_build(inputs, list->count, FAKE_SEED, list->lut_len, &scratch, table), 0);
@@ -402,8 +407,9 @@ struct want {
 	const char *cluster_ip, *external_ip, *lb_ip;
 	uint16_t node_port;
 	/* "10.1.0.1" in the cluster list; "*10.1.0.1" on this node and in both; "-10.1.0.1" only
-	 * serving */
+	 * serving, "~10.1.0.1" drained */
 	const char *endpoints[WANT_ENDPOINTS];
+	uint16_t weights[WANT_ENDPOINTS]; /* 0: 1, the default */
 	bool external_local, internal_local, affinity, vips_exempt;
 	const char *range;
 };
@@ -450,15 +456,21 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 		struct fl_plan_endpoint *endpoint = &port->endpoints[port->n_endpoints];
 		const char *text = want->endpoints[port->n_endpoints];
 
+		const bool in_list = *text != '-' && *text != '~';
+		const uint16_t weight = want->weights[port->n_endpoints];
+
 		*endpoint = (struct fl_plan_endpoint){.port = 8080, .flags = FL_PLAN_SERVING};
-		if (*text != '-')
+		if (in_list)
 			endpoint->flags |= FL_PLAN_IN_CLUSTER;
 		if (*text == '*')
 			endpoint->flags |= FL_PLAN_IN_LOCAL | FL_PLAN_ON_NODE;
-		n_cluster += *text != '-';
+		if (*text == '~')
+			endpoint->flags |= FL_PLAN_DRAINED;
+		if (in_list)
+			endpoint->weight = weight ? weight : 1;
+		n_cluster += in_list;
 		n_local += *text == '*';
-		assert_int_equal(fl_ip_parse(text + (*text == '*' || *text == '-'), &endpoint->ip),
-				 0);
+		assert_int_equal(fl_ip_parse(text + strspn(text, "*-~"), &endpoint->ip), 0);
 	}
 	port->internal_local = want->internal_local;
 	port->external_local = want->external_local;

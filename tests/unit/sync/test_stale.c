@@ -19,6 +19,7 @@ enum client {
 enum event {
 	REMOVED,
 	TERMINATING,	    /* it still serves (7.3) */
+	DRAINED,	    /* its weight is 0: it serves its flows */
 	TERMINATED,	    /* it does not serve any more, though others do */
 	ALL_GONE,	    /* 7.5 */
 	ALL_GONE_AND_OTHER, /* {1a} -> {} -> {2b} before anybody looked */
@@ -46,6 +47,7 @@ static const struct {
 } events[EVENTS] = {
 	[REMOVED] = {"removed", true},
 	[TERMINATING] = {"terminating", false},
+	[DRAINED] = {"drained", false},
 	[TERMINATED] = {"terminated", true},
 	[ALL_GONE] = {"all gone", true},
 	[ALL_GONE_AND_OTHER] = {"all gone, and another came", true},
@@ -69,14 +71,14 @@ static const struct {
 /* One of both families, and of every type of frontend. */
 struct words {
 	const char *cluster_ip, *external_ip, *lb_ip, *other_ip, *node_ip, *e1a, *e1b, *e2b,
-		*only_1a;
+		*only_1a, *drained_1a;
 };
 
 static const struct words words_of[FL_FAMILIES] = {
 	[FL_IPV4] = {"10.96.0.1", "198.51.100.1", "203.0.113.1", "10.96.0.9", "192.0.2.7",
-		     "10.1.0.1", "10.1.0.2", "10.1.0.3", "-10.1.0.1"},
+		     "10.1.0.1", "10.1.0.2", "10.1.0.3", "-10.1.0.1", "~10.1.0.1"},
 	[FL_IPV6] = {"fd96::1", "2001:db8:51::1", "2001:db8:113::1", "fd96::9", "2001:db8::7",
-		     "fd01::1", "fd01::2", "fd01::3", "-fd01::1"},
+		     "fd01::1", "fd01::2", "fd01::3", "-fd01::1", "~fd01::1"},
 };
 
 struct world {
@@ -307,6 +309,9 @@ static void happen(struct world *w, enum event event)
 	switch (event) {
 	case REMOVED:
 		sync_a(w, x->e1b, NULL);
+		break;
+	case DRAINED:
+		sync_a(w, x->drained_1a, x->e1b);
 		break;
 	case TERMINATING:
 		sync_a(w, x->only_1a, x->e1b);
