@@ -53,6 +53,9 @@ BPF_OBJ := $(BPF_SRC:%.bpf.c=$(BUILD)/%.bpf.o)
 SKEL := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/skel/%.skel.h)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 PACKET_BIN := $(if $(PACKET_SRC),$(BUILD)/tests/packet/packet)
+# the model and the fuzzer; of the packet tests what loads programs and furnishes the network
+MODEL_SRC := $(sort $(wildcard tests/model/*.c)) tests/packet/plane.c tests/packet/net.c tests/packet/service.c
+MODEL_BIN := $(BUILD)/tests/model/fuzz
 KERNELS_BIN := $(BUILD)/tests/kernels/load
 BENCH_C := $(filter-out %.bpf.c,$(BENCH_SRC))
 BENCH_SKEL := $(BENCH_BPF_SRC:bench/%.bpf.c=$(BUILD)/bench/%.skel.h)
@@ -149,6 +152,10 @@ $(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
 
+$(MODEL_BIN): $(MODEL_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
+
 $(KERNELS_BIN): $(BUILD)/tests/kernels/load.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ -lbpf
@@ -203,12 +210,19 @@ flood: deps ## floods from one processor, a minute of each kind (needs root)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all flood-bin
 	$(Q)FLOOD_S=60 tests/run --build $(BUILD) --only e2e --match test_flood
 
+.PHONY: fuzz
+# FL_FUZZ_PACKETS, FL_FUZZ_SEED: so many packets, and those that this number gives
+fuzz: $(MODEL_BIN) ## the datapath against a model of it, until it is stopped (needs root)
+	$(Q)$(MODEL_BIN) --seed $(or $(FL_FUZZ_SEED),$(shell date +%s)) \
+		$(if $(FL_FUZZ_PACKETS),--packets $(FL_FUZZ_PACKETS),--forever)
+
 chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
 	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
 
 unit-bins: $(UNIT_BIN)
 packet-bin: $(PACKET_BIN)
 flood-bin: $(FLOOD_BIN)
+model-bin: $(MODEL_BIN)
 kernels-bin: $(KERNELS_BIN)
 bpf-objects: $(BPF_OBJ)
 

@@ -45,7 +45,8 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 	if (!fl_flow_find(v6, &reply, p->proto,
 			  fl_hash_tuple(v6, &reply, p->proto, fl_config.flow_seed[0]), &ref))
 		return false;
-	if (!(ref.head->flags & FL_FLOW_IS_REPLY))
+	/* behind an address of ours there is no such client: somebody pretends */
+	if (!(ref.head->flags & FL_FLOW_IS_REPLY) || ref.head->flags & FL_FLOW_SNAT)
 		return false;
 	if ((p->proto == IPPROTO_UDP || fl_flow_open(fl_flow_state(ref.word))) &&
 	    !fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))

@@ -33,19 +33,21 @@ static const uint32_t flow_buckets[PLANES] = {USUAL_BUCKETS, SMALL_BUCKETS, LIMI
 					      TINY_BUCKETS};
 
 /* 0: as the objects have it */
-static uint32_t map_size(enum plane_kind kind, enum fl_map_id id)
+static uint32_t map_size(const struct fl_config *config, enum fl_map_id id)
 {
+	const uint32_t buckets = config->flow4_mask + 1;
+
 	switch (id) {
 	case FL_MAP_flows4:
 	case FL_MAP_flows6:
-		return flow_buckets[kind];
+		return buckets;
 	case FL_MAP_overflow4:
 	case FL_MAP_overflow6:
-		return (flow_buckets[kind] + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS;
+		return (buckets + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS;
 	case FL_MAP_backends:
-		return 64;
+		return 512;
 	case FL_MAP_lines:
-		return 1024;
+		return 4096;
 	case FL_MAP_sockets:
 		return SOCKET_BUCKETS;
 	default:
@@ -84,7 +86,7 @@ static uint64_t netns_cookie(void)
 	return cookie;
 }
 
-static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
+struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 {
 	struct fl_ip node4 = addr(FL_IPV4, AT_EXT0, 1), node6 = addr(FL_IPV6, AT_EXT0, 1);
 	struct fl_config c = {
@@ -148,7 +150,7 @@ static struct fl_config make_config(enum plane_kind kind, uint32_t hz)
 /*
  * Hand the maps that are there to an object, or size those it makes, load it and keep what it made.
  */
-static int load(struct plane *p, enum plane_kind kind, struct fl_bpf_object *o, struct fl_err *err)
+static int load(struct plane *p, struct fl_bpf_object *o, struct fl_err *err)
 {
 	int r;
 
@@ -168,8 +170,8 @@ static int load(struct plane *p, enum plane_kind kind, struct fl_bpf_object *o, 
 				*fd = dup(bpf_map__fd(map));
 			else if (!load_done && *fd >= 0)
 				r = bpf_map__reuse_fd(map, *fd);
-			else if (!load_done && map_size(kind, i))
-				r = bpf_map__set_max_entries(map, map_size(kind, i));
+			else if (!load_done && map_size(&p->config, i))
+				r = bpf_map__set_max_entries(map, map_size(&p->config, i));
 			if (r)
 				return fl_err_set(err, r, "cannot prepare map %s", name);
 		}
@@ -183,16 +185,24 @@ static int load(struct plane *p, enum plane_kind kind, struct fl_bpf_object *o, 
 int plane_open(enum plane_kind kind, const struct net *net, uint32_t hz, struct plane *p,
 	       struct fl_err *err)
 {
+	const struct fl_config config = plane_config(kind, hz);
+
+	return plane_open_with(&config, net, p, err);
+}
+
+int plane_open_with(const struct fl_config *config, const struct net *net, struct plane *p,
+		    struct fl_err *err)
+{
 	int r = 0;
 
 	memset(p, 0, sizeof(*p));
 	p->maps = (struct fl_maps)FL_MAPS_INIT;
-	p->config = make_config(kind, hz);
+	p->config = *config;
 	p->net = net;
 	for (int i = 0; i < FL_OBJECTS && !r; i++) {
 		r = fl_bpf_object_open(i, &p->objects[i], err);
 		if (!r)
-			r = load(p, kind, &p->objects[i], err);
+			r = load(p, &p->objects[i], err);
 	}
 	if (!r)
 		r = fl_maps_mmap(&p->maps, true, err);

@@ -51,6 +51,10 @@ struct plane {
 
 int plane_open(enum plane_kind kind, const struct net *net, uint32_t hz, struct plane *ret_plane,
 	       struct fl_err *err);
+/* The settings of a kind, and a plane with others; the tables are as large as the settings say. */
+struct fl_config plane_config(enum plane_kind kind, uint32_t hz);
+int plane_open_with(const struct fl_config *config, const struct net *net, struct plane *ret_plane,
+		    struct fl_err *err);
 void plane_close(struct plane *plane);
 
 /* Empty all maps, then tell it the node's addresses and devices. Every test begins so. */

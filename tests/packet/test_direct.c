@@ -95,6 +95,36 @@ static void direct_connection_without_a_port_passes(struct trial *t)
 	expect_flows(t, SMALL_PORTS + 1);
 }
 
+struct moment {
+	struct row row;
+	enum fl_flow_state state;
+};
+
+static const struct moment moments[] = {
+	{ROW("of a flow that begins"), FL_FLOW_NEW},
+	{ROW("of an established flow"), FL_FLOW_ESTABLISHED},
+};
+
+/* Behind an address of ours there is no client that could ask the backend itself: it is neither
+ * given a flow, nor does it end the one whose source port it pretends to have. */
+static void our_own_source_is_no_direct_connection(struct trial *t)
+{
+	const struct moment *moment = t->row;
+	struct talk talk = talk_begin(t);
+	struct packet forged;
+
+	talk_bring_to(&talk, moment->state);
+	/* as if other flows had that backend, which sees their clients' addresses */
+	memset(t->p->maps.filter, 0xff, t->p->maps.n_filter * sizeof(*t->p->maps.filter));
+	forged = talk.inner;
+	forged.flags = SYN;
+	forged.dst_mac = t->p->net->mac[DEV_EXT0];
+	feed(t, &forged);
+	expect_untouched(t);
+	talk_expect_state(&talk, moment->state);
+	expect_flows(t, 1);
+}
+
 /* What goes straight to a backend and meets an original, not a reply, is no such thing. */
 static void reverse_of_an_original_is_left_alone(struct trial *t)
 {
@@ -120,6 +150,8 @@ static const struct test tests[] = {
 	{"without a port for it, it passes as it is",
 	 CHECK(direct_connection_without_a_port_passes), .hooks = ON_INGRESS,
 	 .networks = IN(AT_POD), .plane = PLANE_SMALL},
+	{"D6: what has our own address as its source is no direct connection",
+	 CHECK(our_own_source_is_no_direct_connection), .hooks = ON_NETWORK, ROWS(moments)},
 	{"the mirror image of a client's packet is no direct connection",
 	 CHECK(reverse_of_an_original_is_left_alone), .hooks = ON_INGRESS,
 	 .networks = IN(AT_POD) | IN(AT_TX)},

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Differential fuzzing of the datapath against the model.
+ *
+ *   fuzz [--seed N] [--packets N | --forever] [--episodes N]
+ *   fuzz --seed N --scenario M --episode E [--steps 3,7,12]    one episode again, packet by packet
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/model/fuzz.h"
+
+#define ALL_STEPS ((1ULL << STEPS) - 1)
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+struct options {
+	uint64_t seed, packets, scenario, episode, steps, episodes;
+	bool one, forever;
+	int max_found;
+};
+
+static uint64_t scenario_seed(uint64_t seed, uint64_t number)
+{
+	struct rng r = rng_of(seed, number);
+
+	return r.state;
+}
+
+static uint64_t steps_parse(const char *text)
+{
+	uint64_t steps = 0;
+	char *end;
+
+	while (*text) {
+		unsigned long n = strtoul(text, &end, 10);
+
+		if (end == text || n >= STEPS)
+			return ALL_STEPS;
+		steps |= 1ULL << n;
+		text = *end ? end + 1 : end;
+	}
+	return steps;
+}
+
+/* Leave out what the difference does not need. */
+static uint64_t shrink(struct scenario *s, uint64_t episode, uint64_t steps)
+{
+	struct totals none = {0};
+	struct found found;
+	bool less = true;
+
+	while (less) {
+		less = false;
+		for (int i = STEPS - 1; i >= 0; i--) {
+			const uint64_t without = steps & ~(1ULL << i);
+
+			if (without == steps)
+				continue;
+			episode_run(s, episode, without, NULL, true, &none, &found);
+			if (found.differs) {
+				steps = without;
+				less = true;
+			}
+		}
+	}
+	return steps;
+}
+
+static void report(struct scenario *s, const struct options *o, uint64_t scenario, uint64_t episode)
+{
+	struct totals none = {0};
+	struct found found;
+	uint64_t steps;
+	const char *comma = "";
+
+	episode_run(s, episode, ALL_STEPS, NULL, true, &none, &found);
+	if (!found.differs) {
+		printf("# scenario %" PRIu64 " episode %" PRIu64
+		       ": a difference that does not come again\n",
+		       scenario, episode);
+		return;
+	}
+	steps = shrink(s, episode, ALL_STEPS);
+	printf("difference: --seed %" PRIu64 " --scenario %" PRIu64 " --episode %" PRIu64
+	       " --steps ",
+	       o->seed, scenario, episode);
+	for (int i = 0; i < STEPS; i++) {
+		if (!(steps >> i & 1))
+			continue;
+		printf("%s%d", comma, i);
+		comma = ",";
+	}
+	printf("\n");
+	scenario_print(s, stdout);
+	episode_run(s, episode, steps, stdout, true, &none, &found);
+	printf("%s\n\n", found.text);
+	fflush(stdout);
+}
+
+/* 5.1.1: every backend of a list gets its share. */
+static bool check_shares(const struct scenario *s)
+{
+	for (int i = 0; i < s->model.n_ports; i++) {
+		const struct model_port *p = &s->model.port[i];
+		uint64_t sum = 0;
+
+		if (p->affinity || p->n_endpoints < 2)
+			continue;
+		for (int j = 0; j < p->n_endpoints; j++)
+			sum += s->picks[i][j];
+		for (int j = 0; j < p->n_endpoints && sum > 400; j++) {
+			if (!p->endpoint[j].ready || s->picks[i][j])
+				continue;
+			/* no client reached it: only a Local policy may keep it apart */
+			if (!p->endpoint[j].on_node && (p->internal_local || p->external_local))
+				continue;
+			if (s->world->base[0].way(s->world, &p->endpoint[j].ip).none)
+				continue;
+			printf("difference: scenario seed %" PRIu64 ": no flow of %" PRIu64
+			       " went to endpoint %d of port %d\n",
+			       s->seed, sum, j, i);
+			return false;
+		}
+	}
+	return true;
+}
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int fuzz(struct world *world, const struct options *o)
+{
+	static struct scenario s;
+	struct totals totals = {0};
+	const double begin = now_s();
+	int differences = 0;
+	uint64_t scenario;
+
+	for (scenario = 0;
+	     !stopped && (o->forever || totals.packets < o->packets) && differences < o->max_found;
+	     scenario++) {
+		scenario_begin(&s, world, scenario_seed(o->seed, scenario));
+		for (uint64_t e = 0;
+		     e < o->episodes && !stopped && differences < o->max_found && s.model.n_ports;
+		     e++) {
+			struct found found;
+
+			episode_run(&s, e, ALL_STEPS, NULL, e % 8 == 0, &totals, &found);
+			if (found.differs) {
+				differences++;
+				report(&s, o, scenario, e);
+			}
+		}
+		differences += !check_shares(&s);
+		scenario_end(&s);
+	}
+	printf("# seed %" PRIu64 ": %" PRIu64 " packets in %" PRIu64 " episodes of %" PRIu64
+	       " scenarios, %" PRIu64 " flows, %" PRIu64 " changes of endpoints, %" PRIu64
+	       " waits; %.1f s, %.2f million packets a second\n",
+	       o->seed, totals.packets, totals.episodes, scenario, totals.flows, totals.changes,
+	       totals.waits, now_s() - begin, (double)totals.packets / (now_s() - begin) / 1e6);
+	printf("# XDP %" PRIu64 ", tc %" PRIu64 ", pod in %" PRIu64 ", way out %" PRIu64
+	       ", pod out %" PRIu64 "; passed %" PRIu64 ", left to tc %" PRIu64 ", sent %" PRIu64
+	       ", dropped %" PRIu64 ", answered %" PRIu64 "\n",
+	       totals.by_hook[0], totals.by_hook[1], totals.by_hook[2], totals.by_hook[3],
+	       totals.by_hook[4], totals.by_verdict[0], totals.by_verdict[1], totals.by_verdict[2],
+	       totals.by_verdict[3], totals.by_verdict[4]);
+	printf("# %d differences\n", differences);
+	return differences ? 1 : 0;
+}
+
+static int again(struct world *world, const struct options *o)
+{
+	static struct scenario s;
+	struct totals totals = {0};
+	struct found found;
+
+	scenario_begin(&s, world, scenario_seed(o->seed, o->scenario));
+	scenario_print(&s, stdout);
+	episode_run(&s, o->episode, o->steps, stdout, true, &totals, &found);
+	printf("%s\n", found.differs ? found.text : "no difference");
+	scenario_end(&s);
+	return found.differs;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
+					      {"packets", required_argument, NULL, 'p'},
+					      {"forever", no_argument, NULL, 'f'},
+					      {"episodes", required_argument, NULL, 'n'},
+					      {"scenario", required_argument, NULL, 'c'},
+					      {"episode", required_argument, NULL, 'e'},
+					      {"steps", required_argument, NULL, 't'},
+					      {"max", required_argument, NULL, 'm'},
+					      {NULL, 0, NULL, 0}};
+	struct options o = {
+		.seed = 1, .packets = 1000000, .steps = ALL_STEPS, .episodes = 400, .max_found = 1};
+	static struct world world;
+	struct fl_err err;
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			o.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'p':
+			o.packets = strtoull(optarg, NULL, 0);
+			break;
+		case 'f':
+			o.forever = true;
+			break;
+		case 'n':
+			o.episodes = strtoull(optarg, NULL, 0);
+			break;
+		case 'c':
+			o.scenario = strtoull(optarg, NULL, 0);
+			o.one = true;
+			break;
+		case 'e':
+			o.episode = strtoull(optarg, NULL, 0);
+			o.one = true;
+			break;
+		case 't':
+			o.steps = steps_parse(optarg);
+			break;
+		case 'm':
+			o.max_found = atoi(optarg);
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (geteuid()) {
+		fprintf(stderr, "fuzz: needs root\n");
+		return 2;
+	}
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
+	if (world_open(&world, &err)) {
+		fprintf(stderr, "fuzz: %s\n", err.text);
+		return 1;
+	}
+	r = o.one ? again(&world, &o) : fuzz(&world, &o);
+	world_close(&world);
+	return r;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a node has to do with a packet, written from docs/rules.md and ARCHITECTURE.md and sharing
+ * nothing with the datapath: no header, no table, no hash. Where the datapath is free to choose (a
+ * backend of the list, a source port) the model says what may be chosen, is told what was, and
+ * holds it to that from then on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lb/base/ip.h"
+
+/* What is configured */
+
+enum model_kind {
+	KIND_CLUSTER_IP,
+	KIND_EXTERNAL_IP,
+	KIND_LOAD_BALANCER,
+	KIND_NODE_PORT,
+};
+
+enum model_service_type {
+	TYPE_CLUSTER_IP,
+	TYPE_NODE_PORT,
+	TYPE_LOAD_BALANCER,
+};
+
+struct model_endpoint {
+	struct fl_ip ip;
+	uint16_t port;
+	bool ready, serving, terminating, on_node;
+};
+
+#define MODEL_ENDPOINTS 8
+#define MODEL_ADDRESSES 3
+
+/* One port of one Service in one family. */
+struct model_port {
+	uint32_t service; /* which Service it belongs to */
+	enum fl_family family;
+	uint8_t proto;
+	uint16_t port, node_port; /* node_port 0: none */
+	enum model_service_type type;
+	bool has_cluster_ip;
+	struct fl_ip cluster_ip, external[MODEL_ADDRESSES], balancer[MODEL_ADDRESSES];
+	int n_external, n_balancer;
+	bool any_external; /* in any family (1.17) */
+	bool internal_local, external_local;
+	bool affinity;
+	uint32_t affinity_s;
+	struct fl_prefix range[MODEL_ADDRESSES];
+	int n_ranges;
+	struct model_endpoint endpoint[MODEL_ENDPOINTS];
+	int n_endpoints;
+	uint32_t version; /* of the endpoints: raised when they change */
+};
+
+#define MODEL_PORTS 32
+
+/* The machine */
+
+#define MODEL_DEVICES 4
+
+struct model_device {
+	uint8_t mac[6];
+	bool xdp_may_send, external, pods;
+	bool has_address[FL_FAMILIES];
+	struct fl_ip address[FL_FAMILIES];
+};
+
+/* The way to an address. */
+struct model_way {
+	bool none;    /* there is no route */
+	bool unknown; /* the neighbour is not known */
+	int device;
+	uint8_t mac[6]; /* of the neighbour */
+	uint32_t mtu;
+};
+
+struct model_range {
+	uint16_t first, count;
+};
+
+struct model_settings {
+	bool detector; /* pods are recognised by pod_cidr (5.2) */
+	struct fl_prefix pod_cidr[FL_FAMILIES];
+	bool pod_by_device;
+	bool reject_unknown_port, check_mtu, masquerade_local, masquerade_all;
+	bool has_node_address[FL_FAMILIES];
+	struct fl_ip node_address[FL_FAMILIES];
+	struct model_range ports[4]; /* for masquerading */
+};
+
+/* Seconds. */
+enum model_timeout {
+	TIMEOUT_TCP_NEW,
+	TIMEOUT_TCP_ESTABLISHED,
+	TIMEOUT_TCP_HALF_CLOSED,
+	TIMEOUT_TCP_TIME_WAIT,
+	TIMEOUT_TCP_RESET,
+	TIMEOUT_UDP_NEW,
+	TIMEOUT_UDP,
+	MODEL_TIMEOUTS,
+};
+
+/* Flows */
+
+enum model_state {
+	STATE_NEW,
+	STATE_REPLIED,
+	STATE_ESTABLISHED,
+	STATE_HALF_CLOSED,
+	STATE_TIME_WAIT,
+	STATE_RESET,
+	MODEL_STATES,
+};
+
+struct model_tuple {
+	struct fl_ip src, dst;
+	uint16_t sport, dport;
+};
+
+/* One direction of a TCP connection: what its packets have shown. */
+struct model_end {
+	uint32_t sent;	/* where its data ends */
+	uint32_t acked; /* the highest that it has acknowledged */
+	bool fin, rst;
+};
+
+struct model_flow {
+	bool live;
+	enum fl_family family;
+	uint8_t proto;
+	struct model_tuple asked; /* client to frontend */
+	struct model_tuple inner; /* what the backend sees */
+	bool masqueraded;
+	bool to_stack;		/* the request is left to the stack */
+	bool reply_leaves_here; /* a backend of this node: seen on the way out */
+	bool forwards_reply;	/* the reply is sent on, not left to the stack */
+	bool direct;		/* for no frontend */
+	struct model_end client, backend;
+	enum model_state state;
+	int64_t began_ms, seen_ms;
+	int port; /* index of its service port, -1 none */
+	uint64_t packets[2];
+	void *own; /* the harness's */
+	uint32_t number;
+};
+
+#define MODEL_FLOWS 64
+#define MODEL_RECORDS 64
+
+struct model_record { /* session affinity */
+	bool live;
+	struct fl_ip client, backend;
+	uint16_t backend_port;
+	int port;
+	int64_t last_ms;
+};
+
+struct model_own { /* a datagram that the node sent from a frontend's port */
+	struct model_tuple answer;
+};
+
+struct model {
+	struct model_settings settings;
+	struct model_device device[MODEL_DEVICES];
+	struct model_way (*way)(const void *arg, const struct fl_ip *to);
+	const void *way_arg;
+	uint32_t timeout_s[MODEL_TIMEOUTS];
+	struct fl_ip local[8]; /* addresses of the node; node ports are served on them */
+	int n_local;
+	struct model_port port[MODEL_PORTS];
+	int n_ports;
+	int64_t now_ms;
+	struct model_flow flow[MODEL_FLOWS];
+	struct model_record record[MODEL_RECORDS];
+	struct model_own own[16];
+	int n_own;
+	uint32_t flows_made;
+};
+
+/* Packets */
+
+#define MODEL_FRAME 1700
+
+struct model_frame {
+	uint32_t len;
+	uint8_t b[MODEL_FRAME];
+};
+
+#define M_FIN 0x01
+#define M_SYN 0x02
+#define M_RST 0x04
+#define M_ACK 0x10
+
+struct model_packet {
+	enum fl_family family;
+	uint8_t proto;
+	struct model_tuple t;
+	uint8_t ttl, flags;
+	bool df;
+	uint32_t seq, ack, payload;
+	uint32_t l4; /* offset */
+	uint32_t ip_len;
+};
+
+/* Whether the frame is a packet that the datapath deals with at all. */
+bool model_parse(const struct model_frame *frame, struct model_packet *ret_packet);
+
+/* The frame with another tuple: checksums that were right are right again. `forward`: and one hop
+ * less. */
+void model_rewrite(const struct model_frame *in, const struct model_packet *packet,
+		   const struct model_tuple *to, bool forward, struct model_frame *ret_frame);
+
+enum model_answer {
+	ANSWER_PORT_UNREACHABLE,
+	ANSWER_TOO_BIG,
+};
+/* The ICMP error that goes back. */
+void model_answer(const struct model_frame *in, const struct model_packet *packet,
+		  enum model_answer kind, uint32_t mtu, struct model_frame *ret_frame);
+
+/* What has to come of a packet */
+
+enum model_hook {
+	MEETS_XDP,
+	MEETS_TC,
+	MEETS_POD_IN,
+	MEETS_WAY_OUT,
+	MEETS_POD_OUT,
+	MODEL_HOOKS,
+};
+
+enum model_verdict {
+	PASSES, /* to the stack, translated or not */
+	LEFT_TO_TC,
+	SENT_OUT,
+	IS_DROPPED,
+	IS_ANSWERED,
+};
+
+struct model_outcome {
+	enum model_verdict verdict;
+	const char *reason; /* token of a drop or answer */
+	bool translated;
+	bool forward; /* hop and MAC addresses change */
+	struct model_tuple to;
+	int device; /* SENT_OUT */
+	uint8_t mac[6];
+	bool any_mac; /* the kernel fills them in later */
+	enum model_answer answer;
+	uint32_t mtu;
+	/* of a flow that begins with it */
+	bool begins;
+	struct fl_ip backend;
+	uint16_t backend_port;
+	bool backend_local, masqueraded;
+	struct fl_ip source;
+	bool any_port; /* the source port is free within the rules */
+};
+
+#define MODEL_OUTCOMES 24
+
+struct model_verdicts {
+	struct model_packet packet;
+	bool understood;
+	struct model_outcome v[MODEL_OUTCOMES];
+	int n;
+	struct model_flow *flow; /* that it belongs to */
+	bool reply;
+	int port; /* service port of a new flow, -1: none */
+	struct fl_ip client;
+	bool own_frontend, direct;
+	int restarted, resteered; /* counted, whichever outcome it is */
+	int64_t taken_ms;
+};
+
+/* All that may become of it. Flows that the packet finds over are removed. */
+void model_judge(struct model *m, enum model_hook hook, int device, const struct model_frame *frame,
+		 struct model_verdicts *ret_verdicts);
+
+/*
+ * The outcome was this one; `got` is what came out. NULL, or what is wrong with the choice.
+ * *ret_flow: the flow that has begun.
+ */
+const char *model_settle(struct model *m, const struct model_verdicts *verdicts,
+			 const struct model_outcome *outcome, const struct model_packet *got,
+			 struct model_flow **ret_flow);
+
+/* The way out sees a datagram of the node itself. */
+void model_note_own(struct model *m, const struct model_packet *packet);
+
+/* Time */
+
+uint32_t model_timeout_s(const struct model *m, const struct model_flow *flow);
+/* Whether nothing is on the edge of being over so many milliseconds from now. */
+bool model_may_wait(const struct model *m, int64_t ms);
+bool model_is_over(const struct model *m, const struct model_flow *flow);
+
+/* Rules 1 to 3 and 5: services.c */
+
+struct model_side {
+	bool forward, reject; /* neither: drop */
+	const struct model_endpoint *list[MODEL_ENDPOINTS];
+	int n;
+};
+
+enum model_client {
+	CLIENT_OUTSIDE,
+	CLIENT_POD,
+	CLIENT_NODE,
+};
+
+bool model_is_local(const struct model *m, const struct fl_ip *ip);
+/* The service port that a packet for this address is for; -1: none. */
+int model_find(const struct model *m, const struct fl_ip *ip, uint16_t port, uint8_t proto,
+	       enum model_kind *ret_kind);
+bool model_is_cluster_ip(const struct model *m, const struct fl_ip *ip);
+struct model_side model_side_of(const struct model_port *p, enum model_kind kind, bool internal);
+bool model_masquerades(const struct model *m, const struct model_port *p, enum model_kind kind,
+		       enum model_client client);
+bool model_in_ranges(const struct model_port *p, const struct fl_ip *ip);
+bool model_serves(const struct model_port *p, const struct fl_ip *ip, uint16_t port);
+
+/* tcp.c */
+
+/* What a packet of a flow does to its state. */
+void model_track(const struct model *m, struct model_flow *flow, bool reply,
+		 const struct model_packet *packet);
+/* A SYN without anything else. */
+static inline bool model_opens(const struct model_packet *p)
+{
+	return (p->flags & (M_SYN | M_ACK | M_FIN | M_RST)) == M_SYN;
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What is sent: mostly conversations as real ends have them, so that flows get into every state;
+ * and in between what nobody should send.
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "tests/model/fuzz.h"
+
+#define ETHER 14
+
+struct make {
+	enum fl_family family;
+	uint8_t proto, ttl, flags;
+	struct model_tuple t;
+	uint32_t seq, ack, payload;
+	bool df, no_sum;
+	const uint8_t *dst_mac, *src_mac;
+};
+
+static void put16(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	put16(p, v >> 16);
+	put16(p + 2, v);
+}
+
+static uint64_t add(uint64_t sum, const uint8_t *p, uint32_t len)
+{
+	for (; len >= 2; len -= 2, p += 2)
+		sum += (uint32_t)p[0] << 8 | p[1];
+	return len ? sum + ((uint32_t)p[0] << 8) : sum;
+}
+
+static uint32_t finish(uint64_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~(uint32_t)sum & 0xffff;
+}
+
+static void build(const struct make *k, struct model_frame *f)
+{
+	const bool v6 = k->family == FL_IPV6, tcp = k->proto == IPPROTO_TCP;
+	const uint32_t header = v6 ? 40 : 20, l4_header = tcp ? 20 : 8;
+	const uint32_t len = l4_header + k->payload;
+	uint8_t *ip = f->b + ETHER, *l4 = ip + header;
+	uint64_t sum;
+
+	memset(f->b, 0, ETHER + header + l4_header);
+	f->len = ETHER + header + len;
+	memcpy(f->b, k->dst_mac, 6);
+	memcpy(f->b + 6, k->src_mac, 6);
+	put16(f->b + 12, v6 ? 0x86dd : 0x0800);
+	if (v6) {
+		ip[0] = 0x60;
+		put16(ip + 4, len);
+		ip[6] = k->proto;
+		ip[7] = k->ttl;
+		memcpy(ip + 8, k->t.src.b, 16);
+		memcpy(ip + 24, k->t.dst.b, 16);
+	} else {
+		ip[0] = 0x45;
+		put16(ip + 2, header + len);
+		ip[6] = k->df ? 0x40 : 0;
+		ip[8] = k->ttl;
+		ip[9] = k->proto;
+		memcpy(ip + 12, k->t.src.b + 12, 4);
+		memcpy(ip + 16, k->t.dst.b + 12, 4);
+		put16(ip + 10, finish(add(0, ip, 20)));
+	}
+	put16(l4, k->t.sport);
+	put16(l4 + 2, k->t.dport);
+	if (tcp) {
+		put32(l4 + 4, k->seq);
+		put32(l4 + 8, k->ack);
+		l4[12] = 5 << 4;
+		l4[13] = k->flags;
+		put16(l4 + 14, 0x7210);
+	} else {
+		put16(l4 + 4, len);
+	}
+	for (uint32_t i = 0; i < k->payload; i++)
+		l4[l4_header + i] = (uint8_t)(i * 7 + k->t.sport);
+	if (k->no_sum && !v6 && !tcp)
+		return;
+	sum = add(k->proto + len, ip + (v6 ? 8 : 12), v6 ? 32 : 8);
+	sum = finish(add(sum, l4, len));
+	put16(l4 + (tcp ? 16 : 6), sum || tcp ? (uint32_t)sum : 0xffff);
+}
+
+static struct make made_for(const struct scenario *s, int device, struct rng *r)
+{
+	const uint32_t sizes = rng_below(r, 100);
+
+	return (struct make){
+		.ttl = rng_percent(r, 96) ? (uint8_t)(2 + rng_below(r, 254))
+					  : (uint8_t)rng_below(r, 3),
+		.payload = sizes < 45	? 0
+			   : sizes < 92 ? rng_below(r, 64)
+			   : sizes < 96 ? 1340 + rng_below(r, 40)
+					: 1200 + rng_below(r, 240),
+		.df = rng_percent(r, 92),
+		.no_sum = rng_percent(r, 5),
+		.dst_mac = s->world->net.mac[device],
+		.src_mac = s->world->net.gateway_mac[AT_OUTSIDE],
+	};
+}
+
+/* Ends of conversations */
+
+static struct fl_ip client_address(enum fl_family f, bool pod, struct rng *r)
+{
+	if (pod)
+		return rng_percent(r, 93) ? addr(f, AT_POD, 1 + rng_below(r, 8))
+					  : addr(f, AT_OUTSIDE, 70);
+	if (rng_percent(r, 80))
+		return addr(f, AT_OUTSIDE,
+			    rng_percent(r, 50) ? 10 + rng_below(r, 4) : 1 + rng_below(r, 140));
+	switch (rng_below(r, 4)) {
+	case 0:
+		return addr(f, AT_TX, 200);
+	case 1:
+		return addr(f, AT_REDIRECT, 200);
+	case 2:
+		return addr(f, AT_NARROW, 90);
+	default:
+		return addr(f, AT_FOREIGN, 1 + rng_below(r, 3));
+	}
+}
+
+/* An address and port to ask; most are frontends. */
+static void target(const struct model *m, struct rng *r, struct conversation *c)
+{
+	const struct model_port *p = &m->port[rng_below(r, (uint32_t)m->n_ports)];
+	const uint32_t n = (uint32_t)(p->n_external + p->n_balancer);
+	const uint32_t how = rng_below(r, 100);
+
+	c->family = p->family;
+	c->proto = p->proto;
+	c->asked.dport = p->port;
+	if (p->node_port && how < 30) {
+		c->asked.dst = addr(p->family, (enum network)rng_below(r, 3), 1);
+		c->asked.dport = p->node_port;
+	} else if (n && how < 65) {
+		const uint32_t i = rng_below(r, n);
+
+		c->asked.dst = i < (uint32_t)p->n_external
+				       ? p->external[i]
+				       : p->balancer[i - (uint32_t)p->n_external];
+	} else {
+		c->asked.dst = p->cluster_ip;
+	}
+	if (rng_percent(r, 4))
+		c->asked.dport++;
+	if (rng_percent(r, 2))
+		c->asked.dst = addr(p->family, AT_FOREIGN, 9);
+	if (rng_percent(r, 2))
+		c->proto = c->proto == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
+static void open_conversation(const struct model *m, struct conversation *c, struct rng *r)
+{
+	const uint32_t where = rng_below(r, 100);
+
+	memset(c, 0, sizeof(*c));
+	c->used = true;
+	target(m, r, c);
+	c->hook = where < 62 ? MEETS_XDP : where < 76 ? MEETS_TC : MEETS_POD_IN;
+	c->device = c->hook == MEETS_POD_IN ? DEV_POD : where % 8 == 0 ? DEV_EXT1 : DEV_EXT0;
+	c->asked.src = client_address(c->family, c->hook == MEETS_POD_IN, r);
+	c->asked.sport =
+		(uint16_t)(rng_percent(r, 70) ? 4000 + rng_below(r, 6) : 1 + rng_below(r, 65535));
+	c->client_next = rng_next(r);
+	c->backend_next = rng_next(r);
+	if (rng_percent(r, 10))
+		c->client_next = 0xfffffff0 + rng_below(r, 32);
+}
+
+static bool has_flow(const struct conversation *c)
+{
+	return c->flow && c->flow->live && c->flow->number == c->flow_number;
+}
+
+static uint8_t flags_of(const struct conversation *c, bool by_backend, struct rng *r)
+{
+	static const uint8_t any[] = {M_ACK,	     M_ACK | 8,	    M_SYN,	   M_SYN | M_ACK,
+				      M_FIN | M_ACK, M_RST,	    M_RST | M_ACK, 0,
+				      M_SYN | M_FIN, M_SYN | M_RST, M_FIN,	   0x3f,
+				      M_ACK | 0x20,  M_ACK | 0xc0};
+	const struct model_flow *f = c->flow;
+	const uint32_t how = rng_below(r, 100);
+
+	if (how < 8)
+		return any[rng_below(r, sizeof(any))];
+	if (!has_flow(c))
+		return by_backend ? M_SYN | M_ACK : M_SYN;
+	switch (f->state) {
+	case STATE_NEW:
+		return by_backend ? M_SYN | M_ACK : M_SYN;
+	case STATE_REPLIED:
+		return by_backend ? (how < 30 ? M_SYN | M_ACK : M_ACK) : M_ACK;
+	case STATE_TIME_WAIT:
+	case STATE_RESET:
+		return by_backend ? M_ACK : how < 55 ? M_SYN : M_ACK;
+	default:
+		return how < 20	  ? M_FIN | M_ACK
+		       : how < 26 ? M_RST | (how & 1 ? M_ACK : 0)
+		       : how < 60 ? M_ACK | 8
+				  : M_ACK;
+	}
+}
+
+/* The numbers that this end would write, and now and then others. */
+static void number(struct conversation *c, bool by_backend, struct make *k, struct rng *r)
+{
+	uint32_t *own = by_backend ? &c->backend_next : &c->client_next;
+	const uint32_t other = by_backend ? c->client_next : c->backend_next;
+	static const uint32_t offs[] = {1,	    0xffffffff, 65535,	    65536,	65537,
+					70000,	    0xffff0000, 0xfffeffff, 0xffff0001, 0x50000000,
+					0xb0000000, 1400,	0x80000000, 100};
+	const uint32_t how = rng_below(r, 100);
+
+	if (k->proto != IPPROTO_TCP)
+		return;
+	k->seq = *own;
+	k->ack = k->flags & M_ACK ? other : 0;
+	/*
+	 * A client that proves itself by a number far from its SYN's is only followed again when
+	 * both directions' entries are looked at, and a plain segment looks at one of them. So that
+	 * is left out, as are holes that no segment reaches over.
+	 */
+	if (how < 8 && has_flow(c) && c->flow->state >= STATE_ESTABLISHED)
+		k->seq += offs[rng_below(r, sizeof(offs) / sizeof(offs[0]))];
+	else if (how >= 8 && how < 14)
+		k->ack += offs[rng_below(r, sizeof(offs) / sizeof(offs[0]))];
+	else if (how >= 14 && how < 17) /* a hole: what it says from now on goes on behind it */
+		k->seq = *own += 1 + rng_below(r, 50000);
+	if (how < 14)
+		return; /* not its own */
+	*own = k->seq + k->payload + (k->flags & M_SYN ? 1 : 0) + (k->flags & M_FIN ? 1 : 0);
+}
+
+static bool from_client(const struct scenario *s, struct conversation *c, struct rng *r,
+			struct step *to)
+{
+	struct make k = made_for(s, c->device, r);
+
+	k.family = c->family;
+	k.proto = c->proto;
+	k.t = c->asked;
+	k.flags = flags_of(c, false, r);
+	k.df |= has_flow(c);
+	if (c->hook == MEETS_POD_IN)
+		k.src_mac = s->world->net.gateway_mac[AT_POD];
+	number(c, false, &k, r);
+	to->hook = c->hook;
+	to->device = c->device;
+	to->of = c;
+	to->by_backend = false;
+	build(&k, &to->frame);
+	return true;
+}
+
+/* Where a reply to this flow meets the datapath. */
+static void reply_way(const struct model *m, const struct conversation *c, struct rng *r,
+		      struct step *to)
+{
+	const struct model_flow *f = c->flow;
+	const struct model_way way = m->way(m->way_arg, &f->inner.dst);
+
+	if (f->reply_leaves_here) {
+		to->hook = c->hook == MEETS_POD_IN ? MEETS_POD_OUT : MEETS_WAY_OUT;
+		to->device = c->device;
+	} else {
+		to->device = way.device;
+		to->hook = way.device == DEV_POD ? MEETS_POD_IN
+			   : rng_percent(r, 80)	 ? MEETS_XDP
+						 : MEETS_TC;
+	}
+	if (!rng_percent(r, 3))
+		return;
+	/* somewhere else */
+	to->hook = rng_below(r, MODEL_HOOKS);
+	to->device = to->hook == MEETS_POD_IN || to->hook == MEETS_POD_OUT ? DEV_POD
+									   : (int)rng_below(r, 3);
+}
+
+static bool from_backend(const struct scenario *s, const struct model *m, struct conversation *c,
+			 struct rng *r, struct step *to)
+{
+	const struct model_tuple *inner = &c->flow->inner;
+	struct make k;
+
+	reply_way(m, c, r, to);
+	k = made_for(s, to->device, r);
+	k.family = c->family;
+	k.proto = c->proto;
+	k.t = (struct model_tuple){inner->dst, inner->src, inner->dport, inner->sport};
+	k.flags = flags_of(c, true, r);
+	k.df = true;
+	number(c, true, &k, r);
+	to->of = c;
+	to->by_backend = true;
+	build(&k, &to->frame);
+	return true;
+}
+
+/* From a client to a backend, without a frontend in between. */
+static bool straight(const struct scenario *s, const struct conversation *c, struct rng *r,
+		     struct step *to)
+{
+	struct make k = made_for(s, c->device, r);
+
+	k.family = c->family;
+	k.proto = c->proto;
+	k.t = c->flow->inner;
+	if (rng_percent(r, 20))
+		k.t.sport++;
+	k.flags = rng_percent(r, 70) ? M_SYN : M_ACK;
+	k.seq = rng_next(r);
+	to->hook = c->hook;
+	to->device = c->device;
+	build(&k, &to->frame);
+	return true;
+}
+
+/* From where nobody may send. */
+static bool strange(const struct scenario *s, const struct model *m, struct rng *r, struct step *to)
+{
+	static const char *const sources[FL_FAMILIES][6] = {
+		{"0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "0.1.2.3"},
+		{"::", "::1", "fe80::1", "febf::9", "ff02::1", "192.0.2.1"}};
+	struct conversation c, other;
+	struct make k;
+
+	open_conversation(m, &c, r);
+	k = made_for(s, c.device, r);
+	k.family = c.family;
+	k.proto = c.proto;
+	k.t = c.asked;
+	k.flags = rng_percent(r, 80) ? M_SYN : M_ACK;
+	switch (rng_below(r, 4)) {
+	case 0:
+		k.t.src = addr(c.family, (enum network)rng_below(r, 3), 1);
+		break;
+	case 1:
+		fl_ip_parse(sources[c.family][rng_below(r, 6)], &k.t.src);
+		break;
+	case 2:
+		k.t.src = k.t.dst;
+		k.t.sport = k.t.dport;
+		break;
+	default:
+		target(m, r, &other);
+		if (other.family != c.family)
+			return false;
+		k.t.src = other.asked.dst;
+		k.t.sport = rng_percent(r, 70) ? other.asked.dport : 4000;
+	}
+	to->hook = c.hook;
+	to->device = c.device;
+	build(&k, &to->frame);
+	return true;
+}
+
+/* What the node or a pod sends itself, on its way out. */
+static bool leaving(const struct scenario *s, const struct model *m, struct rng *r, struct step *to)
+{
+	struct conversation c;
+	struct make k;
+
+	open_conversation(m, &c, r);
+	to->hook = rng_percent(r, 75) ? MEETS_WAY_OUT : MEETS_POD_OUT;
+	to->device = to->hook == MEETS_POD_OUT ? DEV_POD : DEV_EXT0;
+	k = made_for(s, to->device, r);
+	k.family = c.family;
+	k.proto = c.proto;
+	k.t = c.asked;
+	k.t.src = rng_percent(r, 70) ? addr(c.family, AT_EXT0, 1)
+				     : addr(c.family, AT_POD, 1 + rng_below(r, 6));
+	k.flags = rng_percent(r, 85) ? M_SYN : M_ACK;
+	if (rng_percent(r, 25)) {
+		/* from a port that may be a node port, to somebody outside */
+		k.t.sport = c.asked.dport;
+		k.t.dst = addr(c.family, AT_OUTSIDE, 10 + rng_below(r, 4));
+		k.t.dport = (uint16_t)(4000 + rng_below(r, 6));
+	}
+	build(&k, &to->frame);
+	to->node_sends = true;
+	return true;
+}
+
+/* Bytes that say something else than they should. */
+static void spoil(struct model_frame *f, struct rng *r)
+{
+	uint8_t *ip = f->b + ETHER;
+	const bool v6 = f->b[12] == 0x86;
+
+	switch (rng_below(r, 9)) {
+	case 0:
+		f->b[rng_below(r, 6)] ^= (uint8_t)(1 + rng_below(r, 255));
+		break;
+	case 1:
+		f->b[12 + rng_below(r, 2)] ^= (uint8_t)(1 << rng_below(r, 8));
+		break;
+	case 2:
+		ip[0] ^= (uint8_t)(1 << rng_below(r, 8));
+		break;
+	case 3:
+		ip[v6 ? 5 : 3] ^= (uint8_t)(1 << rng_below(r, 8));
+		break;
+	case 4:
+		if (!v6)
+			ip[6 + rng_below(r, 2)] ^= (uint8_t)(1 << rng_below(r, 8));
+		break;
+	case 5:
+		ip[v6 ? 6 : 9] ^= (uint8_t)(1 << rng_below(r, 8));
+		break;
+	case 6: /* cut off; tc gets no frame without its headers */
+		f->len -= rng_below(r, f->len - ETHER - (v6 ? 40 : 20));
+		break;
+	case 7:
+		memset(ip + (v6 ? 40 : 20) + (rng_percent(r, 50) ? 2 : 0), 0, 2);
+		break;
+	default: /* padding */
+		memset(f->b + f->len, 0x5a, 6);
+		f->len += 6;
+	}
+}
+
+bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, struct rng *r,
+		  struct step *to)
+{
+	struct conversation *c = &t->slot[rng_below(r, SLOTS)];
+	const uint32_t how = rng_below(r, 100);
+
+	to->of = NULL;
+	to->node_sends = to->by_backend = false;
+	if (how < 4)
+		return strange(s, m, r, to);
+	if (how < 8)
+		return leaving(s, m, r, to);
+	if (how < 12 && has_flow(c))
+		return straight(s, c, r, to);
+	if (!c->used || how < 22)
+		open_conversation(m, c, r);
+	else if (how < 55 && has_flow(c))
+		return from_backend(s, m, c, r, to);
+	if (!from_client(s, c, r, to))
+		return false;
+	if (how >= 96) {
+		spoil(&to->frame, r);
+		to->of = NULL;
+	}
+	return true;
+}

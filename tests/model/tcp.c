@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The states of a flow (ARCHITECTURE.md, "States" and "Proof"): a connection is proven by
+ * acknowledging the other end's initial number and ended by segments that its own end may have
+ * sent; all else is forwarded and changes nothing.
+ */
+#include "tests/model/model.h"
+
+/* Sequence numbers go round; which of two comes first is said by their distance. */
+static bool after(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+/* low <= x <= high, going round */
+static bool between(uint32_t low, uint32_t x, uint32_t high)
+{
+	return x - low <= high - low;
+}
+
+static uint32_t end_of(const struct model_packet *p)
+{
+	return p->seq + p->payload + (p->flags & M_SYN ? 1 : 0) + (p->flags & M_FIN ? 1 : 0);
+}
+
+#define NEAR 65536
+
+/* Where the last one ended, or within 64 KiB of that with an acknowledgement that goes on by no
+ * more than that. */
+static bool believed(const struct model_end *own, const struct model_packet *p)
+{
+	int32_t off = (int32_t)(p->seq - own->sent);
+
+	return !off || (off >= -NEAR && off <= NEAR && p->ack - own->acked <= NEAR);
+}
+
+static void go_on(struct model_end *own, const struct model_packet *p)
+{
+	if (after(end_of(p), own->sent))
+		own->sent = end_of(p);
+	if (p->flags & M_ACK && after(p->ack, own->acked))
+		own->acked = p->ack;
+}
+
+static bool is_proven(enum model_state state)
+{
+	return state >= STATE_ESTABLISHED;
+}
+
+static void track_syn(struct model_flow *f, bool reply, const struct model_packet *p)
+{
+	if (is_proven(f->state) || p->flags & M_FIN)
+		return;
+	if (!reply && !(p->flags & M_ACK)) {
+		/* the client tries again, perhaps with another number */
+		f->client.sent = end_of(p);
+		f->backend.acked = p->seq + 1;
+	} else if (reply && p->flags & M_ACK && between(f->backend.acked, p->ack, f->client.sent)) {
+		f->backend.sent = end_of(p);
+		f->client.acked = p->seq + 1;
+		f->state = STATE_REPLIED;
+	}
+}
+
+static void track_reset(struct model_flow *f, struct model_end *own, const struct model_end *other,
+			const struct model_packet *p)
+{
+	if (!is_proven(f->state))
+		return;
+	if (after(other->acked, own->sent))
+		own->sent = other->acked;
+	if (!between(other->acked, p->seq, own->sent))
+		return;
+	own->rst = true;
+	f->state = STATE_RESET;
+}
+
+static void track_tcp(struct model_flow *f, bool reply, const struct model_packet *p)
+{
+	struct model_end *own = reply ? &f->backend : &f->client;
+	struct model_end *other = reply ? &f->client : &f->backend;
+	bool proves;
+
+	if (p->flags & M_RST) {
+		track_reset(f, own, other, p);
+		return;
+	}
+	if (p->flags & M_SYN) {
+		track_syn(f, reply, p);
+		return;
+	}
+	proves = f->state == STATE_REPLIED && !reply && p->flags & M_ACK &&
+		 between(own->acked, p->ack, other->sent);
+	if (proves) {
+		own->sent = p->seq;
+		own->acked = p->ack;
+	} else {
+		if (!is_proven(f->state) && !reply)
+			return;
+		if (after(other->acked, own->sent))
+			own->sent = other->acked;
+		if (!believed(own, p))
+			return;
+	}
+	go_on(own, p);
+	if (!is_proven(f->state) && !proves)
+		return;
+	own->fin |= !!(p->flags & M_FIN);
+	if (f->state == STATE_RESET) {
+		if (!own->rst)
+			return;
+		own->rst = false; /* it was not its own */
+	}
+	f->state = own->fin && other->fin   ? STATE_TIME_WAIT
+		   : own->fin || other->fin ? STATE_HALF_CLOSED
+					    : STATE_ESTABLISHED;
+}
+
+#define UDP_PROOF_MS 2000
+
+void model_track(const struct model *m, struct model_flow *f, bool reply,
+		 const struct model_packet *p)
+{
+	if (p->proto == 6)
+		track_tcp(f, reply, p);
+	else if (reply && f->state == STATE_NEW)
+		f->state = STATE_REPLIED;
+	else if (!reply && f->state == STATE_REPLIED && m->now_ms - f->began_ms >= UDP_PROOF_MS)
+		f->state = STATE_ESTABLISHED;
+}
+
+uint32_t model_timeout_s(const struct model *m, const struct model_flow *f)
+{
+	static const enum model_timeout tcp[MODEL_STATES] = {
+		TIMEOUT_TCP_NEW,	 TIMEOUT_TCP_NEW,	TIMEOUT_TCP_ESTABLISHED,
+		TIMEOUT_TCP_HALF_CLOSED, TIMEOUT_TCP_TIME_WAIT, TIMEOUT_TCP_RESET};
+
+	if (f->proto == 6)
+		return m->timeout_s[tcp[f->state]];
+	return m->timeout_s[f->state == STATE_NEW ? TIMEOUT_UDP_NEW : TIMEOUT_UDP];
+}
+
+/* What is seen is noted at most once a second, so the edge is that wide. */
+#define EDGE_MS 1300
+#define SILENT_MS 3000 /* an unproven flow keeps its source port */
+
+static bool on_edge(int64_t idle_ms, int64_t limit_ms)
+{
+	return idle_ms > limit_ms - EDGE_MS && idle_ms < limit_ms + 300;
+}
+
+bool model_may_wait(const struct model *m, int64_t ms)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++) {
+		const struct model_flow *f = &m->flow[i];
+		int64_t idle = m->now_ms + ms - f->seen_ms;
+
+		if (!f->live)
+			continue;
+		for (int t = 0; t < MODEL_TIMEOUTS; t++)
+			if (on_edge(idle, m->timeout_s[t] * 1000LL))
+				return false;
+		if (on_edge(idle, SILENT_MS) || on_edge(m->now_ms + ms - f->began_ms, UDP_PROOF_MS))
+			return false;
+	}
+	for (int i = 0; i < MODEL_RECORDS; i++) {
+		const struct model_record *r = &m->record[i];
+
+		if (r->live &&
+		    on_edge(m->now_ms + ms - r->last_ms, m->port[r->port].affinity_s * 1000LL))
+			return false;
+	}
+	return true;
+}
+
+bool model_is_over(const struct model *m, const struct model_flow *f)
+{
+	return m->now_ms - f->seen_ms > model_timeout_s(m, f) * 1000LL;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The programs, loaded once for each kind of settings, and what the model has to know of the
+ * machine they run on: the network of tests/packet/net.h. */
+#include <string.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include "lb/dp/dp.h"
+#include "tests/model/fuzz.h"
+
+#define BUCKETS 256
+
+static void settings_of(enum variant variant, uint32_t hz, struct fl_config *c)
+{
+	*c = plane_config(variant == VARIANT_BARE ? PLANE_SMALL : PLANE_USUAL, hz);
+	c->flow4_mask = c->flow6_mask = BUCKETS - 1;
+	if (variant == VARIANT_MASQUERADE) {
+		c->pod_by_device = 0;
+		c->masquerade_local = 1;
+	}
+}
+
+static struct fl_ip ip_of(const struct fl_addr *a)
+{
+	struct fl_ip ip;
+
+	memcpy(ip.b, a, sizeof(ip.b));
+	return ip;
+}
+
+static const struct net_way *find(const struct world *w, const struct fl_ip *to)
+{
+	const enum fl_family family = fl_ip_family(to);
+	const size_t from = family == FL_IPV4 ? 12 : 0, len = family == FL_IPV4 ? 3 : 8;
+
+	for (enum network n = 0; n < NETWORKS; n++)
+		if (!memcmp(w->ways[family][n].prefix + from, to->b + from, len))
+			return &w->ways[family][n];
+	return &w->ways[family][AT_OUTSIDE];
+}
+
+static struct model_way way(const void *arg, const struct fl_ip *to)
+{
+	const struct net_way *n = find(arg, to);
+	struct model_way found = n->way;
+
+	found.unknown |= n->known_to && (!to->b[15] || to->b[15] > n->known_to);
+	return found;
+}
+
+static void make_ways(struct world *w)
+{
+	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
+		for (enum network n = 0; n < NETWORKS; n++) {
+			struct net_way *to = &w->ways[f][n];
+			struct fl_ip ip = addr(f, n, 0);
+			const bool by_default = n == AT_SERVICE || n == AT_VIP || n == AT_FOREIGN;
+			const enum network gateway = by_default ? AT_OUTSIDE : n;
+
+			memcpy(to->prefix, ip.b, sizeof(to->prefix));
+			to->way = (struct model_way){
+				.none = n == AT_NOWHERE,
+				.unknown = n == AT_UNRESOLVED || n <= AT_EXT2,
+				.device = (int)net_dev(n),
+				.mtu = n == AT_NARROW ? NARROW_MTU : 1500,
+			};
+			memcpy(to->way.mac, w->net.gateway_mac[gateway], 6);
+			to->known_to = n == AT_POD ? 32 : 0;
+		}
+	}
+}
+
+static void make_model(struct world *w, enum variant variant)
+{
+	const struct fl_config *c = &w->plane[variant].config;
+	struct model *m = &w->base[variant];
+
+	memset(m, 0, sizeof(*m));
+	m->settings = (struct model_settings){
+		.detector = c->pod_detector4,
+		.pod_by_device = c->pod_by_device,
+		.reject_unknown_port = c->reject_unknown_port,
+		.check_mtu = c->check_mtu,
+		.masquerade_local = c->masquerade_local,
+		.has_node_address = {c->node_addr4.w[3], c->node_addr6.w[3]},
+		.node_address = {ip_of(&c->node_addr4), ip_of(&c->node_addr6)},
+	};
+	fl_prefix_parse("10.1.0.0/16", &m->settings.pod_cidr[FL_IPV4]);
+	fl_prefix_parse("fd01::/16", &m->settings.pod_cidr[FL_IPV6]);
+	for (int i = 0; i < 4; i++)
+		m->settings.ports[i] = (struct model_range){c->snat[i].first, c->snat[i].count};
+	for (int d = 0; d < MODEL_DEVICES; d++) {
+		struct model_device *to = &m->device[d];
+
+		memcpy(to->mac, w->net.mac[d], 6);
+		to->xdp_may_send = d == DEV_EXT0 || d == DEV_EXT1;
+		to->external = d != DEV_POD;
+		to->pods = d == DEV_POD;
+		for (enum fl_family f = FL_IPV4; d != DEV_POD && f < FL_FAMILIES; f++) {
+			to->has_address[f] = true;
+			to->address[f] = addr(f, (enum network)d, 1);
+			m->local[m->n_local++] = to->address[f];
+		}
+	}
+	m->way = way;
+	m->way_arg = w;
+	/* as in tests/packet/plane.c, in seconds */
+	m->timeout_s[TIMEOUT_TCP_NEW] = 60;
+	m->timeout_s[TIMEOUT_TCP_ESTABLISHED] = 86400;
+	m->timeout_s[TIMEOUT_TCP_HALF_CLOSED] = 3600;
+	m->timeout_s[TIMEOUT_TCP_TIME_WAIT] = 120;
+	m->timeout_s[TIMEOUT_TCP_RESET] = 30;
+	m->timeout_s[TIMEOUT_UDP_NEW] = 30;
+	m->timeout_s[TIMEOUT_UDP] = 120;
+}
+
+int world_open(struct world *w, struct fl_err *err)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	const uint32_t hz = fl_dp_kernel_hz();
+	cpu_set_t one;
+	int r;
+
+	/* counters are kept per processor */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	memset(w, 0, sizeof(*w));
+	r = net_init(&w->net, err);
+	for (enum variant v = 0; v < VARIANTS && !r; v++) {
+		struct fl_config config;
+
+		settings_of(v, hz, &config);
+		r = plane_open_with(&config, &w->net, &w->plane[v], err);
+	}
+	if (r)
+		return r;
+	make_ways(w);
+	for (enum variant v = 0; v < VARIANTS; v++)
+		make_model(w, v);
+	return 0;
+}
+
+void world_close(struct world *w)
+{
+	for (int v = 0; v < VARIANTS; v++)
+		plane_close(&w->plane[v]);
+	net_fini(&w->net);
+}
