@@ -34,6 +34,7 @@ static void add_sync(const struct fl_agent *agent, struct fl_metrics_facts *fact
 	facts->refused_ports = stats.failed_ports;
 	facts->frontends = stats.frontends;
 	facts->backends = stats.backends;
+	facts->drained_backends = stats.drained_backends;
 	facts->backend_sets = stats.backend_sets;
 }
 

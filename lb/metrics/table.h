@@ -66,6 +66,8 @@
 	  "Frontends in the maps: address, port and protocol.") \
 	X(BACKENDS, "fairlead_backends", GAUGE, "", \
 	  "Backends in the maps.") \
+	X(DRAINED, "fairlead_drained_backends", GAUGE, "", \
+	  "Of these, those with weight 0 wherever they are used: no new connections go to them.") \
 	X(BACKEND_SETS, "fairlead_backend_sets", GAUGE, "", \
 	  "Different lists of backends in the maps.") \
 	X(DEVICE, "fairlead_device_info", GAUGE, "device role hook", \

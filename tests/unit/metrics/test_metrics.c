@@ -121,6 +121,7 @@ static void test_all_of_it(void **state)
 		.refused_ports = 1,
 		.frontends = 60,
 		.backends = 16,
+		.drained_backends = 2,
 		.backend_sets = 8,
 		.devices = devices,
 		.n_devices = 2,
