@@ -249,6 +249,7 @@ static struct fl_slice *slice_of(const struct model_port *p, const char *name, i
 		to->ready = e->ready;
 		to->serving = e->serving;
 		to->terminating = e->terminating;
+		to->weight = FL_WEIGHT_DEFAULT;
 		to->node_name = strdup(e->on_node ? NODE_NAME : "elsewhere");
 	}
 	if (p->n_endpoints)
