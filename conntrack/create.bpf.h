@@ -93,7 +93,6 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	void *b = fl_flow_bucket_get(v6, bucket);
 	struct fl_flow_head *head, *twin = NULL;
 	__u32 twin_word = 0, word, rank, kept;
-	bool alone, reply;
 	__u64 best;
 
 	if (!b)
@@ -108,10 +107,8 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	/* another CPU may have taken it since */
 	if (fl_flow_score(head, word, now) != best >> 2)
 		return FL_TAKE_AGAIN;
-	reply = head->flags & FL_FLOW_IS_REPLY;
-	alone = rank == FL_RANK_FREE ||
-		(rank == FL_RANK_EMBRYONIC && !(reply && head->proto == IPPROTO_UDP));
-	if (!alone) {
+	if (rank != FL_RANK_FREE && (rank != FL_RANK_EMBRYONIC || (head->flags & FL_FLOW_IS_REPLY &&
+								   head->proto == IPPROTO_UDP))) {
 		twin = fl_flow_twin(v6, head, &twin_word);
 		if (twin && rank & (FL_RANK_EXPIRED | FL_RANK_LAST) &&
 		    (__s32)(twin->last_seen - head->last_seen) > 0 &&
@@ -120,30 +117,33 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 			WRITE_ONCE(head->last_seen, twin->last_seen);
 			return FL_TAKE_AGAIN;
 		}
-	}
-	if (!alone && rank == FL_RANK_EMBRYONIC) {
-		/* the other direction is still being written */
-		if (!twin && !fl_flow_lone(v6, head))
-			return FL_TAKE_AGAIN;
-		/* the flow has just proved itself; here it will show in a moment */
-		if (twin && fl_flow_state(twin_word) > FL_FLOW_REPLIED) {
-			fl_flow_swap(
-				head, word,
-				fl_flow_word(fl_flow_generation(word), fl_flow_state(twin_word)));
-			return FL_TAKE_AGAIN;
+		if (rank == FL_RANK_EMBRYONIC) {
+			/* the other direction is still being written */
+			if (!twin && !fl_flow_lone(v6, head))
+				return FL_TAKE_AGAIN;
+			/* the flow has just proved itself; here it will show in a moment */
+			if (twin && fl_flow_state(twin_word) > FL_FLOW_REPLIED) {
+				fl_flow_swap(head, word,
+					     fl_flow_word(fl_flow_generation(word),
+							  fl_flow_state(twin_word)));
+				return FL_TAKE_AGAIN;
+			}
+			/* the original goes first: a flow proves itself there */
+			if (twin) {
+				if (!fl_flow_free(twin, twin_word))
+					return FL_TAKE_AGAIN;
+				fl_count(FL_COUNTER_FLOW_EVICTED);
+				twin = NULL;
+			}
 		}
-		/* the original goes first: a flow proves itself there */
-		if (twin && !fl_flow_free(twin, twin_word))
-			return FL_TAKE_AGAIN;
-		reply = !twin;
-		twin = NULL;
 	}
 	if (!fl_flow_swap(head, word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_BUSY)))
 		return FL_TAKE_AGAIN;
 	if (twin)
 		fl_flow_free(twin, twin_word);
-	/* a flow that loses its entries one by one is counted by its original */
-	if (rank != FL_RANK_FREE && !(rank == FL_RANK_EMBRYONIC && reply))
+	/* a flow that loses its entries one by one is counted by its original; nobody writes here
+	 * yet */
+	if (rank != FL_RANK_FREE && !(rank == FL_RANK_EMBRYONIC && head->flags & FL_FLOW_IS_REPLY))
 		fl_count(rank & FL_RANK_EXPIRED ? FL_COUNTER_FLOW_EXPIRED
 						: FL_COUNTER_FLOW_EVICTED);
 	return (__u64)bucket * FL_FLOW_WAYS + home;
