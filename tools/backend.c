@@ -4,11 +4,13 @@
 #include <limits.h>
 #include <string.h>
 
+#include "lb/api/drain.h"
 #include "lb/api/render.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "lb/model/names.h"
 #include "tools/ask.h"
+#include "tools/drain.h"
 #include "tools/output.h"
 
 static const struct fl_column columns[] = {
@@ -21,6 +23,7 @@ static const struct fl_column columns[] = {
 	{"ID", "id", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},
 	{"GENERATION", "generation", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},
 	{"WEIGHT", "weight", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},
+	{"DRAINED BY", "drainedBy", FL_COLUMN_WIDE, NULL},
 	{"SERVICES", "services", 0, NULL},
 };
 
@@ -51,7 +54,7 @@ static const struct fl_listing listing = {
 static int render(const struct fl_view *view, const struct fl_cli *cli, const void *arg,
 		  struct fl_json *json, struct fl_err *err)
 {
-	return fl_render_backends(view, json) ? fl_err_set(err, -ENOMEM, "no memory") : 0;
+	return fl_render_backends(view, NULL, json) ? fl_err_set(err, -ENOMEM, "no memory") : 0;
 }
 
 /* With operands those, without all. */
@@ -86,6 +89,20 @@ static const struct fl_command commands[] = {
 	 .max_operands = INT_MAX,
 	 .help = "these backends, by their names",
 	 .run = run,
+	 .operands_from = "backend list"},
+	{.verb = "drain",
+	 .operands = "ADDRESS...",
+	 .min_operands = 1,
+	 .max_operands = FL_API_DRAINS,
+	 .help = "give them no new connections: IP, IP:PORT or IP:PORT/PROTOCOL",
+	 .run = fl_run_drain,
+	 .operands_from = "backend list"},
+	{.verb = "undrain",
+	 .operands = "[ADDRESS...]",
+	 .max_operands = FL_API_DRAINS,
+	 .help = "end that",
+	 .options = fl_undrain_options,
+	 .run = fl_run_undrain,
 	 .operands_from = "backend list"},
 };
 

@@ -64,15 +64,24 @@ static void put_side(const struct fl_value *frontend, const char *side, FILE *ou
 	fputs("\n", out);
 }
 
-static void put_backends(const char *title, const struct fl_value *list, FILE *out)
+/* `weights`: of those whose weight is not 1. */
+static void put_backends(const char *title, const struct fl_value *list,
+			 const struct fl_value *weights, FILE *out)
 {
-	if (!list)
+	if (!fl_value_count(list))
 		return;
 	fprintf(out, "%s:\n", title);
 	FL_VALUE_EACH(backend, list)
 	{
+		const char *address = fl_value_string(backend);
+		const struct fl_value *weight = address ? fl_value_get(weights, address) : NULL;
+
 		fputs("  ", out);
 		fl_cell_put(backend, out);
+		if (weight) {
+			fputs(" weight ", out);
+			fl_cell_put(weight, out);
+		}
 		putc('\n', out);
 	}
 }
@@ -122,8 +131,11 @@ static void put_service(const struct fl_value *item, FILE *out)
 		if (fl_value_bool(fl_value_get(frontend, "sourceRanges"), &ranges) && ranges)
 			fputs("  only from the source ranges\n", out);
 	}
-	put_backends("cluster backends", fl_value_get(item, "clusterBackends"), out);
-	put_backends("local backends", fl_value_get(item, "localBackends"), out);
+	put_backends("cluster backends", fl_value_get(item, "clusterBackends"),
+		     fl_value_get(item, "clusterWeights"), out);
+	put_backends("local backends", fl_value_get(item, "localBackends"),
+		     fl_value_get(item, "localWeights"), out);
+	put_backends("drained backends", fl_value_get(item, "drainedBackends"), NULL, out);
 }
 
 static void put_services(const struct fl_value *root, const struct fl_items *items, bool wide,

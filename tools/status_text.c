@@ -142,6 +142,21 @@ static void put_maps(const struct fl_value *root, FILE *out)
 	}
 }
 
+static void put_drains(const struct fl_value *root, FILE *out)
+{
+	const char *title = "drained";
+
+	FL_VALUE_EACH(drain, fl_value_get(root, "drains"))
+	{
+		fprintf(out, "%-14s", title);
+		fl_cell_put(fl_value_get(drain, "address"), out);
+		fputs(" since ", out);
+		fl_cell_put(fl_value_get(drain, "since"), out);
+		putc('\n', out);
+		title = "";
+	}
+}
+
 /* The worst first, as the document has them. */
 static void put_conditions(const struct fl_value *root, const struct fl_output_options *options,
 			   FILE *out)
@@ -173,6 +188,7 @@ void fl_status_put(const struct fl_value *root, const struct fl_items *items, bo
 	put_line("zone", fl_value_get(root, "zone"), fl_cell_put, out);
 	put_health(root, options, out);
 	put_conditions(root, options, out);
+	put_drains(root, out);
 	put_devices(root, out);
 	put_line("cgroup", fl_value_get(root, "cgroup"), fl_cell_put, out);
 	fprintf(out,

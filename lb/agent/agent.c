@@ -70,6 +70,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_dp_close(&agent->dp);
 	fl_agent_events_close(&agent->events);
 	fl_input_fini(&agent->input);
+	fl_agent_drains_close(&agent->drains);
 	fl_health_free(&agent->health);
 	fl_notify_close(&agent->notify);
 	free(agent);
@@ -260,10 +261,18 @@ void fl_agent_gauge(struct fl_agent *agent)
 	gauge_backends(agent, now);
 }
 
+void fl_agent_review_drains(struct fl_agent *agent)
+{
+	/* what was not read yet may have them */
+	if (fl_applier_settled(agent->applier) && fl_source_complete(agent->input.source))
+		fl_agent_drains_review(&agent->drains);
+}
+
 void fl_agent_retry(struct fl_agent *agent)
 {
 	fl_input_refresh(&agent->input);
 	fl_input_review(&agent->input);
+	fl_agent_review_drains(agent);
 	fl_applier_retry(agent->applier);
 	fl_host_retry(agent->host);
 	fl_kernel_conntrack_apply(&agent->kernel_conntrack);

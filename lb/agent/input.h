@@ -18,6 +18,7 @@ struct fl_input {
 	/* borrowed */
 	const struct fl_settings *settings;
 	struct fl_health *health;
+	const struct fl_drains *drains; /* set before anything is read; NULL: none */
 	/* owned */
 	struct fl_store *store;
 	struct fl_definitions *definitions; /* over the store; shared by the sources */

@@ -9,6 +9,7 @@
 #include "lb/agent/agent.h"
 #include "lb/agent/apply.h"
 #include "lb/agent/apply_log.h"
+#include "lb/agent/drains.h"
 #include "lb/agent/events.h"
 #include "lb/agent/gauges.h"
 #include "lb/agent/health_log.h"
@@ -34,6 +35,7 @@ struct fl_agent {
 	struct fl_health *health;
 	struct fl_health_log health_log;
 	struct fl_agent_events events;
+	struct fl_agent_drains drains;
 	struct fl_input input;
 	struct fl_detect detect; /* as the programs were loaded with */
 	bool outdated;		 /* and it would be another one now */
@@ -87,6 +89,8 @@ void fl_agent_gauge(struct fl_agent *agent);
 /* The end of a turn of the loop: what came in together is applied together, up to a limit. True:
  * the next turn goes on with the rest. */
 bool fl_agent_turn(struct fl_agent *agent);
+/* Look whether what is drained is known. */
+void fl_agent_review_drains(struct fl_agent *agent);
 /* Every some seconds: what failed is tried again. */
 void fl_agent_retry(struct fl_agent *agent);
 /* Compare the maps with what is wanted. */

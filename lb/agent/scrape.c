@@ -36,6 +36,7 @@ static void add_sync(const struct fl_agent *agent, struct fl_metrics_facts *fact
 	facts->backends = stats.backends;
 	facts->drained_backends = stats.drained_backends;
 	facts->backend_sets = stats.backend_sets;
+	facts->drains = agent->drains.set.n;
 }
 
 static void add_input(const struct fl_agent *agent, struct fl_metrics_facts *facts)

@@ -33,8 +33,14 @@ static int load_input(struct fl_agent *agent, struct fl_err *err)
 	const char *zone;
 	int r = fl_input_init(input, agent->settings, agent->health, err);
 
-	if (!r)
-		r = fl_input_load(input, err);
+	if (r)
+		return r;
+	r = fl_agent_drains_open(&agent->drains, agent->settings->state_dir, agent->settings->node,
+				 input->store, agent->health);
+	if (r)
+		return fl_err_set(err, r, "out of memory");
+	input->drains = &agent->drains.set;
+	r = fl_input_load(input, err);
 	if (r)
 		return r;
 	zone = input->plan_options.zone;
@@ -270,6 +276,18 @@ static void reload(bool now, void *arg)
 	fl_agent_reload(arg, now);
 }
 
+static int drain(const struct fl_api_drain_request *request, struct fl_api_drain_result *ret_result,
+		 struct fl_err *err, void *arg)
+{
+	struct fl_agent *agent = arg;
+	int r = fl_agent_drains_change(&agent->drains, request, &agent->input.plan_options,
+				       ret_result, err);
+
+	if (!r)
+		fl_agent_review_drains(agent);
+	return r;
+}
+
 void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *agent)
 {
 	struct fl_status_facts facts = {
@@ -320,6 +338,8 @@ static void fill_api(struct fl_agent *agent)
 					    .metrics = scrape,
 					    .refresh_clock = refresh_clock,
 					    .reload = reload,
+					    .drains = &agent->drains.set,
+					    .drain = drain,
 					    .arg = agent};
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The agent's JSON API: routes and views, served by lb/http on a Unix socket; read-only but for
- * flushing flows. What it shows comes from the kernel maps; store and sync only give names.
+ * flushing flows and draining backends. What it shows comes from the kernel maps; store and sync
+ * only give names.
  */
 #pragma once
 
@@ -11,6 +12,9 @@
 
 #include "lb/base/err.h"
 
+struct fl_api_drain_request;
+struct fl_api_drain_result;
+struct fl_drains;
 struct fl_health;
 struct fl_http;
 struct fl_maps;
@@ -51,6 +55,7 @@ struct fl_api_status {
 	size_t n_devices;
 	const struct fl_api_map *maps;
 	size_t n_maps;
+	const struct fl_drains *drains; /* by command; NULL: not known */
 	uint32_t source_ports; /* there are towards each backend, of each of our addresses */
 };
 
@@ -73,6 +78,14 @@ struct fl_api_source {
 	/* Look at the input and at the node again; with `now` what was held for the grace time
 	 * takes effect, as on SIGHUP. NULL: answers 503. */
 	void (*reload)(bool now, void *arg);
+	const struct fl_drains *drains; /* by command; NULL: not known */
+	/*
+	 * Drain backends, or no longer: all that the request says, or nothing of it. -EEXIST: one
+	 * is drained with more than it, which has to be undrained as a whole; -ENOSPC: there are
+	 * too many; -ENOMEM. The result is the caller's. NULL: answers 503.
+	 */
+	int (*drain)(const struct fl_api_drain_request *request,
+		     struct fl_api_drain_result *ret_result, struct fl_err *err, void *arg);
 	void *arg; /* for all of them */
 };
 

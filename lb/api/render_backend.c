@@ -10,6 +10,7 @@
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/json_write.h"
+#include "lb/model/drains.h"
 
 /* (backend, service port, share of a list of its), sorted by backend */
 struct use {
@@ -85,8 +86,20 @@ static const char *state_of(const struct fl_backend *backend)
 	return backend->weight ? "live" : "drained";
 }
 
-static void write_backend(const struct fl_view *view, uint32_t id, const struct flow_count *count,
-			  const struct use *use, size_t n, struct fl_json *json)
+/* NULL: by nobody, or, where only the maps are known, nobody can say. */
+static const char *drained_by(const struct fl_backend *backend, const struct fl_ip *ip,
+			      const struct fl_drains *drains)
+{
+	if (!drains || !(backend->flags & FL_BACKEND_LIVE))
+		return NULL;
+	if (fl_drains_find(drains, ip, ntohs(backend->port), backend->proto))
+		return "command";
+	return backend->weight ? NULL : "weight";
+}
+
+static void write_backend(const struct fl_view *view, const struct fl_drains *drains, uint32_t id,
+			  const struct flow_count *count, const struct use *use, size_t n,
+			  struct fl_json *json)
 {
 	const struct fl_backend *backend = &view->maps->backends[id];
 	struct fl_ip ip = fl_ip_from_addr(&backend->addr);
@@ -102,6 +115,7 @@ static void write_backend(const struct fl_view *view, uint32_t id, const struct 
 	fl_json_member_string(json, "protocol", fl_proto_name(backend->proto));
 	fl_json_member_string(json, "family", fl_family_name(fl_ip_family(&ip)));
 	fl_json_member_string(json, "state", state_of(backend));
+	fl_json_member_string(json, "drainedBy", drained_by(backend, &ip, drains));
 	fl_json_member_bool(json, "local", backend->flags & FL_BACKEND_LOCAL);
 	fl_json_member_uint(json, "weight", largest_share(use, n));
 	fl_json_member_uint(json, "generation", backend->generation);
@@ -136,7 +150,8 @@ static int collect_uses(const struct fl_view *view, struct uses *uses)
 	return 0;
 }
 
-int fl_render_backends(const struct fl_view *view, struct fl_json *json)
+int fl_render_backends(const struct fl_view *view, const struct fl_drains *drains,
+		       struct fl_json *json)
 {
 	size_t n_backends = view->maps->backends ? view->maps->n_backends : 0, at = 0;
 	_cleanup_free_ struct flow_count *flows = calloc(n_backends + 1, sizeof(*flows));
@@ -159,8 +174,8 @@ int fl_render_backends(const struct fl_view *view, struct fl_json *json)
 			at++;
 		if (view->maps->backends[id].flags & FL_BACKEND_LIVE || flows[id].flows ||
 		    at > first)
-			write_backend(view, id, &flows[id], uses.use ? uses.use + first : NULL,
-				      at - first, json);
+			write_backend(view, drains, id, &flows[id],
+				      uses.use ? uses.use + first : NULL, at - first, json);
 	}
 	fl_json_array_end(json);
 	fl_json_object_end(json);

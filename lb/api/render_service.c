@@ -85,6 +85,68 @@ static void write_list(const struct fl_view *view, const char *key, const struct
 	fl_json_array_end(json);
 }
 
+/* By address, of those whose share of the list is not 1. */
+static void write_weights(const struct fl_view *view, const char *key, const struct fl_list *list,
+			  struct fl_json *json)
+{
+	char buf[FL_IP_PORT_STRLEN];
+
+	fl_json_key(json, key);
+	if (!list->count) {
+		fl_json_null(json);
+		return;
+	}
+	fl_json_object_begin(json);
+	for (uint32_t i = 0, share; i < list->count; i += share) {
+		const struct fl_backend *backend =
+			fl_view_backend(view, fl_view_list_backend(view, list, i));
+		struct fl_ip ip;
+
+		if (!backend)
+			break;
+		share = fl_view_list_share(view, list, i);
+		ip = fl_ip_from_addr(&backend->addr);
+		if (share != 1)
+			fl_json_member_uint(json, fl_ip_port_format(&ip, ntohs(backend->port), buf),
+					    share);
+	}
+	fl_json_object_end(json);
+}
+
+struct drained {
+	const struct fl_view *view;
+	struct fl_json *json;
+};
+
+static void write_drained(uint32_t backend_id, void *arg)
+{
+	const struct drained *drained = arg;
+	const struct fl_backend *backend = fl_view_backend(drained->view, backend_id);
+	char buf[FL_IP_PORT_STRLEN];
+	struct fl_ip ip;
+
+	if (!backend)
+		return;
+	ip = fl_ip_from_addr(&backend->addr);
+	fl_json_string(drained->json, fl_ip_port_format(&ip, ntohs(backend->port), buf));
+}
+
+/* The maps do not say whose a backend is that is in no list. */
+static void write_drained_backends(const struct fl_view *view, uint32_t service_id,
+				   struct fl_json *json)
+{
+	struct drained drained = {view, json};
+
+	fl_json_key(json, "drainedBackends");
+	if (!view->names.drained) {
+		fl_json_null(json);
+		return;
+	}
+	fl_json_array_begin(json);
+	view->names.drained(view->names.arg, service_id, write_drained, &drained);
+	fl_json_array_end(json);
+}
+
 /*
  * Kinds of clients, as a plan has them (FL_PLAN verdicts): which frontends, seen from which side.
  */
@@ -188,6 +250,9 @@ static void write_service(const struct fl_view *view, const struct fl_view_servi
 	fl_json_array_end(json);
 	write_list(view, "clusterBackends", &service->cluster, json);
 	write_list(view, "localBackends", &service->local, json);
+	write_weights(view, "clusterWeights", &service->cluster, json);
+	write_weights(view, "localWeights", &service->local, json);
+	write_drained_backends(view, service->id, json);
 	fl_json_object_end(json);
 }
 

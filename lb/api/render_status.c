@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lb/api/api.h"
 #include "lb/api/render.h"
@@ -129,18 +128,14 @@ static void write_conflict(const struct fl_conflict *conflict, void *arg)
 
 static int write_condition(const struct fl_condition *condition, void *arg)
 {
-	const time_t since = (time_t)condition->since_unix_s;
 	struct fl_json *json = arg;
-	char when[32];
-	struct tm tm;
 
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&since, &tm));
 	fl_json_object_begin(json);
 	fl_json_member_string(json, "kind", fl_condition_token(condition->kind));
 	fl_json_member_string(json, "subject", condition->subject);
 	fl_json_member_string(json, "level", fl_health_level_name(condition->level));
 	fl_json_member_string(json, "text", condition->text);
-	fl_json_member_string(json, "since", when);
+	fl_render_time(json, "since", condition->since_unix_s);
 	fl_json_object_end(json);
 	return 0;
 }
@@ -207,6 +202,7 @@ static void write_agent(const struct fl_api_status *status, struct fl_json *json
 	write_known(json, "sourcePorts", status->source_ports, status->source_ports);
 	write_maps(status, json);
 	write_conditions(status->health, json);
+	fl_render_drains(status->drains, json);
 }
 
 int fl_render_status(const struct fl_view *view, const struct fl_api_status *status,

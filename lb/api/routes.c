@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lb/api/api.h"
+#include "lb/api/drain.h"
 #include "lb/api/flow_filter.h"
 #include "lb/api/render.h"
 #include "lb/base/cleanup.h"
@@ -59,11 +60,18 @@ static const struct fl_service_port_info *sync_name(const void *arg, uint32_t se
 	return fl_sync_service_port(arg, service_id);
 }
 
+static void sync_drained(const void *arg, uint32_t service_id,
+			 void (*fn)(uint32_t backend_id, void *fn_arg), void *fn_arg)
+{
+	fl_sync_each_drained(arg, service_id, fn, fn_arg);
+}
+
 /* False: an error has been answered. */
 static bool look(struct call *call)
 {
 	const struct fl_api_source *source = call->source;
-	struct fl_names names = {source->sync ? sync_name : NULL, source->sync};
+	struct fl_names names = {source->sync ? sync_name : NULL,
+				 source->sync ? sync_drained : NULL, source->sync};
 	struct fl_err err = {""};
 
 	if (source->refresh_clock)
@@ -92,6 +100,7 @@ static void get_status(const struct fl_http_request *request, struct fl_http_res
 
 	if (!look(&call))
 		return;
+	status.drains = call.source->drains;
 	if (call.source->status)
 		call.source->status(&status, call.source->arg);
 	finish(&call, fl_render_status(&call.view, &status, call.source->sync, call.json));
@@ -148,7 +157,7 @@ static void get_backends(const struct fl_http_request *request, struct fl_http_r
 	CALL(call, response, arg);
 
 	if (look(&call))
-		finish(&call, fl_render_backends(&call.view, call.json));
+		finish(&call, fl_render_backends(&call.view, call.source->drains, call.json));
 }
 
 static void get_metrics(const struct fl_http_request *request, struct fl_http_response *response,
@@ -250,6 +259,70 @@ static void post_reload(const struct fl_http_request *request, struct fl_http_re
 	finish(&call, 0);
 }
 
+static void drain_result_finip(struct fl_api_drain_result *result)
+{
+	fl_api_drain_result_fini(result);
+}
+
+/* Each argument is an "address". False: an error has been answered. */
+static bool read_drains(struct call *call, const struct fl_http_request *request,
+			struct fl_api_drain_request *drains)
+{
+	struct fl_err err = {""};
+
+	for (size_t i = 0; i < request->n_args; i++) {
+		const struct fl_http_arg *arg = &request->args[i];
+
+		if (!strcmp(arg->key, "all") && drains->undrain) {
+			drains->all = !strcmp(arg->value, "true");
+		} else if (strcmp(arg->key, "address")) {
+			return fail(call, 400, "argument %s is not known", arg->key), false;
+		} else if (drains->n == FL_API_DRAINS) {
+			return fail(call, 400, "more than %d addresses", FL_API_DRAINS), false;
+		} else if (fl_drain_parse(arg->value, &drains->drains[drains->n], &err)) {
+			return fail(call, 400, "%s", err.text), false;
+		} else {
+			drains->n++;
+		}
+	}
+	if (drains->all == (drains->n == 0))
+		return true;
+	fail(call, 400, drains->n ? "either all or addresses" : "which address is missing");
+	return false;
+}
+
+static void drain_or_not(bool undrain, const struct fl_http_request *request,
+			 struct fl_http_response *response, void *arg)
+{
+	_cleanup_(drain_result_finip) struct fl_api_drain_result result = {0};
+	struct fl_api_drain_request drains = {.undrain = undrain};
+	struct fl_err err = {""};
+	int rc;
+	CALL(call, response, arg);
+
+	if (!call.source->drain)
+		return fail(&call, 503, "this agent cannot drain backends");
+	if (!read_drains(&call, request, &drains))
+		return;
+	rc = call.source->drain(&drains, &result, &err, call.source->arg);
+	if (rc)
+		return fail(&call, rc == -EEXIST || rc == -ENOSPC ? 409 : 500, "%s", err.text);
+	fl_render_drain_result(&drains, &result, call.json);
+	finish(&call, 0);
+}
+
+static void post_drain(const struct fl_http_request *request, struct fl_http_response *response,
+		       void *arg)
+{
+	drain_or_not(false, request, response, arg);
+}
+
+static void post_undrain(const struct fl_http_request *request, struct fl_http_response *response,
+			 void *arg)
+{
+	drain_or_not(true, request, response, arg);
+}
+
 static void get_routes(const struct fl_http_request *request, struct fl_http_response *response,
 		       void *arg);
 
@@ -272,6 +345,11 @@ static const struct fl_http_route routes[] = {
 	 .segments = {"namespace", "name", "port"},
 	 .handle = get_services},
 	{.method = "GET", .path = "/v1/backends", .handle = get_backends},
+	{.method = "POST", .path = "/v1/backends/drain", .any_args = true, .handle = post_drain},
+	{.method = "POST",
+	 .path = "/v1/backends/undrain",
+	 .any_args = true,
+	 .handle = post_undrain},
 	{.method = "GET", .path = "/v1/flows", .any_args = true, .handle = get_flows},
 	{.method = "POST", .path = "/v1/reload", .args = {"now"}, .handle = post_reload},
 	{.method = "POST", .path = "/v1/flows/flush", .any_args = true, .handle = post_flush},

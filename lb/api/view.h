@@ -23,6 +23,9 @@ struct fl_service_port_info;
 /* Where names come from: the agent's fl_sync_service_port(); `port` NULL: no names are known. */
 struct fl_names {
 	const struct fl_service_port_info *(*port)(const void *arg, uint32_t service_id);
+	/* its drained backends: fl_sync_each_drained(); NULL: they are not known */
+	void (*drained)(const void *arg, uint32_t service_id,
+			void (*fn)(uint32_t backend_id, void *fn_arg), void *fn_arg);
 	const void *arg;
 };
 

@@ -54,7 +54,8 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(DROPS, "drops", "packets that should have been forwarded are dropped (reason)")          \
 	X(UNSERVED_EXIT, "unserved-exit",                                                          \
 	  "flows that leave unmasqueraded by a device that is not served")                         \
-	X(REPLIES, "replies", "many flows that never get a reply")
+	X(REPLIES, "replies", "many flows that never get a reply")                                 \
+	X(DRAINS, "drains", "backends drained by command that are not known, or not kept (backend)")
 
 enum fl_condition_kind {
 #define X(name, token, text) FL_CONDITION_##name,

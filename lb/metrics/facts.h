@@ -61,7 +61,7 @@ struct fl_metrics_facts {
 	uint64_t map_writes, revision;
 	uint64_t services, slices;
 	uint64_t service_ports[FL_FAMILIES], refused_ports, frontends, backends;
-	uint64_t drained_backends, backend_sets;
+	uint64_t drained_backends, drains, backend_sets;
 	const struct fl_metrics_device *devices;
 	size_t n_devices;
 	uint64_t health_ports;

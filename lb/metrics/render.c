@@ -127,6 +127,7 @@ static void put_maps(struct fl_metrics_text *t, const struct fl_metrics_facts *f
 	put(t, FL_METRIC_FRONTENDS, f->frontends);
 	put(t, FL_METRIC_BACKENDS, f->backends);
 	put(t, FL_METRIC_DRAINED, f->drained_backends);
+	put(t, FL_METRIC_DRAINS, f->drains);
 	put(t, FL_METRIC_BACKEND_SETS, f->backend_sets);
 	for (size_t i = 0; i < f->n_devices; i++)
 		fl_metric_put_uint(

@@ -68,6 +68,8 @@
 	  "Backends in the maps.") \
 	X(DRAINED, "fairlead_drained_backends", GAUGE, "", \
 	  "Of these, those with weight 0 wherever they are used: no new connections go to them.") \
+	X(DRAINS, "fairlead_drains", GAUGE, "", \
+	  "What `fairlead backend drain` keeps drained: addresses, and single ports of them.") \
 	X(BACKEND_SETS, "fairlead_backend_sets", GAUGE, "", \
 	  "Different lists of backends in the maps.") \
 	X(DEVICE, "fairlead_device_info", GAUGE, "device role hook", \

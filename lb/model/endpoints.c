@@ -47,8 +47,8 @@ static void put_text(const struct fl_ip *ip, uint16_t port, char buf[static FL_I
 	*put_decimal(to, port) = '\0';
 }
 
-static int add_slice(struct fl_candidates *candidates, const struct fl_slice *slice, uint16_t port,
-		     const char *node_name)
+static int add_slice(struct fl_candidates *candidates, const struct fl_slice *slice,
+		     const struct fl_slice_port *port, const struct fl_plan_options *options)
 {
 	if (slice->n_endpoints &&
 	    FL_ARRAY_ROOM(candidates->v, candidates->room, candidates->n + slice->n_endpoints))
@@ -62,11 +62,15 @@ static int add_slice(struct fl_candidates *candidates, const struct fl_slice *sl
 		*candidate = (struct fl_candidate){
 			.endpoint = endpoint,
 			.slice = slice,
-			.port = port,
-			.weight = endpoint->weight,
-			.on_node = *endpoint->node_name && !strcmp(endpoint->node_name, node_name),
+			.port = port->port,
+			.weight = fl_drains_find(options->drains, &endpoint->ip, port->port,
+						 port->proto)
+					  ? 0
+					  : endpoint->weight,
+			.on_node = *endpoint->node_name &&
+				   !strcmp(endpoint->node_name, options->node_name),
 		};
-		put_text(&endpoint->ip, port, candidate->text);
+		put_text(&endpoint->ip, port->port, candidate->text);
 		candidates->n++;
 	}
 	return 0;
@@ -114,7 +118,7 @@ static void drop_duplicates(struct fl_candidates *candidates)
 
 int fl_candidates_gather(struct fl_candidates *candidates, const struct fl_slice *const *slices,
 			 size_t n_slices, enum fl_family family, const char *port_name,
-			 uint8_t proto, const char *node_name)
+			 uint8_t proto, const struct fl_plan_options *options)
 {
 	candidates->n = 0;
 	for (size_t i = 0; i < n_slices; i++) {
@@ -127,7 +131,7 @@ int fl_candidates_gather(struct fl_candidates *candidates, const struct fl_slice
 
 			if (port->proto != proto || !port->port || strcmp(port->name, port_name))
 				continue;
-			if (add_slice(candidates, slice, port->port, node_name))
+			if (add_slice(candidates, slice, port, options))
 				return -ENOMEM;
 		}
 	}

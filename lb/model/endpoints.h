@@ -30,7 +30,7 @@ struct fl_candidates {
  */
 int fl_candidates_gather(struct fl_candidates *candidates, const struct fl_slice *const *slices,
 			 size_t n_slices, enum fl_family family, const char *port_name,
-			 uint8_t proto, const char *node_name);
+			 uint8_t proto, const struct fl_plan_options *options);
 void fl_candidates_fini(struct fl_candidates *candidates);
 
 /*

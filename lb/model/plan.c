@@ -158,7 +158,7 @@ static int plan_port(struct work *work, const struct fl_port_overlap *overlap,
 	port->uses_local = port->internal_local || (port->external_local && has_external);
 
 	rc = fl_candidates_gather(&work->candidates, work->slices, work->n_slices, family,
-				  port->port_name, port->proto, work->options->node_name);
+				  port->port_name, port->proto, work->options);
 	if (!rc)
 		rc = collect_local_ready(&work->candidates, &work->local_ready[family]);
 	if (!rc)

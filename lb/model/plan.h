@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lb/model/drains.h"
 #include "lb/model/object.h"
 
 enum fl_plan_frontend_type { /* same order and numbers as enum fl_frontend_type of bpf/abi */
@@ -100,6 +101,7 @@ struct fl_plan_options {
 	bool no_external_ips;	      /* ignore spec.externalIPs (rule 2.2, robustness C6) */
 	const struct fl_ip *node_ips; /* rule 5.6.5 compares them with source ranges */
 	size_t n_node_ips;
+	const struct fl_drains *drains; /* these endpoints have weight 0; NULL: none */
 };
 
 struct fl_plan {

@@ -321,6 +321,14 @@ size_t fl_store_dirty_count(const struct fl_store *store)
 	return store->index.n_dirty;
 }
 
+void fl_store_mark(struct fl_store *store, const char *ns, const char *name)
+{
+	struct fl_store_record *record = fl_store_record_find(&store->index, ns, name);
+
+	if (record && record->service)
+		fl_store_record_mark(&store->index, record);
+}
+
 void fl_store_mark_all(struct fl_store *store)
 {
 	struct fl_store_record *record;

@@ -65,4 +65,6 @@ void fl_store_take_triggers(struct fl_store *store,
 			    void (*fn)(enum fl_family family, int64_t trigger_unix_ns, void *arg),
 			    void *arg);
 size_t fl_store_dirty_count(const struct fl_store *store);
+/* The Service is to be planned again; no-op without one. */
+void fl_store_mark(struct fl_store *store, const char *ns, const char *name);
 void fl_store_mark_all(struct fl_store *store);

@@ -77,8 +77,8 @@ const struct fl_setting fl_setting_table[] = {
 	OPTION("socket", "socket", STRING, socket, "PATH",
 	       "where the CLI reaches the agent (/run/fairlead/fairlead.sock)"),
 	OPTION("state-dir", "stateDir", STRING, state_dir, "DIR",
-	       "where what the API server said last is kept (default: $STATE_DIRECTORY; none: "
-	       "nowhere)"),
+	       "where drains and what the API server said are kept (default: $STATE_DIRECTORY; "
+	       "none: nowhere)"),
 	OPTION("healthz-bind-address", "healthzBindAddress", STRINGS, healthz_bind, "ADDRESS,..",
 	       "where /healthz and /livez are served (0.0.0.0:10256,[::]:10256; none: nowhere)"),
 	OPTION("metrics-bind-address", "metricsBindAddress", STRINGS, metrics_bind, "ADDRESS,..",

@@ -145,6 +145,18 @@ const struct fl_service_port_info *fl_sync_service_port(const struct fl_sync *sy
 	return port ? &port->info : NULL;
 }
 
+void fl_sync_each_drained(const struct fl_sync *sync, uint32_t service_id,
+			  void (*fn)(uint32_t backend_id, void *arg), void *arg)
+{
+	const struct fl_sync_service_port *port =
+		fl_service_id_port(&sync->contents.service_ids, service_id);
+	const struct fl_state *state = port ? port->cur : NULL;
+
+	for (uint32_t i = 0; state && i < state->n_ids; i++)
+		if (state->ids[i] & FL_STATE_DRAINED)
+			fn(state->ids[i] & FL_STATE_ID_MASK, arg);
+}
+
 void fl_sync_each_refused(const struct fl_sync *sync,
 			  void (*fn)(const struct fl_sync_refusal *refusal, void *arg), void *arg)
 {

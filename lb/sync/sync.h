@@ -107,6 +107,10 @@ struct fl_service_port_info {
 const struct fl_service_port_info *fl_sync_service_port(const struct fl_sync *sync,
 							uint32_t service_id); /* or NULL */
 
+/* The backends of a service port that are in no list only because their weight is 0. */
+void fl_sync_each_drained(const struct fl_sync *sync, uint32_t service_id,
+			  void (*fn)(uint32_t backend_id, void *arg), void *arg);
+
 /* Frontends that several service ports want; fn per loser. */
 void fl_sync_each_conflict(const struct fl_sync *sync,
 			   void (*fn)(const struct fl_conflict *conflict, void *arg), void *arg);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Maps made by hand: default/web:http over TCP on IPv4 with a cluster and a local list, default/dns
- * over UDP on IPv6 without endpoints, two backends and a third that is gone, and three flows.
+ * over UDP on IPv6 without endpoints, two backends, a third that is gone and a fourth that is
+ * drained, and three flows.
  */
 #pragma once
 
@@ -53,7 +54,15 @@ static inline const struct fl_service_port_info *fixture_port(const void *arg, u
 	return NULL;
 }
 
-static const struct fl_names fixture_names = {fixture_port, NULL};
+/* Service port 1 has one that is in no list. */
+static void fixture_drained(const void *arg, uint32_t service_id,
+			    void (*fn)(uint32_t backend_id, void *fn_arg), void *fn_arg)
+{
+	if (service_id == 1)
+		fn(4, fn_arg);
+}
+
+static const struct fl_names fixture_names = {fixture_port, fixture_drained, NULL};
 
 static inline void fixture_frontend(struct map_fixture *f, const char *ip, uint16_t port,
 				    uint8_t proto, const struct fl_frontend *value)
@@ -182,6 +191,8 @@ static inline void fixture_maps(struct map_fixture *f)
 	fixture_backend(f, 1, "10.1.0.3", FL_BACKEND_LIVE | FL_BACKEND_LOCAL);
 	fixture_backend(f, 2, "10.1.1.4", FL_BACKEND_LIVE);
 	fixture_backend(f, 3, "10.1.1.5", 0);
+	fixture_backend(f, 4, "10.1.1.6", FL_BACKEND_LIVE);
+	f->backends[4].weight = 0;
 	fixture_services(f);
 	fixture_range(f, 1, "198.51.100.0", 96 + 24);
 	fixture_range(f, 1, "192.0.2.80", 128);

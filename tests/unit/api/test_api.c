@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "lb/api/api.h"
+#include "lb/api/drain.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/api/map_fixture.h"
 #include "tests/unit/http/http_fixture.h"
@@ -15,7 +16,7 @@ struct state {
 	struct map_fixture f;
 	struct fl_api_source source;
 	struct http_state http;
-	int clock_refreshes, reloads, reloads_now;
+	int clock_refreshes, reloads, reloads_now, drains;
 };
 
 static void refresh_clock(void *arg)
@@ -31,6 +32,29 @@ static void reload(bool now, void *arg)
 
 	s->reloads++;
 	s->reloads_now += now;
+}
+
+/* 10.9.9.9 is always refused. */
+static int drain(const struct fl_api_drain_request *request, struct fl_api_drain_result *ret_result,
+		 struct fl_err *err, void *arg)
+{
+	struct state *s = arg;
+	struct fl_drain strange;
+
+	assert_int_equal(fl_drain_parse("10.9.9.9", &strange, NULL), 0);
+	s->drains++;
+	ret_result->items = calloc(request->n + 1, sizeof(*ret_result->items));
+	for (size_t i = 0; i < request->n; i++) {
+		if (fl_ip_equal(&request->drains[i].ip, &strange.ip)) {
+			fl_api_drain_result_fini(ret_result);
+			return fl_err_set(err, -EEXIST, "a part of something");
+		}
+		ret_result->items[ret_result->n++] = (struct fl_api_drained){
+			.drain = request->drains[i], .changed = true, .n_endpoints = 1};
+	}
+	ret_result->kept = !request->all;
+	fl_err_set(&ret_result->why, 0, "no disk");
+	return fl_strings_add(&ret_result->emptied, strdup("default/web:http"));
 }
 
 static void fill_status(struct fl_api_status *status, void *arg)
@@ -53,6 +77,7 @@ static int setup(void **state)
 		.status = fill_status,
 		.refresh_clock = refresh_clock,
 		.reload = reload,
+		.drain = drain,
 		.arg = s,
 	};
 	if (fl_api_listen(s->http.http, s->http.path, &s->source, &err))
@@ -110,6 +135,22 @@ static void test_requests(void **state)
 		{"POST /v1/reload" END, 200, "\"kind\":\"ReloadResult\""},
 		{"POST /v1/reload?now=true" END, 200, "\"kind\":\"ReloadResult\""},
 		{"POST /v1/reload?now=soon" END, 400, "now is true or false"},
+		{"POST /v1/backends/drain?address=10.1.1.1&address=%5Bfd00::1%5D:80" END, 200,
+		 "\"drained\":true,\"items\":[{\"address\":\"10.1.1.1\",\"changed\":true,"
+		 "\"endpoints\":1,\"weightless\":0},{\"address\":\"[fd00::1]:80\""},
+		{"POST /v1/backends/drain?address=10.1.1.1" END, 200,
+		 "\"emptied\":[\"default/web:http\"],\"kept\":true,\"reason\":null"},
+		{"POST /v1/backends/undrain?all=true" END, 200,
+		 "\"drained\":false,\"items\":[],\"emptied\":[\"default/web:http\"],"
+		 "\"kept\":false,\"reason\":\"no disk\""},
+		{"POST /v1/backends/drain?address=10.9.9.9" END, 409, "a part of something"},
+		{"POST /v1/backends/drain" END, 400, "which address is missing"},
+		{"POST /v1/backends/undrain" END, 400, "which address is missing"},
+		{"POST /v1/backends/drain?all=true" END, 400, "all is not known"},
+		{"POST /v1/backends/undrain?all=true&address=::1" END, 400, "either all"},
+		{"POST /v1/backends/drain?address=web" END, 400, "is not an address"},
+		{"POST /v1/backends/drain?adress=10.1.1.1" END, 400, "adress is not known"},
+		{"GET /v1/backends/drain" END, 405, "wants POST"},
 		{"GET /v1/reload" END, 405, "wants POST"},
 		{"POST /v1/reload?later=true" END, 400, "not known"},
 		{"GET /v1/flows/flush" END, 405, "wants POST"},
@@ -133,6 +174,7 @@ static void test_requests(void **state)
 		assert_non_null(strstr(buf, "Content-Type: application/json"));
 	}
 	assert_true(s->clock_refreshes > 0);
+	assert_int_equal(s->drains, 4);
 	assert_int_equal(s->reloads, 2);
 	assert_int_equal(s->reloads_now, 1);
 }
@@ -157,7 +199,7 @@ static void test_routes_are_listed_and_documented(void **state)
 			fail_msg("docs/api.md has no %s", row);
 		routes++;
 	}
-	assert_true(routes >= 14);
+	assert_true(routes >= 16);
 	free(doc);
 }
 

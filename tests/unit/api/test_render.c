@@ -15,6 +15,7 @@
 #include "lb/api/render.h"
 #include "lb/base/health.h"
 #include "lb/base/json_write.h"
+#include "lb/model/drains.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/api/map_fixture.h"
 
@@ -179,12 +180,68 @@ static void test_names_are_ids_when_nobody_knows_them(void **state)
 	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"fd96::53\""));
 }
 
+/* 10.1.1.6 by command. */
+static struct fl_drains drains_of_test(void)
+{
+	struct fl_drains drains = {0};
+	struct fl_drain one;
+
+	assert_int_equal(fl_drain_parse("10.1.1.6", &one, NULL), 0);
+	one.since_unix_s = fixed_unix_s(NULL);
+	assert_int_equal(fl_drains_add(&drains, &one), 0);
+	return drains;
+}
+
 static void test_backends(void **state)
 {
 	struct state *s = *state;
+	struct fl_drains drains = drains_of_test();
 
-	assert_int_equal(fl_render_backends(&s->view, s->json), 0);
+	assert_int_equal(fl_render_backends(&s->view, &drains, s->json), 0);
+	fl_drains_fini(&drains);
 	check(s, "tests/golden/api/backends.json");
+}
+
+/* Drained by whom only an agent can tell. */
+static void test_who_drains_a_backend(void **state)
+{
+	struct state *s = *state;
+	const struct fl_drains none = {0};
+
+	assert_int_equal(fl_render_backends(&s->view, &none, s->json), 0);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"drainedBy\": \"weight\""));
+	start_again(s);
+	assert_int_equal(fl_render_backends(&s->view, NULL, s->json), 0);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"state\": \"drained\""));
+	assert_null(strstr(fl_json_text(s->json, NULL), "\"drainedBy\": \""));
+}
+
+static void test_weights_and_drained_backends_of_a_service(void **state)
+{
+	struct state *s = *state;
+	struct fl_service_filter web = {"default", "web", "http"};
+	const char *text;
+	size_t n;
+
+	/* 10.1.0.3 has twice the share: ids in a row */
+	for (size_t i = 0; i < s->view.contents.n_frontends; i++) {
+		struct fl_frontend *value = &s->view.contents.frontends[i].value;
+
+		for (int side = 0; side < FL_SIDES; side++)
+			if (value->list[side].id == 2)
+				value->list[side].count = 3;
+	}
+	s->f.lines[0].id[0] = s->f.lines[0].id[1] = 1;
+	s->f.lines[0].id[2] = 2;
+	assert_int_equal(fl_render_services(&s->view, &web, s->json, &n), 0);
+	text = fl_json_text(s->json, NULL);
+	assert_non_null(strstr(text, "\"clusterWeights\": {\n        \"10.1.0.3:8080\": 2\n"));
+	assert_non_null(strstr(text, "\"localWeights\": {}"));
+	assert_non_null(strstr(text, "\"drainedBackends\": [\n        \"10.1.1.6:8080\"\n"));
+	s->view.names.drained = NULL;
+	start_again(s);
+	assert_int_equal(fl_render_services(&s->view, &web, s->json, &n), 0);
+	assert_non_null(strstr(fl_json_text(s->json, NULL), "\"drainedBackends\": null"));
 }
 
 static void test_flows(void **state)
@@ -250,8 +307,10 @@ static void test_status_of_an_agent(void **state)
 	const struct fl_api_device devices[] = {{"eth0", 2, "external", "xdp"},
 						{"veth1", 5, "pod", "tc"}};
 	const struct fl_api_map maps[] = {{"frontends", 5, 65536}, {"lines", 3, 8}};
+	struct fl_drains drains = drains_of_test();
 	struct fl_api_status agent = {
 		.agent = FL_AGENT_RUNNING,
+		.drains = &drains,
 		.node = "node-1",
 		.zone = "zone-a",
 		.bpffs = "/sys/fs/bpf/fairlead",
@@ -271,6 +330,7 @@ static void test_status_of_an_agent(void **state)
 		      "svc.yaml: Service default/bad: spec.ports[0].port", FL_HEALTH_WARNING,
 		      "svc.yaml:7: Service default/bad: spec.ports[0].port: 0 is no port");
 	assert_int_equal(fl_render_status(&s->view, &agent, NULL, s->json), 0);
+	fl_drains_fini(&drains);
 	check(s, "tests/golden/api/status.json");
 }
 
@@ -360,7 +420,7 @@ static void test_wild_lists_stay_inside_the_arrays(void **state)
 		start_again(s);
 		assert_int_equal(fl_render_maglev(&s->view, &all, s->json, &n), 0);
 		start_again(s);
-		assert_int_equal(fl_render_backends(&s->view, s->json), 0);
+		assert_int_equal(fl_render_backends(&s->view, NULL, s->json), 0);
 		assert_non_null(fl_json_text(s->json, NULL));
 	}
 }
@@ -374,6 +434,8 @@ int main(void)
 		TEST(test_one_service),
 		TEST(test_names_are_ids_when_nobody_knows_them),
 		TEST(test_backends),
+		TEST(test_who_drains_a_backend),
+		TEST(test_weights_and_drained_backends_of_a_service),
 		TEST(test_flows),
 		TEST(test_flows_beyond_the_limit_are_counted),
 		TEST(test_maglev),

@@ -122,6 +122,7 @@ static void test_all_of_it(void **state)
 		.frontends = 60,
 		.backends = 16,
 		.drained_backends = 2,
+		.drains = 1,
 		.backend_sets = 8,
 		.devices = devices,
 		.n_devices = 2,

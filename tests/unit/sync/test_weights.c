@@ -4,6 +4,7 @@
  * them (the fixture builds each again after every write), drained backends, and that a restart
  * finds all this as it was.
  */
+#include "lb/model/addr.h"
 #include "tests/unit/sync/sync_fixture.h"
 
 #define LIST(fake, value, side) fake_list(fake, &(value)->list[side], text, sizeof(text))
@@ -76,6 +77,40 @@ static void test_a_fixed_table_gives_everybody_slots(void **state)
 		seen[at == 0 ? 0 : at <= list->count / 2 ? 1 : 2] = true;
 	}
 	assert_true(seen[0] && seen[1] && seen[2]);
+}
+
+struct drained_ips {
+	struct fake *fake;
+	char text[200];
+};
+
+static void add_drained(uint32_t backend_id, void *arg)
+{
+	struct drained_ips *drained = arg;
+	const struct fl_ip ip = fl_ip_from_addr(&drained->fake->maps.backends[backend_id].addr);
+	char buf[FL_IP_STRLEN];
+
+	strcat(drained->text, fl_ip_format(&ip, buf));
+	strcat(drained->text, " ");
+}
+
+/* The maps do not say whose they are; the service port does. */
+static void test_drained_backends_of_a_service_port(void **state)
+{
+	struct fake *fake = *state;
+	struct drained_ips web_has = {fake, ""}, api_has = {fake, ""}, none = {fake, ""};
+
+	SYNC(fake, "web",
+	     {.cluster_ip = "10.96.0.1", .endpoints = {"~10.1.0.1", "10.1.0.2", "~10.1.0.3"}});
+	SYNC(fake, "api", {.cluster_ip = "10.96.0.2", .endpoints = {"10.1.0.1", "~10.1.0.2"}});
+	fl_sync_each_drained(fake->sync, web(fake)->service_id, add_drained, &web_has);
+	assert_string_equal(web_has.text, "10.1.0.1 10.1.0.3 ");
+	fl_sync_each_drained(fake->sync,
+			     fake_frontend(fake, "10.96.0.2", 80, IPPROTO_TCP)->service_id,
+			     add_drained, &api_has);
+	assert_string_equal(api_has.text, "10.1.0.2 ");
+	fl_sync_each_drained(fake->sync, 999, add_drained, &none);
+	assert_string_equal(none.text, "");
 }
 
 /* No new connections, but it is live: so its UDP flows stay. The table's length stays, too. */
@@ -203,6 +238,7 @@ int main(void)
 		TEST(test_a_table_is_long_enough_for_the_weights),
 		TEST(test_a_fixed_table_gives_everybody_slots),
 		TEST(test_a_drained_backend_is_live_and_in_no_list),
+		TEST(test_drained_backends_of_a_service_port),
 		TEST(test_drained_in_one_of_two_services),
 		TEST(test_a_restart_changes_nothing),
 		TEST(test_a_weighted_table_is_repaired),
