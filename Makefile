@@ -56,6 +56,13 @@ PACKET_BIN := $(if $(PACKET_SRC),$(BUILD)/tests/packet/packet)
 # the model and the fuzzer; of the packet tests what loads programs and furnishes the network
 MODEL_SRC := $(sort $(wildcard tests/model/*.c)) tests/packet/plane.c tests/packet/net.c tests/packet/service.c
 MODEL_BIN := $(BUILD)/tests/model/fuzz
+# the datapath's source for this machine, every access of which is a call: as gcc makes them, whatever CC is
+SCHEDULES_SRC := $(sort $(wildcard tests/schedules/*.c)) conntrack/entry.c conntrack/sweep.c conntrack/flush.c lb/base/ip.c
+SCHEDULES_CALLS := tests/schedules/processor.c tests/schedules/sweeper.c conntrack/entry.c conntrack/sweep.c conntrack/flush.c
+SCHEDULES_BIN := $(BUILD)/tests/schedules/schedules
+SCHEDULES_CFLAGS = -std=gnu17 -O2 $(WARN) -D_GNU_SOURCE -I. -MMD -MP
+SCHEDULES_CALLS_CFLAGS = $(SCHEDULES_CFLAGS) -O1 -fsanitize=thread -Wno-unknown-pragmas -Wno-unused-function -Wno-tsan \
+	-Itests/schedules/native
 KERNELS_BIN := $(BUILD)/tests/kernels/load
 BENCH_C := $(filter-out %.bpf.c,$(BENCH_SRC))
 BENCH_SKEL := $(BENCH_BPF_SRC:bench/%.bpf.c=$(BUILD)/bench/%.skel.h)
@@ -107,8 +114,8 @@ $(BUILD)/tests/flood/%.o: tests/flood/%.c $(BUILD)/tests/flood/flood.skel.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/tests/flood -c $< -o $@
 
-# only lb/dp knows the skeletons
-$(BUILD)/lb/dp/%.o: lb/dp/%.c $(SKEL)
+# the only file that knows the skeletons
+$(BUILD)/lb/dp/objects.o: lb/dp/objects.c $(SKEL)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/skel -c $< -o $@
 
@@ -156,6 +163,19 @@ $(MODEL_BIN): $(MODEL_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka
 
+$(SCHEDULES_CALLS:%.c=$(BUILD)/schedules/%.o): $(BUILD)/schedules/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && gcc $(SCHEDULES_CALLS_CFLAGS) -c $< -o $@
+
+$(patsubst %.c,$(BUILD)/schedules/%.o,$(filter-out $(SCHEDULES_CALLS),$(SCHEDULES_SRC))): $(BUILD)/schedules/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && gcc $(SCHEDULES_CFLAGS) -c $< -o $@
+
+# without -fsanitize=thread: what it calls is in tests/schedules/memory.c
+$(SCHEDULES_BIN): $(SCHEDULES_SRC:%.c=$(BUILD)/schedules/%.o)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && gcc $^ -o $@
+
 $(KERNELS_BIN): $(BUILD)/tests/kernels/load.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ -lbpf
@@ -188,7 +208,7 @@ test: deps ## all tests: unit, packet, end-to-end (needs root)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all unit-bins packet-bin bench-bin flood-bin
 	$(Q)tests/run --build $(BUILD)
 
-check: all $(UNIT_BIN) ## unit and golden tests, no root needed
+check: all unit-bins ## unit and golden tests, no root needed
 	$(Q)tests/run --build $(BUILD) --unit-only
 
 test-kernels: deps ## load and packet tests on Debian's kernels, emulated (hours)
@@ -216,13 +236,18 @@ fuzz: $(MODEL_BIN) ## the datapath against a model of it, until it is stopped (n
 	$(Q)$(MODEL_BIN) --seed $(or $(FL_FUZZ_SEED),$(shell date +%s)) \
 		$(if $(FL_FUZZ_PACKETS),--packets $(FL_FUZZ_PACKETS),--forever)
 
+.PHONY: schedules
+schedules: $(SCHEDULES_BIN) ## the flow table's protocol under all schedules with two deviations (an hour)
+	$(Q)$(SCHEDULES_BIN) --deviations 2 --random 100000
+
 chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
 	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
 
-unit-bins: $(UNIT_BIN)
+unit-bins: $(UNIT_BIN) $(SCHEDULES_BIN)
 packet-bin: $(PACKET_BIN)
 flood-bin: $(FLOOD_BIN)
 model-bin: $(MODEL_BIN)
+schedules-bin: $(SCHEDULES_BIN)
 kernels-bin: $(KERNELS_BIN)
 bpf-objects: $(BPF_OBJ)
 

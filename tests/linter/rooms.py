@@ -39,7 +39,8 @@ MAY_INCLUDE = {
     "tools": {"conntrack", "lb/api", "lb/base", "lb/dp", "lb/model", "lb/settings", "lb/source"},
     "bench": {"lb/base", "lb/dp", "lb/sync", "conntrack", "nodeport", "bench (bpf)"},
     "bench (bpf)": KERNEL_LOW,
-    "tests": MODEL | {"bpf/lib", "lb/agent", "lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/k8s", "lb/kube",
+    # tests/schedules has the datapath compiled for this machine
+    "tests": MODEL | {"bpf/ctx", "bpf/lib", "nodeport (bpf)", "lb/agent", "lb/api", "lb/dp", "lb/duties", "lb/host", "lb/http", "lb/k8s", "lb/kube",
                       "lb/maglev", "lb/metrics",
                       "lb/settings", "lb/source", "lb/sync", "conntrack", "nodeport", "tools"},
 }

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Situations of which every small schedule is run. A line of TAP for each and for each order of
+ * memory.
+ *
+ *   schedules [--deviations N] [--limit SCHEDULES] [--random SCHEDULES] [--first] [NAME]
+ *
+ * --first: stop after what is wrong first.
+ */
+#include <getopt.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/schedules/schedules.h"
+
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+#define ACTS 3
+#define PORT 40000
+
+enum what { NOTHING, SYN, SYN_ACK, ACK, RST, DATAGRAM, ANSWER, SWEEP, FLUSH };
+
+/* What a processor does: something of the conversation of a client with a backend. */
+struct act {
+	enum what what;
+	uint32_t client, backend;
+};
+
+struct situation {
+	const char *name;
+	void (*prepare)(void);
+	uint16_t ports; /* that there are for masquerading */
+	struct act acts[PROCESSORS][ACTS];
+	bool halves; /* flows have lost an entry */
+};
+
+static uint32_t address(uint32_t n)
+{
+	return n << 24 | 1;
+}
+
+static struct packet packet_of(const struct act *a)
+{
+	const struct tuple request = {address(10 + a->client), address(50 + a->backend), 1000, 80},
+			   reply = {address(100 + a->backend), 0x01000001, 80, PORT};
+	const uint32_t isn = 1000 * (1 + a->client), backend_isn = isn + 500;
+	const bool by_backend = a->what == SYN_ACK || a->what == ANSWER;
+	struct packet p = {
+		.t = by_backend ? reply : request,
+		.proto = a->what == DATAGRAM || a->what == ANSWER ? IPPROTO_UDP : IPPROTO_TCP,
+		.backend = by_backend ? 0 : address(100 + a->backend),
+		.seq = isn + 1,
+		.ack = backend_isn + 1,
+	};
+
+	switch (a->what) {
+	case SYN:
+		p.flags = F_SYN;
+		p.seq = isn;
+		p.ack = 0;
+		break;
+	case SYN_ACK:
+		p.flags = F_SYN | F_ACK;
+		p.seq = backend_isn;
+		p.ack = isn + 1;
+		break;
+	case RST:
+		p.flags = F_RST;
+		break;
+	default:
+		p.flags = F_ACK;
+	}
+	return p;
+}
+
+static struct outcome act(unsigned int processor, const struct act *a)
+{
+	struct outcome out = {0};
+	struct packet p;
+	uint64_t begun;
+
+	if (a->what == SWEEP) {
+		sweep_run();
+	} else if (a->what == FLUSH) {
+		flush_run();
+	} else {
+		begun = step_now();
+		p = packet_of(a);
+		packet_run(processor, &p, &out);
+		if (processor_now() >= 0)
+			oracle_packet(&p, &out, begun);
+	}
+	return out;
+}
+
+/* What is there when it begins */
+
+static bool did(enum what what, uint32_t client, uint32_t backend)
+{
+	const struct act a = {what, client, backend};
+
+	return act(PROCESSORS, &a).translated;
+}
+
+static void must(bool yes)
+{
+	if (yes)
+		return;
+	printf("Bail out! what is there at the beginning cannot be made\n");
+	exit(1);
+}
+
+static void establish(uint32_t client, uint32_t backend)
+{
+	must(did(SYN, client, backend) && did(SYN_ACK, client, backend) &&
+	     did(ACK, client, backend));
+}
+
+static void age(uint32_t seconds)
+{
+	for (unsigned int slot = 0; slot < SLOTS; slot++)
+		entry_age(slot, seconds);
+}
+
+static void nothing(void)
+{
+}
+
+/* Two entries are another flow's for good. */
+static void half_full(void)
+{
+	establish(90, 90);
+}
+
+static void embryonic(void)
+{
+	half_full();
+	must(did(SYN, 0, 0));
+}
+
+static void replied(void)
+{
+	half_full();
+	must(did(SYN, 0, 0) && did(SYN_ACK, 0, 0));
+}
+
+static void established(void)
+{
+	half_full();
+	establish(0, 0);
+}
+
+/* And over for so long that a newcomer may have its entries. */
+static void reset_long_ago(void)
+{
+	establish(0, 0);
+	must(did(RST, 0, 0));
+	age(20);
+	half_full();
+}
+
+static void expired(void)
+{
+	must(did(SYN, 0, 0));
+	age(100);
+	half_full();
+}
+
+static void silent(void)
+{
+	must(did(SYN, 0, 0));
+	age(5);
+	half_full();
+}
+
+static void datagrams(void)
+{
+	half_full();
+	must(did(DATAGRAM, 0, 0) && did(ANSWER, 0, 0));
+}
+
+static void datagrams_long_ago(void)
+{
+	must(did(DATAGRAM, 0, 0) && did(ANSWER, 0, 0));
+	age(30);
+	must(did(DATAGRAM, 0, 0));
+	age(30);
+	half_full();
+}
+
+/* An established flow that has lost an entry, and looks at that again. */
+static void lose(bool reply)
+{
+	struct content c;
+
+	establish(0, 0);
+	for (unsigned int slot = 0; slot < SLOTS; slot++)
+		if (entry_content(slot, &c) && is_reply(&c) == reply)
+			*entry_word(slot) = (word_generation(*entry_word(slot)) + 1) << 8;
+	age(2);
+	half_full();
+}
+
+static void without_reply(void)
+{
+	lose(true);
+}
+
+static void without_original(void)
+{
+	lose(false);
+}
+
+static const struct situation situations[] = {
+	{"two clients want the only source port",
+	 nothing,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 0}}},
+	 false},
+	{"three clients want the only source port",
+	 nothing,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 0}}, {{SYN, 2, 0}}},
+	 false},
+	{"the first packets of a flow come twice",
+	 nothing,
+	 2,
+	 {{{SYN, 0, 0}}, {{SYN, 0, 0}}},
+	 false},
+	{"a flow that was not answered goes on while a newcomer needs room",
+	 embryonic,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow is answered while a newcomer needs room",
+	 embryonic,
+	 1,
+	 {{{SYN_ACK, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow is answered while a newcomer needs room and then is answered itself",
+	 embryonic,
+	 1,
+	 {{{SYN_ACK, 0, 0}}, {{SYN, 1, 1}, {SYN_ACK, 1, 1}}},
+	 false},
+	{"a flow proves itself while a newcomer needs room",
+	 replied,
+	 1,
+	 {{{ACK, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow proves itself on two processors while a newcomer needs room",
+	 replied,
+	 1,
+	 {{{ACK, 0, 0}}, {{ACK, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow proves itself while a newcomer wants its source port",
+	 replied,
+	 1,
+	 {{{ACK, 0, 0}}, {{SYN, 1, 0}}, {{SYN_ACK, 0, 0}}},
+	 false},
+	{"a silent flow speaks while a newcomer wants its source port",
+	 silent,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 0}, {SYN_ACK, 1, 0}}},
+	 false},
+	{"an established flow is removed while it goes on and a newcomer comes",
+	 established,
+	 1,
+	 {{{ACK, 0, 0}}, {{FLUSH, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow that was reset begins again while a newcomer needs room",
+	 reset_long_ago,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow that was reset goes on while a newcomer needs room",
+	 reset_long_ago,
+	 1,
+	 {{{ACK, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow that has expired begins again while it is swept",
+	 expired,
+	 1,
+	 {{{SYN, 0, 0}}, {{SWEEP, 0, 0}}},
+	 false},
+	{"a flow that has expired is answered while it is swept and a newcomer comes",
+	 expired,
+	 1,
+	 {{{SYN_ACK, 0, 0}}, {{SWEEP, 0, 0}}, {{SYN, 1, 0}}},
+	 false},
+	{"datagrams go on while a newcomer needs room",
+	 datagrams,
+	 1,
+	 {{{DATAGRAM, 0, 0}}, {{DATAGRAM, 1, 1}}},
+	 false},
+	{"datagrams are answered while a newcomer needs room",
+	 datagrams,
+	 1,
+	 {{{ANSWER, 0, 0}}, {{DATAGRAM, 1, 1}}},
+	 false},
+	{"datagrams that stopped go on while a newcomer needs room",
+	 datagrams_long_ago,
+	 1,
+	 {{{DATAGRAM, 0, 0}}, {{SYN, 1, 1}}},
+	 false},
+	{"a flow without its reply is mended on two processors",
+	 without_reply,
+	 1,
+	 {{{ACK, 0, 0}}, {{ACK, 0, 0}}},
+	 true},
+	{"a flow without its reply is mended while a newcomer wants its source port",
+	 without_reply,
+	 1,
+	 {{{ACK, 0, 0}}, {{SYN, 1, 0}}},
+	 true},
+	{"a flow without its original is mended while it is swept",
+	 without_original,
+	 1,
+	 {{{SYN_ACK, 0, 0}}, {{SWEEP, 0, 0}}},
+	 true},
+};
+
+/* One of them */
+
+struct running {
+	const struct situation *s;
+	enum order order;
+	unsigned char memory[1024];
+	size_t size;
+	void *at;
+};
+
+static void put_back(void *arg)
+{
+	struct running *r = arg;
+
+	memcpy(r->at, r->memory, r->size);
+	memory_begin(r->order);
+	oracle_begin(r->order == ORDER_STRICT, r->s->halves);
+}
+
+static void processor(unsigned int n, void *arg)
+{
+	const struct running *r = arg;
+
+	for (unsigned int i = 0; i < ACTS && r->s->acts[n][i].what; i++)
+		act(n, &r->s->acts[n][i]);
+	memory_finish();
+}
+
+static bool end(void *arg)
+{
+	(void)arg;
+	memory_settle();
+	oracle_rest();
+	return oracle_content();
+}
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static bool run(const struct situation *s, enum order order, unsigned int number,
+		const struct schedule_limits *limits)
+{
+	static const char *const orders[ORDERS] = {"strict", "as on x86", "as on arm64"};
+	static struct running r;
+	struct exploration e = {s->name, 0, put_back, processor, end, &r};
+	const double begun = now_s();
+	uint64_t schedules = 0;
+	bool right;
+
+	while (e.n_processors < PROCESSORS && s->acts[e.n_processors][0].what)
+		e.n_processors++;
+	r = (struct running){.s = s, .order = order};
+	processor_memory(&r.at, &r.size);
+	source_ports_set(PORT, s->ports);
+	clock_set(100000);
+	table_clear();
+	oracle_begin(false, false);
+	s->prepare();
+	memcpy(r.memory, r.at, r.size);
+	right = explore(&e, limits, &schedules);
+	printf("%sok %u - %s, memory %s # %s%llu schedules with %u deviations, %llu with %u, "
+	       "%.1f s\n",
+	       right ? "" : "not ", number, s->name, orders[order],
+	       schedules < limits->schedules ? "all " : "", (unsigned long long)schedules,
+	       limits->deviations, (unsigned long long)limits->random, limits->random_deviations,
+	       now_s() - begun);
+	if (!right) {
+		printf("#   %s\n", oracle_wrong());
+		schedule_print();
+	}
+	fflush(stdout);
+	return right;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {{"deviations", required_argument, NULL, 'd'},
+					      {"limit", required_argument, NULL, 'l'},
+					      {"random", required_argument, NULL, 'r'},
+					      {"first", no_argument, NULL, 'f'},
+					      {NULL, 0, NULL, 0}};
+	struct schedule_limits limits = {
+		.deviations = 1, .schedules = 10000000, .random_deviations = 3, .random = 1000};
+	bool first = false;
+	unsigned int number = 0, failed = 0;
+	size_t size;
+	void *at;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 'd')
+			limits.deviations = (unsigned int)strtoul(optarg, NULL, 10);
+		else if (c == 'l')
+			limits.schedules = strtoull(optarg, NULL, 10);
+		else if (c == 'r')
+			limits.random = strtoull(optarg, NULL, 10);
+		else if (c == 'f')
+			first = true;
+		else
+			return 2;
+	}
+	processor_init();
+	processor_memory(&at, &size);
+	memory_init(at, size);
+	for (enum order order = ORDER_STRICT; order < ORDERS; order++)
+		for (size_t i = 0; i < N(situations) && !(first && failed); i++)
+			if (optind == argc || strstr(situations[i].name, argv[optind]))
+				failed += !run(&situations[i], order, ++number, &limits);
+	printf("1..%u\n", number);
+	return failed != 0;
+}

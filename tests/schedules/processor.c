@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The datapath's own source, compiled for this machine and instrumented: the flow table, source
+ * ports, the fast path and the slow one. What it stands on is made up here: a backend for each
+ * client, and a device for each address.
+ */
+#include "bpf/abi/fairlead.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* What is assembly there, is here a word to the memory. */
+#define fl_after_load fl_after_load_in_assembly
+#define fl_forget fl_forget_in_assembly
+#include "bpf/lib/base.bpf.h"
+#undef fl_after_load
+#undef fl_forget
+
+void memory_depend(uint64_t value);
+
+static __always_inline void *fl_after_load(void *p, __u64 value)
+{
+	memory_depend(value);
+	return p;
+}
+
+static __always_inline __u64 fl_forget(__u64 value, __u64 unknown)
+{
+	(void)unknown;
+	return value;
+}
+
+#include "bpf/ctx/xdp.bpf.h"
+#include "nodeport/decide.bpf.h"
+#undef asm
+
+#include "tests/schedules/schedules.h"
+
+#define HZ TICKS_PER_SECOND
+#define NODE 0x01000001U /* our address */
+
+/* The memory that processors share. */
+static struct {
+	struct fl_bucket4 flows[BUCKETS];
+	struct fl_overflow overflow[1];
+} shared __attribute__((aligned(64)));
+
+/* And what they share without a question. */
+static struct {
+	struct fl_meta meta;
+	struct fl_port_space space;
+	struct fl_device device;
+	__u64 stats[FL_COUNTER_MAX], ports[FL_BOUND_WORDS * 2];
+	struct fl_bucket_rate rate[FL_RATES];
+	__u32 now;
+} common;
+
+#define NOT_INSTRUMENTED __attribute__((no_sanitize_thread))
+
+NOT_INSTRUMENTED void *bpf_map_lookup_elem(const void *map, const void *key)
+{
+	const __u32 at = *(const __u32 *)key;
+
+	if (map == &fl_flows4)
+		return at < BUCKETS ? &shared.flows[at] : NULL;
+	if (map == &fl_overflow4)
+		return at < 1 ? &shared.overflow[at] : NULL;
+	if (map == &fl_meta)
+		return &common.meta;
+	if (map == &fl_port_spaces)
+		return &common.space;
+	if (map == &fl_devices)
+		return &common.device;
+	if (map == &fl_stats)
+		return at < FL_COUNTER_MAX ? &common.stats[at] : NULL;
+	if (map == &fl_own_ports || map == &fl_bound_ports)
+		return at < FL_BOUND_WORDS * 2 ? &common.ports[at] : NULL;
+	return NULL;
+}
+
+NOT_INSTRUMENTED __u64 bpf_jiffies64(void)
+{
+	return common.now;
+}
+
+/* Each address is reached by a device of its own. */
+NOT_INSTRUMENTED uint32_t device_of(uint32_t address)
+{
+	return address >> 24;
+}
+
+NOT_INSTRUMENTED long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int size,
+				     __u32 flags)
+{
+	(void)ctx;
+	(void)size;
+	(void)flags;
+	params->ifindex = device_of(bpf_ntohl(params->ipv4_dst));
+	memset(params->dmac, (int)params->ifindex, sizeof(params->dmac));
+	memset(params->smac, 1, sizeof(params->smac));
+	params->mtu_result = 1500;
+	return BPF_FIB_LKUP_RET_SUCCESS;
+}
+
+/* No socket of the node has a port that is asked for. */
+#define NO_HELPER(name, type, ...)                                                                 \
+	type name(__VA_ARGS__)                                                                     \
+	{                                                                                          \
+		return 0;                                                                          \
+	}
+/* clang-format off */
+NO_HELPER(bpf_map_update_elem, long, const void *map, const void *key, const void *value, __u64 flags)
+NO_HELPER(bpf_map_delete_elem, long, const void *map, const void *key)
+NO_HELPER(bpf_ktime_get_ns, __u64, void)
+NO_HELPER(bpf_get_prandom_u32, __u32, void)
+NO_HELPER(bpf_skc_lookup_tcp, struct bpf_sock *, void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags)
+NO_HELPER(bpf_sk_lookup_udp, struct bpf_sock *, void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags)
+NO_HELPER(bpf_sk_release, long, void *sk)
+NO_HELPER(bpf_xdp_adjust_head, long, struct xdp_md *xdp, int delta)
+NO_HELPER(bpf_xdp_adjust_tail, long, struct xdp_md *xdp, int delta)
+NO_HELPER(bpf_xdp_adjust_meta, long, struct xdp_md *xdp, int delta)
+NO_HELPER(bpf_xdp_get_buff_len, __u64, struct xdp_md *xdp)
+NO_HELPER(bpf_csum_diff, __s64, __be32 *from, __u32 from_size, __be32 *to, __u32 to_size, __wsum seed)
+/* clang-format on */
+
+/* A packet */
+
+NOT_INSTRUMENTED static void to_abi(const struct tuple *t, struct fl_tuple6 *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	fl_addr_map4(&ret->saddr);
+	fl_addr_map4(&ret->daddr);
+	ret->saddr.w[3] = bpf_htonl(t->src);
+	ret->daddr.w[3] = bpf_htonl(t->dst);
+	ret->sport = bpf_htons(t->sport);
+	ret->dport = bpf_htons(t->dport);
+}
+
+NOT_INSTRUMENTED static struct tuple from_abi(const struct fl_tuple6 *t)
+{
+	return (struct tuple){bpf_ntohl(t->saddr.w[3]), bpf_ntohl(t->daddr.w[3]),
+			      bpf_ntohs(t->sport), bpf_ntohs(t->dport)};
+}
+
+struct frame {
+	__u8 eth[FL_L3];
+	struct iphdr ip;
+	struct tcphdr tcp;
+} __attribute__((packed));
+
+NOT_INSTRUMENTED static void frame_of(const struct packet *packet, struct frame *f,
+				      struct fl_packet *p)
+{
+	const __u16 len = sizeof(f->ip) + sizeof(f->tcp);
+
+	memset(f, 0, sizeof(*f));
+	f->ip.ihl = 5;
+	f->ip.version = 4;
+	f->ip.ttl = 64;
+	f->ip.tot_len = bpf_htons(len);
+	f->ip.protocol = packet->proto;
+	f->ip.saddr = bpf_htonl(packet->t.src);
+	f->ip.daddr = bpf_htonl(packet->t.dst);
+	f->tcp.source = bpf_htons(packet->t.sport);
+	f->tcp.dest = bpf_htons(packet->t.dport);
+	f->tcp.seq = bpf_htonl(packet->seq);
+	f->tcp.ack_seq = bpf_htonl(packet->ack);
+	f->tcp.doff = 5;
+	((__u8 *)&f->tcp)[13] = packet->flags;
+	memset(p, 0, sizeof(*p));
+	to_abi(&packet->t, &p->tuple);
+	p->len = len;
+	p->seq = packet->seq;
+	p->ack = packet->ack;
+	p->proto = packet->proto;
+	p->tcp_flags = packet->proto == IPPROTO_TCP ? packet->flags : 0;
+	p->ttl = 64;
+	p->headers = len;
+	p->kind = FL_PACKET_FLOW;
+	p->l3 = FL_L3;
+	p->l4 = FL_L3 + sizeof(f->ip);
+}
+
+static void note_made(const struct fl_packet *p, const struct fl_tuple6 *to)
+{
+	const struct tuple asked = from_abi(&p->tuple), becomes = from_abi(to);
+
+	oracle_made(&asked, &becomes, p->proto);
+}
+
+/* As fl_new_flow(), once frontend, backend and way are known. */
+static int begin_flow(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
+		      struct fl_decision *d, bool insist)
+{
+	const struct fl_new new = {.masquerade = true};
+	const struct tuple to = {NODE, packet->backend, 0, 80};
+	struct fl_tuple6 reply;
+	enum fl_reason reason;
+	__u64 hash;
+
+	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+	if (!packet->backend || !fl_packet_opens(p))
+		return 0;
+	to_abi(&to, &d->to);
+	if (fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK)
+		return 0;
+	hash = fl_hash_tuple(false, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	fl_tuple_reverse(&d->to, &reply);
+	if (!fl_snat_choose(ctx, false, &reply, p->proto, hash, FL_SNAT_SOCKETS)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+		return 0;
+	}
+	d->to.sport = reply.dport;
+	note_made(p, &d->to);
+	reason = fl_new_enter(false, p, d, &reply, &new, hash, fl_now(), insist);
+	if (reason == FL_NEW_GAVE_WAY)
+		return 1;
+	fl_decision_set(d, reason ? FL_ACT_DROP : FL_ACT_FORWARD, reason);
+	return 0;
+}
+
+/* As fl_decide_slow(), but for what begins a flow. */
+static void decide_slow(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
+			struct fl_decision *d)
+{
+	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
+		const enum fl_known known = fl_decide_known(ctx, false, p, FL_HOOK_INGRESS, d);
+
+		if (known == FL_BROKEN) {
+			fl_flow_mend4(p);
+			continue;
+		}
+		if (known == FL_UNKNOWN_REPLY)
+			fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+		if (known != FL_UNKNOWN || !begin_flow(ctx, packet, p, d, i >= FL_DECIDE_TRIES / 2))
+			return;
+	}
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+}
+
+void packet_run(unsigned int processor, const struct packet *packet, struct outcome *ret)
+{
+	static struct frame frames[PROCESSORS + 1];
+	struct xdp_md ctx = {.ingress_ifindex = 1};
+	struct fl_decision d = {};
+	struct fl_fast_flow fast = {};
+	struct fl_packet p;
+
+	frame_of(packet, &frames[processor], &p);
+	memset(ret, 0, sizeof(*ret));
+	switch (fl_decide_fast(&ctx, &frames[processor], false, &p, FL_HOOK_INGRESS, &fast)) {
+	case FL_FAST_FORWARD:
+		fl_fast_done(&fast, &frames[processor], false, &p);
+		*ret = (struct outcome){true, from_abi(&fast.to), fast.hop.ifindex};
+		return;
+	case FL_FAST_SLOW:
+		break;
+	default:
+		return;
+	}
+	frame_of(packet, &frames[processor], &p);
+	decide_slow(&ctx, packet, &p, &d);
+	if (d.action == FL_ACT_FORWARD)
+		*ret = (struct outcome){true, from_abi(&d.to), d.hop.ifindex};
+}
+
+/* From outside */
+
+NOT_INSTRUMENTED void processor_memory(void **ret_begin, size_t *ret_size)
+{
+	*ret_begin = &shared;
+	*ret_size = sizeof(shared);
+}
+
+NOT_INSTRUMENTED void processor_init(void)
+{
+	/* constants to the datapath, which are set before it is loaded */
+	struct fl_config *c = (struct fl_config *)(uintptr_t)&fl_config;
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)c & ~(page - 1);
+	const int r = mprotect((void *)at, (uintptr_t)(c + 1) - at, PROT_READ | PROT_WRITE);
+
+	assert(!r);
+	c->flow_seed[0] = 0x0123456789abcdef;
+	c->flow_seed[1] = 0xfedcba9876543210;
+	c->flow4_mask = c->flow6_mask = BUCKETS - 1;
+	c->hz = HZ;
+	c->next_hop_ttl = 3600 * HZ;
+	c->timeout[FL_TIMEOUT_TCP_EMBRYONIC] = 60 * HZ;
+	c->timeout[FL_TIMEOUT_TCP_ESTABLISHED] = 86400 * HZ;
+	c->timeout[FL_TIMEOUT_TCP_CLOSE_WAIT] = 3600 * HZ;
+	c->timeout[FL_TIMEOUT_TCP_TIME_WAIT] = 120 * HZ;
+	c->timeout[FL_TIMEOUT_TCP_CLOSING] = 30 * HZ;
+	c->timeout[FL_TIMEOUT_UDP_EMBRYONIC] = 30 * HZ;
+	c->timeout[FL_TIMEOUT_UDP_ESTABLISHED] = 120 * HZ;
+	c->weak_loads = 1;
+	fl_config_spread_timeouts(c);
+	common.device.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL;
+}
+
+NOT_INSTRUMENTED void source_ports_set(uint16_t first, uint16_t count)
+{
+	struct fl_config *c = (struct fl_config *)(uintptr_t)&fl_config;
+
+	c->snat[0] = (struct fl_port_range){first, count};
+	c->snat_ports = count;
+}
+
+NOT_INSTRUMENTED void clock_set(uint32_t seconds)
+{
+	common.now = seconds * HZ;
+	common.meta.next_hops = fl_hops_word(1, common.now + 3600 * HZ);
+}
+
+NOT_INSTRUMENTED uint32_t clock_now(void)
+{
+	return common.now;
+}
+
+NOT_INSTRUMENTED void timeouts_get(uint32_t *timeout, unsigned int n)
+{
+	for (unsigned int i = 0; i < n && i < FL_TIMEOUTS; i++)
+		timeout[i] = fl_config.timeout[i];
+}
+
+NOT_INSTRUMENTED void table_clear(void)
+{
+	memset(&shared, 0, sizeof(shared));
+	memset(&common.space, 0, sizeof(common.space));
+	memset(fl_next_hops, 0, sizeof(fl_next_hops));
+}
+
+NOT_INSTRUMENTED static struct fl_flow4 *entry(unsigned int slot)
+{
+	return &shared.flows[slot / WAYS].way[slot % WAYS];
+}
+
+NOT_INSTRUMENTED uint32_t *entry_word(unsigned int slot)
+{
+	return &entry(slot)->head.word;
+}
+
+NOT_INSTRUMENTED bool is_live(uint32_t word)
+{
+	return fl_flow_state(word) >= FL_FLOW_NEW;
+}
+
+NOT_INSTRUMENTED bool is_idle_word(uint32_t word)
+{
+	return is_live(word) || (word & 0xff) == FL_FLOW_FREE;
+}
+
+NOT_INSTRUMENTED uint32_t word_generation(uint32_t word)
+{
+	return fl_flow_generation(word);
+}
+
+NOT_INSTRUMENTED uint32_t word_state(uint32_t word)
+{
+	return fl_flow_state(word);
+}
+
+NOT_INSTRUMENTED static struct tuple tuple_of(const struct fl_tuple4 *t)
+{
+	return (struct tuple){bpf_ntohl(t->saddr), bpf_ntohl(t->daddr), bpf_ntohs(t->sport),
+			      bpf_ntohs(t->dport)};
+}
+
+NOT_INSTRUMENTED bool entry_content(unsigned int slot, struct content *ret)
+{
+	const struct fl_flow4 *f = entry(slot);
+
+	*ret = (struct content){tuple_of(&f->key), tuple_of(&f->rewrite), f->head.proto,
+				f->head.flags,	   f->head.twin,	  f->head.twin_generation};
+	return is_live(f->head.word);
+}
+
+NOT_INSTRUMENTED bool is_reply(const struct content *c)
+{
+	return c->flags & FL_FLOW_IS_REPLY;
+}
+
+NOT_INSTRUMENTED void entry_age(unsigned int slot, uint32_t seconds)
+{
+	entry(slot)->head.last_seen -= seconds * HZ;
+}
