@@ -5,7 +5,11 @@
 #include <stdlib.h>
 
 static const char *const role_names[] = {
-	[FL_ROLE_NONE] = "", [FL_ROLE_EXTERNAL] = "external", [FL_ROLE_POD] = "pod"};
+	[FL_ROLE_NONE] = "",
+	[FL_ROLE_EXTERNAL] = "external",
+	[FL_ROLE_POD] = "pod",
+	[FL_ROLE_REMOTE_PODS] = "remote-pods",
+};
 
 void fl_status_lists_fini(struct fl_status_lists *lists)
 {

@@ -34,6 +34,31 @@ static bool holds_node_ip(const struct fl_network *network, const struct fl_netd
 	return false;
 }
 
+static bool has_kind(const struct fl_netdev *device, const char *kind)
+{
+	return device && !strcmp(device->kind, kind);
+}
+
+/* As flannel, Calico and others make it: known by its kind before there is a backend. */
+static bool is_overlay(const struct fl_netdev *device)
+{
+	static const char *const kinds[] = {"vxlan", "geneve", "gretap", "ip6gretap"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (has_kind(device, kinds[i]))
+			return device->leads_on[FL_IPV4] || device->leads_on[FL_IPV6];
+	return false;
+}
+
+static bool leads_to_remote_pods(const struct fl_netdev *device,
+				 const struct fl_device_rules *rules)
+{
+	for (size_t i = 0; i < rules->n_remote; i++)
+		if (rules->remote[i] == device->ifindex)
+			return true;
+	return is_overlay(device);
+}
+
 static enum fl_device_role wanted_role(const struct fl_network *network,
 				       const struct fl_netdev *device,
 				       const struct fl_device_rules *rules)
@@ -44,12 +69,11 @@ static enum fl_device_role wanted_role(const struct fl_network *network,
 		return FL_ROLE_EXTERNAL;
 	if (matches(device->name, rules->pod, rules->n_pod))
 		return FL_ROLE_POD;
-	if (rules->n_external)
-		return FL_ROLE_NONE;
-	if (device->default_route[FL_IPV4] || device->default_route[FL_IPV6] ||
-	    holds_node_ip(network, device, rules))
+	if (!rules->n_external &&
+	    (device->default_route[FL_IPV4] || device->default_route[FL_IPV6] ||
+	     holds_node_ip(network, device, rules)))
 		return FL_ROLE_EXTERNAL;
-	return FL_ROLE_NONE;
+	return leads_to_remote_pods(device, rules) ? FL_ROLE_REMOTE_PODS : FL_ROLE_NONE;
 }
 
 enum fl_device_role fl_device_own_role(const struct fl_network *network,
@@ -57,11 +81,6 @@ enum fl_device_role fl_device_own_role(const struct fl_network *network,
 				       const struct fl_device_rules *rules)
 {
 	return device->headerless ? FL_ROLE_NONE : wanted_role(network, device, rules);
-}
-
-static bool has_kind(const struct fl_netdev *device, const char *kind)
-{
-	return device && !strcmp(device->kind, kind);
 }
 
 static bool has_ports(const struct fl_network *network, const struct fl_netdev *bridge)
@@ -253,6 +272,8 @@ struct fl_device fl_device_entry(const struct fl_network *network, const struct 
 		[FL_ROLE_NONE] = 0,
 		[FL_ROLE_EXTERNAL] = FL_DEVICE_EXTERNAL,
 		[FL_ROLE_POD] = FL_DEVICE_POD,
+		/* masqueraded like what leaves for the network */
+		[FL_ROLE_REMOTE_PODS] = FL_DEVICE_EXTERNAL,
 	};
 	struct fl_device entry = {.mtu = device->mtu};
 	struct fl_ip ip;

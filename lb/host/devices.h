@@ -10,6 +10,7 @@ enum fl_device_role {
 	FL_ROLE_NONE,
 	FL_ROLE_EXTERNAL,
 	FL_ROLE_POD,
+	FL_ROLE_REMOTE_PODS, /* pods of other nodes: a VXLAN device, or a network of their own */
 };
 
 struct fl_device_rules {
@@ -20,13 +21,16 @@ struct fl_device_rules {
 	size_t n_pod;
 	const struct fl_ip *node_ips; /* of the Node object */
 	size_t n_node_ips;
+	const unsigned int *remote; /* ifindexes: backends of other nodes were seen behind them */
+	size_t n_remote;
 };
 
 /*
  * What a device leads to, by names, routes and addresses. The loopback device is nothing, whatever
  * the patterns say, nor is one whose packets have no Ethernet header, since our programs would read
  * their first bytes as one. Named as external beats named as pod-side; named as pod-side beats what
- * was found.
+ * was found. A device towards the pods of other nodes is found even where others are named: a
+ * tunnel by which routes lead to gateways, and any device that is in rules->remote.
  */
 enum fl_device_role fl_device_own_role(const struct fl_network *network,
 				       const struct fl_netdev *device,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Backends on other machines that are reached by a device that is not served: what is balanced to
- * them leaves unmasqueraded, and their replies are not translated. Some backends are looked at each
- * time; when all were, what was found is what stands.
+ * them leaves unmasqueraded, and their replies are not translated. So such a device is served from
+ * then on, and one that cannot be is a condition. Some backends are looked at each time; when all
+ * were, what was found is what stands.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -13,6 +14,40 @@
 #define ASKED_MAX 128	 /* routes per call */
 #define LOOKED_MAX 16384 /* elements of the map per call */
 
+/* Those that take our programs; a bridge does not, and at its ports may be pods of this node. */
+static bool may_serve(const struct fl_netdev *dev)
+{
+	return !dev->headerless && strcmp(dev->kind, "bridge") != 0;
+}
+
+/* False: there is no room. */
+static bool serve(struct fl_host *host, const struct fl_netdev *dev, const struct fl_ip *example)
+{
+	struct fl_device_rules *rules = &host->options.rules;
+	char ip[FL_IP_STRLEN];
+
+	for (size_t i = 0; i < rules->n_remote; i++)
+		if (host->remote[i] == dev->ifindex)
+			return true;
+	if (rules->n_remote == FL_EGRESS_DEVICES)
+		return false;
+	host->remote[rules->n_remote++] = dev->ifindex;
+	rules->remote = host->remote;
+	host->pending = true;
+	fl_host_report(host, FL_LOG_INFO, "device %s: the route to backend %s leaves by it",
+		       dev->name, fl_ip_format(example, ip));
+	return true;
+}
+
+void fl_host_forget_remote(struct fl_host *host)
+{
+	struct fl_device_rules *rules = &host->options.rules;
+
+	for (size_t i = 0; i < rules->n_remote; i++)
+		if (!fl_network_device(&host->network, host->remote[i]))
+			host->remote[i--] = host->remote[--rules->n_remote];
+}
+
 static void note(struct fl_host *host, const struct fl_backend *backend,
 		 const struct fl_route *route)
 {
@@ -22,6 +57,8 @@ static void note(struct fl_host *host, const struct fl_backend *backend,
 
 	if (!dev || dev->loopback || fl_host_serves(host, dev) ||
 	    (!route->gateway && fl_device_is_inside(&host->network, dev)))
+		return;
+	if (may_serve(dev) && serve(host, dev, (const struct fl_ip *)&backend->addr))
 		return;
 	for (i = 0; i < egress->n_found && egress->found[i].ifindex != route->ifindex; i++)
 		;
@@ -34,6 +71,13 @@ static void note(struct fl_host *host, const struct fl_backend *backend,
 		memcpy(&egress->found[i].example, &backend->addr, sizeof(struct fl_ip));
 	}
 	egress->found[i].n++;
+}
+
+/* What to do about it. */
+static const char *advice(const struct fl_netdev *dev)
+{
+	return dev->headerless ? "its packets have no Ethernet header; a VXLAN device has"
+			       : "name it in --devices";
 }
 
 static void finish(struct fl_host *host)
@@ -51,10 +95,9 @@ static void finish(struct fl_host *host)
 			continue;
 		fl_health_set(health, FL_CONDITION_EGRESS, dev->name, FL_HEALTH_ERROR,
 			      "%zu backends, %s among them, are reached by device %s, which is not "
-			      "served: connections that are balanced to them break (name it in "
-			      "--devices)",
+			      "served: connections that are balanced to them break (%s)",
 			      egress->found[i].n, fl_ip_format(&egress->found[i].example, ip),
-			      dev->name);
+			      dev->name, advice(dev));
 	}
 	fl_health_scan_end(health, FL_CONDITION_EGRESS);
 	*egress = (struct fl_egress){0};

@@ -39,6 +39,8 @@ struct fl_host {
 	uint32_t kept; /* calls of fl_host_keep_next_hops() that found all well */
 	bool pruned;   /* what earlier agents left on other devices is gone */
 	struct fl_egress egress;
+	/* devices that backends of other nodes were seen behind; for rules.remote */
+	unsigned int remote[FL_EGRESS_DEVICES];
 	struct fl_mono sockets_scanned; /* zero: not since they had to be */
 };
 
@@ -55,6 +57,9 @@ void fl_host_update_devices(struct fl_host *host);
 const struct fl_host_device *fl_host_device_of(const struct fl_host *host, unsigned int ifindex);
 /* Whether what passes a device is served, there or at the devices it is stacked with. */
 bool fl_host_serves(const struct fl_host *host, const struct fl_netdev *dev);
+
+/* egress.c: forget devices that are gone, whose numbers others may get */
+void fl_host_forget_remote(struct fl_host *host);
 
 /* prerequisites.c: conditions of the devices and of the node, by what an update has found */
 void fl_host_update_conditions(struct fl_host *host);

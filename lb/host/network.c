@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Asking the kernel for devices, addresses and default routes by three netlink dumps. Of the routes
- * only the default ones are looked into: a router may have a million others.
+ * Asking the kernel for devices, addresses and routes by three netlink dumps. Of routes only what
+ * they say about devices is kept: a router may have a million of them.
  */
 #include "lb/host/network.h"
 
@@ -20,6 +20,7 @@
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "lb/host/route_hops.h"
 
 struct scan {
 	struct fl_network *network;
@@ -127,21 +128,42 @@ static struct fl_netdev *find(struct fl_network *net, unsigned int ifindex)
 	return (struct fl_netdev *)fl_network_device(net, ifindex);
 }
 
-/* One way of a default route: `gateway` and `source` may be NULL. The best one counts. */
-static void note_default(struct fl_network *net, unsigned int ifindex, enum fl_family family,
-			 uint32_t metric, const struct nlattr *gateway, const struct nlattr *source)
-{
-	struct fl_netdev *dev = find(net, ifindex);
+/* A route while its hops are looked at. */
+struct route {
+	struct fl_network *network;
+	enum fl_family family;
+	bool is_default;
+	uint32_t metric;
+	const struct nlattr *source; /* or NULL */
+};
 
-	if (!dev || (dev->default_route[family] && dev->metric[family] <= metric))
+/* Of a device's default routes the best one counts. */
+static void note_default(const struct route *route, struct fl_netdev *dev,
+			 const struct nlattr *gateway)
+{
+	const enum fl_family family = route->family;
+
+	if (dev->default_route[family] && dev->metric[family] <= route->metric)
 		return;
 	dev->default_route[family] = true;
-	dev->metric[family] = metric;
+	dev->metric[family] = route->metric;
 	dev->gateway[family] = dev->preferred_source[family] = (struct fl_ip){0};
-	if (gateway)
+	/* of the other family it cannot be read, and leads to no subnet of this one */
+	if (gateway && nla_type(gateway) == RTA_GATEWAY)
 		read_ip(gateway, &dev->gateway[family]);
-	if (source)
-		read_ip(source, &dev->preferred_source[family]);
+	if (route->source)
+		read_ip(route->source, &dev->preferred_source[family]);
+}
+
+static void on_hop(const struct fl_route_hop *hop, void *arg)
+{
+	const struct route *route = arg;
+	struct fl_netdev *dev = find(route->network, hop->ifindex);
+
+	if (dev && route->is_default)
+		note_default(route, dev, hop->gateway);
+	else if (dev && hop->gateway)
+		dev->leads_on[route->family] = true;
 }
 
 static int on_route(struct nl_msg *msg, void *arg)
@@ -149,33 +171,22 @@ static int on_route(struct nl_msg *msg, void *arg)
 	struct scan *s = arg;
 	struct nlmsghdr *h = nlmsg_hdr(msg);
 	const struct rtmsg *rtm = nlmsg_data(h);
-	enum fl_family family = rtm->rtm_family == AF_INET6 ? FL_IPV6 : FL_IPV4;
 	struct nlattr *tb[RTA_MAX + 1];
-	struct rtnexthop *nh;
-	uint32_t metric;
-	int left;
+	struct route route = {.network = s->network,
+			      .family = rtm->rtm_family == AF_INET6 ? FL_IPV6 : FL_IPV4,
+			      .is_default = !rtm->rtm_dst_len};
 
-	if (h->nlmsg_type != RTM_NEWROUTE || rtm->rtm_dst_len || rtm->rtm_type != RTN_UNICAST ||
+	if (h->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST ||
 	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6) ||
 	    nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL) < 0)
 		return NL_OK;
-	if ((tb[RTA_TABLE] ? nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table) != RT_TABLE_MAIN)
+	/* what leads on to other machines may be in a table of the pod network's own */
+	if (route.is_default &&
+	    (tb[RTA_TABLE] ? nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table) != RT_TABLE_MAIN)
 		return NL_OK;
-	metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
-	if (tb[RTA_OIF])
-		note_default(s->network, nla_get_u32(tb[RTA_OIF]), family, metric, tb[RTA_GATEWAY],
-			     tb[RTA_PREFSRC]);
-	if (!tb[RTA_MULTIPATH])
-		return NL_OK;
-	nh = nla_data(tb[RTA_MULTIPATH]);
-	left = nla_len(tb[RTA_MULTIPATH]);
-	/* RTNH_OK() reads the length of a hop before it looks whether there is one */
-	for (; left >= (int)sizeof(*nh) && RTNH_OK(nh, left);
-	     left -= RTNH_ALIGN(nh->rtnh_len), nh = RTNH_NEXT(nh))
-		note_default(s->network, (unsigned int)nh->rtnh_ifindex, family, metric,
-			     nla_find((struct nlattr *)RTNH_DATA(nh),
-				      nh->rtnh_len - (int)sizeof(*nh), RTA_GATEWAY),
-			     tb[RTA_PREFSRC]);
+	route.metric = tb[RTA_PRIORITY] ? nla_get_u32(tb[RTA_PRIORITY]) : 0;
+	route.source = tb[RTA_PREFSRC];
+	fl_route_each_hop(tb, on_hop, &route);
 	return NL_OK;
 }
 

@@ -26,6 +26,8 @@ struct fl_netdev {
 	/* of that route, the best if there are several; unspecified: it has none */
 	struct fl_ip gateway[FL_FAMILIES], preferred_source[FL_FAMILIES];
 	uint32_t metric[FL_FAMILIES];
+	/* a route that is no default route leads to a gateway behind it */
+	bool leads_on[FL_FAMILIES];
 };
 
 struct fl_netaddr {

@@ -39,12 +39,17 @@ static bool is_veth(const struct fl_host *host, unsigned int ifindex)
 	return dev && !strcmp(dev->kind, "veth");
 }
 
-/* `auto` leaves a veth to tc: see prove_veth(). */
-static enum fl_dp_mode wanted_mode(const struct fl_host *host, unsigned int ifindex)
+/*
+ * `auto` leaves a veth to tc: see prove_veth(). A device that was found by the pods behind it may
+ * be of any kind, a VXLAN device cannot have XDP, and what comes in there are replies.
+ */
+static enum fl_dp_mode wanted_mode(const struct fl_host *host, const struct fl_host_device *d)
 {
 	const enum fl_dp_mode mode = host->options.mode;
 
-	return mode == FL_DP_AUTO && is_veth(host, ifindex) ? FL_DP_TC : mode;
+	if (d->role == FL_ROLE_REMOTE_PODS)
+		return FL_DP_TC;
+	return mode == FL_DP_AUTO && is_veth(host, d->ifindex) ? FL_DP_TC : mode;
 }
 
 /*
@@ -64,7 +69,7 @@ static bool takes_frames(const struct fl_host *host, const struct fl_host_device
 	held = fl_map_mirror_get(host->device_map, &(uint32_t){ours->ifindex});
 	if (held && held->flags & FL_DEVICE_EXTERNAL)
 		return held->flags & FL_DEVICE_XDP_TX;
-	return wanted_mode(host, ours->ifindex) != FL_DP_TC;
+	return wanted_mode(host, ours) != FL_DP_TC;
 }
 
 /* `attached`: the programs that the devices shall have are there by now. */
@@ -104,6 +109,9 @@ static void report_attached(const struct fl_host *host, const struct fl_host_dev
 
 	if (d->role == FL_ROLE_POD)
 		fl_host_report(host, FL_LOG_DEBUG, "device %s: pod side, %s", d->name, tc);
+	else if (d->role == FL_ROLE_REMOTE_PODS)
+		fl_host_report(host, FL_LOG_INFO, "device %s: towards pods of other nodes, %s",
+			       d->name, tc);
 	else if (d->got.mode == FL_DP_TC)
 		fl_host_report(host, FL_LOG_INFO, "device %s: %s%s%s%s", d->name, tc,
 			       *note ? " (" : "", note, *note ? ")" : "");
@@ -144,7 +152,7 @@ static int prove_veth(const struct fl_host *host, const struct fl_host_device *d
 static void attach(struct fl_host *host, struct fl_host_device *d)
 {
 	const struct fl_host_options *o = &host->options;
-	const enum fl_dp_mode mode = wanted_mode(host, d->ifindex);
+	const enum fl_dp_mode mode = wanted_mode(host, d);
 	struct fl_err err = {""};
 	bool had = d->attached;
 	int r = 0;
@@ -166,6 +174,24 @@ static void attach(struct fl_host *host, struct fl_host_device *d)
 	}
 }
 
+/*
+ * A device that was found stays while it exists: when a link goes down its routes go with it, and
+ * its flows must not lose their programs each time it flaps.
+ */
+static enum fl_device_role role_now(const struct fl_host *host, const struct fl_netdev *dev,
+				    const struct fl_host_device *old)
+{
+	const struct fl_device_rules *rules = &host->options.rules;
+	const enum fl_device_role role = fl_device_role(&host->network, dev, rules);
+
+	if (!old || fl_device_yields(&host->network, dev, rules))
+		return role;
+	/* without its default route it may still be the way to other nodes */
+	if (old->role == FL_ROLE_EXTERNAL && role == FL_ROLE_REMOTE_PODS)
+		return old->role;
+	return role == FL_ROLE_NONE && old->role != FL_ROLE_POD ? old->role : role;
+}
+
 /* The devices that are to be served now, with what is known about each. */
 static int choose(const struct fl_host *host, struct fl_host_device **ret_devices, size_t *ret_n)
 {
@@ -177,16 +203,8 @@ static int choose(const struct fl_host *host, struct fl_host_device **ret_device
 	for (size_t i = 0; i < host->network.n_devices; i++) {
 		const struct fl_netdev *dev = &host->network.devices[i];
 		const struct fl_host_device *old = fl_host_device_of(host, dev->ifindex);
-		enum fl_device_role role =
-			fl_device_role(&host->network, dev, &host->options.rules);
+		const enum fl_device_role role = role_now(host, dev, old);
 
-		/*
-		 * A device that was found stays while it exists: when a link goes down its routes
-		 * go with it, and its flows must not lose their programs each time it flaps.
-		 */
-		if (role == FL_ROLE_NONE && old && old->role == FL_ROLE_EXTERNAL &&
-		    !fl_device_yields(&host->network, dev, &host->options.rules))
-			role = FL_ROLE_EXTERNAL;
 		if (role == FL_ROLE_NONE)
 			continue;
 		if (old && old->role == role)

@@ -15,15 +15,24 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/host/neighbours.h"
+#include "lb/host/route_hops.h"
 
 #define RECEIVE_BUFFER_BYTES (4 << 20)
 /* states in which the kernel sends to a neighbour by what it knows (NUD_VALID, which headers do not
  * export) */
 #define VALID_STATES (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
+/*
+ * Devices that a route with a gateway was seen at: of a device's routes the first is news, others
+ * are not, since there may be a million of them. Whichever does not fit is news each time.
+ */
+#define GATEWAYS_MAX 64
+
 struct fl_watch {
 	struct nl_sock *sock;
 	struct fl_neighbours *neighbours;
+	unsigned int gateways[GATEWAYS_MAX]; /* ifindexes */
+	size_t n_gateways;
 	struct fl_watch_news *news; /* of the call that runs */
 };
 
@@ -47,11 +56,47 @@ static void on_neighbour(struct fl_watch *w, struct nlmsghdr *h)
 		w->news->next_hops = true;
 }
 
+static void on_hop(const struct fl_route_hop *hop, void *arg)
+{
+	struct fl_watch *w = arg;
+	size_t i;
+
+	if (!hop->gateway)
+		return;
+	for (i = 0; i < w->n_gateways; i++)
+		if (w->gateways[i] == hop->ifindex)
+			return;
+	if (w->n_gateways < GATEWAYS_MAX)
+		w->gateways[w->n_gateways++] = hop->ifindex;
+	w->news->network = true;
+}
+
+/* Its number may become another device's. */
+static void forget_gateway(struct fl_watch *w, unsigned int ifindex)
+{
+	for (size_t i = 0; i < w->n_gateways; i++)
+		if (w->gateways[i] == ifindex)
+			w->gateways[i--] = w->gateways[--w->n_gateways];
+}
+
+static void on_route(struct fl_watch *w, struct nlmsghdr *h)
+{
+	const struct rtmsg *rtm = nlmsg_data(h);
+	struct nlattr *tb[RTA_MAX + 1];
+
+	if (rtm->rtm_flags & RTM_F_CLONED) /* a cached path MTU, not a route */
+		return;
+	w->news->next_hops = true;
+	w->news->network |= !rtm->rtm_dst_len;
+	if (h->nlmsg_type == RTM_NEWROUTE && rtm->rtm_type == RTN_UNICAST &&
+	    nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL) >= 0)
+		fl_route_each_hop(tb, on_hop, w);
+}
+
 static int on_message(struct nl_msg *msg, void *arg)
 {
 	struct fl_watch *w = arg;
 	struct nlmsghdr *h = nlmsg_hdr(msg);
-	const struct rtmsg *rtm;
 	const struct ifinfomsg *ifi;
 
 	switch (h->nlmsg_type) {
@@ -61,11 +106,7 @@ static int on_message(struct nl_msg *msg, void *arg)
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
-		rtm = nlmsg_data(h);
-		if (rtm->rtm_flags & RTM_F_CLONED) /* a cached path MTU, not a route */
-			break;
-		w->news->next_hops = true;
-		w->news->network |= !rtm->rtm_dst_len;
+		on_route(w, h);
 		break;
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
@@ -73,6 +114,8 @@ static int on_message(struct nl_msg *msg, void *arg)
 		break;
 	case RTM_DELLINK:
 		ifi = nlmsg_data(h);
+		if (ifi->ifi_family == AF_UNSPEC)
+			forget_gateway(w, (unsigned int)ifi->ifi_index);
 		if (ifi->ifi_family == AF_UNSPEC &&
 		    fl_neighbours_forget(w->neighbours, (unsigned int)ifi->ifi_index))
 			w->news->next_hops = true;

@@ -23,7 +23,7 @@ def build_directory():
     return os.path.abspath(os.environ.get("FAIRLEAD_BUILD", f"{REPO}/build/std"))
 
 
-def make_lab(build=None, start=True, devices="prepared", **options):
+def make_lab(build=None, start=True, devices="prepared", network="routed", **options):
     """A lab of one's own, with agents unless start is False; skips where there can be none."""
     build = build or build_directory()
     try:
@@ -32,7 +32,7 @@ def make_lab(build=None, start=True, devices="prepared", **options):
         pytest.skip(f"SKIP: {reason}")
     if not os.access(f"{build}/fairleadd", os.X_OK):
         pytest.fail(f"{build}/fairleadd is not built")
-    lab = lab_module.Lab(build=build, devices=devices)
+    lab = lab_module.Lab(build=build, devices=devices, network=network)
     try:
         if start:
             lab.start_agents(**options)

@@ -162,11 +162,22 @@ def test_slices_without_a_service_and_a_node_nobody_knows(own_lab):
 
 
 @contextlib.contextmanager
-def second_card(node, pod):
-    """The node has a card far0 that nobody named, and the way to `pod` is there."""
-    node.place.run(["sh", "-ec", "ip link add far0 type veth peer name far1; ip link set far0 up; "
-                                 "ip link set far1 up; ip addr add 192.0.2.1/24 dev far0; "
+def way_without_ethernet(node, pod):
+    """The way to `pod` is by device far0, whose packets have no Ethernet header."""
+    node.place.run(["sh", "-ec", "ip tuntap add far0 mode tun; ip link set far0 up; "
+                                 "ip addr add 192.0.2.1/24 dev far0; "
                                  f"ip route add {pod} via 192.0.2.2 dev far0"], check=True)
+    try:
+        yield
+    finally:
+        node.place.run(["ip", "link", "del", "far0"], check=True)
+
+
+@contextlib.contextmanager
+def second_card(node):
+    """The node has a card far0 that nobody named."""
+    node.place.run(["sh", "-ec", "ip link add far0 type veth peer name far1; ip link set far0 up; "
+                                 "ip link set far1 up; ip addr add 192.0.2.1/24 dev far0"], check=True)
     try:
         yield
     finally:
@@ -177,30 +188,41 @@ def counter(node, name):
     return node.json("status")["counters"][name]
 
 
-def test_backends_behind_a_device_that_is_not_served(own_lab):
+def test_backends_behind_a_device_that_cannot_be_served(own_lab):
     node = fresh(own_lab)
     pod = topology.pod_addresses("web-2a")[4]
-    with second_card(node, pod):
+    with way_without_ethernet(node, pod):
         until(lambda: level(node, "egress", "far0") == "error", "the device is named", 5)
         answer = node.cli("status")
         assert answer.returncode == 1
         assert f"{pod} among them, are reached by device far0, which is not served" in answer.stdout
+        assert "its packets have no Ethernet header" in answer.stdout
     until(lambda: node.cli("status").returncode == 0, "status is well again", 5)
 
 
 def test_flows_that_leave_by_a_device_that_is_not_served(own_lab):
-    """Counted where it happens, and two cards of which one is served are shown."""
+    """Counted where it happens."""
     node = fresh(own_lab)
     serve_only(own_lab, "web-2a")
     before = counter(node, "flows-unserved-exit")
-    with second_card(node, topology.pod_addresses("web-2a")[4]):
-        until(lambda: level(node, "device", "far0") == "note", "the card is shown", 5)
+    with way_without_ethernet(node, topology.pod_addresses("web-2a")[4]):
         report = own_lab["client"].http(cells.vip(13)[4], 80, 20, parallel=20, timeout=1.0)
         assert report["failed"] == 20, report
         assert counter(node, "flows-unserved-exit") >= before + 20
         until(lambda: level(node, "unserved-exit", "") == "warning", "they are a condition", SEEN_S)
         assert "flows left unmasqueraded within a minute" in node.cli("status").stdout
-    until(lambda: level(node, "device", "far0") is None, "the card is gone", 5)
+
+
+def test_a_second_card(own_lab):
+    """It is shown while nobody named it; when backends are behind it, it is served."""
+    node = fresh(own_lab)
+    pod = topology.pod_addresses("web-2a")[4]
+    with second_card(node):
+        until(lambda: level(node, "device", "far0") == "note", "the card is shown", 5)
+        node.place.run(["ip", "route", "add", pod, "via", "192.0.2.2", "dev", "far0"], check=True)
+        until(lambda: "far0 tc (remote-pods)" in node.cli("status").stdout, "the card is served", 5)
+        assert level(node, "egress", "far0") is None and level(node, "device", "far0") is None
+    until(lambda: "far0" not in node.cli("status").stdout, "the card is gone", 5)
 
 
 def test_a_service_without_a_frontend(own_lab):

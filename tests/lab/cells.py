@@ -5,6 +5,7 @@ One table for `make demo`, which reports it, and for tests/e2e, which asserts it
 """
 from typing import NamedTuple
 
+import pod_network
 import topology
 
 ALL = ("web-1a", "web-1b", "web-2a", "web-2b")
@@ -95,9 +96,10 @@ def name_of(lab, cell, family, address):
     """An address that a server saw, in words."""
     if address == lab[cell.source].addresses[family]:
         return "itself"
-    for node, about in topology.NODES.items():
-        if address == about[family]:
-            return node
+    for node in topology.NODES:
+        if address in pod_network.node_addresses(lab.network, node, family):
+            # a node that asks by itself has the address of the device that leads to the pod
+            return "itself" if node == cell.source else node
     return address
 
 
@@ -119,7 +121,8 @@ def problems(lab, cell, family, report):
         found.append(f"servers saw {', '.join(sorted(seen - allowed))}")
     if cell.seen == KEPT_IF_LOCAL and report["answered"]:
         remote = sum(n for node, n in report["nodes"].items() if node != cell.via)
-        masqueraded = report["clients"].get(topology.NODES[cell.via][family], 0)
+        way_out = pod_network.way_out(lab.network, cell.via, family)
+        masqueraded = report["clients"].get(way_out, 0)
         if remote != masqueraded:
             found.append(f"{remote} answers came from remote pods, {masqueraded} were masqueraded")
     return found

@@ -35,7 +35,7 @@ def main():
 
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
              "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping,
-             "tcp_counter": traffic.tcp_counter,
+             "tcp_counter": traffic.tcp_counter, "path_mtu": traffic.path_mtu,
              "crowd_start": crowd_start, "crowd": crowd,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
     for line in sys.stdin:

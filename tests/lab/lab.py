@@ -15,6 +15,7 @@ import sys
 
 import bpf
 import owner
+import pod_network
 import reaper
 import sweep
 import topology
@@ -24,7 +25,7 @@ from place import HERE, PYTHON, Place
 from wait import until
 
 KEPT = "flab"  # the identity of the lab that `make lab` leaves
-TOOLS = ("ip", "nsenter", "unshare", "ethtool", "mount", "umount")
+TOOLS = ("ip", "bridge", "nft", "nsenter", "unshare", "ethtool", "mount", "umount")
 
 
 class Unable(Exception):
@@ -69,12 +70,13 @@ class Lab:
     _count = 0
     _reaper = None
 
-    def __init__(self, build=None, keep=False, devices="prepared", **agent_options):
+    def __init__(self, build=None, keep=False, devices="prepared", network="routed", **agent_options):
         check_machine()
         sweep.sweep()
         Lab._count += 1
         self.keep = keep
         self.devices = devices
+        self.network = pod_network.NETWORKS[network]
         self.id = KEPT if keep else f"fl{owner.this_process()}n{Lab._count}"
         self.directory = f"{sweep.STATE}/{self.id}"
         if os.path.isdir(self.directory):
@@ -128,9 +130,11 @@ class Lab:
         router.script(topology.router_script(self.netns_of, f"{self.directory}/bpf/pass", self.devices))
         client.script(topology.client_script(self.devices))
         for name, about in topology.NODES.items():
-            self.places[name].script(topology.node_script(name, self.netns_of, self.devices))
+            lines = pod_network.node_lines(self.network, name, self.netns_of, self.devices)
+            self.places[name].script(topology.node_script(name, lines, self.devices))
             for pod in about["pods"]:
-                self.places[pod].script(topology.pod_script(pod, self.devices))
+                lines = pod_network.pod_lines(self.network, pod, name)
+                self.places[pod].script(topology.pod_script(lines, self.devices))
         router.script(topology.router_routes_script())
         # node-1 shares our mount namespace and has its own bpf file system; node-2 has both
         self.nodes["node-1"].own_paths(f"{self.directory}/bpf/fairlead",

@@ -4,8 +4,8 @@
     client ---- router (bridge br0) ---- node-1 ---- pods web-1a web-1b cli-1
                                     \\--- node-2 ---- pods web-2a web-2b cli-2
 
-Pods hang on veth pairs with /32 and /128 routes, without a bridge. The nodes share a segment, so pod
-traffic between them is routed node to node and everything else goes through the router.
+The nodes share a segment, so pod traffic between them goes from node to node and everything else through the
+router. How pods hang on their node, and nodes reach one another's pods, is pod_network.py's.
 """
 
 OUTSIDE = {"client": {4: "198.51.100.10", 6: "2001:db8:51::10"},
@@ -120,34 +120,15 @@ def client_script(devices):
     return "\n".join(lines)
 
 
-def node_script(node, netns_of, devices):
+def node_script(node, network_lines, devices):
+    """A node; `network_lines` make it part of the pod network (pod_network.py)."""
     about = NODES[node]
     lines = [FORWARDING, "ip link set eth0 up", offloads("eth0", devices, "tx off"),
              f"ip addr add {about[4]}/24 dev eth0", f"ip -6 addr add {about[6]}/64 dev eth0 nodad",
              f"ip route add default via {SEGMENT_ROUTER[4]}",
              f"ip -6 route add default via {SEGMENT_ROUTER[6]}"]
-    for other, there in NODES.items():
-        if other != node:
-            number = there["number"]
-            lines += [f"ip route add 10.244.{number}.0/24 via {there[4]}",
-                      f"ip -6 route add fd00:244:{number}::/64 via {there[6]}"]
-    for pod in about["pods"]:
-        address, dev = pod_addresses(pod), f"veth-{pod}"
-        lines += [f"ip link add {dev} type veth peer name eth0 netns {netns_of(pod)}",
-                  f"ip link set {dev} address ee:ee:ee:ee:ee:ee",
-                  f"ip link set {dev} up", offloads(dev, devices, ""),
-                  f"ip -6 addr add fe80::1/64 dev {dev} nodad",
-                  f"ip route add {address[4]}/32 dev {dev} src {about[4]}",
-                  f"ip -6 route add {address[6]}/128 dev {dev} src {about[6]}"]
-    return "\n".join(lines)
+    return "\n".join(lines + network_lines)
 
 
-def pod_script(pod, devices):
-    address = pod_addresses(pod)
-    gateway = "lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent"
-    return "\n".join([
-        "ip link set eth0 up", offloads("eth0", devices),
-        f"ip addr add {address[4]}/32 dev eth0", f"ip -6 addr add {address[6]}/128 dev eth0 nodad",
-        f"ip neigh replace 169.254.1.1 {gateway}", f"ip -6 neigh replace fe80::1 {gateway}",
-        "ip route add 169.254.1.1 dev eth0", "ip route add default via 169.254.1.1 dev eth0",
-        "ip -6 route add default via fe80::1 dev eth0"])
+def pod_script(network_lines, devices):
+    return "\n".join(["ip link set eth0 up", offloads("eth0", devices), *network_lines])

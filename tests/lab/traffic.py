@@ -266,6 +266,29 @@ def udp(host, port, requests=1, connected=True, keep=False, timeout=10.0, source
     return tally.report()
 
 
+IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 2, 14, 23, 24  # linux/in.h, in6.h
+
+
+def path_mtu(host, port, size, timeout=5.0):
+    """Send an IP packet of `size` bytes that no router may fragment; the MTU that the kernel knows when it is told."""
+    v6 = family_of(host) == socket.AF_INET6
+    level, discover, mtu, headers = ((socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_MTU, 48) if v6
+                                     else (socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_MTU, 28))
+    with socket.socket(family_of(host), socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(level, discover, IP_PMTUDISC_DO)
+        sock.settimeout(timeout)
+        sock.connect((host, port))
+        sock.send(b"x" * (size - headers))
+        try:
+            sock.recv(65535)
+        except TimeoutError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+        return sock.getsockopt(level, mtu)
+
+
 def ping(host, timeout=2.0):
     """Send one ICMP echo request; True when its answer comes."""
     v6 = family_of(host) == socket.AF_INET6

@@ -32,6 +32,11 @@ static void test_status_is_what_the_parts_say(void **state)
 		 .role = FL_ROLE_POD,
 		 .attached = true,
 		 .got = {.mode = FL_DP_TC}},
+		{.ifindex = 8,
+		 .name = "flannel.1",
+		 .role = FL_ROLE_REMOTE_PODS,
+		 .attached = true,
+		 .got = {.mode = FL_DP_TC}},
 	};
 	const struct fl_status_facts facts = {
 		.node = "node-1",
@@ -44,7 +49,7 @@ static void test_status_is_what_the_parts_say(void **state)
 		.drift = 3,
 		.health = health,
 		.devices = devices,
-		.n_devices = 3,
+		.n_devices = 4,
 		.maps = &(struct fl_map_use){"lines", "maps.lines", 7, 100},
 		.n_maps = 1,
 		.source_ports = 28000,
@@ -64,13 +69,14 @@ static void test_status_is_what_the_parts_say(void **state)
 		assert_int_equal(status.drift, 3);
 		assert_ptr_equal(status.health, health);
 		/* eth1 has no programs */
-		assert_int_equal(status.n_devices, 2);
+		assert_int_equal(status.n_devices, 3);
 		assert_string_equal(status.devices[0].name, "eth0");
 		assert_string_equal(status.devices[0].role, "external");
 		assert_string_equal(status.devices[0].hook, "xdp");
 		assert_string_equal(status.devices[1].name, "veth1");
 		assert_string_equal(status.devices[1].role, "pod");
 		assert_string_equal(status.devices[1].hook, "tc");
+		assert_string_equal(status.devices[2].role, "remote-pods");
 		assert_int_equal(status.n_maps, 1);
 		assert_string_equal(status.maps[0].name, "lines");
 		assert_int_equal(status.maps[0].used, 7);

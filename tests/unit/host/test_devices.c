@@ -20,7 +20,7 @@ static struct fl_netdev devices[] = {
 	{.ifindex = 5, .name = "veth12", .kind = "veth", .up = true, .mtu = 1400, .master = 4},
 };
 
-static struct fl_netaddr addresses[9];
+static struct fl_netaddr addresses[10];
 static struct fl_network network = {devices, 5, addresses, 0};
 
 static struct fl_ip ip(const char *text)
@@ -203,6 +203,56 @@ static void test_forwarding_matters_where_there_are_addresses(void **state)
 		fl_device_lacks_forwarding(&network, &dev, FL_IPV6)); /* no IPv6 address there */
 }
 
+/* As flannel and Calico have them, whatever else is named: by kind and route. */
+static void test_an_overlay_leads_to_remote_pods(void **state)
+{
+	static const char *const named[] = {"eth0"}, *const pod[] = {"flannel*"};
+	static const struct {
+		const char *kind;
+		bool leads_on, headerless;
+		enum fl_device_role role;
+	} rows[] = {
+		{"vxlan", true, false, FL_ROLE_REMOTE_PODS},
+		{"geneve", true, false, FL_ROLE_REMOTE_PODS},
+		{"vxlan", false, false, FL_ROLE_NONE},
+		{"ipip", true, true, FL_ROLE_NONE},
+		{"vlan", true, false, FL_ROLE_NONE}, /* needs a backend */
+	};
+	struct fl_device_rules rules = {.external = named, .n_external = 1};
+	struct fl_netdev dev = {.ifindex = 9, .name = "flannel.1"};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(dev.kind, sizeof(dev.kind), "%s", rows[i].kind);
+		dev.headerless = rows[i].headerless;
+		for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
+			dev.leads_on[family] = rows[i].leads_on;
+			assert_int_equal(fl_device_role(&network, &dev, &rules), rows[i].role);
+			dev.leads_on[family] = false;
+		}
+	}
+	rules.remote = &dev.ifindex;
+	rules.n_remote = 1;
+	assert_int_equal(fl_device_role(&network, &dev, &rules), FL_ROLE_REMOTE_PODS);
+	assert_int_equal(fl_device_entry(&network, &dev, &rules, FL_ROLE_REMOTE_PODS, false).flags,
+			 FL_DEVICE_EXTERNAL);
+	rules.pod = pod;
+	rules.n_pod = 1;
+	assert_int_equal(fl_device_role(&network, &dev, &rules), FL_ROLE_POD);
+}
+
+/* flannel.1 has the first address of the node's block and no subnet, as a floating one has. */
+static void test_the_address_of_an_overlay_is_masqueraded_with(void **state)
+{
+	const struct fl_device_rules rules = {0};
+	struct fl_netdev dev = {.ifindex = 9, .name = "flannel.1", .kind = "vxlan"};
+	struct fl_ip got;
+
+	add(9, "10.244.1.0", true, true);
+	addresses[network.n_addresses - 1].prefix_len = 32;
+	assert_true(fl_device_address(&network, &dev, &rules, FL_IPV4, &got));
+	assert_memory_equal(&got, ip("10.244.1.0").b, 16);
+}
+
 static void test_loopback_is_never_served(void **state)
 {
 	static const char *const all[] = {"*"};
@@ -364,6 +414,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_default_routes_and_node_addresses_make_external, setup),
 		cmocka_unit_test_setup(test_patterns_replace_what_is_found, setup),
+		cmocka_unit_test_setup(test_an_overlay_leads_to_remote_pods, setup),
+		cmocka_unit_test_setup(test_the_address_of_an_overlay_is_masqueraded_with, setup),
 		cmocka_unit_test_setup(test_loopback_is_never_served, setup),
 		cmocka_unit_test(test_a_bridge_is_served_at_its_ports),
 		cmocka_unit_test(test_the_ports_of_a_bond_are_served_at_the_bond),

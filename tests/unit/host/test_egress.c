@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Backends that are reached by a device that is not served are an error while that lasts. */
+/* A device that leads to backends is served from then on; backends behind one that cannot be are an
+ * error while that lasts. */
 #include "tests/unit/host/fake_host.h"
 
 #define BACKENDS 600
@@ -47,19 +48,78 @@ static void test_the_served_device_is_fine(void **state)
 	assert_false(fl_health_has(fake.health, FL_CONDITION_EGRESS));
 }
 
-static void test_a_device_that_is_not_served_is_named(void **state)
+/* A device without Ethernet headers cannot have our programs. */
+static void test_a_device_that_cannot_be_served_is_named(void **state)
 {
+	fake.devices[2].headerless = true;
+	fl_host_update(fake.host);
 	/* more than one call can ask for */
 	for (size_t id = 1; id < BACKENDS; id++)
 		put_backend(id, id % 2 ? "10.1.0.3" : "10.1.0.2", FL_BACKEND_LIVE);
 	pass();
 	expect_condition(&fake, FL_CONDITION_EGRESS, "eth1", FL_HEALTH_ERROR,
 			 "300 backends, 10.1.0.3 among them, are reached by device eth1, which is "
-			 "not served: connections that are balanced to them break (name it in "
-			 "--devices)");
+			 "not served: connections that are balanced to them break (its packets "
+			 "have no Ethernet header; a VXLAN device has)");
 	memset(backends, 0, sizeof(backends));
 	pass();
 	assert_false(fl_health_has(fake.health, FL_CONDITION_EGRESS));
+}
+
+/* Whatever it is, and although another device was named: by tc, as it may be of any kind. */
+static void test_a_device_with_backends_behind_it_is_served(void **state)
+{
+	static const char *const named[] = {"eth0"};
+
+	fl_host_free(&fake.host);
+	fake.options.rules.external = named;
+	fake.options.rules.n_external = 1;
+	fake.options.mode = FL_DP_XDP;
+	fake_start(&fake);
+	put_backend(1, "10.1.0.3", FL_BACKEND_LIVE);
+	fake_forget_calls(&fake);
+	pass();
+	fl_host_turn(fake.host);
+	assert_int_equal(fake_count(&fake, "attach 3 external"), 1);
+	assert_int_equal(fake.asked, FL_DP_TC);
+	assert_int_equal(fake_map_device(&fake, 3)->flags & ~FL_DEVICE_XDP_TX, FL_DEVICE_EXTERNAL);
+	assert_non_null(strstr(fake.reported,
+			       "info device eth1: the route to backend 10.1.0.3 leaves by it\n"));
+	pass();
+	assert_false(fl_health_has(fake.health, FL_CONDITION_EGRESS));
+	/* flows still need it when the backend has gone */
+	memset(backends, 0, sizeof(backends));
+	pass();
+	fake_forget_calls(&fake);
+	fl_host_update(fake.host);
+	assert_int_equal(fake_count(&fake, "attach 3 external"), 1);
+	assert_int_equal(fake_count(&fake, "detach 3"), 0);
+}
+
+/* Its programs come with the first ones: a flow that left unmasqueraded stays so. */
+static void test_what_is_known_at_the_start_is_served_at_the_start(void **state)
+{
+	fl_host_free(&fake.host);
+	put_backend(1, "10.1.0.3", FL_BACKEND_LIVE);
+	fake_forget_calls(&fake);
+	fake_start(&fake);
+	assert_int_equal(fake_count(&fake, "attach 3 external"), 1);
+}
+
+/* Another device may get its number. */
+static void test_a_device_that_is_gone_is_forgotten(void **state)
+{
+	put_backend(1, "10.1.0.3", FL_BACKEND_LIVE);
+	pass();
+	fl_host_turn(fake.host);
+	put_backend(1, "10.1.0.2", FL_BACKEND_LIVE);
+	fake.n_devices = 2; /* lo, eth0 */
+	fl_host_update(fake.host);
+	assert_int_equal(fake_count(&fake, "detach 3"), 1);
+	fake.n_devices = 4;
+	fake_forget_calls(&fake);
+	fl_host_update(fake.host);
+	assert_int_equal(fake_count(&fake, "attach 3 external"), 0);
 }
 
 static void test_backends_of_this_machine_and_those_gone_do_not_count(void **state)
@@ -81,6 +141,7 @@ static void test_containers_of_this_machine_do_not_count(void **state)
 	assert_false(fl_health_has(fake.health, FL_CONDITION_EGRESS));
 	put_backend(1, "10.1.7.3", FL_BACKEND_LIVE);
 	pass();
+	/* it is not served by itself, since at its ports may be pods of this node */
 	assert_int_equal(fake_level(&fake, FL_CONDITION_EGRESS, "eth1"), FL_HEALTH_ERROR);
 }
 
@@ -89,7 +150,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_served_device_is_fine),
-		TEST(test_a_device_that_is_not_served_is_named),
+		TEST(test_a_device_that_cannot_be_served_is_named),
+		TEST(test_a_device_with_backends_behind_it_is_served),
+		TEST(test_what_is_known_at_the_start_is_served_at_the_start),
+		TEST(test_a_device_that_is_gone_is_forgotten),
 		TEST(test_backends_of_this_machine_and_those_gone_do_not_count),
 		TEST(test_containers_of_this_machine_do_not_count),
 	};

@@ -134,6 +134,19 @@ static void test_a_veth_has_native_xdp_only_if_that_works(void **state)
 	}
 }
 
+/* Where pods of other nodes are behind it too, it stays what it was when its default route goes. */
+static void test_a_device_keeps_its_mode_when_its_default_route_goes(void **state)
+{
+	fake_start(&fake);
+	assert_int_equal(fake.asked, FL_DP_AUTO);
+	strcpy(fake.devices[1].kind, "vxlan");
+	fake.devices[1].default_route[FL_IPV4] = false;
+	fake.devices[1].leads_on[FL_IPV4] = true;
+	fl_host_update(fake.host);
+	assert_int_equal(fake.asked, FL_DP_AUTO);
+	assert_int_equal(fake_map_device(&fake, 2)->flags, FL_DEVICE_EXTERNAL | FL_DEVICE_XDP_TX);
+}
+
 /* A second look asks for what the first one did, so that `auto` may still fall back to tc; and a
  * veth that was proven is not asked about again. */
 static void test_a_second_look_asks_for_the_same_mode(void **state)
@@ -326,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_node_is_in_the_maps_and_its_device_has_programs),
 		TEST(test_a_veth_has_native_xdp_only_if_that_works),
+		TEST(test_a_device_keeps_its_mode_when_its_default_route_goes),
 		TEST(test_a_second_look_asks_for_the_same_mode),
 		TEST(test_maps_are_written_before_programs_are_attached),
 		TEST(test_what_a_device_takes_is_known_once_it_has_its_programs),

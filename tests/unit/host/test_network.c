@@ -125,6 +125,27 @@ static void test_the_ways_of_a_multipath_route(void **state)
 	run("ip route flush root 0/0 exact 0/0");
 }
 
+/* Of any table; a default route and one to neighbours are something else. */
+static void test_a_route_to_a_gateway_leads_on(void **state)
+{
+	const struct fl_netdev *v0;
+
+	need();
+	run("ip route add default via 192.0.2.254 dev v0; ip route add 203.0.113.0/25 dev v0");
+	v0 = scan("v0");
+	assert_false(v0->leads_on[FL_IPV4] || v0->leads_on[FL_IPV6]);
+	run("ip route add 203.0.113.128/25 via 192.0.2.254 dev v0 table 77;"
+	    "ip -6 route add 2001:db8:7::/64 nexthop via fe80::7 dev v1 nexthop via fe80::8 dev "
+	    "v1");
+	v0 = scan("v0");
+	assert_true(v0->leads_on[FL_IPV4]);
+	assert_false(v0->leads_on[FL_IPV6]);
+	assert_true(fl_network_match(&net, "v1")->leads_on[FL_IPV6]);
+	run("ip route flush root 0/0 exact 0/0; ip route flush 203.0.113.0/25;"
+	    "ip route flush table 77; ip -6 route flush 2001:db8:7::/64");
+	assert_false(scan("v0")->leads_on[FL_IPV4]);
+}
+
 /* 192.0.2.100 floats, and was there first. */
 static void test_the_address_to_masquerade_with(void **state)
 {
@@ -150,6 +171,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_devices_and_addresses, forget),
 		cmocka_unit_test_teardown(test_the_best_default_route_counts, forget),
 		cmocka_unit_test_teardown(test_the_ways_of_a_multipath_route, forget),
+		cmocka_unit_test_teardown(test_a_route_to_a_gateway_leads_on, forget),
 		cmocka_unit_test_teardown(test_the_address_to_masquerade_with, forget),
 	};
 

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Pod networks as CNI plugins make them (tests/lab/pod_network.py), of which nothing is named in the settings: a part of
+the demo's cells over each, what leaves for another node's pods and comes back, sizes, and devices that come and go."""
+import pytest
+
+import cells
+import pod_network
+from conftest import FAMILIES, close_lab, make_lab, outside_of_its_cgroup
+from wait import until
+
+# each with devices of another kind as well: native XDP, or tc with all offloads on
+LABS = {
+    "flannel": {"devices": "prepared", "extra": ["--pod-devices", pod_network.BRIDGE]},
+    "calico": {"devices": "raw"},
+    "bridge": {"devices": "prepared", "extra": ["--pod-devices", pod_network.BRIDGE]},
+}
+# one of each way into a Service, and of each answer to whose address the backend sees
+CELLS = ("cli-1-clusterip-tcp", "cli-2-clusterip-unconnected-udp", "node-1-clusterip-tcp",
+         "client-nodeport-on-node-1-tcp", "client-nodeport-on-node-1-udp", "client-lb-vip-at-node-2-tcp",
+         "client-clusterip-tcp", "client-local-lb-vip-at-node-1-tcp", "client-sticky-lb-vip-tcp")
+SIZE = 1500000
+OVERLAYS = pytest.mark.parametrize("net_lab", ["flannel", "calico"], indirect=True)
+BRIDGES = pytest.mark.parametrize("net_lab", ["flannel", "bridge"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def labs():
+    """Each is made once, in whatever order tests ask for them."""
+    made = {}
+    yield made
+    for lab in made.values():
+        close_lab(lab)
+
+
+@pytest.fixture(params=LABS)
+def net_lab(request, labs):
+    """A lab with a pod network of that kind, as it was at the beginning."""
+    name = request.param
+    if name not in labs:
+        labs[name] = make_lab(network=name, **LABS[name])
+    yield labs[name]
+    labs[name].manifests.reset()
+    labs[name].settle()
+
+
+def only(lab, *pods):
+    lab.manifests.set_backends("web", pods)
+    lab.settle()
+
+
+def roles(node):
+    return {device["name"]: device["role"] for device in node.api("/v1/status")["devices"]}
+
+
+def test_nothing_is_wrong(net_lab):
+    """The devices towards other nodes' pods are found by route and shown, and no condition stands."""
+    for node in net_lab.nodes.values():
+        node.wait_status(0)
+        found = {name for name, role in roles(node).items() if role == "remote-pods"}
+        overlay = net_lab.network.overlay
+        assert found == set(overlay.devices.values() if overlay else ())
+
+
+@FAMILIES
+@pytest.mark.parametrize("cell", [cell for cell in cells.CELLS if cell.id in CELLS], ids=lambda cell: cell.id)
+def test_cell(net_lab, cell, family):
+    """5.3: the address that a backend on another node sees is the one of the device that leads there."""
+    report = cells.ask(net_lab, cell, family)
+    assert cells.problems(net_lab, cell, family, report) == []
+
+
+def test_every_cell_named_here_exists():
+    assert set(CELLS) <= {cell.id for cell in cells.CELLS}
+
+
+@FAMILIES
+@pytest.mark.parametrize("source,host", [("client", cells.vip(10)), ("cli-1", cells.WEB)], ids=["outside", "pod"])
+def test_bulk_data_arrives_whole(net_lab, source, host, family):
+    """Megabytes each way with a backend on the other node: segments fit the way they go."""
+    only(net_lab, "web-2a")
+    moved = net_lab[source].bulk(host[family], 80, SIZE)
+    assert (moved["down"], moved["up"]) == (SIZE, SIZE)
+
+
+@FAMILIES
+def test_what_is_not_ours_passes_unchanged(net_lab, family):
+    for source in ("client", "cli-1"):
+        for pod in ("web-1a", "web-2a"):
+            report = net_lab[source].http(net_lab[pod].addresses[family], 8080, 3)
+            assert report["answers"] == {pod: 3}
+            assert list(report["clients"]) == [net_lab[source].addresses[family]]
+
+
+@FAMILIES
+@OVERLAYS
+def test_too_big_for_the_overlay(net_lab, family):
+    """A sender that does not let routers fragment is told the MTU of the device that leads to the backend."""
+    only(net_lab, "web-2a")
+    mtu = net_lab["client"].call("path_mtu", host=cells.vip(10)[family], port=5353, size=1500)
+    assert mtu == 1500 - pod_network.OVERHEAD[family]
+
+
+@FAMILIES
+@BRIDGES
+def test_from_a_pod_per_packet(net_lab, family):
+    """A process whose socket no hook sees, on a bridge with and without br_netfilter: its own node's pods answer past
+    the IP stack, the others through it."""
+    with outside_of_its_cgroup(net_lab, "cli-1") as source:
+        report = source.http(cells.WEB[family], 80, cells.REQUESTS)
+    assert report["failed"] == 0, report
+    assert set(report["answers"]) == set(cells.ALL)
+    assert list(report["clients"]) == [net_lab["cli-1"].addresses[family]]
+
+
+@FAMILIES
+@BRIDGES
+def test_hairpin_on_a_bridge(net_lab, family):
+    """5.3.3: a pod that reaches itself through its Service, by packets."""
+    only(net_lab, "web-1a")
+    with outside_of_its_cgroup(net_lab, "web-1a") as source:
+        report = source.http(cells.WEB[family], 80, 10)
+    assert report["answers"] == {"web-1a": 10}, report
+
+
+@OVERLAYS
+def test_overlay_devices_come_and_go(net_lab):
+    """As when a plugin's pod is replaced by one with other settings: followed without a restart, other devices too."""
+    node, network = net_lab.nodes["node-1"], net_lab.network
+    only(net_lab, "web-2a")
+    for family, dev in network.overlay.devices.items():
+        node.place.script(f"ip link del {dev}")
+        until(lambda: dev not in roles(node), f"{dev} is no longer served")
+        node.place.script("\n".join(pod_network.overlay_lines(network, node.name, family)))
+        until(lambda: roles(node).get(dev) == "remote-pods", f"{dev} is served again")
+        report = net_lab["client"].http(cells.vip(10)[family], 80, 10)
+        assert report["failed"] == 0, report
+        assert list(report["clients"]) == [pod_network.way_out(network, "node-1", family)]
+    node.wait_status(0)
