@@ -13,6 +13,7 @@
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
 #include "nodeport/fragment.bpf.h"
+#include "nodeport/slow.bpf.h"
 
 static __always_inline int drop(__u32 reason)
 {
@@ -119,7 +120,7 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	}
 }
 
-/* Functions of their own: inlined they would take the stack that the slow path needs. */
+/* Functions of their own: inlined they spill what verifiers before 6.10 do not know again. */
 static __noinline int handle_fast4(struct __sk_buff *skb, enum fl_hook hook)
 {
 	return handle_fast(skb, false, hook);
@@ -146,27 +147,94 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);
 }
 
+/*
+ * The slow path: programs that the attached ones make a tail call to, having left their hook in
+ * skb->cb[0].
+ */
+static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving)
+{
+	enum fl_hook hook = skb->cb[0];
+	struct fl_work *w = fl_work_get();
+	int action = TC_ACT_UNSPEC;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	if (fl_parse(skb, v6, &w->p) != FL_PACKET_OTHER) {
+		if (leaving)
+			fl_decide_egress_slow(v6, &w->p, &w->d);
+		else
+			fl_decide_slow(skb, v6, &w->p, hook, &w->d);
+		action = finish(skb, v6, &w->p, &w->d, hook);
+	}
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_arriving4(struct __sk_buff *skb)
+{
+	return run_slow(skb, false, false);
+}
+
+SEC("tc")
+int fl_arriving6(struct __sk_buff *skb)
+{
+	return run_slow(skb, true, false);
+}
+
+SEC("tc")
+int fl_leaving4(struct __sk_buff *skb)
+{
+	return run_slow(skb, false, true);
+}
+
+SEC("tc")
+int fl_leaving6(struct __sk_buff *skb)
+{
+	return run_slow(skb, true, true);
+}
+
+enum { ARRIVING4, ARRIVING6, LEAVING4, LEAVING6, SLOW_PROGRAMS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, SLOW_PROGRAMS);
+	__uint(key_size, sizeof(__u32));
+	__array(values, int(struct __sk_buff *skb));
+} fl_tc_slow SEC(".maps") = {
+	.values =
+		{
+			[ARRIVING4] = (void *)&fl_arriving4,
+			[ARRIVING6] = (void *)&fl_arriving6,
+			[LEAVING4] = (void *)&fl_leaving4,
+			[LEAVING6] = (void *)&fl_leaving6,
+		},
+};
+
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
+	const bool leaving = hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS;
 	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
-	struct fl_packet p = {};
-	struct fl_decision d;
 	int action;
 
 	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
 		return TC_ACT_UNSPEC;
-	if ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_POD_INGRESS) && !for_us(skb))
+	if (!leaving && !for_us(skb))
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
 	if (likely(action != SLOW_PATH))
 		return action;
-	if ((v6 ? fl_parse(skb, true, &p) : fl_parse(skb, false, &p)) == FL_PACKET_OTHER)
-		return TC_ACT_UNSPEC;
-	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS)
-		fl_decide_egress_slow(v6, &p, &d);
+	skb->cb[0] = hook;
+	/* by constants, which become direct jumps */
+	if (leaving && v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING6);
+	else if (leaving)
+		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING4);
+	else if (v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING6);
 	else
-		fl_decide_slow(skb, v6, &p, hook, &d);
-	return finish(skb, v6, &p, &d, hook);
+		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING4);
+	return drop(FL_REASON_SLOW_PATH);
 }
 
 /* From the network, on devices without XDP. */

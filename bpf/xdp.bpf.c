@@ -5,6 +5,7 @@
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/decide.bpf.h"
+#include "nodeport/slow.bpf.h"
 
 static __always_inline int drop(__u32 reason)
 {
@@ -67,18 +68,6 @@ static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_p
 	return reason ? drop(reason) : XDP_TX;
 }
 
-static __noinline int finish4(struct xdp_md *ctx, const struct fl_packet *p,
-			      const struct fl_decision *d)
-{
-	return finish(ctx, false, p, d);
-}
-
-static __noinline int finish6(struct xdp_md *ctx, const struct fl_packet *p,
-			      const struct fl_decision *d)
-{
-	return finish(ctx, true, p, d);
-}
-
 /*
  * Whether a frame that is to go to this next hop is for this node. One that goes back by the device
  * that it came from, as most do, is so if that device's address is the one it is to leave with.
@@ -125,23 +114,49 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 	}
 }
 
-/* Functions of their own: inlined they would take the stack that the slow path needs. */
-static __noinline int handle_fast4(struct xdp_md *ctx)
+/* The slow path: programs that fl_xdp makes a tail call to. */
+static __always_inline int run_slow(struct xdp_md *ctx, bool v6)
 {
-	return handle_fast(ctx, false);
+	struct fl_work *w = fl_work_get();
+	int action = XDP_PASS;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	if (fl_parse(ctx, v6, &w->p) != FL_PACKET_OTHER) {
+		fl_decide_slow(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
+		action = finish(ctx, v6, &w->p, &w->d);
+	}
+	fl_work_put(w);
+	return action;
 }
 
-static __noinline int handle_fast6(struct xdp_md *ctx)
+SEC("xdp")
+int fl_xdp_slow4(struct xdp_md *ctx)
 {
-	return handle_fast(ctx, true);
+	return run_slow(ctx, false);
 }
+
+SEC("xdp")
+int fl_xdp_slow6(struct xdp_md *ctx)
+{
+	return run_slow(ctx, true);
+}
+
+enum { SLOW4, SLOW6, SLOW_PROGRAMS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, SLOW_PROGRAMS);
+	__uint(key_size, sizeof(__u32));
+	__array(values, int(struct xdp_md *ctx));
+} fl_xdp_slow SEC(".maps") = {
+	.values = {[SLOW4] = (void *)&fl_xdp_slow4, [SLOW6] = (void *)&fl_xdp_slow6},
+};
 
 SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
 {
 	void *data = fl_ctx_data(ctx);
-	struct fl_packet p;
-	struct fl_decision d;
 	int action;
 	bool v6;
 
@@ -150,11 +165,11 @@ int fl_xdp(struct xdp_md *ctx)
 	switch (*(__be16 *)(data + 12)) {
 	case bpf_htons(FL_ETH_P_IP):
 		v6 = false;
-		action = handle_fast4(ctx);
+		action = handle_fast(ctx, false);
 		break;
 	case bpf_htons(FL_ETH_P_IPV6):
 		v6 = true;
-		action = handle_fast6(ctx);
+		action = handle_fast(ctx, true);
 		break;
 	default:
 		return XDP_PASS;
@@ -166,18 +181,11 @@ int fl_xdp(struct xdp_md *ctx)
 	/* of several buffers: not every device would send it, and the kernel makes one of them */
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
-	/* parsed once more rather than kept at hand all along the fast path */
-	__builtin_memset(&p, 0, sizeof(p));
-	if (v6) {
-		if (fl_parse(ctx, true, &p) == FL_PACKET_OTHER)
-			return XDP_PASS;
-		fl_decide_slow(ctx, true, &p, FL_HOOK_INGRESS, &d);
-		return finish6(ctx, &p, &d);
-	}
-	if (fl_parse(ctx, false, &p) == FL_PACKET_OTHER)
-		return XDP_PASS;
-	fl_decide_slow(ctx, false, &p, FL_HOOK_INGRESS, &d);
-	return finish4(ctx, &p, &d);
+	if (v6)
+		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW6);
+	else
+		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW4);
+	return drop(FL_REASON_SLOW_PATH);
 }
 
 /* Run by the agent, never attached: the datapath's own clock, which no time namespace shifts. */

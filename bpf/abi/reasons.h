@@ -22,6 +22,7 @@
 	  "the chosen backend is not there (agent and datapath disagree)")                         \
 	X(NO_MASQUERADE_ADDRESS, "no-masquerade-address", "device has no address of this family")  \
 	X(REWRITE_FAILED, "rewrite-failed", "the kernel refused a change of the packet")           \
+	X(SLOW_PATH, "slow-path", "the program for packets of its kind could not be run")          \
 	X(FRONTEND_SOURCE, "frontend-source",                                                      \
 	  "the source is a frontend's: answers would go round for ever")                           \
 	X(REJECT_NO_ENDPOINT, "reject-no-endpoint",                                                \

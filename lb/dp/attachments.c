@@ -93,6 +93,7 @@ int fl_dp_prune(struct fl_dp *dp)
 	struct prune p = {.dp = dp};
 
 	fl_bpffs_each(&dp->fs, "links", prune_one, &p);
+	fl_dp_slow_prune(dp);
 	return p.n;
 }
 

@@ -104,6 +104,8 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	if (!r)
 		r = load_objects(dp, options, sizes, err);
 	if (!r)
+		r = fl_dp_slow_find(dp, err);
+	if (!r)
 		r = fl_maps_mmap(&dp->maps, true, err);
 	if (r)
 		return r;
@@ -116,6 +118,8 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	if (r)
 		return r;
 	r = fl_bpffs_pin(&dp->fs, "programs", FL_PIN_CLOCK, dp->clock_fd, err);
+	if (!r)
+		r = fl_dp_slow_pin(dp, err);
 	if (!r)
 		r = fl_takeover_end(dp, err);
 	if (r)

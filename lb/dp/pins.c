@@ -60,6 +60,8 @@ int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 			&n, err);
 	if (!r)
 		r = repair(dp, &(struct pin){"programs", FL_PIN_CLOCK, dp->clock_fd}, &n, err);
+	for (size_t i = 0; i < dp->n_slow && !r; i++)
+		r = repair(dp, &(struct pin){"programs", dp->slow[i].pin, dp->slow[i].fd}, &n, err);
 	if (!r && n)
 		r = fl_dp_netns_record(dp, err);
 	if (r)

@@ -20,6 +20,12 @@ struct fl_attachment {
 	int link_fd;	      /* -1: clsact */
 };
 
+/* An array by which attached programs reach those of the slow path. */
+struct fl_slow_array {
+	char pin[24];
+	int fd; /* borrowed from the object */
+};
+
 struct fl_dp {
 	struct fl_bpffs fs;
 	struct fl_maps maps;
@@ -33,6 +39,8 @@ struct fl_dp {
 	int layout_fd; /* of our layout's description */
 	uint32_t hz;
 	struct fl_config config;
+	struct fl_slow_array slow[FL_OBJECTS];
+	size_t n_slow;
 	int clock_fd; /* borrowed */
 	char *cgroup; /* "" none */
 	int netns_lock;
@@ -60,6 +68,16 @@ struct fl_place {
 /* 0 or -errno without words: callers know what they tried. */
 int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd);
 
+/*
+ * slow.c. After load: find the arrays. Pin them before anything is attached. When no program of an
+ * earlier agent is attached any more, remove the pins of theirs.
+ */
+int fl_dp_slow_find(struct fl_dp *dp, struct fl_err *err);
+int fl_dp_slow_pin(struct fl_dp *dp, struct fl_err *err);
+void fl_dp_slow_prune(struct fl_dp *dp);
+/* Whether a pin in DIR/programs is such an array's. */
+bool fl_dp_slow_is_pin(const char *name);
+
 /* attach_cgroup.c */
 struct fl_cgroup_hook {
 	const char *pin; /* what follows "cgroup-" */
@@ -71,7 +89,8 @@ extern const size_t fl_cgroup_hooks_n;
 /* The number by which the kernel knows a cgroup: 64 bits of its file handle. 0: unknown. */
 uint64_t fl_cgroup_id(int fd);
 
-/* Names of pins: "xdp-3", "tc-ingress-3", "clsact-ingress-3", "cgroup-connect4". */
+/* Names of pins: "xdp-3", "tc-ingress-3", "clsact-ingress-3", "cgroup-connect4"; in
+ * DIR/programs "clock", and "slow-NUMBER" (slow.c). */
 #define FL_PIN_XDP "xdp"
 #define FL_PIN_TC_INGRESS "tc-ingress"
 #define FL_PIN_TC_EGRESS "tc-egress"

@@ -123,13 +123,14 @@ static int move_link(const char *name, void *arg)
 	return take_link(m->dp, m->t, name, fd, m->err);
 }
 
-/* Marks of qdiscs that were made; the clock and the namespace's record are each directory's own. */
-static int move_mark(const char *name, void *arg)
+/* Marks of qdiscs that were made, and what the programs need that are attached until ours are; the
+ * clock and the namespace's record are each directory's own. */
+static int move_program(const char *name, void *arg)
 {
 	const struct move *m = arg;
 	_cleanup_close_ int fd = -1;
 
-	if (!fl_clsact_parse(name, &(unsigned int){0}, &(bool){false}))
+	if (!fl_clsact_parse(name, &(unsigned int){0}, &(bool){false}) && !fl_dp_slow_is_pin(name))
 		return 0;
 	fd = fl_bpffs_get(m->from, "programs", name, false);
 	return fd < 0 ? 0 : fl_bpffs_pin(&m->dp->fs, "programs", name, fd, m->err);
@@ -151,7 +152,7 @@ static int take_links(struct fl_dp *dp, struct fl_takeover *t, struct fl_err *er
 
 		r = fl_bpffs_each(m.from, "links", move_link, &m);
 		if (!r)
-			r = fl_bpffs_each(m.from, "programs", move_mark, &m);
+			r = fl_bpffs_each(m.from, "programs", move_program, &m);
 	}
 	return r;
 }

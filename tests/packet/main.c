@@ -48,6 +48,7 @@ static const struct topic *const topics[] = {
 	&proof_topic,
 	&own_topic,
 	&exhaustion_topic,
+	&slow_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,

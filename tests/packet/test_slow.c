@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The slow path is programs that are reached by tail calls, over memory that one program at a time
+ * can have. Where either is missing, packets that need it are dropped under a name, and those of
+ * established flows go on.
+ */
+#include "tests/packet/packet.h"
+
+#include <bpf/bpf.h>
+#include <stdlib.h>
+
+#define MAX_CPUS 1024
+
+static struct bpf_object *object_of(const struct trial *t)
+{
+	return t->p->objects[t->hook == HOOK_XDP ? FL_OBJECT_XDP : FL_OBJECT_TC].bpf;
+}
+
+/* What programs work on is taken on each CPU, or free. */
+static void set_taken(struct trial *t, uint64_t taken)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object_of(t), "fl_work");
+	const size_t size = (bpf_map__value_size(map) + 7) / 8;
+	uint64_t *values = calloc(MAX_CPUS * size, sizeof(*values));
+
+	assert_non_null(values);
+	for (size_t cpu = 0; cpu < MAX_CPUS; cpu++)
+		values[cpu * size] = taken;
+	for (uint32_t key = 0; key < bpf_map__max_entries(map); key++)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &key, values, 0), 0);
+	free(values);
+}
+
+static void take_work(struct trial *t)
+{
+	set_taken(t, 1);
+}
+
+static void give_work_back(struct trial *t)
+{
+	set_taken(t, 0);
+}
+
+static const struct array {
+	const char *map, *programs[4];
+} arrays[] = {
+	{"fl_xdp_slow", {"fl_xdp_slow4", "fl_xdp_slow6"}},
+	{"fl_tc_slow", {"fl_arriving4", "fl_arriving6", "fl_leaving4", "fl_leaving6"}},
+};
+
+static void set_programs(struct trial *t, bool there)
+{
+	const struct array *array = &arrays[t->hook != HOOK_XDP];
+	struct bpf_object *object = object_of(t);
+	struct bpf_map *map = bpf_object__find_map_by_name(object, array->map);
+
+	for (uint32_t i = 0; i < bpf_map__max_entries(map); i++) {
+		int fd = bpf_program__fd(
+			bpf_object__find_program_by_name(object, array->programs[i]));
+
+		if (there)
+			assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &i, &fd, 0), 0);
+		else
+			bpf_map_delete_elem(bpf_map__fd(map), &i);
+	}
+}
+
+static void remove_programs(struct trial *t)
+{
+	set_programs(t, false);
+}
+
+static void put_programs_back(struct trial *t)
+{
+	set_programs(t, true);
+}
+
+struct lack {
+	struct row row;
+	void (*begin)(struct trial *t);
+	void (*end)(struct trial *t);
+};
+
+static const struct lack lacks[] = {
+	{ROW("the programs are gone"), remove_programs, put_programs_back},
+	{ROW("the memory is taken"), take_work, give_work_back},
+};
+
+static void undo(struct trial *t)
+{
+	((const struct lack *)t->row)->end(t);
+}
+
+static void what_needs_it_is_dropped_under_a_name(struct trial *t)
+{
+	const struct lack *row = t->row;
+	struct talk talk = talk_begin(t);
+	struct packet packet = from_client(t, CLIENT_HOST, CLIENT_PORT + 1);
+
+	talk_establish(&talk);
+	row->begin(t);
+	assert_int_equal(feed(t, &packet), DROPPED);
+	expect_drop(t, FL_REASON_SLOW_PATH);
+	expect_no_flow(t, &packet);
+	talk_expect_both(&talk);
+	row->end(t);
+	feed(t, &packet);
+	expect_outcome(t, SENT);
+}
+
+static const struct test tests[] = {
+	{"packets that the slow path would have decided are not passed on undecided",
+	 CHECK(what_needs_it_is_dropped_under_a_name), ROWS(lacks), .undo = undo,
+	 .hooks = ON_XDP | ON_TC_INGRESS},
+};
+
+const struct topic slow_topic = {"slow", TESTS(tests)};
