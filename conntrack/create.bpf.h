@@ -284,8 +284,10 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u
 	head->proto = proto;
 	head->flags = flags;
 	head->last_seen = now;
+	/* none; with the entry's own generation, so that a packet of the flow that had the entry
+	 * before does not take this for its own none (fl_hop_replace()) */
 	head->next_hop = 0;
-	head->next_hop_generation = 0;
+	head->next_hop_generation = fl_flow_generation(READ_ONCE(head->word));
 	head->seq = 0;
 	head->ack = 0;
 	head->backend_low = 0;

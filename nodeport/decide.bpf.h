@@ -67,8 +67,10 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 					  struct fl_decision *d)
 {
 	struct fl_flow_head *head = ref->head;
+	const fl_hop_ref kept = READ_ONCE(*(const fl_hop_ref *)&head->next_hop);
+	const bool own = fl_flow_unchanged(ref, kept);
 
-	if (!fl_hop_get(&head->next_hop, now, &d->hop) || !fl_flow_unchanged(ref, d->hop.ifindex)) {
+	if (!own || !fl_hop_get((const __u16 *)&kept, now, &d->hop)) {
 		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
 		case FL_FIB_LOCAL:
 			fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
@@ -79,10 +81,8 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 		case FL_FIB_OK:
 			break;
 		}
-		fl_hop_keep(&head->next_hop, &d->hop);
-		/* an atomic look at the word, so that it comes after these stores */
-		if (!fl_flow_swap(head, ref->word, ref->word))
-			head->next_hop = 0;
+		if (own)
+			fl_hop_replace(&head->next_hop, kept, &d->hop);
 	}
 	fl_decision_forward(ctx, p, d);
 }

@@ -37,6 +37,14 @@ static __always_inline void fl_hop_keep(__u16 *index, const struct fl_hop *hop)
 	WRITE_ONCE(*(fl_hop_ref *)index, *(const fl_hop_ref *)pair);
 }
 
+/* The same, if what is there is still `kept`. */
+static __always_inline void fl_hop_replace(__u16 *index, fl_hop_ref kept, const struct fl_hop *hop)
+{
+	const __u16 pair[2] = {hop->index, hop->generation};
+
+	__sync_val_compare_and_swap((fl_hop_ref *)index, kept, *(const fl_hop_ref *)pair);
+}
+
 /*
  * The remembered next hop, if it was looked up in the generation that is in force. Of generations
  * 16 bits are remembered: one in 65,536 that are long gone looks like it, and then another next hop
