@@ -39,24 +39,15 @@ static bool has_kind(const struct fl_netdev *device, const char *kind)
 	return device && !strcmp(device->kind, kind);
 }
 
-/* As flannel, Calico and others make it: known by its kind before there is a backend. */
-static bool is_overlay(const struct fl_netdev *device)
-{
-	static const char *const kinds[] = {"vxlan", "geneve", "gretap", "ip6gretap"};
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (has_kind(device, kinds[i]))
-			return device->leads_on[FL_IPV4] || device->leads_on[FL_IPV6];
-	return false;
-}
-
 static bool leads_to_remote_pods(const struct fl_netdev *device,
 				 const struct fl_device_rules *rules)
 {
 	for (size_t i = 0; i < rules->n_remote; i++)
 		if (rules->remote[i] == device->ifindex)
 			return true;
-	return is_overlay(device);
+	/* before there is a backend */
+	return fl_netdev_is_overlay(device) &&
+	       (device->leads_on[FL_IPV4] || device->leads_on[FL_IPV6]);
 }
 
 static enum fl_device_role wanted_role(const struct fl_network *network,

@@ -11,8 +11,9 @@
 
 #include "lb/host/internal.h"
 
-#define ASKED_MAX 128	 /* routes per call */
-#define LOOKED_MAX 16384 /* elements of the map per call */
+#define ASKED_MAX 128	 /* routes per step */
+#define LOOKED_MAX 16384 /* elements of the map per step */
+#define FIRST_STEPS 8	 /* before the first programs are attached */
 
 /* Those that take our programs; a bridge does not, and at its ports may be pods of this node. */
 static bool may_serve(const struct fl_netdev *dev)
@@ -103,7 +104,8 @@ static void finish(struct fl_host *host)
 	*egress = (struct fl_egress){0};
 }
 
-void fl_host_check_egress(struct fl_host *host)
+/* True: this was the last of the backends. */
+static bool step(struct fl_host *host)
 {
 	const struct fl_maps *maps = host->options.maps;
 	const struct fl_backend *asked[ASKED_MAX];
@@ -126,6 +128,19 @@ void fl_host_check_egress(struct fl_host *host)
 	if (n && !host->options.ops->routes(host->options.ctx, ips, n, routes))
 		for (size_t i = 0; i < n; i++)
 			note(host, asked[i], &routes[i]);
-	if (egress->next >= maps->n_backends)
-		finish(host);
+	if (egress->next < maps->n_backends)
+		return false;
+	finish(host);
+	return true;
+}
+
+void fl_host_check_egress(struct fl_host *host)
+{
+	step(host);
+}
+
+void fl_host_find_remote(struct fl_host *host)
+{
+	for (size_t i = 0; i < FIRST_STEPS && !step(host); i++)
+		;
 }

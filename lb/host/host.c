@@ -250,9 +250,10 @@ void fl_host_update(struct fl_host *host)
 	fl_network_fini(&host->network);
 	host->network = network;
 	fl_host_forget_remote(host);
-	/* before the first programs: what leaves unmasqueraded stays so for the flow's life */
+	/* before the first programs: what leaves unmasqueraded stays so for the flow's life, and
+	 * what an earlier agent served is not to lose its programs */
 	if (!host->n_devices)
-		fl_host_check_egress(host);
+		fl_host_find_remote(host);
 	update_addresses(host);
 	update_macs(host);
 	fl_host_update_devices(host);

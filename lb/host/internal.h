@@ -58,7 +58,9 @@ const struct fl_host_device *fl_host_device_of(const struct fl_host *host, unsig
 /* Whether what passes a device is served, there or at the devices it is stacked with. */
 bool fl_host_serves(const struct fl_host *host, const struct fl_netdev *dev);
 
-/* egress.c: forget devices that are gone, whose numbers others may get */
+/* egress.c: look for devices with backends behind them, as far as a start has time for that */
+void fl_host_find_remote(struct fl_host *host);
+/* forget devices that are gone, whose numbers others may get */
 void fl_host_forget_remote(struct fl_host *host);
 
 /* prerequisites.c: conditions of the devices and of the node, by what an update has found */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Asking the kernel for devices, addresses and routes by three netlink dumps. Of routes only what
- * they say about devices is kept: a router may have a million of them.
+ * Asking the kernel for devices, addresses and routes by three netlink dumps. Of the routes
+ * only the default ones are looked into, and where there is an overlay those that lead to it: a
+ * router may have a million others.
  */
 #include "lb/host/network.h"
 
@@ -25,6 +26,7 @@
 struct scan {
 	struct fl_network *network;
 	size_t devices_room, addresses_room;
+	bool any_overlay;
 	int error;
 };
 
@@ -46,6 +48,16 @@ static bool is_switched_on(struct nlattr *families, int family, int conf, int at
 		return true; /* not known to be off */
 	memcpy(&value, (char *)nla_data(values) + (size_t)at * sizeof(value), sizeof(value));
 	return value;
+}
+
+bool fl_netdev_is_overlay(const struct fl_netdev *device)
+{
+	static const char *const kinds[] = {"vxlan", "geneve", "gretap", "ip6gretap"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(device->kind, kinds[i]))
+			return true;
+	return false;
 }
 
 static int on_link(struct nl_msg *msg, void *arg)
@@ -81,6 +93,7 @@ static int on_link(struct nl_msg *msg, void *arg)
 	if (tb[IFLA_LINKINFO] && !nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) &&
 	    info[IFLA_INFO_KIND])
 		snprintf(dev.kind, sizeof(dev.kind), "%.15s", nla_get_string(info[IFLA_INFO_KIND]));
+	s->any_overlay |= fl_netdev_is_overlay(&dev);
 	if (FL_ARRAY_ROOM(net->devices, s->devices_room, net->n_devices + 1))
 		s->error = -ENOMEM;
 	else
@@ -162,7 +175,7 @@ static void on_hop(const struct fl_route_hop *hop, void *arg)
 
 	if (dev && route->is_default)
 		note_default(route, dev, hop->gateway);
-	else if (dev && hop->gateway)
+	else if (dev && hop->gateway && fl_netdev_is_overlay(dev))
 		dev->leads_on[route->family] = true;
 }
 
@@ -176,7 +189,8 @@ static int on_route(struct nl_msg *msg, void *arg)
 			      .family = rtm->rtm_family == AF_INET6 ? FL_IPV6 : FL_IPV4,
 			      .is_default = !rtm->rtm_dst_len};
 
-	if (h->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST ||
+	if ((!route.is_default && !s->any_overlay) || h->nlmsg_type != RTM_NEWROUTE ||
+	    rtm->rtm_type != RTN_UNICAST ||
 	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6) ||
 	    nlmsg_parse(h, sizeof(*rtm), tb, RTA_MAX, NULL) < 0)
 		return NL_OK;

@@ -26,9 +26,13 @@ struct fl_netdev {
 	/* of that route, the best if there are several; unspecified: it has none */
 	struct fl_ip gateway[FL_FAMILIES], preferred_source[FL_FAMILIES];
 	uint32_t metric[FL_FAMILIES];
-	/* a route that is no default route leads to a gateway behind it */
+	/* of an overlay: a route that is no default route leads to a gateway behind it */
 	bool leads_on[FL_FAMILIES];
 };
+
+/* Whether a device is of a kind that carries frames to other nodes over another network, as the pod
+ * networks of flannel and Calico have one. */
+bool fl_netdev_is_overlay(const struct fl_netdev *device);
 
 struct fl_netaddr {
 	unsigned int ifindex;

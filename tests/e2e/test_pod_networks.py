@@ -19,6 +19,7 @@ CELLS = ("cli-1-clusterip-tcp", "cli-2-clusterip-unconnected-udp", "node-1-clust
          "client-nodeport-on-node-1-tcp", "client-nodeport-on-node-1-udp", "client-lb-vip-at-node-2-tcp",
          "client-clusterip-tcp", "client-local-lb-vip-at-node-1-tcp", "client-sticky-lb-vip-tcp")
 SIZE = 1500000
+HOST_PORT = 8099
 OVERLAYS = pytest.mark.parametrize("net_lab", ["flannel", "calico"], indirect=True)
 BRIDGES = pytest.mark.parametrize("net_lab", ["flannel", "bridge"], indirect=True)
 
@@ -120,6 +121,40 @@ def test_hairpin_on_a_bridge(net_lab, family):
     with outside_of_its_cgroup(net_lab, "web-1a") as source:
         report = source.http(cells.WEB[family], 80, 10)
     assert report["answers"] == {"web-1a": 10}, report
+
+
+@FAMILIES
+def test_node_port_of_another_node(net_lab, family):
+    """5.3.6: a pod asks the other node's port; the answers of that node's own pods come back by the pod network."""
+    report = net_lab["cli-2"].http(cells.node_ip("node-1")[family], 30080, cells.REQUESTS)
+    assert report["failed"] == 0, report
+    assert set(report["answers"]) == set(cells.ALL)
+
+
+@pytest.fixture
+def host_port(net_lab):
+    """A pod of node-1 has a port of the node, by the portmap plugin, and is a backend of a Service all the same."""
+    node = net_lab.nodes["node-1"]
+    node.place.script("\n".join(line for family in (4, 6) for line in
+                                pod_network.host_port_lines("web-1a", family, HOST_PORT, 8080)))
+    yield HOST_PORT
+    node.place.script("nft delete table ip portmap; nft delete table ip6 portmap")
+
+
+@FAMILIES
+def test_host_port_by_the_portmap_plugin(net_lab, host_port, family):
+    """It works as without Fairlead: from outside, where the pod sees the client, from pods here and elsewhere, and from
+    nodes; and a client may ask the same pod as a backend meanwhile."""
+    address = cells.node_ip("node-1")[family]
+    for source in ("client", "cli-1", "cli-2", "node-1", "node-2"):
+        report = net_lab[source].http(address, host_port, 10)
+        assert report["answers"] == {"web-1a": 10}, f"{source}: {report}"
+        if source == "client":
+            assert list(report["clients"]) == [net_lab["client"].addresses[family]]
+    only(net_lab, "web-1a")
+    for port in (30080, host_port) * 5:
+        report = net_lab["client"].http(address, port, 2)
+        assert report["answers"] == {"web-1a": 2}, f"port {port}: {report}"
 
 
 @OVERLAYS

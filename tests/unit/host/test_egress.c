@@ -100,7 +100,8 @@ static void test_a_device_with_backends_behind_it_is_served(void **state)
 static void test_what_is_known_at_the_start_is_served_at_the_start(void **state)
 {
 	fl_host_free(&fake.host);
-	put_backend(1, "10.1.0.3", FL_BACKEND_LIVE);
+	for (size_t id = 1; id < BACKENDS; id++)
+		put_backend(id, id < BACKENDS - 1 ? "10.1.0.2" : "10.1.0.3", FL_BACKEND_LIVE);
 	fake_forget_calls(&fake);
 	fake_start(&fake);
 	assert_int_equal(fake_count(&fake, "attach 3 external"), 1);
