@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Pod networks as CNI plugins make them (tests/lab/pod_network.py), of which nothing is named in the settings: a part of
 the demo's cells over each, what leaves for another node's pods and comes back, sizes, and devices that come and go."""
+import contextlib
+
 import pytest
 
 import cells
@@ -131,30 +133,42 @@ def test_node_port_of_another_node(net_lab, family):
     assert set(report["answers"]) == set(cells.ALL)
 
 
-@pytest.fixture
-def host_port(net_lab):
-    """A pod of node-1 has a port of the node, by the portmap plugin, and is a backend of a Service all the same."""
-    node = net_lab.nodes["node-1"]
-    node.place.script("\n".join(line for family in (4, 6) for line in
-                                pod_network.host_port_lines("web-1a", family, HOST_PORT, 8080)))
-    yield HOST_PORT
-    node.place.script("nft delete table ip portmap; nft delete table ip6 portmap")
+@contextlib.contextmanager
+def host_port(lab, pod, port):
+    """A pod of node-1 has a port of the node, by the portmap plugin."""
+    place = lab["node-1"]
+    place.script("\n".join(line for family in (4, 6) for line in
+                           pod_network.host_port_lines(pod, family, port, 8080)))
+    try:
+        yield
+    finally:
+        place.script("nft delete table ip portmap; nft delete table ip6 portmap")
 
 
 @FAMILIES
-def test_host_port_by_the_portmap_plugin(net_lab, host_port, family):
+def test_host_port_by_the_portmap_plugin(net_lab, family):
     """It works as without Fairlead: from outside, where the pod sees the client, from pods here and elsewhere, and from
     nodes; and a client may ask the same pod as a backend meanwhile."""
-    address = cells.node_ip("node-1")[family]
-    for source in ("client", "cli-1", "cli-2", "node-1", "node-2"):
-        report = net_lab[source].http(address, host_port, 10)
-        assert report["answers"] == {"web-1a": 10}, f"{source}: {report}"
-        if source == "client":
-            assert list(report["clients"]) == [net_lab["client"].addresses[family]]
+    address, client = cells.node_ip("node-1")[family], net_lab["client"]
+    with host_port(net_lab, "web-1a", HOST_PORT):
+        for source in ("client", "cli-1", "cli-2", "node-1", "node-2"):
+            report = net_lab[source].http(address, HOST_PORT, 10)
+            assert report["answers"] == {"web-1a": 10}, f"{source}: {report}"
+            if source == "client":
+                assert list(report["clients"]) == [client.addresses[family]]
+        only(net_lab, "web-1a")
+        for port in (30080, HOST_PORT) * 5:
+            report = client.http(address, port, 2)
+            assert report["answers"] == {"web-1a": 2}, f"port {port}: {report}"
+
+
+@FAMILIES
+def test_a_node_port_beats_a_host_port(net_lab, family):
     only(net_lab, "web-1a")
-    for port in (30080, host_port) * 5:
-        report = net_lab["client"].http(address, port, 2)
-        assert report["answers"] == {"web-1a": 2}, f"port {port}: {report}"
+    with host_port(net_lab, "web-1b", 30080):
+        for source in ("client", "cli-2"):
+            report = net_lab[source].http(cells.node_ip("node-1")[family], 30080, 5)
+            assert report["answers"] == {"web-1a": 5}, f"{source}: {report}"
 
 
 @OVERLAYS
