@@ -58,24 +58,35 @@ static bool is_loopback(const struct fl_addr *addr)
 	return w[2] ? w[2] == htonl(0xffff) && ntohl(w[3]) >> 24 == 127 : w[3] == htonl(1);
 }
 
-/* Whether a client of this address and port has to leave that backend. */
-static bool is_stale(const struct fl_resteer *r, const struct fl_addr *addr, __be16 port,
+/*
+ * A UDP flow stays with no backend that nobody serves. A TCP connection does, unless its Service
+ * was one that resets: that is known of those that were touched.
+ */
+static bool is_orphan_stale(const struct fl_resteer *r, const struct fl_frontend_key *frontend,
+			    const struct fl_frontend_key *any)
+{
+	return frontend->proto == IPPROTO_UDP || r->reset_orphans ||
+	       fl_touched_names(&r->touched, frontend) || fl_touched_names(&r->touched, any);
+}
+
+/* Whether a client of this frontend has to leave that backend. */
+static bool is_stale(const struct fl_resteer *r, const struct fl_frontend_key *frontend,
 		     const struct fl_addr *backend, __be16 backend_port)
 {
-	const struct fl_frontend_key frontend = {.addr = *addr, .port = port, .proto = IPPROTO_UDP};
-	const struct fl_frontend_key any = node_port(&frontend);
+	const struct fl_frontend_key any = node_port(frontend);
 	enum fl_serving serving;
 
-	if (!fl_touched_has_port(&r->touched, ntohs(port)) ||
-	    (!fl_touched_has(&r->touched, &frontend) && !fl_touched_has(&r->touched, &any)))
+	if (!fl_touched_has_port(&r->touched, ntohs(frontend->port)) ||
+	    (!fl_touched_has(&r->touched, frontend) && !fl_touched_has(&r->touched, &any)))
 		return false;
 	/* 2.19: a Service's own address and port beat a node port; sockets of the node reach node
 	 * ports at loopback addresses as well */
-	serving = r->ops->serving(&frontend, backend, backend_port, r->ctx);
+	serving = r->ops->serving(frontend, backend, backend_port, r->ctx);
 	if (serving == FL_SERVING_NO_FRONTEND &&
-	    (is_loopback(addr) || r->ops->has_node_ports(addr, r->ctx)))
+	    (is_loopback(&frontend->addr) || r->ops->has_node_ports(&frontend->addr, r->ctx)))
 		serving = r->ops->serving(&any, backend, backend_port, r->ctx);
-	return serving == FL_SERVING_NO || serving == FL_SERVING_NO_FRONTEND;
+	return serving == FL_SERVING_NO ||
+	       (serving == FL_SERVING_NO_FRONTEND && is_orphan_stale(r, frontend, &any));
 }
 
 static struct fl_addr to_abi(const struct fl_ip *ip)
@@ -95,20 +106,36 @@ static uint16_t frontend_port(const struct fl_flow_head *head, enum fl_family fa
 	return ntohs(__atomic_load_n(port, __ATOMIC_RELAXED));
 }
 
+/* Whether flows of this protocol may have to leave. */
+static bool is_judged(const struct fl_resteer *r, uint8_t proto)
+{
+	return proto == IPPROTO_UDP ||
+	       (proto == IPPROTO_TCP && (r->touched.tcp || r->touched.everything.since.ns));
+}
+
+/* Of TCP, what is over needs no reset. */
+static bool may_leave(const struct fl_flow_head *head)
+{
+	return head->proto == IPPROTO_UDP || fl_flow_state(head->word) < FL_FLOW_TIME_WAIT;
+}
+
 /* Most entries are passed over by what their first line says. */
 static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slot)
 {
 	struct fl_flow_head *head = fl_entry_head(&r->flows, family, slot);
-	struct fl_addr frontend, backend;
+	struct fl_frontend_key frontend = {0};
 	struct fl_entry entry, twin;
+	struct fl_addr backend;
 	uint16_t port;
 
-	if (head->proto != IPPROTO_UDP || head->flags & (FL_FLOW_IS_REPLY | FL_FLOW_STALE) ||
+	if (!is_judged(r, head->proto) || head->flags & (FL_FLOW_IS_REPLY | FL_FLOW_STALE) ||
 	    (!fl_flow_backend(head) && !(head->flags & FL_FLOW_KERNEL)) ||
 	    !fl_touched_has_port(&r->touched, frontend_port(head, family)) ||
-	    !fl_entry_read(&r->flows, family, slot, &entry))
+	    !fl_entry_read(&r->flows, family, slot, &entry) || !may_leave(&entry.head))
 		return;
-	frontend = to_abi(&entry.daddr);
+	frontend.addr = to_abi(&entry.daddr);
+	frontend.port = htons(entry.dport);
+	frontend.proto = entry.head.proto;
 	backend = to_abi(&entry.new_daddr);
 	port = entry.new_dport;
 	if (entry.head.flags & FL_FLOW_KERNEL) {
@@ -117,20 +144,26 @@ static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slo
 		backend = to_abi(&twin.saddr);
 		port = twin.sport;
 	}
-	if (!is_stale(r, &frontend, htons(entry.dport), &backend, htons(port)))
+	if (!is_stale(r, &frontend, &backend, htons(port)))
 		return;
 	fl_entry_set_flag(head, FL_FLOW_STALE);
-	r->done.flows++;
+	if (entry.head.proto == IPPROTO_UDP)
+		r->done.flows++;
+	else
+		r->done.resets++;
 }
 
 /* What shows a socket the frontend again stays, for replies that are under way. */
 static void look_at_socket(struct fl_resteer *r, size_t slot)
 {
+	struct fl_frontend_key frontend = {.proto = IPPROTO_UDP};
 	struct fl_socket_record socket;
 
-	if (!fl_socket_copy(&r->sockets, slot, &socket) || socket.kind != FL_SOCKET_SENDS ||
-	    !is_stale(r, &socket.frontend, socket.frontend_port, &socket.backend,
-		      socket.backend_port))
+	if (!fl_socket_copy(&r->sockets, slot, &socket) || socket.kind != FL_SOCKET_SENDS)
+		return;
+	frontend.addr = socket.frontend;
+	frontend.port = socket.frontend_port;
+	if (!is_stale(r, &frontend, &socket.backend, socket.backend_port))
 		return;
 	r->done.sockets += fl_socket_free(&r->sockets, slot, &socket);
 }

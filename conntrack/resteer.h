@@ -6,6 +6,9 @@
  * by passes over the memory of the two tables. One pass is for all that has changed until it
  * begins, and what it costs is followed by a rest of nine times that, so however many changes there
  * are they take a tenth of a processor at most.
+ *
+ * TCP clients of Services that want it are told when their backend is gone: their flows are found
+ * in the same way, and the datapath answers the next segment with a reset.
  */
 #pragma once
 
@@ -18,6 +21,7 @@ enum fl_serving {
 	FL_SERVING_NO_FRONTEND, /* no Service has it */
 	FL_SERVING_NO,
 	FL_SERVING_YES,	    /* a serving endpoint, used here or not (7.3) */
+	FL_SERVING_ANY,	    /* TCP: its connections stay, whatever it serves */
 	FL_SERVING_UNKNOWN, /* what an earlier agent wrote, and no Service is known for yet */
 };
 
@@ -31,6 +35,7 @@ struct fl_resteer_ops {
 
 struct fl_resteered {
 	size_t flows, sockets; /* that choose again with their next packet */
+	size_t resets;	       /* TCP flows whose next packet is answered with a reset */
 	size_t passes;
 	uint64_t ns; /* that these took */
 };
@@ -53,6 +58,7 @@ struct fl_resteer {
 	size_t next;		  /* slot of the part where the pass goes on */
 	uint64_t pass_ns;	  /* that the pass took so far */
 	struct fl_mono rest;	  /* no pass begins before */
+	bool reset_orphans;	  /* TCP: also where a Service is gone of which nothing is known */
 	struct fl_resteered done; /* since the beginning */
 };
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A small hash set: a pass asks it once for each UDP flow whose port may matter. */
+/* A small hash set: a pass asks it once for each flow whose port may matter. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +42,14 @@ static void index_add(struct fl_touched *touched, size_t number)
 		at = (at + 1) & (touched->n_index - 1);
 	touched->index[at] = (uint32_t)number + 1;
 	touched->ports[port / 64] |= 1ULL << (port & 63);
+	touched->tcp |= key->proto == IPPROTO_TCP;
 }
 
 static void index_all(struct fl_touched *touched)
 {
 	memset(touched->index, 0, touched->n_index * sizeof(*touched->index));
 	memset(touched->ports, 0, sizeof(touched->ports));
+	touched->tcp = false;
 	for (size_t i = 0; i < touched->n; i++)
 		index_add(touched, i);
 }
@@ -94,6 +97,11 @@ void fl_touched_add(struct fl_touched *touched, const struct fl_frontend_key *fr
 	} else {
 		touched->everything = mark;
 	}
+}
+
+bool fl_touched_names(const struct fl_touched *touched, const struct fl_frontend_key *frontend)
+{
+	return find(touched, frontend);
 }
 
 bool fl_touched_has(const struct fl_touched *touched, const struct fl_frontend_key *frontend)

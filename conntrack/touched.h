@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * UDP frontends whose flows have to be judged, since what they serve has changed. Each is judged by
+ * Frontends whose flows have to be judged, since what they serve has changed. Each is judged by
  * two passes over the flow table: one soon, and one that begins FL_TOUCHED_GRACE_MS after the
  * change, for what a program that had begun before it wrote behind the first one's back.
  */
@@ -35,6 +35,7 @@ struct fl_touched {
 	uint32_t *index; /* by hash; number + 1, 0 none */
 	size_t n_index;	 /* a power of two, more than n */
 	struct fl_touched_mark everything;
+	bool tcp;		    /* one of them is of TCP */
 	uint64_t ports[65536 / 64]; /* a bit for each port that one of them has */
 };
 
@@ -48,6 +49,8 @@ static inline bool fl_touched_has_port(const struct fl_touched *touched, uint16_
 	return touched->everything.since.ns || touched->ports[port / 64] >> (port & 63) & 1;
 }
 bool fl_touched_has(const struct fl_touched *touched, const struct fl_frontend_key *frontend);
+/* By name, and not only since all were. */
+bool fl_touched_names(const struct fl_touched *touched, const struct fl_frontend_key *frontend);
 
 /* Whether there is something for a pass to do. */
 bool fl_touched_due(const struct fl_touched *touched, struct fl_mono now);

@@ -304,6 +304,14 @@ static __always_inline bool fl_flow_backend_lost(bool v6, const struct fl_flow_h
 	}
 }
 
+/* A TCP client's segment for a backend that is gone, of a Service that resets such connections. The
+ * agent has found that out. */
+static __always_inline bool fl_flow_abandoned(const struct fl_flow_head *head, __u8 proto)
+{
+	return proto == IPPROTO_TCP &&
+	       (head->flags & (FL_FLOW_STALE | FL_FLOW_IS_REPLY)) == FL_FLOW_STALE;
+}
+
 /*
  * Whether this packet finds its flow over; then the flow is removed. A reply ends none but an
  * expired one.

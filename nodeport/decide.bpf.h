@@ -14,6 +14,7 @@ enum fl_known {
 	FL_UNKNOWN,	  /* no flow (any more) */
 	FL_UNKNOWN_REPLY, /* a reply that passes: its flow is over, or it is translated later */
 	FL_BROKEN,	  /* half of the flow is gone: fl_flow_mend() comes first */
+	FL_REFUSED,	  /* *d says what becomes of the packet */
 };
 
 /*
@@ -29,6 +30,34 @@ static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 fla
 	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
 }
 
+/*
+ * The backend of a TCP flow is gone. Who goes on with the connection, by its numbers, is told by a
+ * reset, and the flow is over; a SYN begins another one; what somebody else made up is dropped.
+ */
+static __always_inline enum fl_known fl_flow_give_up(bool v6, const struct fl_packet *p,
+						     const struct fl_flow_ref *ref,
+						     struct fl_decision *d)
+{
+	const bool believed = fl_flow_believes(ref->head, p);
+
+	/* another flow has taken the entry */
+	if (!fl_flow_unchanged(ref, believed))
+		return FL_UNKNOWN;
+	if (fl_packet_opens(p)) {
+		fl_flow_remove(v6, ref);
+		fl_count(FL_COUNTER_FLOW_RESTARTED);
+		return FL_UNKNOWN;
+	}
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
+	if (!believed)
+		return FL_REFUSED;
+	fl_flow_remove(v6, ref);
+	/* a reset is not answered by one */
+	if (!(p->tcp_flags & FL_TCP_RST))
+		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_RESET_BACKEND_GONE);
+	return FL_REFUSED;
+}
+
 /* The flow of a packet, whatever its state, which is brought up to date. */
 static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p,
 						   enum fl_hook hook, __u32 now,
@@ -42,6 +71,8 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	if (fl_flow_translated_later(hook, ref->head->flags))
 		return FL_UNKNOWN_REPLY;
 	reply = ref->head->flags & FL_FLOW_IS_REPLY;
+	if (hook != FL_HOOK_EGRESS && unlikely(fl_flow_abandoned(ref->head, p->proto)))
+		return fl_flow_give_up(v6, p, ref, d);
 	if (fl_flow_over(v6, p, reply, now, ref))
 		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
 	if (unlikely(fl_flow_broken(v6, ref, now))) {
@@ -193,7 +224,8 @@ static __always_inline enum fl_fast fl_decide_fast(fl_ctx *ctx, void *data, bool
 	/* once a second the slow path looks at both directions; no timeout is shorter */
 	if (idle >= (__s32)fl_config.hz)
 		return FL_FAST_SLOW;
-	if (!(flags & FL_FLOW_IS_REPLY) && fl_flow_backend_lost(v6, head, p->proto))
+	if (!(flags & FL_FLOW_IS_REPLY) &&
+	    (flags & FL_FLOW_STALE || fl_flow_backend_lost(v6, head, p->proto)))
 		return FL_FAST_SLOW;
 	ret_fast->head = head;
 	fl_flow_rewrite(v6, head, &ret_fast->to);

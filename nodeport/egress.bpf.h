@@ -46,6 +46,7 @@ static __always_inline int fl_egress_slow(bool v6, const struct fl_packet *p, st
 		fl_egress_new(v6, p, d);
 		break;
 	case FL_UNKNOWN_REPLY:
+	case FL_REFUSED:
 		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 		break;
 	case FL_KNOWN:

@@ -56,7 +56,8 @@ enum fl_flow_flags {
 	FL_FLOW_FIN = 1 << 3,	   /* a FIN was believed in this direction */
 	FL_FLOW_RST = 1 << 4,	   /* a RST was, and nothing after it */
 	FL_FLOW_LOCAL = 1 << 6,	   /* replies come from this node */
-	FL_FLOW_STALE = 1 << 5,	   /* UDP: the agent wants another backend to be chosen */
+	FL_FLOW_STALE =
+		1 << 5, /* the agent has found its backend gone: UDP chooses again, TCP is reset */
 	/*
 	 * The kernel's own NAT translates this flow, which began before the datapath was there. The
 	 * rewrite is the key, so packets go to the stack as they are; the reply's key says which

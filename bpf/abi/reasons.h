@@ -4,7 +4,8 @@
 
 /*
  * One list makes the enum, the token (metric label, JSON) and the text. X(NAME, token, text).
- * "drop" rows are packets of ours that were not forwarded; "reject" rows were answered by ICMP.
+ * "drop" rows are packets of ours that were not forwarded; "reject" rows were answered by ICMP,
+ * "reset" rows by TCP.
  */
 #define FL_REASONS(X)                                                                              \
 	X(NONE, "none", "nothing happened")                                                        \
@@ -29,7 +30,8 @@
 	  "the service has no endpoint: port unreachable")                                         \
 	X(REJECT_UNKNOWN_PORT, "reject-unknown-port",                                              \
 	  "no service has this port of a cluster IP: port unreachable")                            \
-	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")
+	X(REJECT_RATE, "reject-rate", "an ICMP answer was due but is rate limited")                \
+	X(RESET_BACKEND_GONE, "reset-backend-gone", "the connection's backend is gone: TCP reset")
 
 enum fl_reason {
 #define X(name, token, text) FL_REASON_##name,

@@ -85,9 +85,10 @@ static bool resteer(struct fl_agent *agent)
 
 	if (now->passes != before.passes)
 		fl_log_debug("all flows judged in %llu us: so far %zu UDP flows and %zu sockets "
-			     "have left backends that their frontend does not serve",
+			     "have left backends that their frontend does not serve, and %zu TCP "
+			     "connections are to be reset",
 			     (unsigned long long)(now->ns - before.ns) / 1000, now->flows,
-			     now->sockets);
+			     now->sockets, now->resets);
 	return more;
 }
 

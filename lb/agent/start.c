@@ -142,6 +142,7 @@ static int open_sync(struct fl_agent *agent, struct fl_err *err)
 	options.touched_arg = agent;
 	fl_resteer_init(&agent->resteer, &resteer_ops, agent, &fl_clock_system,
 			fl_dp_maps(agent->dp));
+	agent->resteer.reset_orphans = agent->settings->reset_removed;
 	r = fl_sync_new(fl_dp_maps(agent->dp), &options, &agent->sync, err);
 	if (r)
 		return r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/k8s/decode_reset.h"
 #include "lb/k8s/field.h"
 #include "lb/k8s/time.h"
 #include "lb/model/names.h"
@@ -223,6 +224,8 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 	rc = fl_field_check_keys(d, root, root_keys);
 	if (!rc)
 		rc = read_metadata(d, root, s);
+	if (!rc)
+		rc = fl_decode_reset(d, root, &s->reset);
 	if (!rc)
 		rc = read_spec(d, root, s);
 	if (!rc)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/k8s/decode_reset.h"
 #include "lb/k8s/decode_weights.h"
 #include "lb/model/names.h"
 
@@ -165,6 +166,12 @@ void fl_encode_service(const struct fl_service *s, struct fl_json *json)
 	fl_json_object_begin(json);
 	head(json, "v1", "Service", s->ns, s->name);
 	created(json, s->created);
+	if (s->reset != FL_RESET_AS_SET) {
+		begin(json, "annotations");
+		fl_json_member_string(json, FL_RESET_ANNOTATION,
+				      s->reset == FL_RESET_ON ? "true" : "false");
+		fl_json_object_end(json);
+	}
 	if (s->other_proxy) {
 		begin(json, "labels");
 		fl_json_member_string(json, "service.kubernetes.io/service-proxy-name", "other");

@@ -32,6 +32,13 @@ struct fl_lb_ingress {
 	bool proxy; /* ipMode: Proxy (rule 2.3: no frontend) */
 };
 
+/* Whether TCP connections whose backend is gone are reset. */
+enum fl_reset {
+	FL_RESET_AS_SET, /* as the node's settings say */
+	FL_RESET_ON,
+	FL_RESET_OFF,
+};
+
 struct fl_service {
 	char *ns, *name;
 	int64_t created;  /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
@@ -58,6 +65,7 @@ struct fl_service {
 	uint32_t affinity_timeout_s;	 /* 10800 when absent (rule 1.19) */
 	struct fl_prefix *source_ranges; /* the parsable ones (rule 5.6.2) */
 	size_t n_source_ranges;
+	enum fl_reset reset; /* annotation fairlead.dev/reset-on-backend-removal */
 };
 
 #define FL_WEIGHT_DEFAULT 1

@@ -4,6 +4,7 @@
 #include "lb/model/plan.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,9 @@ static int plan_port(struct work *work, const struct fl_port_overlap *overlap,
 		.internal_local = service->internal_local,
 		.external_local = work->external_local,
 		.affinity = service->affinity,
+		.resets = overlap->port->proto == IPPROTO_TCP &&
+			  (service->reset == FL_RESET_ON ||
+			   (service->reset == FL_RESET_AS_SET && work->options->reset_removed)),
 	};
 	if (port->affinity)
 		port->affinity_timeout_s = service->affinity_timeout_s ? service->affinity_timeout_s

@@ -126,6 +126,7 @@ static void write_port(struct fl_json *json, const struct fl_plan_port *port)
 			      fl_traffic_policy_name(port->external_local));
 	write_affinity(json, port);
 	write_ranges(json, port);
+	fl_json_member_bool(json, "resetOnBackendRemoval", port->resets);
 	fl_json_member_bool(json, "usesClusterEndpoints", port->uses_cluster);
 	fl_json_member_bool(json, "usesLocalEndpoints", port->uses_local);
 	write_list(json, port, "clusterEndpoints", port->uses_cluster, FL_PLAN_IN_CLUSTER);

@@ -85,6 +85,8 @@ const struct fl_setting fl_setting_table[] = {
 	       "where /metrics is served (127.0.0.1:10249,[::1]:10249; none: nowhere)"),
 	WORD("log-level", "logLevel", log_level, "LEVEL", "what is logged (default info)",
 	     fl_log_level_words),
+	OPTION("reset-on-backend-removal", "resetOnBackendRemoval", FLAG, reset_removed, NULL,
+	       "answer TCP connections whose backend is gone with a reset"),
 	OPTION("once", NULL, FLAG, once, NULL,
 	       "apply everything and exit, leaving the datapath at work"),
 	OPTION("check", NULL, FLAG, check, NULL, "only check configuration and manifests"),

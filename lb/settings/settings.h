@@ -63,6 +63,7 @@ struct fl_settings {
 	struct fl_strings node_port_addresses;
 	char *node_port_range;
 	/* behaviour */
+	bool reset_removed; /* TCP connections whose backend is gone */
 	bool masquerade_all, masquerade_local, reject_unknown_port, node_hints, external_ips;
 	bool events;	       /* are written to the API server that is followed */
 	uint32_t system_calls; /* enum fl_system_calls */

@@ -256,12 +256,22 @@ static void touch(const struct fl_contents *contents, const struct fl_state *sta
 				contents->options.touched_arg);
 }
 
-/* 7.1 to 7.7: flows of UDP frontends are judged anew. */
+/* Whether its flows may have to leave their backends: 7.1 to 7.7 of UDP; of TCP those that are
+ * reset then. */
+static bool are_judged(const struct fl_sync_service_port *port)
+{
+	const bool resets = port->cur && port->cur->resets;
+	const bool did = port->old && port->old->resets;
+
+	if (port->info.proto == IPPROTO_UDP)
+		return is_narrower(port->old, port->cur);
+	return (resets && !did) || ((resets || did) && is_narrower(port->old, port->cur));
+}
+
 static void report_touched(const struct fl_contents *contents,
 			   const struct fl_sync_service_port *port)
 {
-	if (!contents->options.touched || port->info.proto != IPPROTO_UDP ||
-	    !is_narrower(port->old, port->cur))
+	if (!contents->options.touched || !are_judged(port))
 		return;
 	touch(contents, port->old);
 	touch(contents, port->cur);

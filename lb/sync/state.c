@@ -300,6 +300,7 @@ int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port
 		return -ENOMEM;
 	state->port = port;
 	state->created = created;
+	state->resets = plan->resets;
 	/* the datapath compares 32-bit jiffies as signed differences */
 	if (plan->affinity)
 		state->affinity_timeout = jiffies > INT32_MAX ? INT32_MAX : (uint32_t)jiffies;
@@ -394,7 +395,7 @@ static bool words_equal(const uint32_t *a, uint32_t na, const uint32_t *b, uint3
 
 bool fl_state_equal(const struct fl_state *a, const struct fl_state *b)
 {
-	if (a->found || b->found || a->created != b->created ||
+	if (a->found || b->found || a->created != b->created || a->resets != b->resets ||
 	    a->affinity_timeout != b->affinity_timeout ||
 	    memcmp(a->flags, b->flags, sizeof(a->flags)) ||
 	    memcmp(a->verdict, b->verdict, sizeof(a->verdict)) ||

@@ -36,6 +36,7 @@ struct fl_state {
 	 */
 	struct fl_frontend_record *found;
 	bool linked, is_sorted;
+	bool resets; /* TCP flows whose backend it does not serve any more */
 };
 
 /*

@@ -3,6 +3,7 @@
  * The public face of this room: beginning and end, changes gathered into a batch, what was refused
  * tried again, and what is known about ids and numbers.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "lb/sync/internal.h"
@@ -132,6 +133,8 @@ enum fl_serving fl_sync_serving(const struct fl_sync *sync, const struct fl_fron
 	/* endpoints that only serve are not in the maps */
 	if (first->state->found)
 		return FL_SERVING_UNKNOWN;
+	if (frontend->proto == IPPROTO_TCP && !first->state->resets)
+		return FL_SERVING_ANY;
 	id = fl_backend_find(&sync->contents.backends, backend, port, frontend->proto);
 	return id && fl_state_names(first->state, id) ? FL_SERVING_YES : FL_SERVING_NO;
 }

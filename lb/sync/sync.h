@@ -27,10 +27,10 @@ struct fl_sync_options {
 	bool detector[FL_FAMILIES]; /* pod clients of the family are recognised (fl_detect.on) */
 	bool masquerade_all;	    /* rule 5.3.1: pods too, to cluster IPs */
 	/*
-	 * The flows of this UDP frontend are to be judged by fl_sync_serving(): its Service has
-	 * lost a serving endpoint, or it went from one Service to another or to none. NULL: those
-	 * of all frontends. Called at the end of a commit, and once by fl_sync_settle(); the new
-	 * state is in force then. May be NULL.
+	 * The flows of this frontend, of UDP or of a Service that resets TCP connections, are to
+	 * be judged by fl_sync_serving(): its Service has lost a serving endpoint, or it went from
+	 * one Service to another or to none. NULL: those of all frontends. Called at the end of a
+	 * commit, and once by fl_sync_settle(); the new state is in force then. May be NULL.
 	 */
 	void (*touched)(const struct fl_frontend_key *frontend, void *arg);
 	void *touched_arg;
@@ -93,7 +93,7 @@ int fl_sync_retry(struct fl_sync *sync, struct fl_err *err);
  */
 int fl_sync_verify(struct fl_sync *sync, void (*fn)(const char *difference, void *arg), void *arg);
 
-/* What a UDP frontend serves now (7.3: all serving endpoints, used here or not). */
+/* What a frontend serves now (7.3: all serving endpoints, used here or not). */
 enum fl_serving fl_sync_serving(const struct fl_sync *sync, const struct fl_frontend_key *frontend,
 				const struct fl_addr *backend, __be16 port);
 

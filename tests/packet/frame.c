@@ -167,6 +167,26 @@ struct packet packet_reverse(const struct packet *s)
 	return r;
 }
 
+void frame_build_reset(const struct packet *s, struct frame *ret_frame)
+{
+	const uint32_t flags = s->flags, l4 = l4_offset(s->family);
+	struct packet back = packet_reverse(s);
+
+	back.src_mac = s->dst_mac;
+	back.dst_mac = s->src_mac;
+	back.ttl = 64;
+	back.payload = 0;
+	back.may_be_fragmented = false;
+	back.flags = flags & ACK ? RST : RST | ACK;
+	back.seq = flags & ACK ? s->ack : 0;
+	back.ack = flags & ACK ? 0 : s->seq + s->payload + !!(flags & SYN) + !!(flags & FIN);
+	frame_build(&back, ret_frame);
+	/* nothing is to be sent any more */
+	put16(ret_frame->b + l4 + 14, 0);
+	put16(ret_frame->b + l4 + 16, 0);
+	put16(ret_frame->b + l4 + 16, (uint16_t)~sum_l4(ret_frame, IPPROTO_TCP));
+}
+
 void frame_build_icmp(const struct packet *s, enum icmp_kind kind, uint32_t mtu,
 		      struct frame *ret_frame)
 {

@@ -66,6 +66,10 @@ static inline uint32_t frame_len(const struct packet *packet)
 	       packet->payload;
 }
 
+/* The reset that answers a TCP segment, by RFC 9293: with the number that it acknowledges. MAC
+ * addresses are exchanged. */
+void frame_build_reset(const struct packet *packet, struct frame *ret_frame);
+
 enum icmp_kind {
 	ICMP_PORT_UNREACHABLE,
 	ICMP_PACKET_TOO_BIG,

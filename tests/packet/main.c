@@ -46,6 +46,7 @@ static const struct topic *const topics[] = {
 	&size_topic,
 	&opening_topic,
 	&proof_topic,
+	&reset_topic,
 	&own_topic,
 	&exhaustion_topic,
 	&slow_topic,

@@ -3,6 +3,8 @@
  * nowhere. */
 #include "tests/packet/plane.h"
 
+#include "conntrack/entry.h"
+
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <sched.h>
@@ -406,6 +408,18 @@ struct fl_flow_head *plane_head(const struct plane *p, enum fl_family family, ui
 	if (family == FL_IPV4)
 		return &p->maps.flows4[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
 	return &p->maps.flows6[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
+}
+
+void plane_abandon(const struct plane *p, enum fl_family family)
+{
+	const struct fl_flow_table table = plane_flows(p);
+
+	for (size_t slot = 0; slot < fl_entry_slots(&table, family); slot++) {
+		struct fl_flow_head *head = plane_head(p, family, (uint32_t)slot);
+
+		if (fl_flow_state(head->word) >= FL_FLOW_NEW && !(head->flags & FL_FLOW_IS_REPLY))
+			fl_entry_set_flag(head, FL_FLOW_STALE);
+	}
 }
 
 size_t plane_count(const struct plane *p, enum fl_family family)

@@ -150,6 +150,35 @@ static void segments_larger_than_the_way_out(struct trial *t)
 	assert_int_equal(expect_flow(t, &small.client).packets, 3);
 }
 
+/* A sum that a device is to fill in is that of the reset. */
+static void reset_without_checksum(struct trial *t)
+{
+	struct talk talk = establish(t, CLIENT_PORT);
+	struct virtio_net_hdr h;
+	struct frame want, got;
+
+	plane_abandon(t->p, t->family);
+	talk.client.seq = talk.client_end.next;
+	talk.client.ack = talk.backend_end.next;
+	begin(t);
+	send_unsummed(&talk.client, 1000);
+	frame_build_reset(&talk.client, &want);
+	/* the ports */
+	wire_receive(t, offload.fd, &want, 4, &h, &got);
+	if (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		uint32_t start = h.csum_start, at = start + h.csum_offset;
+		uint16_t sum = (uint16_t)~sum16(0, got.b + start, got.len - start);
+
+		got.b[at] = (uint8_t)(sum >> 8);
+		got.b[at + 1] = (uint8_t)sum;
+	}
+	assert_int_equal(h.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	assert_int_equal(got.len, want.len);
+	assert_memory_equal(got.b, want.b, want.len);
+	expect_counter(t, FL_REASON_RESET_BACKEND_GONE, 1);
+	expect_flows(t, 0);
+}
+
 struct tag {
 	struct row row;
 	uint8_t id;
@@ -190,6 +219,8 @@ static const struct test tests[] = {
 	{"D9: segments are held to the MTU of the way out one by one",
 	 CHECK(segments_larger_than_the_way_out), .undo = end, .protos = ONLY_TCP, .hooks = ON_WIRE,
 	 .networks = IN(AT_NARROW)},
+	{"D9: segments at once whose checksum is still to be filled in are reset like all others",
+	 CHECK(reset_without_checksum), .undo = end, .protos = ONLY_TCP, .hooks = ON_WIRE},
 	{"D1: a packet of a VLAN is left alone", CHECK(vlan_is_left_alone), .undo = end,
 	 .hooks = ON_WIRE, .networks = IN(AT_POD), ROWS(tags)},
 };

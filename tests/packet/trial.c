@@ -33,7 +33,7 @@ static const char *const outcome_names[] = {
 static bool is_answer(uint32_t counter)
 {
 	return counter == FL_REASON_TOO_BIG || counter == FL_REASON_REJECT_NO_ENDPOINT ||
-	       counter == FL_REASON_REJECT_UNKNOWN_PORT;
+	       counter == FL_REASON_REJECT_UNKNOWN_PORT || counter == FL_REASON_RESET_BACKEND_GONE;
 }
 
 /* Failing */
@@ -262,6 +262,16 @@ void do_expect_answer(struct trial *t, const struct packet *asked, enum icmp_kin
 	frame_build_icmp(asked, kind, mtu, &want);
 	do_expect_frame(t, &want);
 	expect_one_more(t, reason);
+}
+
+void do_expect_reset(struct trial *t, const struct packet *asked)
+{
+	struct frame want;
+
+	expect_way_out(t, t->dev);
+	frame_build_reset(asked, &want);
+	do_expect_frame(t, &want);
+	expect_one_more(t, FL_REASON_RESET_BACKEND_GONE);
 }
 
 void do_expect_counter(struct trial *t, uint32_t counter, uint64_t n)

@@ -93,6 +93,8 @@ struct packet packet_of(const struct trial *t);
 /* Sent back as an ICMP error about `asked`, under this name. */
 #define expect_answer(t, asked, kind, mtu, reason)                                                 \
 	do_expect_answer(AT_LINE(t), asked, kind, mtu, reason)
+/* Sent back as the reset that answers `asked`: its backend is gone. */
+#define expect_reset(t, asked) do_expect_reset(AT_LINE(t), asked)
 /* Since the trial began. */
 #define expect_counter(t, counter, n) do_expect_counter(AT_LINE(t), counter, n)
 /* It may be anything. */
@@ -134,6 +136,7 @@ void do_expect_left(struct trial *t);
 void do_expect_drop(struct trial *t, enum fl_reason reason);
 void do_expect_answer(struct trial *t, const struct packet *asked, enum icmp_kind kind,
 		      uint32_t mtu, enum fl_reason reason);
+void do_expect_reset(struct trial *t, const struct packet *asked);
 void do_expect_counter(struct trial *t, uint32_t counter, uint64_t n);
 struct fl_flow do_expect_flow(struct trial *t, const struct packet *packet);
 void do_expect_no_flow(struct trial *t, const struct packet *packet);

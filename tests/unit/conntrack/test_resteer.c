@@ -27,6 +27,7 @@ struct scene {
 	enum fl_serving own, node_port;
 	bool local;   /* node ports are served at the address */
 	size_t asked; /* about frontends */
+	size_t asked_tcp;
 };
 
 static enum fl_serving serving(const struct fl_frontend_key *frontend,
@@ -35,7 +36,7 @@ static enum fl_serving serving(const struct fl_frontend_key *frontend,
 	struct scene *s = ctx;
 
 	s->asked++;
-	assert_int_equal(frontend->proto, IPPROTO_UDP);
+	s->asked_tcp += frontend->proto == IPPROTO_TCP;
 	assert_int_equal(ntohs(port), 8080);
 	return frontend->addr.w[3] ? s->own : s->node_port;
 }
@@ -145,6 +146,93 @@ static void test_7_3_udp_flows_leave_a_backend_that_is_not_served(void **state)
 	}
 	assert_int_equal(s->resteer.done.flows, 2); /* each once, though there were four passes */
 	assert_int_equal(s->resteer.done.passes, 4);
+}
+
+static void touch_tcp(struct scene *s, enum fl_family family)
+{
+	struct fl_frontend_key key = frontend_of(family);
+
+	key.proto = IPPROTO_TCP;
+	fl_resteer_touch(&s->resteer, &key);
+}
+
+/* What is over needs no reset; what is not yet answered is balanced again. */
+static void test_tcp_flows_of_a_service_that_resets(void **state)
+{
+	static const struct {
+		enum fl_flow_state state;
+		bool leaves;
+	} rows[] = {
+		{FL_FLOW_NEW, true},	     {FL_FLOW_REPLIED, true},
+		{FL_FLOW_ESTABLISHED, true}, {FL_FLOW_HALF_CLOSED, true},
+		{FL_FLOW_TIME_WAIT, false},  {FL_FLOW_CLOSING, false},
+	};
+	struct scene *s = *state;
+
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++) {
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			const size_t before = s->resteer.done.resets;
+
+			fixture_pair(&s->f, &(struct pair){family, 4, 5, IPPROTO_TCP, rows[i].state,
+							   NOW, NOW, 1004});
+			s->own = FL_SERVING_NO;
+			touch_tcp(s, family);
+			run(s);
+			if (has_left(s, family, 4) != rows[i].leaves)
+				fail_msg("state %d", rows[i].state);
+			assert_false(has_left(s, family, 5));
+			assert_int_equal(s->resteer.done.resets - before, rows[i].leaves);
+			s->now.ns += 5 * FL_NSEC_PER_SEC;
+			run(s);
+			s->now.ns += 5 * FL_NSEC_PER_SEC;
+		}
+	}
+	assert_int_equal(s->resteer.done.flows, 0);
+}
+
+/* 7.8: TCP connections stay where nobody wants them reset; nor do they cost a question. */
+static void test_tcp_flows_stay_otherwise(void **state)
+{
+	struct scene *s = *state;
+
+	pair(s, FL_IPV4, 2, IPPROTO_TCP);
+	s->own = FL_SERVING_NO;
+	touch(s, FL_IPV4);
+	run(s);
+	assert_int_equal(s->asked_tcp, 0);
+	assert_false(has_left(s, FL_IPV4, 2));
+	s->now.ns += 5 * FL_NSEC_PER_SEC;
+	run(s);
+	s->now.ns += 5 * FL_NSEC_PER_SEC;
+	/* of a Service that keeps them */
+	s->own = FL_SERVING_ANY;
+	fl_resteer_touch(&s->resteer, NULL);
+	run(s);
+	assert_int_equal(s->asked_tcp, 1);
+	assert_false(has_left(s, FL_IPV4, 2));
+}
+
+/* A Service that is gone: of one that was touched it is known that it resets, else the node's
+ * setting says. */
+static void test_tcp_flows_of_no_service(void **state)
+{
+	struct scene *s = *state;
+
+	s->own = s->node_port = FL_SERVING_NO_FRONTEND;
+	for (int i = 0; i < 3; i++) {
+		pair(s, FL_IPV6, 2, IPPROTO_TCP);
+		s->resteer.reset_orphans = i == 2;
+		if (i == 1)
+			touch_tcp(s, FL_IPV6);
+		else
+			fl_resteer_touch(&s->resteer, NULL);
+		run(s);
+		if (has_left(s, FL_IPV6, 2) != (i > 0))
+			fail_msg("round %d", i);
+		s->now.ns += 5 * FL_NSEC_PER_SEC;
+		run(s);
+		s->now.ns += 5 * FL_NSEC_PER_SEC;
+	}
 }
 
 static const struct {
@@ -393,6 +481,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_7_3_udp_flows_leave_a_backend_that_is_not_served),
+		TEST(test_tcp_flows_of_a_service_that_resets),
+		TEST(test_tcp_flows_stay_otherwise),
+		TEST(test_tcp_flows_of_no_service),
 		TEST(test_what_the_frontend_serves_decides),
 		TEST(test_a_node_port_is_touched),
 		TEST(test_only_flows_of_touched_frontends_are_judged),

@@ -483,6 +483,39 @@ static void test_decode_service_refuses(void **state)
 }
 
 /* A thousand warnings about one object are eleven. */
+#define RESETS(value)                                                                              \
+	"{apiVersion: v1, kind: Service, metadata: {name: s, annotations: "                        \
+	"{fairlead.dev/reset-on-backend-removal: " value "}}, spec: {clusterIP: 10.96.0.10, "      \
+	"ports: [{port: 80}]}}"
+
+static void test_reset_on_backend_removal(void **state)
+{
+	static const struct {
+		const char *text;
+		enum fl_reset reset;
+		const char *problem;
+	} rows[] = {
+		{RESETS("\"true\""), FL_RESET_ON, NULL},
+		{RESETS("\"false\""), FL_RESET_OFF, NULL},
+		{RESETS("\"yes\""), FL_RESET_AS_SET,
+		 "\"yes\" is neither \"true\" nor \"false\", ignored"},
+		{RESETS("true"), FL_RESET_AS_SET, "annotations are text"},
+		{RESETS("null"), FL_RESET_AS_SET, NULL},
+		{"{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {clusterIP: "
+		 "10.96.0.10, ports: [{port: 80}]}}",
+		 FL_RESET_AS_SET, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_result_ struct result r = {.n = 0};
+		const struct fl_service *s = one_service(&r, rows[i].text);
+
+		assert_int_equal(s->reset, rows[i].reset);
+		if (rows[i].problem ? !strstr(r.problems, rows[i].problem) : !!*r.problems)
+			fail_msg("%s: %s", rows[i].text, r.problems);
+	}
+}
+
 static void test_decode_warnings_are_bounded(void **state)
 {
 	_cleanup_result_ struct result r = {.n = 0};
@@ -519,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_decode_ports_of_one_identity),
 		cmocka_unit_test(test_decode_timestamps),
 		cmocka_unit_test(test_decode_service_refuses),
+		cmocka_unit_test(test_reset_on_backend_removal),
 		cmocka_unit_test(test_decode_warnings_are_bounded),
 	};
 

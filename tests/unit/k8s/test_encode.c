@@ -59,6 +59,12 @@ static void test_services(void **state)
 			"loadBalancerSourceRanges: [192.0.2.0/24, \"2001:db8::/64\"]}, status: "
 			"{loadBalancer: {ingress: [{ip: 198.51.100.1, ipMode: VIP}, {ip: "
 			"198.51.100.2, ipMode: Proxy}, {hostname: lb.example}]}}"),
+		"{apiVersion: v1, kind: Service, metadata: {name: r, annotations: "
+		"{fairlead.dev/reset-on-backend-removal: 'true'}}, spec: {clusterIP: 10.96.0.12, "
+		"ports: [{port: 80}]}}",
+		"{apiVersion: v1, kind: Service, metadata: {name: r, annotations: "
+		"{fairlead.dev/reset-on-backend-removal: 'false'}}, spec: {clusterIP: 10.96.0.12, "
+		"ports: [{port: 80}]}}",
 		"{apiVersion: v1, kind: Service, metadata: {name: p, labels: "
 		"{service.kubernetes.io/service-proxy-name: other}}, spec: {clusterIP: "
 		"10.96.0.11, type: NodePort, ports: [{name: a, port: 80, nodePort: 30080}, {name: "

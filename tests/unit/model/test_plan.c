@@ -56,6 +56,33 @@ static void test_1_8_identity_is_name_and_protocol(void **state)
 	assert_int_equal(plan.ports[2].port, 82);
 }
 
+/* The Service's word counts before the node's; 7.8 concerns TCP only. */
+static void test_who_resets_connections(void **state)
+{
+	static const struct {
+		bool all;
+		enum fl_reset reset;
+		bool resets;
+	} rows[] = {
+		{false, FL_RESET_AS_SET, false}, {true, FL_RESET_AS_SET, true},
+		{false, FL_RESET_ON, true},	 {true, FL_RESET_ON, true},
+		{false, FL_RESET_OFF, false},	 {true, FL_RESET_OFF, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+		_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+		struct fl_plan_options options = OPTIONS_NODE_1;
+
+		add_port(service, "dns", IPPROTO_UDP, 53, 0);
+		options.reset_removed = rows[i].all;
+		service->reset = rows[i].reset;
+		assert_int_equal(fl_plan_service(service, NULL, 0, &options, &plan), 0);
+		assert_int_equal(plan.ports[0].resets, rows[i].resets);
+		assert_false(plan.ports[1].resets);
+	}
+}
+
 static void test_1_10_sctp(void **state)
 {
 	_cleanup_(fl_service_free) struct fl_service *service =
@@ -427,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_1_1_to_1_3_services_that_are_not_ours),
 		cmocka_unit_test(test_service_without_ports_gives_nothing),
 		cmocka_unit_test(test_1_8_identity_is_name_and_protocol),
+		cmocka_unit_test(test_who_resets_connections),
 		cmocka_unit_test(test_1_10_sctp),
 		cmocka_unit_test(test_1_11_and_1_12_one_port_per_family),
 		cmocka_unit_test(test_1_13_family_without_cluster_ip_is_ignored_wholly),

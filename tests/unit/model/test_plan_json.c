@@ -53,6 +53,7 @@ static void test_everything_set(void **state)
 	service->external_local = true;
 	service->affinity = true;
 	service->affinity_timeout_s = 600;
+	service->reset = FL_RESET_ON;
 	add_external_ip(service, "192.0.2.1");
 	add_ingress(service, "203.0.113.1", false);
 	add_range(service, "198.51.100.0/24");
@@ -74,7 +75,8 @@ static void test_everything_set(void **state)
 		    "\"internalTrafficPolicy\":\"Cluster\",\"externalTrafficPolicy\":\"Local\","
 		    "\"sessionAffinity\":{\"type\":\"ClientIP\",\"timeoutSeconds\":600},"
 		    "\"sourceRanges\":[\"198.51.100.0/24\"],"
-		    "\"usesClusterEndpoints\":true,\"usesLocalEndpoints\":true,"
+		    "\"resetOnBackendRemoval\":true,\"usesClusterEndpoints\":true,"
+		    "\"usesLocalEndpoints\":true,"
 		    "\"clusterEndpoints\":[\"10.1.2.10:8080\",\"10.1.2.3:8080\",\"10.1.2.9:8080\"],"
 		    "\"localEndpoints\":[\"10.1.2.10:8080\",\"10.1.2.3:8080\"],\"weights\":{},"
 		    "\"hasAnyEndpoints\":"
@@ -99,7 +101,8 @@ static void test_what_does_not_apply_is_null(void **state)
 		"{\"type\":\"ClusterIP\",\"ip\":\"fd00:96::a\",\"port\":53}],"
 		"\"internalTrafficPolicy\":\"Local\",\"externalTrafficPolicy\":\"Cluster\","
 		"\"sessionAffinity\":{\"type\":\"None\",\"timeoutSeconds\":0},\"sourceRanges\":[],"
-		"\"usesClusterEndpoints\":false,\"usesLocalEndpoints\":true,"
+		"\"resetOnBackendRemoval\":false,\"usesClusterEndpoints\":false,"
+		"\"usesLocalEndpoints\":true,"
 		"\"clusterEndpoints\":null,\"localEndpoints\":[],\"weights\":{},"
 		"\"hasAnyEndpoints\":false,"
 		"\"verdicts\":{\"clusterIP\":\"reject\",\"external\":null,"

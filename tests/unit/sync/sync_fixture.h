@@ -410,7 +410,7 @@ struct want {
 	 * serving, "~10.1.0.1" drained */
 	const char *endpoints[WANT_ENDPOINTS];
 	uint16_t weights[WANT_ENDPOINTS]; /* 0: 1, the default */
-	bool external_local, internal_local, affinity, vips_exempt;
+	bool external_local, internal_local, affinity, vips_exempt, resets;
 	const char *range;
 };
 
@@ -474,6 +474,7 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 	}
 	port->internal_local = want->internal_local;
 	port->external_local = want->external_local;
+	port->resets = want->resets;
 	port->affinity = want->affinity;
 	port->affinity_timeout_s = want->affinity ? 10800 : 0;
 	port->vips_exempt = want->vips_exempt;

@@ -93,6 +93,8 @@ struct world {
 	enum fl_frontend_type type;
 	uint8_t proto;
 	bool shared; /* another Service has the same endpoints and keeps them */
+	/* TCP: connections are reset, as the Services say, and as the node says */
+	bool resets, resets_all;
 	const struct words *words;
 };
 
@@ -144,6 +146,7 @@ static void restart(struct world *w)
 	maps.sockets = w->sockets;
 	maps.n_flows4 = maps.n_flows6 = maps.n_sockets = BUCKETS;
 	fl_resteer_init(&w->resteer, &ops, w, &clock_of_test, &maps);
+	w->resteer.reset_orphans = w->resets_all;
 	fake_restart(w->fake);
 }
 
@@ -228,8 +231,8 @@ static bool has_left(const struct world *w, enum client client)
 
 	switch (client) {
 	case PACKETS:
-		return w->proto == IPPROTO_UDP &&
-		       (head->flags & FL_FLOW_STALE || !is_live(w, fl_flow_backend(head)));
+		return head->flags & FL_FLOW_STALE ||
+		       (w->proto == IPPROTO_UDP && !is_live(w, fl_flow_backend(head)));
 	case UNCONNECTED:
 		return (sends->word & FL_SOCKET_STATE_MASK) == FL_SOCKET_FREE ||
 		       !is_live(w, sends->backend_id);
@@ -244,6 +247,7 @@ static void sync_a_at(struct world *w, int64_t created, const char *e1, const ch
 {
 	assert_int_equal(SYNC_AT(w->fake, "a", created,
 				 {.proto = w->proto,
+				  .resets = w->resets,
 				  .family = w->family,
 				  .cluster_ip = w->words->cluster_ip,
 				  .external_ip = w->words->external_ip,
@@ -277,6 +281,7 @@ static void sync_b(struct world *w)
 	if (w->shared)
 		assert_int_equal(SYNC_AT(w->fake, "b", 2,
 					 {.proto = w->proto,
+					  .resets = w->resets,
 					  .family = w->family,
 					  .cluster_ip = w->words->other_ip,
 					  .endpoints = {w->words->e1a, w->words->e2b}}),
@@ -288,6 +293,7 @@ static void sync_c(struct world *w, const char *endpoint)
 {
 	assert_int_equal(SYNC_AT(w->fake, "c", 3,
 				 {.proto = w->proto,
+				  .resets = w->resets,
 				  .family = w->family,
 				  .cluster_ip = w->words->cluster_ip,
 				  .external_ip = w->words->external_ip,
@@ -352,6 +358,7 @@ static void happen(struct world *w, enum event event)
 		assert_int_equal(
 			SYNC_AT(w->fake, "a", 1,
 				{.proto = w->proto,
+				 .resets = w->resets,
 				 .family = w->family,
 				 .cluster_ip =
 					 w->type == FL_FRONTEND_CLUSTER_IP ? NULL : x->cluster_ip,
@@ -371,6 +378,7 @@ static void happen(struct world *w, enum event event)
 	case MORE:
 		assert_int_equal(SYNC_AT(w->fake, "a", 1,
 					 {.proto = w->proto,
+					  .resets = w->resets,
 					  .family = w->family,
 					  .cluster_ip = x->cluster_ip,
 					  .external_ip = x->external_ip,
@@ -382,6 +390,7 @@ static void happen(struct world *w, enum event event)
 	case POLICY:
 		assert_int_equal(SYNC_AT(w->fake, "a", 1,
 					 {.proto = w->proto,
+					  .resets = w->resets,
 					  .family = w->family,
 					  .cluster_ip = x->cluster_ip,
 					  .external_ip = x->external_ip,
@@ -479,8 +488,11 @@ static void check(struct world *w, enum event event)
 
 	for (enum client client = PACKETS; client < CLIENTS; client++) {
 		/* 5.9.3: the kernel asks nobody about what a connected socket sends */
-		const bool leaves =
-			events[event].leaves && client != CONNECTED && w->proto == IPPROTO_UDP;
+		bool leaves = events[event].leaves && client != CONNECTED;
+
+		/* of a Service that went while no agent ran nobody knows that it reset them */
+		if (w->proto == IPPROTO_TCP)
+			leaves &= w->resets && (event != RESTART_DELETED || w->resets_all);
 
 		/* TCP sockets have no such record */
 		if (w->proto == IPPROTO_TCP && client == UNCONNECTED)
@@ -492,7 +504,7 @@ static void check(struct world *w, enum event event)
 	}
 }
 
-static void run_all(uint8_t proto)
+static void run_all(uint8_t proto, bool resets, bool resets_all)
 {
 	for (enum event event = 0; event < EVENTS; event++) {
 		for (int i = 0; i < 2 * FL_FAMILIES * 4; i++) {
@@ -501,6 +513,8 @@ static void run_all(uint8_t proto)
 				.shared = i & 2,
 				.type = (enum fl_frontend_type)(FL_FRONTEND_CLUSTER_IP + (i >> 2)),
 				.proto = proto,
+				.resets = resets,
+				.resets_all = resets_all,
 			};
 			void *state = NULL;
 
@@ -519,13 +533,42 @@ static void run_all(uint8_t proto)
 
 static void test_udp_clients_follow_their_frontend(void **state)
 {
-	run_all(IPPROTO_UDP);
+	run_all(IPPROTO_UDP, false, false);
 }
 
 /* 7.8: nothing happens to TCP. */
 static void test_tcp_clients_stay(void **state)
 {
-	run_all(IPPROTO_TCP);
+	run_all(IPPROTO_TCP, false, false);
+}
+
+/* Where connections are reset, those that UDP clients would leave are. */
+static void test_tcp_clients_are_reset(void **state)
+{
+	run_all(IPPROTO_TCP, true, false);
+	run_all(IPPROTO_TCP, true, true);
+}
+
+/* What is gone when resetting is switched on. */
+static void test_resetting_begins_later(void **state)
+{
+	struct world w = {
+		.type = FL_FRONTEND_CLUSTER_IP, .proto = IPPROTO_TCP, .words = &words_of[FL_IPV4]};
+	void *fake = NULL;
+
+	fake_setup(&fake);
+	w.fake = fake;
+	begin(&w);
+	happen(&w, REMOVED);
+	look(&w);
+	assert_int_equal(w.resteer.touched.n, 0);
+	assert_false(has_left(&w, PACKETS));
+	w.resets = true;
+	happen(&w, REMOVED);
+	look(&w);
+	assert_true(has_left(&w, PACKETS));
+	fl_resteer_fini(&w.resteer);
+	fake_teardown(&fake);
 }
 
 /* An external IP that is the node's own address beats the node port there (2.19): flows of the node
@@ -585,6 +628,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_udp_clients_follow_their_frontend),
 		cmocka_unit_test(test_tcp_clients_stay),
+		cmocka_unit_test(test_tcp_clients_are_reset),
+		cmocka_unit_test(test_resetting_begins_later),
 		cmocka_unit_test(test_an_external_ip_takes_over_from_a_node_port),
 		cmocka_unit_test(test_changes_that_touch_nothing),
 	};

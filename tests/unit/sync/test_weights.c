@@ -124,10 +124,14 @@ static void test_a_drained_backend_is_live_and_in_no_list(void **state)
 	uint32_t length;
 
 	SYNC(fake, "web",
-	     {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2", "10.1.0.3"}});
+	     {.cluster_ip = "10.96.0.1",
+	      .resets = true,
+	      .endpoints = {"10.1.0.1", "10.1.0.2", "10.1.0.3"}});
 	length = web(fake)->list[0].lut_len;
 	SYNC(fake, "web",
-	     {.cluster_ip = "10.96.0.1", .endpoints = {"~10.1.0.1", "10.1.0.2", "10.1.0.3"}});
+	     {.cluster_ip = "10.96.0.1",
+	      .resets = true,
+	      .endpoints = {"~10.1.0.1", "10.1.0.2", "10.1.0.3"}});
 	assert_string_equal(LIST(fake, web(fake), 0), "10.1.0.2,10.1.0.3");
 	assert_int_equal(web(fake)->list[0].lut_len, length);
 	assert_int_equal(record(fake, "10.1.0.1")->flags, FL_BACKEND_LIVE);
@@ -137,7 +141,9 @@ static void test_a_drained_backend_is_live_and_in_no_list(void **state)
 	assert_int_equal(stats.backends, 3);
 	assert_int_equal(stats.drained_backends, 1);
 	SYNC(fake, "web",
-	     {.cluster_ip = "10.96.0.1", .endpoints = {"10.1.0.1", "10.1.0.2", "10.1.0.3"}});
+	     {.cluster_ip = "10.96.0.1",
+	      .resets = true,
+	      .endpoints = {"10.1.0.1", "10.1.0.2", "10.1.0.3"}});
 	assert_int_equal(record(fake, "10.1.0.1")->weight, 1);
 	fl_sync_stats(fake->sync, &stats);
 	assert_int_equal(stats.drained_backends, 0);

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Connections whose backend is gone are reset where their Service wants it, and go on elsewhere."""
+import pytest
+
+import cells
+from test_changes import Traffic
+from wait import until
+
+GONE = ("web-1b", "web-2a")  # at the node that is asked, and at another one
+
+
+def want_resets(lab, value):
+    tree = lab.manifests.service("web", 10)
+    tree["metadata"]["annotations"] = {"fairlead.dev/reset-on-backend-removal": value}
+    lab.manifests.write("web.yaml", lab.manifests.documents(tree))
+
+
+def at(ledgers, pods):
+    return sum(ledger["answers"].get(pod, 0) for ledger in ledgers.values() for pod in pods)
+
+
+@pytest.fixture(params=["xdp", "tc"])
+def mode_lab(lab, request):
+    node = lab.nodes["node-1"]
+    if request.param == "tc":
+        node.stop()
+        node.start(mode="tc")
+    yield lab
+    if request.param == "tc":
+        node.stop()
+        node.start()
+
+
+def test_clients_of_a_removed_backend_are_reset(mode_lab):
+    """Real sockets: those at the removed backends are told at once, the others notice nothing."""
+    lab = mode_lab
+    want_resets(lab, "true")
+    lab.settle()
+    traffic = Traffic(lab, {"client": cells.vip(10)}, ("long",), streams=16)
+    try:
+        traffic.round()
+        before = traffic.look()
+        assert at(before, GONE) > 0 and not sum(ledger["failed"] for ledger in before.values())
+        lab.manifests.set_backends("web", ("web-1a", "web-2b"))
+        until(lambda: traffic.silent(GONE, ("long",)), "the removed backends are silent", 10)
+    finally:
+        ledgers = traffic.stop()
+    for key, ledger in ledgers.items():
+        assert set(ledger["failures"]) == {"reset"}, (key, ledger["failures"], ledger["events"][:5])
+        # each connection that was there once, and no other
+        assert 0 < ledger["failed"] < 16, (key, ledger["failures"])
+        assert ledger["moved"] == ledger["failed"], (key, ledger)
+    status = lab.nodes["node-1"].json("status")
+    assert status["notForwarded"]["reset-backend-gone"] >= sum(ledger["failed"] for ledger in ledgers.values())
+
+
+def test_without_it_connections_stay(lab):
+    """7.8, also where the node's default is set against."""
+    want_resets(lab, "false")
+    lab.settle()
+    traffic = Traffic(lab, {"client": cells.vip(10)}, ("long",), streams=8)
+    try:
+        traffic.round()
+        lab.manifests.set_backends("web", ("web-1a", "web-2b"))
+        lab.settle()
+        before = traffic.look()
+        traffic.round()
+        assert at(traffic.look(), GONE) > at(before, GONE)
+    finally:
+        ledgers = traffic.stop()
+    assert not sum(ledger["failed"] + ledger["moved"] for ledger in ledgers.values()), ledgers
+
+
+def test_drained_backends_keep_their_connections(lab):
+    """A drain is no removal."""
+    want_resets(lab, "true")
+    lab.settle()
+    node = lab.nodes["node-1"]
+    traffic = Traffic(lab, {"client": cells.vip(10)}, ("long",), streams=8)
+    try:
+        traffic.round()
+        addresses = [row["ip"] for row in node.json("backend", "list")["items"] if row["port"] == 8080]
+        assert node.cli("backend", "drain", *sorted(set(addresses))[:4]).returncode == 0
+        traffic.round()
+    finally:
+        ledgers = traffic.stop()
+        node.cli("backend", "undrain", "--all")
+    assert not sum(ledger["failed"] + ledger["moved"] for ledger in ledgers.values()), ledgers
