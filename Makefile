@@ -240,6 +240,10 @@ fuzz: $(MODEL_BIN) ## the datapath against a model of it, until it is stopped (n
 schedules: $(SCHEDULES_BIN) ## the flow table's protocol under all schedules with two deviations (an hour)
 	$(Q)$(SCHEDULES_BIN) --deviations 2 --random 100000
 
+.PHONY: variants
+variants: $(SCHEDULES_BIN) ## whether these schedules notice what is taken out of the protocol
+	$(Q)tests/schedules/variants $(BUILD)/schedules gcc $(SCHEDULES_CALLS_CFLAGS) -c
+
 chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
 	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
 
