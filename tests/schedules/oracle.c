@@ -170,10 +170,12 @@ static bool was_strangers(const struct tuple *key, const struct tuple *rewrite, 
 	return false;
 }
 
-void oracle_packet(const struct packet *p, const struct outcome *out, uint64_t begun)
+void oracle_packet(const struct packet *p, const struct outcome *out, uint64_t begun, bool served)
 {
 	const struct tuple back_key = tuple_reverse(&out->to), back = tuple_reverse(&p->t);
 
+	if (!out->translated && served)
+		wrong("%s is not sent", say(&p->t));
 	if (!out->translated)
 		return;
 	if (!was_said(&p->t, &out->to, p->proto, begun))

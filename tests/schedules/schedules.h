@@ -148,7 +148,7 @@ void oracle_begin(bool timed, bool halves);
 void oracle_made(const struct tuple *asked, const struct tuple *to, uint8_t proto);
 /* A word was written. */
 void oracle_word(unsigned int slot, uint32_t before, uint32_t after);
-void oracle_packet(const struct packet *p, const struct outcome *o, uint64_t begun);
+void oracle_packet(const struct packet *p, const struct outcome *o, uint64_t begun, bool served);
 /* At the end, when all have come to rest. */
 void oracle_rest(void);
 bool oracle_content(void);
