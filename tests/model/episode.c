@@ -31,6 +31,8 @@ static const char *const state_names[MODEL_STATES] = {"new",	     "replied",	  "
 /* Where the entries of a flow lie. */
 struct place {
 	struct fl_flow_head *head, *reply;
+	uint32_t number;   /* of the flow */
+	bool way_known[2]; /* a request, a reply has been sent on */
 };
 
 struct run {
@@ -43,6 +45,8 @@ struct run {
 	struct found *found;
 	FILE *trace;
 	int step;
+	bool counters;
+	uint64_t lookups; /* of the kernel's routes, before the last packet */
 	/* the last packet */
 	struct model_frame out;
 	int raw;
@@ -340,6 +344,22 @@ static void count_pick(struct run *r, const struct model_outcome *o, int port)
 			r->s->picks[port][i]++;
 }
 
+/* Where a flow's packets have gone the next one goes without a look at the kernel's routes. */
+static void check_way(struct run *r, const struct step *step, const struct model_verdicts *v,
+		      const struct model_outcome *o)
+{
+	struct place *at = v->flow ? &r->place[v->flow - r->m.flow] : NULL;
+
+	if (!at || o->verdict != SENT_OUT || o->any_mac)
+		return;
+	if (at->number != v->flow->number)
+		*at = (struct place){at->head, at->reply, v->flow->number, {false, false}};
+	if (at->way_known[v->reply] && r->counters &&
+	    counter(r, FL_COUNTER_FIB_LOOKUP) != r->lookups)
+		differs(r, step, v, "the way is looked up again");
+	at->way_known[v->reply] = true;
+}
+
 static void take_outcome(struct run *r, const struct step *step, const struct model_verdicts *v,
 			 const struct model_outcome *o)
 {
@@ -378,6 +398,7 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 		}
 		check_flow(r, step, v, begun);
 	} else if (v->flow) {
+		check_way(r, step, v, o);
 		check_flow(r, step, v, v->flow);
 	}
 }
@@ -435,6 +456,8 @@ static void one_packet(struct run *r, struct step *step)
 	const struct model_outcome *o;
 
 	model_judge(&r->m, step->hook, step->device, &step->frame, &v);
+	if (r->counters)
+		r->lookups = counter(r, FL_COUNTER_FIB_LOOKUP);
 	if (!run_packet(r, step->hook, step->device, &step->frame)) {
 		differs(r, step, &v, "the program does not run: %s", strerror(errno));
 		return;
@@ -567,8 +590,11 @@ static bool compared(uint32_t c)
 
 static void check_counters(struct run *r)
 {
+	uint64_t totals[FL_COUNTER_MAX];
+
+	plane_totals(r->s->p, totals);
 	for (uint32_t c = 1; c < FL_COUNTER_MAX; c++) {
-		const uint64_t got = compared(c) ? counter(r, c) - r->before[c] : 0;
+		const uint64_t got = totals[c] - r->before[c];
 
 		if (compared(c) && got != r->expected[c])
 			differs(r, NULL, NULL, "counter %s: %llu in the model, %llu were counted",
@@ -618,10 +644,10 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 	r.totals = totals;
 	r.found = ret;
 	r.trace = trace;
+	r.counters = counters;
 	ret->differs = false;
 	clear(&r);
-	for (uint32_t c = 1; c < FL_COUNTER_MAX; c++)
-		r.before[c] = counter(&r, c);
+	plane_totals(s->p, r.before);
 	totals->episodes++;
 	for (r.step = 0; r.step < STEPS && !ret->differs; r.step++) {
 		struct rng g = rng_of(s->seed ^ number * 0x632be59bd9b4e019ULL, (uint64_t)r.step);

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -243,12 +244,36 @@ static void empty(int fd, const struct fl_map_desc *d)
 
 uint64_t plane_total(const struct plane *p, uint32_t counter)
 {
-	uint64_t value[MAX_CPUS] = {0}, sum = 0;
+	const int cpus = libbpf_num_possible_cpus();
+	uint64_t value[MAX_CPUS], sum = 0;
 
+	assert_true(cpus > 0 && cpus <= MAX_CPUS);
 	assert_int_equal(bpf_map_lookup_elem(p->maps.stats_fd, &counter, value), 0);
-	for (int i = 0; i < MAX_CPUS; i++)
+	for (int i = 0; i < cpus; i++)
 		sum += value[i];
 	return sum;
+}
+
+void plane_totals(const struct plane *p, uint64_t ret_totals[FL_COUNTER_MAX])
+{
+	const uint32_t cpus = (uint32_t)libbpf_num_possible_cpus();
+	uint32_t keys[FL_COUNTER_MAX], next, n = FL_COUNTER_MAX;
+	_cleanup_free_ uint64_t *values = calloc((size_t)FL_COUNTER_MAX * cpus, sizeof(*values));
+
+	assert_non_null(values);
+	/* kernels before 5.13 have no such call for this kind of map */
+	if ((bpf_map_lookup_batch(p->maps.stats_fd, NULL, &next, keys, values, &n, NULL) &&
+	     errno != ENOENT) ||
+	    n != FL_COUNTER_MAX) {
+		for (uint32_t c = 0; c < FL_COUNTER_MAX; c++)
+			ret_totals[c] = plane_total(p, c);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		ret_totals[keys[i]] = 0;
+		for (uint32_t cpu = 0; cpu < cpus; cpu++)
+			ret_totals[keys[i]] += values[i * cpus + cpu];
+	}
 }
 
 void mac_add(struct plane *p, unsigned int ifindex, const uint8_t mac[ETH_ALEN])

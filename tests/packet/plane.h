@@ -64,7 +64,9 @@ void mac_add(struct plane *plane, unsigned int ifindex, const uint8_t mac[ETH_AL
 /* No flows, no overflow bits. */
 void plane_flows_clear(struct plane *plane);
 
-uint64_t plane_total(const struct plane *p, uint32_t counter);	     /* since it was loaded */
+uint64_t plane_total(const struct plane *p, uint32_t counter); /* since it was loaded */
+/* All of them, in one call. */
+void plane_totals(const struct plane *p, uint64_t ret_totals[FL_COUNTER_MAX]);
 uint64_t plane_counter(const struct plane *plane, uint32_t counter); /* since plane_reset() */
 uint32_t plane_now(struct plane *plane); /* the datapath's clock, jiffies */
 /* Wait for the few ticks of that clock for which it remembers that there were no source ports. */
