@@ -244,6 +244,10 @@ schedules: $(SCHEDULES_BIN) ## the flow table's protocol under all schedules wit
 variants: $(SCHEDULES_BIN) ## whether these schedules notice what is taken out of the protocol
 	$(Q)tests/schedules/variants $(BUILD)/schedules gcc $(SCHEDULES_CALLS_CFLAGS) -c
 
+.PHONY: mutants
+mutants: $(MODEL_BIN) $(SCHEDULES_BIN) ## whether fuzzer and schedules notice FL_MUTANTS=200 faults in the BPF source (root; hours)
+	$(Q)tests/model/mutants --count $(or $(FL_MUTANTS),200)
+
 chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
 	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
 
