@@ -62,9 +62,9 @@ static __always_inline bool source_of(struct bpf_sock_addr *ctx, bool v6,
  * of a socket is kept for its network namespace: a pod, or the node, is one client, and its address
  * is not known yet. 0: there is no backend.
  */
-static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_frontend *fe)
+static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_frontend_packed *fe)
 {
-	const struct fl_list *list = &fe->list[FL_SIDE_INTERNAL];
+	const struct fl_list list = fl_frontend_list(fe, FL_SIDE_INTERNAL);
 	struct fl_choice choice = {.hash = bpf_get_prandom_u32()};
 	struct fl_affinity_key client = {.service_id = fe->service_id};
 	__u64 netns;
@@ -75,7 +75,7 @@ static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_f
 		client.client.w[2] = netns >> 32;
 		client.client.w[3] = (__u32)netns;
 	}
-	return fl_list_pick_for(&client, fe, list, &choice, fl_now());
+	return fl_list_pick_for(&client, fe, &list, &choice, fl_now());
 }
 
 /* Of an unconnected socket, which keeps its backend between sends. */
@@ -99,19 +99,18 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 	struct fl_backend *backend;
 	struct fl_addr source = {};
 	struct fl_socket_record value;
-	struct fl_frontend *fe;
+	struct fl_frontend_packed fe = {};
 	__u64 cookie;
 	__u32 local, id;
 
 	/* localhost is this node only to clients that live in its namespace */
-	fe = fl_frontend_find(p->v6, &p->addr, p->port, p->proto,
-			      fl_forget(is_loopback(p) && on_host(ctx), p->port), &local);
-	if (!fe)
-		return fl_frontend_unknown_port(&p->addr, local) ? REFUSE : PASS;
+	if (!fl_frontend_find(p->v6, &p->addr, p->port, p->proto,
+			      fl_forget(is_loopback(p) && on_host(ctx), p->port), &local, &fe))
+		return fl_frontend_unknown_port(p->v6, &p->addr, local) ? REFUSE : PASS;
 	/* a source that is not known yet is left to the packet path, where it will be */
-	if (fe->flags & FL_SOURCE_RANGES && !source_of(ctx, p->v6, &source))
+	if (fe.flags & FL_SOURCE_RANGES && !source_of(ctx, p->v6, &source))
 		return PASS;
-	switch (fl_frontend_refuses(fe, FL_SIDE_INTERNAL, &source)) {
+	switch (fl_frontend_refuses(&fe, FL_SIDE_INTERNAL, &source)) {
 	case FL_REASON_NONE:
 		break;
 	case FL_REASON_REJECT_NO_ENDPOINT:
@@ -123,7 +122,7 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 	cookie = bpf_get_socket_cookie(ctx);
 	if (operation == SEND && keep(cookie, p))
 		return TRANSLATED;
-	id = choose(ctx, fe);
+	id = choose(ctx, &fe);
 	backend = fl_backend_get(id);
 	if (!id || !backend)
 		return REFUSE;

@@ -14,23 +14,22 @@
  */
 static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, struct fl_decision *d)
 {
-	struct fl_frontend *fe;
+	struct fl_frontend_packed fe = {};
 	enum fl_reason reason;
 
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	if (!fl_packet_opens(p))
 		return;
 	fl_own_note(v6, p, fl_now());
-	fe = fl_frontend_get(&p->tuple.daddr, p->tuple.dport, p->proto);
-	if (!fe) {
+	if (!fl_frontend_get(v6, &p->tuple.daddr, p->tuple.dport, p->proto, &fe)) {
 		/* 2.22; of datagram sockets, whose connect() is not refused, it is the only word */
-		if (fl_frontend_unknown_port(&p->tuple.daddr, 0) &&
+		if (fl_frontend_unknown_port(v6, &p->tuple.daddr, 0) &&
 		    !fl_local_flags(&p->tuple.daddr))
 			fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_UNKNOWN_PORT);
 		return;
 	}
 	/* a client here is the node or a pod */
-	reason = fl_frontend_refuses(fe, FL_SIDE_INTERNAL, &p->tuple.saddr);
+	reason = fl_frontend_refuses(&fe, FL_SIDE_INTERNAL, &p->tuple.saddr);
 	if (reason)
 		fl_decision_refuse(d, reason);
 }

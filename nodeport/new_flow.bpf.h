@@ -11,22 +11,21 @@
 #include "nodeport/snat.bpf.h"
 #include "nodeport/source.bpf.h"
 
-/* The frontend this packet is for. NULL: none, and *d says what that means. */
-static __always_inline struct fl_frontend *fl_new_frontend(bool v6, const struct fl_packet *p,
-							   struct fl_decision *d)
+/* The frontend this packet is for. False: none, and *d says what that means. */
+static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p,
+					    struct fl_decision *d,
+					    struct fl_frontend_packed *ret_fe)
 {
 	__u32 local;
-	struct fl_frontend *fe =
-		fl_frontend_find(v6, &p->tuple.daddr, p->tuple.dport, p->proto, false, &local);
 
-	if (fe)
-		return fe;
-	if (fl_packet_opens(p) && fl_frontend_unknown_port(&p->tuple.daddr, local) &&
+	if (fl_frontend_find(v6, &p->tuple.daddr, p->tuple.dport, p->proto, false, &local, ret_fe))
+		return true;
+	if (fl_packet_opens(p) && fl_frontend_unknown_port(v6, &p->tuple.daddr, local) &&
 	    !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))
 		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_UNKNOWN_PORT);
 	else
 		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-	return NULL;
+	return false;
 }
 
 /*
@@ -60,7 +59,7 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 /* A flow through a frontend: d->to, all but the source port, and the backend. False: *d says why
  * there is none. */
 static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					  const struct fl_frontend *fe, enum fl_hook hook,
+					  const struct fl_frontend_packed *fe, enum fl_hook hook,
 					  __u32 now, struct fl_decision *d, struct fl_new *ret_new)
 {
 	enum fl_client client = FL_CLIENT_OUTSIDE;
@@ -109,7 +108,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
  * meant it may be one of the node's own, which the stack knows; elsewhere nobody does.
  */
 static __always_inline void fl_new_stray(bool v6, const struct fl_packet *p,
-					 const struct fl_frontend *fe, struct fl_decision *d)
+					 const struct fl_frontend_packed *fe, struct fl_decision *d)
 {
 	if (fe->type != FL_FRONTEND_NODE_PORT && !(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
@@ -123,18 +122,19 @@ static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pac
 {
 	struct fl_new new = {};
 	struct fl_tuple6 reply;
-	struct fl_frontend *fe;
+	struct fl_frontend_packed fe = {};
 	__u32 failed = FL_ACT_DROP;
 	enum fl_reason reason;
+	bool served;
 	__u64 hash;
 
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple))
 		return 0;
-	fe = fl_new_frontend(v6, p, d);
+	served = fl_new_frontend(v6, p, d, &fe);
 	d->to = p->tuple;
-	if (fe || d->action != FL_ACT_PASS) {
+	if (served || d->action != FL_ACT_PASS) {
 		if (fl_source_is_frontend(v6, p)) {
 			fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
 			return 0;
@@ -144,12 +144,12 @@ static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pac
 			return 0;
 		}
 	}
-	if (fe) {
+	if (served) {
 		if (!fl_packet_opens(p)) {
-			fl_new_stray(v6, p, fe, d);
+			fl_new_stray(v6, p, &fe, d);
 			return 0;
 		}
-		if (!fl_new_served(ctx, v6, p, fe, hook, now, d, &new))
+		if (!fl_new_served(ctx, v6, p, &fe, hook, now, d, &new))
 			return 0;
 	} else {
 		if (d->action != FL_ACT_PASS || !fl_new_direct(v6, p) ||

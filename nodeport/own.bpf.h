@@ -18,9 +18,9 @@ static __always_inline bool fl_source_is_frontend(bool v6, const struct fl_packe
 	__u64 from = fl_filter_hash_of(v6, &t->saddr);
 
 	if (fl_filter_has_port(from, t->sport, p->proto) &&
-	    fl_frontend_get(&t->saddr, t->sport, p->proto))
+	    fl_frontend_is(v6, &t->saddr, t->sport, p->proto))
 		return true;
-	return fl_filter_kinds(from) & FL_FILTER_VIP && fl_frontend_get(&t->saddr, 0, 0);
+	return fl_filter_kinds(from) & FL_FILTER_VIP && fl_frontend_is(v6, &t->saddr, 0, 0);
 }
 
 /* A socket of this node that is connected to the sender, at the port that was asked. */
@@ -77,11 +77,12 @@ __noinline int fl_own_answer(fl_ctx *ctx, const struct fl_packet *p, bool v6, __
 static __always_inline void fl_own_note(bool v6, const struct fl_packet *p, __u32 now)
 {
 	struct fl_own_key key = {};
+	struct fl_frontend_packed fe = {};
 	struct fl_flow_ref ref;
 	__u32 local;
 
 	if (p->proto != IPPROTO_UDP || !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE) ||
-	    !fl_frontend_find(v6, &p->tuple.saddr, p->tuple.sport, IPPROTO_UDP, false, &local))
+	    !fl_frontend_find(v6, &p->tuple.saddr, p->tuple.sport, IPPROTO_UDP, false, &local, &fe))
 		return;
 	fl_tuple_reverse(&p->tuple, &key.tuple);
 	/* the kernel's NAT answers for a backend: FL_FLOW_KERNEL */

@@ -17,7 +17,7 @@ enum fl_new_source {
  * replies we see, and hairpins (5.3.3: a pod that reaches itself through a frontend).
  */
 static __always_inline enum fl_new_source
-fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_frontend *fe,
+fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_frontend_packed *fe,
 	      enum fl_client client, enum fl_hook hook, struct fl_backend *backend, __u32 now,
 	      struct fl_decision *d)
 {

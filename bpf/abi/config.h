@@ -59,8 +59,8 @@ struct fl_config {
 	__u64 host_netns; /* cookie of the network namespace the agent serves (node clients) */
 	__u32 flow4_mask; /* number of buckets - 1 */
 	__u32 flow6_mask;
-	__u32 socket_mask; /* the same of the sockets' table */
-	__u32 pad;
+	__u32 socket_mask;	    /* the same of the sockets' table */
+	__u32 frontend_mask;	    /* and number of lines - 1 */
 	__u32 timeout[FL_TIMEOUTS]; /* jiffies */
 	__u32 state_timeout[16];    /* the same by FL_STATE_TIMEOUT, fl_config_spread_timeouts() */
 	__u32 hz;		    /* jiffies per second */

@@ -11,6 +11,7 @@
 #include "bpf/abi/config.h"
 #include "bpf/abi/filter.h"
 #include "bpf/abi/flow.h"
+#include "bpf/abi/frontend.h"
 #include "bpf/abi/hash.h"
 #include "bpf/abi/layout.h"
 #include "bpf/abi/maps.h"

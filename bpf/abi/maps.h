@@ -9,6 +9,7 @@
 #include "bpf/abi/config.h"
 #include "bpf/abi/filter.h"
 #include "bpf/abi/flow.h"
+#include "bpf/abi/frontend.h"
 #include "bpf/abi/node.h"
 #include "bpf/abi/reasons.h"
 #include "bpf/abi/service.h"
@@ -36,7 +37,7 @@
 
 /* lines: 10,000 Services with 10 pods each at ratio 200 take 650,000 of them */
 #define FL_MAPS_OF_ALL(X) \
-	X(frontends,   HASH,   struct fl_frontend_key, struct fl_frontend,    65536) \
+	X(frontends,   ARRAY,  __u32,                  struct fl_frontend_line, 131072) \
 	X(backends,    ARRAY,  __u32,                  struct fl_backend,     131072) \
 	X(lines,       ARRAY,  __u32,                  struct fl_line,        786432) \
 	X(ranges,      LPM,    struct fl_range_key,    __u32,                 65536) \

@@ -18,7 +18,7 @@ enum fl_frontend_type {
 };
 
 /*
- * Key of map fl_frontends. A node port has the unspecified address of its family
+ * Key in the table of frontends. A node port has the unspecified address of its family
  * (::ffff:0.0.0.0 or ::). An address entry (FL_FRONTEND_VIP) has port 0 and protocol 0.
  */
 struct fl_frontend_key {
@@ -77,7 +77,10 @@ struct fl_list {
 	__u32 id;
 };
 
-/* Value of map fl_frontends; replaced as a whole: a packet sees the old one or the new one. */
+/*
+ * What applies to a frontend; replaced as a whole: a packet sees the old one or the new one.
+ * frontend.h has the form in which it lies in the table.
+ */
 struct fl_frontend {
 	/* 1.., stable for (namespace, name, port name, protocol, family); FL_FRONTEND_VIP: 0 */
 	__u32 service_id;

@@ -6,27 +6,19 @@
  */
 #pragma once
 
-#include "bpf/lib/maps.bpf.h"
+#include "bpf/lib/frontend.bpf.h"
 
 #define FL_ID_LINES(count) (((count) + FL_LINE_IDS - 1) / FL_LINE_IDS)
 
-static __always_inline struct fl_frontend *fl_frontend_get(const struct fl_addr *addr, __be16 port,
-							   __u8 proto)
-{
-	struct fl_frontend_key key = {.addr = *addr, .port = port, .proto = proto};
-
-	return bpf_map_lookup_elem(&fl_frontends, &key);
-}
-
 /* The node port served on a local address. */
-static __always_inline struct fl_frontend *fl_frontend_get_node_port(bool v6, __be16 port,
-								     __u8 proto)
+static __always_inline bool fl_frontend_get_node_port(bool v6, __be16 port, __u8 proto,
+						      struct fl_frontend_packed *ret_fe)
 {
 	struct fl_addr any = {};
 
 	if (!v6)
 		fl_addr_map4(&any);
-	return fl_frontend_get(&any, port, proto);
+	return fl_frontend_get(v6, &any, port, proto, ret_fe);
 }
 
 static __always_inline __u32 fl_local_flags(const struct fl_addr *addr)
@@ -40,31 +32,29 @@ static __always_inline __u32 fl_local_flags(const struct fl_addr *addr)
 
 /*
  * The frontend at an address and port: a service's own, or a node port. `loopback`: the address is
- * localhost, and the client at hand is served node ports there. NULL: there is none. *ret_local:
+ * localhost, and the client at hand is served node ports there. False: there is none. *ret_local:
  * fl_local_flags() of the address, if they were needed.
  */
-static __always_inline struct fl_frontend *fl_frontend_find(bool v6, const struct fl_addr *addr,
-							    __be16 port, __u8 proto, bool loopback,
-							    __u32 *ret_local)
+static __always_inline bool fl_frontend_find(bool v6, const struct fl_addr *addr, __be16 port,
+					     __u8 proto, bool loopback, __u32 *ret_local,
+					     struct fl_frontend_packed *ret_fe)
 {
-	struct fl_frontend *fe = fl_frontend_get(addr, port, proto);
-
 	*ret_local = 0;
-	if (fe)
-		return fe; /* 2.19: a Service's own address and port beat a node port */
+	if (fl_frontend_get(v6, addr, port, proto, ret_fe))
+		return true; /* 2.19: a Service's own address and port beat a node port */
 	*ret_local = fl_local_flags(addr);
-	return *ret_local & FL_LOCAL_NODE_PORTS || loopback
-		       ? fl_frontend_get_node_port(v6, port, proto)
-		       : NULL;
+	return (*ret_local & FL_LOCAL_NODE_PORTS || loopback) &&
+	       fl_frontend_get_node_port(v6, port, proto, ret_fe);
 }
 
 /*
  * For an address and port without a frontend: whether a connection is refused all the same, because
  * the address is a Service's (2.22: the nftables mode rejects what a cluster IP has no port for).
  */
-static __always_inline bool fl_frontend_unknown_port(const struct fl_addr *addr, __u32 local)
+static __always_inline bool fl_frontend_unknown_port(bool v6, const struct fl_addr *addr,
+						     __u32 local)
 {
-	return fl_config.reject_unknown_port && !local && fl_frontend_get(addr, 0, 0);
+	return fl_config.reject_unknown_port && !local && fl_frontend_is(v6, addr, 0, 0);
 }
 
 /* Whether a source is a pod's by its address (detectLocalMode ClusterCIDR or NodeCIDR). */
@@ -81,7 +71,7 @@ static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 }
 
 /* 5.6: with loadBalancerSourceRanges only sources within them are let in. */
-static __always_inline bool fl_source_allowed(const struct fl_frontend *fe,
+static __always_inline bool fl_source_allowed(const struct fl_frontend_packed *fe,
 					      const struct fl_addr *source)
 {
 	struct fl_range_key key = {.prefix_len = 32 + 128};
@@ -94,12 +84,13 @@ static __always_inline bool fl_source_allowed(const struct fl_frontend *fe,
 }
 
 /* Why a new connection through this frontend is not forwarded; FL_REASON_NONE: it is. */
-static __always_inline enum fl_reason
-fl_frontend_refuses(const struct fl_frontend *fe, enum fl_side side, const struct fl_addr *source)
+static __always_inline enum fl_reason fl_frontend_refuses(const struct fl_frontend_packed *fe,
+							  enum fl_side side,
+							  const struct fl_addr *source)
 {
 	if (!fl_source_allowed(fe, source))
 		return FL_REASON_SOURCE_RANGE;
-	switch (fe->verdict[side]) {
+	switch (fl_packed_verdict(fl_frontend_side(fe, side))) {
 	case FL_VERDICT_FORWARD:
 		return FL_REASON_NONE;
 	case FL_VERDICT_DROP:
@@ -145,7 +136,7 @@ static __always_inline __u32 fl_list_choose(const struct fl_list *list, __u64 ha
 
 /* The backend this client had lately, while it is in the list in force (5.5.3: else a new one). */
 static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
-					     const struct fl_frontend *fe,
+					     const struct fl_frontend_packed *fe,
 					     const struct fl_list *list, __u32 now)
 {
 	struct fl_affinity *record = bpf_map_lookup_elem(&fl_affinity, key);
@@ -189,7 +180,7 @@ static __always_inline __u32 fl_list_pick(const struct fl_list *list,
  * the choice's, and keeps that. 0: there is none.
  */
 static __always_inline __u32 fl_list_pick_for(const struct fl_affinity_key *client,
-					      const struct fl_frontend *fe,
+					      const struct fl_frontend_packed *fe,
 					      const struct fl_list *list,
 					      const struct fl_choice *choice, __u32 now)
 {

@@ -12,6 +12,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/clock.h"
 #include "lb/dp/dp.h"
+#include "lb/dp/frontend_table.h"
 #include "lb/dp/map_each.h"
 #include "lb/sync/sync.h"
 
@@ -128,10 +129,15 @@ int fl_view_init(struct fl_view *view, const struct fl_maps *maps, const struct 
 		 uint32_t hz, struct fl_err *err)
 {
 	_cleanup_(contents_fini) struct fl_view_contents contents = {0};
+	struct fl_frontend_table frontends;
 	int rc;
 
-	rc = read_map("frontends", maps->frontends_fd, read_frontend, &contents, err);
-	if (!rc)
+	frontends = fl_frontend_table_of(maps);
+	rc = fl_frontend_table_each(&frontends, read_frontend,
+				    &(struct view_read){.contents = &contents});
+	if (rc)
+		rc = fl_err_set(err, rc, "cannot read map frontends: %s", strerror(-rc));
+	else
 		rc = read_map("ranges", maps->ranges_fd, read_range, &contents, err);
 	if (rc)
 		return rc;

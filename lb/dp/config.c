@@ -52,8 +52,9 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 	c.flow4_mask = fl_dp_map_size(dp, FL_MAP_flows4) - 1;
 	c.flow6_mask = fl_dp_map_size(dp, FL_MAP_flows6) - 1;
 	c.socket_mask = fl_dp_map_size(dp, FL_MAP_sockets) - 1;
+	c.frontend_mask = fl_dp_map_size(dp, FL_MAP_frontends) - 1;
 	if ((c.flow4_mask & (c.flow4_mask + 1)) || (c.flow6_mask & (c.flow6_mask + 1)) ||
-	    (c.socket_mask & (c.socket_mask + 1)))
+	    (c.socket_mask & (c.socket_mask + 1)) || (c.frontend_mask & (c.frontend_mask + 1)))
 		return fl_err_set(err, -EINVAL, "the number of buckets is no power of two");
 	c.snat_ports = 0;
 	for (int i = 0; i < FL_PORT_RANGES; i++)

@@ -185,7 +185,7 @@ int fl_maps_open_pinned(const char *dir, bool writable, struct fl_maps *ret_maps
 	if (r)
 		return r;
 	if (!is_power_of_two(maps.n_flows4) || !is_power_of_two(maps.n_flows6) ||
-	    !is_power_of_two(maps.n_sockets))
+	    !is_power_of_two(maps.n_sockets) || !is_power_of_two(maps.n_frontends))
 		return fl_err_set(err, -EPROTO, "the tables in %s have no power of two of buckets",
 				  dir);
 	if (maps.n_overflow4 * FL_OVERFLOW_BUCKETS < maps.n_flows4 ||

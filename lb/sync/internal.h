@@ -36,6 +36,7 @@ struct fl_report {
 
 struct fl_sync {
 	const struct fl_maps *maps;
+	struct fl_sync_target target; /* of the real kernel */
 	struct fl_kernel kernel;
 	struct fl_contents contents;
 	struct fl_services services;
@@ -55,7 +56,7 @@ static inline uint64_t fl_sync_writes(const struct fl_sync *sync)
 	return sync->kernel.writes + sync->contents.backends.writes + sync->contents.sets.writes;
 }
 
-/* fl_sync_new() with another kernel. */
+/* fl_sync_new() with another kernel; `ops` NULL: the real one. */
 int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *options,
 		     const struct fl_sync_ops *ops, void *ctx, struct fl_sync **ret_sync,
 		     struct fl_err *err);

@@ -2,7 +2,7 @@
 /*
  * Engine: the kernel's side of struct fl_sync_ops: one system call for one element, batches for
  * more, and element by element where the kernel has no batches for a type of map (LPM tries
- * before 5.14).
+ * before 5.14). Frontends lie in memory that is mapped.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -15,17 +15,33 @@
 
 #define NO_BATCH_ENOTSUPP 524 /* the kernel's own ENOTSUPP, which has no name in userspace */
 
-const struct fl_map_desc *const fl_sync_map_descs[FL_SYNC_MAPS] = {
-	[FL_SYNC_MEMBERS] = &fl_map_descs[FL_MAP_members],
-	[FL_SYNC_RANGES] = &fl_map_descs[FL_MAP_ranges],
-	[FL_SYNC_FRONTENDS] = &fl_map_descs[FL_MAP_frontends],
-	[FL_SYNC_BACKENDS] = &fl_map_descs[FL_MAP_backends],
-	[FL_SYNC_LINES] = &fl_map_descs[FL_MAP_lines],
+#define DESC(map, key, value)                                                                      \
+	{                                                                                          \
+#map, FL_MAP_##map, key, value                                                     \
+	}
+
+const struct fl_sync_map_desc fl_sync_map_descs[FL_SYNC_MAPS] = {
+	[FL_SYNC_MEMBERS] = DESC(members, sizeof(struct fl_member_key), sizeof(uint32_t)),
+	[FL_SYNC_RANGES] = DESC(ranges, sizeof(struct fl_range_key), sizeof(uint32_t)),
+	[FL_SYNC_FRONTENDS] =
+		DESC(frontends, sizeof(struct fl_frontend_key), sizeof(struct fl_frontend)),
+	[FL_SYNC_BACKENDS] = DESC(backends, 0, sizeof(struct fl_backend)),
+	[FL_SYNC_LINES] = DESC(lines, 0, sizeof(struct fl_line)),
 };
 
-static int map_fd(const void *maps, const struct fl_map_desc *desc)
+struct fl_sync_target fl_sync_target_of(const struct fl_maps *maps)
 {
-	return *(const int *)((const char *)maps + desc->fd_offset);
+	struct fl_sync_target target = {.maps = maps, .frontends = fl_frontend_table_of(maps)};
+
+	fl_frontend_table_tidy(&target.frontends);
+	return target;
+}
+
+static int map_fd(const struct fl_sync_target *target, enum fl_sync_map map)
+{
+	const struct fl_map_desc *desc = &fl_map_descs[fl_sync_map_descs[map].id];
+
+	return *(const int *)((const char *)target->maps + desc->fd_offset);
 }
 
 static bool no_batch(int rc)
@@ -33,8 +49,8 @@ static bool no_batch(int rc)
 	return rc == -EINVAL || rc == -EOPNOTSUPP || rc == -NO_BATCH_ENOTSUPP;
 }
 
-static int update_each(int fd, const struct fl_map_desc *desc, const char *keys, const char *values,
-		       uint32_t *count)
+static int update_each(int fd, const struct fl_sync_map_desc *desc, const char *keys,
+		       const char *values, uint32_t *count)
 {
 	for (uint32_t i = 0; i < *count; i++) {
 		if (bpf_map_update_elem(fd, keys + (size_t)i * desc->key_size,
@@ -46,15 +62,38 @@ static int update_each(int fd, const struct fl_map_desc *desc, const char *keys,
 	return 0;
 }
 
+static int put_frontends(struct fl_sync_target *target, const struct fl_frontend_key *keys,
+			 const struct fl_frontend *values, uint32_t *count)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < *count && !rc; i++) {
+		/* before the frontend: what the filter does not have is passed by */
+		fl_filter_add_frontend(target->maps, &keys[i]);
+		rc = fl_frontend_table_put(&target->frontends, &keys[i], &values[i]);
+		if (rc)
+			*count = i;
+	}
+	return rc;
+}
+
+static int remove_frontends(struct fl_sync_target *target, const struct fl_frontend_key *keys,
+			    uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		fl_frontend_table_remove(&target->frontends, &keys[i]);
+	return 0;
+}
+
 static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, const void *values,
 			 uint32_t *count)
 {
-	const struct fl_map_desc *desc = fl_sync_map_descs[map];
-	const int fd = map_fd(ctx, desc);
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const int fd = map_fd(ctx, map);
 	uint32_t done = *count;
 
-	for (uint32_t i = 0; map == FL_SYNC_FRONTENDS && i < *count; i++)
-		fl_filter_add_frontend(ctx, (const struct fl_frontend_key *)keys + i);
+	if (map == FL_SYNC_FRONTENDS)
+		return put_frontends(ctx, keys, values, count);
 	if (*count > 1) {
 		if (!bpf_map_update_batch(fd, keys, values, &done, NULL))
 			return 0;
@@ -66,7 +105,8 @@ static int kernel_update(void *ctx, enum fl_sync_map map, const void *keys, cons
 	return update_each(fd, desc, keys, values, count);
 }
 
-static int remove_each(int fd, const struct fl_map_desc *desc, const char *keys, uint32_t *count)
+static int remove_each(int fd, const struct fl_sync_map_desc *desc, const char *keys,
+		       uint32_t *count)
 {
 	for (uint32_t i = 0; i < *count; i++) {
 		if (bpf_map_delete_elem(fd, keys + (size_t)i * desc->key_size) && errno != ENOENT) {
@@ -79,12 +119,14 @@ static int remove_each(int fd, const struct fl_map_desc *desc, const char *keys,
 
 static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint32_t *count)
 {
-	const struct fl_map_desc *desc = fl_sync_map_descs[map];
-	const int fd = map_fd(ctx, desc);
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
+	const int fd = map_fd(ctx, map);
 	const char *at = keys;
 	uint32_t done = 0;
 	int rc;
 
+	if (map == FL_SYNC_FRONTENDS)
+		return remove_frontends(ctx, keys, *count);
 	while (*count - done > 1) {
 		uint32_t n = *count - done;
 
@@ -106,15 +148,23 @@ static int kernel_remove(void *ctx, enum fl_sync_map map, const void *keys, uint
 static int kernel_dump(void *ctx, enum fl_sync_map map,
 		       int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	return fl_map_each(map_fd(ctx, fl_sync_map_descs[map]), fn, arg);
+	struct fl_sync_target *target = ctx;
+
+	if (map != FL_SYNC_FRONTENDS)
+		return fl_map_each(map_fd(ctx, map), fn, arg);
+	/* lines that no key is found at are no elements, and would be in the way of new ones */
+	fl_frontend_table_tidy(&target->frontends);
+	return fl_frontend_table_each(&target->frontends, fn, arg);
 }
 
 static uint32_t kernel_capacity(void *ctx, enum fl_sync_map map)
 {
-	const struct fl_map_desc *desc = fl_sync_map_descs[map];
+	const struct fl_sync_target *target = ctx;
 	uint32_t n = 0;
 
-	fl_map_check((enum fl_map_id)(desc - fl_map_descs), map_fd(ctx, desc), &n, NULL);
+	if (map == FL_SYNC_FRONTENDS)
+		return target->frontends.room;
+	fl_map_check(fl_sync_map_descs[map].id, map_fd(ctx, map), &n, NULL);
 	return n;
 }
 

@@ -23,6 +23,10 @@ int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *o
 		return fl_err_set(err, -ENOMEM, "sync: out of memory");
 	sync->maps = maps;
 	sync->kernel = (struct fl_kernel){.ops = ops, .ctx = ctx};
+	if (!ops) {
+		sync->target = fl_sync_target_of(maps);
+		sync->kernel = (struct fl_kernel){.ops = &fl_sync_kernel_ops, .ctx = &sync->target};
+	}
 	sync->revision = maps->meta ? maps->meta->revision : 0;
 	rc = fl_contents_init(&sync->contents, maps, options);
 	if (!rc)
@@ -38,7 +42,7 @@ int fl_sync_new_with(const struct fl_maps *maps, const struct fl_sync_options *o
 int fl_sync_new(const struct fl_maps *maps, const struct fl_sync_options *options,
 		struct fl_sync **ret_sync, struct fl_err *err)
 {
-	return fl_sync_new_with(maps, options, &fl_sync_kernel_ops, (void *)maps, ret_sync, err);
+	return fl_sync_new_with(maps, options, NULL, NULL, ret_sync, err);
 }
 
 /* Memory only: the maps keep what they hold. */
@@ -186,7 +190,7 @@ struct fl_sync_gauge fl_sync_gauge(const struct fl_sync *sync, enum fl_sync_map 
 	const struct fl_kernel *kernel = &sync->kernel;
 
 	return (struct fl_sync_gauge){
-		.map = fl_sync_map_descs[map]->name,
+		.map = fl_sync_map_descs[map].name,
 		.used = fl_contents_used(contents, map),
 		.capacity = map < FL_SYNC_HASHES   ? kernel->ops->capacity(kernel->ctx, map)
 			    : map == FL_SYNC_LINES ? contents->sets.lines.total - 1

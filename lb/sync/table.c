@@ -12,7 +12,7 @@
 void fl_table_init(struct fl_table *table, const struct fl_table_desc *desc)
 {
 	assert(desc->record_size <= FL_RECORD_MAX);
-	*table = (struct fl_table){.desc = desc, .map = fl_sync_map_descs[desc->map]};
+	*table = (struct fl_table){.desc = desc, .map = &fl_sync_map_descs[desc->map]};
 }
 
 void fl_table_fini(struct fl_table *table)

@@ -45,7 +45,7 @@ struct fl_table_desc {
 
 struct fl_table {
 	const struct fl_table_desc *desc;
-	const struct fl_map_desc *map;
+	const struct fl_sync_map_desc *map;
 	unsigned char *all;
 	uint32_t n, cap, spare, present; /* spare: element + 1 */
 	uint64_t writes;		 /* elements written or removed */

@@ -165,7 +165,7 @@ const char *fl_refusal_text(const struct fl_refusal *refusal, char buf[static FL
 	const char *why = refusal->error == -ENOSPC ? "full" : strerror(-refusal->error);
 
 	if (refusal->map < FL_SYNC_MAPS)
-		snprintf(buf, FL_REFUSAL_TEXT, "map %s: %s", fl_sync_map_descs[refusal->map]->name,
+		snprintf(buf, FL_REFUSAL_TEXT, "map %s: %s", fl_sync_map_descs[refusal->map].name,
 			 why);
 	else
 		snprintf(buf, FL_REFUSAL_TEXT, "%s",

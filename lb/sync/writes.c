@@ -67,7 +67,7 @@ static int reserve(struct fl_writes *writes)
 static int add(struct fl_writes *writes, uint32_t element, struct fl_change *change,
 	       const void *record)
 {
-	const struct fl_map_desc *map = writes->table->map;
+	const struct fl_sync_map_desc *map = writes->table->map;
 	const uint32_t i = writes->n;
 	int rc = reserve(writes);
 
@@ -187,7 +187,7 @@ static void refused(struct fl_batch *batch, struct fl_writes *writes, uint32_t i
 
 static int run(struct fl_kernel *kernel, struct fl_writes *writes, uint32_t *count)
 {
-	const struct fl_map_desc *map = writes->table->map;
+	const struct fl_sync_map_desc *map = writes->table->map;
 	const enum fl_sync_map id = writes->table->desc->map;
 	const unsigned char *keys = writes->keys + (size_t)writes->n_done * map->key_size;
 

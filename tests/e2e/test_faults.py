@@ -8,11 +8,9 @@ import subprocess
 
 import pytest
 
-import bpf
 import cells
 from wait import PATIENCE, until
 
-MAP_DELETE = 3
 CLSACT = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\ntcHook: clsact\n"
 
 
@@ -238,19 +236,9 @@ def test_a_device_without_ethernet_header_is_not_served(own_lab):
 
 
 def test_drift_is_repaired_and_gone_from_the_status(own_lab):
-    """An element that somebody deleted is missed at the next comparison, and written again."""
+    """A frontend that somebody spoiled is missed at the next comparison, and written again."""
     node = fresh(own_lab)
-    pin = next(p for p in node.pins() if p.endswith("/maps/frontends"))
-    code = ("import ctypes, struct, sys; sys.path.insert(0, sys.argv[2]); import bpf\n"
-            "path = ctypes.create_string_buffer(sys.argv[1].encode())\n"
-            "fd = bpf.bpf(7, ctypes.create_string_buffer(struct.pack('<QII', "
-            "ctypes.addressof(path), 0, 0), 16))\n"
-            "key = ctypes.create_string_buffer(20)\n"
-            "bpf.bpf(4, ctypes.create_string_buffer(struct.pack('<IIQQ', fd, 0, 0, "
-            "ctypes.addressof(key)), 24))\n"
-            f"bpf.bpf({MAP_DELETE}, ctypes.create_string_buffer(struct.pack('<IIQ', fd, 0, "
-            "ctypes.addressof(key)), 16))\n")
-    node.place.run(["/usr/bin/python3", "-c", code, pin, os.path.dirname(bpf.__file__)], check=True)
+    node.frontends("spoil")
     assert node.cli("status").returncode == 0, "nobody has compared yet"
     node.agent.send_signal(signal.SIGHUP)
     until(lambda: "the maps are as wanted again" in node.log(), "the difference is repaired", 5)

@@ -27,9 +27,7 @@ def refused(node):
 
 def frontends(node):
     """All that the map has, the entries of addresses (2.22) included."""
-    dump = node.place.run(["bpftool", "-j", "map", "dump", "pinned",
-                           f"{node.bpffs or '/sys/fs/bpf/fairlead'}/maps/frontends"], check=True)
-    return sorted(dump.stdout.split("},{"))
+    return sorted(node.frontends("list").splitlines())
 
 
 def configure(lab, node, maps=""):

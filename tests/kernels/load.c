@@ -135,7 +135,7 @@ static void set_config(struct fl_config *c, uint32_t bits)
 	c->flow_seed[1] = 0xfedcba9876543210;
 	c->maglev_seed = 0x1122334455667788;
 	c->host_netns = 1;
-	c->flow4_mask = c->flow6_mask = FEW - 1;
+	c->flow4_mask = c->flow6_mask = c->frontend_mask = FEW - 1;
 	c->hz = 250;
 	c->next_hop_ttl = 250;
 	for (int i = 0; i < FL_TIMEOUTS; i++)

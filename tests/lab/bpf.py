@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The two things the lab asks the bpf system call itself, without a library."""
+"""What the lab asks the bpf system call itself, without a library."""
 import ctypes
 import errno
 import os
 import platform
 import struct
 
-PROG_LOAD, OBJ_PIN, PROG_QUERY = 5, 6, 16
+PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_INFO, PROG_QUERY = 5, 6, 7, 15, 16
 PROG_TYPE_XDP = 6
 SYSCALL = {"x86_64": 321, "aarch64": 280}
 # r0 = XDP_PASS; exit
@@ -51,3 +51,17 @@ def attached(target, attach_type):
     except OSError:
         return 0
     return struct.unpack_from("<I", attr, 24)[0]
+
+
+def obj_get(path):
+    """A descriptor of what is pinned there."""
+    name = ctypes.create_string_buffer(path.encode())
+    return bpf(OBJ_GET, ctypes.create_string_buffer(struct.pack("<QII", ctypes.addressof(name), 0, 0), 16))
+
+
+def map_size(fd):
+    """How many bytes the values of an array take, of which each is a multiple of eight long."""
+    info = ctypes.create_string_buffer(64)
+    bpf(OBJ_INFO, ctypes.create_string_buffer(struct.pack("<IIQ", fd, len(info), ctypes.addressof(info)), 16))
+    _, _, _, value_size, elements = struct.unpack_from("<5I", info)
+    return value_size * elements

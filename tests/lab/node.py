@@ -243,8 +243,15 @@ class Node:
 
     def pins(self):
         """All that is pinned for this node."""
-        directory = self.bpffs or "/sys/fs/bpf/fairlead"
-        return self.place.run(["find", directory]).stdout.split()
+        return self.place.run(["find", self._directory()]).stdout.split()
+
+    def frontends(self, command):
+        """What the table of frontends has, a line each, or a change of it: frontends.py."""
+        pin = f"{self._directory()}/maps/frontends"
+        return self.place.run([PYTHON, f"{HERE}/frontends.py", pin, command], check=True).stdout
+
+    def _directory(self):
+        return self.bpffs or "/sys/fs/bpf/fairlead"
 
 
 def find_key(tree, key):

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "conntrack/table.h"
+#include "lb/dp/frontend_table.h"
 #include "tests/model/fuzz.h"
 
 #define MARK_FOR_TC 0x464c5443U
@@ -508,11 +509,12 @@ static struct fl_affinity_key record_key(const struct run *r, const struct model
 {
 	const struct model_port *p = &r->m.port[record->port];
 	struct fl_frontend_key key = {.port = htons(p->port), .proto = p->proto};
+	const struct fl_frontend_table frontends = fl_frontend_table_of(&r->s->p->maps);
 	struct fl_affinity_key affinity = {0};
 	struct fl_frontend fe;
 
 	memcpy(&key.addr, p->cluster_ip.b, 16);
-	if (!bpf_map_lookup_elem(r->s->p->maps.frontends_fd, &key, &fe))
+	if (fl_frontend_table_get(&frontends, &key, &fe))
 		affinity.service_id = fe.service_id;
 	memcpy(&affinity.client, record->client.b, 16);
 	return affinity;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conntrack/resteer.h"
+#include "lb/dp/frontend_table.h"
 
 static bool list_has(const struct plane *p, const struct fl_list *list,
 		     const struct fl_addr *backend, __be16 port)
@@ -24,9 +25,10 @@ static enum fl_serving serving(const struct fl_frontend_key *frontend,
 			       const struct fl_addr *backend, __be16 port, void *ctx)
 {
 	const struct plane *p = ctx;
+	const struct fl_frontend_table table = fl_frontend_table_of(&p->maps);
 	struct fl_frontend value;
 
-	if (bpf_map_lookup_elem(p->maps.frontends_fd, frontend, &value))
+	if (!fl_frontend_table_get(&table, frontend, &value))
 		return FL_SERVING_NO_FRONTEND;
 	for (int side = 0; side < FL_SIDES; side++)
 		if (list_has(p, &value.list[side], backend, port))

@@ -35,6 +35,8 @@ static const char *const prog_names[PROGS] = {
 static const uint32_t flow_buckets[PLANES] = {USUAL_BUCKETS, SMALL_BUCKETS, LIMITED_BUCKETS,
 					      TINY_BUCKETS};
 
+#define FRONTEND_LINES 1024
+
 /* 0: as the objects have it */
 static uint32_t map_size(const struct fl_config *config, enum fl_map_id id)
 {
@@ -51,6 +53,8 @@ static uint32_t map_size(const struct fl_config *config, enum fl_map_id id)
 		return 512;
 	case FL_MAP_lines:
 		return 4096;
+	case FL_MAP_frontends:
+		return FRONTEND_LINES;
 	case FL_MAP_sockets:
 		return SOCKET_BUCKETS;
 	default:
@@ -99,6 +103,7 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 		.flow4_mask = flow_buckets[kind] - 1,
 		.flow6_mask = flow_buckets[kind] - 1,
 		.socket_mask = SOCKET_BUCKETS - 1,
+		.frontend_mask = FRONTEND_LINES - 1,
 		.timeout = {[FL_TIMEOUT_TCP_EMBRYONIC] = 60 * hz,
 			    [FL_TIMEOUT_TCP_ESTABLISHED] = 86400 * hz,
 			    [FL_TIMEOUT_TCP_CLOSE_WAIT] = 3600 * hz,
@@ -381,6 +386,7 @@ void plane_reset(struct plane *p)
 	memset(p->maps.backends, 0, p->maps.n_backends * sizeof(*p->maps.backends));
 	memset(p->maps.bound_ports, 0, FL_BOUND_WORDS * sizeof(*p->maps.bound_ports));
 	p->maps.meta->bound_ports_stamp = 0;
+	memset(p->maps.frontends, 0, p->maps.n_frontends * sizeof(*p->maps.frontends));
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.sockets, 0, p->maps.n_sockets * sizeof(*p->maps.sockets));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));

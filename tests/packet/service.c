@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lb/dp/filter.h"
+#include "lb/dp/frontend_table.h"
 #include "tests/packet/packet.h"
 
 #define LUT_LEN 251
@@ -58,6 +59,15 @@ static void list_add(struct plane *p, const uint32_t *ids, uint32_t list_id,
 	assert_true(p->next_line < p->maps.n_lines);
 }
 
+static void frontend_put(struct plane *p, const struct fl_frontend_key *key,
+			 const struct fl_frontend *value)
+{
+	struct fl_frontend_table table = fl_frontend_table_of(&p->maps);
+
+	fl_filter_add_frontend(&p->maps, key);
+	assert_int_equal(fl_frontend_table_put(&table, key, value), 0);
+}
+
 void service_add(struct plane *p, const struct service *s)
 {
 	struct fl_frontend_key key = {.port = htons(s->port), .proto = s->proto};
@@ -78,8 +88,7 @@ void service_add(struct plane *p, const struct service *s)
 				   : fe.list[side].count ? FL_VERDICT_FORWARD
 							 : FL_VERDICT_REJECT;
 	}
-	fl_filter_add_frontend(&p->maps, &key);
-	assert_int_equal(bpf_map_update_elem(p->maps.frontends_fd, &key, &fe, 0), 0);
+	frontend_put(p, &key, &fe);
 }
 
 void vip_add(struct plane *p, const struct fl_ip *ip)
@@ -88,8 +97,7 @@ void vip_add(struct plane *p, const struct fl_ip *ip)
 	struct fl_frontend fe = {.type = FL_FRONTEND_VIP};
 
 	memcpy(&key.addr, ip, sizeof(key.addr));
-	fl_filter_add_frontend(&p->maps, &key);
-	assert_int_equal(bpf_map_update_elem(p->maps.frontends_fd, &key, &fe, 0), 0);
+	frontend_put(p, &key, &fe);
 }
 
 void range_add(struct plane *p, uint32_t service_id, const char *prefix)

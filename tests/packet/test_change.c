@@ -2,6 +2,7 @@
 /*
  * What becomes of flows when their service changes under them: rules 5.1, 5.7.3, 7.1 to 7.3, 7.8.
  */
+#include "lb/dp/frontend_table.h"
 #include "tests/packet/follow.h"
 #include "tests/packet/packet.h"
 
@@ -89,13 +90,14 @@ static void reply_of_a_removed_backend_arrives(struct trial *t)
 
 static void delete_frontend(struct trial *t)
 {
+	struct fl_frontend_table table = fl_frontend_table_of(&t->p->maps);
 	struct fl_frontend_key key = {.port = htons(t->to->port), .proto = t->proto};
 
 	if (t->to->type != FL_FRONTEND_NODE_PORT)
 		memcpy(&key.addr, &t->to->ip, sizeof(key.addr));
 	else if (t->family == FL_IPV4)
 		key.addr.w[2] = htonl(0xffff);
-	assert_int_equal(bpf_map_delete_elem(t->p->maps.frontends_fd, &key), 0);
+	fl_frontend_table_remove(&table, &key);
 }
 
 struct end_of_service {

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "lb/dp/filter.h"
+#include "lb/dp/frontend_table.h"
+
 static void frontend_forwards(struct trial *t)
 {
 	struct talk talk = talk_begin(t);
@@ -159,9 +162,78 @@ static void missing_backend_is_a_named_drop(struct trial *t)
 	expect_no_flow(t, &packet);
 }
 
+struct crowding {
+	struct row row;
+	uint32_t others; /* frontends that came first, and have the same home in the table */
+};
+
+static const struct crowding crowdings[] = {
+	{ROW("one before it"), 1},
+	{ROW("two"), 2},
+	{ROW("15"), 15},
+	{ROW("all places but one"), FL_FRONTEND_PLACES - 1},
+};
+
+/* The next address, from *n on, of which a frontend would have this home. */
+static struct fl_frontend_key neighbour(const struct trial *t, uint32_t home, uint32_t *n)
+{
+	const uint64_t seed = t->p->config.flow_seed[1];
+	struct fl_ip ip = addr(t->family, AT_FOREIGN, 1);
+	struct fl_frontend_key key = {.port = htons(SERVICE_PORT), .proto = t->proto};
+	uint64_t hash;
+
+	do {
+		ip.b[13] = (uint8_t)(*n >> 16);
+		ip.b[14] = (uint8_t)(*n >> 8);
+		ip.b[15] = (uint8_t)(*n)++;
+		memcpy(&key.addr, &ip, sizeof(key.addr));
+		hash = fl_frontend_hash(fl_filter_hash(t->family == FL_IPV6, &key.addr, seed),
+					key.port, key.proto);
+	} while (fl_frontend_home(hash, t->p->config.frontend_mask) != home);
+	return key;
+}
+
+/* Wherever in the table it lies; and what is not in it is found nowhere. */
+static void frontend_among_its_neighbours(struct trial *t)
+{
+	const struct crowding *row = t->row;
+	struct fl_frontend_table table = fl_frontend_table_of(&t->p->maps);
+	struct talk talk = talk_begin(t);
+	struct packet stranger = packet_of(t);
+	const uint64_t seed = t->p->config.flow_seed[1];
+	struct fl_frontend_key key = {.port = htons(t->to->port), .proto = t->proto}, other;
+	struct fl_frontend value;
+	uint32_t home, n = 0;
+
+	memcpy(&key.addr, &t->to->ip, sizeof(key.addr));
+	home = fl_frontend_home(
+		fl_frontend_hash(fl_filter_hash(t->family == FL_IPV6, &key.addr, seed), key.port,
+				 key.proto),
+		t->p->config.frontend_mask);
+	assert_true(fl_frontend_table_get(&table, &key, &value));
+	fl_frontend_table_tidy(&table);
+	fl_frontend_table_remove(&table, &key);
+	for (uint32_t i = 0; i < row->others; i++) {
+		other = neighbour(t, home, &n);
+		assert_int_equal(fl_frontend_table_put(&table, &other, &value), 0);
+	}
+	assert_int_equal(fl_frontend_table_put(&table, &key, &value), 0);
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
+
+	other = neighbour(t, home, &n);
+	memcpy(&stranger.dst, &other.addr, sizeof(other.addr));
+	fl_filter_add_frontend(&t->p->maps, &other);
+	feed(t, &stranger);
+	expect_untouched(t);
+	expect_flows(t, 1);
+}
+
 static const struct test tests[] = {
 	{"2.1 to 2.6: a frontend of each type leads to a backend", CHECK(frontend_forwards),
 	 .hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_POD), .frontends = EVERY_FRONTEND},
+	{"2.1 to 2.6: however many frontends have one home in their table",
+	 CHECK(frontend_among_its_neighbours), .hooks = ON_INGRESS, ROWS(crowdings)},
 	{"2.9, 2.12, 2.20: node ports are served on the node's listed addresses and on no other",
 	 CHECK(node_port_on_each_local_address), .hooks = ON_INGRESS, ROWS(node_addresses)},
 	{"2.19: a service's address beats a node port", CHECK(service_address_beats_node_port),

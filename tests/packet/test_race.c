@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "lb/dp/frontend_table.h"
+
 #define PAIRS 32
 #define ROUNDS 1000
 
@@ -212,6 +214,74 @@ static void one_flow_has_one_source_port(struct trial *t)
 	}
 }
 
+#define LOOKS 200000
+
+/* A thread that feeds one frame again and again; the program's counters say what became of it. */
+struct stream {
+	const struct plane *plane;
+	struct frame frame;
+	int rc;
+	atomic_bool ended;
+	pthread_t thread;
+	bool running;
+};
+
+static struct stream stream;
+
+static void *feed_on(void *arg)
+{
+	struct stream *s = arg;
+	struct xdp_md ctx = {.data_end = s->frame.len,
+			     .ingress_ifindex = s->plane->net->ifindex[DEV_EXT0]};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = s->frame.b, .data_size_in = s->frame.len,
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = LOOKS);
+
+	s->rc = bpf_prog_test_run_opts(s->plane->prog_fd[PROG_XDP], &opts);
+	atomic_store(&s->ended, true);
+	return NULL;
+}
+
+static void join_stream(struct trial *t)
+{
+	if (stream.running)
+		pthread_join(stream.thread, NULL);
+	stream.running = false;
+}
+
+/*
+ * A frontend that is written anew all the time, by way of other places of the table; every packet
+ * finds it. It refuses under a name, so that each packet looks for it and is counted.
+ */
+static void frontend_is_found_while_it_moves(struct trial *t)
+{
+	struct fl_frontend_table table = fl_frontend_table_of(&t->p->maps);
+	struct fl_frontend_key key = {.port = htons(t->to->port), .proto = t->proto};
+	const struct packet packet = packet_of(t);
+	struct fl_frontend value;
+	uint32_t moves = 0;
+
+	service_replace(t->p, t->fe,
+			(struct service){.id = 1,
+					 .family = t->family,
+					 .proto = t->proto,
+					 .verdict = {FL_VERDICT_DROP, FL_VERDICT_DROP}});
+	memcpy(&key.addr, &t->to->ip, sizeof(key.addr));
+	assert_true(fl_frontend_table_get(&table, &key, &value));
+	stream = (struct stream){.plane = t->p};
+	frame_build(&packet, &stream.frame);
+	stream.running = !pthread_create(&stream.thread, NULL, feed_on, &stream);
+	assert_true(stream.running);
+	for (; !atomic_load(&stream.ended); moves++) {
+		value.affinity_timeout++;
+		assert_int_equal(fl_frontend_table_put(&table, &key, &value), 0);
+	}
+	join_stream(t);
+	assert_int_equal(stream.rc, 0);
+	assert_true(moves > 0);
+	t->dropped += LOOKS;
+	expect_counter(t, FL_REASON_NO_LOCAL_ENDPOINT, LOOKS);
+}
+
 static const struct test tests[] = {
 	/* the later one is dropped under that name and comes again */
 	{"B2: no source port is given twice, not even by two processors at one moment",
@@ -219,6 +289,8 @@ static const struct test tests[] = {
 	 .forged = true, ROWS(contests)},
 	{"B2: two first packets of one flow make one flow", CHECK(one_flow_has_one_source_port),
 	 .undo = stop_senders, .plane = PLANE_SMALL},
+	{"A2: a frontend that changes is found at every moment",
+	 CHECK(frontend_is_found_while_it_moves), .undo = join_stream},
 };
 
 const struct topic race_topic = {"processors", TESTS(tests)};

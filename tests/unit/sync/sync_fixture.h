@@ -54,7 +54,7 @@ struct fake {
 static inline uint32_t fake_find(const struct fake *fake, enum fl_sync_map map, const void *key)
 {
 	const struct fake_map *m = &fake->map[map];
-	const size_t size = fl_sync_map_descs[map]->key_size;
+	const size_t size = fl_sync_map_descs[map].key_size;
 
 	for (uint32_t i = 0; i < m->n; i++)
 		if (!memcmp(m->keys + i * size, key, size))
@@ -249,7 +249,7 @@ static inline void fake_wrote(struct fake *fake)
 static inline int fake_update(void *ctx, enum fl_sync_map map, const void *keys, const void *values,
 			      uint32_t *count)
 {
-	const struct fl_map_desc *desc = fl_sync_map_descs[map];
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
 	struct fake *fake = ctx;
 	struct fake_map *m = &fake->map[map];
 
@@ -276,7 +276,7 @@ static inline int fake_update(void *ctx, enum fl_sync_map map, const void *keys,
 
 static inline void fake_delete(struct fake *fake, enum fl_sync_map map, uint32_t at)
 {
-	const struct fl_map_desc *desc = fl_sync_map_descs[map];
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
 	struct fake_map *m = &fake->map[map];
 
 	m->n--;
@@ -291,9 +291,9 @@ static inline int fake_remove(void *ctx, enum fl_sync_map map, const void *keys,
 	struct fake *fake = ctx;
 
 	for (uint32_t i = 0; i < *count; i++) {
-		const uint32_t at = fake_find(fake, map,
-					      (const char *)keys +
-						      (size_t)i * fl_sync_map_descs[map]->key_size);
+		const uint32_t at =
+			fake_find(fake, map,
+				  (const char *)keys + (size_t)i * fl_sync_map_descs[map].key_size);
 
 		if (!fake->refuse_new && fake_refuses(fake)) {
 			*count = i;
@@ -310,7 +310,7 @@ static inline int fake_remove(void *ctx, enum fl_sync_map map, const void *keys,
 static inline int fake_dump(void *ctx, enum fl_sync_map map,
 			    int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	const struct fl_map_desc *desc = fl_sync_map_descs[map];
+	const struct fl_sync_map_desc *desc = &fl_sync_map_descs[map];
 	struct fake *fake = ctx;
 	int rc = 0;
 
@@ -360,8 +360,8 @@ static inline int fake_setup(void **state)
 	assert_true(fake->maps.backends && fake->maps.lines);
 	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		fake->map[map].max = 512;
-		fake->map[map].keys = calloc(512, fl_sync_map_descs[map]->key_size);
-		fake->map[map].values = calloc(512, fl_sync_map_descs[map]->value_size);
+		fake->map[map].keys = calloc(512, fl_sync_map_descs[map].key_size);
+		fake->map[map].values = calloc(512, fl_sync_map_descs[map].value_size);
 		assert_true(fake->map[map].keys && fake->map[map].values);
 	}
 	fake->refuse_with = -E2BIG;
