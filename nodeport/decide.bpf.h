@@ -66,6 +66,9 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	bool reply;
 
+	/* a new flow, as a rule: the frontend's line comes from memory beside the flow's bucket */
+	if (p->tcp_flags & FL_TCP_SYN)
+		fl_frontend_expect(v6, &p->tuple.daddr, p->tuple.dport, p->proto);
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, ref))
 		return FL_UNKNOWN;
 	if (fl_flow_translated_later(hook, ref->head->flags))
