@@ -141,6 +141,8 @@ void fl_host_check_egress(struct fl_host *host)
 
 void fl_host_find_remote(struct fl_host *host)
 {
+	/* what was looked at before the devices were known counts for nothing */
+	host->egress = (struct fl_egress){0};
 	for (size_t i = 0; i < FIRST_STEPS && !step(host); i++)
 		;
 }

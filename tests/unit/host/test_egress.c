@@ -107,6 +107,19 @@ static void test_what_is_known_at_the_start_is_served_at_the_start(void **state)
 	assert_int_equal(fake_count(&fake, "attach 3 external"), 1);
 }
 
+/* A look that comes before the devices are known has found nothing, and is not to count. */
+static void test_a_look_before_the_start_does_not_count(void **state)
+{
+	fl_host_free(&fake.host);
+	for (size_t id = 1; id < BACKENDS; id++)
+		put_backend(id, id > 1 ? "10.1.0.2" : "10.1.0.3", FL_BACKEND_LIVE);
+	assert_int_equal(fl_host_new(&fake.options, &fake.host, NULL), 0);
+	fl_host_check_egress(fake.host);
+	fake_forget_calls(&fake);
+	fl_host_turn(fake.host);
+	assert_int_equal(fake_count(&fake, "attach 3 external"), 1);
+}
+
 /* Another device may get its number. */
 static void test_a_device_that_is_gone_is_forgotten(void **state)
 {
@@ -154,6 +167,7 @@ int main(void)
 		TEST(test_a_device_that_cannot_be_served_is_named),
 		TEST(test_a_device_with_backends_behind_it_is_served),
 		TEST(test_what_is_known_at_the_start_is_served_at_the_start),
+		TEST(test_a_look_before_the_start_does_not_count),
 		TEST(test_a_device_that_is_gone_is_forgotten),
 		TEST(test_backends_of_this_machine_and_those_gone_do_not_count),
 		TEST(test_containers_of_this_machine_do_not_count),
