@@ -27,7 +27,7 @@ def make_lab(build=None, start=True, devices="prepared", network="routed", **opt
     """A lab of one's own, with agents unless start is False; skips where there can be none."""
     build = build or build_directory()
     try:
-        lab_module.check_machine()
+        lab_module.check_machine(network)
     except lab_module.Unable as reason:
         pytest.skip(f"SKIP: {reason}")
     if not os.access(f"{build}/fairleadd", os.X_OK):

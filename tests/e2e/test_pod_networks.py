@@ -15,6 +15,7 @@ LABS = {
     "flannel": {"devices": "prepared", "extra": ["--pod-devices", pod_network.BRIDGE]},
     "calico": {"devices": "raw"},
     "bridge": {"devices": "prepared", "extra": ["--pod-devices", pod_network.BRIDGE]},
+    "card": {"devices": "raw"},
 }
 # one of each way into a Service, and of each answer to whose address the backend sees
 CELLS = ("cli-1-clusterip-tcp", "cli-2-clusterip-unconnected-udp", "node-1-clusterip-tcp",
@@ -23,6 +24,7 @@ CELLS = ("cli-1-clusterip-tcp", "cli-2-clusterip-unconnected-udp", "node-1-clust
 SIZE = 1500000
 HOST_PORT = 8099
 OVERLAYS = pytest.mark.parametrize("net_lab", ["flannel", "calico"], indirect=True)
+REMOTE = pytest.mark.parametrize("net_lab", ["flannel", "card"], indirect=True)
 BRIDGES = pytest.mark.parametrize("net_lab", ["flannel", "bridge"], indirect=True)
 
 
@@ -60,8 +62,7 @@ def test_nothing_is_wrong(net_lab):
     for node in net_lab.nodes.values():
         node.wait_status(0)
         found = {name for name, role in roles(node).items() if role == "remote-pods"}
-        overlay = net_lab.network.overlay
-        assert found == set(overlay.devices.values() if overlay else ())
+        assert found == net_lab.network.remote_devices
 
 
 @FAMILIES
@@ -169,6 +170,29 @@ def test_a_node_port_beats_a_host_port(net_lab, family):
         for source in ("client", "cli-2"):
             report = net_lab[source].http(cells.node_ip("node-1")[family], 30080, 5)
             assert report["answers"] == {"web-1a": 5}, f"{source}: {report}"
+
+
+@REMOTE
+def test_the_agent_restarts_under_load(net_lab):
+    """The next agent finds the devices before it takes away what it does not need: connections by them go on."""
+    node, client = net_lab.nodes["node-1"], net_lab["client"]
+    only(net_lab, "web-2a")
+    targets = [{"kind": kind, "host": cells.vip(10)[family], "port": port, "streams": 2, "label": f"{kind} IPv{family}"}
+               for family in (4, 6) for kind, port in (("short", 80), ("long", 80), ("udp", 5353))]
+    client.call("load_start", name="restart", targets=targets)
+
+    def asked():
+        return min(ledger["asked"] for ledger in client.call("load_look", name="restart").values())
+
+    try:
+        until(lambda: asked() > 20, "requests run")
+        node.stop()
+        node.start()
+        before = asked()
+        until(lambda: asked() > before + 20, "requests go on")
+    finally:
+        ledgers = client.call("load_stop", name="restart")
+    assert not any(ledger["failed"] for ledger in ledgers.values()), ledgers
 
 
 @OVERLAYS

@@ -25,7 +25,7 @@ from place import HERE, PYTHON, Place
 from wait import until
 
 KEPT = "flab"  # the identity of the lab that `make lab` leaves
-TOOLS = ("ip", "bridge", "nft", "nsenter", "unshare", "ethtool", "mount", "umount")
+TOOLS = ("ip", "nsenter", "unshare", "ethtool", "mount", "umount")
 
 
 class Unable(Exception):
@@ -54,9 +54,10 @@ def check_rights():
         raise Unable("cgroup v2 is mounted read-only")
 
 
-def check_machine():
+def check_machine(network="routed"):
     check_rights()
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    tools = (*TOOLS, *pod_network.NETWORKS[network].tools)
+    missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         raise Unable("needs " + ", ".join(missing))
     hooks = foreign_hooks()
@@ -71,7 +72,7 @@ class Lab:
     _reaper = None
 
     def __init__(self, build=None, keep=False, devices="prepared", network="routed", **agent_options):
-        check_machine()
+        check_machine(network)
         sweep.sweep()
         Lab._count += 1
         self.keep = keep

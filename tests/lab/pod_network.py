@@ -5,6 +5,7 @@
     flannel   pods on bridge cni0 with br_netfilter, a VXLAN device per family, masquerading by the plugin
     calico    a veth and a /32 route for each pod, its gateway by proxy ARP, a VXLAN device per family
     bridge    pods on bridge cni0 without br_netfilter, nodes route to one another, masquerading by the plugin
+    card      a veth and a /32 route for each pod, nodes route to one another on a network of their own, by eth1
 
 All are dual stack. The names of the VXLAN devices, their addresses and options are those that the plugins use; nothing
 tells Fairlead about them.
@@ -30,6 +31,17 @@ class PodNetwork(NamedTuple):
     bridge_netfilter: bool = False  # bridged packets pass iptables
     masquerades: bool = False  # the plugin does it for what leaves the pod network
     proxy_arp: bool = False
+    card: str = ""  # the device of the nodes' own network
+
+    @property
+    def remote_devices(self):
+        """The devices that lead to pods of other nodes and nowhere else."""
+        return {*(self.overlay.devices.values() if self.overlay else ()), *([self.card] if self.card else ())}
+
+    @property
+    def tools(self):
+        """The programs that it takes to make one, besides ip."""
+        return ("bridge", "nft") if self.overlay or self.bridge else ()
 
     @property
     def mtu(self):
@@ -42,6 +54,7 @@ NETWORKS = {
                           bridge_netfilter=True, masquerades=True),
     "calico": PodNetwork(Overlay({4: "vxlan.calico", 6: "vxlan-v6.calico"}, 4096, 4789, 1), proxy_arp=True),
     "bridge": PodNetwork(bridge=True, masquerades=True),
+    "card": PodNetwork(card="eth1"),
 }
 BRIDGE = "cni0"
 POD_PREFIX = {4: "10.244.0.0/16", 6: "fd00:244::/32"}
@@ -57,6 +70,11 @@ def block_address(node, family, host):
     return f"10.244.{number}.{host}" if family == 4 else f"fd00:244:{number}::{host:x}" if host else f"fd00:244:{number}::"
 
 
+def card_address(node, family):
+    number = topology.NODES[node]["number"]
+    return f"172.19.0.1{number}" if family == 4 else f"fd00:19::1{number}"
+
+
 def node_addresses(network, node, family):
     """The addresses that a node may be seen with: its own, the overlay device's, the bridge's."""
     found = [topology.NODES[node][family]]
@@ -64,14 +82,21 @@ def node_addresses(network, node, family):
         found.append(block_address(node, family, network.overlay.host_number))
     if network.bridge:
         found.append(block_address(node, family, 1))
+    if network.card:
+        found.append(card_address(node, family))
     return found
+
+
+def _gateway(network, node, family):
+    """Where other nodes route what is for this node's pods."""
+    return card_address(node, family) if network.card else topology.NODES[node][family]
 
 
 def way_out(network, node, family):
     """The address with which a node masquerades towards pods of other nodes."""
     if network.overlay:
         return block_address(node, family, network.overlay.host_number)
-    return topology.NODES[node][family]
+    return _gateway(network, node, family)
 
 
 def _mac(node, family):
@@ -99,8 +124,16 @@ def overlay_lines(network, node, family):
     return lines
 
 
-def _routed_lines(node, family):
-    return [f"ip -{family} route add {block(other, family)} via {topology.NODES[other][family]}"
+def _card_lines(network, node, netns_of):
+    """The two nodes' cards are the ends of one veth pair, which the first node makes."""
+    dev, first, second = network.card, *topology.NODES
+    lines = [f"ip link add {dev} type veth peer name {dev} netns {netns_of(second)}"] if node == first else []
+    return lines + [f"ip link set {dev} up", f"ip addr add {card_address(node, 4)}/24 dev {dev}",
+                    f"ip -6 addr add {card_address(node, 6)}/64 dev {dev} nodad"]
+
+
+def _routed_lines(network, node, family):
+    return [f"ip -{family} route add {block(other, family)} via {_gateway(network, other, family)}"
             for other in _others(node)]
 
 
@@ -137,8 +170,8 @@ def _veth_lines(network, node, netns_of, devices):
                   f"ip link set {dev} address ee:ee:ee:ee:ee:ee",
                   f"ip link set {dev} up", topology.offloads(dev, devices, ""),
                   f"ip -6 addr add fe80::1/64 dev {dev} nodad",
-                  f"ip route add {address[4]}/32 dev {dev}" + ("" if network.overlay else f" src {about[4]}"),
-                  f"ip -6 route add {address[6]}/128 dev {dev}" + ("" if network.overlay else f" src {about[6]}")]
+                  f"ip route add {address[4]}/32 dev {dev}" + ("" if network.remote_devices else f" src {about[4]}"),
+                  f"ip -6 route add {address[6]}/128 dev {dev}" + ("" if network.remote_devices else f" src {about[6]}")]
         if network.proxy_arp:
             lines += [f"echo 1 > /proc/sys/net/ipv4/conf/{dev}/proxy_arp",
                       f"echo 0 > /proc/sys/net/ipv4/neigh/{dev}/proxy_delay"]
@@ -166,9 +199,9 @@ def host_port_lines(pod, family, host_port, port):
 
 def node_lines(network, node, netns_of, devices):
     """What makes a node part of the pod network."""
-    lines = []
+    lines = _card_lines(network, node, netns_of) if network.card else []
     for family in (4, 6):
-        lines += overlay_lines(network, node, family) if network.overlay else _routed_lines(node, family)
+        lines += overlay_lines(network, node, family) if network.overlay else _routed_lines(network, node, family)
         lines += _masquerade_lines(node, family) if network.masquerades else []
     return lines + (_bridge_lines(network, node, netns_of) if network.bridge
                     else _veth_lines(network, node, netns_of, devices))
