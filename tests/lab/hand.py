@@ -11,6 +11,7 @@ import traffic
 import udp_bulk
 from crowd import Crowd
 from load import Load
+from stale import Watch
 
 
 def main():
@@ -33,10 +34,18 @@ def main():
     def crowd(name, ask):
         return getattr(crowds[name], ask)()
 
+    watches = {}
+
+    def watch_start(name, **options):
+        watches[name] = Watch(**options)
+
+    def watch(name, ask):
+        return getattr(watches[name], ask)()
+
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
              "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping,
              "tcp_counter": traffic.tcp_counter, "path_mtu": traffic.path_mtu,
-             "crowd_start": crowd_start, "crowd": crowd,
+             "crowd_start": crowd_start, "crowd": crowd, "watch_start": watch_start, "watch": watch,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
     for line in sys.stdin:
         request = json.loads(line)
