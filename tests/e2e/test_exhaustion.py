@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Full flow tables and service maps (B1, B4, G16): what does not fit is refused as a whole, named and counted, the alert rules fire on what the agent says then, what was there goes on, and all
+"""Full flow tables, source ports that are used up, full service maps (B1, B2, B4, G16, G17): what does not fit is refused
+as a whole, named and counted, the alert rules fire on what the agent says then, what was there goes on, and all
 heals by itself when there is room again.
 """
+import collections
 import contextlib
 import os
 
 import pytest
 
 import cells
+import topology
 from test_metrics import RULES, promtool, samples, scrape
 from wait import until
 
 SETTINGS = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
 VIP = cells.vip(10)[4]
+FIRST_PORT, LAST_PORT = 29951, 29999  # of all those for masquerading only these are not reserved
+PORTS = LAST_PORT - FIRST_PORT + 1
 
 
 def start(lab, settings="", extra=()):
@@ -104,6 +109,56 @@ def test_a_full_flow_table(own_lab, tmp_path):
         until(lambda: client.http(VIP, 80, 3, timeout=3)["failed"] == 0, "there is room again")
         until(lambda: not is_firing(tmp_path, "FairleadFlowTableNearlyFull", quiet, scrape(node)),
               "the table is not nearly full any more", 20, 1)
+        goes_on(client, "first")
+
+
+@pytest.fixture
+def few_ports(own_lab):
+    node = own_lab.nodes["node-1"]
+    reserve = "/proc/sys/net/ipv4/ip_local_reserved_ports"
+    node.place.script(f"echo 1024-{FIRST_PORT - 1},61000-65535 > {reserve}")
+    own_lab.manifests.set_backends("web", ("web-2a",))
+    yield own_lab
+    node.place.script(f"echo > {reserve}")
+    own_lab.manifests.reset()
+
+
+def test_used_up_source_ports(few_ports, tmp_path):
+    """B2, G17: at least 95 of 100 are usable; none is used twice or is another's."""
+    lab, node, client = few_ports, few_ports.nodes["node-1"], few_ports["client"]
+    # ports of connections that are over are free when that is
+    start(lab, "timeouts: {tcpTimeWait: 2s}\n")
+    assert node.api("/v1/status")["sourcePorts"] == PORTS
+    quiet = scrape(node)
+    backend = f"{topology.pod_addresses('web-2a')[4]}:8080"
+
+    def used():
+        return next(row for row in node.json("backend", "list")["items"] if row["address"] == backend)["sourcePortsUsed"]
+
+    with load(client, "first", PORTS // 2, 10):
+        goes_on(client, "first")
+        with load(client, "more", PORTS, 1.5):
+            until(lambda: used() >= 0.95 * PORTS, "nearly all ports are in use")
+            until(lambda: [c for c in conditions(node, "drops") if c["subject"] == "no-source-port"],
+                  "the drops are a condition")
+            until(lambda: [c["subject"] for c in conditions(node, "backend-ports")] == [backend],
+                  "the backend is named", 40)
+            assert node.cli("status").returncode == 1
+            assert samples(scrape(node))["fairlead_not_forwarded_packets_total", "no-source-port"] > 0
+            # counted with the flows, every six seconds
+            until(lambda: is_firing(tmp_path, "FairleadSourcePortsNearlyUsedUp", quiet, scrape(node)),
+                  "the alert fires", 20, 1)
+            assert is_firing(tmp_path, "FairleadPacketsDropped", quiet, scrape(node))
+            flows = node.json("flow", "list", "--backend", backend)["items"]
+            sources = collections.Counter(flow["source"] for flow in flows)
+            assert set(sources.values()) == {1}, sources
+            assert all(FIRST_PORT <= int(source.rpartition(":")[2]) <= LAST_PORT for source in sources), sources
+            goes_on(client, "first")
+            assert look(client, "more")["failures"].keys() <= {"timeout"}
+        until(lambda: client.http(VIP, 80, 3, timeout=3)["failed"] == 0, "there are ports again")
+        until(lambda: not conditions(node, "backend-ports"), "the condition is over", 60, 1)
+        until(lambda: not is_firing(tmp_path, "FairleadSourcePortsNearlyUsedUp", quiet, scrape(node)),
+              "the alert is over", 20, 1)
         goes_on(client, "first")
 
 
