@@ -106,7 +106,7 @@ static __always_inline enum outcome translate(struct bpf_sock_addr *ctx, struct 
 	/* localhost is this node only to clients that live in its namespace */
 	if (!fl_frontend_find(p->v6, &p->addr, p->port, p->proto,
 			      fl_forget(is_loopback(p) && on_host(ctx), p->port), &local, &fe))
-		return fl_frontend_unknown_port(p->v6, &p->addr, local) ? REFUSE : PASS;
+		return fl_frontend_unknown_port(p->v6, &p->addr, local, false) ? REFUSE : PASS;
 	/* a source that is not known yet is left to the packet path, where it will be */
 	if (fe.flags & FL_SOURCE_RANGES && !source_of(ctx, p->v6, &source))
 		return PASS;

@@ -13,6 +13,7 @@
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
 #include "nodeport/fragment.bpf.h"
+#include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -55,6 +56,12 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 	return TC_ACT_UNSPEC;
 }
 
+/* To where it came from: out of the device, or into it when the packet was on its way out. */
+static __always_inline int send_back(struct __sk_buff *skb, enum fl_hook hook)
+{
+	return bpf_redirect(skb->ifindex, fl_hook_is_leaving(hook) ? BPF_F_INGRESS : 0);
+}
+
 static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 			     const struct fl_decision *d, enum fl_hook hook)
 {
@@ -70,16 +77,10 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 			return drop(FL_REASON_TOO_BIG);
 		return bpf_redirect(d->hop.ifindex, 0);
 	}
-	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
+	if (!fl_is_answered(d->action))
 		return send(skb, v6, p, d);
 	reason = fl_answer(skb, v6, p, d);
-	if (reason)
-		return drop(reason);
-	/* back to where it came from: out of the device, or into it when the packet was on its way
-	 * out */
-	return bpf_redirect(skb->ifindex, hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS
-						  ? BPF_F_INGRESS
-						  : 0);
+	return reason ? drop(reason) : send_back(skb, hook);
 }
 
 #define SLOW_PATH -100 /* no TC_ACT_* */
@@ -97,7 +98,7 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	if (!fl_packet_parse_key(data, fl_ctx_data_end(skb), fl_ctx_len(skb), fl_ctx_merged(skb),
 				 v6, &p))
 		return SLOW_PATH;
-	if (hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS) {
+	if (fl_hook_is_leaving(hook)) {
 		if (!fl_filter_leaving(v6, &p))
 			return TC_ACT_UNSPEC;
 		way = fl_egress_fast(v6, &p, &fast);
@@ -194,7 +195,59 @@ int fl_leaving6(struct __sk_buff *skb)
 	return run_slow(skb, true, true);
 }
 
-enum { ARRIVING4, ARRIVING6, LEAVING4, LEAVING6, SLOW_PROGRAMS };
+static __always_inline int finish_icmp(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
+				       const struct fl_decision *d, enum fl_hook hook)
+{
+	const bool on = d->action == FL_ACT_FORWARD;
+
+	switch (d->action) {
+	case FL_ACT_PASS:
+		return TC_ACT_UNSPEC;
+	case FL_ACT_DROP:
+		return drop(d->reason);
+	case FL_ACT_ECHO:
+		return fl_echo_answer(skb, v6, p) ? drop(FL_REASON_REWRITE_FAILED)
+						  : send_back(skb, hook);
+	}
+	if (fl_icmp_rewrite(skb, v6, p, &d->to, on))
+		return drop(FL_REASON_REWRITE_FAILED);
+	if (!on)
+		return TC_ACT_UNSPEC;
+	if (!d->hop.resolved)
+		return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
+	if (fl_ctx_set_macs(skb, d->hop.macs))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return bpf_redirect(d->hop.ifindex, 0);
+}
+
+/* ICMP of both directions. */
+static __always_inline int run_icmp(struct __sk_buff *skb, bool v6)
+{
+	enum fl_hook hook = skb->cb[0];
+	struct fl_work *w = fl_work_get();
+	int action;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	fl_icmp_decide(skb, v6, &w->p, hook, &w->d);
+	action = finish_icmp(skb, v6, &w->p, &w->d, hook);
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_icmp4(struct __sk_buff *skb)
+{
+	return run_icmp(skb, false);
+}
+
+SEC("tc")
+int fl_icmp6(struct __sk_buff *skb)
+{
+	return run_icmp(skb, true);
+}
+
+enum { ARRIVING4, ARRIVING6, LEAVING4, LEAVING6, ICMP4, ICMP6, SLOW_PROGRAMS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -208,14 +261,17 @@ struct {
 			[ARRIVING6] = (void *)&fl_arriving6,
 			[LEAVING4] = (void *)&fl_leaving4,
 			[LEAVING6] = (void *)&fl_leaving6,
+			[ICMP4] = (void *)&fl_icmp4,
+			[ICMP6] = (void *)&fl_icmp6,
 		},
 };
 
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
-	const bool leaving = hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS;
+	const bool leaving = fl_hook_is_leaving(hook);
 	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
 	int action;
+	bool icmp;
 
 	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
 		return TC_ACT_UNSPEC;
@@ -225,8 +281,13 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	if (likely(action != SLOW_PATH))
 		return action;
 	skb->cb[0] = hook;
+	icmp = fl_packet_is_icmp(fl_ctx_data(skb), fl_ctx_data_end(skb), v6);
 	/* by constants, which become direct jumps */
-	if (leaving && v6)
+	if (icmp && v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
+	else if (icmp)
+		bpf_tail_call_static(skb, &fl_tc_slow, ICMP4);
+	else if (leaving && v6)
 		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING6);
 	else if (leaving)
 		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING4);

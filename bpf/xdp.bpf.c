@@ -5,6 +5,7 @@
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/decide.bpf.h"
+#include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -62,7 +63,7 @@ static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_p
 
 	if (d->action == FL_ACT_DROP)
 		return drop(d->reason);
-	if (d->action != FL_ACT_REJECT && d->action != FL_ACT_TOO_BIG)
+	if (!fl_is_answered(d->action))
 		return send(ctx, v6, p, d);
 	reason = fl_answer(ctx, v6, p, d);
 	return reason ? drop(reason) : XDP_TX;
@@ -142,7 +143,55 @@ int fl_xdp_slow6(struct xdp_md *ctx)
 	return run_slow(ctx, true);
 }
 
-enum { SLOW4, SLOW6, SLOW_PROGRAMS };
+static __always_inline int finish_icmp(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				       const struct fl_decision *d)
+{
+	const bool on = d->action == FL_ACT_FORWARD;
+
+	switch (d->action) {
+	case FL_ACT_PASS:
+		return XDP_PASS;
+	case FL_ACT_TO_TC:
+		return leave_to_tc(ctx);
+	case FL_ACT_DROP:
+		return drop(d->reason);
+	case FL_ACT_ECHO:
+		return fl_echo_answer(ctx, v6, p) ? drop(FL_REASON_REWRITE_FAILED) : XDP_TX;
+	}
+	if (fl_icmp_rewrite(ctx, v6, p, &d->to, on) || (on && fl_ctx_set_macs(ctx, d->hop.macs)))
+		return drop(FL_REASON_REWRITE_FAILED);
+	if (!on)
+		return XDP_PASS;
+	return d->hop.ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(d->hop.ifindex, 0);
+}
+
+/* And those that ICMP has to itself. */
+static __always_inline int run_icmp(struct xdp_md *ctx, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	int action;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	fl_icmp_decide(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
+	action = finish_icmp(ctx, v6, &w->p, &w->d);
+	fl_work_put(w);
+	return action;
+}
+
+SEC("xdp")
+int fl_xdp_icmp4(struct xdp_md *ctx)
+{
+	return run_icmp(ctx, false);
+}
+
+SEC("xdp")
+int fl_xdp_icmp6(struct xdp_md *ctx)
+{
+	return run_icmp(ctx, true);
+}
+
+enum { SLOW4, SLOW6, ICMP4, ICMP6, SLOW_PROGRAMS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -150,7 +199,13 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__array(values, int(struct xdp_md *ctx));
 } fl_xdp_slow SEC(".maps") = {
-	.values = {[SLOW4] = (void *)&fl_xdp_slow4, [SLOW6] = (void *)&fl_xdp_slow6},
+	.values =
+		{
+			[SLOW4] = (void *)&fl_xdp_slow4,
+			[SLOW6] = (void *)&fl_xdp_slow6,
+			[ICMP4] = (void *)&fl_xdp_icmp4,
+			[ICMP6] = (void *)&fl_xdp_icmp6,
+		},
 };
 
 SEC("xdp")
@@ -181,8 +236,12 @@ int fl_xdp(struct xdp_md *ctx)
 	/* of several buffers: not every device would send it, and the kernel makes one of them */
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
-	if (v6)
+	if (v6 && fl_packet_is_icmp(data, fl_ctx_data_end(ctx), true))
+		bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP6);
+	else if (v6)
 		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW6);
+	else if (fl_packet_is_icmp(data, fl_ctx_data_end(ctx), false))
+		bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP4);
 	else
 		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW4);
 	return drop(FL_REASON_SLOW_PATH);

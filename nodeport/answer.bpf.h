@@ -10,8 +10,9 @@
 static __always_inline enum fl_reason fl_answer(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 						const struct fl_decision *d)
 {
-	enum fl_icmp_kind kind =
-		d->action == FL_ACT_TOO_BIG ? FL_ICMP_TOO_BIG : FL_ICMP_PORT_UNREACHABLE;
+	enum fl_icmp_kind kind = d->action == FL_ACT_TOO_BIG   ? FL_ICMP_TOO_BIG
+				 : d->action == FL_ACT_EXPIRED ? FL_ICMP_EXPIRED
+							       : FL_ICMP_PORT_UNREACHABLE;
 
 	/* no more than one for each connection */
 	if (d->reason == FL_REASON_RESET_BACKEND_GONE) {

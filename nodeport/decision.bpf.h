@@ -26,6 +26,8 @@ enum fl_action {
 	FL_ACT_DROP,
 	FL_ACT_REJECT,	/* answer "port unreachable" */
 	FL_ACT_TOO_BIG, /* answer with the MTU of the way out */
+	FL_ACT_EXPIRED, /* answer "time exceeded" */
+	FL_ACT_ECHO,	/* answer the echo request that it is (echo.bpf.h) */
 };
 
 struct fl_decision {
@@ -34,6 +36,17 @@ struct fl_decision {
 	struct fl_tuple6 to; /* what the packet becomes */
 	struct fl_hop hop;
 };
+
+static __always_inline bool fl_hook_is_leaving(enum fl_hook hook)
+{
+	return hook == FL_HOOK_EGRESS || hook == FL_HOOK_POD_EGRESS;
+}
+
+/* The packet becomes an ICMP error to its sender: fl_answer(). */
+static __always_inline bool fl_is_answered(__u32 action)
+{
+	return action >= FL_ACT_REJECT && action <= FL_ACT_EXPIRED;
+}
 
 static __always_inline void fl_decision_set(struct fl_decision *d, __u32 action, __u32 reason)
 {
@@ -62,7 +75,7 @@ static __always_inline void fl_decision_forward(fl_ctx *ctx, const struct fl_pac
 						struct fl_decision *d)
 {
 	if (p->ttl <= 1)
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TTL_EXCEEDED);
+		fl_decision_set(d, FL_ACT_EXPIRED, FL_REASON_TTL_EXCEEDED);
 	else if (fl_ctx_is_xdp && (!d->hop.resolved || !(d->hop.flags & FL_DEVICE_XDP_TX)))
 		fl_decision_set(d, FL_ACT_TO_TC, FL_REASON_NONE);
 	else if (fl_ctx_wire_len(ctx, p) > d->hop.mtu)

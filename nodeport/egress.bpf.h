@@ -23,7 +23,7 @@ static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, st
 	fl_own_note(v6, p, fl_now());
 	if (!fl_frontend_get(v6, &p->tuple.daddr, p->tuple.dport, p->proto, &fe)) {
 		/* 2.22; of datagram sockets, whose connect() is not refused, it is the only word */
-		if (fl_frontend_unknown_port(v6, &p->tuple.daddr, 0) &&
+		if (fl_frontend_unknown_port(v6, &p->tuple.daddr, 0, false) &&
 		    !fl_local_flags(&p->tuple.daddr))
 			fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_UNKNOWN_PORT);
 		return;

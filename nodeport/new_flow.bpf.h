@@ -12,7 +12,7 @@
 #include "nodeport/source.bpf.h"
 
 /* The frontend this packet is for. False: none, and *d says what that means. */
-static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p,
+static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p, enum fl_hook hook,
 					    struct fl_decision *d,
 					    struct fl_frontend_packed *ret_fe)
 {
@@ -20,7 +20,8 @@ static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p,
 
 	if (fl_frontend_find(v6, &p->tuple.daddr, p->tuple.dport, p->proto, false, &local, ret_fe))
 		return true;
-	if (fl_packet_opens(p) && fl_frontend_unknown_port(v6, &p->tuple.daddr, local) &&
+	if (fl_packet_opens(p) &&
+	    fl_frontend_unknown_port(v6, &p->tuple.daddr, local, hook == FL_HOOK_INGRESS) &&
 	    !(fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))
 		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_REJECT_UNKNOWN_PORT);
 	else
@@ -132,7 +133,7 @@ static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_pac
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple))
 		return 0;
-	served = fl_new_frontend(v6, p, d, &fe);
+	served = fl_new_frontend(v6, p, hook, d, &fe);
 	d->to = p->tuple;
 	if (served || d->action != FL_ACT_PASS) {
 		if (fl_source_is_frontend(v6, p)) {

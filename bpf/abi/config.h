@@ -81,7 +81,8 @@ struct fl_config {
 	__u8 xdp_frags;	 /* XDP gets frames of several buffers, as at an MTU of 9000 */
 	__u8 weak_loads; /* the processor may load in another order than is written (arm64) */
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
-	__u8 pad1[6];
+	__u8 answer_echo;     /* to addresses of Services */
+	__u8 pad1[5];
 	/* masquerade with these when the device has no address of the family; zero: none */
 	struct fl_addr node_addr4, node_addr6;
 };

@@ -17,7 +17,7 @@
 /* What is known of an address alone: two bits beside each other. */
 enum fl_filter_kind {
 	FL_FILTER_OWN = 1 << 0, /* of this node */
-	FL_FILTER_VIP = 1 << 1, /* a Service's, refused where it has no port (FL_FRONTEND_VIP) */
+	FL_FILTER_VIP = 1 << 1, /* a Service's, refused where it has no port: address entries */
 };
 
 /* The part of the hash that is the address's; seed: fl_meta.flow_seed[1]. */

@@ -14,7 +14,7 @@
 	X(SOURCE_RANGE, "source-range", "source is not in loadBalancerSourceRanges")               \
 	X(NO_SOURCE_PORT, "no-source-port", "no free source port towards this backend")            \
 	X(FLOW_TABLE_FULL, "flow-table-full", "only open flows in the candidate buckets")          \
-	X(NO_FLOW, "no-flow", "a TCP segment for a service, of no known connection")               \
+	X(NO_FLOW, "no-flow", "a TCP segment or ICMP error for a service, of no known connection") \
 	X(NEW_FLOW_RATE, "new-flow-rate", "new flows above the rate limit of this CPU")            \
 	X(TTL_EXCEEDED, "ttl-exceeded", "TTL or hop limit is used up")                             \
 	X(NO_ROUTE, "no-route", "no route to the backend or client")                               \
@@ -53,6 +53,8 @@ enum fl_reason {
 	  "flows that left unmasqueraded by a device that is not served")                          \
 	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
+	X(ICMP_ERROR, "icmp-errors", "ICMP errors about flows, translated")                        \
+	X(ECHO, "echo-answers", "echo requests to addresses of services, answered")                \
 	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \
 	X(SOCKET_SEND, "socket-sends", "unconnected sends translated")                             \
 	X(SOCKET_REFUSED, "socket-refused", "connect() or send calls refused")

@@ -13,13 +13,20 @@ enum fl_frontend_type {
 	FL_FRONTEND_EXTERNAL_IP,
 	FL_FRONTEND_LOAD_BALANCER,
 	FL_FRONTEND_NODE_PORT,
-	FL_FRONTEND_VIP, /* the address itself: it belongs to some service */
+	FL_FRONTEND_VIP,     /* the address itself: a cluster IP whose unknown ports are refused */
+	FL_FRONTEND_ADDRESS, /* another address of some service */
 	FL_FRONTEND_TYPES,
 };
 
+static __always_inline _Bool fl_frontend_is_address(__u8 type)
+{
+	return type == FL_FRONTEND_VIP || type == FL_FRONTEND_ADDRESS;
+}
+
 /*
  * Key in the table of frontends. A node port has the unspecified address of its family
- * (::ffff:0.0.0.0 or ::). An address entry (FL_FRONTEND_VIP) has port 0 and protocol 0.
+ * (::ffff:0.0.0.0 or ::). An address entry has port 0 and protocol 0 (FL_FRONTEND_VIP), or port 0
+ * and IPPROTO_ICMP in both families (FL_FRONTEND_ADDRESS).
  */
 struct fl_frontend_key {
 	struct fl_addr addr;
@@ -82,7 +89,7 @@ struct fl_list {
  * frontend.h has the form in which it lies in the table.
  */
 struct fl_frontend {
-	/* 1.., stable for (namespace, name, port name, protocol, family); FL_FRONTEND_VIP: 0 */
+	/* 1.., stable for (namespace, name, port name, protocol, family); address entries: 0 */
 	__u32 service_id;
 	__u16 flags; /* enum fl_frontend_flags */
 	__u8 type;   /* enum fl_frontend_type */

@@ -83,6 +83,15 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_
 	return 0;
 }
 
+/*
+ * Tell the kernel what a change of the packet adds to the sum of all its bytes, where the device
+ * took one (CHECKSUM_COMPLETE). Otherwise this fails, and nothing is lost.
+ */
+static __always_inline void fl_ctx_sum_changed(fl_ctx *ctx, __u32 diff)
+{
+	bpf_csum_update(ctx, diff);
+}
+
 static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u32 macs[3])
 {
 	return fl_rewrite_macs(fl_ctx_data(ctx), fl_ctx_data_end(ctx), macs);

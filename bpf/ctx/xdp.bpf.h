@@ -80,6 +80,11 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_
 	return 0;
 }
 
+/* Tell the kernel what a change of the packet adds to the sum of all its bytes: it keeps none. */
+static __always_inline void fl_ctx_sum_changed(fl_ctx *ctx, __u32 diff)
+{
+}
+
 static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u32 macs[3])
 {
 	return fl_rewrite_macs(fl_ctx_data(ctx), fl_ctx_data_end(ctx), macs);

@@ -41,6 +41,7 @@ _Static_assert(sizeof(struct fl_icmp4) == 56 && sizeof(struct fl_icmp6) == 96,
 enum fl_icmp_kind {
 	FL_ICMP_PORT_UNREACHABLE,
 	FL_ICMP_TOO_BIG,
+	FL_ICMP_EXPIRED, /* on its way */
 };
 
 /*
@@ -71,14 +72,20 @@ static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *
 	h->ip.version = 4;
 	h->ip.ihl = 5;
 	h->ip.tot_len = bpf_htons(offsetof(struct fl_icmp4, ports) + q->len);
-	h->ip.ttl = 64;
+	h->ip.ttl = FL_ICMP_TTL;
 	h->ip.protocol = IPPROTO_ICMP;
 	h->ip.saddr = p->tuple.daddr.w[3];
 	h->ip.daddr = p->tuple.saddr.w[3];
-	h->icmp.type = FL_ICMP4_UNREACHABLE;
-	h->icmp.code = kind == FL_ICMP_TOO_BIG ? FL_ICMP4_CODE_FRAG_NEEDED : FL_ICMP4_CODE_PORT;
-	if (kind == FL_ICMP_TOO_BIG)
+	if (kind == FL_ICMP_EXPIRED) {
+		h->icmp.type = FL_ICMP4_TIME_EXCEEDED;
+	} else if (kind == FL_ICMP_TOO_BIG) {
+		h->icmp.type = FL_ICMP4_UNREACHABLE;
+		h->icmp.code = FL_ICMP4_CODE_FRAG_NEEDED;
 		h->icmp.info = bpf_htonl(mtu);
+	} else {
+		h->icmp.type = FL_ICMP4_UNREACHABLE;
+		h->icmp.code = FL_ICMP4_CODE_PORT;
+	}
 	h->ip.check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)&h->ip, sizeof(h->ip), 0));
 	__builtin_memcpy(h->ports, q->ports, sizeof(h->ports));
 	sum = (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&h->icmp, summed, 0);
@@ -102,11 +109,13 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 	__builtin_memset(h, 0, sizeof(h->ip) + sizeof(h->icmp));
 	h->ip.version = 6;
 	h->ip.payload_len = bpf_htons(summed + q->len);
-	h->ip.hop_limit = 64;
+	h->ip.hop_limit = FL_ICMP_TTL;
 	h->ip.nexthdr = IPPROTO_ICMPV6;
 	__builtin_memcpy(&h->ip.saddr, &p->tuple.daddr, 16);
 	__builtin_memcpy(&h->ip.daddr, &p->tuple.saddr, 16);
-	if (kind == FL_ICMP_TOO_BIG) {
+	if (kind == FL_ICMP_EXPIRED) {
+		h->icmp.type = FL_ICMP6_TIME_EXCEEDED;
+	} else if (kind == FL_ICMP_TOO_BIG) {
 		h->icmp.type = FL_ICMP6_TOO_BIG;
 		h->icmp.info = bpf_htonl(mtu);
 	} else {

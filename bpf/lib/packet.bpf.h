@@ -19,6 +19,8 @@ enum fl_tcp_flags {
 	FL_TCP_ACK = 1 << 4,
 };
 
+#define FL_ICMP_TTL 64 /* of messages of ours */
+
 /* The kernel's ICMP headers pull in libc's socket headers, which have no BPF flavour. */
 struct fl_icmp_header {
 	__u8 type;
@@ -28,14 +30,18 @@ struct fl_icmp_header {
 };
 
 enum {
+	FL_ICMP4_ECHO_REPLY = 0,
 	FL_ICMP4_UNREACHABLE = 3,
 	FL_ICMP4_SOURCE_QUENCH = 4,
-	FL_ICMP4_REDIRECT = 5,
+	FL_ICMP4_ECHO = 8,
 	FL_ICMP4_TIME_EXCEEDED = 11,
 	FL_ICMP4_PARAMETER_PROBLEM = 12,
 	FL_ICMP6_UNREACHABLE = 1,
 	FL_ICMP6_TOO_BIG = 2,
+	FL_ICMP6_TIME_EXCEEDED = 3,
 	FL_ICMP6_INFORMATIONAL = 128, /* and all above; errors are below */
+	FL_ICMP6_ECHO = 128,
+	FL_ICMP6_ECHO_REPLY = 129,
 };
 
 struct fl_ip6_fragment {
@@ -54,6 +60,7 @@ enum fl_packet_kind {
 	FL_PACKET_OTHER, /* nothing that the datapath knows; passes unchanged */
 	FL_PACKET_FLOW,	 /* TCP or UDP with both ports: the only kind that the fast path takes */
 	FL_PACKET_ICMP_ERROR, /* quotes the packet that it is about */
+	FL_PACKET_ECHO,	      /* asks for an answer */
 	FL_PACKET_FRAGMENT,   /* the first, or a later one; of whatever protocol */
 };
 
@@ -214,14 +221,29 @@ static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u
 	return true;
 }
 
-/* The messages of RFC 792 and RFC 4443 that are about another packet. */
-static __always_inline bool fl_icmp_is_error(bool v6, __u8 type)
+/* Whether ICMP follows the IP header: these packets are no flow's. */
+static __always_inline bool fl_packet_is_icmp(void *data, void *data_end, bool v6)
+{
+	const __u32 at =
+		FL_L3 + (v6 ? offsetof(struct ipv6hdr, nexthdr) : offsetof(struct iphdr, protocol));
+
+	return data + at < data_end && *(__u8 *)(data + at) == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+/*
+ * Messages of RFC 792 and RFC 4443: errors, which are about another packet, and echo requests. A
+ * redirect is a router's word to this node alone, and its stack's matter.
+ */
+static __always_inline enum fl_packet_kind fl_icmp_kind_of(bool v6, __u8 type)
 {
 	const __u32 errors = 1 << FL_ICMP4_UNREACHABLE | 1 << FL_ICMP4_SOURCE_QUENCH |
-			     1 << FL_ICMP4_REDIRECT | 1 << FL_ICMP4_TIME_EXCEEDED |
-			     1 << FL_ICMP4_PARAMETER_PROBLEM;
+			     1 << FL_ICMP4_TIME_EXCEEDED | 1 << FL_ICMP4_PARAMETER_PROBLEM;
 
-	return v6 ? type < FL_ICMP6_INFORMATIONAL : type < 32 && errors >> type & 1;
+	if (type == (v6 ? FL_ICMP6_ECHO : FL_ICMP4_ECHO))
+		return FL_PACKET_ECHO;
+	if (v6 ? type < FL_ICMP6_INFORMATIONAL : type < 32 && errors >> type & 1)
+		return FL_PACKET_ICMP_ERROR;
+	return FL_PACKET_OTHER;
 }
 
 /*
@@ -275,10 +297,9 @@ fl_packet_parse_rest(void *data, void *data_end, __u32 len, bool v6, struct fl_p
 	l4 = l3 + size;
 	if (p->proto != (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) ||
 	    p->len < size + sizeof(struct fl_icmp_header) ||
-	    l4 + sizeof(struct fl_icmp_header) > data_end ||
-	    !fl_icmp_is_error(v6, ((struct fl_icmp_header *)l4)->type))
+	    l4 + sizeof(struct fl_icmp_header) > data_end)
 		return FL_PACKET_OTHER;
-	return FL_PACKET_ICMP_ERROR;
+	return fl_icmp_kind_of(v6, ((struct fl_icmp_header *)l4)->type);
 }
 
 /* Arguments as above; returns p->kind. */

@@ -27,6 +27,34 @@ static __always_inline int fl_l4_check(void *data, void *data_end, __u32 l4_off,
 }
 
 /*
+ * Write addresses over those of an IP header that is readable, with `forward` also count the TTL
+ * down. `diff`: what the addresses add to a sum, for IPv4's own.
+ */
+static __always_inline void fl_rewrite_l3(void *data, bool v6, const struct fl_addr *saddr,
+					  const struct fl_addr *daddr, __u64 diff, bool forward)
+{
+	if (v6) {
+		struct ipv6hdr *ip = data + FL_L3;
+
+		__builtin_memcpy(&ip->saddr, saddr, 16);
+		__builtin_memcpy(&ip->daddr, daddr, 16);
+		if (forward)
+			ip->hop_limit--;
+	} else {
+		struct iphdr *ip = data + FL_L3;
+
+		if (forward) {
+			/* TTL is the high byte of its 16-bit word: one less is 0x0100 less */
+			diff += bpf_htons(0xfeff);
+			ip->ttl--;
+		}
+		ip->check = fl_csum_apply(ip->check, diff);
+		ip->saddr = saddr->w[3];
+		ip->daddr = daddr->w[3];
+	}
+}
+
+/*
  * Write the tuple `to` over that of a flow's packet, with `forward` also count the TTL down, and
  * correct IPv4's own checksum. *ret_check: the checksum field of TCP or UDP, *ret_diff: what the
  * addresses add to it. -1: the packet is too short; nothing was changed.
@@ -41,26 +69,7 @@ static __always_inline int fl_rewrite(void *data, void *data_end, bool v6,
 		return -1;
 	diff = fl_csum_diff_addr(v6, diff, &p->tuple.saddr, &to->saddr);
 	diff = fl_csum_diff_addr(v6, diff, &p->tuple.daddr, &to->daddr);
-	if (v6) {
-		struct ipv6hdr *ip = data + FL_L3;
-
-		__builtin_memcpy(&ip->saddr, &to->saddr, 16);
-		__builtin_memcpy(&ip->daddr, &to->daddr, 16);
-		if (forward)
-			ip->hop_limit--;
-	} else {
-		struct iphdr *ip = data + FL_L3;
-		__u64 ip_diff = diff;
-
-		if (forward) {
-			/* TTL is the high byte of its 16-bit word: one less is 0x0100 less */
-			ip_diff += bpf_htons(0xfeff);
-			ip->ttl--;
-		}
-		ip->check = fl_csum_apply(ip->check, ip_diff);
-		ip->saddr = to->saddr.w[3];
-		ip->daddr = to->daddr.w[3];
-	}
+	fl_rewrite_l3(data, v6, &to->saddr, &to->daddr, diff, forward);
 	*(__u32 *)(data + fl_l4_offset(v6)) = fl_ports(to);
 	*ret_diff = diff;
 	return 0;

@@ -52,9 +52,25 @@ static __always_inline bool fl_frontend_find(bool v6, const struct fl_addr *addr
  * the address is a Service's (2.22: the nftables mode rejects what a cluster IP has no port for).
  */
 static __always_inline bool fl_frontend_unknown_port(bool v6, const struct fl_addr *addr,
-						     __u32 local)
+						     __u32 local, bool from_network)
 {
-	return fl_config.reject_unknown_port && !local && fl_frontend_is(v6, addr, 0, 0);
+	return fl_config.reject_unknown_port && !local &&
+	       (fl_frontend_is(v6, addr, 0, 0) ||
+		(from_network && fl_frontend_is(v6, addr, 0, IPPROTO_ICMP)));
+}
+
+/*
+ * Whether an address is a Service's and not this node's own: a cluster IP, or one of the others,
+ * which may be those of other machines.
+ */
+static __always_inline bool fl_addr_is_cluster_ip(bool v6, const struct fl_addr *addr)
+{
+	return fl_frontend_is(v6, addr, 0, 0) && !fl_local_flags(addr);
+}
+
+static __always_inline bool fl_addr_is_external(bool v6, const struct fl_addr *addr)
+{
+	return fl_frontend_is(v6, addr, 0, IPPROTO_ICMP) && !fl_local_flags(addr);
 }
 
 /* Whether a source is a pod's by its address (detectLocalMode ClusterCIDR or NodeCIDR). */

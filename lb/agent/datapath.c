@@ -91,6 +91,7 @@ struct fl_config fl_datapath_config(const struct fl_settings *settings,
 		.reject_rate = settings->reject_rate,
 		.masquerade_local = settings->masquerade_local,
 		.reject_unknown_port = settings->reject_unknown_port,
+		.answer_echo = settings->answer_echo,
 		.unfinished_sums = veth,
 		.maglev_seed = XXH64(settings->maglev_seed, strlen(settings->maglev_seed), 0),
 	};

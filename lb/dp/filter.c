@@ -3,6 +3,7 @@
 #include "lb/dp/filter.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 
 static bool is_ipv6(const struct fl_addr *addr)
 {
@@ -28,6 +29,17 @@ static void add_node_port(const struct fl_maps *maps, const struct fl_frontend_k
 		set(maps->own_ports + first + at, port & 63);
 }
 
+/*
+ * An external IP that is this node's has other ports, which nobody refuses. Without the bit their
+ * packets need not be looked at.
+ */
+static bool is_own(const struct fl_maps *maps, const struct fl_frontend_key *key)
+{
+	__u32 flags;
+
+	return key->proto && !bpf_map_lookup_elem(maps->local_fd, &key->addr, &flags);
+}
+
 void fl_filter_add_frontend(const struct fl_maps *maps, const struct fl_frontend_key *key)
 {
 	const bool any = !key->addr.w[3] && (!is_ipv6(&key->addr) ||
@@ -39,8 +51,10 @@ void fl_filter_add_frontend(const struct fl_maps *maps, const struct fl_frontend
 	hash = hash_of(maps, &key->addr);
 	if (any)
 		add_node_port(maps, key);
-	else if (!key->port)
+	else if (!key->port && !is_own(maps, key))
 		set(maps->filter, fl_filter_addr(hash) + 1);
+	else if (!key->port)
+		return;
 	else
 		set(maps->filter, fl_filter_port(hash, key->port, key->proto));
 }

@@ -50,6 +50,7 @@ const struct fl_word fl_frontend_type_words[] = {
 	{"LoadBalancer", FL_FRONTEND_LOAD_BALANCER},
 	{"NodePort", FL_FRONTEND_NODE_PORT},
 	{"VIP", FL_FRONTEND_VIP},
+	{"address", FL_FRONTEND_ADDRESS},
 	{NULL, 0},
 };
 static_assert(N_WORDS(fl_frontend_type_words) == FL_FRONTEND_TYPES, "a word for each type");

@@ -110,6 +110,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("masqueradeAll", FLAG, masquerade_all),
 	KEY("masqueradeLocal", FLAG, masquerade_local),
 	KEY("rejectUnknownPort", FLAG, reject_unknown_port),
+	KEY("answerEcho", FLAG, answer_echo),
 	KEY("nodeHints", FLAG, node_hints),
 	KEY("externalIPs", FLAG, external_ips),
 	KEY("events", FLAG, events),
@@ -167,6 +168,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.sync_period_s = FL_SYNC_PERIOD_S,
 		.manifest_grace_s = 30,
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
+		.answer_echo = true,
 		.node_hints = true,
 		.external_ips = true,
 		.events = true,

@@ -64,7 +64,8 @@ struct fl_settings {
 	char *node_port_range;
 	/* behaviour */
 	bool reset_removed; /* TCP connections whose backend is gone */
-	bool masquerade_all, masquerade_local, reject_unknown_port, node_hints, external_ips;
+	bool masquerade_all, masquerade_local, reject_unknown_port, answer_echo;
+	bool node_hints, external_ips;
 	bool events;	       /* are written to the API server that is followed */
 	uint32_t system_calls; /* enum fl_system_calls */
 	char *maglev_seed;     /* any text, the same on all nodes */

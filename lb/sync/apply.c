@@ -249,7 +249,7 @@ static bool is_narrower(const struct fl_state *old, struct fl_state *cur)
 static void touch(const struct fl_contents *contents, const struct fl_state *state)
 {
 	for (uint32_t i = 0; state && i < state->n_holders; i++)
-		if (state->holders[i].type != FL_FRONTEND_VIP)
+		if (!fl_frontend_is_address(state->holders[i].type))
 			contents->options.touched(
 				&fl_frontend_at(&contents->frontends, state->holders[i].frontend)
 					 ->key,

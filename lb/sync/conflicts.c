@@ -39,7 +39,7 @@ static void each_loser(const struct fl_frontend_element *frontend,
 {
 	const struct fl_holder *winner = winner_of(frontend);
 
-	if (!winner || winner->type == FL_FRONTEND_VIP)
+	if (!winner || fl_frontend_is_address(winner->type))
 		return;
 	for (const struct fl_holder *loser = winner->next; loser; loser = loser->next) {
 		const struct fl_conflict conflict = {

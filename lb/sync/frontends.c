@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * What fl_frontends should have for each frontend, as its first holder says. The entry of an
- * address (rule 2.22) says the same for all of them, so its holders are in no order.
+ * address (rules 2.22 and 2.24) says the same for all of them, so its holders are in no order.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static void holder_record(const struct fl_frontends *frontends, const struct fl_
 		*ret_record = state->found[holder - state->holders];
 		return;
 	}
-	if (holder->type == FL_FRONTEND_VIP) {
+	if (fl_frontend_is_address(holder->type)) {
 		memset(value->verdict, FL_VERDICT_REJECT, sizeof(value->verdict));
 		*ret_record = record;
 		return;
@@ -117,6 +117,13 @@ struct fl_frontend_key fl_frontend_key_of(const struct fl_plan_frontend *fronten
 	return key;
 }
 
+struct fl_frontend_key fl_address_key(const struct fl_addr *addr, uint8_t type)
+{
+	const uint8_t proto = type == FL_FRONTEND_VIP ? 0 : IPPROTO_ICMP;
+
+	return (struct fl_frontend_key){.addr = *addr, .proto = proto};
+}
+
 /* Holders */
 
 void fl_holder_add(struct fl_state *state, uint32_t f, uint8_t type)
@@ -154,7 +161,7 @@ static bool is_contested(const struct fl_frontend_element *frontend)
 		first = first->next;
 	for (const struct fl_holder *holder = first; holder; holder = holder->next)
 		if (holder->state->port != first->state->port)
-			return holder->type != FL_FRONTEND_VIP;
+			return !fl_frontend_is_address(holder->type);
 	return false;
 }
 
@@ -165,7 +172,7 @@ void fl_holders_link(struct fl_frontends *frontends, struct fl_state *state)
 		struct fl_frontend_element *frontend = fl_frontend_at(frontends, holder->frontend);
 		struct fl_holder **at = &frontend->holders;
 
-		if (holder->type != FL_FRONTEND_VIP)
+		if (!fl_frontend_is_address(holder->type))
 			while (*at && holder_cmp(*at, holder) <= 0)
 				at = &(*at)->next;
 		holder->next = *at;

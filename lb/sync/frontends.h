@@ -46,6 +46,8 @@ static inline struct fl_frontend_element *fl_frontend_at(const struct fl_fronten
 	return fl_table_at(&frontends->table, f);
 }
 struct fl_frontend_key fl_frontend_key_of(const struct fl_plan_frontend *frontend, uint8_t proto);
+/* The entry of an address itself; type: FL_FRONTEND_VIP or FL_FRONTEND_ADDRESS. */
+struct fl_frontend_key fl_address_key(const struct fl_addr *addr, uint8_t type);
 
 /* One more frontend that `state` wants; there is room among its holders. */
 void fl_holder_add(struct fl_state *state, uint32_t f, uint8_t type);

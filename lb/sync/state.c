@@ -254,14 +254,17 @@ static int take_frontends(struct fl_contents *contents, struct fl_state *state,
 		const struct fl_plan_frontend *frontend = &plan->frontends[i];
 		struct fl_frontend_key key = fl_frontend_key_of(frontend, plan->proto);
 		int rc = take_frontend(contents, state, &key, (uint8_t)frontend->type);
+		uint8_t type;
 
 		if (rc)
 			return rc;
-		if (frontend->type != FL_PLAN_CLUSTER_IP || !contents->options.reject_unknown_port)
+		if (frontend->type == FL_PLAN_NODE_PORT)
 			continue;
-		key.port = 0;
-		key.proto = 0;
-		rc = take_frontend(contents, state, &key, FL_FRONTEND_VIP);
+		type = frontend->type == FL_PLAN_CLUSTER_IP && contents->options.reject_unknown_port
+			       ? FL_FRONTEND_VIP
+			       : FL_FRONTEND_ADDRESS;
+		key = fl_address_key(&key.addr, type);
+		rc = take_frontend(contents, state, &key, type);
 		if (rc)
 			return rc;
 	}

@@ -80,23 +80,26 @@ static void hold_frontend(struct fl_contents *contents, struct fl_state *state, 
 	fl_holder_add(state, f, type);
 }
 
-/* Also the entries of addresses (rule 2.22), which name no service id. */
+/* Also the entries of addresses (rules 2.22 and 2.24), which name no service id. */
 static void find_frontends(struct fl_contents *contents, struct fl_state *state,
 			   const uint32_t *frontends, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		const struct fl_frontend_element *frontend =
 			fl_frontend_at(&contents->frontends, frontends[i]);
-		const struct fl_frontend_key address = {.addr = frontend->key.addr};
 		const uint8_t type = frontend->record.value.type;
-		uint32_t f;
 
 		hold_frontend(contents, state, frontends[i], type);
-		if (type != FL_FRONTEND_CLUSTER_IP)
+		if (type == FL_FRONTEND_NODE_PORT)
 			continue;
-		f = fl_table_find(&contents->frontends.table, &address);
-		if (f != FL_INDEX_NONE && record_of(contents, f)->value.type == FL_FRONTEND_VIP)
-			hold_frontend(contents, state, f, FL_FRONTEND_VIP);
+		for (uint8_t kind = FL_FRONTEND_VIP; kind <= FL_FRONTEND_ADDRESS; kind++) {
+			const struct fl_frontend_key address =
+				fl_address_key(&frontend->key.addr, kind);
+			const uint32_t f = fl_table_find(&contents->frontends.table, &address);
+
+			if (f != FL_INDEX_NONE && record_of(contents, f)->value.type == kind)
+				hold_frontend(contents, state, f, kind);
+		}
 	}
 }
 
@@ -143,7 +146,7 @@ static bool is_alone(const struct fl_contents *contents, const struct fl_state *
 	for (uint32_t i = 0; i < state->n_holders; i++) {
 		const struct fl_holder *holder = &state->holders[i];
 
-		if (holder->type != FL_FRONTEND_VIP &&
+		if (!fl_frontend_is_address(holder->type) &&
 		    (holder->next ||
 		     fl_frontend_at(&contents->frontends, holder->frontend)->holders != holder))
 			return false;

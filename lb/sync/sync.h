@@ -23,7 +23,7 @@ struct fl_sync_options {
 	uint32_t maglev_ratio;	    /* table slots per backend, 0 = 200 */
 	uint32_t maglev_length;	    /* fixed table length (a prime), 0 = by ratio */
 	uint32_t hz;		    /* jiffies per second */
-	bool reject_unknown_port;   /* also program the address entries of rule 2.22 */
+	bool reject_unknown_port;   /* rule 2.22: at cluster IPs */
 	bool detector[FL_FAMILIES]; /* pod clients of the family are recognised (fl_detect.on) */
 	bool masquerade_all;	    /* rule 5.3.1: pods too, to cluster IPs */
 	/*

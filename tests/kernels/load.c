@@ -42,12 +42,19 @@ static const struct setting {
 		.name = #field, .offset = offsetof(struct fl_config, field),                       \
 		.size = sizeof(((struct fl_config *)0)->field), __VA_ARGS__                        \
 	}
-	SETTING(new_flow_rate),	   SETTING(reject_rate),
-	SETTING(pod_detector4),	   SETTING(pod_detector6),
-	SETTING(masquerade_local), SETTING(reject_unknown_port),
-	SETTING(pod_by_device),	   SETTING(check_mtu),
-	SETTING(unfinished_sums),  SETTING(node_addr4),
-	SETTING(node_addr6),	   SETTING(set_retval, .needs = BPF_FUNC_set_retval),
+	SETTING(new_flow_rate),
+	SETTING(reject_rate),
+	SETTING(pod_detector4),
+	SETTING(pod_detector6),
+	SETTING(masquerade_local),
+	SETTING(reject_unknown_port),
+	SETTING(answer_echo),
+	SETTING(pod_by_device),
+	SETTING(check_mtu),
+	SETTING(unfinished_sums),
+	SETTING(node_addr4),
+	SETTING(node_addr6),
+	SETTING(set_retval, .needs = BPF_FUNC_set_retval),
 };
 
 /* Bits of `settings`. Nothing, everything, one alone and all but one: with them, whatever three

@@ -159,7 +159,8 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *p,
 void model_answer(const struct model_frame *in, const struct model_packet *p,
 		  enum model_answer kind, uint32_t mtu, struct model_frame *out)
 {
-	const bool v6 = p->family == FL_IPV6, big = kind == ANSWER_TOO_BIG;
+	const bool v6 = p->family == FL_IPV6, big = kind == ANSWER_TOO_BIG,
+		   expired = kind == ANSWER_TTL_EXCEEDED;
 	const uint32_t header = v6 ? 40 : 20, quote = header + 8, len = 8 + quote;
 	uint8_t *ip = out->b + ETHER, *icmp = ip + header;
 
@@ -176,15 +177,15 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 		put16(ip + 4, len);
 		ip[6] = 58;
 		ip[7] = 64;
-		icmp[0] = big ? 2 : 1;
-		icmp[1] = big ? 0 : 4;
+		icmp[0] = big ? 2 : expired ? 3 : 1;
+		icmp[1] = big || expired ? 0 : 4;
 	} else {
 		ip[0] = 0x45;
 		put16(ip + 2, header + len);
 		ip[8] = 64;
 		ip[9] = 1;
-		icmp[0] = 3;
-		icmp[1] = big ? 4 : 3;
+		icmp[0] = expired ? 11 : 3;
+		icmp[1] = expired ? 0 : big ? 4 : 3;
 		put16(ip + 10, ~add(0, ip, 20));
 	}
 	if (big)

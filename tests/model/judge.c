@@ -50,7 +50,7 @@ static struct model_outcome *send_on(const struct model *m, struct model_verdict
 	struct model_outcome *o;
 
 	if (p->ttl <= 1)
-		may_drop(v, "ttl-exceeded");
+		may_answer(v, "ttl-exceeded", ANSWER_TTL_EXCEEDED, 0);
 	if (way.none) {
 		may_drop(v, "no-route");
 		return NULL;
@@ -332,8 +332,12 @@ static void judge_new(struct model *m, struct model_verdicts *v, enum model_hook
 	enum model_kind kind, source_kind;
 	const int port = model_find(m, &p->t.dst, p->t.dport, p->proto, &kind);
 	const bool own = model_is_local(m, &p->t.dst);
+	const bool network = hook == MEETS_XDP || hook == MEETS_TC;
+	/* 2.22 */
 	const bool unknown = port < 0 && m->settings.reject_unknown_port && !own && opens(p) &&
-			     model_is_cluster_ip(m, &p->t.dst) && !model_is_local(m, &p->t.src);
+			     (model_is_cluster_ip(m, &p->t.dst) ||
+			      (network && model_is_external(m, &p->t.dst))) &&
+			     !model_is_local(m, &p->t.src);
 	const struct model_endpoint *b;
 	enum model_client client;
 	struct model_side side;

@@ -219,6 +219,7 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *pack
 enum model_answer {
 	ANSWER_PORT_UNREACHABLE,
 	ANSWER_TOO_BIG,
+	ANSWER_TTL_EXCEEDED,
 };
 /* The ICMP error that goes back. */
 void model_answer(const struct model_frame *in, const struct model_packet *packet,
@@ -320,6 +321,8 @@ bool model_is_local(const struct model *m, const struct fl_ip *ip);
 int model_find(const struct model *m, const struct fl_ip *ip, uint16_t port, uint8_t proto,
 	       enum model_kind *ret_kind);
 bool model_is_cluster_ip(const struct model *m, const struct fl_ip *ip);
+/* An external IP or a load balancer's address. */
+bool model_is_external(const struct model *m, const struct fl_ip *ip);
 struct model_side model_side_of(const struct model_port *p, enum model_kind kind, bool internal);
 bool model_masquerades(const struct model *m, const struct model_port *p, enum model_kind kind,
 		       enum model_client client);

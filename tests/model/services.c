@@ -56,6 +56,15 @@ bool model_is_cluster_ip(const struct model *m, const struct fl_ip *ip)
 	return false;
 }
 
+bool model_is_external(const struct model *m, const struct fl_ip *ip)
+{
+	for (int i = 0; i < m->n_ports; i++)
+		if (has(m->port[i].external, m->port[i].n_external, ip) ||
+		    has(m->port[i].balancer, m->port[i].n_balancer, ip))
+			return true;
+	return false;
+}
+
 /* 2.8 */
 static bool reachable_from_outside(const struct model_port *p)
 {

@@ -187,31 +187,150 @@ void frame_build_reset(const struct packet *s, struct frame *ret_frame)
 	put16(ret_frame->b + l4 + 16, (uint16_t)~sum_l4(ret_frame, IPPROTO_TCP));
 }
 
+static const struct {
+	uint8_t type, code;
+} icmp_table[FL_FAMILIES][ICMP_KINDS] = {
+	[FL_IPV4] =
+		{
+			[ICMP_PORT_UNREACHABLE] = {3, 3},
+			[ICMP_PACKET_TOO_BIG] = {3, 4},
+			[ICMP_TTL_EXCEEDED] = {11, 0},
+			[ICMP_NO_ROUTE] = {3, 0},
+			[ICMP_HOST_UNREACHABLE] = {3, 1},
+			[ICMP_PROHIBITED] = {3, 13},
+			[ICMP_REASSEMBLY_EXCEEDED] = {11, 1},
+			[ICMP_BAD_HEADER] = {12, 0},
+			[ICMP_SOURCE_QUENCH] = {4, 0},
+			[ICMP_REDIRECTED] = {5, 1},
+		},
+	[FL_IPV6] =
+		{
+			[ICMP_PORT_UNREACHABLE] = {1, 4},
+			[ICMP_PACKET_TOO_BIG] = {2, 0},
+			[ICMP_TTL_EXCEEDED] = {3, 0},
+			[ICMP_NO_ROUTE] = {1, 0},
+			[ICMP_HOST_UNREACHABLE] = {1, 3},
+			[ICMP_PROHIBITED] = {1, 1},
+			[ICMP_REASSEMBLY_EXCEEDED] = {3, 1},
+			[ICMP_BAD_HEADER] = {4, 1},
+			[ICMP_SOURCE_QUENCH] = {100, 0}, /* private; an error all the same */
+			[ICMP_REDIRECTED] = {137, 0},
+		},
+};
+
+/* The IP packet that is quoted, with what may stand behind its header; returns its length. */
+static uint32_t quote(const struct icmp_error *e, uint8_t ip[static 2048])
+{
+	const bool v4 = e->quoted.family == FL_IPV4;
+	const uint32_t header = v4 ? 20 : 40, check_at = e->quoted.proto == IPPROTO_TCP ? 16 : 6,
+		       more = e->quoted_header;
+	struct frame frame;
+	uint8_t *l4;
+	uint32_t len;
+
+	frame_build(&e->quoted, &frame);
+	len = frame.len - ETH_HLEN + more;
+	memcpy(ip, frame.b + ETH_HLEN, header);
+	memset(ip + header, 1, more); /* no operation */
+	l4 = ip + header + more;
+	memcpy(l4, frame.b + ETH_HLEN + header, frame.len - ETH_HLEN - header);
+	if (e->damage)
+		put16(l4 + check_at,
+		      sum16((uint32_t)(l4[check_at] << 8 | l4[check_at + 1]), &e->damage, 2));
+	if (v4) {
+		ip[0] = (uint8_t)(0x45 + more / 4);
+		put16(ip + 2, (uint16_t)len);
+		put16(ip + 10, 0);
+		put16(ip + 10, (uint16_t)~sum16(0, ip, header + more));
+	} else if (more) {
+		put16(ip + 4, (uint16_t)(len - header));
+		memcpy(ip + header, (uint8_t[]){ip[6], 0, 0, 1, 0, 0, 0, 9}, more);
+		ip[6] = IPPROTO_FRAGMENT;
+	}
+	return len;
+}
+
+/* IPv4 options into a frame that has none: `len` times "no operation". */
+static void put_options(struct frame *frame, uint8_t len)
+{
+	uint8_t *ip = frame->b + ETH_HLEN;
+
+	memmove(ip + 20 + len, ip + 20, frame->len - ETH_HLEN - 20);
+	memset(ip + 20, 1, len);
+	frame->len += len;
+	ip[0] += len / 4;
+	put16(ip + 2, (uint16_t)(frame->len - ETH_HLEN));
+	put16(ip + 10, 0);
+	put16(ip + 10, (uint16_t)~sum16(0, ip, 20U + len));
+}
+
+void frame_build_error(const struct icmp_error *e, struct frame *ret_frame)
+{
+	const bool v4 = e->quoted.family == FL_IPV4;
+	const struct packet outer = {
+		.family = e->quoted.family,
+		.src = e->src,
+		.dst = e->dst,
+		.may_be_fragmented = true,
+		.dst_mac = e->dst_mac,
+		.src_mac = e->src_mac,
+	};
+	uint8_t inner[2048], *icmp;
+	uint32_t len = quote(e, inner),
+		 wanted = e->cut ? e->cut : (v4 ? 20U : 40U) + e->quoted_header + 8;
+
+	if (len > wanted)
+		len = wanted;
+	icmp = put_headers(ret_frame, &outer, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, e->ttl, 8 + len);
+	icmp[0] = icmp_table[e->quoted.family][e->kind].type;
+	icmp[1] = icmp_table[e->quoted.family][e->kind].code;
+	put32(icmp + 4, e->info);
+	memcpy(icmp + 8, inner, len);
+	if (e->bad_sum)
+		put16(icmp + 2, 0x1234);
+	put16(icmp + 2, v4 ? (uint16_t)~sum16(0, icmp, 8 + len)
+			   : (uint16_t)~sum_l4(ret_frame, IPPROTO_ICMPV6));
+	if (e->options)
+		put_options(ret_frame, e->options);
+}
+
+void frame_sum_icmp(struct frame *frame)
+{
+	const bool v4 = frame_is_ipv4(frame);
+	uint8_t *icmp = frame->b + l4_offset(v4 ? FL_IPV4 : FL_IPV6);
+
+	put16(icmp + 2, 0);
+	put16(icmp + 2, v4 ? (uint16_t)~sum16(0, icmp, l4_len(frame))
+			   : (uint16_t)~sum_l4(frame, IPPROTO_ICMPV6));
+}
+
 void frame_build_icmp(const struct packet *s, enum icmp_kind kind, uint32_t mtu,
 		      struct frame *ret_frame)
 {
-	bool v4 = s->family == FL_IPV4;
-	uint32_t inner = (v4 ? 20 : 40) + 8;
-	struct packet back = packet_reverse(s);
-	struct frame asked;
-	uint8_t *icmp;
+	const struct icmp_error error = {
+		.kind = kind,
+		.info = mtu,
+		.src = s->dst,
+		.dst = s->src,
+		.ttl = 64,
+		.dst_mac = s->src_mac,
+		.src_mac = s->dst_mac,
+		.quoted = *s,
+	};
 
-	frame_build(s, &asked);
-	back.dst_mac = s->src_mac;
-	back.src_mac = s->dst_mac;
-	back.may_be_fragmented = true;
-	icmp = put_headers(ret_frame, &back, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, 64, 8 + inner);
-	if (kind == ICMP_PORT_UNREACHABLE) {
-		icmp[0] = v4 ? 3 : 1;
-		icmp[1] = v4 ? 3 : 4;
-	} else {
-		icmp[0] = v4 ? 3 : 2;
-		icmp[1] = v4 ? 4 : 0;
-		put32(icmp + 4, mtu);
-	}
-	memcpy(icmp + 8, asked.b + ETH_HLEN, inner);
-	if (v4)
-		put16(icmp + 2, (uint16_t)~sum16(0, icmp, 8 + inner));
-	else
-		put16(icmp + 2, (uint16_t)~sum_l4(ret_frame, IPPROTO_ICMPV6));
+	frame_build_error(&error, ret_frame);
+}
+
+void frame_build_echo(const struct packet *s, bool reply, struct frame *ret_frame)
+{
+	const bool v4 = s->family == FL_IPV4;
+	const uint32_t len = 8U + s->payload;
+	uint8_t *icmp = put_headers(ret_frame, s, v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, s->ttl, len);
+
+	icmp[0] = v4 ? (reply ? 0 : 8) : (reply ? 129 : 128);
+	put32(icmp + 4, 0x4711002a); /* identifier, sequence number */
+	for (uint32_t i = 8; i < len; i++)
+		icmp[i] = (uint8_t)(i * 7 + 3);
+	put16(icmp + 2,
+	      v4 ? (uint16_t)~sum16(0, icmp, len) : (uint16_t)~sum_l4(ret_frame, IPPROTO_ICMPV6));
 }

@@ -70,10 +70,40 @@ static inline uint32_t frame_len(const struct packet *packet)
  * addresses are exchanged. */
 void frame_build_reset(const struct packet *packet, struct frame *ret_frame);
 
+/* ICMP errors: the same of both families, where there is one. */
 enum icmp_kind {
 	ICMP_PORT_UNREACHABLE,
-	ICMP_PACKET_TOO_BIG,
+	ICMP_PACKET_TOO_BIG, /* IPv4: fragmentation needed */
+	ICMP_TTL_EXCEEDED,
+	ICMP_NO_ROUTE,
+	ICMP_HOST_UNREACHABLE,
+	ICMP_PROHIBITED,
+	ICMP_REASSEMBLY_EXCEEDED,
+	ICMP_BAD_HEADER, /* parameter problem */
+	ICMP_SOURCE_QUENCH,
+	ICMP_REDIRECTED,
+	ICMP_KINDS,
 };
+
+/* An ICMP error, and the packet that it quotes. */
+struct icmp_error {
+	enum icmp_kind kind;
+	uint32_t info; /* MTU, pointer: what stands behind the checksum */
+	struct fl_ip src, dst;
+	uint8_t ttl;
+	const uint8_t *dst_mac, *src_mac;
+	uint8_t options; /* bytes of IPv4 options before the message */
+	struct packet quoted;
+	uint16_t cut;	       /* bytes of the quoted packet; 0: its IP header and 8 more */
+	uint8_t quoted_header; /* IPv4: bytes of options; IPv6: 8 for a fragment header */
+	uint16_t damage;       /* by how much the checksum of the quoted TCP or UDP is wrong */
+	bool bad_sum;	       /* so is the message's own */
+};
+
+void frame_build_error(const struct icmp_error *error, struct frame *ret_frame);
+
+/* Correct the checksum of ICMP. */
+void frame_sum_icmp(struct frame *frame);
 
 /*
  * The ICMP error that answers `packet`: from the address that was asked, with the IP header and
@@ -81,3 +111,6 @@ enum icmp_kind {
  */
 void frame_build_icmp(const struct packet *packet, enum icmp_kind kind, uint32_t mtu,
 		      struct frame *ret_frame);
+
+/* An echo request with `payload` bytes, between the packet's addresses; or the reply to it. */
+void frame_build_echo(const struct packet *packet, bool reply, struct frame *ret_frame);

@@ -33,6 +33,8 @@ static const struct topic *const topics[] = {
 	&policy_topic,
 	&client_topic,
 	&reject_topic,
+	&icmp_topic,
+	&echo_topic,
 	&rate_topic,
 	&egress_topic,
 	&live_topic,

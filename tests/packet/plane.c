@@ -123,6 +123,7 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 		mask_of("fd01::/16", &c.pod_cidr6, &c.pod_mask6);
 		c.pod_detector4 = c.pod_detector6 = 1;
 		c.reject_unknown_port = 1;
+		c.answer_echo = 1;
 		c.pod_by_device = 1;
 		c.check_mtu = 1;
 		c.xdp_frags = libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len,

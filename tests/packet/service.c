@@ -91,10 +91,10 @@ void service_add(struct plane *p, const struct service *s)
 	frontend_put(p, &key, &fe);
 }
 
-void vip_add(struct plane *p, const struct fl_ip *ip)
+void vip_add(struct plane *p, const struct fl_ip *ip, bool cluster_ip)
 {
-	struct fl_frontend_key key = {0};
-	struct fl_frontend fe = {.type = FL_FRONTEND_VIP};
+	struct fl_frontend_key key = {.proto = cluster_ip ? 0 : IPPROTO_ICMP};
+	struct fl_frontend fe = {.type = cluster_ip ? FL_FRONTEND_VIP : FL_FRONTEND_ADDRESS};
 
 	memcpy(&key.addr, ip, sizeof(key.addr));
 	frontend_put(p, &key, &fe);
@@ -110,6 +110,14 @@ void range_add(struct plane *p, uint32_t service_id, const char *prefix)
 	key.prefix_len = 32U + parsed.len;
 	memcpy(&key.addr, &parsed.ip, sizeof(key.addr));
 	assert_int_equal(bpf_map_update_elem(p->maps.ranges_fd, &key, &one, 0), 0);
+}
+
+struct fl_ip ip(const char *text)
+{
+	struct fl_ip a;
+
+	assert_int_equal(fl_ip_parse(text, &a), 0);
+	return a;
 }
 
 void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags)
@@ -164,6 +172,6 @@ void scene_set(struct plane *p, const struct scene *scene,
 	service_replace(p, frontends, service);
 	for (int i = 0; i < SCENE_FRONTENDS; i++)
 		if (frontends[i].type != FL_FRONTEND_NODE_PORT)
-			vip_add(p, &frontends[i].ip);
+			vip_add(p, &frontends[i].ip, frontends[i].type == FL_FRONTEND_CLUSTER_IP);
 	memcpy(ret_frontends, frontends, sizeof(frontends));
 }

@@ -31,10 +31,12 @@ struct service {
 
 /* Add or replace a frontend, with lists of its own. */
 void service_add(struct plane *p, const struct service *service);
-/* The address belongs to some service, at whatever port. */
-void vip_add(struct plane *p, const struct fl_ip *ip);
+/* The address belongs to some service, at whatever port: a cluster IP, or not. */
+void vip_add(struct plane *p, const struct fl_ip *ip, bool cluster_ip);
 /* Let a network in (5.6). */
 void range_add(struct plane *p, uint32_t service_id, const char *prefix);
+/* An address, by its text. */
+struct fl_ip ip(const char *text);
 void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags);
 
 #define SCENE_FRONTENDS 4

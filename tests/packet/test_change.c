@@ -165,7 +165,8 @@ static void expect_next(struct trial *t, struct talk *talk, const struct end_of_
 	if (end->service)
 		expect_answer(t, &talk->client, ICMP_PORT_UNREACHABLE, 0,
 			      FL_REASON_REJECT_NO_ENDPOINT);
-	else if (t->to->type != FL_FRONTEND_NODE_PORT)
+	else if (t->to->type == FL_FRONTEND_CLUSTER_IP ||
+		 (t->to->type != FL_FRONTEND_NODE_PORT && t->hook != HOOK_POD_INGRESS))
 		expect_answer(t, &talk->client, ICMP_PORT_UNREACHABLE, 0,
 			      FL_REASON_REJECT_UNKNOWN_PORT);
 	else

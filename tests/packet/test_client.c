@@ -7,14 +7,6 @@
 
 #define REMOTE (IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC))
 
-static struct fl_ip ip(const char *text)
-{
-	struct fl_ip a;
-
-	assert_int_equal(fl_ip_parse(text, &a), 0);
-	return a;
-}
-
 struct masquerade {
 	struct row row;
 	enum network source;

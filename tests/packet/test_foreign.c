@@ -49,7 +49,6 @@ static const struct change not_understood[] = {
 	{ROW("fragment", .families = ONLY_IPV6), 20, 1, {44}},
 	{ROW("ESP", .families = ONLY_IPV6), 20, 1, {50}},
 	{ROW("AH", .families = ONLY_IPV6), 20, 1, {51}},
-	{ROW("ICMPv6", .families = ONLY_IPV6), 20, 1, {58}},
 	{ROW("no next header", .families = ONLY_IPV6), 20, 1, {59}},
 	{ROW("destination options", .families = ONLY_IPV6), 20, 1, {60}},
 	{ROW("SCTP", .families = ONLY_IPV6), 20, 1, {132}},

@@ -83,8 +83,10 @@ struct unknown {
 /* Only a packet that begins a flow is answered. */
 static const struct unknown unknowns[] = {
 	{ROW("cluster IP, SYN"), AT_SERVICE, 10, 81, SYN, true},
-	{ROW("external IP, SYN"), AT_VIP, 20, 81, SYN, true},
-	{ROW("load balancer, SYN"), AT_VIP, 30, 81, SYN, true},
+	{ROW("external IP, SYN", .hooks = ON_NETWORK), AT_VIP, 20, 81, SYN, true},
+	{ROW("load balancer, SYN", .hooks = ON_NETWORK), AT_VIP, 30, 81, SYN, true},
+	{ROW("external IP, from a pod", .hooks = ON_POD_INGRESS), AT_VIP, 20, 81, SYN, false},
+	{ROW("load balancer, from a pod", .hooks = ON_POD_INGRESS), AT_VIP, 30, 81, SYN, false},
 	{ROW("cluster IP, ACK", .protos = ONLY_TCP), AT_SERVICE, 10, 81, ACK, false},
 	{ROW("cluster IP, SYN and ACK", .protos = ONLY_TCP), AT_SERVICE, 10, 81, SYN | ACK, false},
 	{ROW("cluster IP, RST", .protos = ONLY_TCP), AT_SERVICE, 10, 81, RST, false},
@@ -144,7 +146,8 @@ static void protocols_are_two_services(struct trial *t)
 
 	packet.proto = t->proto == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
 	feed(t, &packet);
-	if (t->to->type == FL_FRONTEND_NODE_PORT)
+	if (t->to->type == FL_FRONTEND_NODE_PORT ||
+	    (t->hook == HOOK_POD_INGRESS && t->to->type != FL_FRONTEND_CLUSTER_IP))
 		expect_untouched(t);
 	else
 		expect_answer(t, &packet, ICMP_PORT_UNREACHABLE, 0, FL_REASON_REJECT_UNKNOWN_PORT);

@@ -17,7 +17,8 @@ static void expect_martian(struct trial *t, const struct packet *packet)
 
 struct martian {
 	struct row row;
-	unsigned int next; /* the packet comes from the address of so many frontends further */
+	/* the packet comes from the address of so many frontends further; 0: another cluster IP */
+	unsigned int next;
 	uint16_t sport;
 };
 
@@ -25,7 +26,7 @@ struct martian {
 static const struct martian martians[] = {
 	{ROW("address and port of another frontend"), 1, SERVICE_PORT},
 	{ROW("address and port of a third"), 2, SERVICE_PORT},
-	{ROW("address of another, any port"), 1, 4000},
+	{ROW("a cluster IP, any port"), 0, 4000},
 };
 
 static struct packet martian_of(const struct trial *t)
@@ -35,6 +36,10 @@ static struct packet martian_of(const struct trial *t)
 
 	/* the fourth is the node port, whose address is the node's */
 	packet.src = t->fe[(t->frontend + martian->next) % 3].ip;
+	if (!martian->next) {
+		packet.src = addr(t->family, AT_SERVICE, 12);
+		vip_add(t->p, &packet.src, true);
+	}
 	packet.sport = martian->sport;
 	return packet;
 }
@@ -54,7 +59,20 @@ static void frontend_address_is_not_answered(struct trial *t)
 
 	packet.dport = 81; /* 2.22 */
 	feed(t, &packet);
-	expect_martian(t, &packet);
+	if (t->hook == HOOK_POD_INGRESS && t->to->type != FL_FRONTEND_CLUSTER_IP)
+		expect_untouched(t);
+	else
+		expect_martian(t, &packet);
+}
+
+/* Some give Services the addresses of their nodes, which send from other ports. */
+static void external_address_may_be_a_machine(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk.client.src = t->fe[t->frontend == 1 ? 2 : 1].ip;
+	talk_send(&talk, SYN);
+	talk_expect_request(&talk);
 }
 
 /*
@@ -175,6 +193,9 @@ static const struct test tests[] = {
 	 ROWS(martians)},
 	{"D7: and it is not answered", CHECK(frontend_address_is_not_answered), .hooks = ON_INGRESS,
 	 .frontends = 7, ROWS(martians)},
+	{"an external IP or load balancer may be a machine that asks",
+	 CHECK(external_address_may_be_a_machine), .hooks = ON_INGRESS, .networks = IN(AT_TX),
+	 .frontends = EVERY_FRONTEND},
 	{"what comes back to the node's own connection is no traffic of a node port",
 	 CHECK(own_connection_from_a_node_port), .hooks = ON_NETWORK, .frontends = 1 << 3},
 	{"nor is what a connected socket waits for that was there before it",

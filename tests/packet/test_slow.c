@@ -42,10 +42,11 @@ static void give_work_back(struct trial *t)
 }
 
 static const struct array {
-	const char *map, *programs[4];
+	const char *map, *programs[6];
 } arrays[] = {
-	{"fl_xdp_slow", {"fl_xdp_slow4", "fl_xdp_slow6"}},
-	{"fl_tc_slow", {"fl_arriving4", "fl_arriving6", "fl_leaving4", "fl_leaving6"}},
+	{"fl_xdp_slow", {"fl_xdp_slow4", "fl_xdp_slow6", "fl_xdp_icmp4", "fl_xdp_icmp6"}},
+	{"fl_tc_slow",
+	 {"fl_arriving4", "fl_arriving6", "fl_leaving4", "fl_leaving6", "fl_icmp4", "fl_icmp6"}},
 };
 
 static void set_programs(struct trial *t, bool there)

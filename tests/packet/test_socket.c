@@ -215,7 +215,7 @@ static void unknown_port_of_an_own_address_is_not_refused(struct trial *t)
 	struct fl_ip node = addr(t->family, AT_EXT0, 1);
 
 	servers_begin(t, 0);
-	vip_add(t->p, &node);
+	vip_add(t->p, &node, true);
 	client_reach(t, &node, SERVER_PORT + 1);
 	expect_counter(t, FL_COUNTER_SOCKET_CONNECT, 0);
 }

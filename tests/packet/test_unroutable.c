@@ -18,14 +18,15 @@ static const struct used_up used_up[] = {
 	{ROW("TTL 0"), 0},
 };
 
-static void used_up_ttl_is_a_named_drop(struct trial *t)
+/* From the address that was asked, as a router's: no flow is made. */
+static void used_up_ttl_is_answered(struct trial *t)
 {
 	const struct used_up *row = t->row;
 	struct packet packet = packet_of(t);
 
 	packet.ttl = row->ttl;
 	feed(t, &packet);
-	expect_drop(t, FL_REASON_TTL_EXCEEDED);
+	expect_answer(t, &packet, ICMP_TTL_EXCEEDED, 0, FL_REASON_TTL_EXCEEDED);
 	expect_flows(t, 0);
 }
 
@@ -37,10 +38,10 @@ static void used_up_ttl_of_a_known_flow(struct trial *t)
 	talk_establish(&talk);
 	talk.client.ttl = row->ttl;
 	talk_send(&talk, ACK);
-	expect_drop(t, FL_REASON_TTL_EXCEEDED);
+	expect_answer(t, &talk.client, ICMP_TTL_EXCEEDED, 0, FL_REASON_TTL_EXCEEDED);
 	talk.inner.ttl = row->ttl;
 	talk_reply(&talk, ACK);
-	expect_drop(t, FL_REASON_TTL_EXCEEDED);
+	expect_answer(t, &talk.reply, ICMP_TTL_EXCEEDED, 0, FL_REASON_TTL_EXCEEDED);
 	talk.client.ttl = 2;
 	talk_send(&talk, ACK);
 	talk_expect_request(&talk);
@@ -240,9 +241,8 @@ static void unchecked_sizes_go_on(struct trial *t)
 }
 
 static const struct test tests[] = {
-	{"D7: a TTL that is used up is a drop under its name, of a new flow",
-	 CHECK(used_up_ttl_is_a_named_drop), .hooks = ON_INGRESS, .networks = REMOTE,
-	 ROWS(used_up)},
+	{"D7: a TTL that is used up is answered, of a new flow", CHECK(used_up_ttl_is_answered),
+	 .hooks = ON_INGRESS, .networks = REMOTE, ROWS(used_up)},
 	{"and of a known flow, in both directions", CHECK(used_up_ttl_of_a_known_flow),
 	 .hooks = ON_INGRESS, .networks = REMOTE, ROWS(used_up)},
 	{"to local backends the stack counts down", CHECK(used_up_ttl_is_left_to_the_stack),

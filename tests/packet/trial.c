@@ -33,7 +33,8 @@ static const char *const outcome_names[] = {
 static bool is_answer(uint32_t counter)
 {
 	return counter == FL_REASON_TOO_BIG || counter == FL_REASON_REJECT_NO_ENDPOINT ||
-	       counter == FL_REASON_REJECT_UNKNOWN_PORT || counter == FL_REASON_RESET_BACKEND_GONE;
+	       counter == FL_REASON_REJECT_UNKNOWN_PORT || counter == FL_REASON_TTL_EXCEEDED ||
+	       counter == FL_REASON_RESET_BACKEND_GONE;
 }
 
 /* Failing */
@@ -234,6 +235,12 @@ void do_expect_sent(struct trial *t, enum dev dev, const struct packet *packet)
 	expect_packet(t, packet);
 }
 
+void do_expect_sent_frame(struct trial *t, enum dev dev, const struct frame *frame)
+{
+	expect_way_out(t, dev);
+	do_expect_frame(t, frame);
+}
+
 void do_expect_left(struct trial *t)
 {
 	do_expect_outcome(t, LEFT);
@@ -251,6 +258,7 @@ void do_expect_drop(struct trial *t, enum fl_reason reason)
 {
 	do_expect_outcome(t, DROPPED);
 	expect_one_more(t, reason);
+	t->not_answered += is_answer(reason);
 }
 
 void do_expect_answer(struct trial *t, const struct packet *asked, enum icmp_kind kind,
@@ -357,6 +365,8 @@ static bool may_count(uint32_t counter)
 	case FL_COUNTER_TO_TC: /* compared with the verdicts */
 	case FL_COUNTER_SOCKET_CONNECT:
 	case FL_COUNTER_SOCKET_SEND:
+	case FL_COUNTER_ICMP_ERROR:
+	case FL_COUNTER_ECHO:
 		return true;
 	default:
 		return false;
@@ -395,6 +405,7 @@ void trial_end(struct trial *t)
 		if (c < FL_REASON_MAX && !is_answer(c))
 			drops += plane_counter(t->p, c);
 	}
+	drops += t->not_answered;
 	if (drops != t->dropped)
 		do_fail(t, "%llu packets were dropped, %llu drops counted",
 			(unsigned long long)t->dropped, (unsigned long long)drops);

@@ -47,6 +47,7 @@ struct trial {
 	enum dev dev;
 	/* all of them */
 	uint64_t dropped, left;		   /* packets */
+	uint64_t not_answered;		   /* dropped for a reason that others are answered for */
 	uint64_t expected[FL_COUNTER_MAX]; /* what the test expects counters to be */
 	bool looked_at[FL_COUNTER_MAX], allowed[FL_COUNTER_MAX];
 	const char *file; /* of the line of the test that runs */
@@ -85,6 +86,7 @@ struct packet packet_of(const struct trial *t);
 #define expect_untouched(t) do_expect_untouched(AT_LINE(t))
 /* Out of this device, as exactly this packet. */
 #define expect_sent(t, dev, packet) do_expect_sent(AT_LINE(t), dev, packet)
+#define expect_sent_frame(t, dev, frame) do_expect_sent_frame(AT_LINE(t), dev, frame)
 #define expect_frame(t, frame) do_expect_frame(AT_LINE(t), frame)
 /* Unchanged and marked for tc. */
 #define expect_left_to_tc(t) do_expect_left(AT_LINE(t))
@@ -131,6 +133,7 @@ void do_expect_outcome(struct trial *t, enum outcome outcome);
 void do_expect_stack(struct trial *t, const struct packet *packet);
 void do_expect_untouched(struct trial *t);
 void do_expect_sent(struct trial *t, enum dev dev, const struct packet *packet);
+void do_expect_sent_frame(struct trial *t, enum dev dev, const struct frame *frame);
 void do_expect_frame(struct trial *t, const struct frame *frame);
 void do_expect_left(struct trial *t);
 void do_expect_drop(struct trial *t, enum fl_reason reason);

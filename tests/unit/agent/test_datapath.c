@@ -113,11 +113,13 @@ static void test_settings_and_addresses_reach_the_programs(void **state)
 	settings.reject_rate = 6;
 	settings.masquerade_local = true;
 	settings.reject_unknown_port = false;
+	settings.answer_echo = false;
 	config = fl_datapath_config(&settings, &detect, addrs, ports, false);
 	assert_int_equal(config.new_flow_rate, 5);
 	assert_int_equal(config.reject_rate, 6);
 	assert_true(config.masquerade_local);
 	assert_false(config.reject_unknown_port);
+	assert_false(config.answer_echo);
 	assert_int_equal(config.snat[0].first, 40000);
 	assert_int_equal(config.snat[0].count, 7);
 	assert_memory_equal(&config.node_addr4, &none, sizeof(none));

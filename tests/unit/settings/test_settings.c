@@ -210,7 +210,8 @@ static void test_own_settings(void **state)
 	assert_int_equal(
 		parse(s,
 		      OWN "manifests: [/a, /b]\nmode: tc\ntcHook: clsact\ndevices: [eth*, bond0]\n"
-			  "rejectUnknownPort: false\nmaglev: {ratio: 100, seed: blue}\n"
+			  "rejectUnknownPort: false\nanswerEcho: false\nmaglev: {ratio: 100, seed: "
+			  "blue}\n"
 			  "timeouts:\n  udpStream: 3m\n  nextHop: 250ms\n  tcpClosing: 15\n"
 			  "maps:\n  flowBuckets4: 1024\n",
 		      &err),
@@ -220,6 +221,7 @@ static void test_own_settings(void **state)
 	assert_int_equal(s->tc_hook, FL_TC_HOOK_CLSACT);
 	assert_string_equal(s->devices.items[1], "bond0");
 	assert_false(s->reject_unknown_port);
+	assert_false(s->answer_echo);
 	assert_int_equal(s->maglev_ratio, 100);
 	assert_string_equal(s->maglev_seed, "blue");
 	assert_int_equal(s->timeout_s[FL_TIMEOUT_UDP_ESTABLISHED], 180);

@@ -94,7 +94,7 @@ static void test_nothing_is_removed_before_settle(void **state)
 	assert_int_equal(fl_sync_settle(fake->sync, &fake->err), 0);
 	assert_null(fake_frontend(fake, "10.96.0.1", 80, IPPROTO_TCP));
 	assert_int_equal(fake_backend(fake, "10.1.0.9"), 0);
-	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 3);
+	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 4);
 	assert_int_equal(fake->map[FL_SYNC_MEMBERS].n, 0);
 	assert_int_equal(fake->map[FL_SYNC_RANGES].n, 0);
 	fl_sync_reap(fake->sync, 1);

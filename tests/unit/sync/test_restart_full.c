@@ -63,7 +63,7 @@ static void expect_new(struct fake *fake)
 	assert_true(fake_has_range(fake, f->service_id, "203.0.113.0/24"));
 	assert_int_equal(fake->map[FL_SYNC_RANGES].n, 1);
 	assert_int_equal(fake->map[FL_SYNC_MEMBERS].n, 2);
-	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 4 + 2);
+	assert_int_equal(fake->map[FL_SYNC_FRONTENDS].n, 4 + 3);
 	assert_int_equal(fake_backend(fake, "10.1.0.2"), 0);
 	assert_int_equal(fake_backend(fake, "10.1.0.4"), 0);
 	fl_sync_stats(fake->sync, &stats);

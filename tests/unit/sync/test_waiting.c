@@ -127,7 +127,7 @@ static void test_change_comes_in_with_the_commit_that_makes_room(void **state)
 	static const struct {
 		enum fl_sync_map map;
 		uint32_t max;
-	} rows[] = {{FL_SYNC_FRONTENDS, 1}, {FL_SYNC_MEMBERS, 1}, {FL_SYNC_RANGES, 1}};
+	} rows[] = {{FL_SYNC_FRONTENDS, 2}, {FL_SYNC_MEMBERS, 1}, {FL_SYNC_RANGES, 1}};
 	struct fake *fake = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -291,7 +291,7 @@ static void test_gauges(void **state)
 	      .affinity = true,
 	      .range = "198.51.100.0/24",
 	      .endpoints = {"10.1.0.1", "10.1.0.2", "10.1.0.3"}});
-	expect_gauge(fake, FL_SYNC_FRONTENDS, "frontends", 3, 512);
+	expect_gauge(fake, FL_SYNC_FRONTENDS, "frontends", 4, 512);
 	expect_gauge(fake, FL_SYNC_MEMBERS, "members", 3, 512);
 	expect_gauge(fake, FL_SYNC_RANGES, "ranges", 1, 512);
 	expect_gauge(fake, FL_SYNC_BACKENDS, "backends", 3, FAKE_BACKENDS - 1);
