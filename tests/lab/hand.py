@@ -7,6 +7,7 @@ namespace and cgroup, so its sockets are what sockets of that pod, node or outsi
 import json
 import sys
 
+import probe
 import traffic
 import udp_bulk
 from crowd import Crowd
@@ -43,7 +44,7 @@ def main():
         return getattr(watches[name], ask)()
 
     calls = {"http": traffic.http, "udp": traffic.udp, "bulk": traffic.bulk,
-             "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping,
+             "udp_bulk": udp_bulk.udp_bulk, "ping": traffic.ping, "probe": probe.probe,
              "tcp_counter": traffic.tcp_counter, "path_mtu": traffic.path_mtu,
              "crowd_start": crowd_start, "crowd": crowd, "watch_start": watch_start, "watch": watch,
              "load_start": load_start, "load_look": load_look, "load_stop": load_stop}
