@@ -201,7 +201,53 @@ static void padding_is_kept(struct trial *t)
 	expect_frame(t, &frame);
 }
 
+struct envelope {
+	struct row row;
+	uint8_t proto;
+	bool to_node; /* else to the address of the Service that the packet inside asks */
+};
+
+static const struct envelope envelopes[] = {
+	{ROW("IPv4 inside", .families = ONLY_IPV4), IPPROTO_IPIP, false},
+	{ROW("IPv4 inside, to the node", .families = ONLY_IPV4), IPPROTO_IPIP, true},
+	{ROW("IPv6 by its number", .families = ONLY_IPV4), IPPROTO_IPV6, false},
+	{ROW("IPv6 inside", .families = ONLY_IPV6), IPPROTO_IPV6, false},
+	{ROW("IPv6 inside, to the node", .families = ONLY_IPV6), IPPROTO_IPV6, true},
+	{ROW("IPv4 by its number", .families = ONLY_IPV6), IPPROTO_IPIP, true},
+	{ROW("GRE"), IPPROTO_GRE, false},
+	{ROW("GRE, to the node"), IPPROTO_GRE, true},
+};
+
+/* A packet that would be balanced, in another one, from anybody: it stays there. */
+static void nothing_is_taken_out_of_an_envelope(struct trial *t)
+{
+	const struct envelope *row = t->row;
+	const uint32_t header = l4_offset(t->family) - ETH_HLEN;
+	const struct fl_ip node = addr(t->family, AT_EXT0, 1);
+	struct packet packet = packet_of(t);
+	struct frame frame;
+	uint8_t *ip = frame.b + ETH_HLEN, len[2];
+
+	packet.payload = 40;
+	frame_build(&packet, &frame);
+	memmove(ip + header, ip, frame.len - ETH_HLEN);
+	frame.len += header;
+	len[0] = (uint8_t)((frame.len - ETH_HLEN - (t->family == FL_IPV6 ? 40 : 0)) >> 8);
+	len[1] = (uint8_t)(frame.len - ETH_HLEN - (t->family == FL_IPV6 ? 40 : 0));
+	frame_write(&frame, ETH_HLEN + (t->family == FL_IPV4 ? 2 : 4), len, 2);
+	frame_write(&frame, ETH_HLEN + (t->family == FL_IPV4 ? 9 : 6), &row->proto, 1);
+	if (row->to_node)
+		frame_write(&frame, ETH_HLEN + (t->family == FL_IPV4 ? 16 : 24),
+			    node.b + (t->family == FL_IPV4 ? 12 : 0),
+			    t->family == FL_IPV4 ? 4 : 16);
+	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+	expect_untouched(t);
+	expect_flows(t, 0);
+}
+
 static const struct test tests[] = {
+	{"D5: nothing is taken out of another packet", CHECK(nothing_is_taken_out_of_an_envelope),
+	 .hooks = ON_INGRESS, ROWS(envelopes)},
 	{"D1: what is not understood passes untouched and leaves no trace",
 	 CHECK(not_understood_passes), .hooks = ON_INGRESS | ON_EGRESS, ROWS(not_understood)},
 	{"DF, the reserved bit and the traffic class are no reason to pass",
