@@ -251,7 +251,8 @@ static __always_inline int fl_icmp_rewrite(fl_ctx *ctx, bool v6, const struct fl
 	data = fl_ctx_data(ctx);
 	data_end = fl_ctx_data_end(ctx);
 	from = fl_addr_equal(&q.tuple.saddr, &to->saddr) ? &p->tuple.saddr : &to->saddr;
-	icmp = data + p->l4;
+	/* one pointer to the compiler, lest it checks one sum and uses another */
+	icmp = (void *)fl_opaque((long)(data + p->l4));
 	if ((void *)(icmp + 1) > data_end || data + fl_l4_offset(v6) > data_end)
 		return -1;
 	diff = fl_quote_rewrite(data, data_end, v6, FL_L3 + p->len, &q, to);
