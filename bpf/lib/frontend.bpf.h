@@ -105,13 +105,16 @@ found:
 static __always_inline bool fl_frontend_get(bool v6, const struct fl_addr *addr, __be16 port,
 					    __u8 proto, struct fl_frontend_packed *ret_fe)
 {
-	for (int i = 0; i < FL_FRONTEND_TRIES; i++) {
-		int found = fl_frontend_look_up(v6, addr, port, proto, ret_fe);
+	int found = 0;
 
+	for (int i = 0; i < FL_FRONTEND_TRIES; i++) {
+		found = fl_frontend_look_up(v6, addr, port, proto, ret_fe);
 		if (likely(found >= 0))
-			return found;
+			break;
 	}
-	return false;
+	/* one result to the compiler: clang 19 leaves registers unset on the ways of the loop that
+	 * find nothing, which verifiers do not allow */
+	return fl_opaque(found) > 0;
 }
 
 /* Begin to load what fl_frontend_get() looks at first. */
