@@ -422,6 +422,9 @@ static void spoil(struct model_frame *f, struct rng *r)
 		break;
 	case 5:
 		ip[v6 ? 6 : 9] ^= (uint8_t)(1 << rng_below(r, 8));
+		/* what UDP becomes by one bit, and the model does not know */
+		if (!v6 && ip[9] == IPPROTO_ICMP)
+			ip[9] = IPPROTO_IGMP;
 		break;
 	case 6: /* cut off; tc gets no frame without its headers */
 		f->len -= rng_below(r, f->len - ETHER - (v6 ? 40 : 20));
