@@ -30,17 +30,23 @@ static __always_inline int to_stack(struct __sk_buff *skb, bool v6, const struct
 						     : TC_ACT_UNSPEC;
 }
 
+/* Rewritten already, and out by a device. */
+static __always_inline int leave(struct __sk_buff *skb, const struct fl_hop *hop)
+{
+	if (!hop->resolved)
+		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
+	if (fl_ctx_set_macs(skb, hop->macs))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return bpf_redirect(hop->ifindex, 0);
+}
+
 /* Rewritten, and out by a device. */
 static __always_inline int forward(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 				   const struct fl_tuple6 *to, const struct fl_hop *hop)
 {
 	if (fl_ctx_rewrite(skb, v6, p, to, true))
 		return drop(FL_REASON_REWRITE_FAILED);
-	if (!hop->resolved)
-		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
-	if (fl_ctx_set_macs(skb, hop->macs))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return bpf_redirect(hop->ifindex, 0);
+	return leave(skb, hop);
 }
 
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD. */
@@ -83,8 +89,10 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 	return reason ? drop(reason) : send_back(skb, hook);
 }
 
-#define SLOW_PATH -100 /* no TC_ACT_* */
-#define VLAN_ID 0xfff  /* 0: a priority, no VLAN */
+/* No TC_ACT_*: a packet of a flow, which the slow path decides; a packet of none. */
+#define SLOW_PATH -100
+#define NO_FLOW -101
+#define VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
 static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
@@ -97,7 +105,7 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	data = fl_ctx_data(skb);
 	if (!fl_packet_parse_key(data, fl_ctx_data_end(skb), fl_ctx_len(skb), fl_ctx_merged(skb),
 				 v6, &p))
-		return SLOW_PATH;
+		return NO_FLOW;
 	if (fl_hook_is_leaving(hook)) {
 		if (!fl_filter_leaving(v6, &p))
 			return TC_ACT_UNSPEC;
@@ -160,7 +168,7 @@ static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	if (fl_parse(skb, v6, &w->p) != FL_PACKET_OTHER) {
+	if (fl_parse_flow(skb, v6, &w->p)) {
 		if (leaving)
 			fl_decide_egress_slow(v6, &w->p, &w->d);
 		else
@@ -211,13 +219,7 @@ static __always_inline int finish_icmp(struct __sk_buff *skb, bool v6, const str
 	}
 	if (fl_icmp_rewrite(skb, v6, p, &d->to, on))
 		return drop(FL_REASON_REWRITE_FAILED);
-	if (!on)
-		return TC_ACT_UNSPEC;
-	if (!d->hop.resolved)
-		return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
-	if (fl_ctx_set_macs(skb, d->hop.macs))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return bpf_redirect(d->hop.ifindex, 0);
+	return on ? leave(skb, &d->hop) : TC_ACT_UNSPEC;
 }
 
 /* ICMP of both directions. */
@@ -228,7 +230,7 @@ static __always_inline int run_icmp(struct __sk_buff *skb, bool v6)
 	int action;
 
 	if (!w)
-		return drop(FL_REASON_SLOW_PATH);
+		return TC_ACT_UNSPEC;
 	fl_icmp_decide(skb, v6, &w->p, hook, &w->d);
 	action = finish_icmp(skb, v6, &w->p, &w->d, hook);
 	fl_work_put(w);
@@ -271,23 +273,29 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	const bool leaving = fl_hook_is_leaving(hook);
 	bool v6 = skb->protocol == bpf_htons(FL_ETH_P_IPV6);
 	int action;
-	bool icmp;
 
 	if (!v6 && skb->protocol != bpf_htons(FL_ETH_P_IP))
 		return TC_ACT_UNSPEC;
 	if (!leaving && !for_us(skb))
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
-	if (likely(action != SLOW_PATH))
+	if (likely(action != SLOW_PATH && action != NO_FLOW))
 		return action;
+	/* of no flow: ICMP may be about one; whatever else it is, and also where the program is not
+	 * there, it is not ours to drop */
+	if (action == NO_FLOW) {
+		if (!fl_packet_is_icmp(fl_ctx_data(skb), fl_ctx_data_end(skb), v6))
+			return TC_ACT_UNSPEC;
+		skb->cb[0] = hook;
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, ICMP4);
+		return TC_ACT_UNSPEC;
+	}
 	skb->cb[0] = hook;
-	icmp = fl_packet_is_icmp(fl_ctx_data(skb), fl_ctx_data_end(skb), v6);
 	/* by constants, which become direct jumps */
-	if (icmp && v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
-	else if (icmp)
-		bpf_tail_call_static(skb, &fl_tc_slow, ICMP4);
-	else if (leaving && v6)
+	if (leaving && v6)
 		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING6);
 	else if (leaving)
 		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING4);

@@ -30,15 +30,23 @@ static __always_inline int to_stack(struct xdp_md *ctx, bool v6, const struct fl
 	return fl_ctx_rewrite(ctx, v6, p, to, false) ? drop(FL_REASON_REWRITE_FAILED) : XDP_PASS;
 }
 
-/* Rewritten, and out by a device. */
-static __always_inline int forward(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
-				   const struct fl_tuple6 *to, const struct fl_hop *hop)
+/* Rewritten already, and out by a device. */
+static __always_inline int leave(struct xdp_md *ctx, const struct fl_hop *hop)
 {
-	if (fl_ctx_rewrite(ctx, v6, p, to, true) || fl_ctx_set_macs(ctx, hop->macs))
+	if (fl_ctx_set_macs(ctx, hop->macs))
 		return drop(FL_REASON_REWRITE_FAILED);
 	if (likely(hop->ifindex == ctx->ingress_ifindex))
 		return XDP_TX;
 	return bpf_redirect(hop->ifindex, 0);
+}
+
+/* Rewritten, and out by a device. */
+static __always_inline int forward(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				   const struct fl_tuple6 *to, const struct fl_hop *hop)
+{
+	if (fl_ctx_rewrite(ctx, v6, p, to, true))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return leave(ctx, hop);
 }
 
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD, FL_ACT_TO_TC. */
@@ -80,7 +88,10 @@ static __always_inline bool is_own(struct xdp_md *ctx, void *data, const struct 
 	return fl_mac_is_own(ctx->ingress_ifindex, data);
 }
 
-/* -1: not handled here (including packets that are not ours); the slow path decides. */
+/* No XDP_*: a packet of a flow, which the slow path decides; a packet of none. */
+#define SLOW_PATH -1
+#define NO_FLOW -2
+
 static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 {
 	void *data = fl_ctx_data(ctx);
@@ -88,7 +99,7 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 	struct fl_packet p;
 
 	if (!fl_packet_parse_key(data, fl_ctx_data_end(ctx), fl_ctx_len(ctx), false, v6, &p))
-		return -1;
+		return NO_FLOW;
 	if (!fl_filter_arriving(v6, &p))
 		return XDP_PASS;
 	/* a rewrite here would take the sum for a finished one; tc knows which it is */
@@ -111,7 +122,7 @@ static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
 	case FL_FAST_PASS:
 		return XDP_PASS;
 	default:
-		return -1;
+		return SLOW_PATH;
 	}
 }
 
@@ -123,7 +134,7 @@ static __always_inline int run_slow(struct xdp_md *ctx, bool v6)
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	if (fl_parse(ctx, v6, &w->p) != FL_PACKET_OTHER) {
+	if (fl_parse_flow(ctx, v6, &w->p)) {
 		fl_decide_slow(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
 		action = finish(ctx, v6, &w->p, &w->d);
 	}
@@ -158,11 +169,9 @@ static __always_inline int finish_icmp(struct xdp_md *ctx, bool v6, const struct
 	case FL_ACT_ECHO:
 		return fl_echo_answer(ctx, v6, p) ? drop(FL_REASON_REWRITE_FAILED) : XDP_TX;
 	}
-	if (fl_icmp_rewrite(ctx, v6, p, &d->to, on) || (on && fl_ctx_set_macs(ctx, d->hop.macs)))
+	if (fl_icmp_rewrite(ctx, v6, p, &d->to, on))
 		return drop(FL_REASON_REWRITE_FAILED);
-	if (!on)
-		return XDP_PASS;
-	return d->hop.ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(d->hop.ifindex, 0);
+	return on ? leave(ctx, &d->hop) : XDP_PASS;
 }
 
 /* And those that ICMP has to itself. */
@@ -172,7 +181,7 @@ static __always_inline int run_icmp(struct xdp_md *ctx, bool v6)
 	int action;
 
 	if (!w)
-		return drop(FL_REASON_SLOW_PATH);
+		return XDP_PASS;
 	fl_icmp_decide(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
 	action = finish_icmp(ctx, v6, &w->p, &w->d);
 	fl_work_put(w);
@@ -229,19 +238,26 @@ int fl_xdp(struct xdp_md *ctx)
 	default:
 		return XDP_PASS;
 	}
-	if (likely(action >= 0))
+	if (likely(action != SLOW_PATH && action != NO_FLOW))
 		return action;
 	if (!fl_mac_is_own(ctx->ingress_ifindex, data))
 		return XDP_PASS;
 	/* of several buffers: not every device would send it, and the kernel makes one of them */
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
-	if (v6 && fl_packet_is_icmp(data, fl_ctx_data_end(ctx), true))
-		bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP6);
-	else if (v6)
+	/* of no flow: ICMP may be about one; whatever else it is, and also where the program is not
+	 * there, it is not ours to drop */
+	if (action == NO_FLOW) {
+		if (!fl_packet_is_icmp(data, fl_ctx_data_end(ctx), v6))
+			return XDP_PASS;
+		if (v6)
+			bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP6);
+		else
+			bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP4);
+		return XDP_PASS;
+	}
+	if (v6)
 		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW6);
-	else if (fl_packet_is_icmp(data, fl_ctx_data_end(ctx), false))
-		bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP4);
 	else
 		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW4);
 	return drop(FL_REASON_SLOW_PATH);

@@ -431,14 +431,16 @@ static __always_inline bool fl_flow_lone(bool v6, const struct fl_flow_head *hea
 static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *head, __u32 word,
 					    __u32 now)
 {
-	__u32 timeout = fl_flow_timeout(fl_flow_state(word), head->proto), twin_word;
+	/* what was seen before this is too long ago; not compared with, but taken away from: at a
+	 * number of which a copy is on the stack, 6.12's verifier fails (BUG backtracking) */
+	__u32 begin = now - fl_flow_timeout(fl_flow_state(word), head->proto), twin_word;
 	struct fl_flow_head *twin;
 
 	/* signed: another CPU's clock may be a tick ahead */
-	if ((__s32)(now - head->last_seen) <= (__s32)timeout)
+	if ((__s32)(begin - head->last_seen) <= 0)
 		return false;
 	twin = fl_flow_twin(v6, head, &twin_word);
-	return !twin || (__s32)(now - twin->last_seen) > (__s32)timeout;
+	return !twin || (__s32)(begin - twin->last_seen) > 0;
 }
 
 /* Remove the entry and its twin. */

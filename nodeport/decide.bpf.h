@@ -267,8 +267,6 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 					   enum fl_hook hook, struct fl_decision *d)
 {
 	__builtin_memset(d, 0, sizeof(*d));
-	if (p->kind != FL_PACKET_FLOW)
-		return; /* FL_ACT_PASS */
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
 		const bool insist = i >= FL_DECIDE_TRIES / 2;
 		int known =

@@ -101,8 +101,6 @@ static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packe
 						  struct fl_decision *d)
 {
 	__builtin_memset(d, 0, sizeof(*d));
-	if (p->kind != FL_PACKET_FLOW)
-		return; /* FL_ACT_PASS */
 	if (!(v6 ? fl_egress_slow6(p, d) : fl_egress_slow4(p, d)))
 		return;
 	v6 ? fl_flow_mend6(p) : fl_flow_mend4(p);

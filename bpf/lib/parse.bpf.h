@@ -22,11 +22,3 @@ __noinline int fl_parse_rest(fl_ctx *ctx, bool v6, struct fl_packet *p)
 		return FL_PACKET_OTHER;
 	return fl_packet_parse_rest(fl_ctx_data(ctx), fl_ctx_data_end(ctx), fl_ctx_len(ctx), v6, p);
 }
-
-/* *p must have been initialised. Returns p->kind. */
-static __always_inline enum fl_packet_kind fl_parse(fl_ctx *ctx, bool v6, struct fl_packet *p)
-{
-	if (!fl_parse_flow(ctx, v6, p))
-		p->kind = fl_parse_rest(ctx, v6, p);
-	return p->kind;
-}

@@ -58,6 +58,19 @@ static void write_frontend(const struct fl_view_frontend *frontend, struct fl_js
 	fl_json_object_end(json);
 }
 
+/* "IP:PORT" of a backend; NULL: its id is outside the arrays. */
+static const char *backend_text(const struct fl_view *view, uint32_t id,
+				char buf[static FL_IP_PORT_STRLEN])
+{
+	const struct fl_backend *backend = fl_view_backend(view, id);
+	struct fl_ip ip;
+
+	if (!backend)
+		return NULL;
+	ip = fl_ip_from_addr(&backend->addr);
+	return fl_ip_port_format(&ip, ntohs(backend->port), buf);
+}
+
 static void write_list(const struct fl_view *view, const char *key, const struct fl_list *list,
 		       struct fl_json *json)
 {
@@ -73,14 +86,11 @@ static void write_list(const struct fl_view *view, const char *key, const struct
 	 * ids outside the arrays end the list, so that a wild count does not make a wild document
 	 */
 	for (uint32_t i = 0; i < list->count; i += fl_view_list_share(view, list, i)) {
-		const struct fl_backend *backend =
-			fl_view_backend(view, fl_view_list_backend(view, list, i));
-		struct fl_ip ip;
+		const char *text = backend_text(view, fl_view_list_backend(view, list, i), buf);
 
-		if (!backend)
+		if (!text)
 			break;
-		ip = fl_ip_from_addr(&backend->addr);
-		fl_json_string(json, fl_ip_port_format(&ip, ntohs(backend->port), buf));
+		fl_json_string(json, text);
 	}
 	fl_json_array_end(json);
 }
@@ -98,17 +108,13 @@ static void write_weights(const struct fl_view *view, const char *key, const str
 	}
 	fl_json_object_begin(json);
 	for (uint32_t i = 0, share; i < list->count; i += share) {
-		const struct fl_backend *backend =
-			fl_view_backend(view, fl_view_list_backend(view, list, i));
-		struct fl_ip ip;
+		const char *text = backend_text(view, fl_view_list_backend(view, list, i), buf);
 
-		if (!backend)
+		if (!text)
 			break;
 		share = fl_view_list_share(view, list, i);
-		ip = fl_ip_from_addr(&backend->addr);
 		if (share != 1)
-			fl_json_member_uint(json, fl_ip_port_format(&ip, ntohs(backend->port), buf),
-					    share);
+			fl_json_member_uint(json, text, share);
 	}
 	fl_json_object_end(json);
 }
@@ -121,14 +127,11 @@ struct drained {
 static void write_drained(uint32_t backend_id, void *arg)
 {
 	const struct drained *drained = arg;
-	const struct fl_backend *backend = fl_view_backend(drained->view, backend_id);
 	char buf[FL_IP_PORT_STRLEN];
-	struct fl_ip ip;
+	const char *text = backend_text(drained->view, backend_id, buf);
 
-	if (!backend)
-		return;
-	ip = fl_ip_from_addr(&backend->addr);
-	fl_json_string(drained->json, fl_ip_port_format(&ip, ntohs(backend->port), buf));
+	if (text)
+		fl_json_string(drained->json, text);
 }
 
 /* The maps do not say whose a backend is that is in no list. */

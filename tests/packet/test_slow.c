@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The slow path is programs that are reached by tail calls, over memory that one program at a time
- * can have. Where either is missing, packets that need it are dropped under a name, and those of
- * established flows go on.
+ * can have. Where either is missing, packets that need it are dropped under a name, those of
+ * established flows go on, and what is of no flow passes.
  */
 #include "tests/packet/packet.h"
 
 #include <bpf/bpf.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #define MAX_CPUS 1024
@@ -109,10 +110,35 @@ static void what_needs_it_is_dropped_under_a_name(struct trial *t)
 	expect_outcome(t, SENT);
 }
 
+/* What cannot be of a flow, neighbour discovery among it, or is about one. */
+static void what_is_of_no_flow_passes(struct trial *t)
+{
+	const struct lack *row = t->row;
+	const bool v6 = t->family == FL_IPV6;
+	const uint8_t protocols[] = {v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, IPPROTO_GRE, IPPROTO_ESP};
+	const uint8_t types[] = {v6 ? 135 : 8 /* echo */, v6 ? 1 : 3 /* unreachable */};
+	struct packet packet = packet_of(t);
+	struct frame frame;
+
+	row->begin(t);
+	for (size_t i = 0; i < sizeof(protocols); i++)
+		for (size_t k = 0; k < sizeof(types); k++) {
+			frame_build(&packet, &frame);
+			frame_write(&frame, ETH_HLEN + (v6 ? 6 : 9), &protocols[i], 1);
+			frame_write(&frame, l4_offset(t->family), &types[k], 1);
+			feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+			expect_untouched(t);
+		}
+	expect_counter(t, FL_REASON_SLOW_PATH, 0);
+}
+
 static const struct test tests[] = {
 	{"packets that the slow path would have decided are not passed on undecided",
 	 CHECK(what_needs_it_is_dropped_under_a_name), ROWS(lacks), .undo = undo,
 	 .hooks = ON_XDP | ON_TC_INGRESS},
+	{"and what is not ours is never dropped", CHECK(what_is_of_no_flow_passes), ROWS(lacks),
+	 .undo = undo, .protos = ONLY_UDP,
+	 .hooks = ON_XDP | ON_TC_INGRESS | ON_POD_INGRESS | ON_EGRESS},
 };
 
 const struct topic slow_topic = {"slow", TESTS(tests)};
