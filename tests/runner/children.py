@@ -87,8 +87,10 @@ class Child:
         try:
             while True:
                 try:
-                    item = await asyncio.wait_for(lines.get(), deadline - clock())
-                except asyncio.TimeoutError:
+                    # not wait_for(), which loses a cancellation that comes with a line
+                    async with asyncio.timeout_at(deadline):
+                        item = await lines.get()
+                except TimeoutError:
                     item = (HANG, "")
                 if item is None:
                     return

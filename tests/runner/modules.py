@@ -127,6 +127,8 @@ class Module(Pytest):
                         self.hear(json.loads(line))
                     else:
                         self.hear_words(line)
+                if self.args.first and self.group.failures:
+                    raise asyncio.CancelledError  # that has come, but not got through yet
             except asyncio.CancelledError:
                 await self.cut_short(child)
                 raise
