@@ -215,3 +215,11 @@ bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b)
 	}
 	return true;
 }
+
+bool fl_node_equal(const struct fl_node *a, const struct fl_node *b)
+{
+	return same(a->name, b->name) && same(a->zone, b->zone) && a->deleting == b->deleting &&
+	       a->autoscaler_taint == b->autoscaler_taint &&
+	       same_prefixes(a->pod_cidrs, a->n_pod_cidrs, b->pod_cidrs, b->n_pod_cidrs) &&
+	       same_ips(a->addresses, a->n_addresses, b->addresses, b->n_addresses);
+}

@@ -142,3 +142,4 @@ void fl_object_free(struct fl_object *object); /* frees what it holds and zeroes
 /* Whether every field above is equal, except for `version` and `trigger_unix_ns`. */
 bool fl_service_equal(const struct fl_service *a, const struct fl_service *b);
 bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b);
+bool fl_node_equal(const struct fl_node *a, const struct fl_node *b);

@@ -8,6 +8,7 @@
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "lb/model/nodes.h"
 #include "lb/model/store_index.h"
 
 #define MAX_TRIGGERS 4096
@@ -22,7 +23,8 @@ struct trigger {
 
 struct fl_store {
 	char *node_name;
-	struct fl_node *node;
+	struct fl_node *node; /* ours */
+	struct fl_nodes nodes;
 	struct fl_store_index index;
 	size_t n_services;
 	uint64_t changes[FL_KINDS];
@@ -114,10 +116,28 @@ static struct fl_node *set_node(struct fl_store *store, struct fl_node *node)
 	bool changed = strcmp(before->zone, after->zone) || !same_addresses(before, after);
 	struct fl_node *old = store->node;
 
+	if (!node || !old ? node != old : !fl_node_equal(old, node)) {
+		store->changes[FL_KIND_NODE]++;
+		store->nodes.is_current = false;
+	}
 	store->node = node;
 	if (changed)
 		fl_store_mark_all(store);
 	return old;
+}
+
+static int put_node(struct fl_store *store, struct fl_node **node)
+{
+	bool changed;
+	int rc;
+
+	if (!strcmp((*node)->name, store->node_name)) {
+		*node = set_node(store, *node);
+		return 0;
+	}
+	rc = fl_nodes_put(&store->nodes, node, &changed);
+	store->changes[FL_KIND_NODE] += !rc && changed;
+	return rc;
 }
 
 int fl_store_new(const char *node_name, struct fl_store **ret_store)
@@ -141,6 +161,7 @@ void fl_store_free(struct fl_store **store)
 		return;
 	fl_store_index_fini(&(*store)->index);
 	fl_node_free(&(*store)->node);
+	fl_nodes_fini(&(*store)->nodes);
 	free((*store)->node_name);
 	free((*store)->triggers);
 	free(*store);
@@ -160,8 +181,7 @@ int fl_store_put(struct fl_store *store, struct fl_object *object)
 		rc = put_slice(store, &object->slice);
 		break;
 	case FL_KIND_NODE:
-		if (!strcmp(object->node->name, store->node_name))
-			object->node = set_node(store, object->node);
+		rc = put_node(store, &object->node);
 		break;
 	}
 	fl_object_free(object);
@@ -190,8 +210,12 @@ struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const 
 		store->changes[FL_KIND_SLICE] += object.slice != NULL;
 		break;
 	case FL_KIND_NODE:
-		if (!strcmp(name, store->node_name))
+		if (!strcmp(name, store->node_name)) {
 			object.node = set_node(store, NULL);
+			break;
+		}
+		object.node = fl_nodes_take(&store->nodes, name);
+		store->changes[FL_KIND_NODE] += object.node != NULL;
 		break;
 	}
 	fl_store_record_release(&store->index);
@@ -224,6 +248,17 @@ const struct fl_node *fl_store_node(const struct fl_store *store)
 	return store->node;
 }
 
+const struct fl_node *fl_store_node_named(const struct fl_store *store, const char *name)
+{
+	return strcmp(name, store->node_name) ? fl_nodes_find(&store->nodes, name) : store->node;
+}
+
+int fl_store_node_addresses(struct fl_store *store, const struct fl_ip **ret_addresses,
+			    size_t *ret_n)
+{
+	return fl_nodes_addresses(&store->nodes, store->node, ret_addresses, ret_n);
+}
+
 const char *fl_store_node_name(const struct fl_store *store)
 {
 	return store->node_name;
@@ -246,7 +281,7 @@ size_t fl_store_count(const struct fl_store *store, enum fl_kind kind)
 	case FL_KIND_SLICE:
 		return HASH_COUNT(store->index.slices);
 	default:
-		return store->node ? 1 : 0;
+		return HASH_COUNT(store->nodes.others) + (store->node ? 1 : 0);
 	}
 }
 

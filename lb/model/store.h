@@ -18,9 +18,9 @@ int fl_store_new(const char *node_name, struct fl_store **ret_store);
 void fl_store_free(struct fl_store **store);
 
 /*
- * Put an object in, taking ownership in any case (*object is zeroed). A Node other than ours is
- * dropped. 0 or -ENOMEM. A change of our Node's zone or addresses marks every Service
- * (rules 10.12, 5.6.5).
+ * Put an object in, taking ownership in any case (*object is zeroed). 0 or -ENOMEM. A change of our
+ * Node's zone or addresses marks every Service (rules 10.12, 5.6.5); other Nodes are only kept for
+ * their addresses, and mark nothing.
  */
 int fl_store_put(struct fl_store *store, struct fl_object *object);
 /* Remove an object by kind and name; unknown ones are no error. `ns` is "" for a Node. */
@@ -35,6 +35,15 @@ const struct fl_service *fl_store_service(const struct fl_store *store, const ch
 const struct fl_slice *fl_store_slice(const struct fl_store *store, const char *ns,
 				      const char *name);	   /* or NULL */
 const struct fl_node *fl_store_node(const struct fl_store *store); /* ours, or NULL */
+const struct fl_node *fl_store_node_named(const struct fl_store *store,
+					  const char *name); /* any, or NULL */
+/*
+ * The addresses of all Nodes that are known, ours among them: sorted, each once, and borrowed until
+ * the next change. They may be others when fl_store_changes() of FL_KIND_NODE has grown. 0 or
+ * -ENOMEM.
+ */
+int fl_store_node_addresses(struct fl_store *store, const struct fl_ip **ret_addresses,
+			    size_t *ret_n);
 const char *fl_store_node_name(const struct fl_store *store);
 /*
  * The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none.

@@ -192,7 +192,7 @@ static int activate(struct fl_definitions *all, struct fl_definition *d, struct 
 	int rc;
 
 	d->active = true;
-	/* Nodes of others are not in the store, so that nothing came back when one was displaced */
+	/* the store may have had nothing to give back when one was displaced */
 	rc = object->service ? fl_store_put(all->store, object) : 0;
 	if (rc) {
 		d->definer->stale = true;

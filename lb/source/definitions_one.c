@@ -88,6 +88,7 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 	const struct fl_definition *d;
 	const struct fl_service *service;
 	const struct fl_slice *slice;
+	const struct fl_node *node;
 	bool same = false;
 	size_t place;
 
@@ -105,7 +106,9 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 		same = slice && fl_slice_equal(slice, object->slice);
 		break;
 	case FL_KIND_NODE:
-		break; /* one is not worth comparing */
+		node = d->active ? fl_store_node_named(all->store, key.name) : d->standby.node;
+		same = node && fl_node_equal(node, object->node);
+		break;
 	}
 	return same ? &d->key : NULL;
 }

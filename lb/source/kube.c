@@ -122,6 +122,13 @@ static void say_waiting(struct fl_kube_source *s)
 			      (unsigned long long)s->options.node_wait_ms / 1000);
 }
 
+static bool has_own_node(const struct fl_kube_source *s)
+{
+	const struct fl_object_key key = {FL_KIND_NODE, "", s->options.node};
+
+	return fl_definitions_has(&s->kinds[NODES].definer, &key);
+}
+
 static void update_condition(struct fl_kube_source *s, size_t i)
 {
 	const struct fl_kube_kind *kind = &s->kinds[i];
@@ -136,7 +143,7 @@ static void update_condition(struct fl_kube_source *s, size_t i)
 			      "%s of %s are not known yet: %s", name, s->server, trouble);
 	else if (!s->open && kind->kind == FL_KIND_NODE && s->node_until.ns)
 		say_waiting(s);
-	else if (s->open && kind->kind == FL_KIND_NODE && !fl_definitions_any(&kind->definer))
+	else if (s->open && kind->kind == FL_KIND_NODE && !has_own_node(s))
 		fl_health_set(s->options.health, FL_CONDITION_API, name, FL_HEALTH_WARNING,
 			      "%s has no Node named %s: no zone, no node addresses known (give "
 			      "--node)",
@@ -415,7 +422,7 @@ static int open_kind(struct fl_kube_source *s, size_t i)
 		.client = s->client,
 		.path = kind_table[i].path,
 		.labels = kind_table[i].labels,
-		.fields = kind_table[i].kind == FL_KIND_NODE ? s->own_node : NULL,
+		.fields = i == NODES && !s->options.all_nodes ? s->own_node : NULL,
 		.sink = &fl_kube_kind_sink,
 		.arg = kind,
 		.watch_idle_ms = s->options.idle_ms,

@@ -100,7 +100,7 @@ static int encode(const struct fl_kube_keep *keep, const struct fl_object_key *k
 			fl_encode_slice(slice, json);
 		return slice ? 0 : -ENOENT;
 	case FL_KIND_NODE:
-		node = standby ? standby->node : fl_store_node(store);
+		node = standby ? standby->node : fl_store_node_named(store, key->name);
 		if (node)
 			fl_encode_node(node, json);
 		return node ? 0 : -ENOENT;

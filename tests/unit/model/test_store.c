@@ -233,6 +233,7 @@ static void test_10_12_zone_change_marks_every_service(void **state)
 	put_node(store, "node-1", "zone-a",
 		 "192.168.0.2"); /* rule 5.6.5: ranges look at the node's addresses */
 	expect_dirty(store, "default/web default/api");
+	assert_int_equal(fl_store_count(store, FL_KIND_NODE), 2);
 	fl_store_del(store, FL_KIND_NODE, "", "node-2");
 	expect_dirty(store, "");
 	assert_int_equal(fl_store_count(store, FL_KIND_NODE), 1);
@@ -240,6 +241,62 @@ static void test_10_12_zone_change_marks_every_service(void **state)
 	expect_dirty(store, "default/web default/api");
 	assert_int_equal(fl_store_count(store, FL_KIND_NODE), 0);
 	assert_string_equal(fl_plan_options_of(store).zone, "");
+}
+
+/* The addresses of all Nodes: "A B". `news`: there may be others since the last call. */
+static void expect_addresses(struct fl_store *store, bool news, const char *expected)
+{
+	static uint64_t seen;
+	const uint64_t changes = fl_store_changes(store, FL_KIND_NODE);
+	const struct fl_ip *list;
+	char text[200] = "", one[FL_IP_STRLEN];
+	size_t n;
+
+	assert_int_equal(fl_store_node_addresses(store, &list, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "",
+			 fl_ip_format(&list[i], one));
+	assert_string_equal(text, expected);
+	assert_int_equal(changes != seen, news);
+	seen = changes;
+}
+
+/* Of other Nodes the addresses are known, and change nothing of what is planned. */
+static void test_addresses_of_all_nodes(void **state)
+{
+	struct fl_store *store = *state;
+	struct fl_object taken;
+
+	put_service(store, service_web(0));
+	expect_dirty(store, "default/web");
+	expect_addresses(store, false, "");
+	put_node(store, "node-3", "zone-b", "192.168.0.3");
+	put_node(store, "node-2", "zone-b", "192.168.0.2");
+	expect_addresses(store, true, "192.168.0.2 192.168.0.3");
+	expect_dirty(store, "");
+	put_node(store, "node-1", "", "192.168.0.1");
+	expect_dirty(store, "default/web");
+	expect_addresses(store, true, "192.168.0.1 192.168.0.2 192.168.0.3");
+	put_node(store, "node-1", "", "192.168.0.1");
+	put_node(store, "node-2", "zone-b", "192.168.0.2");
+	expect_addresses(store, false, "192.168.0.1 192.168.0.2 192.168.0.3");
+	/* two may have one, as while an address moves */
+	put_node(store, "node-2", "zone-b", "192.168.0.3");
+	expect_addresses(store, true, "192.168.0.1 192.168.0.3");
+	fl_store_del(store, FL_KIND_NODE, "", "node-3");
+	expect_addresses(store, true, "192.168.0.1 192.168.0.3");
+	put_node(store, "node-1", "", "192.168.0.9");
+	expect_addresses(store, true, "192.168.0.3 192.168.0.9");
+	assert_string_equal(fl_store_node_named(store, "node-1")->name, "node-1");
+	assert_null(fl_store_node_named(store, "node-3"));
+	taken = fl_store_take(store, FL_KIND_NODE, "", "node-2");
+	assert_string_equal(taken.node->name, "node-2");
+	assert_int_equal(fl_store_put(store, &taken), 0);
+	expect_addresses(store, true, "192.168.0.3 192.168.0.9");
+	fl_store_del(store, FL_KIND_NODE, "", "node-1");
+	fl_store_del(store, FL_KIND_NODE, "", "node-2");
+	expect_addresses(store, true, "");
+	assert_int_equal(fl_store_count(store, FL_KIND_NODE), 0);
 }
 
 /* The key stays good while the taker looks things up, also that of a Service which is gone. */
@@ -423,6 +480,7 @@ int main(void)
 		TEST(test_4_1_slice_changes_its_service),
 		TEST(test_slices_are_found_in_their_own_namespace),
 		TEST(test_10_12_zone_change_marks_every_service),
+		TEST(test_addresses_of_all_nodes),
 		TEST(test_taken_key_of_a_deleted_service),
 		TEST(test_unknown_names_are_no_error),
 		TEST(test_each_service_is_sorted_and_stops),

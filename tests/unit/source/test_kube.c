@@ -33,6 +33,10 @@
 	"{\"metadata\":{\"name\":\"node-1\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\"," \
 	"\"address\":\"192.0.2.1\"}]}}"
 #define ADDED(object) "{\"type\":\"ADDED\",\"object\":" object "}\n"
+#define OTHER_NODE(name, address)                                                                  \
+	"{\"metadata\":{\"name\":\"" name                                                          \
+	"\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","                                 \
+	"\"address\":\"" address "\"},{\"type\":\"Hostname\",\"address\":\"x\"}]}}"
 #define MODIFIED(object) "{\"type\":\"MODIFIED\",\"object\":" object "}\n"
 #define DELETED(object) "{\"type\":\"DELETED\",\"object\":" object "}\n"
 #define END(version)                                                                               \
@@ -127,6 +131,11 @@ static int setup_impatient(void **state)
 static int setup_node_cidr(void **state)
 {
 	return setup_with(state, (struct fl_kube_source_options){.pod_cidrs = true});
+}
+
+static int setup_all_nodes(void **state)
+{
+	return setup_with(state, (struct fl_kube_source_options){.all_nodes = true});
 }
 
 static int teardown(void **state)
@@ -311,6 +320,50 @@ static void test_10_11_waits_for_pod_cidrs(void **state)
 	UNTIL(fl_source_complete(s->source));
 	assert_int_equal(fl_store_node(s->store)->n_pod_cidrs, 1);
 	assert_string_equal(condition(s, "nodes"), "");
+}
+
+static size_t n_addresses(const struct scene *s)
+{
+	const struct fl_ip *list;
+	size_t n;
+
+	assert_int_equal(fl_store_node_addresses(s->store, &list, &n), 0);
+	return n;
+}
+
+/* Of other Nodes what their addresses are, where that is asked for. */
+static void test_all_nodes(void **state)
+{
+	struct scene *s = *state;
+	uint64_t changes;
+
+	s->services = list(s, SERVICES, ADDED(SERVICE("web", "80")) END("10"));
+	s->slices = list(s, SLICES, ADDED(SLICE("web-1", "10.1.0.1")) END("11"));
+	s->nodes = list(s, NODES, ADDED(OTHER_NODE("node-0", "192.0.2.10")) ADDED(NODE) END("12"));
+	assert_null(strstr(s->nodes->request, "fieldSelector"));
+	UNTIL(fl_source_complete(s->source));
+	assert_string_equal(fl_store_node(s->store)->name, "node-1");
+	assert_int_equal(n_addresses(s), 2);
+	while (fl_store_take_dirty(s->store, &(struct fl_service_key){NULL, NULL}))
+		;
+	fake_say(s->nodes, ADDED(OTHER_NODE("node-2", "192.0.2.2")));
+	UNTIL(n_addresses(s) == 3);
+	fake_say(s->nodes, DELETED(OTHER_NODE("node-0", "192.0.2.10")));
+	UNTIL(n_addresses(s) == 2);
+	assert_int_equal(fl_store_dirty_count(s->store), 0);
+	/* 1.16: a list of the same is no change */
+	changes = fl_store_changes(s->store, FL_KIND_NODE);
+	fake_say(s->nodes, "garbage");
+	UNTIL(*condition(s, "nodes"));
+	s->nodes->asked = false;
+	assert_int_equal(fl_source_apply_held(s->source, NULL), 0);
+	s->nodes = list(s, NODES, ADDED(OTHER_NODE("node-2", "192.0.2.2")) ADDED(NODE) END("20"));
+	UNTIL(!*condition(s, "nodes"));
+	assert_int_equal(fl_store_changes(s->store, FL_KIND_NODE), changes);
+	/* our Node's absence is noticed among others */
+	fake_say(s->nodes, DELETED(NODE));
+	UNTIL(strstr(condition(s, "nodes"), "has no Node named node-1"));
+	assert_int_equal(n_addresses(s), 1);
 }
 
 static void test_1_4_selectors(void **state)
@@ -623,6 +676,7 @@ int main(void)
 		TEST_OF(test_10_11_waits_for_node, setup_waiting),
 		TEST_OF(test_10_11_goes_on_without_node, setup_impatient),
 		TEST_OF(test_10_11_waits_for_pod_cidrs, setup_node_cidr),
+		TEST_OF(test_all_nodes, setup_all_nodes),
 		TEST_STATE(test_a7_state_outlives_the_agent),
 		TEST_STATE(test_damaged_state),
 		TEST_STATE(test_state_of_others),
