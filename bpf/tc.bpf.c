@@ -94,39 +94,61 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 #define NO_FLOW -101
 #define VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
-static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
+/* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
+static __always_inline int no_fast_path(int action)
+{
+	asm volatile("");
+	return action;
+}
+
+static __always_inline int handle_proto(struct __sk_buff *skb, void *data, bool v6, __u8 proto,
+					enum fl_hook hook, struct fl_packet *p)
 {
 	struct fl_fast_flow fast;
-	struct fl_packet p;
 	enum fl_fast way;
+
+	if (!fl_packet_parse_key(data, fl_ctx_data_end(skb), fl_ctx_len(skb), v6, proto, p))
+		return no_fast_path(NO_FLOW);
+	if (fl_hook_is_leaving(hook)) {
+		if (!fl_filter_leaving(v6, p))
+			return TC_ACT_UNSPEC;
+		way = fl_fast_leaving(v6, p, &fast);
+	} else {
+		if (!fl_filter_arriving(v6, p))
+			return TC_ACT_UNSPEC;
+		way = fl_fast_arriving(skb, data, v6, p, hook, &fast);
+	}
+	switch (way) {
+	case FL_FAST_FORWARD:
+		fl_fast_done(&fast, data, v6, p);
+		if (fl_ctx_rewrite(skb, v6, p, &fast.to, true) || fl_ctx_set_macs(skb, fast.macs))
+			return drop(FL_REASON_REWRITE_FAILED);
+		return bpf_redirect(fast.ifindex, 0);
+	case FL_FAST_STACK:
+		fl_fast_done(&fast, data, v6, p);
+		return to_stack(skb, v6, p, &fast.to);
+	case FL_FAST_PASS:
+		return TC_ACT_UNSPEC;
+	default:
+		return no_fast_path(SLOW_PATH);
+	}
+}
+
+static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_hook hook)
+{
+	struct fl_packet p;
 	void *data;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6) + sizeof(struct tcphdr));
 	data = fl_ctx_data(skb);
-	if (!fl_packet_parse_key(data, fl_ctx_data_end(skb), fl_ctx_len(skb), fl_ctx_merged(skb),
-				 v6, &p))
-		return NO_FLOW;
-	if (fl_hook_is_leaving(hook)) {
-		if (!fl_filter_leaving(v6, &p))
-			return TC_ACT_UNSPEC;
-		way = fl_egress_fast(v6, &p, &fast);
-	} else {
-		if (!fl_filter_arriving(v6, &p))
-			return TC_ACT_UNSPEC;
-		way = fl_decide_fast(skb, data, v6, &p, hook, &fast);
-	}
-	switch (way) {
-	case FL_FAST_FORWARD:
-		fl_fast_done(&fast, data, v6, &p);
-		return forward(skb, v6, &p, &fast.to, &fast.hop);
-	case FL_FAST_STACK:
-		fl_fast_done(&fast, data, v6, &p);
-		return to_stack(skb, v6, &p, &fast.to);
-	case FL_FAST_PASS:
-		return TC_ACT_UNSPEC;
-	default:
-		return SLOW_PATH;
-	}
+	if (!fl_packet_parse_ip(data, fl_ctx_data_end(skb), fl_ctx_len(skb), fl_ctx_merged(skb), v6,
+				&p))
+		return no_fast_path(NO_FLOW);
+	if (likely(p.proto == IPPROTO_TCP))
+		return handle_proto(skb, data, v6, IPPROTO_TCP, hook, &p);
+	if (p.proto == IPPROTO_UDP)
+		return handle_proto(skb, data, v6, IPPROTO_UDP, hook, &p);
+	return no_fast_path(NO_FLOW);
 }
 
 /* Functions of their own: inlined they spill what verifiers before 6.10 do not know again. */

@@ -77,53 +77,84 @@ static __always_inline int finish(struct xdp_md *ctx, bool v6, const struct fl_p
 	return reason ? drop(reason) : XDP_TX;
 }
 
-/*
- * Whether a frame that is to go to this next hop is for this node. One that goes back by the device
- * that it came from, as most do, is so if that device's address is the one it is to leave with.
- */
-static __always_inline bool is_own(struct xdp_md *ctx, void *data, const struct fl_hop *hop)
+/* Where the checksum is in a frame of which fl_packet_parse_key() has read. */
+static __always_inline __u16 *check_of(void *data, bool v6, __u8 proto)
 {
-	if (likely(hop->ifindex == ctx->ingress_ifindex && fl_mac_is_source(hop->macs, data)))
-		return true;
-	return fl_mac_is_own(ctx->ingress_ifindex, data);
+	return data + fl_l4_offset(v6) +
+	       (proto == IPPROTO_TCP ? offsetof(struct tcphdr, check)
+				     : offsetof(struct udphdr, check));
 }
 
 /* No XDP_*: a packet of a flow, which the slow path decides; a packet of none. */
 #define SLOW_PATH -1
 #define NO_FLOW -2
 
-static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
+/* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
+static __always_inline int no_fast_path(int action)
 {
-	void *data = fl_ctx_data(ctx);
-	struct fl_fast_flow fast;
-	struct fl_packet p;
+	asm volatile("");
+	return action;
+}
 
-	if (!fl_packet_parse_key(data, fl_ctx_data_end(ctx), fl_ctx_len(ctx), false, v6, &p))
-		return NO_FLOW;
-	if (!fl_filter_arriving(v6, &p))
+static __always_inline int rewrite_fast(struct xdp_md *ctx, void *data, bool v6,
+					struct fl_packet *p, const struct fl_fast_flow *fast)
+{
+	fl_fast_done(fast, data, v6, p);
+	fl_frame_rewrite(data, check_of(data, v6, p->proto), v6, p, &fast->to, true);
+	fl_write_macs(data, fast->macs);
+	return XDP_TX;
+}
+
+static __always_inline int handle_proto(struct xdp_md *ctx, void *data, __u32 len, bool v6,
+					__u8 proto, struct fl_packet *p)
+{
+	struct fl_fast_flow fast;
+
+	if (!fl_packet_parse_key(data, fl_ctx_data_end(ctx), len, v6, proto, p))
+		return no_fast_path(NO_FLOW);
+	if (!fl_filter_arriving(v6, p))
 		return XDP_PASS;
 	/* a rewrite here would take the sum for a finished one; tc knows which it is */
 	if (fl_config.unfinished_sums &&
-	    fl_packet_sum_unfinished(data, fl_ctx_data_end(ctx), v6, &p))
+	    fl_packet_sum_unfinished(data, fl_ctx_data_end(ctx), v6, p))
 		return fl_mac_is_own(ctx->ingress_ifindex, data) ? leave_to_tc(ctx) : XDP_PASS;
-	switch (fl_decide_fast(ctx, data, v6, &p, FL_HOOK_INGRESS, &fast)) {
+	switch (fl_fast_arriving(ctx, data, v6, p, FL_HOOK_INGRESS, &fast)) {
+	case FL_FAST_BACK:
+		return rewrite_fast(ctx, data, v6, p, &fast);
 	case FL_FAST_FORWARD:
-		if (unlikely(!is_own(ctx, data, &fast.hop)))
+		if (!fl_mac_is_own(ctx->ingress_ifindex, data))
 			return XDP_PASS;
-		fl_fast_done(&fast, data, v6, &p);
-		return forward(ctx, v6, &p, &fast.to, &fast.hop);
+		rewrite_fast(ctx, data, v6, p, &fast);
+		return fast.ifindex == ctx->ingress_ifindex ? XDP_TX
+							    : bpf_redirect(fast.ifindex, 0);
 	case FL_FAST_STACK:
-		if (unlikely(!fl_mac_is_own(ctx->ingress_ifindex, data)))
+		if (!fl_mac_is_own(ctx->ingress_ifindex, data))
 			return XDP_PASS;
-		fl_fast_done(&fast, data, v6, &p);
-		return to_stack(ctx, v6, &p, &fast.to);
+		fl_fast_done(&fast, data, v6, p);
+		fl_frame_rewrite(data, check_of(data, v6, proto), v6, p, &fast.to, false);
+		return XDP_PASS;
 	case FL_FAST_TO_TC:
 		return fl_mac_is_own(ctx->ingress_ifindex, data) ? leave_to_tc(ctx) : XDP_PASS;
 	case FL_FAST_PASS:
 		return XDP_PASS;
 	default:
-		return SLOW_PATH;
+		return no_fast_path(SLOW_PATH);
 	}
+}
+
+static __always_inline int handle_fast(struct xdp_md *ctx, bool v6)
+{
+	void *data = fl_ctx_data(ctx);
+	__u32 len = fl_ctx_len(ctx);
+	struct fl_packet p;
+
+	if (!fl_packet_parse_ip(data, fl_ctx_data_end(ctx), len, false, v6, &p))
+		return no_fast_path(NO_FLOW);
+	if (likely(p.proto == IPPROTO_TCP))
+		return handle_proto(ctx, data, len, v6, IPPROTO_TCP, &p);
+	if (p.proto == IPPROTO_UDP)
+		return handle_proto(ctx, data, len, v6, IPPROTO_UDP, &p);
+	return no_fast_path(NO_FLOW);
 }
 
 /* The slow path: programs that fl_xdp makes a tail call to. */
@@ -269,10 +300,8 @@ int fl_clock(struct xdp_md *ctx)
 {
 	struct fl_meta *meta = fl_meta_get();
 
-	if (meta) {
-		meta->now_jiffies = bpf_jiffies64();
-		meta->now_ns = bpf_ktime_get_ns();
-	}
+	meta->now_jiffies = bpf_jiffies64();
+	meta->now_ns = bpf_ktime_get_ns();
 	return XDP_PASS;
 }
 

@@ -175,7 +175,7 @@ static __always_inline __u32 fl_flow_overflow_get(bool v6, __u32 bucket)
 	__u32 shift;
 
 	overflow = fl_flow_overflow(v6, bucket, &shift);
-	if (!overflow || !meta)
+	if (!overflow)
 		return 0;
 	return READ_ONCE(overflow->half[READ_ONCE(meta->overflow_half) & 1]) >> shift;
 }
@@ -216,8 +216,11 @@ static __always_inline bool fl_flow_find_near(bool v6, const struct fl_tuple6 *t
 
 	if (likely(fl_flow_find_in(v6, first, home, t, proto, ret_ref)))
 		return true;
-	return fl_flow_overflow_get(v6, first) & 1 &&
-	       fl_flow_find_in(v6, fl_flow_bucket(v6, hash, 1), home, t, proto, ret_ref);
+	/* opaque, or the compiler works out beforehand what is needed here only */
+	hash = fl_opaque(hash);
+	return fl_flow_overflow_get(v6, fl_flow_bucket(v6, hash, 0)) & 1 &&
+	       fl_flow_find_in(v6, fl_flow_bucket(v6, hash, 1), fl_flow_home(hash), t, proto,
+			       ret_ref);
 }
 
 static __always_inline bool fl_flow_swap(struct fl_flow_head *head, __u32 from, __u32 to)

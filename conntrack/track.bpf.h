@@ -38,7 +38,8 @@ static __always_inline void fl_flow_count(struct fl_flow_head *head, __u32 len)
 	__u64 before = *both, after = before + (little ? fl_pair(1, len) : fl_pair(len, 1));
 
 	*both = after;
-	if (unlikely(after < before) && little)
+	/* opaque, or the compiler makes a number of the carry before it asks for that */
+	if (little && unlikely((__u64)fl_opaque(after) < before))
 		head->bytes_high += 1;
 }
 
@@ -254,23 +255,23 @@ static __always_inline bool fl_flow_steady(const struct fl_flow_head *head, __u3
 	return state == FL_FLOW_REPLIED && (reply || fl_flow_is_young(head, now));
 }
 
-/* The trace of such a packet. */
+/* The trace of such a packet: fl_flow_believes() and fl_flow_advance(), with each number loaded
+ * once. */
 static __always_inline void fl_flow_follow(struct fl_flow_head *head, const struct fl_packet *p)
 {
-	__u32 seq, end, ack;
+	__u32 seq, ahead, acked;
 
 	if (p->proto != IPPROTO_TCP)
 		return;
-	/* fl_flow_believes() and fl_flow_advance(), with each number loaded once */
 	seq = head->seq;
-	ack = head->ack;
-	end = p->seq + p->len - p->headers;
-	if (p->seq != seq && (p->seq - seq + FL_SEGMENT_SLACK > 2 * FL_SEGMENT_SLACK ||
-			      p->ack - ack > FL_SEGMENT_SLACK))
+	ahead = p->seq - seq;
+	acked = p->ack - head->ack;
+	if (ahead && (ahead + FL_SEGMENT_SLACK > 2 * FL_SEGMENT_SLACK || acked > FL_SEGMENT_SLACK))
 		return;
-	if ((__s32)(end - seq) > 0)
-		head->seq = end;
-	if (p->tcp_flags & FL_TCP_ACK && (__s32)(p->ack - ack) > 0)
+	ahead += p->len - p->headers;
+	if ((__s32)ahead > 0)
+		head->seq = seq + ahead;
+	if (p->tcp_flags & FL_TCP_ACK && (__s32)acked > 0)
 		head->ack = p->ack;
 }
 

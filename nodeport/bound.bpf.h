@@ -25,7 +25,7 @@ static __always_inline bool fl_bound_has(__u8 proto, __be16 port)
 	__u64 *word = bpf_map_lookup_elem(&fl_bound_ports, &at);
 	struct fl_meta *meta = fl_meta_get();
 
-	if (!word || !meta)
+	if (!word)
 		return true;
 	hz = fl_config.hz;
 	stamp = READ_ONCE(meta->bound_ports_stamp);

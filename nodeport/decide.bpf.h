@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A packet's walk. The fast path finds an established flow and sends its packet on, all inline. A
- * change of state, a new next hop or a new flow takes the slow path, in functions of its own, so
- * that the fast one stays short.
+ * A packet's walk where the fast path (fast.bpf.h) does not go: a change of state, a new next hop,
+ * a new flow. In functions of its own, so that the fast one stays short.
  */
 #pragma once
 
 #include "conntrack/track.bpf.h"
+#include "nodeport/fast.bpf.h"
 #include "nodeport/new_flow.bpf.h"
 
 enum fl_known {
@@ -16,19 +16,6 @@ enum fl_known {
 	FL_BROKEN,	  /* half of the flow is gone: fl_flow_mend() comes first */
 	FL_REFUSED,	  /* *d says what becomes of the packet */
 };
-
-/*
- * The reply of a local backend is translated where it leaves the node or reaches a pod, not where
- * it comes from; and what comes from the network as such a reply is forged.
- */
-static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
-{
-	const __u8 unmasqueraded = flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT);
-
-	if (unmasqueraded != FL_FLOW_IS_REPLY)
-		return false;
-	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
-}
 
 /*
  * The backend of a TCP flow is gone. Who goes on with the connection, by its numbers, is told by a
@@ -178,81 +165,6 @@ __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_ho
 			      struct fl_decision *d, bool insist)
 {
 	return p && d ? fl_new_flow(ctx, true, p, hook, fl_now(), d, insist) : 0;
-}
-
-/* What the fast path does. Constants that its caller goes on from at once, each on a way of its
- * own: kept in a decision, they cost more than what they say. */
-enum fl_fast {
-	FL_FAST_SLOW, /* nothing: the slow path decides */
-	FL_FAST_PASS, /* unchanged to the stack */
-	FL_FAST_TO_TC,
-	FL_FAST_STACK,	 /* rewritten to the stack: fast->to; then fl_fast_done() */
-	FL_FAST_FORWARD, /* rewritten, and on to fast->hop; then fl_fast_done() */
-};
-
-struct fl_fast_flow {
-	struct fl_flow_head *head;
-	struct fl_tuple6 to;
-	struct fl_hop hop;
-};
-
-/*
- * The fast path: an established flow, an ordinary packet of it, a fresh next hop, and nothing in
- * the way. `data`: the frame, of which fl_packet_parse_key() has read. Nothing is changed.
- */
-static __always_inline enum fl_fast fl_decide_fast(fl_ctx *ctx, void *data, bool v6,
-						   struct fl_packet *p, enum fl_hook hook,
-						   struct fl_fast_flow *ret_fast)
-{
-	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
-	struct fl_flow_head *head;
-	struct fl_flow_ref ref;
-	__u32 now, state;
-	__s32 idle;
-	__u8 flags;
-
-	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST))
-		return FL_FAST_SLOW;
-	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
-		return FL_FAST_SLOW;
-	head = ref.head;
-	state = fl_flow_state(ref.word);
-	flags = head->flags;
-	if (fl_flow_translated_later(hook, flags))
-		return FL_FAST_PASS;
-	now = fl_now();
-	if (!fl_flow_steady(head, state, p->proto, now))
-		return FL_FAST_SLOW;
-	idle = now - head->last_seen;
-	/* once a second the slow path looks at both directions; no timeout is shorter */
-	if (idle >= (__s32)fl_config.hz)
-		return FL_FAST_SLOW;
-	if (!(flags & FL_FLOW_IS_REPLY) &&
-	    (flags & FL_FLOW_STALE || fl_flow_backend_lost(v6, head, p->proto)))
-		return FL_FAST_SLOW;
-	ret_fast->head = head;
-	fl_flow_rewrite(v6, head, &ret_fast->to);
-	if (unlikely(flags & FL_FLOW_TO_STACK))
-		return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
-	if (!fl_hop_get(&head->next_hop, now, &ret_fast->hop))
-		return FL_FAST_SLOW;
-	if (fl_ctx_is_xdp && !(ret_fast->hop.flags & FL_DEVICE_XDP_TX))
-		return FL_FAST_TO_TC;
-	fl_packet_read_hop(data + FL_L3, v6, p);
-	if (!fl_ctx_is_xdp)
-		fl_packet_read_l4(data, NULL, false, v6, p); /* for fl_ctx_wire_len() */
-	if (p->ttl <= 1 || fl_ctx_wire_len(ctx, p) > ret_fast->hop.mtu)
-		return FL_FAST_SLOW;
-	return fl_flow_untouched(&ref) ? FL_FAST_FORWARD : FL_FAST_SLOW;
-}
-
-/* The packet is sent as fl_decide_fast() has said. */
-static __always_inline void fl_fast_done(const struct fl_fast_flow *fast, void *data, bool v6,
-					 struct fl_packet *p)
-{
-	fl_packet_read_l4(data, NULL, false, v6, p);
-	fl_flow_follow(fast->head, p);
-	fl_flow_count(fast->head, p->len);
 }
 
 /* How often a packet looks for a flow that another CPU has made or mended while this one did. */

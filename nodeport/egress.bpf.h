@@ -71,32 +71,6 @@ __noinline int fl_egress_slow6(const struct fl_packet *p, struct fl_decision *d)
 	return p && d ? fl_egress_slow(true, p, d) : 0;
 }
 
-/* The fast path out, as fl_decide_fast() is the one in. */
-static __always_inline enum fl_fast fl_egress_fast(bool v6, const struct fl_packet *p,
-						   struct fl_fast_flow *ret_fast)
-{
-	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
-	struct fl_flow_ref ref;
-	__u32 now, state;
-	__u8 flags;
-
-	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
-		return FL_FAST_SLOW;
-	flags = ref.head->flags;
-	/* only replies to unmasqueraded flows are translated on their way out */
-	if (!(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT)
-		return FL_FAST_PASS;
-	now = fl_now();
-	state = fl_flow_state(ref.word);
-	ret_fast->head = ref.head;
-	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
-	    !fl_flow_steady(ref.head, state, p->proto, now) ||
-	    (__s32)(now - ref.head->last_seen) >= (__s32)fl_config.hz)
-		return FL_FAST_SLOW;
-	fl_flow_rewrite(v6, ref.head, &ret_fast->to);
-	return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
-}
-
 static __always_inline void fl_decide_egress_slow(bool v6, const struct fl_packet *p,
 						  struct fl_decision *d)
 {

@@ -20,16 +20,23 @@ enum fl_filter_kind {
 	FL_FILTER_VIP = 1 << 1, /* a Service's, refused where it has no port: address entries */
 };
 
-/* The part of the hash that is the address's; seed: fl_meta.flow_seed[1]. */
+/*
+ * The part of the hash that is the address's; seed: fl_meta.flow_seed[1]. Every packet pays for
+ * this, so it is the least that spreads: the last product does most of it.
+ */
 static __always_inline __u64 fl_filter_hash(_Bool v6, const struct fl_addr *addr, __u64 seed)
 {
-	return fl_hash_addr(v6, seed, addr);
+	if (!v6)
+		return seed ^ (__u64)addr->w[3] << 32;
+	return fl_hash_round(seed, fl_pair(addr->w[2], addr->w[3])) ^
+	       fl_pair(addr->w[0], addr->w[1]);
 }
 
 /* The bit of an address, port and protocol: of a frontend, or of a backend that answers itself. */
 static __always_inline __u32 fl_filter_port(__u64 hash, __be16 port, __u8 proto)
 {
-	return fl_hash_finish(hash ^ ((__u32)proto << 16 | port)) / (~0ULL / FL_FILTER_BITS + 1);
+	return (hash ^ ((__u32)proto << 16 | port)) * 0xff51afd7ed558ccdULL /
+	       (~0ULL / FL_FILTER_BITS + 1);
 }
 
 /* The first of the two bits of an address. */

@@ -49,7 +49,7 @@
 	X(own_macs,    ARRAY,  __u32,                  __u64,                 FL_OWN_MACS) \
 	X(bound_ports, ARRAY,  __u32,                  __u64,                 FL_BOUND_WORDS) \
 	X(stats,       PERCPU, __u32,                  __u64,                 FL_COUNTER_MAX) \
-	X(meta,        ARRAY,  __u32,                  struct fl_meta,        1)
+	X(meta,        BLOCK,  __u32,                  struct fl_meta,        1)
 /* clang-format on */
 
 /* meta is the last: it is pinned last, and makes a datapath of the rest. */

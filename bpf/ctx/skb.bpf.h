@@ -57,8 +57,9 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_
 	__u64 flags = 0, diff;
 	__u16 *check;
 
-	if (fl_rewrite(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, p, to, forward, &check, &diff))
+	if (fl_l4_check(fl_ctx_data(ctx), fl_ctx_data_end(ctx), fl_l4_offset(v6), p->proto, &check))
 		return -1;
+	diff = fl_rewrite(fl_ctx_data(ctx), v6, p, to, forward);
 	if (p->proto == IPPROTO_TCP) {
 		check_off += offsetof(struct tcphdr, check);
 	} else {

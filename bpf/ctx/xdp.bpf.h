@@ -62,21 +62,32 @@ static __always_inline __u32 fl_ctx_wire_len(fl_ctx *ctx, const struct fl_packet
 	return p->len;
 }
 
-/* Write the tuple `to` over the packet's, and the checksums; with `forward` count the TTL down. */
-static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					  const struct fl_tuple6 *to, bool forward)
+/*
+ * Write the tuple `to` over the packet's, and the checksums; with `forward` count the TTL down. Of
+ * a frame whose headers are readable; `check`: the field of TCP or UDP.
+ */
+static __always_inline void fl_frame_rewrite(void *data, __u16 *check, bool v6,
+					     const struct fl_packet *p, const struct fl_tuple6 *to,
+					     bool forward)
 {
-	__u16 *check;
-	__u64 diff;
+	__u64 diff = fl_rewrite(data, v6, p, to, forward);
 
-	if (fl_rewrite(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6, p, to, forward, &check, &diff))
-		return -1;
 	diff = fl_csum_diff(diff, fl_ports(&p->tuple), fl_ports(to));
 	/* a zero UDP checksum says there is none, so a sum of zero is sent as its other form */
 	if (p->proto == IPPROTO_TCP)
 		*check = fl_csum_apply(*check, diff);
 	else if (*check)
 		*check = fl_csum_apply(*check, diff) ?: 0xffff;
+}
+
+static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  const struct fl_tuple6 *to, bool forward)
+{
+	__u16 *check;
+
+	if (fl_l4_check(fl_ctx_data(ctx), fl_ctx_data_end(ctx), fl_l4_offset(v6), p->proto, &check))
+		return -1;
+	fl_frame_rewrite(fl_ctx_data(ctx), check, v6, p, to, forward);
 	return 0;
 }
 

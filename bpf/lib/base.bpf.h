@@ -22,19 +22,6 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/*
- * BPF has no read barrier. An address that depends on a loaded value orders later loads through it
- * on every architecture (arm64 included), even when the dependency is artificial: ptr + (value &
- * 0). The assembly keeps the compiler from seeing that it adds nothing.
- */
-static __always_inline void *fl_after_load(void *ptr, __u64 value)
-{
-	asm volatile("%[v] &= 0\n\t"
-		     "%[p] += %[v]"
-		     : [p] "+r"(ptr), [v] "+r"(value));
-	return ptr;
-}
-
 /* A full barrier: BPF has none of its own, but its atomic exchange is one, on whatever memory. */
 static __always_inline void fl_fence(void)
 {

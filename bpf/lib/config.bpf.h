@@ -9,6 +9,23 @@
 const volatile struct fl_config fl_config SEC(".rodata");
 
 /*
+ * BPF has no read barrier. Where the processor may load in another order than is written, an
+ * address that depends on a loaded value orders later loads through it, even when the dependency is
+ * artificial: ptr + (value & 0). Elsewhere it would only make those loads wait, and it is enough
+ * that the compiler takes it for one.
+ */
+static __always_inline void *fl_after_load(void *ptr, __u64 value)
+{
+	if (fl_config.weak_loads)
+		asm volatile("%[v] &= 0\n\t"
+			     "%[p] += %[v]"
+			     : [p] "+r"(ptr), [v] "+r"(value));
+	else
+		asm volatile("" : "+r"(ptr) : "r"(value) : "memory");
+	return ptr;
+}
+
+/*
  * Loads after this come after those before it, where the processor would do them in another order;
  * where it does not, it is enough that the compiler does not.
  */

@@ -29,13 +29,12 @@ static __always_inline __u32 fl_csum_fold32(__u64 sum)
 	return (__u32)((sum & 0xffffffff) + (sum >> 32));
 }
 
-/* `sum`: of fewer than 65536 words of 32 bits. */
+/* `sum`: of fewer than 32,768 words of 32 bits. */
 static __always_inline __u16 fl_csum_fold16(__u64 sum)
 {
-	__u32 s = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-
-	s = (s & 0xffff) + (s >> 16);
-	return (__u16)(s + (s >> 16));
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (__u16)(sum + (sum >> 16));
 }
 
 /* The checksum field after a difference was applied. */

@@ -46,30 +46,41 @@ static __always_inline void fl_hop_replace(__u16 *index, fl_hop_ref kept, const 
 }
 
 /*
- * The remembered next hop, if it was looked up in the generation that is in force. Of generations
- * 16 bits are remembered: one in 65,536 that are long gone looks like it, and then another next hop
- * may be found there, until the generation ends.
+ * The remembered next hop, if it was looked up in the generation that is in force; what is read of
+ * it counts if nh->word is *ret_word afterwards. *ret_kept: *pair. Of generations 16 bits are
+ * remembered: one in 65,536 that are long gone looks like it, and then another next hop may be
+ * found there, until the generation ends.
  */
-static __always_inline bool fl_hop_get(const __u16 *pair, __u32 now, struct fl_hop *ret_hop)
+static __always_inline bool fl_hop_begin(const __u16 *pair, __u32 now, struct fl_next_hop **ret_nh,
+					 fl_hop_ref *ret_kept, __u32 *ret_word)
 {
-	const fl_hop_ref ref = READ_ONCE(*(const fl_hop_ref *)pair);
-	const __u16 *kept = (const __u16 *)&ref, generation = kept[1];
-	__u32 index = kept[0];
-	struct fl_meta *meta = fl_meta_get();
+	const fl_hop_ref kept = READ_ONCE(*(const fl_hop_ref *)pair);
+	const __u64 current = READ_ONCE(fl_meta_get()->next_hops);
 	struct fl_next_hop *nh;
-	__u64 current;
 	__u32 word;
 
-	if (!meta)
+	if ((__u16)fl_hops_generation(current) != ((const __u16 *)&kept)[1] ||
+	    fl_hops_over(current, now))
 		return false;
-	nh = &fl_next_hops[index & (FL_NEXT_HOPS - 1)];
-	current = READ_ONCE(meta->next_hops);
-	if ((__u16)fl_hops_generation(current) != generation || fl_hops_over(current, now))
-		return false;
+	nh = &fl_next_hops[((const __u16 *)&kept)[0] & (FL_NEXT_HOPS - 1)];
 	word = READ_ONCE(nh->word);
 	if (word != fl_hops_generation(current) << 1)
 		return false;
-	nh = fl_after_load(nh, word);
+	*ret_nh = fl_after_load(nh, word);
+	*ret_kept = kept;
+	*ret_word = word;
+	return true;
+}
+
+/* All of it. */
+static __always_inline bool fl_hop_get(const __u16 *pair, __u32 now, struct fl_hop *ret_hop)
+{
+	struct fl_next_hop *nh;
+	fl_hop_ref kept;
+	__u32 word;
+
+	if (!fl_hop_begin(pair, now, &nh, &kept, &word))
+		return false;
 	ret_hop->ifindex = nh->ifindex;
 	__builtin_memcpy(ret_hop->macs, nh->dst_mac, 12);
 	ret_hop->mtu = nh->mtu;
@@ -77,8 +88,8 @@ static __always_inline bool fl_hop_get(const __u16 *pair, __u32 now, struct fl_h
 	fl_loads_in_order();
 	if (READ_ONCE(nh->word) != word)
 		return false;
-	ret_hop->index = index;
-	ret_hop->generation = generation;
+	ret_hop->index = ((const __u16 *)&kept)[0];
+	ret_hop->generation = ((const __u16 *)&kept)[1];
 	ret_hop->resolved = true;
 	return true;
 }
@@ -102,8 +113,6 @@ static __always_inline __u32 fl_hop_generation(__u32 now)
 	struct fl_meta *meta = fl_meta_get();
 	__u64 word, next;
 
-	if (!meta)
-		return 0;
 	word = READ_ONCE(meta->next_hops);
 	if (fl_hops_over(word, now)) {
 		next = fl_hops_word(fl_hops_next(fl_hops_generation(word)),

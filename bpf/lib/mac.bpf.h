@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "bpf/lib/maps.bpf.h"
+#include "bpf/lib/packet_maps.bpf.h"
 
 /* The destination of a frame whose first 6 bytes are readable, as fl_own_mac() has it. */
 static __always_inline __u64 fl_mac_of(const void *frame)
@@ -44,10 +44,14 @@ static __always_inline bool fl_mac_is_own(__u32 ifindex, const void *frame)
 }
 
 /*
- * The same where it is known with which addresses a frame leaves by a device: the source is that
- * device's own. macs: destination and source, as they lie in a frame.
+ * The same where it is known with which address a frame leaves by a device, which is that device's
+ * own. As the first 4 bytes and the other 2, which is how the frame is read elsewhere, too.
  */
-static __always_inline bool fl_mac_is_source(const __u32 macs[3], const void *frame)
+static __always_inline bool fl_mac_is_source(const struct fl_next_hop *nh, const void *frame)
 {
-	return fl_pair(macs[1], macs[2]) >> 16 == fl_mac_of(frame);
+	/* by way of a number, since of this alignment the compiler would load the halves */
+	const __u32 *first = (const __u32 *)fl_opaque((long)nh->src_mac);
+
+	return *first == *(const __u32 *)frame &&
+	       ((const __u16 *)first)[2] == ((const __u16 *)frame)[2];
 }

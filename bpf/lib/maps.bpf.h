@@ -42,7 +42,5 @@ static __always_inline struct fl_device *fl_device_get(__u32 ifindex)
 
 static __always_inline struct fl_meta *fl_meta_get(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&fl_meta, &zero);
+	return &fl_meta[0];
 }

@@ -143,18 +143,15 @@ static __always_inline void fl_packet_read_hop(void *l3, bool v6, struct fl_pack
 }
 
 /*
- * A packet of a flow, as far as finding that needs: TCP or UDP without IPv4 options, fragments and
- * IPv6 extension headers. `len`: of the whole frame, of which data to data_end is what can be read.
- * False: another kind. fl_packet_read_hop() and fl_packet_read_l4() read the rest, which would only
- * be in the way of the fast path's few registers here.
+ * What may be a packet of a flow, by its IP header: no IPv4 options, fragments, IPv6 extension
+ * headers, and all of a UDP header readable. `len`: of the whole frame, of which data to data_end
+ * is what can be read. False: another kind.
  */
-static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u32 len, bool merged,
-						bool v6, struct fl_packet *p)
+static __always_inline bool fl_packet_parse_ip(void *data, void *data_end, __u32 len, bool merged,
+					       bool v6, struct fl_packet *p)
 {
 	void *l3 = data + FL_L3, *l4 = data + fl_l4_offset(v6);
-	__u32 need = fl_l4_offset(v6) - FL_L3;
 
-	/* both L4 headers are at least this long */
 	if (l4 + sizeof(struct udphdr) > data_end)
 		return false;
 	if (v6) {
@@ -172,16 +169,28 @@ static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u3
 	p->kind = FL_PACKET_FLOW;
 	p->l4 = fl_l4_offset(v6);
 	fl_ports_set(&p->tuple, *(__u32 *)l4);
-	if (p->proto == IPPROTO_TCP) {
+	return true;
+}
+
+/*
+ * The rest that finding a flow needs, of one of the two protocols. fl_packet_read_hop() and
+ * fl_packet_read_l4() read what would only be in the way of the fast path's few registers here.
+ */
+static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u32 len, bool v6,
+						__u8 proto, struct fl_packet *p)
+{
+	void *l4 = data + fl_l4_offset(v6);
+	__u32 need = fl_l4_offset(v6) - FL_L3;
+
+	p->proto = proto;
+	p->tcp_flags = 0;
+	if (proto == IPPROTO_TCP) {
 		if (l4 + sizeof(struct tcphdr) > data_end)
 			return false;
 		p->tcp_flags = ((__u8 *)l4)[13];
 		need += sizeof(struct tcphdr);
-	} else if (p->proto == IPPROTO_UDP) {
-		p->tcp_flags = 0;
-		need += sizeof(struct udphdr);
 	} else {
-		return false;
+		need += sizeof(struct udphdr);
 	}
 	return p->len >= need && FL_L3 + p->len <= len;
 }
@@ -196,9 +205,12 @@ static __always_inline void fl_packet_read_l4(void *data, void *data_end, bool a
 	void *l4 = data + fl_l4_offset(v6), *end = l4 + sizeof(struct tcphdr);
 
 	if (p->proto == IPPROTO_TCP) {
-		asm volatile("" : "+r"(end)); /* or the compiler, which knows better, drops it */
-		if (again && end > data_end)
-			return;
+		if (again) {
+			/* or the compiler, which knows better, drops it */
+			asm volatile("" : "+r"(end));
+			if (end > data_end)
+				return;
+		}
 		p->seq = bpf_ntohl(((__be32 *)l4)[1]);
 		p->ack = bpf_ntohl(((__be32 *)l4)[2]);
 		p->headers = fl_l4_offset(v6) - FL_L3 + (((__u8 *)l4)[12] >> 4) * 4;
@@ -213,7 +225,9 @@ static __always_inline void fl_packet_read_l4(void *data, void *data_end, bool a
 static __always_inline bool fl_packet_parse_flow(void *data, void *data_end, __u32 len, bool merged,
 						 bool v6, struct fl_packet *p)
 {
-	if (!fl_packet_parse_key(data, data_end, len, merged, v6, p) || !p->tuple.sport ||
+	if (!fl_packet_parse_ip(data, data_end, len, merged, v6, p) ||
+	    (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP) ||
+	    !fl_packet_parse_key(data, data_end, len, v6, p->proto, p) || !p->tuple.sport ||
 	    !p->tuple.dport)
 		return false;
 	fl_packet_read_hop(data + FL_L3, v6, p);

@@ -56,33 +56,34 @@ static __always_inline void fl_rewrite_l3(void *data, bool v6, const struct fl_a
 
 /*
  * Write the tuple `to` over that of a flow's packet, with `forward` also count the TTL down, and
- * correct IPv4's own checksum. *ret_check: the checksum field of TCP or UDP, *ret_diff: what the
- * addresses add to it. -1: the packet is too short; nothing was changed.
+ * correct IPv4's own checksum. Both headers are readable up to the ports. Returns what the
+ * addresses add to the checksum of TCP or UDP.
  */
-static __always_inline int fl_rewrite(void *data, void *data_end, bool v6,
-				      const struct fl_packet *p, const struct fl_tuple6 *to,
-				      bool forward, __u16 **ret_check, __u64 *ret_diff)
+static __always_inline __u64 fl_rewrite(void *data, bool v6, const struct fl_packet *p,
+					const struct fl_tuple6 *to, bool forward)
 {
 	__u64 diff = 0;
 
-	if (fl_l4_check(data, data_end, fl_l4_offset(v6), p->proto, ret_check))
-		return -1;
 	diff = fl_csum_diff_addr(v6, diff, &p->tuple.saddr, &to->saddr);
 	diff = fl_csum_diff_addr(v6, diff, &p->tuple.daddr, &to->daddr);
 	fl_rewrite_l3(data, v6, &to->saddr, &to->daddr, diff, forward);
 	*(__u32 *)(data + fl_l4_offset(v6)) = fl_ports(to);
-	*ret_diff = diff;
-	return 0;
+	return diff;
+}
+
+static __always_inline void fl_write_macs(void *data, const __u32 macs[3])
+{
+	__u32 *word = data;
+
+	word[0] = macs[0];
+	word[1] = macs[1];
+	word[2] = macs[2];
 }
 
 static __always_inline int fl_rewrite_macs(void *data, void *data_end, const __u32 macs[3])
 {
-	__u32 *word = data;
-
 	if (data + FL_ETH_LEN > data_end)
 		return -1;
-	word[0] = macs[0];
-	word[1] = macs[1];
-	word[2] = macs[2];
+	fl_write_macs(data, macs);
 	return 0;
 }

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The fast path: an established flow, an ordinary packet of it, a fresh next hop, and nothing in
+ * the way. All inline, for one protocol at a time (p->proto is a constant), and without a call
+ * behind the look into the flow table, since a call takes half of the registers.
+ */
+#pragma once
+
+#include "bpf/lib/mac.bpf.h"
+#include "conntrack/track.bpf.h"
+#include "nodeport/decision.bpf.h"
+
+/* What the fast path does. Constants that its caller goes on from at once, each on a way of its
+ * own: kept in a decision, they cost more than what they say. */
+enum fl_fast {
+	FL_FAST_SLOW, /* nothing: the slow path decides */
+	FL_FAST_PASS, /* unchanged to the stack */
+	FL_FAST_TO_TC,
+	FL_FAST_STACK,	 /* rewritten to the stack: fast->to; then fl_fast_done() */
+	FL_FAST_FORWARD, /* rewritten, and on by fast->ifindex; then fl_fast_done() */
+	/* XDP: the same by the device that the frame came in by, to whose own address it came */
+	FL_FAST_BACK,
+};
+
+struct fl_fast_flow {
+	struct fl_flow_head *head;
+	struct fl_tuple6 to;
+	__u32 ifindex;
+	__u32 macs[3]; /* as fl_hop has them */
+};
+
+/*
+ * The reply of a local backend is translated where it leaves the node or reaches a pod, not where
+ * it comes from; and what comes from the network as such a reply is forged.
+ */
+static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
+{
+	const __u8 unmasqueraded = flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT);
+
+	if (unmasqueraded != FL_FLOW_IS_REPLY)
+		return false;
+	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
+}
+
+/* Of a packet that arrives. `data`: the frame, of which fl_packet_parse_key() has read. Nothing is
+ * changed. */
+static __always_inline enum fl_fast fl_fast_arriving(fl_ctx *ctx, void *data, bool v6,
+						     struct fl_packet *p, enum fl_hook hook,
+						     struct fl_fast_flow *ret_fast)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	const __u32 now = fl_now();
+	struct fl_next_hop *nh;
+	struct fl_flow_head *head;
+	struct fl_flow_ref ref;
+	__u32 hop_word;
+	fl_hop_ref kept;
+	__u8 flags;
+
+	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST))
+		return FL_FAST_SLOW;
+	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
+		return FL_FAST_SLOW;
+	head = ref.head;
+	flags = head->flags;
+	if (fl_flow_translated_later(hook, flags))
+		return FL_FAST_PASS;
+	if (!fl_flow_steady(head, fl_flow_state(ref.word), p->proto, now))
+		return FL_FAST_SLOW;
+	/* once a second the slow path looks at both directions; no timeout is shorter */
+	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
+		return FL_FAST_SLOW;
+	if (!(flags & FL_FLOW_IS_REPLY) &&
+	    (flags & FL_FLOW_STALE ||
+	     (p->proto == IPPROTO_UDP && fl_flow_backend_lost(v6, head, p->proto))))
+		return FL_FAST_SLOW;
+	ret_fast->head = head;
+	fl_flow_rewrite(v6, head, &ret_fast->to);
+	if (unlikely(flags & FL_FLOW_TO_STACK))
+		return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
+	if (!fl_hop_begin(&head->next_hop, now, &nh, &kept, &hop_word))
+		return FL_FAST_SLOW;
+	fl_packet_read_hop(data + FL_L3, v6, p);
+	if (!fl_ctx_is_xdp)
+		fl_packet_read_l4(data, NULL, false, v6, p); /* for fl_ctx_wire_len() */
+	if (p->ttl <= 1 || fl_ctx_wire_len(ctx, p) > nh->mtu)
+		return FL_FAST_SLOW;
+	if (fl_ctx_is_xdp && !(nh->flags & FL_DEVICE_XDP_TX))
+		return fl_flow_untouched(&ref) ? FL_FAST_TO_TC : FL_FAST_SLOW;
+	__builtin_memcpy(ret_fast->macs, nh->dst_mac, sizeof(ret_fast->macs));
+	if (fl_ctx_is_xdp &&
+	    likely(nh->ifindex == fl_ctx_ifindex(ctx) && fl_mac_is_source(nh, data)))
+		return fl_flow_untouched(&ref) && READ_ONCE(nh->word) == hop_word ? FL_FAST_BACK
+										  : FL_FAST_SLOW;
+	ret_fast->ifindex = nh->ifindex;
+	return fl_flow_untouched(&ref) && READ_ONCE(nh->word) == hop_word ? FL_FAST_FORWARD
+									  : FL_FAST_SLOW;
+}
+
+/* Of one that leaves. */
+static __always_inline enum fl_fast fl_fast_leaving(bool v6, const struct fl_packet *p,
+						    struct fl_fast_flow *ret_fast)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	const __u32 now = fl_now();
+	struct fl_flow_ref ref;
+	__u8 flags;
+
+	if (!fl_flow_find_near(v6, &p->tuple, p->proto, hash, &ref))
+		return FL_FAST_SLOW;
+	flags = ref.head->flags;
+	/* only replies to unmasqueraded flows are translated on their way out */
+	if (!(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT)
+		return FL_FAST_PASS;
+	ret_fast->head = ref.head;
+	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	    !fl_flow_steady(ref.head, fl_flow_state(ref.word), p->proto, now) ||
+	    (__s32)(now - ref.head->last_seen) >= (__s32)fl_config.hz)
+		return FL_FAST_SLOW;
+	fl_flow_rewrite(v6, ref.head, &ret_fast->to);
+	return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
+}
+
+/* The packet is sent as was said. */
+static __always_inline void fl_fast_done(const struct fl_fast_flow *fast, void *data, bool v6,
+					 struct fl_packet *p)
+{
+	fl_packet_read_l4(data, NULL, false, v6, p);
+	fl_flow_follow(fast->head, p);
+	fl_flow_count(fast->head, p->len);
+}
