@@ -151,17 +151,6 @@ static __always_inline int handle_fast(struct __sk_buff *skb, bool v6, enum fl_h
 	return no_fast_path(NO_FLOW);
 }
 
-/* Functions of their own: inlined they spill what verifiers before 6.10 do not know again. */
-static __noinline int handle_fast4(struct __sk_buff *skb, enum fl_hook hook)
-{
-	return handle_fast(skb, false, hook);
-}
-
-static __noinline int handle_fast6(struct __sk_buff *skb, enum fl_hook hook)
-{
-	return handle_fast(skb, true, hook);
-}
-
 /* Whether a packet that arrives may be ours to send on. */
 static __always_inline bool for_us(struct __sk_buff *skb)
 {
@@ -300,7 +289,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 		return TC_ACT_UNSPEC;
 	if (!leaving && !for_us(skb))
 		return TC_ACT_UNSPEC;
-	action = v6 ? handle_fast6(skb, hook) : handle_fast4(skb, hook);
+	action = v6 ? handle_fast(skb, true, hook) : handle_fast(skb, false, hook);
 	if (likely(action != SLOW_PATH && action != NO_FLOW))
 		return action;
 	/* of no flow: ICMP may be about one; whatever else it is, and also where the program is not
