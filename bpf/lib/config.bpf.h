@@ -16,12 +16,13 @@ const volatile struct fl_config fl_config SEC(".rodata");
  */
 static __always_inline void *fl_after_load(void *ptr, __u64 value)
 {
-	if (fl_config.weak_loads)
+	if (fl_config.weak_loads) {
 		asm volatile("%[v] &= 0\n\t"
 			     "%[p] += %[v]"
 			     : [p] "+r"(ptr), [v] "+r"(value));
-	else
+	} else {
 		asm volatile("" : "+r"(ptr) : "r"(value) : "memory");
+	}
 	return ptr;
 }
 

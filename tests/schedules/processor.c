@@ -15,7 +15,7 @@
 /* What is assembly there, is here a word to the memory. */
 #define fl_after_load fl_after_load_in_assembly
 #define fl_forget fl_forget_in_assembly
-#include "bpf/lib/base.bpf.h"
+#include "bpf/lib/config.bpf.h"
 #undef fl_after_load
 #undef fl_forget
 
@@ -50,7 +50,6 @@ static struct {
 
 /* And what they share without a question. */
 static struct {
-	struct fl_meta meta;
 	struct fl_port_space space;
 	struct fl_device device;
 	__u64 stats[FL_COUNTER_MAX], ports[FL_BOUND_WORDS * 2];
@@ -68,8 +67,6 @@ NOT_INSTRUMENTED void *bpf_map_lookup_elem(const void *map, const void *key)
 		return at < BUCKETS ? &shared.flows[at] : NULL;
 	if (map == &fl_overflow4)
 		return at < 1 ? &shared.overflow[at] : NULL;
-	if (map == &fl_meta)
-		return &common.meta;
 	if (map == &fl_port_spaces)
 		return &common.space;
 	if (map == &fl_devices)
@@ -251,10 +248,13 @@ void packet_run(unsigned int processor, const struct packet *packet, struct outc
 
 	frame_of(packet, &frames[processor], &p);
 	memset(ret, 0, sizeof(*ret));
-	switch (fl_decide_fast(&ctx, &frames[processor], false, &p, FL_HOOK_INGRESS, &fast)) {
+	switch (fl_fast_arriving(&ctx, &frames[processor], false, &p, FL_HOOK_INGRESS, &fast)) {
+	case FL_FAST_BACK:
+		fast.ifindex = ctx.ingress_ifindex;
+		__attribute__((fallthrough));
 	case FL_FAST_FORWARD:
 		fl_fast_done(&fast, &frames[processor], false, &p);
-		*ret = (struct outcome){true, from_abi(&fast.to), fast.hop.ifindex};
+		*ret = (struct outcome){true, from_abi(&fast.to), fast.ifindex};
 		return;
 	case FL_FAST_SLOW:
 		break;
@@ -311,7 +311,7 @@ NOT_INSTRUMENTED void source_ports_set(uint16_t first, uint16_t count)
 NOT_INSTRUMENTED void clock_set(uint32_t seconds)
 {
 	common.now = seconds * HZ;
-	common.meta.next_hops = fl_hops_word(1, common.now + 3600 * HZ);
+	fl_meta[0].next_hops = fl_hops_word(1, common.now + 3600 * HZ);
 }
 
 NOT_INSTRUMENTED uint32_t clock_now(void)
