@@ -71,8 +71,7 @@ static __always_inline enum fl_fast fl_fast_arriving(fl_ctx *ctx, void *data, bo
 	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
 		return FL_FAST_SLOW;
 	if (!(flags & FL_FLOW_IS_REPLY) &&
-	    (flags & FL_FLOW_STALE ||
-	     (p->proto == IPPROTO_UDP && fl_flow_backend_lost(v6, head, p->proto))))
+	    (flags & FL_FLOW_STALE || fl_flow_backend_lost(v6, head, p->proto)))
 		return FL_FAST_SLOW;
 	ret_fast->head = head;
 	fl_flow_rewrite(v6, head, &ret_fast->to);
