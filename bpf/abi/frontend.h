@@ -80,10 +80,12 @@ static __always_inline struct fl_list fl_packed_list(__u64 side, __u32 service_i
 	};
 }
 
-/* addr_hash: fl_filter_hash() of the address, which the filter needs as well. */
-static __always_inline __u64 fl_frontend_hash(__u64 addr_hash, __be16 port, __u8 proto)
+/* Not fl_filter_hash() of the address, which spreads by its highest bits alone: homes are told by
+ * the lowest. seed: fl_meta.flow_seed[1]. */
+static __always_inline __u64 fl_frontend_hash(_Bool v6, const struct fl_addr *addr, __be16 port,
+					      __u8 proto, __u64 seed)
 {
-	return fl_hash_finish(addr_hash ^ ((__u32)proto << 16 | port));
+	return fl_hash_finish(fl_hash_addr(v6, seed, addr) ^ ((__u32)proto << 16 | port));
 }
 
 static __always_inline __u32 fl_frontend_home(__u64 hash, __u32 mask)

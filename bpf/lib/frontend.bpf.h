@@ -28,9 +28,9 @@ static __always_inline __u32 fl_frontend_rest(__be16 port, __u8 proto)
 static __always_inline __u32 fl_frontend_home_of(bool v6, const struct fl_addr *addr, __be16 port,
 						 __u8 proto)
 {
-	__u64 hash = fl_filter_hash(v6, addr, fl_config.flow_seed[1]);
+	__u64 hash = fl_frontend_hash(v6, addr, port, proto, fl_config.flow_seed[1]);
 
-	return fl_frontend_home(fl_frontend_hash(hash, port, proto), fl_config.frontend_mask);
+	return fl_frontend_home(hash, fl_config.frontend_mask);
 }
 
 /* 0: it is, or has just been, a live line with this key. Not a bool, which would be a branch. */

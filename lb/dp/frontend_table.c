@@ -41,9 +41,10 @@ static bool is_ipv6(const struct fl_addr *addr)
 
 static uint32_t home_of(const struct fl_frontend_table *t, const struct fl_frontend_key *key)
 {
-	const uint64_t addr = fl_filter_hash(is_ipv6(&key->addr), &key->addr, t->seed);
+	const uint64_t hash =
+		fl_frontend_hash(is_ipv6(&key->addr), &key->addr, key->port, key->proto, t->seed);
 
-	return fl_frontend_home(fl_frontend_hash(addr, key->port, key->proto), t->mask);
+	return fl_frontend_home(hash, t->mask);
 }
 
 static struct fl_frontend_line *line_at(const struct fl_frontend_table *t, uint32_t home,

@@ -190,8 +190,7 @@ static struct fl_frontend_key neighbour(const struct trial *t, uint32_t home, ui
 		ip.b[14] = (uint8_t)(*n >> 8);
 		ip.b[15] = (uint8_t)(*n)++;
 		memcpy(&key.addr, &ip, sizeof(key.addr));
-		hash = fl_frontend_hash(fl_filter_hash(t->family == FL_IPV6, &key.addr, seed),
-					key.port, key.proto);
+		hash = fl_frontend_hash(t->family == FL_IPV6, &key.addr, key.port, key.proto, seed);
 	} while (fl_frontend_home(hash, t->p->config.frontend_mask) != home);
 	return key;
 }
@@ -210,8 +209,7 @@ static void frontend_among_its_neighbours(struct trial *t)
 
 	memcpy(&key.addr, &t->to->ip, sizeof(key.addr));
 	home = fl_frontend_home(
-		fl_frontend_hash(fl_filter_hash(t->family == FL_IPV6, &key.addr, seed), key.port,
-				 key.proto),
+		fl_frontend_hash(t->family == FL_IPV6, &key.addr, key.port, key.proto, seed),
 		t->p->config.frontend_mask);
 	assert_true(fl_frontend_table_get(&table, &key, &value));
 	fl_frontend_table_tidy(&table);

@@ -80,9 +80,8 @@ static inline uint32_t home_of_key(const struct fl_frontend_table *t,
 				   const struct fl_frontend_key *key)
 {
 	const bool v6 = key->addr.w[2] != htonl(0xffff);
-	const uint64_t addr = fl_filter_hash(v6, &key->addr, t->seed);
-
-	return fl_frontend_home(fl_frontend_hash(addr, key->port, key->proto), t->mask);
+	return fl_frontend_home(fl_frontend_hash(v6, &key->addr, key->port, key->proto, t->seed),
+				t->mask);
 }
 
 /* The first of these keys from number *n on whose home this is; *n goes behind it. */
