@@ -149,6 +149,13 @@ void fl_entry_set_flag(struct fl_flow_head *head, uint8_t flag)
 	__atomic_fetch_or(word, htonl(flag), __ATOMIC_RELAXED);
 }
 
+void fl_entry_clear_flag(struct fl_flow_head *head, uint8_t flag)
+{
+	uint32_t *word = (uint32_t *)(void *)&head->twin_generation;
+
+	__atomic_fetch_and(word, ~htonl(flag), __ATOMIC_RELAXED);
+}
+
 bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		  struct fl_tuple6 *ret_key, uint8_t *ret_proto)
 {

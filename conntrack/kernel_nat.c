@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -16,16 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conntrack/kernel_nat_ask.h"
 #include "lb/base/cleanup.h"
 
-#define MESSAGE_MAX 512	      /* of what is asked */
 #define BUFFER_SIZE (1 << 16) /* of what is answered: a dump comes in pieces */
-
-struct fl_kernel_nat {
-	struct mnl_socket *sock;
-	unsigned int seq;
-	char *buffer;
-};
 
 struct tuple {
 	struct fl_ip src, dst;
@@ -190,13 +183,13 @@ void fl_kernel_nat_close(struct fl_kernel_nat **nat)
 	*nat = NULL;
 }
 
-static struct nlmsghdr *question(struct fl_kernel_nat *nat, void *buffer, uint8_t family,
-				 uint16_t flags)
+struct nlmsghdr *fl_kernel_nat_message(struct fl_kernel_nat *nat, void *buffer, uint8_t type,
+				       uint8_t family, uint16_t flags)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct nfgenmsg *nfgen;
 
-	message->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
+	message->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | type;
 	message->nlmsg_flags = NLM_F_REQUEST | flags;
 	message->nlmsg_seq = ++nat->seq;
 	nfgen = mnl_nlmsg_put_extra_header(message, sizeof(*nfgen));
@@ -205,8 +198,8 @@ static struct nlmsghdr *question(struct fl_kernel_nat *nat, void *buffer, uint8_
 	return message;
 }
 
-/* Send it, and give each answer to `on`: 0, or what it returned, or -errno. */
-static int ask(struct fl_kernel_nat *nat, const struct nlmsghdr *message, mnl_cb_t on, void *arg)
+int fl_kernel_nat_ask(struct fl_kernel_nat *nat, const struct nlmsghdr *message, mnl_cb_t on,
+		      void *arg)
 {
 	const unsigned int port = mnl_socket_get_portid(nat->sock);
 	int r = MNL_CB_OK;
@@ -251,28 +244,32 @@ int fl_kernel_nat_each(struct fl_kernel_nat *nat, int (*fn)(const struct fl_flow
 		       void *arg, struct fl_err *err)
 {
 	struct each_flow each = {.fn = fn, .arg = arg};
-	char buffer[MESSAGE_MAX];
-	int r = ask(nat, question(nat, buffer, AF_UNSPEC, NLM_F_DUMP), on_each, &each);
+	char buffer[FL_KERNEL_NAT_MESSAGE];
+	int r = fl_kernel_nat_ask(
+		nat, fl_kernel_nat_message(nat, buffer, IPCTNL_MSG_CT_GET, AF_UNSPEC, NLM_F_DUMP),
+		on_each, &each);
 
 	if (r)
 		return fl_err_set(err, r, "cannot list the kernel's connections: %s", strerror(-r));
 	return each.r;
 }
 
-static void put_tuple(struct nlmsghdr *message, const struct fl_flow *flow)
+void fl_kernel_nat_put_tuple(struct nlmsghdr *message, uint16_t type, uint8_t proto,
+			     const struct fl_ip *src, uint16_t sport, const struct fl_ip *dst,
+			     uint16_t dport)
 {
-	const bool v6 = flow->family == FL_IPV6;
-	const size_t skip = v6 ? 0 : 12, len = sizeof(flow->client.b) - skip;
-	struct nlattr *tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
+	const bool v6 = fl_ip_family(src) == FL_IPV6;
+	const size_t skip = v6 ? 0 : 12, len = sizeof(src->b) - skip;
+	struct nlattr *tuple = mnl_attr_nest_start(message, type);
 	struct nlattr *nest = mnl_attr_nest_start(message, CTA_TUPLE_IP);
 
-	mnl_attr_put(message, v6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC, len, flow->client.b + skip);
-	mnl_attr_put(message, v6 ? CTA_IP_V6_DST : CTA_IP_V4_DST, len, flow->frontend.b + skip);
+	mnl_attr_put(message, v6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC, len, src->b + skip);
+	mnl_attr_put(message, v6 ? CTA_IP_V6_DST : CTA_IP_V4_DST, len, dst->b + skip);
 	mnl_attr_nest_end(message, nest);
 	nest = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
-	mnl_attr_put_u8(message, CTA_PROTO_NUM, flow->proto);
-	mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(flow->client_port));
-	mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(flow->frontend_port));
+	mnl_attr_put_u8(message, CTA_PROTO_NUM, proto);
+	mnl_attr_put_u16(message, CTA_PROTO_SRC_PORT, htons(sport));
+	mnl_attr_put_u16(message, CTA_PROTO_DST_PORT, htons(dport));
 	mnl_attr_nest_end(message, nest);
 	mnl_attr_nest_end(message, tuple);
 }
@@ -288,12 +285,13 @@ static int on_state(const struct nlmsghdr *message, void *arg)
 enum fl_flow_state fl_kernel_nat_state(struct fl_kernel_nat *nat, const struct fl_flow *flow)
 {
 	enum fl_flow_state state = FL_FLOW_STATES;
-	char buffer[MESSAGE_MAX];
-	struct nlmsghdr *message =
-		question(nat, buffer, flow->family == FL_IPV6 ? AF_INET6 : AF_INET, NLM_F_ACK);
+	char buffer[FL_KERNEL_NAT_MESSAGE];
+	struct nlmsghdr *message = fl_kernel_nat_message(
+		nat, buffer, IPCTNL_MSG_CT_GET, fl_kernel_nat_family(flow->family), NLM_F_ACK);
 	int r;
 
-	put_tuple(message, flow);
-	r = ask(nat, message, on_state, &state);
+	fl_kernel_nat_put_tuple(message, CTA_TUPLE_ORIG, flow->proto, &flow->client,
+				flow->client_port, &flow->frontend, flow->frontend_port);
+	r = fl_kernel_nat_ask(nat, message, on_state, &state);
 	return r == -ENOENT ? FL_FLOW_FREE : r ? FL_FLOW_STATES : state;
 }

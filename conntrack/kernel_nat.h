@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flows of which the kernel's NAT has changed the destination, such as kube-proxy's: read from
- * the kernel's own connection tracking, over netlink.
+ * The flows that the kernel's NAT translates, such as kube-proxy's: read from the kernel's own
+ * connection tracking and entered into it, over netlink.
  */
 #pragma once
 
@@ -28,3 +28,10 @@ int fl_kernel_nat_each(struct fl_kernel_nat *nat, int (*fn)(const struct fl_flow
  * answer.
  */
 enum fl_flow_state fl_kernel_nat_state(struct fl_kernel_nat *nat, const struct fl_flow *flow);
+
+/*
+ * Make the kernel's NAT translate this flow as it is translated now. What the kernel has with one
+ * of its tuples is forgotten: the connection that it has made of packets which were translated
+ * before they came to it, say. 0 or -errno; -EOPNOTSUPP: the kernel has no NAT.
+ */
+int fl_kernel_nat_add(struct fl_kernel_nat *nat, const struct fl_flow *flow);

@@ -6,6 +6,7 @@
 
 #include "lb/dp/dp.h"
 #include "tools/cli.h"
+#include "tools/hand_over.h"
 #include "tools/kube_proxy.h"
 
 /* A cleanup leaves no directory; one that cannot have been there is a misspelt name. */
@@ -20,10 +21,15 @@ static enum fl_exit run_cleanup(struct fl_cli *cli)
 	size_t removed = 0, orphans = 0;
 	int rc;
 
+	if (cli->kube_proxy && cli->hand_over)
+		return fl_usage("--hand-over is for kube-proxy that goes on, --kube-proxy for one "
+				"that is gone");
 	if (cli->kube_proxy)
 		return fl_kube_proxy_cleanup(cli->dry_run);
 	if (cli->dry_run)
 		return fl_usage("--dry-run is for cleanup --kube-proxy");
+	if (cli->hand_over && fl_hand_over(cli->bpffs))
+		return FL_EXIT_FAILED;
 	rc = fl_dp_cleanup(cli->bpffs, &removed, &err);
 	if (!rc || (rc == -ENOENT && may_be_gone(cli->bpffs)))
 		rc = fl_dp_cleanup_orphans(cli->cgroup, &orphans, &err);
@@ -50,6 +56,9 @@ static const struct fl_cli_option options[] = {
 	FL_FLAG(kube_proxy, 0, "kube-proxy",
 		"remove the rules that kube-proxy left instead: chains of iptables, tables of "
 		"nftables"),
+	FL_FLAG(hand_over, 0, "hand-over",
+		"first give the connections that live to the kernel's NAT, so that kube-proxy, "
+		"which has to run, goes on with them"),
 	FL_FLAG(dry_run, 0, "dry-run",
 		"with --kube-proxy: print what would be removed, and change nothing"),
 	FL_OPTIONS_END,

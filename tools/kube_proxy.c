@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,9 +42,17 @@ static const struct variant plain[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+enum cleanup_mode {
+	CLEAN,
+	DRY_RUN, /* print what would be done */
+	LOOK,	 /* only find out whether something is there; nothing is said */
+};
+
 struct kube_cleanup {
-	bool dry_run, keep_nat;
+	enum cleanup_mode mode;
+	bool keep_nat;
 	bool any;     /* something was to be done */
+	bool rules;   /* there are rules of kube-proxy */
 	bool keeps;   /* a rule keeps NAT on */
 	bool failed;  /* something could not be done */
 	size_t found; /* programs */
@@ -81,18 +90,36 @@ static bool has_tables(const char *path)
 	return in && fgetc(in) != EOF;
 }
 
+__attribute__((format(printf, 2, 3))) static void fail(struct kube_cleanup *cleanup,
+						       const char *fmt, ...)
+{
+	char text[sizeof(((struct fl_err *)NULL)->text)];
+	va_list args;
+
+	cleanup->failed = true;
+	if (cleanup->mode == LOOK)
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	fl_say("%s", text);
+}
+
 static void change(struct kube_cleanup *cleanup, const char *const argv[], const char *input)
 {
 	_cleanup_free_ char *output = NULL;
 	struct fl_err err = {""};
 
 	cleanup->any = true;
-	if (cleanup->dry_run) {
+	if (cleanup->mode == DRY_RUN)
 		printf("# %s\n%s", argv[0], input);
-	} else if (fl_run(argv, input, &output, &err)) {
-		fl_say("%s", err.text);
-		cleanup->failed = true;
-	}
+	else if (cleanup->mode == CLEAN && fl_run(argv, input, &output, &err))
+		fail(cleanup, "%s", err.text);
+}
+
+static bool done(const struct kube_cleanup *cleanup)
+{
+	return cleanup->mode == CLEAN && !cleanup->failed;
 }
 
 static void clean_variant(struct kube_cleanup *cleanup, const struct variant *variant)
@@ -108,26 +135,23 @@ static void clean_variant(struct kube_cleanup *cleanup, const struct variant *va
 		return;
 	r = fl_run(save, NULL, &saved, &err);
 	cleanup->found += r != -ENOENT;
-	if (r == -ENOENT && variant->tables) {
-		fl_say("%s is not installed, and the kernel has tables that only it shows",
-		       variant->save);
-		cleanup->failed = true;
-	} else if (r && r != -ENOENT) {
-		fl_say("%s", err.text);
-		cleanup->failed = true;
-	}
+	if (r == -ENOENT && variant->tables)
+		fail(cleanup, "%s is not installed, and the kernel has tables that only it shows",
+		     variant->save);
+	else if (r && r != -ENOENT)
+		fail(cleanup, "%s", err.text);
 	if (r)
 		return;
 	if (fl_kube_rules_make(saved, cleanup->keep_nat, &rules)) {
-		fl_say_no_memory();
-		cleanup->failed = true;
+		fail(cleanup, "no memory");
 		return;
 	}
 	cleanup->keeps |= rules.keeper;
+	cleanup->rules |= rules.chains > 0;
 	if (!rules.restore)
 		return;
 	change(cleanup, restore, rules.restore);
-	if (!cleanup->dry_run && !cleanup->failed)
+	if (done(cleanup))
 		printf("%s: %zu chains and %zu jumps to them removed\n", variant->restore,
 		       rules.chains, rules.jumps);
 }
@@ -152,6 +176,7 @@ static void put_nft(struct kube_cleanup *cleanup, const char *tables, const char
 	snprintf(keeper, sizeof(keeper), "table %s " NFT_KEEPER, family);
 	kept = has_line(tables, keeper);
 	if (has_line(tables, proxy)) {
+		cleanup->rules = true;
 		if (cleanup->keep_nat && !kept) {
 			fprintf(out,
 				"add %s\nadd chain %s " NFT_KEEPER
@@ -179,11 +204,10 @@ static void clean_nftables(struct kube_cleanup *cleanup)
 
 	cleanup->found += r != -ENOENT;
 	if (r == -ENOENT)
-		fl_say("nft is not installed: whether tables of kube-proxy's nftables mode are "
-		       "there is not known");
+		fail(cleanup, "nft is not installed: whether tables of kube-proxy's nftables mode "
+			      "are there is not known");
 	else if (r)
-		fl_say("%s", err.text);
-	cleanup->failed |= r != 0;
+		fail(cleanup, "%s", err.text);
 	if (r)
 		return;
 	out = open_memstream(&input, &len);
@@ -192,14 +216,13 @@ static void clean_nftables(struct kube_cleanup *cleanup)
 		put_nft(cleanup, tables, "ip6", out);
 	}
 	if (!out || fclose(out)) {
-		fl_say_no_memory();
-		cleanup->failed = true;
+		fail(cleanup, "no memory");
 		return;
 	}
 	if (!len)
 		return;
 	change(cleanup, apply, input);
-	if (!cleanup->dry_run && !cleanup->failed)
+	if (done(cleanup))
 		puts("nft: tables removed");
 }
 
@@ -211,21 +234,34 @@ static void clean_ipvs(struct kube_cleanup *cleanup)
 	if (!if_nametoindex(IPVS_DEVICE))
 		return;
 	change(cleanup, argv, "link delete " IPVS_DEVICE "\n");
-	if (!cleanup->dry_run && !cleanup->failed)
+	if (done(cleanup))
 		puts("ip: device " IPVS_DEVICE " removed; `ipvsadm --clear` removes the virtual "
 		     "servers, and `ipset` the sets");
+}
+
+static void clean_rules(struct kube_cleanup *cleanup)
+{
+	for (size_t i = 0; i < COUNT(variants); i++)
+		clean_variant(cleanup, &variants[i]);
+	for (size_t i = 0; i < COUNT(plain) && !cleanup->found; i++)
+		clean_variant(cleanup, &plain[i]);
+	clean_nftables(cleanup);
+}
+
+bool fl_kube_proxy_is_missing(void)
+{
+	struct kube_cleanup look = {.mode = LOOK};
+
+	clean_rules(&look);
+	return !look.rules && !look.failed;
 }
 
 enum fl_exit fl_kube_proxy_cleanup(bool dry_run)
 {
 	const size_t flows = count_flows();
-	struct kube_cleanup cleanup = {.dry_run = dry_run, .keep_nat = flows > 0};
+	struct kube_cleanup cleanup = {.mode = dry_run ? DRY_RUN : CLEAN, .keep_nat = flows > 0};
 
-	for (size_t i = 0; i < COUNT(variants); i++)
-		clean_variant(&cleanup, &variants[i]);
-	for (size_t i = 0; i < COUNT(plain) && !cleanup.found; i++)
-		clean_variant(&cleanup, &plain[i]);
-	clean_nftables(&cleanup);
+	clean_rules(&cleanup);
 	clean_ipvs(&cleanup);
 	if (!cleanup.any && !cleanup.failed)
 		puts(cleanup.keeps ? "nothing of kube-proxy is left"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Moving over from kube-proxy on live nodes: what it has begun lives on, with the same backend."""
+"""Moving over from kube-proxy on live nodes, and back: what has begun lives on, with the same backend."""
+import re
+
 import pytest
 
 from kube_proxy import KubeProxy
@@ -9,7 +11,7 @@ from wait import until
 KEEPER = "fairlead-keeps-nat"
 
 
-def targets():
+def targets(back):
     """Numbered connections of each kind: local and remote backends, masqueraded or not."""
     found = {"client": [], "cli-1": []}
     for family in (4, 6):
@@ -21,15 +23,16 @@ def targets():
                 found["client"].append({"kind": kind, "host": host, "port": port, "streams": 6,
                                         "label": f"{kind} {label} {family}"})
         for kind, port in (("long", 80), ("udp", 5353)):
+            # a socket that was translated is shown its Service as long as Fairlead is there
             found["cli-1"].append({"kind": kind, "host": vip(12, family), "port": port, "streams": 6,
-                                   "label": f"{kind} pod {family}"})
+                                   "label": f"{kind} pod {family}", "anywhere": back})
     return found
 
 
 class Load:
-    def __init__(self, lab):
+    def __init__(self, lab, back=False):
         self.lab = lab
-        self.of = targets()
+        self.of = targets(back)
         for place, its in self.of.items():
             lab[place].call("load_start", name="moving", targets=its, interval=0.05)
 
@@ -69,16 +72,20 @@ def kernel_flows(node, *options):
     return [flow for flow in node.json("flow", "list", "--limit", "5000", *options)["items"] if flow["kernel"]]
 
 
+def forget_soon(lab):
+    """What has ended is over soon, for the kernel."""
+    for node in lab.nodes.values():
+        node.place.script("for f in tcp_timeout_time_wait tcp_timeout_close udp_timeout udp_timeout_stream; do "
+                          "echo 5 > /proc/sys/net/netfilter/nf_conntrack_$f; done")
+
+
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
 def test_12_4_moving_over(own_lab, mode):
     """12.4, 12.5, 12.6: kube-proxy, then both, then Fairlead alone; nothing fails and nobody moves."""
     lab = own_lab
     serve(lab, "both", 12)
     serve(lab, "local", 11, spec={"externalTrafficPolicy": "Local"})
-    for node in lab.nodes.values():
-        # what has ended is over soon
-        node.place.script("for f in tcp_timeout_time_wait tcp_timeout_close udp_timeout udp_timeout_stream; do "
-                          "echo 5 > /proc/sys/net/netfilter/nf_conntrack_$f; done")
+    forget_soon(lab)
     proxies = [KubeProxy(lab.cluster, node, mode) for node in lab.nodes.values()]
     load = None
     try:
@@ -119,6 +126,63 @@ def test_12_4_moving_over(own_lab, mode):
             node.stop()
             node.cleanup()
             node.cli("cleanup", "--kube-proxy")
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+def test_12_4_moving_back(own_lab, mode):
+    """12.4 the other way: Fairlead, then kube-proxy alone; nothing fails and nobody moves."""
+    lab = own_lab
+    serve(lab, "both", 12)
+    serve(lab, "local", 11, spec={"externalTrafficPolicy": "Local"})
+    node = lab.nodes["node-1"]
+    forget_soon(lab)
+    proxies, load = [], None
+    try:
+        lab.start_agents(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
+        for each in lab.nodes.values():
+            each.wait_status(0)
+        load = Load(lab, back=True)
+        load.round()
+        assert set().union(*load.pods().values()) == set(PODS)
+        refused(node, "an agent runs")
+        for each in lab.nodes.values():
+            each.stop()
+        refused(node, "kube-proxy has no rules here")
+        load.round()
+        proxies = [KubeProxy(lab.cluster, each, mode) for each in lab.nodes.values()]
+        for proxy in proxies:
+            proxy.wait([outside(12, 4), outside(12, 6), outside(11, 4), outside(11, 6), "31012"])
+        load.round()
+        for each in lab.nodes.values():
+            done = each.cli("cleanup", "--hand-over")
+            assert (done.returncode, done.stderr) == (0, ""), done
+            given = int(re.match(r"(\d+) connections handed over", done.stdout)[1])
+            # as many as come from outside, of which the pod's are none: a socket has no flow
+            assert given >= (streams(load.of["client"]) if each is node else 0), done.stdout
+        load.round(10)
+        for family in (4, 6):
+            report = lab["client"].http(outside(12, family), 80, 24)
+            assert report["failed"] == 0, report
+        load.stop()
+        load = None
+    finally:
+        if load:
+            load.look("load_stop")
+        for proxy in proxies:
+            proxy.stop()
+        for each in lab.nodes.values():
+            each.stop()
+            each.cleanup()
+            each.cli("cleanup", "--kube-proxy")
+
+
+def streams(targets):
+    return sum(target["streams"] for target in targets)
+
+
+def refused(node, why):
+    done = node.cli("cleanup", "--hand-over")
+    assert done.returncode == 1 and why in done.stderr, done
 
 
 def everything(place):

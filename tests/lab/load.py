@@ -57,7 +57,8 @@ class Load:
     def open(self, target):
         if target["kind"] in ("short", "long"):
             return HttpConnection(target["host"], target["port"], self.timeout)
-        return UdpPeer(target["host"], target["port"], target["kind"] == "udp", self.timeout)
+        return UdpPeer(target["host"], target["port"], target["kind"] == "udp", self.timeout,
+                       anywhere=target.get("anywhere", False))
 
     def work(self, target, stream, ledger):
         number, peer, pod = 0, None, None
