@@ -21,6 +21,7 @@ static const struct {
 	{"sockets", bench_sockets, "row 7: connect() and sendto() under the socket hooks"},
 	{"resteer", bench_resteer,
 	 "UDP clients that follow their frontend: a pass over 1M entries"},
+	{"agent", bench_agent, "rows 10 to 12: a whole agent on manifest files"},
 	{"sync", bench_sync, "rows 8 and 9: services into maps"},
 };
 

@@ -101,8 +101,9 @@ union raw {
 	struct fl_flow6 flow6;
 };
 
-static bool read_raw(const struct fl_flow_table *table, enum fl_family family, size_t slot,
-		     union raw *ret_raw)
+/* The first `size` bytes, heads included. */
+static bool read_part(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		      size_t size, void *ret_raw)
 {
 	const struct fl_flow_head *head = fl_entry_head(table, family, slot);
 	uint32_t before, after;
@@ -111,17 +112,32 @@ static bool read_raw(const struct fl_flow_table *table, enum fl_family family, s
 		before = __atomic_load_n(&head->word, __ATOMIC_ACQUIRE);
 		if (fl_flow_state(before) < FL_FLOW_NEW || fl_flow_state(before) >= FL_FLOW_STATES)
 			return false;
-		copy_relaxed(ret_raw, head,
-			     family == FL_IPV4 ? sizeof(ret_raw->flow4) : sizeof(ret_raw->flow6));
+		copy_relaxed(ret_raw, head, size);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		after = __atomic_load_n(&head->word, __ATOMIC_RELAXED);
 		/* a change of state alone leaves the rest as it is */
 		if (fl_flow_generation(before) != fl_flow_generation(after))
 			continue;
-		ret_raw->head.word = after;
+		memcpy(ret_raw, &after, sizeof(after)); /* the word comes first */
 		return fl_flow_state(after) >= FL_FLOW_NEW;
 	}
 	return false;
+}
+
+static bool read_raw(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+		     union raw *ret_raw)
+{
+	return read_part(table, family, slot,
+			 family == FL_IPV4 ? sizeof(ret_raw->flow4) : sizeof(ret_raw->flow6),
+			 ret_raw);
+}
+
+bool fl_entry_head_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+			struct fl_flow_head *ret_head)
+{
+	static_assert(!offsetof(struct fl_flow_head, word) && !(sizeof(*ret_head) % 8),
+		      "read as words of eight bytes, the entry's word first");
+	return read_part(table, family, slot, sizeof(*ret_head), ret_head);
 }
 
 bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,

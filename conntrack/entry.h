@@ -36,6 +36,10 @@ struct fl_flow_head *fl_entry_head(const struct fl_flow_table *table, enum fl_fa
 bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		   struct fl_entry *ret_entry);
 
+/* Its head alone. */
+bool fl_entry_head_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
+			struct fl_flow_head *ret_head);
+
 /* Set or clear a flag of an entry that is in use. Should it have passed to another flow since it
  * was looked at, that flow has it now, or no more. */
 void fl_entry_set_flag(struct fl_flow_head *head, uint8_t flag);

@@ -8,25 +8,25 @@
 
 #include <netinet/in.h>
 
-static uint32_t entry_timeout(const struct fl_sweep *sweep, const struct fl_entry *entry)
+static uint32_t timeout_of(const struct fl_sweep *sweep, const struct fl_flow_head *head)
 {
-	return sweep->timeout[fl_timeout_of(entry->head.proto == IPPROTO_UDP,
-					    fl_flow_state(entry->head.word))];
+	return sweep->timeout[fl_timeout_of(head->proto == IPPROTO_UDP, fl_flow_state(head->word))];
 }
 
-static void count(struct fl_sweep *sweep, enum fl_family family, const struct fl_entry *entry)
+static void count(struct fl_sweep *sweep, enum fl_family family, const struct fl_flow_head *head)
 {
 	struct fl_flow_tally *tally = &sweep->counting[family];
-	const enum fl_flow_state state = fl_flow_state(entry->head.word);
+	const enum fl_flow_state state = fl_flow_state(head->word);
 
 	tally->used++;
 	tally->proven += fl_flow_open(state);
-	if (entry->head.flags & FL_FLOW_IS_REPLY)
+	if (head->flags & FL_FLOW_IS_REPLY)
 		return;
-	tally->unanswered += state == FL_FLOW_NEW && entry->head.proto == IPPROTO_TCP;
+	tally->unanswered += state == FL_FLOW_NEW && head->proto == IPPROTO_TCP;
+	tally->kernel += (head->flags & FL_FLOW_KERNEL) != 0;
 	tally->flows[state]++;
 	if (sweep->met)
-		sweep->met(family, &entry->head, sweep->arg);
+		sweep->met(family, head, sweep->arg);
 }
 
 /* True: the kernel has had its say about this flow. *ret_freed: it is gone. */
@@ -52,54 +52,85 @@ static bool follow_kernel(const struct fl_flow_table *table, const struct fl_swe
 	return true;
 }
 
-static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *sweep,
-			 enum fl_family family, size_t slot, uint32_t now, uint32_t hz)
+/* A flow that is not over yet: when it will be, unless a packet comes. */
+static void note_end(struct fl_sweep *sweep, enum fl_family family, uint64_t now, uint32_t left)
 {
-	struct fl_entry entry, twin;
-	bool paired, freed = false;
-	uint32_t timeout;
+	struct fl_flow_tally *tally = &sweep->counting[family];
+	const uint64_t over = now + left + 1;
 
+	/* 0: the pass has met none so far */
+	if (!tally->over || over < tally->over)
+		tally->over = over;
+}
+
+static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *sweep,
+			 enum fl_family family, size_t slot, uint64_t now, uint32_t hz)
+{
+	uint32_t timeout, young, idle, twin_idle;
+	struct fl_entry entry, twin;
+	struct fl_flow_head head;
+	bool freed = false;
+
+	if (!fl_entry_head_read(table, family, slot, &head))
+		return 0;
+	count(sweep, family, &head);
+	timeout = timeout_of(sweep, &head);
+	young = timeout < hz ? timeout : hz;
+	idle = fl_idle(head.last_seen, (uint32_t)now);
+	/* of most entries this is all that is touched */
+	if (!(head.flags & FL_FLOW_KERNEL) && idle <= (sweep->paired ? timeout : young)) {
+		if (!(head.flags & FL_FLOW_IS_REPLY))
+			note_end(sweep, family, now, timeout - idle);
+		return 0;
+	}
+	/* the same flow, or one that has taken its place since: with a state of its own */
 	if (!fl_entry_read(table, family, slot, &entry))
 		return 0;
-	count(sweep, family, &entry);
 	if (entry.head.flags & FL_FLOW_KERNEL &&
-	    follow_kernel(table, sweep, family, slot, &entry, now, &freed))
+	    follow_kernel(table, sweep, family, slot, &entry, (uint32_t)now, &freed))
 		return freed;
-	/* most entries are not idle, and then their twin need not be touched */
-	timeout = entry_timeout(sweep, &entry);
-	if (fl_idle(entry.head.last_seen, now) <= (timeout < hz ? timeout : hz))
+	timeout = timeout_of(sweep, &entry.head);
+	young = timeout < hz ? timeout : hz;
+	idle = fl_idle(entry.head.last_seen, (uint32_t)now);
+	if (idle <= young)
 		return 0;
-	paired = fl_entry_twin(table, family, slot, &entry, &twin);
-	if (!paired) {
-		/* both halves are published within microseconds, so after a second it is not a flow
-		 * being made */
-		return fl_entry_free(table, family, slot, &entry, NULL, now,
-				     timeout < hz ? timeout : hz);
-	}
+	/* both halves are published within microseconds, so after a second it is not a flow being
+	 * made */
+	if (!fl_entry_twin(table, family, slot, &entry, &twin))
+		return fl_entry_free(table, family, slot, &entry, NULL, (uint32_t)now, young);
 	if (entry.head.flags & FL_FLOW_IS_REPLY)
 		return 0;
-	if (fl_idle(entry.head.last_seen, now) <= timeout ||
-	    fl_idle(twin.head.last_seen, now) <= timeout)
+	twin_idle = fl_idle(twin.head.last_seen, (uint32_t)now);
+	if (twin_idle < idle)
+		idle = twin_idle;
+	if (idle <= timeout) {
+		note_end(sweep, family, now, timeout - idle);
 		return 0;
-	return fl_entry_free(table, family, slot, &entry, &twin, now, timeout);
+	}
+	return fl_entry_free(table, family, slot, &entry, &twin, (uint32_t)now, timeout);
 }
 
 /* The pass is over: what it counted stands until the next one is. */
 static void finish_tally(struct fl_sweep *sweep, enum fl_family family, size_t slots)
 {
-	sweep->counting[family].slots = slots;
-	sweep->tally[family] = sweep->counting[family];
-	sweep->counting[family] = (struct fl_flow_tally){0};
+	struct fl_flow_tally *made = &sweep->counting[family];
+
+	made->slots = slots;
+	made->over = made->over ? made->over : FL_NEVER;
+	sweep->tally[family] = *made;
+	*made = (struct fl_flow_tally){0};
 	if (sweep->passed)
 		sweep->passed(family, sweep->arg);
 }
 
 static size_t sweep_family(const struct fl_flow_table *table, struct fl_sweep *sweep,
-			   enum fl_family family, size_t *next, uint32_t now, uint32_t hz,
+			   enum fl_family family, size_t *next, uint64_t now, uint32_t hz,
 			   size_t max_buckets)
 {
 	size_t buckets = fl_entry_slots(table, family) / FL_FLOW_WAYS, freed = 0;
 
+	if (sweep->skip[family])
+		return 0;
 	if (max_buckets > buckets)
 		max_buckets = buckets;
 	for (size_t i = 0; i < max_buckets; i++) {
@@ -117,6 +148,6 @@ static size_t sweep_family(const struct fl_flow_table *table, struct fl_sweep *s
 size_t fl_flow_sweep(const struct fl_flow_table *table, struct fl_sweep *sweep, uint64_t now,
 		     uint32_t hz, size_t max_buckets)
 {
-	return sweep_family(table, sweep, FL_IPV4, &sweep->next4, (uint32_t)now, hz, max_buckets) +
-	       sweep_family(table, sweep, FL_IPV6, &sweep->next6, (uint32_t)now, hz, max_buckets);
+	return sweep_family(table, sweep, FL_IPV4, &sweep->next4, now, hz, max_buckets) +
+	       sweep_family(table, sweep, FL_IPV6, &sweep->next6, now, hz, max_buckets);
 }

@@ -80,12 +80,21 @@ struct fl_flow_tally {
 	size_t used;		      /* live entries; a flow has two */
 	size_t proven;		      /* established, or half closed */
 	size_t unanswered;	      /* TCP flows that no reply was seen of yet */
+	size_t kernel;		      /* flows that live as long as the kernel says */
 	size_t flows[FL_FLOW_STATES]; /* by original directions */
+	/* jiffies when the first of these flows is over if it carries no packet and stays in its
+	 * state; FL_NEVER: there is none */
+	uint64_t over;
 };
+#define FL_NEVER UINT64_MAX
 
 struct fl_sweep {
 	uint32_t timeout[FL_TIMEOUTS]; /* jiffies */
 	size_t next4, next6;	       /* where the next slice begins */
+	/* Nothing has lost its twin since a pass looked for that: twins are not touched but of
+	 * flows that seem to be over, since each is a line of its own. */
+	bool paired;
+	bool skip[FL_FAMILIES]; /* there is none of this family */
 	/* of the last whole pass (all zero: there was none), and of the one under way */
 	struct fl_flow_tally tally[FL_FAMILIES], counting[FL_FAMILIES];
 	/* Told of each flow that a pass meets, by its original direction, and of the pass's end.

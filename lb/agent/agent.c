@@ -13,6 +13,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/dp/mountinfo.h"
+#include "lb/dp/usage.h"
 #include "lb/http/http.h"
 
 #define PORTS_COUNT_MS 30000 /* a walk over all flows, not for each sample */
@@ -161,15 +162,21 @@ void fl_agent_apply(struct fl_agent *agent)
 		agent->kernel_flows.awaited = false;
 		fl_kernel_flows_take(&agent->kernel_flows, &agent->upkeep.flows,
 				     fl_dp_now(agent->dp));
+		fl_upkeep_wake(&agent->upkeep);
 	}
 	apply_changes(agent);
 	update_served(agent);
 }
 
-void fl_agent_upkeep(struct fl_agent *agent)
+unsigned int fl_agent_upkeep(struct fl_agent *agent)
 {
-	fl_upkeep_slice(&agent->upkeep, fl_dp_now(agent->dp), fl_dp_hz(agent->dp));
+	uint64_t created = 0;
+
+	/* what is not known may be anything */
+	if (fl_stats_count(fl_dp_maps(agent->dp)->stats_fd, FL_COUNTER_FLOW_NEW, &created))
+		fl_upkeep_wake(&agent->upkeep);
 	fl_applier_upkeep(agent->applier, fl_mono_now().ns);
+	return fl_upkeep_slice(&agent->upkeep, fl_dp_now(agent->dp), fl_dp_hz(agent->dp), created);
 }
 
 bool fl_agent_turn(struct fl_agent *agent)
@@ -271,7 +278,7 @@ void fl_agent_review_drains(struct fl_agent *agent)
 
 void fl_agent_retry(struct fl_agent *agent)
 {
-	fl_input_refresh(&agent->input);
+	fl_input_look(&agent->input);
 	fl_input_review(&agent->input);
 	fl_agent_review_drains(agent);
 	fl_applier_retry(agent->applier);

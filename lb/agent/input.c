@@ -223,6 +223,14 @@ void fl_input_handle(struct fl_input *input)
 	update_conditions(input, r, &err);
 }
 
+void fl_input_look(struct fl_input *input)
+{
+	struct fl_err err = {""};
+	int r = fl_source_look(input->source, &err);
+
+	update_conditions(input, r, &err);
+}
+
 void fl_input_refresh(struct fl_input *input)
 {
 	struct fl_err err = {""};
@@ -273,11 +281,22 @@ static int review_name(const char *ns, const char *name, void *arg)
 	return 0;
 }
 
+/* The Node's coming and going is no change of the store. */
+static uint64_t changes_of(const struct fl_store *store)
+{
+	return 1 + (fl_store_node(store) != NULL) +
+	       2 * (fl_store_changes(store, FL_KIND_SERVICE) +
+		    fl_store_changes(store, FL_KIND_SLICE));
+}
+
 void fl_input_review(struct fl_input *input)
 {
 	struct names names = {.input = input};
 	struct fl_health *health = input->health;
 
+	if (input->reviewed == changes_of(input->store))
+		return;
+	input->reviewed = changes_of(input->store);
 	fl_health_scan_begin(health, FL_CONDITION_SLICES);
 	fl_store_each_name(input->store, review_name, &names);
 	fl_health_scan_end(health, FL_CONDITION_SLICES);

@@ -29,8 +29,9 @@ struct fl_input {
 	struct fl_plan_options plan_options; /* borrows from store and node_ips */
 	struct fl_ip node_ips[FL_FAMILIES];
 	size_t n_node_ips;
-	bool node_seen; /* there was a Node object of this node's name, now or before */
-	bool news;	/* problems were reported since they became conditions last */
+	bool node_seen;	   /* there was a Node object of this node's name, now or before */
+	uint64_t reviewed; /* what had changed until then; 0: never */
+	bool news;	   /* problems were reported since they became conditions last */
 };
 
 /* The store, and a source of the manifests; nothing is read yet. `settings` and `health` are
@@ -46,13 +47,15 @@ bool fl_input_has_api(const struct fl_input *input);
 int fl_input_load(struct fl_input *input, struct fl_err *err);
 /* Take in what has changed, when fl_source_fd() is readable. */
 void fl_input_handle(struct fl_input *input);
+/* Look for what no event tells of, for a slow timer. */
+void fl_input_look(struct fl_input *input);
 /* Look at everything again. */
 void fl_input_refresh(struct fl_input *input);
 /* The same, and let what was held for the grace time take effect now. */
 void fl_input_apply_held(struct fl_input *input);
 
-/* Look for slices of Services that are not there, and for this node's name in what was read: for a
- * slow timer, since it walks over everything. */
+/* Look for slices of Services that are not there, and for this node's name in what was read, if
+ * that has changed: for a slow timer, since it walks over everything. */
 void fl_input_review(struct fl_input *input);
 
 /*

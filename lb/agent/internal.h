@@ -80,8 +80,8 @@ char *fl_agent_scrape(struct fl_agent *agent);
 /* agent.c: what several events lead to */
 /* Bring the maps up to what was read. */
 void fl_agent_apply(struct fl_agent *agent);
-/* Every FL_UPKEEP_MS. */
-void fl_agent_upkeep(struct fl_agent *agent);
+/* Returns the milliseconds until it is to be called again. */
+unsigned int fl_agent_upkeep(struct fl_agent *agent);
 /* Once a second. */
 void fl_agent_watch(struct fl_agent *agent);
 /* Every FL_GAUGES_MS. */

@@ -67,7 +67,9 @@ static void on_turn(uv_check_t *check)
 
 static void on_upkeep(uv_timer_t *timer)
 {
-	fl_agent_upkeep(agent_of(timer));
+	const unsigned int ms = fl_agent_upkeep(agent_of(timer));
+
+	uv_timer_start(timer, on_upkeep, ms, ms);
 }
 
 static void on_retry(uv_timer_t *timer)

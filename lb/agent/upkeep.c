@@ -4,7 +4,12 @@
 
 #include <string.h>
 
-#define SLICES 64 /* of FL_UPKEEP_MS: the whole table in some 6 seconds */
+/* Passes before a rest: the second one meets no flow of which an answer may be under way, and no
+ * entry without a twin that is too young to be judged. */
+#define QUIET_PASSES 2
+/* So many quiet passes, one looks for twins as if flows had been created: an entry that loses its
+ * twin without that, as when whoever frees a flow is killed, does not stay for its timeout. */
+#define PAIRED_PASSES 8
 
 struct fl_upkeep fl_upkeep_of(const struct fl_maps *maps, const struct fl_config *config)
 {
@@ -14,14 +19,60 @@ struct fl_upkeep fl_upkeep_of(const struct fl_maps *maps, const struct fl_config
 	return upkeep;
 }
 
-void fl_upkeep_slice(struct fl_upkeep *upkeep, uint64_t now, uint32_t hz)
+void fl_upkeep_wake(struct fl_upkeep *upkeep)
+{
+	upkeep->quiet = 0;
+}
+
+static void begin(struct fl_upkeep *upkeep, uint64_t created)
+{
+	if (created != upkeep->created)
+		upkeep->quiet = 0;
+	upkeep->created = created;
+	upkeep->sweep.paired = upkeep->quiet >= QUIET_PASSES && upkeep->quiet % PAIRED_PASSES != 0;
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
+		upkeep->sweep.skip[family] =
+			upkeep->sweep.paired && !upkeep->sweep.tally[family].used;
+}
+
+static void end(struct fl_upkeep *upkeep, uint64_t now, uint32_t hz, uint64_t created)
+{
+	const struct fl_flow_tally *tally = upkeep->sweep.tally;
+
+	upkeep->slice = 0;
+	upkeep->quiet = created == upkeep->created ? upkeep->quiet + 1 : 0;
+	upkeep->rest_until = now;
+	/* of flows that are the kernel's, a pass is how its changes are followed */
+	if (upkeep->quiet < QUIET_PASSES || tally[FL_IPV4].kernel || tally[FL_IPV6].kernel)
+		return;
+	upkeep->rest_until = now + (uint64_t)FL_UPKEEP_REST_S * hz;
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
+		if (tally[family].over < upkeep->rest_until)
+			upkeep->rest_until = tally[family].over;
+}
+
+static bool rests(const struct fl_upkeep *upkeep, uint64_t now, uint64_t created)
+{
+	if (upkeep->slice || upkeep->quiet < QUIET_PASSES || created != upkeep->created)
+		return false;
+	return now < upkeep->rest_until;
+}
+
+unsigned int fl_upkeep_slice(struct fl_upkeep *upkeep, uint64_t now, uint32_t hz, uint64_t created)
 {
 	const struct fl_flow_table *flows = &upkeep->flows;
 	size_t n = flows->n_flows4 > flows->n_flows6 ? flows->n_flows4 : flows->n_flows6;
 
 	if (!now)
-		return;
-	n = (n + SLICES - 1) / SLICES;
-	fl_flow_sweep(flows, &upkeep->sweep, now, hz, n);
+		return FL_UPKEEP_REST_MS;
+	n = (n + FL_UPKEEP_SLICES - 1) / FL_UPKEEP_SLICES;
 	fl_overflow_rebuild(flows, &upkeep->rebuild, now, hz, n);
+	if (rests(upkeep, now, created))
+		return FL_UPKEEP_REST_MS;
+	if (!upkeep->slice)
+		begin(upkeep, created);
+	fl_flow_sweep(flows, &upkeep->sweep, now, hz, n);
+	if (++upkeep->slice == FL_UPKEEP_SLICES)
+		end(upkeep, now, hz, created);
+	return FL_UPKEEP_MS;
 }

@@ -42,20 +42,30 @@ int fl_map_usage(int fd, uint64_t *ret_used, uint64_t *ret_size)
 	return 0;
 }
 
-int fl_stats_read(int stats_fd, uint64_t ret_values[static FL_COUNTER_MAX])
+int fl_stats_count(int stats_fd, uint32_t index, uint64_t *ret_value)
 {
 	const int cpus = libbpf_num_possible_cpus();
 	_cleanup_free_ uint64_t *values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
-	uint64_t sums[FL_COUNTER_MAX] = {0};
+	uint64_t sum = 0;
 
 	if (!values)
 		return cpus < 0 ? cpus : -ENOMEM;
-	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++) {
-		if (bpf_map_lookup_elem(stats_fd, &i, values))
-			return -errno;
-		for (int cpu = 0; cpu < cpus; cpu++)
-			sums[i] += values[cpu];
-	}
-	memcpy(ret_values, sums, sizeof(sums));
+	if (bpf_map_lookup_elem(stats_fd, &index, values))
+		return -errno;
+	for (int cpu = 0; cpu < cpus; cpu++)
+		sum += values[cpu];
+	*ret_value = sum;
 	return 0;
+}
+
+int fl_stats_read(int stats_fd, uint64_t ret_values[static FL_COUNTER_MAX])
+{
+	uint64_t sums[FL_COUNTER_MAX];
+	int r = 0;
+
+	for (uint32_t i = 0; i < FL_COUNTER_MAX && !r; i++)
+		r = fl_stats_count(stats_fd, i, &sums[i]);
+	if (!r)
+		memcpy(ret_values, sums, sizeof(sums));
+	return r;
 }

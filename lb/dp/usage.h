@@ -14,3 +14,5 @@ int fl_map_size(int fd, uint64_t *ret_size);
 
 /* Map fl_stats, summed over CPUs: index enum fl_reason or enum fl_counter. 0 or -errno. */
 int fl_stats_read(int stats_fd, uint64_t ret_values[static FL_COUNTER_MAX]);
+/* One of them. */
+int fl_stats_count(int stats_fd, uint32_t index, uint64_t *ret_value);

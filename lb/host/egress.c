@@ -11,9 +11,10 @@
 
 #include "lb/host/internal.h"
 
-#define ASKED_MAX 128	 /* routes per step */
+#define ASKED_MAX 64	 /* routes per step */
+#define ASKED_SETTLED 8	 /* the same when nothing is known to have changed */
 #define LOOKED_MAX 16384 /* elements of the map per step */
-#define FIRST_STEPS 8	 /* before the first programs are attached */
+#define FIRST_STEPS 16	 /* before the first programs are attached */
 
 /* Those that take our programs; a bridge does not, and at its ports may be pods of this node. */
 static bool may_serve(const struct fl_netdev *dev)
@@ -101,7 +102,19 @@ static void finish(struct fl_host *host)
 			      dev->name, advice(dev));
 	}
 	fl_health_scan_end(health, FL_CONDITION_EGRESS);
-	*egress = (struct fl_egress){0};
+}
+
+/* Neither backends nor routes have changed since the pass began, as far as is known. */
+static bool is_same(const struct fl_host *host)
+{
+	return host->egress.revision == host->options.maps->meta->revision &&
+	       host->egress.news == host->news;
+}
+
+static void begin(struct fl_host *host)
+{
+	host->egress = (struct fl_egress){.revision = host->options.maps->meta->revision,
+					  .news = host->news};
 }
 
 /* True: this was the last of the backends. */
@@ -112,11 +125,15 @@ static bool step(struct fl_host *host)
 	struct fl_route routes[ASKED_MAX];
 	struct fl_ip ips[ASKED_MAX];
 	struct fl_egress *egress = &host->egress;
-	size_t n = 0, end = egress->next + LOOKED_MAX;
+	size_t n = 0, end = egress->next + LOOKED_MAX, most;
 
+	host->settled &= is_same(host); /* also since the end of the last pass */
+	if (!egress->next)
+		begin(host);
+	most = host->settled ? ASKED_SETTLED : ASKED_MAX;
 	if (end > maps->n_backends)
 		end = maps->n_backends;
-	for (; egress->next < end && n < ASKED_MAX; egress->next++) {
+	for (; egress->next < end && n < most; egress->next++) {
 		const struct fl_backend *backend = &maps->backends[egress->next];
 
 		if (!(backend->flags & FL_BACKEND_LIVE) || backend->flags & FL_BACKEND_LOCAL)
@@ -131,6 +148,8 @@ static bool step(struct fl_host *host)
 	if (egress->next < maps->n_backends)
 		return false;
 	finish(host);
+	host->settled = is_same(host);
+	begin(host);
 	return true;
 }
 
@@ -143,6 +162,7 @@ void fl_host_find_remote(struct fl_host *host)
 {
 	/* what was looked at before the devices were known counts for nothing */
 	host->egress = (struct fl_egress){0};
+	host->settled = false;
 	for (size_t i = 0; i < FIRST_STEPS && !step(host); i++)
 		;
 }

@@ -117,6 +117,7 @@ int fl_host_handle(struct fl_host *host, struct fl_err *err)
 	int r = fl_watch_handle(host->watch, &news, err);
 
 	host->deaf = r;
+	host->news += r || news.next_hops || news.network;
 	if (news.next_hops)
 		fl_host_forget_next_hops(host);
 	host->pending |= news.network;
@@ -235,6 +236,7 @@ void fl_host_update(struct fl_host *host)
 	int r;
 
 	host->pending = host->failed = false;
+	host->news++;
 	fl_health_scan_begin(health, FL_CONDITION_NETWORK);
 	r = host->options.ops->scan(host->options.ctx, &network, &err);
 	if (r) {

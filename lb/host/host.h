@@ -116,7 +116,8 @@ void fl_host_forget_ports(struct fl_host *host);
  */
 void fl_host_keep_next_hops(struct fl_host *host);
 
-/* Look at the routes of some backends, those after the last call's: to be called every second. */
+/* Look at the routes of some backends, those after the last call's: to be called every second.
+ * Fewer at a time when neither backends nor routes have changed in a whole pass. */
 void fl_host_check_egress(struct fl_host *host);
 /* Before the hooks are attached: also clear the bits, since those of closed sockets stay set. */
 void fl_host_clear_ports(struct fl_host *host);

@@ -16,6 +16,7 @@ struct fl_egress {
 		struct fl_ip example;
 	} found[FL_EGRESS_DEVICES];
 	size_t n_found;
+	uint64_t revision, news; /* of the service maps and of the network, when it began */
 };
 
 /* How long next hops are good without another word, and a generation of them at most. */
@@ -39,6 +40,8 @@ struct fl_host {
 	uint32_t kept; /* calls of fl_host_keep_next_hops() that found all well */
 	bool pruned;   /* what earlier agents left on other devices is gone */
 	struct fl_egress egress;
+	bool settled;  /* and it was the same in the last whole one */
+	uint64_t news; /* of links, addresses, routes and neighbours, so far */
 	/* devices that backends of other nodes were seen behind; for rules.remote */
 	unsigned int remote[FL_EGRESS_DEVICES];
 	struct fl_mono sockets_scanned; /* zero: not since they had to be */

@@ -29,7 +29,8 @@
 	X(EVENTS, "fairlead_datapath_events_total", COUNTER, "event", \
 	  "What the datapath did besides forwarding, since it was made.") \
 	X(FLOWS, "fairlead_flows", GAUGE, "ip_family state", \
-	  "Flows in the flow table by the state of their original direction, counted every 6 seconds.") \
+	  "Flows in the flow table by the state of their original direction, counted every 6 seconds, " \
+	  "or every minute while none is created.") \
 	X(FLOWS_UNANSWERED, "fairlead_unanswered_flows", GAUGE, "ip_family", \
 	  "TCP flows that no reply was seen of yet.") \
 	X(FLOW_ENTRIES, "fairlead_flow_table_entries", GAUGE, "ip_family", \

@@ -407,6 +407,7 @@ static const struct fl_source_ops ops = {
 	.load = source_load,
 	.fd = source_fd,
 	.handle = source_handle,
+	.look = source_handle,
 	.refresh = source_handle,
 	.apply_held = source_apply_held,
 	.complete = source_complete,

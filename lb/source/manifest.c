@@ -68,6 +68,14 @@ static int manifest_refresh(struct fl_source *source, struct fl_err *err)
 	return fl_manifest_turn(manifest(source), true, err);
 }
 
+static int manifest_look(struct fl_source *source, struct fl_err *err)
+{
+	struct fl_manifest *m = manifest(source);
+
+	fl_manifest_look_again(m);
+	return fl_manifest_turn(m, false, err);
+}
+
 /* After a look at everything: nothing waits any longer, and what is out of sight is gone. */
 static int manifest_apply_held(struct fl_source *source, struct fl_err *err)
 {
@@ -132,6 +140,8 @@ static void manifest_each_problem(const struct fl_source *source, fl_problem_fn 
 
 static void root_fini(struct fl_manifest_root *r)
 {
+	if (r->names)
+		closedir(r->names);
 	for (size_t i = 0; i < r->n_links; i++)
 		free(r->links[i].name);
 	free(r->links);
@@ -168,6 +178,7 @@ static const struct fl_source_ops ops = {
 	.load = manifest_load,
 	.fd = manifest_fd,
 	.handle = manifest_handle,
+	.look = manifest_look,
 	.refresh = manifest_refresh,
 	.apply_held = manifest_apply_held,
 	.complete = manifest_complete,

@@ -237,7 +237,7 @@ static int scan_dir(struct fl_manifest *m, size_t root, struct fl_err *err)
 				"another file system is there now, without manifests");
 	if (rc)
 		return rc;
-	r->seen = st;
+	fl_manifest_root_read(r, &st);
 	r->remote = fl_is_remote(dirfd(dir));
 	r->undated = fl_is_undated(dirfd(dir));
 	return 0;

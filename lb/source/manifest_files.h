@@ -4,6 +4,7 @@
  *
  *	manifest_files.c   the list of files, and what is in the places now
  *	manifest_watch.c   what inotify reports
+ *	manifest_look.c    what no event tells of
  *	manifest_turn.c    which files are read when
  *	manifest_take.c    what becomes of a file that was read, or is gone
  *	manifest_report.c  what is wrong with files, in words
@@ -11,6 +12,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include "lb/base/strings.h"
@@ -24,8 +26,10 @@
 #define FL_MANIFEST_MAX_FILES 65536	      /* of one directory */
 #define FL_MANIFEST_LARGE_BYTES (256u * 1024) /* from here on a thread reads it */
 #define FL_MANIFEST_STEP 2048		      /* objects of a large file that one turn takes in */
-#define FL_MANIFEST_LOOK_MS 1000	      /* between looks at what no event tells */
-#define FL_MANIFEST_LOOK_FILES 1000	      /* at each look */
+#define FL_MANIFEST_LOOK_MS 250		      /* between looks at what no event tells */
+#define FL_MANIFEST_LOOK_FILES 200	      /* in a second */
+#define FL_MANIFEST_LOOK_ELSEWHERE 1000	      /* the same of those that events do not tell of */
+#define FL_MANIFEST_LOOK_NAMES 1000	      /* the same of the names in a directory */
 #define FL_MANIFEST_QUIET_MS 1000	      /* left alone for so long, a file is read */
 #define FL_MANIFEST_OPEN_QUIET_MS 10000	      /* the same for one that is being written */
 
@@ -66,6 +70,7 @@ struct fl_manifest_file {
 	bool unreadable; /* at the last attempt: a change of mode may help */
 	bool deleted;	 /* reported, though the place it was in may be gone as well */
 	bool gone;
+	bool elsewhere;	   /* no event tells of it: it has other names, or another machine writes */
 	bool through_data; /* a link through the ..data of a mounted ConfigMap */
 	bool is_open;	   /* it was read while a program had it open for writing */
 	/* of an undated file that is open, or mapped: the text that was read last and is not in
@@ -96,6 +101,9 @@ struct fl_manifest_root {
 	bool rescan;
 	bool lost; /* it cannot be read, or is an empty file system now */
 	size_t n_files;
+	DIR *names; /* being read again, a part at each look; NULL: they are not */
+	struct stat names_seen;
+	bool is_fresh; /* `dir` had changed so shortly before `seen` that its times may stay */
 	struct fl_mono bare; /* since when it has had no file from the first reading on */
 };
 
@@ -119,8 +127,10 @@ struct fl_manifest {
 	bool any_stale;	     /* a file's definer was stale at the last look */
 	uint64_t marks_seen; /* fl_definitions_marks() then */
 	struct fl_manifest_file *pending;
-	struct fl_mono next_look, next_hold; /* ns 0: nothing is held */
-	size_t look_at;			     /* the file that the next look begins with */
+	struct fl_mono next_look, next_roots, next_hold; /* ns 0: nothing is held */
+	size_t look_at, look_elsewhere; /* the file that the next look begins with */
+	bool any_elsewhere;		/* there is, or was, such a file, or one that is open */
+	bool any_odd;			/* a file is open or unreadable, or was */
 	/* what went lately, and how much there was before */
 	struct fl_mono loss_since;
 	struct fl_definitions_loss lost, before;
@@ -158,6 +168,15 @@ void fl_manifest_forget_unread(struct fl_manifest_file *file);
 int fl_manifest_watch(struct fl_manifest *m, size_t root, struct fl_err *err);
 /* Drain the events and touch what they name. 0 or -ENOMEM. */
 int fl_manifest_drain(struct fl_manifest *m, struct fl_err *err);
+
+/* In manifest_look.c. */
+
+/* Look at some of what no event tells of, if it is time. */
+void fl_manifest_look(struct fl_manifest *m);
+/* Begin with names as well, and read what may have changed without a trace: for a slow timer. */
+void fl_manifest_look_again(struct fl_manifest *m);
+/* All names in a root's directory were read, which was like that when it began. */
+void fl_manifest_root_read(struct fl_manifest_root *r, const struct stat *st);
 
 /* In manifest_turn.c. */
 

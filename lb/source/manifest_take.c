@@ -313,6 +313,7 @@ int fl_manifest_take(struct fl_manifest *m, struct fl_manifest_file *file,
 	int rc = 0;
 
 	file->unreadable = reading->rc && !reading->st.st_ino;
+	m->any_odd |= file->unreadable;
 	if (reading->rc == -ENOMEM || reading->rc == -ECANCELED)
 		return finish(m, file, reading->rc);
 	if (is_passing(m, file, reading) ||

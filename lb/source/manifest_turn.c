@@ -45,6 +45,15 @@ static bool leads_through_data(const char *path)
 	return len >= (ssize_t)sizeof(data) - 1 && !strncmp(target, data, sizeof(data) - 1);
 }
 
+/* Whether a file may change without an event of the directory that its name is in. */
+static bool is_elsewhere(const struct fl_manifest *m, const struct fl_manifest_file *file)
+{
+	struct stat st;
+
+	return m->roots[file->definer.order].remote || lstat(file->path, &st) ||
+	       !S_ISREG(st.st_mode) || st.st_nlink > 1;
+}
+
 static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t size, bool inside)
 {
 	struct fl_reading *reading = calloc(1, sizeof(*reading));
@@ -59,7 +68,9 @@ static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t
 	reading->forced = file->forced;
 	reading->in_place = file->written;
 	file->definer.stale = false;
-	file->through_data = leads_through_data(file->path);
+	file->elsewhere = is_elsewhere(m, file);
+	m->any_elsewhere |= file->elsewhere || file->is_open;
+	file->through_data = file->elsewhere && leads_through_data(file->path);
 	file->reading = reading;
 	fl_manifest_settled(m, file);
 	if (!inside && m->worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
@@ -99,6 +110,7 @@ static bool is_whole(struct fl_manifest *m, struct fl_manifest_file *file, const
 	writers = fl_writers_of(file->path);
 	file->written = is_same_inode(st, &file->seen);
 	file->is_open = writers == FL_WRITERS_SOME;
+	m->any_odd |= file->is_open;
 	if (writers == FL_WRITERS_NONE)
 		return true;
 	wait_ms = file->modified ? FL_MANIFEST_OPEN_QUIET_MS : FL_MANIFEST_QUIET_MS;
@@ -171,52 +183,6 @@ static int look_at_pending(struct fl_manifest *m, bool inside)
 		}
 	}
 	return rc;
-}
-
-static void look_at_root(struct fl_manifest_root *r)
-{
-	struct stat st;
-
-	if (r->is_input)
-		return;
-	if (stat(r->dir, &st) || !is_same_inode(&st, &r->seen))
-		r->rescan = true;
-	else if (r->remote && (st.st_mtim.tv_sec != r->seen.st_mtim.tv_sec ||
-			       st.st_mtim.tv_nsec != r->seen.st_mtim.tv_nsec))
-		r->rescan = true;
-}
-
-static void look_at_files(struct fl_manifest *m)
-{
-	size_t n = m->n_files < FL_MANIFEST_LOOK_FILES ? m->n_files : FL_MANIFEST_LOOK_FILES;
-
-	for (; n; n--) {
-		struct fl_manifest_file *file;
-		struct stat st;
-
-		if (m->look_at >= m->n_files)
-			m->look_at = 0;
-		file = m->files[m->look_at++];
-		if (file->pending || file->reading || file->gone || file->unreadable ||
-		    m->roots[file->definer.order].is_input)
-			continue;
-		if (stat(file->path, &st) || fl_manifest_differs(&st, &file->seen) ||
-		    (m->roots[file->definer.order].undated &&
-		     fl_writers_of(file->path) == FL_WRITERS_SOME))
-			fl_manifest_touch(m, file);
-	}
-}
-
-static void look_around(struct fl_manifest *m)
-{
-	struct fl_mono now = now_of(m);
-
-	if (!is_due(m->next_look, now))
-		return;
-	m->next_look = fl_mono_plus_ms(now, FL_MANIFEST_LOOK_MS);
-	for (size_t i = 0; i < m->n_roots; i++)
-		look_at_root(&m->roots[i]);
-	look_at_files(m);
 }
 
 /*
@@ -337,7 +303,7 @@ int fl_manifest_turn(struct fl_manifest *m, bool everything, struct fl_err *err)
 	/* -EAGAIN: it has not expired */
 	if (read(m->timer, &expirations, sizeof(expirations)) < 0)
 		errno = 0;
-	look_around(m);
+	fl_manifest_look(m);
 	first_failure(&rc, rescan_roots(m, everything));
 	first_failure(&rc, take_from_worker(m));
 	first_failure(&rc, fl_manifest_take_more(m));

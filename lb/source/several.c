@@ -54,6 +54,11 @@ static int several_handle(struct fl_source *source, struct fl_err *err)
 	return call_each(source, fl_source_handle, err);
 }
 
+static int several_look(struct fl_source *source, struct fl_err *err)
+{
+	return call_each(source, fl_source_look, err);
+}
+
 static int several_refresh(struct fl_source *source, struct fl_err *err)
 {
 	return call_each(source, fl_source_refresh, err);
@@ -106,6 +111,7 @@ static const struct fl_source_ops ops = {
 	.load = several_load,
 	.fd = several_fd,
 	.handle = several_handle,
+	.look = several_look,
 	.refresh = several_refresh,
 	.apply_held = several_apply_held,
 	.complete = several_complete,

@@ -24,6 +24,7 @@ struct fl_source_ops {
 	int (*load)(struct fl_source *source, struct fl_err *err);
 	int (*fd)(const struct fl_source *source);
 	int (*handle)(struct fl_source *source, struct fl_err *err);
+	int (*look)(struct fl_source *source, struct fl_err *err);
 	int (*refresh)(struct fl_source *source, struct fl_err *err);
 	int (*apply_held)(struct fl_source *source, struct fl_err *err);
 	bool (*complete)(const struct fl_source *source);
@@ -65,7 +66,14 @@ static inline int fl_source_handle(struct fl_source *source, struct fl_err *err)
 	return source->ops->handle(source, err);
 }
 
-/* Look at everything again, for changes without an event: for a slow timer and a hang-up signal. */
+/* Look for changes without an event, for a slow timer: a part now, the rest in later calls of
+ * fl_source_handle(). */
+static inline int fl_source_look(struct fl_source *source, struct fl_err *err)
+{
+	return source->ops->look(source, err);
+}
+
+/* Look at everything again, at once: somebody asks for it. */
 static inline int fl_source_refresh(struct fl_source *source, struct fl_err *err)
 {
 	return source->ops->refresh(source, err);

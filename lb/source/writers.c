@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A read lease is granted only on a file that nobody has open for writing, and a writable mapping
- * counts as that for as long as it lasts. It is given back at once; a program that opens the file
- * for writing in between waits for that instant. Leases are for a file's owner, and for CAP_LEASE.
+ * counts as that for as long as it lasts. It ends with the descriptor, at once; a program that
+ * opens the file for writing in between waits for that instant. Leases are for a file's owner, and
+ * for CAP_LEASE.
  */
 #include "lb/source/writers.h"
 
@@ -55,6 +56,5 @@ enum fl_writers fl_writers_of(const char *path)
 		return FL_WRITERS_UNKNOWN;
 	if (fcntl(fd, F_SETLEASE, F_RDLCK))
 		return errno == EAGAIN ? FL_WRITERS_SOME : FL_WRITERS_UNKNOWN;
-	fcntl(fd, F_SETLEASE, F_UNLCK);
 	return FL_WRITERS_NONE;
 }

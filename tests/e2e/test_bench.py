@@ -105,3 +105,13 @@ def test_sync(binary):
     lines = list(driver.lines(binary, "sync", services=20, endpoints=60, changes=3))
     assert {line["row"] for line in lines} == {8, 9}, lines
     assert all(line["ns"] > 0 for line in lines), lines
+
+
+def test_agent(binary):
+    """Rows 10 to 12: an agent starts, starts again, takes changes in and is left alone for a second, with flows too."""
+    lines = list(driver.lines(binary, "agent", agent=f"{build_directory()}/fairleadd", services=20, endpoints=3, restarts=1,
+                              changes=4, idle=1, settle=0, flows=64))
+    assert {line["row"] for line in lines} == {10, 11, 12}, lines
+    assert [line["restart"] for line in lines if line["row"] == 12] == [False, True], lines
+    assert len([line for line in lines if line["row"] == 11 and "ns" in line]) == 4, lines
+    assert [line["flows"] for line in lines if line["row"] == 10] == [0, 64], lines

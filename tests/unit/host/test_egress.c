@@ -30,6 +30,7 @@ static void put_backend(size_t id, const char *address, uint8_t flags)
 
 	memcpy(&backends[id].addr, &value, sizeof(value));
 	backends[id].flags = flags;
+	fake.meta.revision++;
 }
 
 /* As many calls as a whole pass takes at most. */

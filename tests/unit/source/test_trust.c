@@ -324,6 +324,70 @@ static void test_a_parent_is_replaced(void **state)
 	assert_no_problems(f);
 }
 
+/* Events are lost: somebody else reads them. */
+static void lose_events(void)
+{
+	char path[64], target[64], events[4096];
+
+	for (int fd = 3; fd < 64; fd++) {
+		ssize_t len;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		len = readlink(path, target, sizeof(target) - 1);
+		target[len > 0 ? len : 0] = '\0';
+		if (strcmp(target, "anon_inode:inotify"))
+			continue;
+		while (read(fd, events, sizeof(events)) > 0)
+			;
+	}
+}
+
+static void look(struct fixture *f)
+{
+	assert_int_equal(fl_source_look(f->source, NULL), 0);
+}
+
+/* All that can happen to a file, with no event to tell: the slow look finds it. */
+static void test_lost_events(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "a.yaml", service("a", "10.96.0.1"));
+	put(f, "b.yaml", service("b", "10.96.0.2"));
+	load(f);
+	look(f);
+	pass(f, 1000);
+	put(f, "a.yaml", service("a", "10.96.0.7"));
+	put(f, "c.yaml", service("c", "10.96.0.3"));
+	del(f, "b.yaml");
+	lose_events();
+	assert_false(handle(f));
+	look(f);
+	for (int i = 0; i < 8; i++)
+		pass(f, 250);
+	assert_ip(f, "a", "10.96.0.7");
+	assert_ip(f, "c", "10.96.0.3");
+	assert_ip(f, "b", "10.96.0.2"); /* what vanishes is held */
+	for (int i = 0; i < 31; i++)
+		pass(f, 1000);
+	assert_ip(f, "b", "-");
+	/* and with more names than one look reads */
+	for (int i = 0; i < 1500; i++) {
+		char file[16];
+
+		snprintf(file, sizeof(file), "n%d.yaml", i);
+		put(f, file, service(file, "10.96.1.1"));
+	}
+	put(f, "z.yaml", service("z", "10.96.0.9"));
+	lose_events();
+	look(f);
+	for (int i = 0; i < 12; i++)
+		pass(f, 250);
+	assert_ip(f, "z", "10.96.0.9");
+	assert_int_equal(fl_store_count(f->store, FL_KIND_SERVICE), 1503);
+	assert_no_problems(f);
+}
+
 /* Wait for the worker: its descriptor tells. */
 static void wait_for_ip(struct fixture *f, const char *name, const char *ip)
 {
@@ -410,6 +474,7 @@ int main(void)
 		TEST_HELD(test_a_link_to_a_directory_is_switched),
 		TEST_HELD(test_a_link_to_a_file_elsewhere),
 		TEST_HELD(test_a_parent_is_replaced),
+		TEST_HELD(test_lost_events),
 		TEST_HELD(test_a_large_file_is_read_beside_the_loop),
 		TEST_HELD(test_a_large_file_goes),
 	};
