@@ -16,12 +16,12 @@
 
 static void set_pod_network(struct fl_config *config)
 {
-	config->pod_detector4 = 1;
-	config->pod_cidr4.w[3] = htonl(BENCH_POD_NET);
-	config->pod_mask4.w[3] = htonl(0xff800000U);
-	config->pod_detector6 = 1;
-	config->pod_cidr6.w[0] = htonl(BENCH_POD_NET6);
-	config->pod_mask6.w[0] = 0xffffffffU;
+	config->live.pod_detector4 = 1;
+	config->live.pod_cidr4.w[3] = htonl(BENCH_POD_NET);
+	config->live.pod_mask4.w[3] = htonl(0xff800000U);
+	config->live.pod_detector6 = 1;
+	config->live.pod_cidr6.w[0] = htonl(BENCH_POD_NET6);
+	config->live.pod_mask6.w[0] = 0xffffffffU;
 }
 
 /* Tables for what is to go in, with room to move: each endpoint has some 200 to 400 slots of two
@@ -52,7 +52,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 				.maglev_seed = MAGLEV_SEED,
 				.reject_rate = o->answer_all ? 0 : 1000,
 				/* what the default ip_local_port_range and node ports leave */
-				.snat = {{1024, 28976}, {61000, 4536}},
+				.live.snat = {{1024, 28976}, {61000, 4536}},
 			},
 	};
 	struct fl_sync_options sync_options = {.maglev_seed = MAGLEV_SEED,

@@ -14,6 +14,7 @@
 #include "lb/model/plan_store.h"
 #include "lb/model/review.h"
 #include "lb/settings/options.h"
+#include "lb/settings/reread.h"
 #include "lb/source/kube.h"
 #include "lb/source/manifest.h"
 
@@ -127,8 +128,9 @@ static void set_oom_score(const struct fl_settings *settings)
 		fl_log_warn("cannot set oomScoreAdj: %s", strerror(errno));
 }
 
-static int serve(const struct fl_settings *settings)
+static int serve(struct fl_settings *settings, int argc, char **argv)
 {
+	_cleanup_(fl_reread_fini) struct fl_reread reread = {0};
 	_cleanup_(fl_agent_free) struct fl_agent *agent = NULL;
 	struct fl_err err = {""};
 	int r;
@@ -139,7 +141,9 @@ static int serve(const struct fl_settings *settings)
 	/* until the loop listens: what a reload asks for is what the start does anyway */
 	signal(SIGHUP, SIG_IGN);
 	set_oom_score(settings);
-	r = fl_agent_start(settings, &agent, &err);
+	r = fl_reread_init(&reread, argc, argv, settings);
+	if (!r)
+		r = fl_agent_start(settings, &reread, &agent, &err);
 	if (!r && !settings->once)
 		r = fl_agent_run(agent, &err);
 	if (r)
@@ -179,5 +183,5 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	fl_log_level_set(settings.log_level);
-	return settings.check ? check(&settings) : serve(&settings);
+	return settings.check ? check(&settings) : serve(&settings, argc, argv);
 }

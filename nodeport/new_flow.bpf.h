@@ -72,7 +72,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 	/* never from a wire: our own address */
 	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE)
 		return false;
-	if ((hook == FL_HOOK_POD_INGRESS && fl_config.pod_by_device) ||
+	if ((hook == FL_HOOK_POD_INGRESS && fl_live_now()->pod_by_device) ||
 	    fl_addr_is_pod(v6, &p->tuple.saddr))
 		client = FL_CLIENT_POD;
 	/* 5.3.6: a pod of another node has come over the network, and counts as outside there */

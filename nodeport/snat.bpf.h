@@ -27,32 +27,33 @@
  */
 #define FL_SNAT_UNPROVEN_S 3
 
-/* The index-th port of those we may use, network byte order; 0 beyond the last. */
-static __always_inline __be16 fl_snat_port(__u32 index)
+/* The index-th port of those we may use, network byte order; 0 where there are none. */
+static __always_inline __be16 fl_snat_port(const struct fl_live *live, __u32 index)
 {
-	__u32 port = 0, begin = 0;
+	__u32 first = live->snat[0].first, from = live->snat_from[0];
 
+	if (!live->snat_ports)
+		return 0;
 #pragma unroll
-	for (int i = 0; i < FL_PORT_RANGES; i++) {
-		__u32 at = index - begin;
-
-		if (at < fl_config.snat[i].count)
-			port = fl_config.snat[i].first + at;
-		begin += fl_config.snat[i].count;
+	for (int i = 1; i < FL_PORT_RANGES; i++) {
+		if (index < live->snat_from[i])
+			continue;
+		first = live->snat[i].first;
+		from = live->snat_from[i];
 	}
-	return bpf_htons(fl_forget(port, index));
+	return bpf_htons(fl_forget(first + index - from, index));
 }
 
 /* How many ports hashes lead to: the first ones. */
-static __always_inline __u32 fl_snat_hashed(void)
+static __always_inline __u32 fl_snat_hashed(const struct fl_live *live)
 {
-	return (fl_config.snat_ports + 3) / 4;
+	return (live->snat_ports + 3) / 4;
 }
 
 /* The index of the first candidate. */
-static __always_inline __u32 fl_snat_index(__u64 hash)
+static __always_inline __u32 fl_snat_index(const struct fl_live *live, __u64 hash)
 {
-	return (hash >> 32) * fl_snat_hashed() >> 32;
+	return (hash >> 32) * fl_snat_hashed(live) >> 32;
 }
 
 enum fl_snat_flags {
@@ -182,17 +183,18 @@ static __always_inline __u64 fl_snat_more(bool v6, const struct fl_tuple6 *key, 
 /* The next candidate in turn, which no other CPU gets, when there are `left`; 0: none. */
 static __always_inline __be16 fl_snat_turn(__u64 more, __u32 left)
 {
-	__u32 total = fl_config.snat_ports, hashed = fl_snat_hashed(), begin = more >> 32, turn;
+	const struct fl_live *live = fl_live_now();
+	__u32 total = live->snat_ports, hashed = fl_snat_hashed(live), begin = more >> 32, turn;
 	struct fl_port_space *space = fl_port_space_get(more);
 
 	if (!space || !total)
 		return 0;
 	if (left <= FL_SNAT_PROBES_ALL || total == hashed) {
 		turn = __sync_fetch_and_add(&space->cursor_all, 1);
-		return fl_snat_port((turn + begin) % total);
+		return fl_snat_port(live, (turn + begin) % total);
 	}
 	turn = __sync_fetch_and_add(&space->cursor, 1);
-	return fl_snat_port(hashed + (turn + begin) % (total - hashed));
+	return fl_snat_port(live, hashed + (turn + begin) % (total - hashed));
 }
 
 /* None of them was free. */
@@ -235,15 +237,16 @@ __noinline int fl_snat_give_up_far(__u64 more)
 static __always_inline bool fl_snat_choose(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u8 proto,
 					   __u64 hash, __u32 flags)
 {
+	const struct fl_live *live = fl_live_now();
 	__u32 proto_flags = proto | flags << 8, probes;
 	__u64 more;
 
 	if (!(flags & FL_SNAT_KEEP))
-		key->dport = fl_snat_port(fl_snat_index(hash));
+		key->dport = fl_snat_port(live, fl_snat_index(live, hash));
 	if (likely(key->dport) && likely(v6 ? fl_snat_free6(ctx, key, proto_flags)
 					    : fl_snat_free4(ctx, key, proto_flags)))
 		return true;
-	if (!fl_config.snat_ports)
+	if (!live->snat_ports)
 		return false;
 	more = v6 ? fl_snat_more6(key, proto) : fl_snat_more4(key, proto);
 	probes = (__u32)more >> FL_SNAT_MORE_SHIFT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The settings of the programs, fixed when they are loaded, and the state that outlives them. */
+/*
+ * The settings of the programs, those that are fixed when they are loaded and those that follow the
+ * node, and the state that outlives them.
+ */
 #pragma once
 
 #include "bpf/abi/addr.h"
@@ -52,6 +55,43 @@ struct fl_port_range {
 };
 #define FL_PORT_RANGES 8
 
+/* What the node may change under running programs: pods' addresses, its own, the ports it uses. */
+struct fl_live {
+	struct fl_port_range snat[FL_PORT_RANGES]; /* for masquerading; unused: count 0 */
+	__u16 snat_from[FL_PORT_RANGES]; /* how many ports those before it have; unused: 65535 */
+	__u32 snat_ports;		 /* sum of the counts */
+	__u8 pod_detector4, pod_detector6;
+	__u8 pod_by_device; /* a packet from a pod-side device is a pod's, whatever its source */
+	__u8 pad;
+	/* pod clients by source address (detectLocalMode); mask 0 in all words: no detector */
+	struct fl_addr pod_cidr4, pod_mask4;
+	struct fl_addr pod_cidr6, pod_mask6;
+	/* masquerade with these when the device has no address of the family; zero: none */
+	struct fl_addr node_addr4, node_addr6;
+};
+
+static __always_inline void fl_live_count_ports(struct fl_live *live)
+{
+	__u32 n = 0;
+
+	for (int i = 0; i < FL_PORT_RANGES; i++) {
+		live->snat_from[i] = live->snat[i].count ? (__u16)n : 65535;
+		n += live->snat[i].count;
+	}
+	live->snat_ports = n;
+}
+
+/*
+ * The .data.live of every object, which is its own: the agent that has loaded the programs fills
+ * the one that is not in force, and then switches. A program that has begun before goes on with the
+ * other, so that is left alone for a while.
+ */
+struct fl_live_pair {
+	struct fl_live of[2];
+	__u32 current; /* 0 or 1 */
+	__u32 pad;
+};
+
 /* The .rodata of every datapath program: constants to the verifier, set before load. */
 struct fl_config {
 	__u64 flow_seed[2];
@@ -67,24 +107,17 @@ struct fl_config {
 	__u32 next_hop_ttl;	    /* jiffies */
 	__u32 new_flow_rate;	    /* per CPU and second; 0 = no limit */
 	__u32 reject_rate;	    /* per CPU and second */
-	struct fl_port_range snat[FL_PORT_RANGES]; /* for masquerading; unused: count 0 */
-	__u32 snat_ports;			   /* sum of the counts */
-	/* pod clients by source address (detectLocalMode); mask 0 in all words: no detector */
-	struct fl_addr pod_cidr4, pod_mask4;
-	struct fl_addr pod_cidr6, pod_mask6;
-	__u8 pod_detector4, pod_detector6;
 	__u8 masquerade_local; /* also masquerade flows to local backends, as kube-proxy does */
 	__u8 reject_unknown_port;
-	__u8 pod_by_device; /* a packet from a pod-side device is a pod's, whatever its source */
 	__u8 check_mtu;	 /* answer what is too big by ICMP; not in generic XDP, which sees GRO's */
 	__u8 set_retval; /* bpf_set_retval() may be called from socket hooks */
 	__u8 xdp_frags;	 /* XDP gets frames of several buffers, as at an MTU of 9000 */
 	__u8 weak_loads; /* the processor may load in another order than is written (arm64) */
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
 	__u8 answer_echo;     /* to addresses of Services */
-	__u8 pad1[5];
-	/* masquerade with these when the device has no address of the family; zero: none */
-	struct fl_addr node_addr4, node_addr6;
+	__u8 pad1[4];
+	/* as loaded; zero in .rodata: programs have fl_live_now() */
+	struct fl_live live;
 };
 
 /* Index of fl_config.state_timeout. Of TCP (6) the low bit is clear, of UDP (17) set. */
@@ -100,4 +133,6 @@ static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
 }
 
 _Static_assert(sizeof(struct fl_meta) == 72, "abi");
-_Static_assert(sizeof(struct fl_config) == 304, "abi");
+_Static_assert(sizeof(struct fl_live) == 152, "abi");
+_Static_assert(sizeof(struct fl_live_pair) == 312, "abi");
+_Static_assert(sizeof(struct fl_config) == 320, "abi");

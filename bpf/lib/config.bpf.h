@@ -8,6 +8,15 @@
  * off. */
 const volatile struct fl_config fl_config SEC(".rodata");
 
+/* Set by the agent at any time. */
+struct fl_live_pair fl_live SEC(".data.live");
+
+/* The settings in force. To be asked for once by what has to see all of them from one time. */
+static __always_inline const struct fl_live *fl_live_now(void)
+{
+	return &fl_live.of[READ_ONCE(fl_live.current) & 1];
+}
+
 /*
  * BPF has no read barrier. Where the processor may load in another order than is written, an
  * address that depends on a loaded value orders later loads through it, even when the dependency is
@@ -38,12 +47,10 @@ static __always_inline void fl_loads_in_order(void)
 		asm volatile("" ::: "memory");
 }
 
-/*
- * The node's own address of a family; zero: none. Word by word: of a whole structure clang 14 takes
- * the copy for a copy of its initialiser, volatile or not.
- */
+/* The node's own address of a family; zero: none. */
 static __always_inline void fl_node_addr(bool v6, struct fl_addr *ret_addr)
 {
-	for (int i = 0; i < 4; i++)
-		ret_addr->w[i] = v6 ? fl_config.node_addr6.w[i] : fl_config.node_addr4.w[i];
+	const struct fl_live *live = fl_live_now();
+
+	*ret_addr = v6 ? live->node_addr6 : live->node_addr4;
 }

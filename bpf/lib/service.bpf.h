@@ -76,14 +76,16 @@ static __always_inline bool fl_addr_is_external(bool v6, const struct fl_addr *a
 /* Whether a source is a pod's by its address (detectLocalMode ClusterCIDR or NodeCIDR). */
 static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 {
+	const struct fl_live *live = fl_live_now();
+	__u32 differs = 0;
+
 	if (!v6)
-		return fl_config.pod_detector4 &&
-		       (a->w[3] & fl_config.pod_mask4.w[3]) == fl_config.pod_cidr4.w[3];
-	return fl_config.pod_detector6 &&
-	       (a->w[0] & fl_config.pod_mask6.w[0]) == fl_config.pod_cidr6.w[0] &&
-	       (a->w[1] & fl_config.pod_mask6.w[1]) == fl_config.pod_cidr6.w[1] &&
-	       (a->w[2] & fl_config.pod_mask6.w[2]) == fl_config.pod_cidr6.w[2] &&
-	       (a->w[3] & fl_config.pod_mask6.w[3]) == fl_config.pod_cidr6.w[3];
+		return live->pod_detector4 &&
+		       (a->w[3] & live->pod_mask4.w[3]) == live->pod_cidr4.w[3];
+	/* without a branch for each word, of which the verifier would follow every one */
+	for (int i = 0; i < 4; i++)
+		differs |= (a->w[i] & live->pod_mask6.w[i]) ^ live->pod_cidr6.w[i];
+	return live->pod_detector6 && !differs;
 }
 
 /* 5.6: with loadBalancerSourceRanges only sources within them are let in. */

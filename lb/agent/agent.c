@@ -18,8 +18,8 @@
 
 #define PORTS_COUNT_MS 30000 /* a walk over all flows, not for each sample */
 
-int fl_agent_start(const struct fl_settings *settings, struct fl_agent **ret_agent,
-		   struct fl_err *err)
+int fl_agent_start(struct fl_settings *settings, struct fl_reread *reread,
+		   struct fl_agent **ret_agent, struct fl_err *err)
 {
 	_cleanup_(fl_agent_free) struct fl_agent *agent = calloc(1, sizeof(*agent));
 	int r;
@@ -27,6 +27,7 @@ int fl_agent_start(const struct fl_settings *settings, struct fl_agent **ret_age
 	if (!agent)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	agent->settings = settings;
+	agent->reread = reread;
 	agent->started = fl_mono_now();
 	agent->notify = fl_notify_open(getenv("NOTIFY_SOCKET"), getenv("WATCHDOG_USEC"),
 				       getenv("WATCHDOG_PID"));
@@ -133,23 +134,10 @@ static void apply_changes(struct fl_agent *agent)
 	}
 }
 
-/* NodeCIDR: programs have the podCIDRs built in, and an agent that serves may load none. What is
- * not known (any more) is no reason to change anything. */
-static bool pods_have_moved(const struct fl_agent *agent)
-{
-	const struct fl_node *node = fl_store_node(agent->input.store);
-	struct fl_detect now;
-
-	return agent->detect.mode == FL_DETECT_NODE_CIDR && node && node->n_pod_cidrs &&
-	       !fl_datapath_detector(agent->settings, node, &now, NULL) &&
-	       !fl_detect_equal(&now, &agent->detect);
-}
-
 void fl_agent_apply(struct fl_agent *agent)
 {
 	struct fl_input *input = &agent->input;
 
-	agent->outdated = pods_have_moved(agent);
 	if (fl_input_update_node(input) && agent->host)
 		fl_host_set_node_ips(agent->host, input->node_ips, input->n_node_ips);
 	if (fl_applier_keeps(agent->applier)) {
@@ -195,6 +183,7 @@ bool fl_agent_turn(struct fl_agent *agent)
 	if (fl_apply_log_line(&agent->apply_log, now, text))
 		fl_log_info("%s", text);
 	fl_host_turn(agent->host);
+	fl_agent_follow(agent);
 	fl_agent_follow_duties(agent);
 	fl_health_log_turn(&agent->health_log);
 	more = resteer(agent);
@@ -254,7 +243,7 @@ static void gauge_backends(struct fl_agent *agent, struct fl_mono now)
 		return;
 	agent->ports_counted = now;
 	fl_backend_ports_update(fl_dp_maps(agent->dp), fl_dp_now(agent->dp),
-				fl_dp_config(agent->dp)->snat_ports, agent->health);
+				fl_dp_config(agent->dp)->live.snat_ports, agent->health);
 }
 
 void fl_agent_gauge(struct fl_agent *agent)
@@ -278,6 +267,8 @@ void fl_agent_review_drains(struct fl_agent *agent)
 
 void fl_agent_retry(struct fl_agent *agent)
 {
+	if (agent->reread && fl_reread_is_due(agent->reread, agent->settings))
+		fl_agent_reread(agent);
 	fl_input_look(&agent->input);
 	fl_input_review(&agent->input);
 	fl_agent_review_drains(agent);
@@ -331,6 +322,7 @@ void fl_agent_reload(struct fl_agent *agent, bool now)
 	size_t changed;
 
 	fl_notify_reloading(&agent->notify, fl_mono_now());
+	fl_agent_reread(agent);
 	if (now)
 		fl_input_apply_held(&agent->input);
 	else

@@ -10,14 +10,16 @@
 #include "lb/base/err.h"
 
 struct fl_agent;
+struct fl_reread;
 struct fl_settings;
 
 /*
  * Read everything, open the datapath, fill the maps, attach, give up rights. `settings` is
- * borrowed. After a failure nothing is left to free; the datapath stays as far as it was made.
+ * borrowed, and by `reread` (NULL: never) read again later. After a failure nothing is left to
+ * free; the datapath stays as far as it was made.
  */
-int fl_agent_start(const struct fl_settings *settings, struct fl_agent **ret_agent,
-		   struct fl_err *err);
+int fl_agent_start(struct fl_settings *settings, struct fl_reread *reread,
+		   struct fl_agent **ret_agent, struct fl_err *err);
 /* Serve until SIGTERM or SIGINT. */
 int fl_agent_run(struct fl_agent *agent, struct fl_err *err);
 /* Everything that was asked for is in force: nothing waits to be tried again. */

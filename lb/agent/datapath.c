@@ -55,21 +55,21 @@ static void set_cidr(struct fl_addr *addr, struct fl_addr *mask, const struct fl
 	memcpy(addr, &prefix->ip, sizeof(prefix->ip));
 }
 
-static void set_pods(struct fl_config *config, const struct fl_detect *detect, bool pod_devices)
+static void set_pods(struct fl_live *live, const struct fl_detect *detect, bool pod_devices)
 {
 	bool by_cidr =
 		detect->mode == FL_DETECT_CLUSTER_CIDR || detect->mode == FL_DETECT_NODE_CIDR;
 
 	/* without CIDRs the devices are all that tells a pod */
-	config->pod_by_device =
+	live->pod_by_device =
 		!by_cidr || (!detect->on[FL_IPV4] && !detect->on[FL_IPV6] && pod_devices);
 	if (by_cidr && detect->on[FL_IPV4]) {
-		config->pod_detector4 = 1;
-		set_cidr(&config->pod_cidr4, &config->pod_mask4, &detect->cidr[FL_IPV4]);
+		live->pod_detector4 = 1;
+		set_cidr(&live->pod_cidr4, &live->pod_mask4, &detect->cidr[FL_IPV4]);
 	}
 	if (by_cidr && detect->on[FL_IPV6]) {
-		config->pod_detector6 = 1;
-		set_cidr(&config->pod_cidr6, &config->pod_mask6, &detect->cidr[FL_IPV6]);
+		live->pod_detector6 = 1;
+		set_cidr(&live->pod_cidr6, &live->pod_mask6, &detect->cidr[FL_IPV6]);
 	}
 }
 
@@ -80,13 +80,24 @@ static void set_addr(struct fl_addr *addr, const struct fl_ip *ip)
 		memcpy(addr, ip, sizeof(*ip));
 }
 
-struct fl_config fl_datapath_config(const struct fl_settings *settings,
-				    const struct fl_detect *detect,
-				    const struct fl_ip node_addrs[static FL_FAMILIES],
-				    const struct fl_port_range source_ports[static FL_PORT_RANGES],
+struct fl_live fl_datapath_live(const struct fl_settings *settings, const struct fl_detect *detect,
+				const struct fl_ip node_addrs[static FL_FAMILIES],
+				const struct fl_port_range source_ports[static FL_PORT_RANGES])
+{
+	struct fl_live live = {0};
+
+	set_pods(&live, detect, settings->pod_devices.n);
+	set_addr(&live.node_addr4, &node_addrs[FL_IPV4]);
+	set_addr(&live.node_addr6, &node_addrs[FL_IPV6]);
+	memcpy(live.snat, source_ports, sizeof(live.snat));
+	fl_live_count_ports(&live);
+	return live;
+}
+
+struct fl_config fl_datapath_config(const struct fl_settings *settings, const struct fl_live *live,
 				    bool veth)
 {
-	struct fl_config config = {
+	return (struct fl_config){
 		.new_flow_rate = settings->new_flow_rate,
 		.reject_rate = settings->reject_rate,
 		.masquerade_local = settings->masquerade_local,
@@ -94,13 +105,8 @@ struct fl_config fl_datapath_config(const struct fl_settings *settings,
 		.answer_echo = settings->answer_echo,
 		.unfinished_sums = veth,
 		.maglev_seed = XXH64(settings->maglev_seed, strlen(settings->maglev_seed), 0),
+		.live = *live,
 	};
-
-	set_pods(&config, detect, settings->pod_devices.n);
-	set_addr(&config.node_addr4, &node_addrs[FL_IPV4]);
-	set_addr(&config.node_addr6, &node_addrs[FL_IPV6]);
-	memcpy(config.snat, source_ports, sizeof(config.snat));
-	return config;
 }
 
 struct fl_dp_options fl_datapath_options(const struct fl_settings *settings,

@@ -18,14 +18,12 @@ int fl_datapath_detector(const struct fl_settings *settings, const struct fl_nod
 /* Borrows from settings; the Node's addresses are left to the caller. */
 struct fl_device_rules fl_datapath_device_rules(const struct fl_settings *settings);
 
-/*
- * `node_addrs`: to masquerade with where a device has none; unspecified: the node has none. `veth`:
- * an external device is one.
- */
-struct fl_config fl_datapath_config(const struct fl_settings *settings,
-				    const struct fl_detect *detect,
-				    const struct fl_ip node_addrs[static FL_FAMILIES],
-				    const struct fl_port_range source_ports[static FL_PORT_RANGES],
+/* `node_addrs`: to masquerade with where a device has none; unspecified: the node has none. */
+struct fl_live fl_datapath_live(const struct fl_settings *settings, const struct fl_detect *detect,
+				const struct fl_ip node_addrs[static FL_FAMILIES],
+				const struct fl_port_range source_ports[static FL_PORT_RANGES]);
+/* `veth`: an external device is one. */
+struct fl_config fl_datapath_config(const struct fl_settings *settings, const struct fl_live *live,
 				    bool veth);
 
 /* Borrows from settings. */

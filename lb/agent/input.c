@@ -17,9 +17,7 @@
 #include "lb/source/manifest.h"
 #include "lb/source/several.h"
 
-#define API_LOAD_MS 5000 /* how long a silent API server keeps the agent from starting */
-/* the same where programs cannot be loaded right before the Node is known */
-#define POD_CIDRS_LOAD_MS 60000
+#define API_LOAD_MS 5000   /* how long a silent API server keeps the agent from starting */
 #define NODE_WAIT_MS 30000 /* 10.11: as long as kube-proxy waits for the Node's addresses */
 
 /* All but notes become conditions when the reading is done. */
@@ -83,15 +81,14 @@ static const char *open_state_dir(struct fl_input *input)
 
 static int open_api(struct fl_input *input, struct fl_source **ret_source, struct fl_err *err)
 {
-	const bool pod_cidrs = has_mode(input->settings, FL_DETECT_NODE_CIDR);
 	struct fl_kube_source_options options = {
 		.store = input->store,
 		.definitions = input->definitions,
 		.node = input->settings->node,
 		.health = input->health,
-		.load_ms = pod_cidrs ? POD_CIDRS_LOAD_MS : API_LOAD_MS,
+		.load_ms = API_LOAD_MS,
 		.node_wait_ms = input->settings->once ? 0 : NODE_WAIT_MS,
-		.pod_cidrs = pod_cidrs,
+		.pod_cidrs = has_mode(input->settings, FL_DETECT_NODE_CIDR),
 		.report = on_problem,
 		.arg = input,
 	};

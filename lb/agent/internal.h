@@ -26,19 +26,22 @@
 #include "lb/host/host.h"
 #include "lb/host/kernel_conntrack.h"
 #include "lb/model/detect.h"
+#include "lb/settings/reread.h"
 
 struct fl_http;
 
 struct fl_agent {
-	const struct fl_settings *settings;
+	struct fl_settings *settings;
+	struct fl_reread *reread; /* NULL: settings are never read again */
+	uint64_t rereads;	  /* how often that has changed something */
 	struct fl_mono started;
 	struct fl_health *health;
 	struct fl_health_log health_log;
 	struct fl_agent_events events;
 	struct fl_agent_drains drains;
 	struct fl_input input;
-	struct fl_detect detect; /* as the programs were loaded with */
-	bool outdated;		 /* and it would be another one now */
+	struct fl_detect detect; /* as the programs have it */
+	uint64_t followed;	 /* news of the node that they have */
 	struct fl_dp *dp;
 	struct fl_sync *sync;
 	struct fl_resteer resteer;
@@ -72,6 +75,12 @@ void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *age
 int fl_agent_open_duties(struct fl_agent *agent, struct fl_err *err);
 /* Health-check node ports follow Services and addresses: at the end of each turn. */
 void fl_agent_follow_duties(struct fl_agent *agent);
+
+/* follow.c: what changes under running programs, at the end of each turn */
+void fl_agent_follow(struct fl_agent *agent);
+/* Read the settings again. */
+void fl_agent_reread(struct fl_agent *agent);
+void fl_agent_log_source_ports(const struct fl_port_range ranges[static FL_PORT_RANGES]);
 
 bool fl_agent_is_eligible(const struct fl_agent *agent);
 /* scrape.c: the text of /metrics, which is the caller's; NULL: no memory */

@@ -57,8 +57,6 @@ static void on_turn(uv_check_t *check)
 {
 	struct fl_loop *loop = check->loop->data;
 
-	if (loop->agent->outdated)
-		uv_stop(&loop->uv);
 	if (fl_agent_turn(agent_of(check)))
 		uv_idle_start(&loop->more, on_more);
 	else
@@ -229,12 +227,5 @@ int fl_loop_run(struct fl_agent *agent, struct fl_err *err)
 		return fl_err_set(err, r, "cannot set up the loop: %s", uv_strerror(r));
 	fl_agent_ready(agent);
 	uv_run(&loop.uv, UV_RUN_DEFAULT);
-	/* 10.13: as kube-proxy does it, but nothing that is served ends with us */
-	if (agent->outdated)
-		return fl_err_set(err, -ESTALE,
-				  "the podCIDRs of Node %s have changed: ending, so that the "
-				  "supervisor starts an agent with the new ones; the datapath "
-				  "stays at work",
-				  agent->settings->node);
 	return 0;
 }

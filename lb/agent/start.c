@@ -56,17 +56,6 @@ static int load_input(struct fl_agent *agent, struct fl_err *err)
 
 /* The datapath */
 
-static void log_source_ports(const struct fl_port_range ranges[FL_PORT_RANGES])
-{
-	char text[200] = "";
-
-	for (size_t i = 0, used = 0; i < FL_PORT_RANGES && ranges[i].count && used < sizeof(text);
-	     i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u-%u", i ? ", " : "",
-					 ranges[i].first, ranges[i].first + ranges[i].count - 1);
-	fl_log_info("source ports for masquerading: %s", text);
-}
-
 /* What the machine says to the configuration of the programs. */
 static int make_config(struct fl_agent *agent, const struct fl_device_rules *rules,
 		       const struct fl_port_span *node_ports, struct fl_config *ret_config,
@@ -75,6 +64,7 @@ static int make_config(struct fl_agent *agent, const struct fl_device_rules *rul
 	_cleanup_(fl_network_fini) struct fl_network network = {0};
 	struct fl_port_range ports[FL_PORT_RANGES] = {0};
 	struct fl_ip node_addrs[FL_FAMILIES] = {0};
+	struct fl_live live;
 	int r = fl_network_scan(&network, err);
 
 	if (!r)
@@ -83,9 +73,10 @@ static int make_config(struct fl_agent *agent, const struct fl_device_rules *rul
 		return r;
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 		fl_node_address(&network, rules, family, &node_addrs[family]);
-	log_source_ports(ports);
-	*ret_config = fl_datapath_config(agent->settings, &agent->detect, node_addrs, ports,
-					 fl_devices_have_veth(&network, rules));
+	fl_agent_log_source_ports(ports);
+	live = fl_datapath_live(agent->settings, &agent->detect, node_addrs, ports);
+	*ret_config =
+		fl_datapath_config(agent->settings, &live, fl_devices_have_veth(&network, rules));
 	return 0;
 }
 
@@ -184,7 +175,8 @@ static int open_host(struct fl_agent *agent, const struct fl_device_rules *rules
 	};
 	int r;
 
-	memcpy(options.source_ports, fl_dp_config(agent->dp)->snat, sizeof(options.source_ports));
+	memcpy(options.source_ports, fl_dp_config(agent->dp)->live.snat,
+	       sizeof(options.source_ports));
 	r = fl_host_new(&options, &agent->host, err);
 	if (!r)
 		fl_host_set_node_ips(agent->host, agent->input.node_ips, agent->input.n_node_ips);
@@ -258,7 +250,8 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 					       agent->upkeep.sweep.tally);
 		agent->gauges.health = agent->health;
 		r = fl_port_use_init(&agent->metrics.ports, fl_dp_maps(agent->dp),
-				     fl_dp_config(agent->dp)->snat_ports, &agent->upkeep.sweep);
+				     fl_dp_config(agent->dp)->live.snat_ports,
+				     &agent->upkeep.sweep);
 		if (r)
 			fl_err_set(err, r, "out of memory");
 	}
@@ -303,7 +296,7 @@ void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *age
 		.health = agent->health,
 		.maps = agent->sampler.uses,
 		.n_maps = FL_SAMPLED_MAPS,
-		.source_ports = fl_dp_config(agent->dp)->snat_ports,
+		.source_ports = fl_dp_config(agent->dp)->live.snat_ports,
 	};
 
 	facts.devices = fl_host_devices(agent->host, &facts.n_devices);

@@ -40,6 +40,7 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(SOURCE_PORTS, "source-ports", "source ports for masquerading")                           \
 	X(BACKEND_PORTS, "backend-ports", "source ports towards a backend are used up (backend)")  \
 	X(NODE, "node", "the node's name is known to no object")                                   \
+	X(SETTINGS, "settings", "changed settings that are not in force (why)")                    \
 	X(INPUT, "input", "objects cannot be read or followed, or are not complete")               \
 	X(API, "api", "the API server is not followed as it should be (resource)")                 \
 	X(OBJECT, "object", "a faulty object or file (file and line)")                             \

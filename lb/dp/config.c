@@ -56,9 +56,7 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 	if ((c.flow4_mask & (c.flow4_mask + 1)) || (c.flow6_mask & (c.flow6_mask + 1)) ||
 	    (c.socket_mask & (c.socket_mask + 1)) || (c.frontend_mask & (c.frontend_mask + 1)))
 		return fl_err_set(err, -EINVAL, "the number of buckets is no power of two");
-	c.snat_ports = 0;
-	for (int i = 0; i < FL_PORT_RANGES; i++)
-		c.snat_ports += c.snat[i].count;
+	fl_live_count_ports(&c.live);
 	/* a generic XDP program sees packets after GRO has merged them: their size means nothing */
 	c.check_mtu = options->mode != FL_DP_XDP_GENERIC;
 	/* GRO gives the packets it has joined such a sum */

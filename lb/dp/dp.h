@@ -51,7 +51,8 @@ struct fl_dp_options {
 	uint32_t next_hop_ttl_ms;	 /* 0: default */
 	/*
 	 * Settings of the programs. fl_dp_open() fills in what only it knows: flow_seed,
-	 * host_netns, masks, hz, everything in jiffies, check_mtu, set_retval, snat_ports.
+	 * host_netns, masks, hz, everything in jiffies, check_mtu, set_retval, and what
+	 * fl_live_count_ports() counts.
 	 */
 	struct fl_config config;
 };
@@ -69,10 +70,18 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 /* Close descriptors and give the lock back; programs and maps stay as they are. */
 void fl_dp_close(struct fl_dp **dp);
 
-struct fl_maps *fl_dp_maps(struct fl_dp *dp);		      /* borrowed, as long as dp */
-uint32_t fl_dp_hz(const struct fl_dp *dp);		      /* jiffies per second */
-const struct fl_config *fl_dp_config(const struct fl_dp *dp); /* as the programs were loaded with */
-bool fl_dp_adopted(const struct fl_dp *dp);		      /* the maps were there already */
+struct fl_maps *fl_dp_maps(struct fl_dp *dp); /* borrowed, as long as dp */
+uint32_t fl_dp_hz(const struct fl_dp *dp);    /* jiffies per second */
+/* As the programs were loaded with, and of .live what is in force. */
+const struct fl_config *fl_dp_config(const struct fl_dp *dp);
+/*
+ * Change what the node may change while programs run, all of it at once for each program that
+ * begins then; what fl_live_count_ports() counts is filled in. -EAGAIN within a second after the
+ * change before.
+ */
+#define FL_DP_LIVE_MS 1000
+int fl_dp_set_live(struct fl_dp *dp, const struct fl_live *live, struct fl_err *err);
+bool fl_dp_adopted(const struct fl_dp *dp); /* the maps were there already */
 /* There was a datapath of which maps had been removed; its flows are lost. */
 bool fl_dp_found_remains(const struct fl_dp *dp);
 

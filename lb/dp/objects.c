@@ -32,6 +32,7 @@
 		o->skeleton = skeleton;                                                            \
 		o->bpf = skeleton->obj;                                                            \
 		o->config = (struct fl_config *)&skeleton->rodata->fl_config;                      \
+		o->live = &skeleton->data_live->fl_live;                                           \
 		return 0;                                                                          \
 	}                                                                                          \
 	static void which##_destroy(void *skeleton)                                                \
@@ -109,6 +110,18 @@ int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_objec
 				  printed[0] ? printed : strerror(-r));
 	*ret_object = o;
 	return 0;
+}
+
+void fl_bpf_object_configure(struct fl_bpf_object *object, const struct fl_config *config)
+{
+	*object->config = *config;
+	object->config->live = (struct fl_live){0};
+	object->live->of[0] = config->live;
+}
+
+int fl_bpf_object_live_fd(const struct fl_bpf_object *object)
+{
+	return bpf_object__find_map_fd_by_name(object->bpf, ".data.live");
 }
 
 /* What the verifier forbids without it reads like a fault of the program. */

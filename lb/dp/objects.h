@@ -20,12 +20,18 @@ struct fl_bpf_object {
 	void *skeleton;
 	void (*destroy)(void *skeleton);
 	struct bpf_object *bpf;
-	struct fl_config *config; /* its .rodata, to be written before load */
+	/* its .rodata and .data.live, to be written before load: fl_bpf_object_configure() */
+	struct fl_config *config;
+	struct fl_live_pair *live;
 };
 
 /* Open, not load. 0 or -errno with words. */
 int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
 		       struct fl_err *err);
+/* What it is loaded with. */
+void fl_bpf_object_configure(struct fl_bpf_object *object, const struct fl_config *config);
+/* Of a loaded object: the map that has its fl_live_pair. Borrowed; < 0: it has none. */
+int fl_bpf_object_live_fd(const struct fl_bpf_object *object);
 /* Have XDP programs take frames of several buffers, if the settings say so; before load. */
 int fl_bpf_object_take_frags(struct fl_bpf_object *object);
 /* Load; on failure the words name the program and the verifier's last line. */

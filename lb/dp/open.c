@@ -35,7 +35,7 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 		r = fl_dp_maps_prepare(dp, o, sizes, err);
 		if (r)
 			break;
-		*o->config = dp->config;
+		fl_bpf_object_configure(o, &dp->config);
 		r = fl_bpf_object_take_frags(o);
 		if (r)
 			return fl_err_set(err, r, "cannot prepare the %s programs", o->name);

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "lb/base/clock.h"
 #include "lb/dp/bpffs.h"
 #include "lb/dp/dp.h"
 #include "lb/dp/map_table.h"
@@ -39,6 +40,8 @@ struct fl_dp {
 	int layout_fd; /* of our layout's description */
 	uint32_t hz;
 	struct fl_config config;
+	uint32_t live_current;	   /* of .data.live, in every object */
+	struct fl_mono live_since; /* ns 0: as they were loaded */
 	struct fl_slow_array slow[FL_OBJECTS];
 	size_t n_slow;
 	int clock_fd; /* borrowed */

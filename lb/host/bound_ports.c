@@ -6,6 +6,7 @@
  * one comes up. The stamp in fl_meta that says so is refreshed every second, so that it lapses if
  * the agent dies.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "lb/host/internal.h"
@@ -30,23 +31,46 @@ void fl_host_clear_ports(struct fl_host *host)
 	memset(host->options.maps->bound_ports, 0, FL_BOUND_WORDS * sizeof(uint64_t));
 }
 
+void fl_host_set_node_port_range(struct fl_host *host, struct fl_port_span node_ports)
+{
+	host->options.node_ports = node_ports;
+}
+
+void fl_host_set_source_ports(struct fl_host *host,
+			      const struct fl_port_range source_ports[static FL_PORT_RANGES])
+{
+	memcpy(host->options.source_ports, source_ports, sizeof(host->options.source_ports));
+	/* among those that are new may be ports that the kernel has given out by itself */
+	fl_host_forget_ports(host);
+}
+
+const struct fl_port_range *fl_host_source_ports(const struct fl_host *host)
+{
+	return host->source_ports;
+}
+
 /* Ports that the kernel gives out without a bind() must not be among ours. */
 static bool kernel_keeps_off(struct fl_host *host)
 {
 	const struct fl_host_options *o = &host->options;
 	struct fl_port_range now[FL_PORT_RANGES];
 	bool known = false;
+	int r = o->ops->source_ports(o->ctx, &o->node_ports, now, &known);
 
-	if (o->ops->source_ports(o->ctx, &o->node_ports, now, &known) || !known)
-		return false;
-	if (!memcmp(now, o->source_ports, sizeof(now))) {
+	if (r == -ENOSPC)
+		fl_health_set(o->health, FL_CONDITION_SOURCE_PORTS, "ranges", FL_HEALTH_WARNING,
+			      "nodePortRange, ip_local_port_range and ip_local_reserved_ports "
+			      "leave no source port for masquerading: those that were in use "
+			      "stay so");
+	else
 		fl_health_clear(o->health, FL_CONDITION_SOURCE_PORTS, "ranges");
-		return true;
+	if (r || !known)
+		return false;
+	if (memcmp(now, host->source_ports, sizeof(now))) {
+		memcpy(host->source_ports, now, sizeof(now));
+		host->changes++;
 	}
-	fl_health_set(o->health, FL_CONDITION_SOURCE_PORTS, "ranges", FL_HEALTH_WARNING,
-		      "ip_local_port_range or ip_local_reserved_ports was changed: the source "
-		      "ports for masquerading follow when the agent is started again");
-	return false;
+	return !memcmp(now, o->source_ports, sizeof(now));
 }
 
 static bool sockets_are_known(struct fl_host *host)
@@ -70,9 +94,10 @@ static bool sockets_are_known(struct fl_host *host)
 
 void fl_host_check_ports(struct fl_host *host, bool hooks_everywhere)
 {
+	const bool keeps_off = kernel_keeps_off(host);
 	uint64_t now = 0;
 
-	if (hooks_everywhere && kernel_keeps_off(host) && sockets_are_known(host))
+	if (hooks_everywhere && keeps_off && sockets_are_known(host))
 		now = host->options.ops->now(host->options.ctx);
 	if (now)
 		set_stamp(host, (uint32_t)now | 1); /* 0 means unknown */

@@ -28,6 +28,7 @@ int fl_host_new(const struct fl_host_options *options, struct fl_host **ret_host
 	if (!host)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	host->options = *options;
+	memcpy(host->source_ports, options->source_ports, sizeof(host->source_ports));
 	host->served[FL_IPV4] = host->served[FL_IPV6] = true;
 	host->pending = true;
 	r = fl_map_mirror_new(options->maps->local_fd, "local", sizeof(struct fl_addr),
@@ -251,6 +252,7 @@ void fl_host_update(struct fl_host *host)
 		fl_host_forget_ports(host);
 	fl_network_fini(&host->network);
 	host->network = network;
+	host->changes++;
 	fl_host_forget_remote(host);
 	/* before the first programs: what leaves unmasqueraded stays so for the flow's life, and
 	 * what an earlier agent served is not to lose its programs */
@@ -261,6 +263,16 @@ void fl_host_update(struct fl_host *host)
 	fl_host_update_devices(host);
 	fl_health_scan_end(health, FL_CONDITION_NETWORK);
 	fl_host_update_conditions(host);
+}
+
+bool fl_host_node_address(const struct fl_host *host, enum fl_family family, struct fl_ip *ret_ip)
+{
+	return fl_node_address(&host->network, &host->options.rules, family, ret_ip);
+}
+
+uint64_t fl_host_changes(const struct fl_host *host)
+{
+	return host->changes;
 }
 
 void fl_host_mark(struct fl_host *host)

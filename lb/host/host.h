@@ -55,7 +55,7 @@ struct fl_host_options {
 	struct fl_port_span node_ports;
 	enum fl_dp_mode mode;
 	bool unfinished_sums; /* the programs were loaded for devices that leave checksums undone */
-	/* source ports for masquerading, as the programs were loaded with */
+	/* source ports for masquerading, as the programs have them */
 	struct fl_port_range source_ports[FL_PORT_RANGES];
 };
 
@@ -73,6 +73,11 @@ int fl_host_handle(struct fl_host *host, struct fl_err *err); /* what came; for 
 /* The addresses that the Node object has, copied; what depends on them follows with the next
  * fl_host_turn(). */
 void fl_host_set_node_ips(struct fl_host *host, const struct fl_ip *ips, size_t n);
+/* The node-port range, which the source ports keep out of. */
+void fl_host_set_node_port_range(struct fl_host *host, struct fl_port_span node_ports);
+/* The programs have these source ports now. */
+void fl_host_set_source_ports(struct fl_host *host,
+			      const struct fl_port_range source_ports[static FL_PORT_RANGES]);
 /* Whether there are frontends of the family: what stands in their way is an error, not a warning.
  * Both, until this is called. */
 void fl_host_set_served(struct fl_host *host, enum fl_family family, bool served);
@@ -85,6 +90,15 @@ void fl_host_turn(struct fl_host *host); /* fl_host_update(), if there is a reas
 void fl_host_retry(struct fl_host *host);
 /* Something of the last update failed, and fl_host_retry() would try it again. */
 bool fl_host_failed(const struct fl_host *host);
+
+/*
+ * What the programs should have, as of the last fl_host_update() and fl_host_check_ports(): this
+ * node's address of a family (false: it has none), and the source ports for masquerading. Either
+ * may be another when fl_host_changes() is.
+ */
+bool fl_host_node_address(const struct fl_host *host, enum fl_family family, struct fl_ip *ret_ip);
+const struct fl_port_range *fl_host_source_ports(const struct fl_host *host);
+uint64_t fl_host_changes(const struct fl_host *host);
 
 /* Where node ports are served, as of the last update; borrowed until the next. */
 const struct fl_node_ports *fl_host_node_ports(const struct fl_host *host);

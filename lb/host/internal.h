@@ -44,7 +44,9 @@ struct fl_host {
 	uint64_t news; /* of links, addresses, routes and neighbours, so far */
 	/* devices that backends of other nodes were seen behind; for rules.remote */
 	unsigned int remote[FL_EGRESS_DEVICES];
-	struct fl_mono sockets_scanned; /* zero: not since they had to be */
+	uint64_t changes; /* updates, and changes of the kernel's source ports */
+	struct fl_port_range source_ports[FL_PORT_RANGES]; /* as the kernel has it */
+	struct fl_mono sockets_scanned;			   /* zero: not since they had to be */
 };
 
 void fl_host_report(const struct fl_host *host, enum fl_log_level level, const char *format, ...)

@@ -218,3 +218,8 @@ void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats)
 		.tries = sync->tries,
 	};
 }
+
+void fl_sync_set_detector(struct fl_sync *sync, const bool detector[static FL_FAMILIES])
+{
+	memcpy(sync->contents.options.detector, detector, sizeof(sync->contents.options.detector));
+}

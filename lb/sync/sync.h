@@ -63,6 +63,9 @@ int fl_sync_service(struct fl_sync *sync, const char *ns, const char *name, int6
 int fl_sync_keep(struct fl_sync *sync, const char *ns, const char *name, const struct fl_plan *plan,
 		 bool *ret_kept);
 
+/* Pod clients are told in these families: for what is planned from now on. */
+void fl_sync_set_detector(struct fl_sync *sync, const bool detector[static FL_FAMILIES]);
+
 /* Several changes as one batch of system calls: begin, any number of fl_sync_service(), commit. */
 void fl_sync_begin(struct fl_sync *sync);
 int fl_sync_commit(struct fl_sync *sync, struct fl_err *err);

@@ -42,19 +42,10 @@ static const struct setting {
 		.name = #field, .offset = offsetof(struct fl_config, field),                       \
 		.size = sizeof(((struct fl_config *)0)->field), __VA_ARGS__                        \
 	}
-	SETTING(new_flow_rate),
-	SETTING(reject_rate),
-	SETTING(pod_detector4),
-	SETTING(pod_detector6),
-	SETTING(masquerade_local),
-	SETTING(reject_unknown_port),
-	SETTING(answer_echo),
-	SETTING(pod_by_device),
-	SETTING(check_mtu),
-	SETTING(unfinished_sums),
-	SETTING(node_addr4),
-	SETTING(node_addr6),
-	SETTING(set_retval, .needs = BPF_FUNC_set_retval),
+	SETTING(new_flow_rate),	   SETTING(reject_rate),
+	SETTING(masquerade_local), SETTING(reject_unknown_port),
+	SETTING(answer_echo),	   SETTING(check_mtu),
+	SETTING(unfinished_sums),  SETTING(set_retval, .needs = BPF_FUNC_set_retval),
 };
 
 /* Bits of `settings`. Nothing, everything, one alone and all but one: with them, whatever three
@@ -148,15 +139,9 @@ static void set_config(struct fl_config *c, uint32_t bits)
 	for (int i = 0; i < FL_TIMEOUTS; i++)
 		c->timeout[i] = 60 * c->hz;
 	fl_config_spread_timeouts(c);
-	for (int i = 0; i < FL_PORT_RANGES; i++) {
-		c->snat[i] = (struct fl_port_range){(uint16_t)(20000 + 2000 * i), 1000};
-		c->snat_ports += c->snat[i].count;
-	}
 	for (size_t i = 0; i < N(settings); i++)
 		if (bits & 1U << i)
 			memset((char *)c + settings[i].offset, 1, settings[i].size);
-	memset(&c->pod_mask4, c->pod_detector4 ? 0xff : 0, sizeof(c->pod_mask4));
-	memset(&c->pod_mask6, c->pod_detector6 ? 0xff : 0, sizeof(c->pod_mask6));
 }
 
 /* The constants of an object, to be written before it is loaded. */

@@ -15,7 +15,7 @@ static void settings_of(enum variant variant, uint32_t hz, struct fl_config *c)
 	*c = plane_config(variant == VARIANT_BARE ? PLANE_SMALL : PLANE_USUAL, hz);
 	c->flow4_mask = c->flow6_mask = BUCKETS - 1;
 	if (variant == VARIANT_MASQUERADE) {
-		c->pod_by_device = 0;
+		c->live.pod_by_device = 0;
 		c->masquerade_local = 1;
 	}
 }
@@ -77,18 +77,19 @@ static void make_model(struct world *w, enum variant variant)
 
 	memset(m, 0, sizeof(*m));
 	m->settings = (struct model_settings){
-		.detector = c->pod_detector4,
-		.pod_by_device = c->pod_by_device,
+		.detector = c->live.pod_detector4,
+		.pod_by_device = c->live.pod_by_device,
 		.reject_unknown_port = c->reject_unknown_port,
 		.check_mtu = c->check_mtu,
 		.masquerade_local = c->masquerade_local,
-		.has_node_address = {c->node_addr4.w[3], c->node_addr6.w[3]},
-		.node_address = {ip_of(&c->node_addr4), ip_of(&c->node_addr6)},
+		.has_node_address = {c->live.node_addr4.w[3], c->live.node_addr6.w[3]},
+		.node_address = {ip_of(&c->live.node_addr4), ip_of(&c->live.node_addr6)},
 	};
 	fl_prefix_parse("10.1.0.0/16", &m->settings.pod_cidr[FL_IPV4]);
 	fl_prefix_parse("fd01::/16", &m->settings.pod_cidr[FL_IPV6]);
 	for (int i = 0; i < 4; i++)
-		m->settings.ports[i] = (struct model_range){c->snat[i].first, c->snat[i].count};
+		m->settings.ports[i] =
+			(struct model_range){c->live.snat[i].first, c->live.snat[i].count};
 	for (int d = 0; d < MODEL_DEVICES; d++) {
 		struct model_device *to = &m->device[d];
 

@@ -113,46 +113,45 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 			    [FL_TIMEOUT_UDP_ESTABLISHED] = 120 * hz},
 		.hz = hz,
 		.next_hop_ttl = 3600 * hz,
-		.snat = {{20000, 2000}, {61000, 500}},
+		.live.snat = {{20000, 2000}, {61000, 500}},
 		.set_retval = 1,
 	};
 
 	switch (kind) {
 	case PLANE_USUAL:
-		mask_of("10.1.0.0/16", &c.pod_cidr4, &c.pod_mask4);
-		mask_of("fd01::/16", &c.pod_cidr6, &c.pod_mask6);
-		c.pod_detector4 = c.pod_detector6 = 1;
+		mask_of("10.1.0.0/16", &c.live.pod_cidr4, &c.live.pod_mask4);
+		mask_of("fd01::/16", &c.live.pod_cidr6, &c.live.pod_mask6);
+		c.live.pod_detector4 = c.live.pod_detector6 = 1;
 		c.reject_unknown_port = 1;
 		c.answer_echo = 1;
-		c.pod_by_device = 1;
+		c.live.pod_by_device = 1;
 		c.check_mtu = 1;
 		c.xdp_frags = libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len,
 						      NULL) == 1;
-		c.node_addr4 = to_abi(&node4);
-		c.node_addr6 = to_abi(&node6);
+		c.live.node_addr4 = to_abi(&node4);
+		c.live.node_addr6 = to_abi(&node6);
 		break;
 	case PLANE_SMALL:
 		c.weak_loads = 1;
-		c.snat[0] = (struct fl_port_range){40000, SMALL_PORTS - 40};
-		c.snat[1] = (struct fl_port_range){50000, 40};
+		c.live.snat[0] = (struct fl_port_range){40000, SMALL_PORTS - 40};
+		c.live.snat[1] = (struct fl_port_range){50000, 40};
 		break;
 	case PLANE_LIMITED:
 		c.new_flow_rate = NEW_FLOW_RATE;
 		c.reject_rate = REJECT_RATE;
 		c.masquerade_local = 1;
-		c.node_addr4 = to_abi(&node4);
-		c.node_addr6 = to_abi(&node6);
+		c.live.node_addr4 = to_abi(&node4);
+		c.live.node_addr6 = to_abi(&node6);
 		break;
 	case PLANE_TINY:
-		c.snat[0] = (struct fl_port_range){40000, 12};
-		c.snat[1] = (struct fl_port_range){50000, 4};
+		c.live.snat[0] = (struct fl_port_range){40000, 12};
+		c.live.snat[1] = (struct fl_port_range){50000, 4};
 		break;
 	default:
 		break;
 	}
 	fl_config_spread_timeouts(&c);
-	for (int i = 0; i < FL_PORT_RANGES; i++)
-		c.snat_ports += c.snat[i].count;
+	fl_live_count_ports(&c.live);
 	return c;
 }
 
@@ -163,7 +162,7 @@ static int load(struct plane *p, struct fl_bpf_object *o, struct fl_err *err)
 {
 	int r;
 
-	*o->config = p->config;
+	fl_bpf_object_configure(o, &p->config);
 	assert_int_equal(fl_bpf_object_take_frags(o), 0);
 	for (int load_done = 0; load_done < 2; load_done++) {
 		for (int i = 0; i < FL_MAPS; i++) {
@@ -469,8 +468,8 @@ size_t plane_count(const struct plane *p, enum fl_family family)
 bool plane_may_use_port(const struct plane *p, uint16_t port)
 {
 	for (int i = 0; i < FL_PORT_RANGES; i++)
-		if (port >= p->config.snat[i].first &&
-		    port < p->config.snat[i].first + p->config.snat[i].count)
+		if (port >= p->config.live.snat[i].first &&
+		    port < p->config.live.snat[i].first + p->config.live.snat[i].count)
 			return true;
 	return false;
 }

@@ -79,8 +79,9 @@ static void direct_connection_without_a_port_passes(struct trial *t)
 	/* every port the client may get towards the backend is in use */
 	for (uint32_t i = 0; i < SMALL_PORTS; i++) {
 		const struct fl_port_range *range =
-			&t->p->config.snat[i >= t->p->config.snat[0].count];
-		uint32_t at = i - (range == t->p->config.snat ? 0 : t->p->config.snat[0].count);
+			&t->p->config.live.snat[i >= t->p->config.live.snat[0].count];
+		uint32_t at =
+			i - (range == t->p->config.live.snat ? 0 : t->p->config.live.snat[0].count);
 
 		talk = talk_from(t, CLIENT_HOST, (uint16_t)(range->first + at), t->to);
 		talk_establish(&talk);

@@ -248,7 +248,7 @@ static void first_candidate_is_the_same_again(struct trial *t)
 
 static void ports_of_sockets_are_not_used(struct trial *t)
 {
-	const struct fl_port_range *range = &t->p->config.snat[0];
+	const struct fl_port_range *range = &t->p->config.live.snat[0];
 	bool seen[65536] = {false};
 	unsigned int n, left = SMALL_PORTS - range->count;
 
@@ -283,7 +283,7 @@ static const struct bound bounds[] = {
 static void only_bound_ports_are_looked_at(struct trial *t)
 {
 	const struct bound *bound = t->row;
-	const uint16_t port = t->p->config.snat[0].first;
+	const uint16_t port = t->p->config.live.snat[0].first;
 	__u64 *words = t->p->maps.bound_ports;
 	bool seen[65536] = {false};
 

@@ -302,10 +302,10 @@ NOT_INSTRUMENTED void processor_init(void)
 
 NOT_INSTRUMENTED void source_ports_set(uint16_t first, uint16_t count)
 {
-	struct fl_config *c = (struct fl_config *)(uintptr_t)&fl_config;
+	struct fl_live *live = &fl_live.of[0];
 
-	c->snat[0] = (struct fl_port_range){first, count};
-	c->snat_ports = count;
+	live->snat[0] = (struct fl_port_range){first, count};
+	fl_live_count_ports(live);
 }
 
 NOT_INSTRUMENTED void clock_set(uint32_t seconds)

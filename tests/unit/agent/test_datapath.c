@@ -38,9 +38,11 @@ static struct fl_config config_of(const struct fl_settings *settings)
 	const struct fl_port_range ports[FL_PORT_RANGES] = {{.first = 1024, .count = 100}};
 	struct fl_detect detect;
 	struct fl_err err = {""};
+	struct fl_live live;
 
 	assert_int_equal(fl_datapath_detector(settings, NULL, &detect, &err), 0);
-	return fl_datapath_config(settings, &detect, none, ports, false);
+	live = fl_datapath_live(settings, &detect, none, ports);
+	return fl_datapath_config(settings, &live, false);
 }
 
 /* 5.2: pods are told by the cluster CIDR of their family, compared as address and mask. */
@@ -54,16 +56,16 @@ static void test_cluster_cidrs_become_masks(void **state)
 	add(&settings.cluster_cidr, "10.244.0.0/17");
 	add(&settings.cluster_cidr, "fd00:10::/60");
 	config = config_of(&settings);
-	assert_true(config.pod_detector4 && config.pod_detector6);
-	assert_false(config.pod_by_device);
+	assert_true(config.live.pod_detector4 && config.live.pod_detector6);
+	assert_false(config.live.pod_by_device);
 	ip = ip_of("10.244.0.0");
-	assert_memory_equal(&config.pod_cidr4, &ip, sizeof(ip));
+	assert_memory_equal(&config.live.pod_cidr4, &ip, sizeof(ip));
 	ip = ip_of("ffff:ffff:ffff:ffff:ffff:ffff:ffff:8000");
-	assert_memory_equal(&config.pod_mask4, &ip, sizeof(ip));
+	assert_memory_equal(&config.live.pod_mask4, &ip, sizeof(ip));
 	ip = ip_of("fd00:10::");
-	assert_memory_equal(&config.pod_cidr6, &ip, sizeof(ip));
+	assert_memory_equal(&config.live.pod_cidr6, &ip, sizeof(ip));
 	ip = ip_of("ffff:ffff:ffff:fff0::");
-	assert_memory_equal(&config.pod_mask6, &ip, sizeof(ip));
+	assert_memory_equal(&config.live.pod_mask6, &ip, sizeof(ip));
 }
 
 /* Without CIDRs, or with a mode that goes by devices, pod-side devices tell pods. */
@@ -93,9 +95,9 @@ static void test_pods_are_told_by_device_where_no_cidr_tells_them(void **state)
 		if (rows[i].pod_device)
 			add(&settings.pod_devices, rows[i].pod_device);
 		config = config_of(&settings);
-		assert_int_equal(config.pod_by_device, rows[i].by_device);
-		assert_int_equal(config.pod_detector4, rows[i].detector4);
-		assert_int_equal(config.pod_detector6, 0);
+		assert_int_equal(config.live.pod_by_device, rows[i].by_device);
+		assert_int_equal(config.live.pod_detector4, rows[i].detector4);
+		assert_int_equal(config.live.pod_detector6, 0);
 	}
 }
 
@@ -106,6 +108,7 @@ static void test_settings_and_addresses_reach_the_programs(void **state)
 	const struct fl_ip addrs[FL_FAMILIES] = {[FL_IPV6] = ip_of("2001:db8::7")};
 	const struct fl_addr none = {0};
 	struct fl_detect detect = {0};
+	struct fl_live live;
 	struct fl_config config, other;
 
 	assert_int_equal(fl_settings_init(&settings), 0);
@@ -114,21 +117,23 @@ static void test_settings_and_addresses_reach_the_programs(void **state)
 	settings.masquerade_local = true;
 	settings.reject_unknown_port = false;
 	settings.answer_echo = false;
-	config = fl_datapath_config(&settings, &detect, addrs, ports, false);
+	live = fl_datapath_live(&settings, &detect, addrs, ports);
+	config = fl_datapath_config(&settings, &live, false);
 	assert_int_equal(config.new_flow_rate, 5);
 	assert_int_equal(config.reject_rate, 6);
 	assert_true(config.masquerade_local);
 	assert_false(config.reject_unknown_port);
 	assert_false(config.answer_echo);
-	assert_int_equal(config.snat[0].first, 40000);
-	assert_int_equal(config.snat[0].count, 7);
-	assert_memory_equal(&config.node_addr4, &none, sizeof(none));
-	assert_memory_equal(&config.node_addr6, &addrs[FL_IPV6], sizeof(none));
+	assert_int_equal(config.live.snat[0].first, 40000);
+	assert_int_equal(config.live.snat[0].count, 7);
+	assert_int_equal(config.live.snat_ports, 7);
+	assert_memory_equal(&config.live.node_addr4, &none, sizeof(none));
+	assert_memory_equal(&config.live.node_addr6, &addrs[FL_IPV6], sizeof(none));
 	/* the seed is a hash of the text: the same on every node, another for another text */
-	other = fl_datapath_config(&settings, &detect, addrs, ports, false);
+	other = fl_datapath_config(&settings, &live, false);
 	assert_true(config.maglev_seed == other.maglev_seed);
 	set(&settings.maglev_seed, "other");
-	other = fl_datapath_config(&settings, &detect, addrs, ports, false);
+	other = fl_datapath_config(&settings, &live, false);
 	assert_true(config.maglev_seed != other.maglev_seed);
 }
 
