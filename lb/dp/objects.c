@@ -7,11 +7,15 @@
 #include "bpf/abi/fairlead.h"
 #include "lb/dp/objects.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "lb/base/cleanup.h"
 #include "sock.skel.h"
@@ -169,21 +173,73 @@ static void kernel_hint(char *buf, size_t len)
 			 FLOOR_MINOR, kernel.release);
 }
 
-int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err)
+static int load(struct fl_bpf_object *object, struct fl_err *err)
 {
-	libbpf_print_fn_t old = libbpf_set_print(catch_print);
 	char kernel[120];
 	int r;
 
 	printed[0] = '\0';
 	r = bpf_object__load(object->bpf);
-	libbpf_set_print(old);
 	if (!r)
 		return 0;
 	kernel_hint(kernel, sizeof(kernel));
 	return fl_err_set(err, r, "the kernel refuses the %s programs%s: %s%s%s%s", object->name,
 			  kernel, strerror(-r), printed[0] ? ": " : "", printed,
 			  r == -EPERM || r == -EACCES ? privilege_hint() : "");
+}
+
+/* Objects that wait for a thread to load them. */
+struct loading {
+	struct fl_bpf_object *list;
+	size_t n, next; /* next: atomic */
+	int rc[FL_OBJECTS];
+	struct fl_err err[FL_OBJECTS];
+};
+
+static void *load_some(void *arg)
+{
+	struct loading *loading = arg;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&loading->next, 1, __ATOMIC_RELAXED)) < loading->n)
+		loading->rc[i] = load(&loading->list[i], &loading->err[i]);
+	return NULL;
+}
+
+/* Signals are for the thread that runs the agent's loop. */
+static bool start_thread(pthread_t *thread, struct loading *loading)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(thread, NULL, load_some, loading);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return !rc;
+}
+
+int fl_bpf_objects_load(struct fl_bpf_object *list, size_t n, struct fl_err *err)
+{
+	libbpf_print_fn_t old = libbpf_set_print(catch_print);
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct loading loading = {.list = list, .n = n};
+	pthread_t threads[FL_OBJECTS];
+	size_t n_threads = 0;
+	int r = 0;
+
+	assert(n <= FL_OBJECTS);
+	while (n_threads + 1 < n && (long)n_threads + 1 < cpus &&
+	       start_thread(&threads[n_threads], &loading))
+		n_threads++;
+	load_some(&loading);
+	while (n_threads)
+		pthread_join(threads[--n_threads], NULL);
+	libbpf_set_print(old);
+	for (size_t i = 0; i < n && !r; i++)
+		if (loading.rc[i])
+			r = fl_err_set(err, loading.rc[i], "%s", loading.err[i].text);
+	return r;
 }
 
 void fl_bpf_object_close(struct fl_bpf_object *object)

@@ -34,6 +34,7 @@ void fl_bpf_object_configure(struct fl_bpf_object *object, const struct fl_confi
 int fl_bpf_object_live_fd(const struct fl_bpf_object *object);
 /* Have XDP programs take frames of several buffers, if the settings say so; before load. */
 int fl_bpf_object_take_frags(struct fl_bpf_object *object);
-/* Load; on failure the words name the program and the verifier's last line. */
-int fl_bpf_object_load(struct fl_bpf_object *object, struct fl_err *err);
+/* Load objects side by side, a thread for each; on failure the words name the program and the
+ * verifier's last line. None of them makes a map that another one is to use. */
+int fl_bpf_objects_load(struct fl_bpf_object *objects, size_t n, struct fl_err *err);
 void fl_bpf_object_close(struct fl_bpf_object *object);

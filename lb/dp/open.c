@@ -16,6 +16,39 @@
 #include "lb/dp/netns.h"
 #include "lb/dp/state.h"
 
+/* So many of them together, from `first` on. */
+static int load_some(struct fl_dp *dp, size_t first, size_t n, const uint32_t sizes[FL_MAPS],
+		     struct fl_err *err)
+{
+	int r = 0;
+
+	for (size_t i = first; i < first + n && !r; i++) {
+		struct fl_bpf_object *o = &dp->objects[i];
+
+		/* once more, with the maps that those before it have made */
+		r = fl_dp_maps_prepare(dp, o, sizes, err);
+		if (r)
+			break;
+		fl_bpf_object_configure(o, &dp->config);
+		r = fl_bpf_object_take_frags(o);
+		if (r)
+			r = fl_err_set(err, r, "cannot prepare the %s programs", o->name);
+	}
+	if (!r)
+		r = fl_bpf_objects_load(&dp->objects[first], n, err);
+	for (size_t i = first; i < first + n && !r; i++)
+		r = fl_dp_maps_collect(dp, &dp->objects[i], err);
+	return r;
+}
+
+static bool has_all_maps(struct fl_dp *dp)
+{
+	for (int i = 0; i < FL_MAPS; i++)
+		if (*fl_map_fd(&dp->maps, i) < 0)
+			return false;
+	return true;
+}
+
 static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 			const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
@@ -28,20 +61,13 @@ static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
 		r = fl_dp_maps_prepare(dp, &dp->objects[i], sizes, err);
 	if (!r)
 		r = fl_dp_config_make(dp, options, err);
-	for (int i = 0; i < FL_OBJECTS && !r; i++) {
-		struct fl_bpf_object *o = &dp->objects[i];
-
-		/* once more, with the maps that those before it have made */
-		r = fl_dp_maps_prepare(dp, o, sizes, err);
-		if (r)
-			break;
-		fl_bpf_object_configure(o, &dp->config);
-		r = fl_bpf_object_take_frags(o);
-		if (r)
-			return fl_err_set(err, r, "cannot prepare the %s programs", o->name);
-		r = fl_bpf_object_load(o, err);
+	if (!r && has_all_maps(dp)) {
+		r = load_some(dp, 0, FL_OBJECTS, sizes, err);
+	} else if (!r) {
+		/* the first has all maps of those after it, except what is theirs alone */
+		r = load_some(dp, 0, 1, sizes, err);
 		if (!r)
-			r = fl_dp_maps_collect(dp, o, err);
+			r = load_some(dp, 1, FL_OBJECTS - 1, sizes, err);
 	}
 	for (int i = 0; i < FL_MAPS && !r; i++)
 		if (*fl_map_fd(&dp->maps, i) < 0)

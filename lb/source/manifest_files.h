@@ -25,6 +25,7 @@
 
 #define FL_MANIFEST_MAX_FILES 65536	      /* of one directory */
 #define FL_MANIFEST_LARGE_BYTES (256u * 1024) /* from here on a thread reads it */
+#define FL_MANIFEST_GATHER 256		      /* files of the first turn that are read at once */
 #define FL_MANIFEST_STEP 2048		      /* objects of a large file that one turn takes in */
 #define FL_MANIFEST_LOOK_MS 250		      /* between looks at what no event tells */
 #define FL_MANIFEST_LOOK_FILES 200	      /* in a second */
@@ -113,7 +114,9 @@ struct fl_manifest {
 	struct fl_clock clock;
 	struct fl_definitions *definitions;
 	int epoll, inotify, timer;
-	struct fl_worker *worker;	  /* NULL: nothing is followed, or there is no thread */
+	struct fl_worker *worker; /* NULL: nothing is followed, or there is no thread */
+	struct fl_manifest_file *gathered[FL_MANIFEST_GATHER]; /* of the first turn, to be read */
+	size_t n_gathered;
 	struct fl_manifest_file *working; /* the file that the worker reads */
 	struct fl_manifest_file *merging; /* a large file that is being taken in */
 	struct fl_definitions_merge merge;

@@ -15,6 +15,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/source/manifest_files.h"
+#include "lb/source/readings.h"
 #include "lb/source/writers.h"
 
 static struct fl_mono now_of(const struct fl_manifest *m)
@@ -54,6 +55,25 @@ static bool is_elsewhere(const struct fl_manifest *m, const struct fl_manifest_f
 	       !S_ISREG(st.st_mode) || st.st_nlink > 1;
 }
 
+/* They take effect in the order in which they were gathered. */
+static int read_gathered(struct fl_manifest *m)
+{
+	struct fl_reading *readings[FL_MANIFEST_GATHER] = {NULL};
+	const size_t n = m->n_gathered;
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++)
+		readings[i] = m->gathered[i]->reading;
+	fl_readings_run(readings, n);
+	m->n_gathered = 0;
+	for (size_t i = 0; i < n; i++) {
+		int failed = fl_manifest_take(m, m->gathered[i], readings[i]);
+
+		rc = rc ? rc : failed;
+	}
+	return rc;
+}
+
 static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t size, bool inside)
 {
 	struct fl_reading *reading = calloc(1, sizeof(*reading));
@@ -73,7 +93,11 @@ static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t
 	file->through_data = file->elsewhere && leads_through_data(file->path);
 	file->reading = reading;
 	fl_manifest_settled(m, file);
-	if (!inside && m->worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+	if (inside) {
+		m->gathered[m->n_gathered++] = file;
+		return m->n_gathered == FL_MANIFEST_GATHER ? read_gathered(m) : 0;
+	}
+	if (m->worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
 		give_to_worker(m, file);
 	if (m->working == file)
 		return 0;
@@ -181,6 +205,11 @@ static int look_at_pending(struct fl_manifest *m, bool inside)
 				fl_manifest_touch(m, file); /* again at the next chance */
 			rc = rc ? rc : failed;
 		}
+	}
+	if (inside) {
+		int failed = read_gathered(m);
+
+		rc = rc ? rc : failed;
 	}
 	return rc;
 }
@@ -320,6 +349,8 @@ int fl_manifest_first_turn(struct fl_manifest *m, struct fl_err *err)
 {
 	int rc = look_at_pending(m, true);
 
+	/* what was written while it was read */
+	first_failure(&rc, look_at_pending(m, true));
 	m->next_look = fl_mono_plus_ms(now_of(m), FL_MANIFEST_LOOK_MS);
 	for (size_t i = 0; i < m->n_roots; i++)
 		if (!m->roots[i].n_files)

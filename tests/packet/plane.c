@@ -183,7 +183,7 @@ static int load(struct plane *p, struct fl_bpf_object *o, struct fl_err *err)
 			if (r)
 				return fl_err_set(err, r, "cannot prepare map %s", name);
 		}
-		r = load_done ? 0 : fl_bpf_object_load(o, err);
+		r = load_done ? 0 : fl_bpf_objects_load(o, 1, err);
 		if (r)
 			return r;
 	}

@@ -505,9 +505,42 @@ static void test_manifest_unread_objects(void **state)
 	assert_string_equal(text, "");
 }
 
+/* More files than are read at once take effect in their order, whichever thread was first. */
+static void test_many_files_at_a_start(void **state)
+{
+	struct fixture *f = *state;
+	char name[16], file[24], ip[16];
+
+	for (int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "f%03d", i);
+		snprintf(file, sizeof(file), "%s.yaml", name);
+		snprintf(ip, sizeof(ip), "10.96.%d.%d", i / 250, i % 250 + 1);
+		put(f, file, service(name, ip));
+	}
+	put(f, "f300.yaml", "kind: [");
+	put(f, "g.yaml", service("f000", "10.97.0.1"));
+	put(f, "a.yaml", service("f599", "10.97.0.2"));
+	load(f);
+	assert_int_equal(fl_store_count(f->store, FL_KIND_SERVICE), 599);
+	assert_ip(f, "f000", "10.96.0.1");
+	assert_ip(f, "f299", "10.96.1.50");
+	assert_ip(f, "f300", "-");
+	assert_ip(f, "f599", "10.97.0.2");
+	list_problems(f);
+	assert_reported(f, "error f300.yaml:");
+	assert_reported(f, "error f599.yaml:1 Service default/f599: is also in ");
+	assert_reported(f, "error g.yaml:1 Service default/f000: is also in ");
+	assert_false(fl_source_complete(f->source));
+	put(f, "f300.yaml", service("f300", "10.96.1.51"));
+	assert_true(handle(f));
+	assert_ip(f, "f300", "10.96.1.51");
+	assert_true(fl_source_complete(f->source));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_many_files_at_a_start),
 		TEST(test_manifest_first_reading),
 		TEST(test_manifest_missing_path_fails),
 		TEST(test_manifest_follows_changes),
