@@ -6,6 +6,7 @@
  */
 #include "conntrack/entry.h"
 
+#include <assert.h>
 #include <netinet/in.h>
 
 static uint32_t timeout_of(const struct fl_sweep *sweep, const struct fl_flow_head *head)
@@ -13,20 +14,36 @@ static uint32_t timeout_of(const struct fl_sweep *sweep, const struct fl_flow_he
 	return sweep->timeout[fl_timeout_of(head->proto == IPPROTO_UDP, fl_flow_state(head->word))];
 }
 
-static void count(struct fl_sweep *sweep, enum fl_family family, const struct fl_flow_head *head)
+void fl_sweep_watch(struct fl_sweep *sweep, const struct fl_sweep_watcher *watcher)
+{
+	assert(sweep->n_watchers < FL_SWEEP_WATCHERS);
+	sweep->watchers[sweep->n_watchers++] = *watcher;
+}
+
+static void tell(const struct fl_sweep *sweep, enum fl_family family, size_t slot,
+		 const struct fl_flow_head *head)
+{
+	const struct fl_met met = {.family = family, .slot = slot, .head = head};
+
+	for (size_t i = 0; i < sweep->n_watchers; i++)
+		if (sweep->watchers[i].met)
+			sweep->watchers[i].met(&met, sweep->watchers[i].arg);
+}
+
+static void count(struct fl_sweep *sweep, enum fl_family family, size_t slot,
+		  const struct fl_flow_head *head)
 {
 	struct fl_flow_tally *tally = &sweep->counting[family];
 	const enum fl_flow_state state = fl_flow_state(head->word);
 
 	tally->used++;
 	tally->proven += fl_flow_open(state);
+	tell(sweep, family, slot, head);
 	if (head->flags & FL_FLOW_IS_REPLY)
 		return;
 	tally->unanswered += state == FL_FLOW_NEW && head->proto == IPPROTO_TCP;
 	tally->kernel += (head->flags & FL_FLOW_KERNEL) != 0;
 	tally->flows[state]++;
-	if (sweep->met)
-		sweep->met(family, head, sweep->arg);
 }
 
 /* True: the kernel has had its say about this flow. *ret_freed: it is gone. */
@@ -73,7 +90,7 @@ static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *swe
 
 	if (!fl_entry_head_read(table, family, slot, &head))
 		return 0;
-	count(sweep, family, &head);
+	count(sweep, family, slot, &head);
 	timeout = timeout_of(sweep, &head);
 	young = timeout < hz ? timeout : hz;
 	idle = fl_idle(head.last_seen, (uint32_t)now);
@@ -119,8 +136,8 @@ static void finish_tally(struct fl_sweep *sweep, enum fl_family family, size_t s
 	made->over = made->over ? made->over : FL_NEVER;
 	sweep->tally[family] = *made;
 	*made = (struct fl_flow_tally){0};
-	if (sweep->passed)
-		sweep->passed(family, sweep->arg);
+	for (size_t i = 0; i < sweep->n_watchers; i++)
+		sweep->watchers[i].passed(family, sweep->watchers[i].arg);
 }
 
 static size_t sweep_family(const struct fl_flow_table *table, struct fl_sweep *sweep,

@@ -88,6 +88,27 @@ struct fl_flow_tally {
 };
 #define FL_NEVER UINT64_MAX
 
+/* An entry of a flow that a pass meets. */
+struct fl_met {
+	enum fl_family family;
+	size_t slot;
+	const struct fl_flow_head *head; /* a copy */
+};
+
+/* What the flow's client has asked, of either direction's entry. False: the entry is not, or no
+ * longer, of the generation that was met. */
+bool fl_flow_frontend(const struct fl_flow_table *table, const struct fl_met *met,
+		      struct fl_ip *ret_frontend, uint16_t *ret_port);
+
+/* Told of each entry that a pass meets, before it may be freed (NULL: of none), and of the pass's
+ * end. */
+struct fl_sweep_watcher {
+	void (*met)(const struct fl_met *met, void *arg);
+	void (*passed)(enum fl_family family, void *arg);
+	void *arg;
+};
+#define FL_SWEEP_WATCHERS 2
+
 struct fl_sweep {
 	uint32_t timeout[FL_TIMEOUTS]; /* jiffies */
 	size_t next4, next6;	       /* where the next slice begins */
@@ -97,11 +118,8 @@ struct fl_sweep {
 	bool skip[FL_FAMILIES]; /* there is none of this family */
 	/* of the last whole pass (all zero: there was none), and of the one under way */
 	struct fl_flow_tally tally[FL_FAMILIES], counting[FL_FAMILIES];
-	/* Told of each flow that a pass meets, by its original direction, and of the pass's end.
-	 * NULL: nobody wants to know. */
-	void (*met)(enum fl_family family, const struct fl_flow_head *head, void *arg);
-	void (*passed)(enum fl_family family, void *arg);
-	void *arg;
+	struct fl_sweep_watcher watchers[FL_SWEEP_WATCHERS];
+	size_t n_watchers;
 	/*
 	 * What the kernel says of a flow that its NAT translates (FL_FLOW_KERNEL): the state, and
 	 * the flow lives as long as it has one; FL_FLOW_FREE: it is over; FL_FLOW_STATES: not
@@ -110,6 +128,8 @@ struct fl_sweep {
 	enum fl_flow_state (*kernel)(const struct fl_flow *flow, void *arg);
 	void *kernel_arg;
 };
+/* No more than FL_SWEEP_WATCHERS of them. */
+void fl_sweep_watch(struct fl_sweep *sweep, const struct fl_sweep_watcher *watcher);
 /*
  * Free the expired flows (both directions idle past the timeout of their state) and lone entries
  * older than a second, in at most `max_buckets` buckets of each table, going on where the last call

@@ -55,6 +55,19 @@ int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
 	return 0;
 }
 
+bool fl_flow_frontend(const struct fl_flow_table *table, const struct fl_met *met,
+		      struct fl_ip *ret_frontend, uint16_t *ret_port)
+{
+	struct fl_entry entry;
+
+	if (!fl_entry_read(table, met->family, met->slot, &entry) ||
+	    fl_flow_generation(entry.head.word) != fl_flow_generation(met->head->word))
+		return false;
+	*ret_frontend = is_reply(&entry) ? entry.new_saddr : entry.daddr;
+	*ret_port = is_reply(&entry) ? entry.new_sport : entry.dport;
+	return true;
+}
+
 void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret_counts)
 {
 	struct fl_flow_counts counts = {0};

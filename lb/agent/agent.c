@@ -65,6 +65,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_applier_free(&agent->applier);
 	fl_local_services_free(&agent->local_services);
 	fl_port_use_fini(&agent->metrics.ports);
+	fl_service_traffic_free(&agent->metrics.traffic);
 	fl_node_ports_fini(&agent->health_ports_at);
 	fl_resteer_fini(&agent->resteer);
 	fl_kernel_flows_fini(&agent->kernel_flows);
@@ -253,7 +254,7 @@ void fl_agent_gauge(struct fl_agent *agent)
 
 	if (fl_sampler_take(&agent->sampler, now, &sample))
 		return;
-	fl_agent_metrics_sample(&agent->metrics, fl_dp_maps(agent->dp));
+	fl_agent_metrics_sample(&agent->metrics, fl_dp_maps(agent->dp), agent->input.store);
 	fl_gauges_update(&agent->gauges, &sample);
 	gauge_backends(agent, now);
 }

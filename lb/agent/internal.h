@@ -81,6 +81,8 @@ void fl_agent_follow(struct fl_agent *agent);
 /* Read the settings again. */
 void fl_agent_reread(struct fl_agent *agent);
 void fl_agent_log_source_ports(const struct fl_port_range ranges[static FL_PORT_RANGES]);
+/* open_traffic.c: what is counted per Service; 0 or -ENOMEM */
+int fl_agent_open_traffic(struct fl_agent *agent);
 
 bool fl_agent_is_eligible(const struct fl_agent *agent);
 /* scrape.c: the text of /metrics, which is the caller's; NULL: no memory */

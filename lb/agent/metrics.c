@@ -39,8 +39,23 @@ void fl_agent_metrics_applied(struct fl_agent_metrics *metrics, struct fl_store 
 	fl_store_take_triggers(store, measure, &measuring);
 }
 
-void fl_agent_metrics_sample(struct fl_agent_metrics *metrics, const struct fl_maps *maps)
+static bool exists(const char *ns, const char *name, void *arg)
 {
+	return fl_store_service(arg, ns, name);
+}
+
+void fl_agent_metrics_forget(struct fl_agent_metrics *metrics, const struct fl_store *store)
+{
+	fl_service_series_forget(fl_service_traffic_series(metrics->traffic), exists,
+				 (void *)store);
+}
+
+void fl_agent_metrics_sample(struct fl_agent_metrics *metrics, const struct fl_maps *maps,
+			     const struct fl_store *store)
+{
+	/* a scrape does so too, but who knows whether there are any */
+	if (fl_service_series_is_short(fl_service_traffic_series(metrics->traffic)))
+		fl_agent_metrics_forget(metrics, store);
 	metrics->next_hops = 0;
 	for (size_t i = 0; i < maps->n_next_hops; i++)
 		metrics->next_hops += maps->next_hops[i].ifindex != 0;

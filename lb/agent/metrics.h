@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lb/agent/port_use.h"
+#include "lb/agent/service_traffic.h"
 #include "lb/metrics/facts.h"
 #include "lb/model/store.h"
 
@@ -11,6 +12,7 @@ struct fl_agent_metrics {
 	int64_t started_unix_ns;
 	uint64_t applied[FL_KINDS]; /* changes of the store that are in force */
 	struct fl_port_use ports;
+	struct fl_service_traffic *traffic;
 	uint64_t next_hops; /* as last counted */
 	struct fl_metrics_process process;
 	double scrape_s;
@@ -21,4 +23,7 @@ struct fl_agent_metrics fl_agent_metrics_of(int64_t started_unix_ns);
 void fl_agent_metrics_applied(struct fl_agent_metrics *metrics, struct fl_store *store,
 			      int64_t now_unix_ns);
 /* Look at what has to be counted: every some seconds. */
-void fl_agent_metrics_sample(struct fl_agent_metrics *metrics, const struct fl_maps *maps);
+void fl_agent_metrics_sample(struct fl_agent_metrics *metrics, const struct fl_maps *maps,
+			     const struct fl_store *store);
+/* Services that are no more give up their series. */
+void fl_agent_metrics_forget(struct fl_agent_metrics *metrics, const struct fl_store *store);

@@ -12,13 +12,14 @@
 
 #define SHOWN_PERCENT 10 /* of the ports; what uses less is of no interest by name */
 
-static void met(enum fl_family family, const struct fl_flow_head *head, void *arg)
+static void met(const struct fl_met *met, void *arg)
 {
 	struct fl_port_use *use = arg;
-	struct fl_port_counts *counts = &use->counts[family];
-	const uint32_t id = fl_flow_backend(head);
+	struct fl_port_counts *counts = &use->counts[met->family];
+	const uint32_t id = fl_flow_backend(met->head);
 
-	if (!(head->flags & FL_FLOW_SNAT) || id >= use->maps->n_backends)
+	if ((met->head->flags & (FL_FLOW_SNAT | FL_FLOW_IS_REPLY)) != FL_FLOW_SNAT ||
+	    id >= use->maps->n_backends)
 		return;
 	counts->counting[id]++;
 	if (id >= counts->end_counting)
@@ -88,9 +89,7 @@ int fl_port_use_init(struct fl_port_use *use, const struct fl_maps *maps, uint32
 			return -ENOMEM;
 		}
 	}
-	sweep->met = met;
-	sweep->passed = passed;
-	sweep->arg = use;
+	fl_sweep_watch(sweep, &(struct fl_sweep_watcher){met, passed, use});
 	return 0;
 }
 

@@ -105,6 +105,13 @@ static void add_status(struct fl_agent *agent, struct lists *lists, struct fl_me
 	facts->devices = lists->devices;
 }
 
+static void add_traffic(struct fl_agent *agent, struct fl_metrics_facts *facts)
+{
+	fl_agent_metrics_forget(&agent->metrics, agent->input.store);
+	facts->traffic = fl_service_series_all(fl_service_traffic_series(agent->metrics.traffic),
+					       &facts->n_traffic);
+}
+
 char *fl_agent_scrape(struct fl_agent *agent)
 {
 	const struct fl_mono before = fl_mono_now();
@@ -127,6 +134,7 @@ char *fl_agent_scrape(struct fl_agent *agent)
 	add_flows(agent, &facts);
 	add_sync(agent, &facts);
 	add_input(agent, &facts);
+	add_traffic(agent, &facts);
 	add_duties(agent, &facts);
 	add_status(agent, &lists, &facts);
 	fl_metrics_process_read(&metrics->process);

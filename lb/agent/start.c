@@ -252,6 +252,8 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 		r = fl_port_use_init(&agent->metrics.ports, fl_dp_maps(agent->dp),
 				     fl_dp_config(agent->dp)->live.snat_ports,
 				     &agent->upkeep.sweep);
+		if (!r)
+			r = fl_agent_open_traffic(agent);
 		if (r)
 			fl_err_set(err, r, "out of memory");
 	}

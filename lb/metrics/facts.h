@@ -38,6 +38,15 @@ struct fl_metrics_device {
 	const char *name, *role, *hook;
 };
 
+/* Where what was counted of other Services is summed; no Service has such a name. */
+#define FL_METRICS_OTHER "_other"
+
+struct fl_metrics_service {
+	const char *ns, *name;
+	uint64_t connections;
+	uint64_t packets[2], bytes[2]; /* of requests, of replies */
+};
+
 struct fl_metrics_process {
 	bool known;
 	double start_s; /* since 1970 */
@@ -64,6 +73,8 @@ struct fl_metrics_facts {
 	uint64_t drained_backends, drains, backend_sets;
 	const struct fl_metrics_device *devices;
 	size_t n_devices;
+	const struct fl_metrics_service *traffic; /* per Service */
+	size_t n_traffic;
 	uint64_t health_ports;
 	uint64_t health_answers[2], healthz[2], livez[2]; /* 200, 503 */
 	double scrape_s;

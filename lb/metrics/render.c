@@ -8,6 +8,7 @@
 #include "lb/model/names.h"
 
 static const char *const codes[] = {"200", "503"};
+static const char *const directions[] = {"request", "reply"};
 static const char *const policies[] = {"internal", "external"};
 
 static const struct {
@@ -135,6 +136,25 @@ static void put_maps(struct fl_metrics_text *t, const struct fl_metrics_facts *f
 			FL_LABELS(f->devices[i].name, f->devices[i].role, f->devices[i].hook), 1);
 }
 
+static void put_directions(struct fl_metrics_text *t, enum fl_metric metric,
+			   const struct fl_metrics_service *service, const uint64_t counts[2])
+{
+	for (size_t i = 0; i < 2; i++)
+		fl_metric_put_uint(t, metric, FL_LABELS(service->ns, service->name, directions[i]),
+				   counts[i]);
+}
+
+static void put_traffic(struct fl_metrics_text *t, const struct fl_metrics_service *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fl_metric_put_uint(t, FL_METRIC_SERVICE_CONNECTIONS,
+				   FL_LABELS(all[i].ns, all[i].name), all[i].connections);
+	for (size_t i = 0; i < n; i++)
+		put_directions(t, FL_METRIC_SERVICE_PACKETS, &all[i], all[i].packets);
+	for (size_t i = 0; i < n; i++)
+		put_directions(t, FL_METRIC_SERVICE_BYTES, &all[i], all[i].bytes);
+}
+
 /* One sync serves both families, and so counts for each. */
 static void put_syncs(struct fl_metrics_text *t, const struct fl_metrics_facts *f)
 {
@@ -182,6 +202,7 @@ char *fl_metrics_render(const struct fl_metrics_facts *facts)
 	put_flows(&text, facts->flows);
 	put_ports(&text, facts);
 	put_maps(&text, facts);
+	put_traffic(&text, facts->traffic, facts->n_traffic);
 	put(&text, FL_METRIC_HEALTH_PORTS, facts->health_ports);
 	put_codes(&text, FL_METRIC_HEALTH_ANSWERS, facts->health_answers);
 	fl_metric_put(&text, FL_METRIC_SCRAPE, NULL, facts->scrape_s);

@@ -75,6 +75,12 @@
 	  "Different lists of backends in the maps.") \
 	X(DEVICE, "fairlead_device_info", GAUGE, "device role hook", \
 	  "A device that is served, and how; always 1.") \
+	X(SERVICE_CONNECTIONS, "fairlead_service_connections_total", COUNTER, "namespace service", \
+	  "Connections to a Service that were translated packet by packet.") \
+	X(SERVICE_PACKETS, "fairlead_service_packets_total", COUNTER, "namespace service direction", \
+	  "Packets of these, to the backends (request) and from them (reply).") \
+	X(SERVICE_BYTES, "fairlead_service_bytes_total", COUNTER, "namespace service direction", \
+	  "Bytes of these packets, with their IP headers.") \
 	X(HEALTH_PORTS, "fairlead_health_check_node_ports", GAUGE, "", \
 	  "Services with a health-check node port.") \
 	X(HEALTH_ANSWERS, "fairlead_health_check_answers_total", COUNTER, "code", \

@@ -100,6 +100,9 @@ int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
 				  s->node_port_range);
 	if (!s->sync_period_s)
 		return fl_err_set(err, -EINVAL, "syncPeriod must not be 0");
+	if (s->metrics_services > FL_METRICS_SERVICES_MAX)
+		return fl_err_set(err, -EINVAL, "metricsServices is %u, which is more than %u",
+				  s->metrics_services, FL_METRICS_SERVICES_MAX);
 	if (s->maglev_length && !fl_maglev_length_valid(s->maglev_length))
 		return fl_err_set(err, -EINVAL, "maglev.tableLength %u is not a prime up to %u",
 				  s->maglev_length, FL_MAGLEV_LENGTH_MAX);

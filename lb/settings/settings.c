@@ -101,6 +101,7 @@ const struct fl_setting fl_setting_table[] = {
 	{{.words = tc_hook_words}, "tcHook", FL_SETTING_WORD, F(tc_hook)},
 	KEY("bindAddress", STRING, bind_address),
 	KEY("bindAddressHardFail", FLAG, bind_hard_fail),
+	KEY("metricsServices", NUMBER, metrics_services),
 	KEY("syncPeriod", SECONDS, sync_period_s),
 	KEY("proxyMode", STRING, proxy_mode),
 	KEY("detectLocalMode", STRING, detect_mode),
@@ -166,6 +167,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.kernel_tcp_established_s = 24 * 3600,
 		.kernel_tcp_close_wait_s = 3600,
 		.sync_period_s = FL_SYNC_PERIOD_S,
+		.metrics_services = 1000,
 		.manifest_grace_s = 30,
 		.reject_unknown_port = true, /* as kube-proxy's nftables mode does */
 		.answer_echo = true,

@@ -49,9 +49,10 @@ struct fl_settings {
 	char *bind_address; /* overrides the node's address of its family */
 	/* where the servers of health and metrics listen; empty: everywhere, and on loopback */
 	struct fl_strings healthz_bind, metrics_bind;
-	bool bind_hard_fail;	/* else what cannot be bound is tried again */
-	uint32_t sync_period_s; /* twice as long a change may wait before health is bad */
-	char *proxy_mode;	/* what /proxyMode answers */
+	uint32_t metrics_services; /* how many have series of their own */
+	bool bind_hard_fail;	   /* else what cannot be bound is tried again */
+	uint32_t sync_period_s;	   /* twice as long a change may wait before health is bad */
+	char *proxy_mode;	   /* what /proxyMode answers */
 	/* devices */
 	struct fl_strings devices; /* glob patterns; none or "auto": found */
 	struct fl_strings pod_devices;
@@ -89,6 +90,7 @@ struct fl_settings {
 
 #define FL_OOM_SCORE_BIAS 2000
 #define FL_SYNC_PERIOD_S 30 /* kube-proxy's */
+#define FL_METRICS_SERVICES_MAX 100000U
 
 enum fl_setting_type {
 	FL_SETTING_FLAG, /* option without argument; true or false in the file */

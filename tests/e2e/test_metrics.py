@@ -164,6 +164,53 @@ def test_flows_are_counted_by_state(lab):
     assert numbers[("fairlead_flow_table_entries", "IPv4")] > 0
 
 
+def traffic_of(node, service):
+    """{metric and direction: number} of a Service's series."""
+    return {(key[0].removeprefix("fairlead_service_").removesuffix("_total"), *key[3:]): value
+            for key, value in samples(scrape(node)).items()
+            if key[0].startswith("fairlead_service_") and key[1:3] == ("default", service)}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_traffic_per_service(lab, family):
+    """Every connection, packet and byte of flows that live and that have ended; gone with the Service."""
+    node, service = lab.nodes["node-1"], f"counted-{family}"
+    m = lab.manifests
+    m.add("probe", m.service(service, 13), m.slice(service, family, ("web-1a", "web-2a")))
+    lab.settle()
+    assert traffic_of(node, service) == {}
+    report = lab["client"].http(cells.vip(13)[family], 80, 30)
+    assert report["failed"] == 0, report
+    lab["client"].bulk(cells.vip(13)[family], 80, 300000)
+
+    def flows():
+        # those of the other family may be of a Service that had the address before
+        return [flow for flow in node.json("flow", "list", "--service", f"default/{service}", "--limit", "5000")["items"]
+                if flow["frontend"].startswith("[") == (family == 6)]
+
+    def counted():
+        """As the flows say, which are all there still: closed, and remembered for seconds."""
+        them, now = flows(), traffic_of(node, service)
+        return len(them) == 31 and now == {
+            ("connections",): 31,
+            ("packets", "request"): sum(flow["packets"] for flow in them),
+            ("packets", "reply"): sum(flow["replyPackets"] for flow in them),
+            ("bytes", "request"): sum(flow["bytes"] for flow in them),
+            ("bytes", "reply"): sum(flow["replyBytes"] for flow in them)} and now
+
+    numbers = until(counted, "the Service has what its flows have counted", 30)
+    assert numbers[("bytes", "request")] > 300000 and numbers[("bytes", "reply")] > 300000
+    assert node.cli("flow", "flush", "--service", f"default/{service}").returncode == 0
+    assert not flows()
+    lab["client"].http(cells.vip(13)[family], 80, 1)
+    until(lambda: all(traffic_of(node, service)[key] > value for key, value in numbers.items()),
+          "what has ended stays counted", 30)
+    assert traffic_of(node, service)[("connections",)] == 32
+    m.remove("probe.yaml")
+    lab.settle()
+    assert traffic_of(node, service) == {}
+
+
 def test_names_in_dashboard_and_rules_exist():
     known = table()
     series = set(known)

@@ -117,9 +117,10 @@ static void test_no_more_than_twenty(void **state)
 	for (uint32_t id = 1; id < BACKENDS; id++) {
 		fl_flow_set_backend(&head, id);
 		for (uint32_t i = 0; i < (id * 7) % BACKENDS + 1; i++)
-			sweep.met(FL_IPV6, &head, sweep.arg);
+			sweep.watchers[0].met(&(struct fl_met){.family = FL_IPV6, .head = &head},
+					      &use);
 	}
-	sweep.passed(FL_IPV6, sweep.arg);
+	sweep.watchers[0].passed(FL_IPV6, &use);
 	assert_int_equal(report->n, FL_METRICS_BACKENDS);
 	assert_int_equal(report->most, BACKENDS);
 	for (size_t i = 0; i < report->n; i++)

@@ -30,8 +30,7 @@ static void begin(struct rhythm *r)
 	fixture_init(&r->f);
 	r->now = NOW;
 	r->upkeep = (struct fl_upkeep){.flows = r->f.table, .sweep = r->f.sweep};
-	r->upkeep.sweep.passed = passed;
-	r->upkeep.sweep.arg = r;
+	fl_sweep_watch(&r->upkeep.sweep, &(struct fl_sweep_watcher){.passed = passed, .arg = r});
 }
 
 /* One slice, and the time until the next. */

@@ -92,6 +92,9 @@ static void test_all_of_it(void **state)
 	static const struct fl_metrics_map maps[] = {{"frontends", 60, 65536}, {"lines", 7, 100}};
 	static const struct fl_metrics_device devices[] = {{"eth0", "external", "xdp"},
 							   {"br\"0", "pod", "tc"}};
+	static const struct fl_metrics_service traffic[] = {
+		{FL_METRICS_OTHER, FL_METRICS_OTHER, 1, {2, 3}, {4, 5}},
+		{"default", "web", 6, {70, 60}, {7000, 90000}}};
 	struct fl_histogram sync = fl_histogram_sync();
 	struct fl_histogram programming[] = {fl_histogram_programming(),
 					     fl_histogram_programming()};
@@ -126,6 +129,8 @@ static void test_all_of_it(void **state)
 		.backend_sets = 8,
 		.devices = devices,
 		.n_devices = 2,
+		.traffic = traffic,
+		.n_traffic = 2,
 		.health_ports = 2,
 		.health_answers = {20, 5},
 		.healthz = {100, 2},
