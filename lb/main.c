@@ -91,6 +91,7 @@ static int check(const struct fl_settings *settings)
 				.paths = (const char *const *)settings->manifests.items,
 				.n_paths = settings->manifests.n,
 				.store = store,
+				.host_ports = settings->host_ports,
 				.report = count_problem,
 				.arg = counts,
 			},

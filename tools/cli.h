@@ -40,7 +40,7 @@ struct fl_cli {
 	struct fl_cli_values manifests;
 	const char *node, *zone, *cgroup, *namespace, *family, *sort;
 	const char *wait; /* NULL not given, "" without a number */
-	bool no_node_hints, all, now, kube_proxy, dry_run, hand_over;
+	bool no_node_hints, host_ports, all, now, kube_proxy, dry_run, hand_over;
 	const char *filter[FL_CLI_FILTERS]; /* in the order of fl_flow_filter_key() */
 	/* what remains of the command line */
 	char **operand;

@@ -107,7 +107,8 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 		return fl_err_set(err, rc, "no memory");
 	rc = fl_manifest_new(&(struct fl_manifest_options){.paths = cli->manifests.value,
 							   .n_paths = cli->manifests.n,
-							   .store = store},
+							   .store = store,
+							   .host_ports = cli->host_ports},
 			     &source, err);
 	if (!rc)
 		rc = fl_source_load(source, err);
@@ -176,6 +177,7 @@ static const struct fl_cli_option options[] = {
 	FL_VALUE(node, 0, "node", "NAME", "the node to plan for"),
 	FL_VALUE(zone, 0, "zone", "ZONE", "its zone (default: that of its Node object)"),
 	FL_FLAG(no_node_hints, 0, "no-node-hints", "do not honour hints.forNodes"),
+	FL_FLAG(host_ports, 0, "host-ports", "serve the host ports of the node's Pods, too"),
 	FL_FAMILY_OPTION,
 	FL_SORT_OPTION,
 	FL_OPTIONS_END,

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "lb/kube/events.h"
+#include "lb/model/host_ports.h"
 
-#define NAME_LEN 254
+#define NAME_LEN 320 /* of a Service or a pod, with what stands around it */
 
 /*
  * Reasons and actions of the first two are kube-proxy's (6.1.9, proxy health). What is wrong with
@@ -112,15 +113,22 @@ static void add(struct fl_agent_events *events, const struct fl_condition *condi
 	struct fl_kube_event event = {.kind = "Node", .ns = "", .name = events->node};
 	const char *subject = condition->subject;
 	char ns[NAME_LEN], name[NAME_LEN];
+	const char *pod;
+	size_t len;
 
 	if (!kind)
 		return;
 	if (kind->object == FL_EVENT_OF_LAST_WORD)
 		subject = last_word(subject);
 	if (kind->object != FL_EVENT_OF_NODE && read_service(subject, ns, name)) {
-		event.kind = "Service";
+		pod = fl_host_ports_pod(name, &len);
+		event.kind = pod ? "Pod" : "Service";
 		event.ns = ns;
 		event.name = name;
+		if (pod) {
+			memmove(name, pod, len);
+			name[len] = '\0';
+		}
 	}
 	event.warning = true;
 	event.reason = kind->reason;

@@ -19,6 +19,7 @@ static const struct decoder {
 	{"Service", "ServiceList", "", "v1", FL_KIND_SERVICE, true},
 	{"EndpointSlice", "EndpointSliceList", "discovery.k8s.io", "v1", FL_KIND_SLICE, true},
 	{"Node", "NodeList", "", "v1", FL_KIND_NODE, false},
+	{"Pod", "PodList", "", "v1", FL_KIND_POD, true},
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -39,6 +40,11 @@ const char *fl_kind_name(enum fl_kind kind)
 		if (kinds[i].kind == kind)
 			return kinds[i].name;
 	return "";
+}
+
+static bool is_asked_for(const struct fl_decoding *d, const struct decoder *kind)
+{
+	return kind->kind != FL_KIND_POD || d->sink->pods;
 }
 
 /* Whether "group/version" (or "version" alone) is of this group. */
@@ -129,7 +135,7 @@ static int give_unread(struct fl_decoding *d, const struct fl_value *root)
 	struct fl_unread unread = {.kind = d->kind};
 	int rc;
 
-	if (!d->sink->unread || !d->name || d->kind == FL_KIND_NODE)
+	if (!d->sink->unread || !d->name || d->kind == FL_KIND_NODE || d->kind == FL_KIND_POD)
 		return -EINVAL;
 	unread.ns = strdup(d->ns);
 	unread.name = strdup(d->name);
@@ -162,6 +168,9 @@ static int decode_object(struct fl_decoding *d, const struct decoder *kind,
 		break;
 	case FL_KIND_NODE:
 		rc = fl_decode_node(d, root, &object.node);
+		break;
+	case FL_KIND_POD:
+		rc = fl_decode_pod(d, root, &object.pod);
 		break;
 	}
 	if (!rc)
@@ -218,6 +227,8 @@ static int skip_foreign(struct fl_decoding *d, const struct fl_value *root, cons
 	d->foreign = true;
 	guess_identity(d, root, true);
 	for (size_t i = 0; i < N_KINDS && is_builtin_group(api_version); i++) {
+		if (!is_asked_for(d, &kinds[i]))
+			continue;
 		fl_suggestion_offer(&suggestion, kinds[i].name);
 		fl_suggestion_offer(&suggestion, kinds[i].list_name);
 		if (!strcmp(kind, kinds[i].name) || !strcmp(kind, kinds[i].list_name))
@@ -250,10 +261,11 @@ static int skip_text(struct fl_decoding *d, const struct fl_value *root)
 	return fl_field_warn(d, root, NULL, "plain text instead of a Kubernetes object, skipped");
 }
 
-static bool is_known(const char *kind)
+static bool is_known(const struct fl_decoding *d, const char *kind)
 {
 	for (size_t i = 0; i < N_KINDS; i++)
-		if (!strcmp(kind, kinds[i].name) || !strcmp(kind, kinds[i].list_name))
+		if (is_asked_for(d, &kinds[i]) &&
+		    (!strcmp(kind, kinds[i].name) || !strcmp(kind, kinds[i].list_name)))
 			return true;
 	return !strcmp(kind, "List");
 }
@@ -295,14 +307,14 @@ static int decode_kind(struct fl_decoding *d, const struct fl_value *root,
 	if (!*kind)
 		return fl_field_error(d, root, "kind", "missing");
 	d->kind_name = kind;
-	if (!*api_version && is_known(kind))
+	if (!*api_version && is_known(d, kind))
 		return fl_field_error(d, root, "apiVersion", "missing");
 	if (!strcmp(kind, "List") && !strcmp(api_version, "v1"))
 		return decode_items(d, root, NULL);
 	for (size_t i = 0; i < N_KINDS; i++) {
 		bool list = !strcmp(kind, kinds[i].list_name);
 
-		if ((list || !strcmp(kind, kinds[i].name)) &&
+		if (is_asked_for(d, &kinds[i]) && (list || !strcmp(kind, kinds[i].name)) &&
 		    same_group(api_version, kinds[i].group))
 			return decode_known(d, root, &kinds[i], api_version, list);
 	}

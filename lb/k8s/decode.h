@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Kubernetes objects from documents: Service, EndpointSlice and Node, singly or in lists, become
- * plain data with the API's defaults applied. Faults are reported object by object, so that one
- * bad object never holds up another.
+ * Kubernetes objects from documents: Service, EndpointSlice, Node and Pod, singly or in lists,
+ * become plain data with the API's defaults applied. Faults are reported object by object, so that
+ * one bad object never holds up another.
  */
 #pragma once
 
@@ -51,6 +51,7 @@ struct fl_decode_sink {
 	/* May be NULL. Takes, in any case, what is known of an object that was reported as an
 	 * error: what is served of its Service already can be recognised by that. */
 	int (*unread)(struct fl_unread *unread, void *arg);
+	bool pods; /* else Pods are of a foreign kind */
 	/* May be NULL. Called for each field that is looked at, whether it is there or not, such as
 	 * "spec.ports[2].port". */
 	void (*field)(const char *kind, const char *path, void *arg);
@@ -58,7 +59,7 @@ struct fl_decode_sink {
 
 /* "error", "warning", "note" */
 const char *fl_problem_level_name(enum fl_problem_level level);
-/* "Service", "EndpointSlice", "Node" */
+/* "Service", "EndpointSlice", "Node", "Pod" */
 const char *fl_kind_name(enum fl_kind kind);
 
 /*

@@ -311,3 +311,48 @@ void fl_encode_node(const struct fl_node *n, struct fl_json *json)
 	fl_json_object_end(json);
 	fl_json_object_end(json);
 }
+
+static void pod_port(struct fl_json *json, const struct fl_pod_port *port)
+{
+	char text[FL_IP_STRLEN];
+
+	fl_json_object_begin(json);
+	fl_json_member_string(json, "protocol", fl_proto_name(port->proto));
+	fl_json_member_uint(json, "hostPort", port->host_port);
+	fl_json_member_uint(json, "containerPort", port->port);
+	if (port->has_ip)
+		fl_json_member_string(json, "hostIP", fl_ip_format(&port->ip, text));
+	fl_json_object_end(json);
+}
+
+void fl_encode_pod(const struct fl_pod *p, struct fl_json *json)
+{
+	fl_json_object_begin(json);
+	head(json, "v1", "Pod", p->ns, p->name);
+	created(json, p->created);
+	fl_json_object_end(json);
+	begin(json, "spec");
+	text_unless_empty(json, "nodeName", p->node_name);
+	fl_json_member_bool(json, "hostNetwork", p->host_network);
+	begin_list(json, "containers");
+	fl_json_object_begin(json);
+	begin_list(json, "ports");
+	for (size_t i = 0; i < p->n_ports; i++)
+		pod_port(json, &p->ports[i]);
+	fl_json_array_end(json);
+	fl_json_object_end(json);
+	fl_json_array_end(json);
+	fl_json_object_end(json);
+	begin(json, "status");
+	fl_json_member_string(json, "phase", p->ended ? "Succeeded" : "Running");
+	begin_list(json, "podIPs");
+	for (size_t i = 0; i < p->n_ips; i++) {
+		fl_json_object_begin(json);
+		fl_json_key(json, "ip");
+		ip(json, &p->ips[i]);
+		fl_json_object_end(json);
+	}
+	fl_json_array_end(json);
+	fl_json_object_end(json);
+	fl_json_object_end(json);
+}

@@ -12,3 +12,4 @@
 void fl_encode_service(const struct fl_service *service, struct fl_json *json);
 void fl_encode_slice(const struct fl_slice *slice, struct fl_json *json);
 void fl_encode_node(const struct fl_node *node, struct fl_json *json);
+void fl_encode_pod(const struct fl_pod *pod, struct fl_json *json);

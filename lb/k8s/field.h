@@ -95,7 +95,7 @@ int fl_field_proto(struct fl_decoding *d, const struct fl_value *map, uint8_t *r
 /* Why an address can be neither backend nor frontend (robustness C6), or NULL when it can. */
 const char *fl_field_forbidden(const struct fl_ip *ip);
 
-/* The three kinds. `root` is the object; metadata has been read into `d`. */
+/* The kinds. `root` is the object; metadata has been read into `d`. */
 int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 		      struct fl_service **ret_service);
 /* What can be read of a Service that is at fault. NULL: no memory. */
@@ -104,6 +104,7 @@ struct fl_service *fl_decode_sketch(const struct fl_value *root, const char *ns,
 int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root,
 		    struct fl_slice **ret_slice);
 int fl_decode_node(struct fl_decoding *d, const struct fl_value *root, struct fl_node **ret_node);
+int fl_decode_pod(struct fl_decoding *d, const struct fl_value *root, struct fl_pod **ret_pod);
 
 /*
  * Parts of a Service that are lists of addresses. The first also finds out whether it is headless.

@@ -305,7 +305,8 @@ static void add_path(struct fl_url *url, const struct kept_event *e, enum event_
 	char path[2 * NAME_MAX_LEN + 80];
 
 	if (step == STEP_LOOKUP)
-		snprintf(path, sizeof(path), "/api/v1/namespaces/%s/services", event_ns(e));
+		snprintf(path, sizeof(path), "/api/v1/namespaces/%s/%s", event_ns(e),
+			 strcmp(e->about.kind, "Pod") ? "services" : "pods");
 	else
 		snprintf(path, sizeof(path), "/apis/events.k8s.io/v1/namespaces/%s/events%s%s",
 			 event_ns(e), step == STEP_SERIES ? "/" : "",
@@ -397,7 +398,7 @@ static int write_current(struct fl_kube_events *events, struct kept_event *e)
 
 static int begin(struct fl_kube_events *events, struct kept_event *e)
 {
-	if (!strcmp(e->about.kind, "Service"))
+	if (strcmp(e->about.kind, "Node"))
 		return ask(events, e, STEP_LOOKUP, NULL);
 	return write_current(events, e);
 }

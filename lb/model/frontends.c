@@ -141,7 +141,8 @@ static size_t service_port_frontends(const struct fl_service *service,
 				     const struct fl_plan_options *options, enum fl_family family,
 				     uint16_t port, struct fl_plan_frontend *v)
 {
-	size_t n_external = options->no_external_ips ? 0 : service->n_external_ips;
+	const bool no_external = options->no_external_ips && !service->host_ports;
+	size_t n_external = no_external ? 0 : service->n_external_ips;
 	size_t n = 0;
 
 	if (service->has_cluster_ip[family])

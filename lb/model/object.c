@@ -83,6 +83,21 @@ void fl_node_free(struct fl_node **node)
 	*node = NULL;
 }
 
+void fl_pod_free(struct fl_pod **pod)
+{
+	struct fl_pod *p = *pod;
+
+	if (!p)
+		return;
+	free(p->ns);
+	free(p->name);
+	free(p->node_name);
+	free(p->ips);
+	free(p->ports);
+	free(p);
+	*pod = NULL;
+}
+
 void fl_object_free(struct fl_object *object)
 {
 	switch (object->kind) {
@@ -94,6 +109,9 @@ void fl_object_free(struct fl_object *object)
 		break;
 	case FL_KIND_NODE:
 		fl_node_free(&object->node);
+		break;
+	case FL_KIND_POD:
+		fl_pod_free(&object->pod);
 		break;
 	}
 	memset(object, 0, sizeof(*object));
@@ -179,8 +197,9 @@ static bool same_cluster_ips(const struct fl_service *a, const struct fl_service
 bool fl_service_equal(const struct fl_service *a, const struct fl_service *b)
 {
 	return same(a->ns, b->ns) && same(a->name, b->name) && a->created == b->created &&
-	       a->other_proxy == b->other_proxy && a->type == b->type &&
-	       a->headless == b->headless && same_cluster_ips(a, b) && same_service_ports(a, b) &&
+	       a->host_ports == b->host_ports && a->other_proxy == b->other_proxy &&
+	       a->type == b->type && a->headless == b->headless && same_cluster_ips(a, b) &&
+	       same_service_ports(a, b) &&
 	       same_ips(a->external_ips, a->n_external_ips, b->external_ips, b->n_external_ips) &&
 	       same_ingress(a, b) && a->external_local == b->external_local &&
 	       a->internal_local == b->internal_local &&
@@ -222,4 +241,26 @@ bool fl_node_equal(const struct fl_node *a, const struct fl_node *b)
 	       a->autoscaler_taint == b->autoscaler_taint &&
 	       same_prefixes(a->pod_cidrs, a->n_pod_cidrs, b->pod_cidrs, b->n_pod_cidrs) &&
 	       same_ips(a->addresses, a->n_addresses, b->addresses, b->n_addresses);
+}
+
+static bool same_pod_ports(const struct fl_pod *a, const struct fl_pod *b)
+{
+	if (a->n_ports != b->n_ports)
+		return false;
+	for (size_t i = 0; i < a->n_ports; i++) {
+		const struct fl_pod_port *x = &a->ports[i], *y = &b->ports[i];
+
+		if (x->host_port != y->host_port || x->port != y->port || x->proto != y->proto ||
+		    x->has_ip != y->has_ip || (x->has_ip && !fl_ip_equal(&x->ip, &y->ip)))
+			return false;
+	}
+	return true;
+}
+
+bool fl_pod_equal(const struct fl_pod *a, const struct fl_pod *b)
+{
+	return same(a->ns, b->ns) && same(a->name, b->name) && same(a->node_name, b->node_name) &&
+	       a->created == b->created && a->host_network == b->host_network &&
+	       a->ended == b->ended && same_ips(a->ips, a->n_ips, b->ips, b->n_ips) &&
+	       same_pod_ports(a, b);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Service, EndpointSlice and Node as plain data: the fields of rule 10.2 and nothing else. Strings
- * are owned, NUL-terminated and never NULL ("" when absent) unless said otherwise; arrays are
- * owned.
+ * Service, EndpointSlice, Node and Pod as plain data: the fields of rule 10.2 and nothing else.
+ * Strings are owned, NUL-terminated and never NULL ("" when absent) unless said otherwise; arrays
+ * are owned.
  */
 #pragma once
 
@@ -42,6 +42,7 @@ enum fl_reset {
 struct fl_service {
 	char *ns, *name;
 	int64_t created;  /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
+	bool host_ports;  /* of a pod, not of the API (lb/model/host_ports.h) */
 	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
 	enum fl_service_type type;
 	bool headless; /* spec.clusterIP: None */
@@ -113,12 +114,32 @@ struct fl_node {
 	bool autoscaler_taint; /* taint ToBeDeletedByClusterAutoscaler (rule 6.2.5) */
 };
 
+struct fl_pod_port {
+	uint16_t host_port, port; /* port: the container's; host byte order, never 0 */
+	uint8_t proto;
+	bool has_ip; /* hostIP is there: ports of one address, or of all of one family */
+	struct fl_ip ip;
+};
+
+struct fl_pod {
+	char *ns, *name;
+	char *node_name; /* spec.nodeName, "" not yet */
+	int64_t created; /* as of a Service */
+	bool host_network;
+	bool ended;	   /* status.phase Succeeded or Failed */
+	struct fl_ip *ips; /* status.podIPs (or podIP) */
+	size_t n_ips;
+	struct fl_pod_port *ports; /* those with a hostPort, of all its containers */
+	size_t n_ports;
+};
+
 enum fl_kind {
 	FL_KIND_SERVICE,
 	FL_KIND_SLICE,
 	FL_KIND_NODE,
+	FL_KIND_POD,
 };
-#define FL_KINDS (FL_KIND_NODE + 1)
+#define FL_KINDS (FL_KIND_POD + 1)
 
 /* One decoded object, owned. */
 struct fl_object {
@@ -127,6 +148,7 @@ struct fl_object {
 		struct fl_service *service;
 		struct fl_slice *slice;
 		struct fl_node *node;
+		struct fl_pod *pod;
 	};
 };
 
@@ -137,9 +159,11 @@ bool fl_node_name_fold(char *name);
 void fl_service_free(struct fl_service **service);
 void fl_slice_free(struct fl_slice **slice);
 void fl_node_free(struct fl_node **node);
+void fl_pod_free(struct fl_pod **pod);
 void fl_object_free(struct fl_object *object); /* frees what it holds and zeroes it */
 
 /* Whether every field above is equal, except for `version` and `trigger_unix_ns`. */
 bool fl_service_equal(const struct fl_service *a, const struct fl_service *b);
 bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b);
 bool fl_node_equal(const struct fl_node *a, const struct fl_node *b);
+bool fl_pod_equal(const struct fl_pod *a, const struct fl_pod *b);

@@ -8,7 +8,9 @@
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "lb/model/host_ports.h"
 #include "lb/model/nodes.h"
+#include "lb/model/pods.h"
 #include "lb/model/store_index.h"
 
 #define MAX_TRIGGERS 4096
@@ -26,7 +28,8 @@ struct fl_store {
 	struct fl_node *node; /* ours */
 	struct fl_nodes nodes;
 	struct fl_store_index index;
-	size_t n_services;
+	struct fl_pods pods;
+	size_t n_services, n_of_pods, n_slices_of_pods;
 	uint64_t changes[FL_KINDS];
 	struct trigger *triggers;
 	size_t n_triggers, triggers_room;
@@ -162,10 +165,88 @@ void fl_store_free(struct fl_store **store)
 	fl_store_index_fini(&(*store)->index);
 	fl_node_free(&(*store)->node);
 	fl_nodes_fini(&(*store)->nodes);
+	fl_pods_fini(&(*store)->pods);
 	free((*store)->node_name);
 	free((*store)->triggers);
 	free(*store);
 	*store = NULL;
+}
+
+static void count_of_pods(struct fl_store *store, const struct fl_object *object, bool more)
+{
+	size_t *n = object->kind == FL_KIND_SERVICE ? &store->n_of_pods : &store->n_slices_of_pods;
+
+	*n += more ? 1 : -1;
+}
+
+/* What was made of a Pod goes. */
+static void drop_host_ports(struct fl_store *store, const struct fl_pod *pod)
+{
+	struct fl_object *objects;
+	size_t n;
+
+	/* without memory it stays, and is taken for a Service's */
+	if (fl_host_ports_make(pod, &objects, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct fl_object *object = &objects[i];
+		const bool is_service = object->kind == FL_KIND_SERVICE;
+
+		count_of_pods(store, object, false);
+		fl_store_del(store, object->kind, pod->ns,
+			     is_service ? object->service->name : object->slice->name);
+		fl_object_free(object);
+	}
+	free(objects);
+}
+
+static int add_host_ports(struct fl_store *store, const struct fl_pod *pod)
+{
+	struct fl_object *objects;
+	size_t n;
+	int rc = fl_host_ports_make(pod, &objects, &n);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		int failed;
+
+		count_of_pods(store, &objects[i], true);
+		failed = fl_store_put(store, &objects[i]);
+		rc = rc ? rc : failed;
+	}
+	free(objects);
+	return rc;
+}
+
+static struct fl_pod *take_pod(struct fl_store *store, const char *ns, const char *name)
+{
+	struct fl_pod *pod = fl_pods_take(&store->pods, ns, name);
+
+	if (pod) {
+		store->changes[FL_KIND_POD]++;
+		drop_host_ports(store, pod);
+	}
+	return pod;
+}
+
+static int put_pod(struct fl_store *store, struct fl_pod **pod)
+{
+	const bool is_ours = !strcmp((*pod)->node_name, store->node_name);
+	const struct fl_pod *now = fl_pods_find(&store->pods, (*pod)->ns, (*pod)->name);
+	struct fl_pod *old;
+	int rc;
+
+	if (now && is_ours && fl_pod_equal(now, *pod))
+		return 0;
+	old = take_pod(store, (*pod)->ns, (*pod)->name);
+	fl_pod_free(&old);
+	if (!is_ours || !fl_pod_has_host_ports(*pod))
+		return 0;
+	store->changes[FL_KIND_POD]++;
+	now = *pod;
+	rc = fl_pods_add(&store->pods, pod);
+	return rc ? rc : add_host_ports(store, now);
 }
 
 int fl_store_put(struct fl_store *store, struct fl_object *object)
@@ -182,6 +263,9 @@ int fl_store_put(struct fl_store *store, struct fl_object *object)
 		break;
 	case FL_KIND_NODE:
 		rc = put_node(store, &object->node);
+		break;
+	case FL_KIND_POD:
+		rc = put_pod(store, &object->pod);
 		break;
 	}
 	fl_object_free(object);
@@ -217,6 +301,9 @@ struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const 
 		object.node = fl_nodes_take(&store->nodes, name);
 		store->changes[FL_KIND_NODE] += object.node != NULL;
 		break;
+	case FL_KIND_POD:
+		object.pod = take_pod(store, ns, name);
+		break;
 	}
 	fl_store_record_release(&store->index);
 	return object;
@@ -248,6 +335,11 @@ const struct fl_node *fl_store_node(const struct fl_store *store)
 	return store->node;
 }
 
+const struct fl_pod *fl_store_pod(const struct fl_store *store, const char *ns, const char *name)
+{
+	return fl_pods_find(&store->pods, ns, name);
+}
+
 const struct fl_node *fl_store_node_named(const struct fl_store *store, const char *name)
 {
 	return strcmp(name, store->node_name) ? fl_nodes_find(&store->nodes, name) : store->node;
@@ -277,9 +369,11 @@ size_t fl_store_count(const struct fl_store *store, enum fl_kind kind)
 {
 	switch (kind) {
 	case FL_KIND_SERVICE:
-		return store->n_services;
+		return store->n_services - store->n_of_pods;
 	case FL_KIND_SLICE:
-		return HASH_COUNT(store->index.slices);
+		return HASH_COUNT(store->index.slices) - store->n_slices_of_pods;
+	case FL_KIND_POD:
+		return HASH_COUNT(store->pods.held);
 	default:
 		return HASH_COUNT(store->nodes.others) + (store->node ? 1 : 0);
 	}

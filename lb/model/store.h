@@ -20,7 +20,8 @@ void fl_store_free(struct fl_store **store);
 /*
  * Put an object in, taking ownership in any case (*object is zeroed). 0 or -ENOMEM. A change of our
  * Node's zone or addresses marks every Service (rules 10.12, 5.6.5); other Nodes are only kept for
- * their addresses, and mark nothing.
+ * their addresses, and mark nothing. Of Pods only ours count that have host ports: they become
+ * Services (lb/model/host_ports.h).
  */
 int fl_store_put(struct fl_store *store, struct fl_object *object);
 /* Remove an object by kind and name; unknown ones are no error. `ns` is "" for a Node. */
@@ -44,12 +45,15 @@ const struct fl_node *fl_store_node_named(const struct fl_store *store,
  */
 int fl_store_node_addresses(struct fl_store *store, const struct fl_ip **ret_addresses,
 			    size_t *ret_n);
+const struct fl_pod *fl_store_pod(const struct fl_store *store, const char *ns,
+				  const char *name); /* one that has host ports, or NULL */
 const char *fl_store_node_name(const struct fl_store *store);
 /*
  * The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none.
  */
 const struct fl_slice *const *fl_store_slices(const struct fl_store *store, const char *ns,
 					      const char *service, size_t *ret_n);
+/* Services and slices that were made of Pods are not counted. */
 size_t fl_store_count(const struct fl_store *store, enum fl_kind kind);
 /*
  * Call fn for every Service, sorted by namespace and name. Stops at non-zero, which is returned;

@@ -87,6 +87,8 @@ const struct fl_setting fl_setting_table[] = {
 	     fl_log_level_words),
 	OPTION("reset-on-backend-removal", "resetOnBackendRemoval", FLAG, reset_removed, NULL,
 	       "answer TCP connections whose backend is gone with a reset"),
+	OPTION("host-ports", "hostPorts", FLAG, host_ports, NULL,
+	       "serve the host ports of this node's pods, instead of the CNI plugin portmap"),
 	OPTION("once", NULL, FLAG, once, NULL,
 	       "apply everything and exit, leaving the datapath at work"),
 	OPTION("check", NULL, FLAG, check, NULL, "only check configuration and manifests"),

@@ -67,6 +67,7 @@ struct fl_settings {
 	bool reset_removed; /* TCP connections whose backend is gone */
 	bool masquerade_all, masquerade_local, reject_unknown_port, answer_echo;
 	bool node_hints, external_ips;
+	bool host_ports;       /* of this node's pods */
 	bool events;	       /* are written to the API server that is followed */
 	uint32_t system_calls; /* enum fl_system_calls */
 	char *maglev_seed;     /* any text, the same on all nodes */

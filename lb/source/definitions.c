@@ -29,6 +29,10 @@ struct fl_object_key fl_object_key_of(const struct fl_object *object)
 		key.ns = "";
 		key.name = object->node->name;
 		break;
+	case FL_KIND_POD:
+		key.ns = object->pod->ns;
+		key.name = object->pod->name;
+		break;
 	}
 	return key;
 }
@@ -258,6 +262,7 @@ void fl_definition_count(struct fl_definitions_loss *loss, const struct fl_defin
 	loss->services += d->key.kind == FL_KIND_SERVICE;
 	loss->slices += d->key.kind == FL_KIND_SLICE;
 	loss->nodes += d->key.kind == FL_KIND_NODE;
+	loss->pods += d->key.kind == FL_KIND_POD;
 }
 
 static int compare_to_definition(const void *key, const void *element)

@@ -63,7 +63,7 @@ struct fl_definitions_change {
 
 /* What a change would take out of the store if it held nothing. */
 struct fl_definitions_loss {
-	size_t services, slices, nodes;
+	size_t services, slices, nodes, pods;
 };
 struct fl_definitions_loss fl_definitions_loss(const struct fl_definitions *all,
 					       const struct fl_definer *definer,

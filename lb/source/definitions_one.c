@@ -89,6 +89,7 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 	const struct fl_service *service;
 	const struct fl_slice *slice;
 	const struct fl_node *node;
+	const struct fl_pod *pod;
 	bool same = false;
 	size_t place;
 
@@ -108,6 +109,10 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 	case FL_KIND_NODE:
 		node = d->active ? fl_store_node_named(all->store, key.name) : d->standby.node;
 		same = node && fl_node_equal(node, object->node);
+		break;
+	case FL_KIND_POD:
+		pod = d->active ? fl_store_pod(all->store, key.ns, key.name) : d->standby.pod;
+		same = pod && fl_pod_equal(pod, object->pod);
 		break;
 	}
 	return same ? &d->key : NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The API server as a source: three kinds, one client, and what is said of them. */
+/* The API server as a source: a watch for each kind, one client, and what is said of them. */
 #include "lb/source/kube.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@ enum {
 	SERVICES,
 	SLICES,
 	NODES,
+	PODS, /* last: only where host ports are served */
 	KINDS,
 };
 #define STATE_AFTER_MS 1000 /* without lists, what was kept is served */
@@ -33,6 +34,7 @@ static const struct {
 	[SLICES] = {FL_KIND_SLICE, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
 		    "!service.kubernetes.io/headless"},
 	[NODES] = {FL_KIND_NODE, "nodes", "/api/v1/nodes", NULL},
+	[PODS] = {FL_KIND_POD, "pods", "/api/v1/pods", NULL},
 };
 
 #define STATE "state" /* subject of the condition about what is kept */
@@ -42,9 +44,10 @@ struct fl_kube_source {
 	struct fl_kube_source_options options;
 	struct fl_kube_access access;
 	struct fl_kube_client *client;
-	char *server; /* as it is called in messages */
-	char *own_node;
+	char *server;		   /* as it is called in messages */
+	char *own_node, *own_pods; /* field selectors */
 	struct fl_kube_kind kinds[KINDS];
+	size_t n_kinds;
 	bool open;		   /* all kinds have been listed, and have taken effect */
 	struct fl_kube_keep *keep; /* NULL: nothing is kept */
 	bool from_state;	   /* what is in the store is what was kept */
@@ -58,7 +61,7 @@ static struct fl_kube_source *kube_source(struct fl_source *source)
 
 static bool all_are_whole(const struct fl_kube_source *s)
 {
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		if (!s->kinds[i].is_whole)
 			return false;
 	return true;
@@ -100,7 +103,7 @@ static int on_whole(void *arg)
 	fl_health_clear(s->options.health, FL_CONDITION_API, STATE);
 	s->node_until = (struct fl_mono){0};
 	/* the node first: the others are planned with it */
-	for (size_t i = KINDS; i--;) {
+	for (size_t i = s->n_kinds; i--;) {
 		const int failed = s->kinds[i].is_whole ? fl_kube_kind_apply(&s->kinds[i]) : 0;
 
 		r = r ? r : failed;
@@ -189,7 +192,7 @@ static void open_late(struct fl_kube_source *s)
 {
 	if (s->open || !s->node_until.ns || !on_whole(s))
 		return;
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		fl_kube_watch_relist(s->kinds[i].watch);
 }
 
@@ -215,7 +218,7 @@ static void turn(struct fl_kube_source *s)
 	learn_places(s);
 	now = fl_mono_now();
 	open_late(s);
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < s->n_kinds; i++) {
 		struct fl_kube_kind *kind = &s->kinds[i];
 
 		if (kind->definer.stale) {
@@ -226,7 +229,7 @@ static void turn(struct fl_kube_source *s)
 		fl_kube_kind_report_displaced(kind);
 		update_condition(s, i);
 	}
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < s->n_kinds; i++) {
 		const struct fl_mono due = fl_kube_watch_due(s->kinds[i].watch);
 
 		if (due.ns && (!wake.ns || due.ns < wake.ns))
@@ -249,7 +252,7 @@ static bool is_hopeless(const struct fl_kube_source *s)
 {
 	if (s->node_until.ns)
 		return true;
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		if (!s->kinds[i].is_whole && fl_kube_watch_has_failed(s->kinds[i].watch))
 			return true;
 	return false;
@@ -274,7 +277,7 @@ static int on_kept(const struct fl_value *object, void *arg)
 	struct fl_kube_source *s = arg;
 	const char *kind = fl_value_string(fl_value_get(object, "kind"));
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		if (kind && !strcmp(fl_kind_name(s->kinds[i].kind), kind))
 			return fl_kube_kind_sink.listed(object, &s->kinds[i]);
 	return 0;
@@ -302,12 +305,12 @@ static void take_state(struct fl_kube_source *s)
 	int64_t unix_s = 0;
 	int r;
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		aside[i] = fl_kube_kind_put_aside(&s->kinds[i]);
 	r = fl_kept_read(s->options.state, &owner, on_kept, s, &unix_s, &err);
-	for (size_t i = KINDS; i-- && !r;)
+	for (size_t i = s->n_kinds; i-- && !r;)
 		r = fl_kube_kind_apply(&s->kinds[i]);
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		fl_kube_kind_put_back(&s->kinds[i], &aside[i]);
 	s->from_state = !r;
 	if (!r)
@@ -353,7 +356,7 @@ static int source_apply_held(struct fl_source *source, struct fl_err *err)
 {
 	struct fl_kube_source *s = kube_source(source);
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		fl_kube_watch_hurry(s->kinds[i].watch);
 	turn(s);
 	return 0;
@@ -369,7 +372,7 @@ static int source_each_unread(const struct fl_source *source, fl_unread_fn fn, v
 	const struct fl_kube_source *s = (const struct fl_kube_source *)source;
 	int r = 0;
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		fl_kube_kind_each_unread(&s->kinds[i], fn, arg, &r);
 	return r;
 }
@@ -378,7 +381,7 @@ static void source_each_problem(const struct fl_source *source, fl_problem_fn fn
 {
 	const struct fl_kube_source *s = (const struct fl_kube_source *)source;
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		fl_kube_kind_each_problem(&s->kinds[i], fn, arg);
 }
 
@@ -388,12 +391,13 @@ static void source_free(struct fl_source *source)
 	struct fl_kube_source *s = kube_source(source);
 
 	fl_kube_keep_free(&s->keep);
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		fl_kube_kind_fini(&s->kinds[i]);
 	fl_kube_client_free(&s->client);
 	fl_kube_access_fini(&s->access);
 	free(s->server);
 	free(s->own_node);
+	free(s->own_pods);
 	free(s);
 }
 
@@ -423,7 +427,9 @@ static int open_kind(struct fl_kube_source *s, size_t i)
 		.client = s->client,
 		.path = kind_table[i].path,
 		.labels = kind_table[i].labels,
-		.fields = i == NODES && !s->options.all_nodes ? s->own_node : NULL,
+		.fields = i == NODES && !s->options.all_nodes ? s->own_node
+			  : i == PODS			      ? s->own_pods
+							      : NULL,
 		.sink = &fl_kube_kind_sink,
 		.arg = kind,
 		.watch_idle_ms = s->options.idle_ms,
@@ -452,7 +458,7 @@ static int open_keep(struct fl_kube_source *s)
 		.every_ms = s->options.keep_every_ms,
 	};
 
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < s->n_kinds; i++)
 		options.definers[s->kinds[i].kind] = &s->kinds[i].definer;
 	return fl_kube_keep_new(&options, &s->keep);
 }
@@ -469,17 +475,20 @@ int fl_kube_source_new(struct fl_kube_access *access, const struct fl_kube_sourc
 	}
 	s->source.ops = &ops;
 	s->options = *options;
+	s->n_kinds = options->host_ports ? KINDS : PODS;
 	s->access = *access;
 	*access = (struct fl_kube_access){0};
 	s->server = strdup(s->access.server);
 	if (asprintf(&s->own_node, "metadata.name=%s", options->node) < 0)
 		s->own_node = NULL;
-	if (!s->server || !s->own_node)
+	if (asprintf(&s->own_pods, "spec.nodeName=%s", options->node) < 0)
+		s->own_pods = NULL;
+	if (!s->server || !s->own_node || !s->own_pods)
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	r = fl_kube_client_new(&s->access, &s->client, err);
 	if (r)
 		return r;
-	for (size_t i = 0; i < KINDS && !r; i++)
+	for (size_t i = 0; i < s->n_kinds && !r; i++)
 		r = open_kind(s, i);
 	if (!r && options->state)
 		r = open_keep(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A source that follows a Kubernetes API server: Services, EndpointSlices and this node's Node, or
- * all Nodes.
+ * all Nodes, and where host ports are served this node's Pods.
  *
  * - Nothing of it is in the store before all three have been listed (10.3), and a list takes effect
  *   when it is whole: what it lacks is gone then, not before.
@@ -32,7 +32,8 @@ struct fl_kube_source_options {
 	 * they wait for its podCIDRs, without end */
 	uint64_t node_wait_ms;
 	bool pod_cidrs;
-	bool all_nodes; /* follow every Node, not only ours */
+	bool all_nodes;	 /* follow every Node, not only ours */
+	bool host_ports; /* follow this node's Pods */
 	/* A file in which what the server said last is kept, and from which it is read when there
 	 * is no server at the start; NULL: none. The two times are fl_kube_keep_options'. */
 	const char *state;

@@ -87,6 +87,7 @@ static int encode(const struct fl_kube_keep *keep, const struct fl_object_key *k
 	const struct fl_service *service;
 	const struct fl_slice *slice;
 	const struct fl_node *node;
+	const struct fl_pod *pod;
 
 	switch (key->kind) {
 	case FL_KIND_SERVICE:
@@ -104,6 +105,11 @@ static int encode(const struct fl_kube_keep *keep, const struct fl_object_key *k
 		if (node)
 			fl_encode_node(node, json);
 		return node ? 0 : -ENOENT;
+	case FL_KIND_POD:
+		pod = standby ? standby->pod : fl_store_pod(store, key->ns, key->name);
+		if (pod)
+			fl_encode_pod(pod, json);
+		return pod ? 0 : -ENOENT;
 	}
 	return -ENOENT;
 }
@@ -136,7 +142,8 @@ static int write_next(struct fl_kube_keep *keep, bool *ret_wrote, struct fl_err 
 	struct fl_object_key key;
 	int r;
 
-	while (!fl_definitions_next(keep->options.definers[keep->kind], keep->name ? &last : NULL,
+	while (!keep->options.definers[keep->kind] ||
+	       !fl_definitions_next(keep->options.definers[keep->kind], keep->name ? &last : NULL,
 				    &key, &standby)) {
 		forget_place(keep);
 		if (keep->kind + 1 == FL_KINDS)

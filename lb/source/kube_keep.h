@@ -15,7 +15,7 @@ struct fl_kube_keep_options {
 	const char *path;
 	struct fl_kept_owner owner;
 	const struct fl_store *store;
-	const struct fl_definer *definers[FL_KINDS]; /* by kind */
+	const struct fl_definer *definers[FL_KINDS]; /* by kind; NULL: it is not followed */
 	uint64_t after_ms, every_ms; /* how long after a change, and how often at most; 0: usual */
 };
 

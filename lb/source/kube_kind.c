@@ -150,8 +150,11 @@ static int on_unread(struct fl_unread *unread, void *arg)
 
 static int decode(struct fl_kube_kind *kind, const struct fl_value *object)
 {
-	const struct fl_decode_sink sink = {
-		.object = on_object, .problem = on_problem, .unread = on_unread, .arg = kind};
+	const struct fl_decode_sink sink = {.object = on_object,
+					    .problem = on_problem,
+					    .unread = on_unread,
+					    .pods = kind->kind == FL_KIND_POD,
+					    .arg = kind};
 
 	return fl_decode_item(object, kind->kind, "", &sink);
 }

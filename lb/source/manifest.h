@@ -25,6 +25,7 @@ struct fl_manifest_options {
 	struct fl_store *store; /* must outlive the source */
 	/* over the same store; borrowed. NULL: of its own, since no other source fills the store */
 	struct fl_definitions *definitions;
+	bool host_ports;	      /* read Pods too; else they are of a foreign kind */
 	bool follow;		      /* false: read everything once, as it is */
 	uint64_t grace_ms;	      /* 0: nothing is kept that is no longer there */
 	const struct fl_clock *clock; /* NULL: the kernel's */

@@ -27,7 +27,8 @@ static const char *format_loss(const struct fl_definitions_loss *loss, char *buf
 		const char *word;
 	} parts[] = {{loss->services, "Service"},
 		     {loss->slices, "EndpointSlice"},
-		     {loss->nodes, "Node"}};
+		     {loss->nodes, "Node"},
+		     {loss->pods, "Pod"}};
 	size_t len = 0;
 
 	buf[0] = '\0';

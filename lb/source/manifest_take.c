@@ -98,7 +98,8 @@ static int keep_object(struct fl_reading *reading, enum fl_kind kind, const char
 static int judge_stranger(const struct fl_manifest_file *file, struct fl_reading *reading,
 			  const struct fl_stranger *stranger)
 {
-	static const enum fl_kind kinds[] = {FL_KIND_SERVICE, FL_KIND_SLICE, FL_KIND_NODE};
+	static const enum fl_kind kinds[] = {FL_KIND_SERVICE, FL_KIND_SLICE, FL_KIND_NODE,
+					     FL_KIND_POD};
 	bool keeps = !stranger->name;
 	int rc = 0;
 
@@ -281,7 +282,7 @@ static bool is_cut(const struct fl_manifest *m, const struct fl_manifest_file *f
 	if (!reading->lines.open_end || file->lines.open_end)
 		return false;
 	loss = fl_definitions_loss(m->definitions, &file->definer, &change);
-	return loss.services || loss.slices || loss.nodes;
+	return loss.services || loss.slices || loss.nodes || loss.pods;
 }
 
 static int hold_cut(struct fl_manifest *m, struct fl_manifest_file *file,

@@ -82,6 +82,7 @@ static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t
 		return -ENOMEM;
 	reading->path = file->path;
 	reading->is_input = m->roots[file->definer.order].is_input;
+	reading->pods = m->options.host_ports;
 	reading->keep_strangers = fl_definitions_any(&file->definer);
 	reading->knows_hash = file->is_applied && !file->refused && !file->definer.stale;
 	reading->known_hash = file->hash;

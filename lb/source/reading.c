@@ -138,7 +138,12 @@ static int on_fault(unsigned int line, const char *reason, void *arg)
 static int on_document(const struct fl_doc *doc, void *arg)
 {
 	const struct fl_decode_sink sink = {
-		.object = on_object, .problem = on_problem, .arg = arg, .unread = on_unread};
+		.object = on_object,
+		.problem = on_problem,
+		.arg = arg,
+		.unread = on_unread,
+		.pods = ((const struct fl_reading *)arg)->pods,
+	};
 	const struct fl_reading *r = arg;
 
 	return fl_decode(doc, r->path, &sink);

@@ -26,6 +26,7 @@ struct fl_reading {
 	/* the question; `path` is borrowed */
 	const char *path;
 	bool is_input;	     /* read standard input instead */
+	bool pods;	     /* are read, too */
 	bool keep_strangers; /* the file had objects before: strangers are of interest */
 	bool knows_hash;     /* a text with this hash has been applied already */
 	uint64_t known_hash;

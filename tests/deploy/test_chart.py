@@ -16,7 +16,7 @@ BUILD = os.path.abspath(os.environ.get("FAIRLEAD_BUILD", f"{chart.REPO}/build/st
 KUBE_PROXY = ("--set", "kubeProxy.configMap.enabled=true")
 EVERYTHING = ("--set", "prometheus.enabled=true,prometheus.serviceMonitor.enabled=true,bpf.autoMount.enabled=true,"
               "debug.enabled=true,socketLB.enabled=false,loadBalancer.acceleration=native,devices=eth0 bond*,"
-              "nodePort.range=30000\\,32000,maglev.tableSize=16381,maglev.hashSeed=seed,detectLocalMode=NodeCIDR,"
+              "nodePort.range=30000\\,32000,hostPort.enabled=true,maglev.tableSize=16381,maglev.hashSeed=seed,detectLocalMode=NodeCIDR,"
               "kubeProxyReplacementHealthzBindAddr=0.0.0.0:10300,k8sServiceHost=172.18.0.1,k8sServicePort=6443,"
               "clusterCIDR=10.244.0.0/16\\,fd00:244::/56",
               "--set-json", 'nodePort.addresses=["10.0.0.0/8"]', "--set-json", 'config={"timeouts":{"udp":"20s"}}')
@@ -110,8 +110,17 @@ def test_the_old_pod_ends_before_the_new_one_starts():
     assert "lifecycle" not in agent
 
 
+@pytest.mark.parametrize("values, pods", [((), False), (("--set", "hostPort.enabled=true"), True),
+                                          (("--set-json", 'config={"hostPorts":true}'), True)])
+def test_pods_are_read_for_host_ports_only(values, pods):
+    (role,) = chart.objects(chart.render(*values))["ClusterRole"]
+    assert any("pods" in rule["resources"] for rule in role["rules"]) == pods
+    (config,) = chart.objects(chart.render(*values))["ConfigMap"]
+    assert ("hostPorts: true" in config["data"]["fairleadd.yaml"]) == pods
+
+
 def test_another_configuration_is_another_pod():
-    """The agent reads its configuration at start only."""
+    """A running agent follows a few settings only."""
     sums = {chart.objects(chart.render(*values))["DaemonSet"][0]["spec"]["template"]["metadata"]["annotations"]
             ["checksum/config"] for values in ((), ("--set", "debug.enabled=true"), ("--set", "debug.enabled=false"))}
     assert len(sums) == 2

@@ -17,6 +17,7 @@
 struct result {
 	struct fl_object objects[16];
 	size_t n;
+	bool pods;	     /* are asked for */
 	char problems[8192]; /* "level line object: reason\n" */
 };
 
@@ -43,7 +44,10 @@ static int on_problem(const struct fl_problem *p, void *arg)
 
 static int on_document(const struct fl_doc *doc, void *arg)
 {
-	const struct fl_decode_sink sink = {.object = on_object, .problem = on_problem, .arg = arg};
+	const struct fl_decode_sink sink = {.object = on_object,
+					    .problem = on_problem,
+					    .arg = arg,
+					    .pods = ((const struct result *)arg)->pods};
 
 	return fl_decode(doc, "test.yaml", &sink);
 }

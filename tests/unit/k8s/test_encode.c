@@ -27,8 +27,10 @@ static void there_and_back(const char *text, struct result *ret_first, struct re
 		fl_encode_service(o->service, json);
 	else if (o->kind == FL_KIND_SLICE)
 		fl_encode_slice(o->slice, json);
-	else
+	else if (o->kind == FL_KIND_NODE)
 		fl_encode_node(o->node, json);
+	else
+		fl_encode_pod(o->pod, json);
 	assert_non_null(fl_json_text(json, NULL));
 	assert_null(strchr(fl_json_text(json, NULL), '\n')); /* one line */
 	decode(ret_second, fl_json_text(json, NULL));
@@ -120,12 +122,40 @@ static void test_nodes(void **state)
 	assert_memory_equal(a->addresses, b->addresses, 2 * sizeof(*a->addresses));
 }
 
+static void test_pods(void **state)
+{
+#define POD(more, spec, status)                                                                    \
+	"{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop" more "}, spec: {" spec   \
+	"}, status: {" status "}}"
+	static const char *const texts[] = {
+		POD("", "", ""),
+		POD(", creationTimestamp: '2024-05-01T10:00:00Z'",
+		    "nodeName: n, containers: [{ports: [{containerPort: 1, hostPort: 2}]}, "
+		    "{ports: [{containerPort: 3, hostPort: 4, hostIP: '::', protocol: UDP}]}]",
+		    "podIPs: [{ip: 10.1.0.1}, {ip: 'fd01::1'}]"),
+		POD("", "containers: [{ports: [{containerPort: 1, hostPort: 2}]}]",
+		    "phase: Failed, podIP: 10.1.0.1"),
+		POD("",
+		    "hostNetwork: true, containers: [{ports: [{containerPort: 1, hostPort: 1}]}]",
+		    "podIP: 10.1.0.1"),
+	};
+
+	for (size_t i = 0; i < N(texts); i++) {
+		_cleanup_result_ struct result first = {.pods = true}, second = {.pods = true};
+
+		there_and_back(texts[i], &first, &second);
+		if (!fl_pod_equal(first.objects[0].pod, second.objects[0].pod))
+			fail_msg("another Pod: %s", texts[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_pods),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

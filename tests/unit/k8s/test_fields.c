@@ -28,6 +28,11 @@ static const char *const objects[] = {
 	/* In parentheses, or clang suspects a forgotten comma. */
 	("{apiVersion: v1, kind: Node, metadata: {name: a, labels: {x: y}}, spec: {taints: [{key: "
 	 "a}]}, status: {addresses: [{type: InternalIP, address: 10.0.0.1}]}}"),
+	("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {initContainers: [{restartPolicy: "
+	 "Always, ports: [{containerPort: 1, hostPort: 1}]}], containers: [{ports: "
+	 "[{containerPort: 2, hostPort: 2}]}]}, status: {podIPs: [{ip: 10.0.0.1}]}}"),
+	"{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{ports: "
+	"[{containerPort: 2, hostPort: 2}]}]}, status: {podIP: 10.0.0.1}}",
 };
 
 static bool has(const struct fl_strings *strings, const char *text)
@@ -89,8 +94,11 @@ static int on_problem(const struct fl_problem *problem, void *arg)
 
 static void look(struct fl_strings *fields)
 {
-	const struct fl_decode_sink sink = {
-		.object = on_object, .problem = on_problem, .arg = fields, .field = on_field};
+	const struct fl_decode_sink sink = {.object = on_object,
+					    .problem = on_problem,
+					    .arg = fields,
+					    .field = on_field,
+					    .pods = true};
 
 	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
 		_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;

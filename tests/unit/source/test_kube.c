@@ -19,6 +19,7 @@
 #define SERVICES "/api/v1/services?"
 #define SLICES "/endpointslices?"
 #define NODES "/api/v1/nodes?"
+#define PODS "/api/v1/pods?"
 
 #define META(name, more) "\"metadata\":{\"namespace\":\"default\",\"name\":\"" name "\"" more "}"
 #define SERVICE(name, port)                                                                        \
@@ -136,6 +137,11 @@ static int setup_node_cidr(void **state)
 static int setup_all_nodes(void **state)
 {
 	return setup_with(state, (struct fl_kube_source_options){.all_nodes = true});
+}
+
+static int setup_host_ports(void **state)
+{
+	return setup_with(state, (struct fl_kube_source_options){.host_ports = true});
 }
 
 static int teardown(void **state)
@@ -364,6 +370,48 @@ static void test_all_nodes(void **state)
 	fake_say(s->nodes, DELETED(NODE));
 	UNTIL(strstr(condition(s, "nodes"), "has no Node named node-1"));
 	assert_int_equal(n_addresses(s), 1);
+}
+
+#define POD(name, ip)                                                                              \
+	"{" META(name,                                                                             \
+		 "") ",\"spec\":{\"nodeName\":\"node-1\",\"containers\":[{\"ports\":[{"            \
+		     "\"containerPort\":80,\"hostPort\":8080}]}]},\"status\":{\"podIP\":\"" ip     \
+		     "\"}}"
+
+/* This node's Pods are followed where that is asked for, and only then. */
+static void test_host_ports(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *pods;
+
+	s->services = list(s, SERVICES, ADDED(SERVICE("web", "80")) END("10"));
+	s->slices = list(s, SLICES, ADDED(SLICE("web-1", "10.1.0.1")) END("11"));
+	s->nodes = list(s, NODES, ADDED(NODE) END("12"));
+	for (int i = 0; i < 20; i++)
+		turn(s);
+	/* 10.3: all kinds together */
+	assert_false(fl_source_complete(s->source));
+	pods = list(s, PODS, ADDED(POD("a", "10.1.0.1")) END("13"));
+	assert_non_null(strstr(pods->request, "fieldSelector=spec.nodeName%3Dnode-1"));
+	UNTIL(fl_source_complete(s->source));
+	assert_non_null(fl_store_pod(s->store, "default", "a"));
+	assert_non_null(fl_store_service(s->store, "default", "pod@a"));
+	fake_say(pods, DELETED(POD("a", "10.1.0.1")) ADDED(POD("b", "10.1.0.2")));
+	UNTIL(fl_store_service(s->store, "default", "pod@b"));
+	assert_null(fl_store_service(s->store, "default", "pod@a"));
+	fake_say(pods, "garbage");
+	UNTIL(strstr(condition(s, "pods"), "pods of "));
+	assert_non_null(fl_store_service(s->store, "default", "pod@b"));
+}
+
+static void test_no_host_ports(void **state)
+{
+	struct scene *s = *state;
+
+	start(s);
+	for (int i = 0; i < 20; i++)
+		turn(s);
+	assert_null(fake_asked(&s->server, PODS));
 }
 
 static void test_1_4_selectors(void **state)
@@ -677,6 +725,8 @@ int main(void)
 		TEST_OF(test_10_11_goes_on_without_node, setup_impatient),
 		TEST_OF(test_10_11_waits_for_pod_cidrs, setup_node_cidr),
 		TEST_OF(test_all_nodes, setup_all_nodes),
+		TEST_OF(test_host_ports, setup_host_ports),
+		TEST(test_no_host_ports),
 		TEST_STATE(test_a7_state_outlives_the_agent),
 		TEST_STATE(test_damaged_state),
 		TEST_STATE(test_state_of_others),

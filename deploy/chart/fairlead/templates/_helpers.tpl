@@ -60,6 +60,9 @@ app.kubernetes.io/component: service-proxy
 {{- with .Values.nodePort.range -}}
 {{- $_ := set $c "nodePortRange" (replace "," "-" .) -}}
 {{- end -}}
+{{- if .Values.hostPort.enabled -}}
+{{- $_ := set $c "hostPorts" true -}}
+{{- end -}}
 {{- $maglev := dict -}}
 {{- with .Values.maglev.tableSize -}}
 {{- $_ := set $maglev "tableLength" . -}}
