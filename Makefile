@@ -72,7 +72,7 @@ FLOOD_BIN := $(BUILD)/tests/flood/flood
 MAN := $(patsubst tools/man/%.in,$(BUILD)/man/%,$(wildcard tools/man/*.in))
 COMPLETION := $(foreach p,fairlead fairleadd,$(foreach s,bash zsh fish,$(BUILD)/completion/$(p).$(s)))
 
-.PHONY: all help deps demo lab lab-down test test-kernels test-migration check test-kubernetes test-deploy test-packages manifests deb image install-image flood torture chaos lint format bench install clean
+.PHONY: all help deps demo lab lab-down test test-kernels test-migration check go-programs test-kubernetes test-deploy test-packages manifests deb image install-image flood torture chaos lint format bench install clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
@@ -258,6 +258,10 @@ model-bin: $(MODEL_BIN)
 schedules-bin: $(SCHEDULES_BIN)
 kernels-bin: $(KERNELS_BIN)
 bpf-objects: $(BPF_OBJ)
+
+go-programs: ## what tests/kubernetes and tests/deploy need, built by Go (minutes the first time)
+	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
+	$(Q)tests/deploy/build >/dev/null || [ $$? = 3 ]
 
 test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (root; minutes the first time)
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]

@@ -46,6 +46,9 @@ STAYS = "def test_stays(lab):\n    mark('runs')\n    wait_for_ever()\n"
 PASSES = "def test_passes():\n    pass\n"
 
 
+SKIPS = "def test_skips():\n    pytest.skip('SKIP: it lacks something')\n"
+
+
 class Suite:
     """A directory of modules, and the runner at work on it."""
 
@@ -383,3 +386,20 @@ def test_sweep_knows_dead_owners_by_their_start(tmp_path):
     sweep.remove(mine)
     assert f"{mine}-x" in there and f"{past}-x" not in there
     assert f"{mine}-x" not in sweep.entries("/run/netns")
+
+
+def test_a_run_that_skips_everything_fails_unless_it_may(tmp_path):
+    """What has looked at nothing is no success (--may-skip: it is one, where nothing has failed)."""
+    suite = Suite(tmp_path)
+    suite.write("test_one", SKIPS)
+    assert suite.run()[-1] == "fairlead: 0 passed, 0 failed, 1 skipped"
+    assert suite.process.returncode == 1
+    assert suite.run("--may-skip")[-1] == "fairlead: 0 passed, 0 failed, 1 skipped"
+    assert suite.process.returncode == 0
+    suite.write("test_two", "def test_fails():\n    assert False\n")
+    assert suite.run("--may-skip")[-1] == "fairlead: 0 passed, 1 failed, 1 skipped"
+    assert suite.process.returncode == 1
+    suite.write("test_two", "")
+    os.remove(tmp_path / "test_one.py")
+    assert suite.run("--may-skip")[-1] == "fairlead: 0 passed, 0 failed, 0 skipped"
+    assert suite.process.returncode == 1

@@ -2,11 +2,13 @@
 """A relay of TCP connections that is no good: python3 relay.py ADDRESS PORT TO_PORT, and a word per line on its input.
 
 `pass`: as it should be; `hold`: what the server says is kept back until another word; `cut`: every connection is
-cut, now, and each new one after its first CUT_BYTES from the server. Says `ready`, and `done` for each word.
+cut, now, and each new one after its first CUT_BYTES from the server. Says `ready`, and `done` for each word, but for `idle`
+since when nobody has connected, in seconds, and how many have.
 """
 import selectors
 import socket
 import sys
+import time
 
 CUT_BYTES = 6000
 
@@ -30,6 +32,7 @@ class Relay:
         self.to = (address, to_port)
         self.mode = "pass"
         self.pairs = set()
+        self.last, self.number = time.monotonic(), 0
         self.selector = selectors.DefaultSelector()
         self.listener = socket.create_server((address, port))
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
@@ -37,6 +40,8 @@ class Relay:
 
     def accept(self):
         client = self.listener.accept()[0]
+        self.last = time.monotonic()
+        self.number += 1
         try:
             server = socket.create_connection(self.to, 5)
         except OSError:
@@ -81,6 +86,9 @@ class Relay:
         line = sys.stdin.readline()
         if not line:
             sys.exit(0)
+        if line.strip() == "idle":
+            print(time.monotonic() - self.last, self.number, flush=True)
+            return
         self.mode = line.strip()
         for pair in list(self.pairs):
             if self.mode == "cut":

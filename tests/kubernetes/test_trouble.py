@@ -170,10 +170,49 @@ class Relay:
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
+    def idle(self):
+        """How long ago somebody connected last, in seconds; and how often that was."""
+        self.process.stdin.write("idle\n")
+        self.process.stdin.flush()
+        seconds, number = self.process.stdout.readline().split()
+        return float(seconds), int(number)
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
+
+
+def test_10_10_2_api_server_is_away_for_minutes(lab):
+    """10.10, 10.10.2: until the agent asks as seldom as it ever does; no request fails, and then it follows again."""
+    cluster, number = lab.cluster, 24
+    relay = Relay(cluster)
+    try:
+        node = restart(lab, server=f"https://{cluster.address}:{RELAY_PORT}")
+        serve(lab, "away", number, ["web-1a"])
+        follows(lab, number, ["web-1a"])
+        lab["cli-1"].call("load_start", name="away", interval=0.05, targets=[
+            {"kind": kind, "host": vip(12, family), "port": 80, "label": f"{kind} {family}"}
+            for kind in ("short", "long") for family in (4, 6)])
+        known = node.json("service", "list")
+        cluster.stop("kube-apiserver")
+        before = relay.idle()[1]
+        # each kind that is watched waits at least that long by then: the longest is half a minute, and as much again by chance
+        until(lambda: relay.idle()[0] > 25, "nobody has asked for long", 120, 1)
+        asked = relay.idle()[1] - before
+        assert 6 <= asked <= 60, asked
+        assert "may be out of date" in node.cli("status").stdout
+        assert node.json("service", "list") == known
+        cluster.start_api()
+        serve(lab, "away", number, ["web-2b"])
+        follows(lab, number, ["web-2b"], 90)
+        until(lambda: "may be out of date" not in node.cli("status").stdout, "node-1 is content", 90, 0.2)
+        for ledger in lab["cli-1"].call("load_stop", name="away").values():
+            assert ledger["failed"] == 0 and not ledger["moved"], ledger
+        cluster.delete("Service", "away")
+    finally:
+        relay.close()
+        restart(lab)
 
 
 def test_10_10_a_way_that_buffers_and_cuts(lab):
