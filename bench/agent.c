@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
@@ -220,13 +221,13 @@ static uint64_t status_kib(const struct room *room, const char *key)
 	return kib;
 }
 
-static int open_map(const char *name, size_t size, bool writable, void **ret_memory,
-		    struct fl_err *err)
+static int open_map(const char *dir, const char *name, size_t size, bool writable,
+		    void **ret_memory, struct fl_err *err)
 {
 	_cleanup_close_ int fd = -1;
-	char path[128];
+	char path[300];
 
-	snprintf(path, sizeof(path), FL_DP_DEFAULT_DIR "/maps/%s", name);
+	snprintf(path, sizeof(path), "%s/maps/%s", dir, name);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return fl_err_set(err, -errno, "%s: %s", path, strerror(errno));
@@ -242,7 +243,7 @@ static int add_flows(const struct room *room, uint32_t flows, struct fl_err *err
 	const size_t size = (size_t)flows * 2 * sizeof(struct fl_flow4);
 	struct fl_flow4 *entries;
 	void *memory;
-	int rc = open_map("flows4", size, true, &memory, err);
+	int rc = open_map(FL_DP_DEFAULT_DIR, "flows4", size, true, &memory, err);
 
 	if (rc)
 		return rc;
@@ -379,7 +380,7 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 			       room.services, i ? "true" : "false", (unsigned long long)ns);
 	}
 	if (!rc)
-		rc = open_map("meta", 4096, false, &memory, err);
+		rc = open_map(FL_DP_DEFAULT_DIR, "meta", 4096, false, &memory, err);
 	if (rc)
 		return rc;
 	room.meta = memory;
@@ -390,4 +391,31 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 	if (!rc && flows)
 		rc = idle(&room, flows, seconds, settle_s, err);
 	return rc;
+}
+
+/* Until its reader is gone: a line for each state of the maps, the present one first, and when it
+ * was seen. */
+int bench_watch(int argc, char **argv, struct fl_err *err)
+{
+	const char *dir = bench_option_text(argc, argv, "--dir", FL_DP_DEFAULT_DIR);
+	const struct fl_meta *meta;
+	uint64_t old, now;
+	void *memory;
+	int rc = open_map(dir, "meta", 4096, false, &memory, err);
+
+	if (rc)
+		return rc;
+	meta = memory;
+	prctl(PR_SET_TIMERSLACK, 1000);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	old = UINT64_MAX;
+	for (;;) {
+		now = __atomic_load_n(&meta->revision, __ATOMIC_ACQUIRE);
+		if (now != old &&
+		    printf("{\"revision\":%llu,\"ns\":%llu}\n", (unsigned long long)now,
+			   (unsigned long long)bench_now_ns()) < 0)
+			return 0;
+		old = now;
+		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+	}
 }

@@ -23,6 +23,7 @@ int bench_node(int argc, char **argv, struct fl_err *err);
 int bench_sync(int argc, char **argv, struct fl_err *err);
 int bench_sockets(int argc, char **argv, struct fl_err *err);
 int bench_agent(int argc, char **argv, struct fl_err *err);
+int bench_watch(int argc, char **argv, struct fl_err *err);
 int bench_resteer(int argc, char **argv, struct fl_err *err);
 
 /* The number after option `name`, or `fallback`. Text options: bench_option_text. */

@@ -12,6 +12,8 @@ TITLES = {
     7: "socket hooks, IPv4 UDP: CPU ns per call, in a cgroup with hooks; direct: in one without",
     8: "one endpoint change",
     9: "services from nothing",
+    11: "a changed file until the maps show it, and what it takes of the agent",
+    12: "an agent until it is ready",
 }
 
 ORDER = ["empty", "tx", "bits", "bare", "bare-insert", "floor", "direct", "row 1, one flow", "row 2", "fairlead", "foreign", "fairlead-xdp",
