@@ -3,7 +3,7 @@
  * A source that follows a Kubernetes API server: Services, EndpointSlices and this node's Node, or
  * all Nodes, and where host ports are served this node's Pods.
  *
- * - Nothing of it is in the store before all three have been listed (10.3), and a list takes effect
+ * - Nothing of it is in the store before all kinds have been listed (10.3), and a list takes effect
  *   when it is whole: what it lacks is gone then, not before.
  * - They wait for this node's Node, which a kubelet may make later than it starts us.
  * - As long as the server cannot be reached, or says nothing that makes sense, everything stays as

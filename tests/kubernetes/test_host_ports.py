@@ -21,13 +21,14 @@ class Pods(controllers.Pods):
     """With a host port each."""
 
     def add(self, *pods, ready=True):
-        ports = [{"containerPort": 8080, "hostPort": PORT, "protocol": "TCP"},
-                 {"containerPort": 5353, "hostPort": PORT, "protocol": "UDP"}]
         request = self.cluster.request
 
         def with_ports(method, path, body=None, **options):
             if method == "POST":
-                body["spec"]["containers"][0]["ports"] = ports
+                # of the host's network they have to be the same
+                body["spec"]["containers"][0]["ports"] = [
+                    {"containerPort": PORT if body["spec"]["hostNetwork"] else port, "hostPort": PORT, "protocol": protocol}
+                    for protocol, port in (("TCP", 8080), ("UDP", 5353))]
             return request(method, path, body, **options)
         self.cluster.request = with_ports
         try:
@@ -40,6 +41,10 @@ def rights(*values):
     """The rules of the chart's ClusterRole."""
     (role,) = chart.objects(chart.render(*values))["ClusterRole"]
     return role["rules"]
+
+
+def options(lab):
+    return {"manifests": False, "extra": ["--host-ports", "--kubeconfig", lab.cluster.path("host-ports.conf")]}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,7 @@ def lab(own_lab):
     kubeconfig = json.loads(open(cluster.kubeconfig("host-ports.conf"), encoding="utf-8").read())
     kubeconfig["users"][0]["user"] = {"token": token}
     cluster.write("host-ports.conf", json.dumps(kubeconfig))
-    own_lab.start_agents(manifests=False, extra=["--host-ports", "--kubeconfig", cluster.path("host-ports.conf")])
+    own_lab.start_agents(**options(own_lab))
     yield own_lab
 
 
@@ -102,7 +107,7 @@ def test_without_the_right(lab):
     lab.cluster.request("PATCH", f"{ROLES}/{ACCOUNT}", {"rules": rights()}, kind="application/merge-patch+json")
     node = lab.nodes["node-1"]
     node.stop()
-    node.start(wait=False)
+    node.start(wait=False, **options(lab))
     node.wait_answers()
     until(lambda: "pods of" in node.cli("status").stdout and "403" in node.cli("status").stdout, "it says so", 30, 0.2)
     lab.cluster.request("PATCH", f"{ROLES}/{ACCOUNT}", {"rules": rights("--set", "hostPort.enabled=true")},
