@@ -12,7 +12,7 @@
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
-#include "nodeport/fragment.bpf.h"
+#include "nodeport/frag.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
 
@@ -79,7 +79,7 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 		if (fl_ctx_rewrite(skb, false, p, &d->to, true) ||
 		    fl_ctx_set_macs(skb, d->hop.macs))
 			return drop(FL_REASON_REWRITE_FAILED);
-		if (fl_fragment(skb, p, d->hop.ifindex, d->hop.mtu))
+		if (fl_fragment(skb, p, d->hop.ifindex, d->hop.mtu, 0))
 			return drop(FL_REASON_TOO_BIG);
 		return bpf_redirect(d->hop.ifindex, 0);
 	}
@@ -167,24 +167,92 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);
 }
 
-/*
- * The slow path: programs that the attached ones make a tail call to, having left their hook in
- * skb->cb[0].
- */
+/* The programs that others make a tail call to, having left these in skb->cb. */
+enum { CB_HOOK, CB_WORK };
+
+int fl_arriving4(struct __sk_buff *skb);
+int fl_arriving6(struct __sk_buff *skb);
+int fl_leaving4(struct __sk_buff *skb);
+int fl_leaving6(struct __sk_buff *skb);
+int fl_icmp4(struct __sk_buff *skb);
+int fl_icmp6(struct __sk_buff *skb);
+int fl_odd4(struct __sk_buff *skb);
+int fl_odd6(struct __sk_buff *skb);
+int fl_odd_decided4(struct __sk_buff *skb);
+int fl_odd_decided6(struct __sk_buff *skb);
+
+enum {
+	ARRIVING4,
+	ARRIVING6,
+	LEAVING4,
+	LEAVING6,
+	ICMP4,
+	ICMP6,
+	ODD4,
+	ODD6,
+	ODD_DECIDED4,
+	ODD_DECIDED6,
+	SLOW_PROGRAMS,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, SLOW_PROGRAMS);
+	__uint(key_size, sizeof(__u32));
+	__array(values, int(struct __sk_buff *skb));
+} fl_tc_slow SEC(".maps") = {
+	.values =
+		{
+			[ARRIVING4] = (void *)&fl_arriving4,
+			[ARRIVING6] = (void *)&fl_arriving6,
+			[LEAVING4] = (void *)&fl_leaving4,
+			[LEAVING6] = (void *)&fl_leaving6,
+			[ICMP4] = (void *)&fl_icmp4,
+			[ICMP6] = (void *)&fl_icmp6,
+			[ODD4] = (void *)&fl_odd4,
+			[ODD6] = (void *)&fl_odd6,
+			[ODD_DECIDED4] = (void *)&fl_odd_decided4,
+			[ODD_DECIDED6] = (void *)&fl_odd_decided6,
+		},
+};
+
+/* By constants, which become direct jumps. Comes back where the program is not there. */
+static __always_inline void decide(struct __sk_buff *skb, bool v6, bool leaving)
+{
+	if (leaving && v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING6);
+	else if (leaving)
+		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING4);
+	else if (v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING6);
+	else
+		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING4);
+}
+
+/* The slow path. Of an odd packet other programs begin it, with numbered work, and end it. */
 static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving)
 {
-	enum fl_hook hook = skb->cb[0];
-	struct fl_work *w = fl_work_get();
+	enum fl_hook hook = skb->cb[CB_HOOK];
+	const __u32 odd = skb->cb[CB_WORK];
+	struct fl_work *w = odd ? fl_work_again(odd) : fl_work_get();
 	int action = TC_ACT_UNSPEC;
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	if (fl_parse_flow(skb, v6, &w->p)) {
+	if (odd || fl_parse_flow(skb, v6, &w->p)) {
 		if (leaving)
 			fl_decide_egress_slow(v6, &w->p, &w->d);
 		else
 			fl_decide_slow(skb, v6, &w->p, hook, &w->d);
-		action = finish(skb, v6, &w->p, &w->d, hook);
+		if (odd) {
+			if (v6)
+				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED6);
+			else
+				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED4);
+			action = drop(FL_REASON_SLOW_PATH);
+		} else {
+			action = finish(skb, v6, &w->p, &w->d, hook);
+		}
 	}
 	fl_work_put(w);
 	return action;
@@ -236,7 +304,7 @@ static __always_inline int finish_icmp(struct __sk_buff *skb, bool v6, const str
 /* ICMP of both directions. */
 static __always_inline int run_icmp(struct __sk_buff *skb, bool v6)
 {
-	enum fl_hook hook = skb->cb[0];
+	enum fl_hook hook = skb->cb[CB_HOOK];
 	struct fl_work *w = fl_work_get();
 	int action;
 
@@ -260,24 +328,185 @@ int fl_icmp6(struct __sk_buff *skb)
 	return run_icmp(skb, true);
 }
 
-enum { ARRIVING4, ARRIVING6, LEAVING4, LEAVING6, ICMP4, ICMP6, SLOW_PROGRAMS };
+/* What waited for the packet, whose record is at this place, leaves by the way that it takes. */
+static __always_inline int release(struct __sk_buff *skb, bool v6, struct fl_work *w, __u32 at,
+				   __u64 word, enum fl_hook hook)
+{
+	struct fl_frag_out out = {.owner = fl_frag_name(at, word), .mtu = 0xffff};
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, SLOW_PROGRAMS);
-	__uint(key_size, sizeof(__u32));
-	__array(values, int(struct __sk_buff *skb));
-} fl_tc_slow SEC(".maps") = {
-	.values =
-		{
-			[ARRIVING4] = (void *)&fl_arriving4,
-			[ARRIVING6] = (void *)&fl_arriving6,
-			[LEAVING4] = (void *)&fl_leaving4,
-			[LEAVING6] = (void *)&fl_leaving6,
-			[ICMP4] = (void *)&fl_icmp4,
-			[ICMP6] = (void *)&fl_icmp6,
-		},
-};
+	switch (w->d.action) {
+	case FL_ACT_FORWARD:
+	case FL_ACT_FRAGMENT:
+		/* no copy of a packet can look for its neighbour */
+		if (!w->d.hop.resolved)
+			return 0;
+		out.ifindex = w->d.hop.ifindex;
+		out.mtu = w->d.hop.mtu;
+		break;
+	case FL_ACT_STACK:
+	case FL_ACT_PASS:
+		out.ifindex = skb->ifindex;
+		if (fl_hook_is_leaving(hook))
+			break;
+		out.flags = BPF_F_INGRESS;
+		if (w->d.action == FL_ACT_STACK)
+			fl_frag_expect(v6, w);
+	}
+	return fl_frag_release(skb, w, at, &out);
+}
+
+/* Whether the packet is to be rewritten, and not answered, dropped or left alone. */
+static __always_inline bool is_translated(const struct fl_decision *d)
+{
+	return d->action == FL_ACT_STACK || d->action == FL_ACT_FORWARD ||
+	       d->action == FL_ACT_FRAGMENT;
+}
+
+/* Write what was decided over an odd packet. */
+static __always_inline int translate_odd(struct __sk_buff *skb, bool v6, struct fl_work *w)
+{
+	const bool forward = w->d.action != FL_ACT_STACK;
+
+	if (fl_odd_rewrite(skb, w, v6, forward) ||
+	    (forward && w->d.hop.resolved && fl_ctx_set_macs(skb, w->d.hop.macs)))
+		return -1;
+	if (w->odd.fragment)
+		fl_count(FL_COUNTER_FRAGMENT);
+	return 0;
+}
+
+/* Send an odd packet, translated if it is to be, on its way. */
+static __always_inline int finish_odd(struct __sk_buff *skb, bool v6, struct fl_work *w,
+				      enum fl_hook hook)
+{
+	const __u32 of = w->odd.at | (w->odd.more ? FL_FRAGMENT_MORE : 0);
+	enum fl_reason reason;
+
+	switch (w->d.action) {
+	case FL_ACT_PASS:
+	case FL_ACT_STACK:
+		return TC_ACT_UNSPEC;
+	case FL_ACT_FORWARD:
+		return leave(skb, &w->d.hop);
+	case FL_ACT_FRAGMENT:
+		if (w->p.l4 != fl_l4_offset(false) ||
+		    fl_fragment(skb, &w->p, w->d.hop.ifindex, w->d.hop.mtu, of))
+			return drop(FL_REASON_TOO_BIG);
+		return leave(skb, &w->d.hop);
+	case FL_ACT_DROP:
+		return drop(w->d.reason);
+	}
+	if (!w->odd.at && fl_odd_strip(skb, v6, &w->p))
+		return drop(FL_REASON_REWRITE_FAILED);
+	reason = fl_answer(skb, v6, &w->p, &w->d);
+	return reason ? drop(reason) : send_back(skb, hook);
+}
+
+/* An odd packet, from its beginning: the slow path decides it, if it has the ports. */
+static __always_inline int run_odd(struct __sk_buff *skb, bool v6)
+{
+	enum fl_hook hook = skb->cb[CB_HOOK];
+	struct fl_work *w = fl_work_get();
+	int action = TC_ACT_UNSPEC;
+
+	if (!w)
+		return TC_ACT_UNSPEC;
+	switch (fl_frag_begin(skb, v6, w, hook)) {
+	case FL_FRAG_DECIDE:
+		skb->cb[CB_WORK] = w->number;
+		decide(skb, v6, fl_hook_is_leaving(hook));
+		action = drop(FL_REASON_SLOW_PATH);
+		break;
+	case FL_FRAG_FOLLOW:
+		if (is_translated(&w->d) && translate_odd(skb, v6, w))
+			action = drop(FL_REASON_REWRITE_FAILED);
+		else
+			action = finish_odd(skb, v6, w, hook);
+		break;
+	case FL_FRAG_DROP:
+		action = drop(w->d.reason);
+		break;
+	case FL_FRAG_STOLEN:
+		action = TC_ACT_STOLEN;
+		break;
+	}
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_odd4(struct __sk_buff *skb)
+{
+	return run_odd(skb, false);
+}
+
+SEC("tc")
+int fl_odd6(struct __sk_buff *skb)
+{
+	return run_odd(skb, true);
+}
+
+/* And to its end, when it is decided. */
+static __always_inline int end_odd(struct __sk_buff *skb, bool v6, struct fl_work *w,
+				   enum fl_hook hook)
+{
+	__u64 word = 0;
+	int at = -1;
+
+	if (w->odd.fragment) {
+		/* others send from the address that it gets, with numbers of their own */
+		if (is_translated(&w->d) && !fl_addr_equal(&w->d.to.saddr, &w->p.tuple.saddr))
+			w->odd.new_id = fl_frag_id_next(v6);
+		at = fl_frag_settle(v6, w, fl_hook_is_leaving(hook), &word);
+	}
+	if (is_translated(&w->d) && translate_odd(skb, v6, w))
+		return drop(FL_REASON_REWRITE_FAILED);
+	if (at >= 0 && release(skb, v6, w, at, word, hook))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return finish_odd(skb, v6, w, hook);
+}
+
+static __always_inline int run_odd_decided(struct __sk_buff *skb, bool v6)
+{
+	enum fl_hook hook = skb->cb[CB_HOOK];
+	struct fl_work *w = fl_work_again(skb->cb[CB_WORK]);
+	int action;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	action = end_odd(skb, v6, w, hook);
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_odd_decided4(struct __sk_buff *skb)
+{
+	return run_odd_decided(skb, false);
+}
+
+SEC("tc")
+int fl_odd_decided6(struct __sk_buff *skb)
+{
+	return run_odd_decided(skb, true);
+}
+
+static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6)
+{
+	void *data = fl_ctx_data(skb), *data_end = fl_ctx_data_end(skb);
+
+	if (fl_packet_is_icmp(data, data_end, v6)) {
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, ICMP4);
+	} else if (fl_packet_is_odd(data, data_end, v6)) {
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, ODD6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, ODD4);
+	}
+}
 
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
@@ -292,28 +521,15 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	action = v6 ? handle_fast(skb, true, hook) : handle_fast(skb, false, hook);
 	if (likely(action != SLOW_PATH && action != NO_FLOW))
 		return action;
-	/* of no flow: ICMP may be about one; whatever else it is, and also where the program is not
-	 * there, it is not ours to drop */
+	skb->cb[CB_HOOK] = hook;
+	skb->cb[CB_WORK] = 0;
+	/* of no flow: ICMP may be about one, and odd packets are left to programs of their own;
+	 * whatever else it is, and also where the program is not there, it is not ours to drop */
 	if (action == NO_FLOW) {
-		if (!fl_packet_is_icmp(fl_ctx_data(skb), fl_ctx_data_end(skb), v6))
-			return TC_ACT_UNSPEC;
-		skb->cb[0] = hook;
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, ICMP4);
+		leave_to_others(skb, v6);
 		return TC_ACT_UNSPEC;
 	}
-	skb->cb[0] = hook;
-	/* by constants, which become direct jumps */
-	if (leaving && v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING6);
-	else if (leaving)
-		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING4);
-	else if (v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING6);
-	else
-		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING4);
+	decide(skb, v6, leaving);
 	return drop(FL_REASON_SLOW_PATH);
 }
 

@@ -279,6 +279,12 @@ int fl_xdp(struct xdp_md *ctx)
 	/* of no flow: ICMP may be about one; whatever else it is, and also where the program is not
 	 * there, it is not ours to drop */
 	if (action == NO_FLOW) {
+		/* fragments and options are tc's; where it cannot get them, they pass */
+		if (fl_odd_arrives(data, fl_ctx_data_end(ctx), v6) && !fl_ctx_mark(ctx)) {
+			fl_count(FL_COUNTER_TO_TC);
+			return XDP_PASS;
+		}
+		data = fl_ctx_data(ctx);
 		if (!fl_packet_is_icmp(data, fl_ctx_data_end(ctx), v6))
 			return XDP_PASS;
 		if (v6)

@@ -34,13 +34,18 @@ static __always_inline __u32 fl_fragment_size(__u32 size, __u32 max)
 	return (((__u32)fl_opaque(size) - 1) & (max - 1)) + 1;
 }
 
-/*
- * Make the packet the fragment that has `len` bytes of the payload from `at` on; if there are more
- * to come, send a copy of it. Global, so that it is verified once and not for each round.
- */
-int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u32 ifindex);
+/* Of what a packet is that is sent in fragments, if it is one itself: its offset, and these. */
+#define FL_FRAGMENT_MORE 1 /* others of its datagram follow it */
+#define FL_FRAGMENT_SEND 2 /* a copy of the packet goes out, since it is to be another one too */
 
-__noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u32 ifindex)
+/*
+ * Make the packet the fragment that has `len` bytes of the payload from `at` on. `of`: where the
+ * payload begins in its datagram, and the bits above. Global, so that it is verified once and not
+ * for each round.
+ */
+int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, __u32 of, __u32 ifindex);
+
+__noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, __u32 of, __u32 ifindex)
 {
 	__u32 zero = 0;
 	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
@@ -58,20 +63,21 @@ __noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, bool more, __u
 	if ((void *)(ip + 1) > fl_ctx_data_end(skb))
 		return -1;
 	ip->tot_len = bpf_htons(sizeof(*ip) + len);
-	ip->frag_off = bpf_htons(at / 8 | (more ? FL_IP4_MF : 0));
+	ip->frag_off = bpf_htons((of + at) / 8 | (of & FL_FRAGMENT_MORE ? FL_IP4_MF : 0));
 	ip->check = 0;
 	ip->check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
-	return more && bpf_clone_redirect(skb, ifindex, 0) ? -1 : 0;
+	return of & FL_FRAGMENT_SEND && bpf_clone_redirect(skb, ifindex, 0) ? -1 : 0;
 }
 
 /*
  * Send all fragments of a packet but the last, which the packet is then: 0, or -1, and it is to be
- * dropped. Not where a device is still to make segments of it, or to fill its checksum in. Global,
- * so that its loop is verified once, not for every way that leads here.
+ * dropped. Not where a device is still to make segments of it, or to fill its checksum in. `of`:
+ * 0, or as above. Global, so that its loop is verified once, not for every way that leads here.
  */
-int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu);
+int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu, __u32 of);
 
-__noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu)
+__noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu,
+			   __u32 of)
 {
 	__u32 zero = 0, total = p ? p->len - sizeof(struct iphdr) : 0, each, at = 0;
 	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
@@ -88,7 +94,8 @@ __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex
 	for (int i = 0; i < FL_FRAGMENTS; i++) {
 		bool more = total - at > each;
 
-		if (fl_fragment_make(skb, at, more ? each : total - at, more, ifindex))
+		if (fl_fragment_make(skb, at, more ? each : total - at,
+				     more ? of | FL_FRAGMENT_MORE | FL_FRAGMENT_SEND : of, ifindex))
 			return -1;
 		if (!more)
 			return 0;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "nodeport/decision.bpf.h"
+#include "nodeport/odd.bpf.h"
 
 /*
  * What a program of the slow path works on, in a map because the functions below it need the whole
@@ -16,8 +17,11 @@
  */
 struct fl_work {
 	__u64 taken;
+	__u32 number; /* of this one, from 1 */
+	__u32 pad;
 	struct fl_packet p;
 	struct fl_decision d;
+	struct fl_odd odd; /* of an odd packet: tc only */
 };
 
 #define FL_WORKS 2
@@ -39,9 +43,18 @@ static __always_inline struct fl_work *fl_work_get(void)
 		if (!w || __sync_lock_test_and_set(&w->taken, 1))
 			continue;
 		__builtin_memset(&w->p, 0, sizeof(w->p));
+		w->number = i + 1;
 		return w;
 	}
 	return NULL;
+}
+
+/* The one that an earlier program of the same packet has taken. */
+static __always_inline struct fl_work *fl_work_again(__u32 number)
+{
+	__u32 key = number - 1;
+
+	return bpf_map_lookup_elem(&fl_work, &key);
 }
 
 static __always_inline void fl_work_put(struct fl_work *w)

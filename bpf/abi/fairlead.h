@@ -23,5 +23,5 @@
 #ifdef FL_TEST_LAYOUT
 #define FL_ABI_VERSION 1000000 /* a layout made up for tests: flow.h */
 #else
-#define FL_ABI_VERSION 4
+#define FL_ABI_VERSION 5
 #endif

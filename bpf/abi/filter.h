@@ -20,6 +20,9 @@ enum fl_filter_kind {
 	FL_FILTER_VIP = 1 << 1, /* a Service's, refused where it has no port: address entries */
 };
 
+/* In place of a protocol, with port 0: a backend's address. */
+#define FL_FILTER_BACKEND 255
+
 /*
  * The part of the hash that is the address's; seed: fl_meta.flow_seed[1]. Every packet pays for
  * this, so it is the least that spreads: the last product does most of it.
@@ -43,6 +46,12 @@ static __always_inline __u32 fl_filter_port(__u64 hash, __be16 port, __u8 proto)
 static __always_inline __u32 fl_filter_addr(__u64 hash)
 {
 	return fl_filter_port(hash, 0, 0) & ~1U;
+}
+
+/* The bit of a backend's address: fragments that it sends may be replies. */
+static __always_inline __u32 fl_filter_backend(__u64 hash)
+{
+	return fl_filter_port(hash, 0, FL_FILTER_BACKEND);
 }
 
 /*

@@ -26,6 +26,13 @@
 	X(SLOW_PATH, "slow-path", "the program for packets of its kind could not be run")          \
 	X(FRONTEND_SOURCE, "frontend-source",                                                      \
 	  "the source is a frontend's: answers would go round for ever")                           \
+	X(FRAGMENT_MALFORMED, "fragment-malformed", "a fragment that no datagram can have")        \
+	X(FRAGMENT_TINY, "fragment-tiny",                                                          \
+	  "a fragment that has but a part of the TCP or UDP header")                               \
+	X(FRAGMENT_OVERLAP, "fragment-overlap",                                                    \
+	  "a fragment with bytes that another one of its datagram has had")                        \
+	X(FRAGMENT_ALONE, "fragment-alone", "a fragment whose first one did not come in time")     \
+	X(FRAGMENT_REFUSED, "fragment-refused", "a fragment whose first one was refused")          \
 	X(REJECT_NO_ENDPOINT, "reject-no-endpoint",                                                \
 	  "the service has no endpoint: port unreachable")                                         \
 	X(REJECT_UNKNOWN_PORT, "reject-unknown-port",                                              \
@@ -55,6 +62,8 @@ enum fl_reason {
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
 	X(ICMP_ERROR, "icmp-errors", "ICMP errors about flows, translated")                        \
 	X(ECHO, "echo-answers", "echo requests to addresses of services, answered")                \
+	X(FRAGMENT, "fragments", "fragments for services, and of their replies, translated")       \
+	X(FRAGMENT_HELD, "fragments-held", "fragments that had to wait for the first one")         \
 	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \
 	X(SOCKET_SEND, "socket-sends", "unconnected sends translated")                             \
 	X(SOCKET_REFUSED, "socket-refused", "connect() or send calls refused")

@@ -59,6 +59,12 @@ void fl_filter_add_frontend(const struct fl_maps *maps, const struct fl_frontend
 		set(maps->filter, fl_filter_port(hash, key->port, key->proto));
 }
 
+void fl_filter_add_backend(const struct fl_maps *maps, const struct fl_addr *addr)
+{
+	if (maps->filter && maps->meta)
+		set(maps->filter, fl_filter_backend(hash_of(maps, addr)));
+}
+
 void fl_filter_add_own(const struct fl_maps *maps, const struct fl_addr *addr)
 {
 	if (maps->filter && maps->meta)
@@ -74,8 +80,10 @@ void fl_filter_add_flow(const struct fl_maps *maps, bool v6, const struct fl_tup
 	set(maps->filter,
 	    fl_filter_port(fl_filter_hash(v6, &original->daddr, seed), original->dport, proto));
 	if (!masqueraded) {
-		set(maps->filter,
-		    fl_filter_port(fl_filter_hash(v6, &reply->saddr, seed), reply->sport, proto));
+		const uint64_t backend = fl_filter_hash(v6, &reply->saddr, seed);
+
+		set(maps->filter, fl_filter_port(backend, reply->sport, proto));
+		set(maps->filter, fl_filter_backend(backend));
 		return;
 	}
 	set(maps->filter, fl_filter_addr(fl_filter_hash(v6, &reply->daddr, seed)));

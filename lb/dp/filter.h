@@ -13,6 +13,9 @@
 /* A frontend, a node port, or a Service's address, as the key says. */
 void fl_filter_add_frontend(const struct fl_maps *maps, const struct fl_frontend_key *key);
 
+/* A backend's address. */
+void fl_filter_add_backend(const struct fl_maps *maps, const struct fl_addr *addr);
+
 /* An address of this node. */
 void fl_filter_add_own(const struct fl_maps *maps, const struct fl_addr *addr);
 

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "lb/dp/filter.h"
 #include "lb/sync/backends.h"
 
 #define ID_MAX ((1U << FL_BACKEND_ID_BITS) - 1)
@@ -23,11 +24,12 @@ static uint32_t backend_hash(const struct fl_addr *addr, __be16 port, uint8_t pr
 	return (uint32_t)XXH3_64bits(key, sizeof(key));
 }
 
-int fl_backends_init(struct fl_backends *backends, struct fl_backend *records, size_t n_records)
+int fl_backends_init(struct fl_backends *backends, const struct fl_maps *maps)
 {
 	*backends = (struct fl_backends){
-		.records = records,
-		.n = (uint32_t)(n_records > ID_MAX ? ID_MAX : n_records),
+		.maps = maps,
+		.records = maps->backends,
+		.n = (uint32_t)(maps->n_backends > ID_MAX ? ID_MAX : maps->n_backends),
 		.fresh = 1,
 	};
 	backends->all = calloc(backends->n + 1, sizeof(*backends->all));
@@ -85,6 +87,7 @@ void fl_backend_write(struct fl_backends *backends, uint32_t id)
 	if (record->generation != entry->generation || record->port != entry->port ||
 	    record->proto != entry->proto ||
 	    memcmp(&record->addr, &entry->addr, sizeof(entry->addr))) {
+		fl_filter_add_backend(backends->maps, &entry->addr);
 		__atomic_store_n(&record->flags, 0, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&record->generation, entry->generation, __ATOMIC_RELEASE);
 		record->addr = entry->addr;
@@ -266,6 +269,8 @@ static int adopt(struct fl_backends *backends, uint32_t id)
 
 	if (!record->generation)
 		return 0;
+	/* an agent before may not have known of it */
+	fl_filter_add_backend(backends->maps, &record->addr);
 	rc = fl_index_reserve(&backends->index, 1);
 	if (rc)
 		return rc;

@@ -10,6 +10,7 @@
 
 #include "bpf/abi/fairlead.h"
 #include "lb/base/ip.h"
+#include "lb/dp/maps.h"
 #include "lb/sync/index.h"
 
 #define FL_BACKEND_ID_BITS 24 /* as in a flow; a state uses two more bits of the word */
@@ -30,7 +31,8 @@ struct fl_backend_entry {
 };
 
 struct fl_backends {
-	struct fl_backend *records;   /* the map */
+	const struct fl_maps *maps;
+	struct fl_backend *records;   /* of the maps */
 	struct fl_backend_entry *all; /* by id; 0 unused */
 	uint32_t n, fresh;	      /* fresh: the first id never given */
 	uint32_t first, last;	      /* queue, longest resting first */
@@ -41,8 +43,8 @@ struct fl_backends {
 	bool settled; /* a backend that no state names any more is no longer live */
 };
 
-/* `records` is borrowed. 0 or -ENOMEM. */
-int fl_backends_init(struct fl_backends *backends, struct fl_backend *records, size_t n_records);
+/* `maps` are borrowed. 0 or -ENOMEM. */
+int fl_backends_init(struct fl_backends *backends, const struct fl_maps *maps);
 void fl_backends_fini(struct fl_backends *backends);
 /* Ids that a state or a set names. */
 static inline uint32_t fl_backends_used(const struct fl_backends *backends)

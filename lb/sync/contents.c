@@ -19,7 +19,7 @@ int fl_contents_init(struct fl_contents *contents, const struct fl_maps *maps,
 	fl_table_init(&contents->members, &fl_members_desc);
 	fl_table_init(&contents->ranges, &fl_ranges_desc);
 	fl_frontends_init(&contents->frontends, &contents->sets);
-	return fl_backends_init(&contents->backends, maps->backends, maps->n_backends);
+	return fl_backends_init(&contents->backends, maps);
 }
 
 void fl_contents_fini(struct fl_contents *contents)

@@ -52,6 +52,7 @@ static const struct topic *const topics[] = {
 	&own_topic,
 	&exhaustion_topic,
 	&slow_topic,
+	&fragments_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,

@@ -19,6 +19,7 @@ void backend_add(struct plane *p, uint32_t id, const struct fl_ip *ip, uint16_t 
 
 	assert_true(id > 0 && id < p->maps.n_backends);
 	memcpy(&b->addr, ip, sizeof(b->addr));
+	fl_filter_add_backend(&p->maps, &b->addr);
 	b->port = htons(port);
 	b->proto = proto;
 	b->weight = 1;

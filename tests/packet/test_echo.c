@@ -187,7 +187,11 @@ static const struct change changes[] = {
 	{ROW("asking for the time", .families = ONLY_IPV4), 34, 1, {13}},
 	{ROW("to a group of stations", .families = ONLY_IPV6, .hooks = ON_INGRESS), 0, 1, {0x33}},
 	{ROW("longer than it is", .families = ONLY_IPV6), 18, 2, {0, 200}},
-	{ROW("behind other headers", .families = ONLY_IPV6), 20, 1, {60}},
+	{ROW("behind other headers", .families = ONLY_IPV6,
+	     .hooks = ON_TC_INGRESS | ON_POD_INGRESS | ON_EGRESS),
+	 20,
+	 1,
+	 {60}},
 	{ROW("a reply", .families = ONLY_IPV6), 54, 1, {129}},
 	{ROW("a neighbour's question", .families = ONLY_IPV6), 54, 1, {135}},
 };

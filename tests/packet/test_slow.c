@@ -43,11 +43,12 @@ static void give_work_back(struct trial *t)
 }
 
 static const struct array {
-	const char *map, *programs[6];
+	const char *map, *programs[10];
 } arrays[] = {
 	{"fl_xdp_slow", {"fl_xdp_slow4", "fl_xdp_slow6", "fl_xdp_icmp4", "fl_xdp_icmp6"}},
 	{"fl_tc_slow",
-	 {"fl_arriving4", "fl_arriving6", "fl_leaving4", "fl_leaving6", "fl_icmp4", "fl_icmp6"}},
+	 {"fl_arriving4", "fl_arriving6", "fl_leaving4", "fl_leaving6", "fl_icmp4", "fl_icmp6",
+	  "fl_odd4", "fl_odd6", "fl_odd_decided4", "fl_odd_decided6"}},
 };
 
 static void set_programs(struct trial *t, bool there)

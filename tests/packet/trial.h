@@ -16,6 +16,7 @@ enum outcome {
 	LEFT,	/* unchanged to tc, with a mark (XDP only) */
 	SENT,	/* out of a device */
 	DROPPED,
+	HELD, /* put aside until its first fragment comes */
 };
 
 #define CLIENT_HOST 10

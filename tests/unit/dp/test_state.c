@@ -103,7 +103,10 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 				assert_true(bpf_map__is_internal(map) ||
 					    !strcmp(name, "fl_rates") || !strcmp(name, "fl_work") ||
 					    bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY ||
-					    !strcmp(name, "fl_scratch"));
+					    !strcmp(name, "fl_scratch") ||
+					    !strcmp(name, "fl_frags") ||
+					    !strcmp(name, "fl_frag_held") ||
+					    !strcmp(name, "fl_frag_turn"));
 				continue;
 			}
 			d = &fl_map_descs[i];
