@@ -68,6 +68,7 @@ static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_f
 	struct fl_choice choice = {.hash = bpf_get_prandom_u32()};
 	struct fl_affinity_key client = {.service_id = fe->service_id};
 	__u64 netns;
+	__u32 id;
 
 	if (fe->flags & FL_AFFINITY) {
 		netns = bpf_get_netns_cookie(ctx);
@@ -75,7 +76,10 @@ static __always_inline __u32 choose(struct bpf_sock_addr *ctx, const struct fl_f
 		client.client.w[2] = netns >> 32;
 		client.client.w[3] = (__u32)netns;
 	}
-	return fl_list_pick_for(&client, fe, &list, &choice, fl_now());
+	id = fl_list_pick_for(&client, fe, &list, &choice, fl_now());
+	if (id && fe->flags & FL_AFFINITY)
+		fl_affinity_keep(&client, id, fl_now());
+	return id;
 }
 
 /* Of an unconnected socket, which keeps its backend between sends. */

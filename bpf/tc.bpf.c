@@ -243,7 +243,7 @@ static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving
 		if (leaving)
 			fl_decide_egress_slow(v6, &w->p, &w->d);
 		else
-			fl_decide_slow(skb, v6, &w->p, hook, &w->d);
+			fl_decide_slow(skb, v6, &w->p, hook, &w->intent, &w->d);
 		if (odd) {
 			if (v6)
 				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED6);

@@ -166,7 +166,7 @@ static __always_inline int run_slow(struct xdp_md *ctx, bool v6)
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
 	if (fl_parse_flow(ctx, v6, &w->p)) {
-		fl_decide_slow(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
+		fl_decide_slow(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->intent, &w->d);
 		action = finish(ctx, v6, &w->p, &w->d);
 	}
 	fl_work_put(w);

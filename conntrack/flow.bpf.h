@@ -180,6 +180,23 @@ static __always_inline __u32 fl_flow_overflow_get(bool v6, __u32 bucket)
 	return READ_ONCE(overflow->half[READ_ONCE(meta->overflow_half) & 1]) >> shift;
 }
 
+/* Begin to load the lines that a look-up goes through first. */
+static __always_inline void fl_flow_expect(bool v6, __u64 hash)
+{
+	void *bucket = fl_flow_bucket_get(v6, fl_flow_bucket(v6, hash, 0));
+
+	if (!bucket)
+		return;
+#pragma unroll
+	for (__u32 way = 0; way < FL_FLOW_WAYS; way++) {
+		struct fl_flow_head *head = fl_flow_way(v6, bucket, way);
+
+		(void)READ_ONCE(head->word);
+		if (v6)
+			(void)READ_ONCE(((struct fl_flow6 *)head)->rewrite.sport);
+	}
+}
+
 /*
  * The entry with this key. What the caller then reads of it counts only if fl_flow_unchanged()
  * still holds afterwards.

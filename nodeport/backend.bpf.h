@@ -6,11 +6,12 @@
 
 /*
  * The id of the backend that this client had lately (5.5: all its flows to one service port go to
- * one backend), or one that its record names from now on: the hash of this flow chooses it, so that
- * a client whose record has expired may get another (5.5.2). 0: none. Global, so that its keys take
+ * one backend), or one that its record is to name: the hash of this flow chooses it, so that a
+ * client whose record has expired may get another (5.5.2). 0: none. Global, so that its keys take
  * no stack from flows without affinity.
  */
 __u32 fl_new_sticky(const struct fl_packet *p, __u64 service, __u64 side, bool v6, __u32 now);
+int fl_new_sticky_keep(const struct fl_packet *p, __u32 service, __u32 backend);
 
 /* service: id, and the affinity's timeout above it; side: of the frontend. */
 __noinline __u32 fl_new_sticky(const struct fl_packet *p, __u64 service, __u64 side, bool v6,
@@ -29,6 +30,18 @@ __noinline __u32 fl_new_sticky(const struct fl_packet *p, __u64 service, __u64 s
 	client.service_id = fe.service_id;
 	choice.hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.maglev_seed);
 	return fl_list_pick_for(&client, &fe, &list, &choice, now);
+}
+
+/* And write that record. */
+__noinline int fl_new_sticky_keep(const struct fl_packet *p, __u32 service, __u32 backend)
+{
+	struct fl_affinity_key client = {.service_id = service};
+
+	if (!p)
+		return 0;
+	client.client = p->tuple.saddr;
+	fl_affinity_keep(&client, backend, fl_now());
+	return 0;
 }
 
 /* A backend of the list; its id in *ret_id. NULL: none. */

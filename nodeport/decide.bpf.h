@@ -53,9 +53,6 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	bool reply;
 
-	/* a new flow, as a rule: the frontend's line comes from memory beside the flow's bucket */
-	if (p->tcp_flags & FL_TCP_SYN)
-		fl_frontend_expect(v6, &p->tuple.daddr, p->tuple.dport, p->proto);
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, ref))
 		return FL_UNKNOWN;
 	if (fl_flow_translated_later(hook, ref->head->flags))
@@ -132,16 +129,16 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 	return FL_KNOWN;
 }
 
-/* The slow path, in two parts: enum fl_known, and what follows FL_UNKNOWN, which is to be tried
- * again if it is not zero. Global, so that each is verified once. */
+/* The slow path, in parts. Global, so that each is verified once. enum fl_known: */
 int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 		     struct fl_decision *d);
 int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 		     struct fl_decision *d);
-int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_decision *d,
-		   bool insist);
-int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_decision *d,
-		   bool insist);
+int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_intent *in);
+int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_intent *in);
+/* to be tried again if it is not zero */
+int fl_commit_new4(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in, bool insist);
+int fl_commit_new6(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in, bool insist);
 
 __noinline int fl_decide_known4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 				struct fl_decision *d)
@@ -156,29 +153,54 @@ __noinline int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_
 }
 
 __noinline int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-			      struct fl_decision *d, bool insist)
+			      struct fl_intent *in)
 {
-	return p && d ? fl_new_flow(ctx, false, p, hook, fl_now(), d, insist) : 0;
+	if (p && in)
+		fl_new_decide(ctx, false, p, hook, fl_now(), in);
+	return 0;
 }
 
 __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
-			      struct fl_decision *d, bool insist)
+			      struct fl_intent *in)
 {
-	return p && d ? fl_new_flow(ctx, true, p, hook, fl_now(), d, insist) : 0;
+	if (p && in)
+		fl_new_decide(ctx, true, p, hook, fl_now(), in);
+	return 0;
+}
+
+__noinline int fl_commit_new4(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in,
+			      bool insist)
+{
+	return p && in ? fl_new_commit(ctx, false, p, fl_now(), in, insist) : 0;
+}
+
+__noinline int fl_commit_new6(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in,
+			      bool insist)
+{
+	return p && in ? fl_new_commit(ctx, true, p, fl_now(), in, insist) : 0;
 }
 
 /* How often a packet looks for a flow that another CPU has made or mended while this one did. */
 #define FL_DECIDE_TRIES 8
 
 /*
- * The slow path of packets that arrive, from the network or from a pod. p and d are handed to
- * functions, so they live in memory; those of the fast path are others, which the compiler keeps in
- * registers.
+ * The slow path of packets that arrive, from the network or from a pod. What they work on is handed
+ * to functions, so it lives in memory; the fast path has its own, which the compiler keeps in
+ * registers. *in is room to work in.
+ *
+ * What a SYN begins is decided before the flow table is looked into: the two places there are far
+ * apart in memory, and the second is known only when the backend is. Datagrams come this way once a
+ * second too, so they are looked up first.
  */
 static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					   enum fl_hook hook, struct fl_decision *d)
+					   enum fl_hook hook, struct fl_intent *in,
+					   struct fl_decision *d)
 {
+	bool decided = p->proto == IPPROTO_TCP && fl_packet_opens(p);
+
 	__builtin_memset(d, 0, sizeof(*d));
+	if (decided)
+		v6 ? fl_decide_new6(ctx, p, hook, in) : fl_decide_new4(ctx, p, hook, in);
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
 		const bool insist = i >= FL_DECIDE_TRIES / 2;
 		int known =
@@ -190,9 +212,13 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 		}
 		if (known != FL_UNKNOWN)
 			return;
-		if (!(v6 ? fl_decide_new6(ctx, p, hook, d, insist)
-			 : fl_decide_new4(ctx, p, hook, d, insist)))
-			return;
+		if (!decided)
+			v6 ? fl_decide_new6(ctx, p, hook, in) : fl_decide_new4(ctx, p, hook, in);
+		decided = true;
+		if (v6 ? fl_commit_new6(ctx, p, in, insist) : fl_commit_new4(ctx, p, in, insist))
+			continue;
+		*d = in->d;
+		return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
 }

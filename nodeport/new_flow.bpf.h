@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The first packet of a flow, in order: whose frontend it is for, whether that lets it in, which
- * backend, which source address and port, and the two entries to remember it by.
+ * The first packet of a flow. fl_new_decide() finds out, in order, whose frontend it is for,
+ * whether that lets it in, which backend, which source address, and which port to try first; it
+ * changes nothing. fl_new_commit() takes from the budget, and makes the two entries to remember the
+ * flow by.
  */
 #pragma once
 
 #include "nodeport/backend.bpf.h"
-#include "nodeport/enter.bpf.h"
+#include "nodeport/intent.bpf.h"
 #include "nodeport/own.bpf.h"
 #include "nodeport/snat.bpf.h"
 #include "nodeport/source.bpf.h"
@@ -34,16 +36,13 @@ static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p, 
  * replies translated as that frontend's. A flow that is over makes way; beside one that lives, the
  * newcomer needs a flow of its own, with another source port: true.
  */
-static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
+static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p,
+					  const struct fl_tuple6 *reply)
 {
 	struct fl_flow_ref ref;
-	struct fl_tuple6 reply;
 
-	if (!fl_packet_opens(p))
-		return false;
-	fl_tuple_reverse(&p->tuple, &reply);
-	if (!fl_flow_find(v6, &reply, p->proto,
-			  fl_hash_tuple(v6, &reply, p->proto, fl_config.flow_seed[0]), &ref))
+	if (!fl_flow_find(v6, reply, p->proto,
+			  fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]), &ref))
 		return false;
 	/* behind an address of ours there is no such client: somebody pretends */
 	if (!(ref.head->flags & FL_FLOW_IS_REPLY) || ref.head->flags & FL_FLOW_SNAT)
@@ -57,13 +56,14 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p)
 	return false;
 }
 
-/* A flow through a frontend: d->to, all but the source port, and the backend. False: *d says why
- * there is none. */
+/* A flow through a frontend: in->d.to, all but the source port, and the backend. False: in->d says
+ * why there is none. */
 static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_frontend_packed *fe, enum fl_hook hook,
-					  __u32 now, struct fl_decision *d, struct fl_new *ret_new)
+					  __u32 now, struct fl_intent *in)
 {
 	enum fl_client client = FL_CLIENT_OUTSIDE;
+	struct fl_decision *d = &in->d;
 	enum fl_new_source source;
 	struct fl_backend *backend;
 	enum fl_reason reason;
@@ -83,24 +83,25 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		fl_decision_refuse(d, reason);
 		return false;
 	}
-	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NEW_FLOW_RATE);
-		return false;
-	}
-	backend = fl_new_backend(v6, p, fe, side, now, &ret_new->backend);
+	backend = fl_new_backend(v6, p, fe, side, now, &in->new.backend);
 	if (!backend) {
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_BACKEND);
 		return false;
 	}
+	if (fe->flags & FL_AFFINITY)
+		in->sticky = fe->service_id;
 	d->to.daddr = backend->addr;
 	d->to.dport = backend->port;
-	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, d);
+	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, in);
 	if (source == FL_SOURCE_FAILED)
 		return false;
-	if (source == FL_SOURCE_KEEP)
+	if (source == FL_SOURCE_KEEP) {
 		d->to.saddr = p->tuple.saddr;
-	ret_new->masquerade = source == FL_SOURCE_MASQUERADE;
-	ret_new->local = backend->flags & FL_BACKEND_LOCAL;
+		/* of a masqueraded one fl_new_source() has said how it goes on */
+		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
+	}
+	in->new.masquerade = source == FL_SOURCE_MASQUERADE;
+	in->new.local = backend->flags &FL_BACKEND_LOCAL;
 	return true;
 }
 
@@ -115,66 +116,99 @@ static __always_inline void fl_new_stray(bool v6, const struct fl_packet *p,
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 }
 
-/* Not zero: another CPU makes the flow at the same moment, and the packet is one of that; unless
- * `insist`, which takes it from a CPU that does not come to an end. */
-static __always_inline int fl_new_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-				       enum fl_hook hook, __u32 now, struct fl_decision *d,
-				       bool insist)
+/* Nothing is changed. The lines of both directions are on their way when it ends, side by side. */
+static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  enum fl_hook hook, __u32 now, struct fl_intent *in)
 {
-	struct fl_new new = {};
-	struct fl_tuple6 reply;
 	struct fl_frontend_packed fe = {};
-	__u32 failed = FL_ACT_DROP;
-	enum fl_reason reason;
 	bool served;
-	__u64 hash;
 
-	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+	in->kind = FL_INTENT_NOTHING;
+	in->sticky = 0;
+	in->hop_asked = false;
+	in->unserved_exit = false;
+	__builtin_memset(&in->new, 0, sizeof(in->new));
+	fl_decision_set(&in->d, FL_ACT_PASS, FL_REASON_NONE);
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple))
-		return 0;
-	served = fl_new_frontend(v6, p, hook, d, &fe);
-	d->to = p->tuple;
-	if (served || d->action != FL_ACT_PASS) {
+		return;
+	in->hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	served = fl_new_frontend(v6, p, hook, &in->d, &fe);
+	in->d.to = p->tuple;
+	if (served || in->d.action != FL_ACT_PASS) {
 		if (fl_source_is_frontend(v6, p)) {
-			fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
-			return 0;
+			fl_decision_set(&in->d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
+			return;
 		}
 		if (fl_own_answer(ctx, p, v6, now)) {
-			fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-			return 0;
+			fl_decision_set(&in->d, FL_ACT_PASS, FL_REASON_NONE);
+			in->kind = FL_INTENT_OWN;
+			return;
 		}
 	}
-	if (served) {
-		if (!fl_packet_opens(p)) {
-			fl_new_stray(v6, p, &fe, d);
-			return 0;
-		}
-		if (!fl_new_served(ctx, v6, p, &fe, hook, now, d, &new))
-			return 0;
-	} else {
-		if (d->action != FL_ACT_PASS || !fl_new_direct(v6, p) ||
-		    !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate))
-			return 0;
-		failed = FL_ACT_PASS;
+	if (served && !fl_packet_opens(p)) {
+		fl_new_stray(v6, p, &fe, &in->d);
+		return;
 	}
-	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
-	fl_tuple_reverse(&d->to, &reply);
-	if (!fl_snat_choose(ctx, v6, &reply, p->proto, hash,
-			    new.masquerade ? FL_SNAT_SOCKETS : FL_SNAT_KEEP)) {
-		fl_decision_set(d, failed, FL_REASON_NO_SOURCE_PORT);
+	if (served ? !fl_new_served(ctx, v6, p, &fe, hook, now, in)
+		   : in->d.action != FL_ACT_PASS || !fl_packet_opens(p))
+		return;
+	in->kind = served ? FL_INTENT_SERVE : FL_INTENT_DIRECT;
+	fl_tuple_reverse(&in->d.to, &in->reply);
+	if (in->new.masquerade)
+		in->reply.dport = fl_snat_first(in->hash);
+	fl_flow_expect(v6, in->hash);
+	fl_flow_expect(v6, fl_hash_tuple(v6, &in->reply, p->proto, fl_config.flow_seed[0]));
+}
+
+/* What is remembered whatever becomes of the packet. */
+static __always_inline void fl_new_remember(bool v6, const struct fl_packet *p,
+					    const struct fl_intent *in, __u32 now)
+{
+	struct fl_backend *backend;
+
+	if (in->hop_asked) {
+		backend = fl_backend_get(in->new.backend);
+		if (backend)
+			fl_hop_keep(&backend->next_hop, &in->d.hop);
+	}
+	if (in->sticky)
+		fl_new_sticky_keep(p, in->sticky, in->new.backend);
+	if (in->unserved_exit)
+		fl_count(FL_COUNTER_FLOW_UNSERVED_EXIT);
+	if (in->kind == FL_INTENT_OWN)
+		fl_own_flow(&p->tuple, now, true);
+}
+
+/* Not zero: another CPU makes the flow at the same moment, and the packet is one of that; unless
+ * `insist`, which takes it from a CPU that does not come to an end. in->d: what became of it. */
+static __always_inline int fl_new_commit(fl_ctx *ctx, bool v6, const struct fl_packet *p, __u32 now,
+					 struct fl_intent *in, bool insist)
+{
+	/* what was to go straight to a backend still does */
+	const __u32 failed = in->kind == FL_INTENT_DIRECT ? FL_ACT_PASS : FL_ACT_DROP;
+	struct fl_tuple6 reply = in->reply;
+	enum fl_reason reason;
+
+	fl_new_remember(v6, p, in, now);
+	if (in->kind != FL_INTENT_SERVE &&
+	    (in->kind != FL_INTENT_DIRECT || !fl_new_direct(v6, p, &reply)))
+		return 0;
+	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
+		fl_decision_set(&in->d, failed, FL_REASON_NEW_FLOW_RATE);
 		return 0;
 	}
-	d->to.sport = reply.dport;
-	reason = fl_new_enter(v6, p, d, &reply, &new, hash, now, insist);
+	if (!fl_snat_choose(ctx, v6, &reply, p->proto, in->new.masquerade ? FL_SNAT_SOCKETS : 0)) {
+		fl_decision_set(&in->d, failed, FL_REASON_NO_SOURCE_PORT);
+		return 0;
+	}
+	in->d.to.sport = reply.dport;
+	reason = fl_new_enter(v6, p, &in->d, &reply, &in->new, in->hash, now, insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;
-	if (reason) {
-		fl_decision_set(d, failed, reason);
-		return 0;
-	}
-	/* of a masqueraded one fl_new_source() has said how it goes on */
-	if (!new.masquerade)
-		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
+	if (reason)
+		fl_decision_set(&in->d, failed, reason);
+	else if (in->kind == FL_INTENT_DIRECT)
+		fl_decision_set(&in->d, FL_ACT_STACK, FL_REASON_NONE);
 	return 0;
 }

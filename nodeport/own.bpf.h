@@ -40,8 +40,8 @@ static __always_inline bool fl_own_socket(fl_ctx *ctx, bool v6, const struct fl_
 	return connected;
 }
 
-/* The record of a flow that the node began; `now`: it is in use. */
-static __always_inline bool fl_own_flow(const struct fl_tuple6 *answer, __u32 now)
+/* The record of a flow that the node began; `use`: which is in use. */
+static __always_inline bool fl_own_flow(const struct fl_tuple6 *answer, __u32 now, bool use)
 {
 	struct fl_own_key key = {.tuple = *answer};
 	__u32 *seen = bpf_map_lookup_elem(&fl_own_flows, &key);
@@ -52,7 +52,7 @@ static __always_inline bool fl_own_flow(const struct fl_tuple6 *answer, __u32 no
 	idle = now - *seen;
 	if (idle > (__s32)fl_config.timeout[FL_TIMEOUT_UDP_ESTABLISHED])
 		return false;
-	if (idle >= (__s32)fl_config.hz)
+	if (use && idle >= (__s32)fl_config.hz)
 		*seen = now;
 	return true;
 }
@@ -68,7 +68,7 @@ __noinline int fl_own_answer(fl_ctx *ctx, const struct fl_packet *p, bool v6, __
 	if (!p || p->proto != IPPROTO_UDP ||
 	    !(fl_filter_kinds(fl_filter_hash_of(v6, &p->tuple.daddr)) & FL_FILTER_OWN))
 		return false;
-	if (fl_own_flow(&p->tuple, now))
+	if (fl_own_flow(&p->tuple, now, false))
 		return true;
 	return fl_bound_has(IPPROTO_UDP, p->tuple.dport) && fl_own_socket(ctx, v6, &p->tuple);
 }
@@ -89,6 +89,6 @@ static __always_inline void fl_own_note(bool v6, const struct fl_packet *p, __u3
 	if (fl_flow_find(v6, &key.tuple, IPPROTO_UDP,
 			 fl_hash_tuple(v6, &key.tuple, IPPROTO_UDP, fl_config.flow_seed[0]), &ref))
 		return;
-	if (!fl_own_flow(&key.tuple, now))
+	if (!fl_own_flow(&key.tuple, now, true))
 		bpf_map_update_elem(&fl_own_flows, &key, &now, BPF_ANY);
 }

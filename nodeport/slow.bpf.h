@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "nodeport/decision.bpf.h"
+#include "nodeport/intent.bpf.h"
 #include "nodeport/odd.bpf.h"
 
 /*
@@ -21,6 +21,7 @@ struct fl_work {
 	__u32 pad;
 	struct fl_packet p;
 	struct fl_decision d;
+	struct fl_intent intent;
 	struct fl_odd odd; /* of an odd packet: tc only */
 };
 

@@ -50,16 +50,16 @@ static __always_inline __u32 fl_snat_hashed(const struct fl_live *live)
 	return (live->snat_ports + 3) / 4;
 }
 
-/* The index of the first candidate. */
-static __always_inline __u32 fl_snat_index(const struct fl_live *live, __u64 hash)
+/* The first candidate of a flow whose tuple has this hash. */
+static __always_inline __be16 fl_snat_first(__u64 hash)
 {
-	return (hash >> 32) * fl_snat_hashed(live) >> 32;
+	const struct fl_live *live = fl_live_now();
+
+	return fl_snat_port(live, (hash >> 32) * fl_snat_hashed(live) >> 32);
 }
 
 enum fl_snat_flags {
-	FL_SNAT_KEEP =
-		1 << 0, /* try first the port that is there already: the source keeps its address */
-	FL_SNAT_SOCKETS = 1 << 1, /* the address is one of ours, so sockets count */
+	FL_SNAT_SOCKETS = 1 << 0, /* the address is one of ours, so sockets count */
 };
 
 /* Remove the flow of a reply entry if it has proved nothing and has been silent for a while. */
@@ -233,16 +233,14 @@ __noinline int fl_snat_give_up_far(__u64 more)
 	return 0;
 }
 
-/* Fill in key->dport, the port that replies will come to. False: none is free. */
+/* The port that replies come to: key->dport if that is free, or else another. False: none is. */
 static __always_inline bool fl_snat_choose(fl_ctx *ctx, bool v6, struct fl_tuple6 *key, __u8 proto,
-					   __u64 hash, __u32 flags)
+					   __u32 flags)
 {
 	const struct fl_live *live = fl_live_now();
 	__u32 proto_flags = proto | flags << 8, probes;
 	__u64 more;
 
-	if (!(flags & FL_SNAT_KEEP))
-		key->dport = fl_snat_port(live, fl_snat_index(live, hash));
 	if (likely(key->dport) && likely(v6 ? fl_snat_free6(ctx, key, proto_flags)
 					    : fl_snat_free4(ctx, key, proto_flags)))
 		return true;

@@ -2,25 +2,26 @@
 /* Choosing the source of a new flow: its own address, or one of this node's (masquerading). */
 #pragma once
 
-#include "nodeport/decision.bpf.h"
+#include "nodeport/intent.bpf.h"
 
 enum fl_new_source {
 	FL_SOURCE_KEEP,
 	FL_SOURCE_MASQUERADE,
-	FL_SOURCE_FAILED, /* *d says why */
+	FL_SOURCE_FAILED, /* in->d says why */
 };
 
 /*
  * 5.3: whether the source is masqueraded is a matter of the frontend and the kind of client. If it
- * is, the way to the backend goes to d->hop and our address to d->to.saddr. A flow that the kernel
- * would deliver here anyway keeps its source: masqueraded is only what leaves by a device whose
- * replies we see, and hairpins (5.3.3: a pod that reaches itself through a frontend).
+ * is, the way to the backend goes to in->d.hop and our address to in->d.to.saddr. A flow that the
+ * kernel would deliver here anyway keeps its source: masqueraded is only what leaves by a device
+ * whose replies we see, and hairpins (5.3.3: a pod that reaches itself through a frontend).
  */
 static __always_inline enum fl_new_source
 fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_frontend_packed *fe,
 	      enum fl_client client, enum fl_hook hook, struct fl_backend *backend, __u32 now,
-	      struct fl_decision *d)
+	      struct fl_intent *in)
 {
+	struct fl_decision *d = &in->d;
 	bool local = backend->flags & FL_BACKEND_LOCAL,
 	     hairpin = fl_addr_equal(&p->tuple.saddr, &backend->addr);
 	/* 5.3.6: unmasqueraded, a pod of another node would be answered by the backend itself, at
@@ -41,11 +42,10 @@ fl_new_source(fl_ctx *ctx, bool v6, const struct fl_packet *p, const struct fl_f
 		case FL_FIB_OK:
 			break;
 		}
-		fl_hop_keep(&backend->next_hop, &d->hop);
+		in->hop_asked = true;
 	}
 	if (!hairpin && !local && !(d->hop.flags & FL_DEVICE_EXTERNAL)) {
-		if (!(d->hop.flags & (FL_DEVICE_POD | FL_DEVICE_INSIDE)))
-			fl_count(FL_COUNTER_FLOW_UNSERVED_EXIT);
+		in->unserved_exit = !(d->hop.flags & (FL_DEVICE_POD | FL_DEVICE_INSIDE));
 		return FL_SOURCE_KEEP;
 	}
 	/* 5.3.4: the node's address on the device that the flow leaves by */

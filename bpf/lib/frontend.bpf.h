@@ -117,17 +117,6 @@ static __always_inline bool fl_frontend_get(bool v6, const struct fl_addr *addr,
 	return fl_opaque(found) > 0;
 }
 
-/* Begin to load what fl_frontend_get() looks at first. */
-static __always_inline void fl_frontend_expect(bool v6, const struct fl_addr *addr, __be16 port,
-					       __u8 proto)
-{
-	const struct fl_frontend_line *line =
-		fl_frontend_line(fl_frontend_home_of(v6, addr, port, proto));
-
-	if (line)
-		(void)READ_ONCE(line->word);
-}
-
 static __always_inline bool fl_frontend_is(bool v6, const struct fl_addr *addr, __be16 port,
 					   __u8 proto)
 {

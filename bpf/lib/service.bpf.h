@@ -167,16 +167,25 @@ static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
 	if (!fl_backend_is(fl_backend_get(record->backend), record->generation) ||
 	    !bpf_map_lookup_elem(&fl_members, &member))
 		return 0;
-	record->last = now; /* 5.5.2: each new connection restarts the timeout */
 	return record->backend;
 }
 
-static __always_inline void fl_affinity_put(const struct fl_affinity_key *key, __u32 backend,
-					    __u16 generation, __u32 now)
+/* The backend that this client has from now on. */
+static __always_inline void fl_affinity_keep(const struct fl_affinity_key *key, __u32 backend,
+					     __u32 now)
 {
-	struct fl_affinity record = {.backend = backend, .generation = generation, .last = now};
+	struct fl_affinity *record = bpf_map_lookup_elem(&fl_affinity, key),
+			   fresh = {.backend = backend, .last = now};
+	struct fl_backend *b = fl_backend_get(backend);
 
-	bpf_map_update_elem(&fl_affinity, key, &record, BPF_ANY);
+	if (!b || !b->generation)
+		return;
+	if (record && record->backend == backend && record->generation == b->generation) {
+		record->last = now; /* 5.5.2: each new connection restarts the timeout */
+		return;
+	}
+	fresh.generation = b->generation;
+	bpf_map_update_elem(&fl_affinity, key, &fresh, BPF_ANY);
 }
 
 /* How a backend is chosen from a list. */
@@ -195,25 +204,16 @@ static __always_inline __u32 fl_list_pick(const struct fl_list *list,
 
 /*
  * 5.5: a client of a service with session affinity keeps its backend; one that has none is given
- * the choice's, and keeps that. 0: there is none.
+ * the choice's, to keep (fl_affinity_keep()). 0: there is none.
  */
 static __always_inline __u32 fl_list_pick_for(const struct fl_affinity_key *client,
 					      const struct fl_frontend_packed *fe,
 					      const struct fl_list *list,
 					      const struct fl_choice *choice, __u32 now)
 {
-	struct fl_backend *backend;
 	__u32 id = 0;
 
 	if (fe->flags & FL_AFFINITY)
 		id = fl_affinity_get(client, fe, list, now);
-	if (id)
-		return id;
-	id = fl_list_pick(list, choice);
-	if (fe->flags & FL_AFFINITY) {
-		backend = fl_backend_get(id);
-		if (backend && backend->generation)
-			fl_affinity_put(client, id, backend->generation, now);
-	}
-	return id;
+	return id ? id : fl_list_pick(list, choice);
 }

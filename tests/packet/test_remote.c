@@ -163,17 +163,19 @@ static void fill_ways(struct trial *t, struct fl_next_hop hop)
 		t->p->maps.next_hops[i] = hop;
 }
 
-/* There is no place to remember this one at: it is asked for each time. */
+/* There is no place to remember this one at: it is asked for each time; of a SYN that comes again
+ * once for the flow that it may begin, and once for the one that there is. */
 static void fresh_ways_of_others_stay(struct trial *t)
 {
 	const struct fl_next_hop others = {.ifindex = 999, .dst_mac = {2, 9, 9, 9, 9, 9}};
+	const uint32_t again = t->proto == IPPROTO_TCP ? 2 : 1;
 	struct talk talk = talk_begin(t);
 
 	fill_ways(t, others);
-	for (uint32_t i = 1; i <= 3; i++) {
+	for (uint32_t i = 0; i < 3; i++) {
 		talk_send(&talk, SYN);
 		talk_expect_request(&talk);
-		expect_counter(t, FL_COUNTER_FIB_LOOKUP, i);
+		expect_counter(t, FL_COUNTER_FIB_LOOKUP, 1 + i * again);
 	}
 	for (size_t i = 1; i < t->p->maps.n_next_hops; i++)
 		assert_int_equal(t->p->maps.next_hops[i].ifindex, others.ifindex);

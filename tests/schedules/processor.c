@@ -188,7 +188,7 @@ static void note_made(const struct fl_packet *p, const struct fl_tuple6 *to)
 	oracle_made(&asked, &becomes, p->proto);
 }
 
-/* As fl_new_flow(), once frontend, backend and way are known. */
+/* As fl_new_decide() and fl_new_commit(), once frontend, backend and way are known. */
 static int begin_flow(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
 		      struct fl_decision *d, bool insist)
 {
@@ -206,7 +206,8 @@ static int begin_flow(fl_ctx *ctx, const struct packet *packet, const struct fl_
 		return 0;
 	hash = fl_hash_tuple(false, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	fl_tuple_reverse(&d->to, &reply);
-	if (!fl_snat_choose(ctx, false, &reply, p->proto, hash, FL_SNAT_SOCKETS)) {
+	reply.dport = fl_snat_first(hash);
+	if (!fl_snat_choose(ctx, false, &reply, p->proto, FL_SNAT_SOCKETS)) {
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
 		return 0;
 	}
