@@ -58,6 +58,13 @@ static int check_detector(const struct fl_settings *s, struct fl_err *err)
 			"detectLocalMode \"%s\" is none of ClusterCIDR, NodeCIDR, BridgeInterface, "
 			"InterfaceNamePrefix",
 			s->detect_mode);
+	/* the answers of this node's pods go to its own address, which no other hook sees */
+	if (s->masquerade_local && !s->pod_devices.n && input.mode != FL_DETECT_BRIDGE_INTERFACE &&
+	    input.mode != FL_DETECT_INTERFACE_NAME_PREFIX)
+		return fl_err_set(
+			err, -EINVAL,
+			"masqueradeLocal needs podDevices, or a detectLocalMode that "
+			"names pods' interfaces: answers of this node's pods come by them");
 	input.interface = input.mode == FL_DETECT_BRIDGE_INTERFACE ? s->pod_bridge : s->pod_prefix;
 	return fl_detect_init(&input, &detect, err);
 }

@@ -456,6 +456,7 @@ static void test_settings_are_judged_by_those_who_use_them(void **state)
 		{"detectLocalMode: InterfaceNamePrefix\npodInterfaceNamePrefix: muchtoolongaprefix",
 		 "is too long"},
 		{"nodePortRange: 0-10", "nodePortRange \"0-10\""},
+		{"masqueradeLocal: true", "masqueradeLocal needs podDevices"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
