@@ -15,6 +15,7 @@
 #include "nodeport/frag.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
+#include "nodeport/unpack.bpf.h"
 
 static __always_inline int drop(__u32 reason)
 {
@@ -56,6 +57,12 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 	switch (d->action) {
 	case FL_ACT_FORWARD:
 		return forward(skb, v6, p, &d->to, &d->hop);
+	case FL_ACT_TUNNEL:
+		if (fl_tunnel_send(skb, v6, p, d))
+			return drop(FL_REASON_REWRITE_FAILED);
+		if (!d->hop.resolved)
+			return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
+		return bpf_redirect(d->hop.ifindex, 0);
 	case FL_ACT_STACK:
 		return to_stack(skb, v6, p, &d->to);
 	}
@@ -92,6 +99,7 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 /* No TC_ACT_*: a packet of a flow, which the slow path decides; a packet of none. */
 #define SLOW_PATH -100
 #define NO_FLOW -101
+#define TUNNEL -102   /* a packet of a flow, for which there is an order */
 #define VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
@@ -127,6 +135,9 @@ static __always_inline int handle_proto(struct __sk_buff *skb, void *data, bool 
 	case FL_FAST_STACK:
 		fl_fast_done(&fast, data, v6, p);
 		return to_stack(skb, v6, p, &fast.to);
+	case FL_FAST_TUNNEL:
+		fl_fast_done(&fast, data, v6, p);
+		return no_fast_path(TUNNEL);
 	case FL_FAST_PASS:
 		return TC_ACT_UNSPEC;
 	default:
@@ -180,6 +191,12 @@ int fl_odd4(struct __sk_buff *skb);
 int fl_odd6(struct __sk_buff *skb);
 int fl_odd_decided4(struct __sk_buff *skb);
 int fl_odd_decided6(struct __sk_buff *skb);
+int fl_tunnel4(struct __sk_buff *skb);
+int fl_tunnel6(struct __sk_buff *skb);
+int fl_unpack4(struct __sk_buff *skb);
+int fl_unpack6(struct __sk_buff *skb);
+int fl_unpack_slow4(struct __sk_buff *skb);
+int fl_unpack_slow6(struct __sk_buff *skb);
 
 enum {
 	ARRIVING4,
@@ -192,6 +209,12 @@ enum {
 	ODD6,
 	ODD_DECIDED4,
 	ODD_DECIDED6,
+	TUNNEL4,
+	TUNNEL6,
+	UNPACK4,
+	UNPACK6,
+	UNPACK_SLOW4,
+	UNPACK_SLOW6,
 	SLOW_PROGRAMS,
 };
 
@@ -213,6 +236,12 @@ struct {
 			[ODD6] = (void *)&fl_odd6,
 			[ODD_DECIDED4] = (void *)&fl_odd_decided4,
 			[ODD_DECIDED6] = (void *)&fl_odd_decided6,
+			[TUNNEL4] = (void *)&fl_tunnel4,
+			[TUNNEL6] = (void *)&fl_tunnel6,
+			[UNPACK4] = (void *)&fl_unpack4,
+			[UNPACK6] = (void *)&fl_unpack6,
+			[UNPACK_SLOW4] = (void *)&fl_unpack_slow4,
+			[UNPACK_SLOW6] = (void *)&fl_unpack_slow6,
 		},
 };
 
@@ -393,6 +422,8 @@ static __always_inline int finish_odd(struct __sk_buff *skb, bool v6, struct fl_
 		    fl_fragment(skb, &w->p, w->d.hop.ifindex, w->d.hop.mtu, of))
 			return drop(FL_REASON_TOO_BIG);
 		return leave(skb, &w->d.hop);
+	case FL_ACT_TUNNEL: /* nobody could unpack it */
+		return drop(FL_REASON_FRAGMENT_REFUSED);
 	case FL_ACT_DROP:
 		return drop(w->d.reason);
 	}
@@ -508,6 +539,116 @@ static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6)
 	}
 }
 
+/* DSR: out to the backend's node. */
+static __always_inline int run_tunnel(struct __sk_buff *skb, bool v6)
+{
+	__u32 ifindex = fl_tunnel_obey(skb, v6);
+
+	if (!ifindex)
+		return drop(FL_REASON_REWRITE_FAILED);
+	return bpf_redirect(ifindex, 0);
+}
+
+SEC("tc")
+int fl_tunnel4(struct __sk_buff *skb)
+{
+	return run_tunnel(skb, false);
+}
+
+SEC("tc")
+int fl_tunnel6(struct __sk_buff *skb)
+{
+	return run_tunnel(skb, true);
+}
+
+/* Unpacked, to the stack. */
+static __always_inline int unpack(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
+				  const struct fl_tuple6 *to)
+{
+	enum fl_reason reason = fl_unpack_strip(skb, v6);
+
+	if (reason)
+		return drop(reason);
+	return to_stack(skb, v6, p, to);
+}
+
+/*
+ * DSR: in from another node. An ordinary packet of an established flow; -1: it is another one, and
+ * the slow path's.
+ */
+static __always_inline int unpack_fast(struct __sk_buff *skb, bool v6)
+{
+	struct fl_addr from, pod;
+	struct fl_flow_ref ref;
+	struct fl_packet p;
+	struct fl_tuple6 to;
+
+	fl_ctx_pull(skb, fl_l4_offset(v6) + fl_tunnel_overhead(v6) + sizeof(struct tcphdr));
+	if (!fl_unpack_outer(skb, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE ||
+	    !fl_unpack_inner(skb, v6, &p))
+		return TC_ACT_UNSPEC;
+	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &from))
+		return SLOW_PATH;
+	fl_flow_follow(ref.head, &p);
+	fl_flow_count(ref.head, p.len);
+	return unpack(skb, v6, &p, &to);
+}
+
+static __always_inline int unpack_slow(struct __sk_buff *skb, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	int action = TC_ACT_UNSPEC;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	if (fl_unpack_outer(skb, v6, &w->from, &w->pod) && fl_unpack_inner(skb, v6, &w->p)) {
+		if (fl_peer_is(v6, &w->from))
+			fl_unpack_decide(skb, v6, &w->p, &w->pod, &w->d);
+		else
+			fl_unpack_foreign(v6, &w->p, &w->d);
+		if (w->d.action == FL_ACT_DROP)
+			action = drop(w->d.reason);
+		else if (w->d.action == FL_ACT_STACK)
+			action = unpack(skb, v6, &w->p, &w->d.to);
+	}
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_unpack_slow4(struct __sk_buff *skb)
+{
+	return unpack_slow(skb, false);
+}
+
+SEC("tc")
+int fl_unpack_slow6(struct __sk_buff *skb)
+{
+	return unpack_slow(skb, true);
+}
+
+SEC("tc")
+int fl_unpack4(struct __sk_buff *skb)
+{
+	int action = unpack_fast(skb, false);
+
+	if (action != SLOW_PATH)
+		return action;
+	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW4);
+	return drop(FL_REASON_SLOW_PATH);
+}
+
+SEC("tc")
+int fl_unpack6(struct __sk_buff *skb)
+{
+	int action = unpack_fast(skb, true);
+
+	if (action != SLOW_PATH)
+		return action;
+	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW6);
+	return drop(FL_REASON_SLOW_PATH);
+}
+
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
 	const bool leaving = fl_hook_is_leaving(hook);
@@ -519,13 +660,30 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	if (!leaving && !for_us(skb))
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast(skb, true, hook) : handle_fast(skb, false, hook);
-	if (likely(action != SLOW_PATH && action != NO_FLOW))
+	if (likely(action != SLOW_PATH && action != NO_FLOW && action != TUNNEL))
 		return action;
+	if (action == TUNNEL) {
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL4);
+		return drop(FL_REASON_SLOW_PATH);
+	}
 	skb->cb[CB_HOOK] = hook;
 	skb->cb[CB_WORK] = 0;
-	/* of no flow: ICMP may be about one, and odd packets are left to programs of their own;
-	 * whatever else it is, and also where the program is not there, it is not ours to drop */
+	/* of no flow: ICMP may be about one, one may be inside, and odd packets are left to
+	 * programs of their own; whatever else it is, and also where the program is not there, it
+	 * is not ours to drop */
 	if (action == NO_FLOW) {
+		/* never from a pod: nodes are not behind those devices */
+		if (hook == FL_HOOK_INGRESS &&
+		    fl_packet_is_tunnelled(fl_ctx_data(skb), fl_ctx_data_end(skb), v6)) {
+			if (v6)
+				bpf_tail_call_static(skb, &fl_tc_slow, UNPACK6);
+			else
+				bpf_tail_call_static(skb, &fl_tc_slow, UNPACK4);
+			return TC_ACT_UNSPEC;
+		}
 		leave_to_others(skb, v6);
 		return TC_ACT_UNSPEC;
 	}

@@ -7,6 +7,7 @@
 #include "nodeport/decide.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
+#include "nodeport/unpack.bpf.h"
 
 static __always_inline int drop(__u32 reason)
 {
@@ -58,6 +59,11 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 		return forward(ctx, v6, p, &d->to, &d->hop);
 	case FL_ACT_STACK:
 		return to_stack(ctx, v6, p, &d->to);
+	case FL_ACT_TUNNEL:
+		if (fl_tunnel_send(ctx, v6, p, d))
+			return drop(FL_REASON_REWRITE_FAILED);
+		return d->hop.ifindex == ctx->ingress_ifindex ? XDP_TX
+							      : bpf_redirect(d->hop.ifindex, 0);
 	case FL_ACT_TO_TC:
 		return leave_to_tc(ctx);
 	}
@@ -88,6 +94,7 @@ static __always_inline __u16 *check_of(void *data, bool v6, __u8 proto)
 /* No XDP_*: a packet of a flow, which the slow path decides; a packet of none. */
 #define SLOW_PATH -1
 #define NO_FLOW -2
+#define TUNNEL -3 /* a packet of a flow, for which there is an order */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
 static __always_inline int no_fast_path(int action)
@@ -133,6 +140,11 @@ static __always_inline int handle_proto(struct xdp_md *ctx, void *data, __u32 le
 		fl_fast_done(&fast, data, v6, p);
 		fl_frame_rewrite(data, check_of(data, v6, proto), v6, p, &fast.to, false);
 		return XDP_PASS;
+	case FL_FAST_TUNNEL:
+		if (!fl_mac_is_own(ctx->ingress_ifindex, data))
+			return XDP_PASS;
+		fl_fast_done(&fast, data, v6, p);
+		return no_fast_path(TUNNEL);
 	case FL_FAST_TO_TC:
 		return fl_mac_is_own(ctx->ingress_ifindex, data) ? leave_to_tc(ctx) : XDP_PASS;
 	case FL_FAST_PASS:
@@ -231,7 +243,115 @@ int fl_xdp_icmp6(struct xdp_md *ctx)
 	return run_icmp(ctx, true);
 }
 
-enum { SLOW4, SLOW6, ICMP4, ICMP6, SLOW_PROGRAMS };
+/* DSR: out to the backend's node. */
+static __always_inline int run_tunnel(struct xdp_md *ctx, bool v6)
+{
+	__u32 ifindex = fl_tunnel_obey(ctx, v6);
+
+	if (!ifindex)
+		return drop(FL_REASON_REWRITE_FAILED);
+	return ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
+}
+
+SEC("xdp")
+int fl_xdp_tunnel4(struct xdp_md *ctx)
+{
+	return run_tunnel(ctx, false);
+}
+
+SEC("xdp")
+int fl_xdp_tunnel6(struct xdp_md *ctx)
+{
+	return run_tunnel(ctx, true);
+}
+
+/* Unpacked, to the stack. */
+static __always_inline int unpack(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
+				  const struct fl_tuple6 *to)
+{
+	enum fl_reason reason = fl_unpack_strip(ctx, v6);
+
+	if (reason)
+		return drop(reason);
+	return to_stack(ctx, v6, p, to);
+}
+
+/*
+ * DSR: in from another node. An ordinary packet of an established flow; -1: it is another one, and
+ * the slow path's.
+ */
+static __always_inline int unpack_fast(struct xdp_md *ctx, bool v6)
+{
+	struct fl_addr from, pod;
+	struct fl_flow_ref ref;
+	struct fl_packet p;
+	struct fl_tuple6 to;
+
+	if (!fl_unpack_outer(ctx, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE ||
+	    !fl_unpack_inner(ctx, v6, &p))
+		return XDP_PASS;
+	/* a rewrite here would take the sum for a finished one; tc knows which it is */
+	if (fl_config.unfinished_sums &&
+	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),
+				     fl_ctx_data_end(ctx), v6, &p))
+		return leave_to_tc(ctx);
+	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &from))
+		return SLOW_PATH;
+	fl_flow_follow(ref.head, &p);
+	fl_flow_count(ref.head, p.len);
+	return unpack(ctx, v6, &p, &to);
+}
+
+static __always_inline int unpack_slow(struct xdp_md *ctx, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	int action = XDP_PASS;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	if (fl_unpack_outer(ctx, v6, &w->from, &w->pod) && fl_unpack_inner(ctx, v6, &w->p)) {
+		if (fl_peer_is(v6, &w->from))
+			fl_unpack_decide(ctx, v6, &w->p, &w->pod, &w->d);
+		else
+			fl_unpack_foreign(v6, &w->p, &w->d);
+		if (w->d.action == FL_ACT_DROP)
+			action = drop(w->d.reason);
+		else if (w->d.action == FL_ACT_STACK)
+			action = unpack(ctx, v6, &w->p, &w->d.to);
+	}
+	fl_work_put(w);
+	return action;
+}
+
+SEC("xdp")
+int fl_xdp_unpack_slow4(struct xdp_md *ctx)
+{
+	return unpack_slow(ctx, false);
+}
+
+SEC("xdp")
+int fl_xdp_unpack_slow6(struct xdp_md *ctx)
+{
+	return unpack_slow(ctx, true);
+}
+
+enum {
+	SLOW4,
+	SLOW6,
+	ICMP4,
+	ICMP6,
+	TUNNEL4,
+	TUNNEL6,
+	UNPACK4,
+	UNPACK6,
+	UNPACK_SLOW4,
+	UNPACK_SLOW6,
+	SLOW_PROGRAMS
+};
+
+/* These call on those behind them. */
+int fl_xdp_unpack4(struct xdp_md *ctx);
+int fl_xdp_unpack6(struct xdp_md *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -245,8 +365,36 @@ struct {
 			[SLOW6] = (void *)&fl_xdp_slow6,
 			[ICMP4] = (void *)&fl_xdp_icmp4,
 			[ICMP6] = (void *)&fl_xdp_icmp6,
+			[TUNNEL4] = (void *)&fl_xdp_tunnel4,
+			[TUNNEL6] = (void *)&fl_xdp_tunnel6,
+			[UNPACK4] = (void *)&fl_xdp_unpack4,
+			[UNPACK6] = (void *)&fl_xdp_unpack6,
+			[UNPACK_SLOW4] = (void *)&fl_xdp_unpack_slow4,
+			[UNPACK_SLOW6] = (void *)&fl_xdp_unpack_slow6,
 		},
 };
+
+SEC("xdp")
+int fl_xdp_unpack4(struct xdp_md *ctx)
+{
+	int action = unpack_fast(ctx, false);
+
+	if (action != SLOW_PATH)
+		return action;
+	bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW4);
+	return drop(FL_REASON_SLOW_PATH);
+}
+
+SEC("xdp")
+int fl_xdp_unpack6(struct xdp_md *ctx)
+{
+	int action = unpack_fast(ctx, true);
+
+	if (action != SLOW_PATH)
+		return action;
+	bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW6);
+	return drop(FL_REASON_SLOW_PATH);
+}
 
 SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
@@ -269,16 +417,30 @@ int fl_xdp(struct xdp_md *ctx)
 	default:
 		return XDP_PASS;
 	}
-	if (likely(action != SLOW_PATH && action != NO_FLOW))
+	if (likely(action != SLOW_PATH && action != NO_FLOW && action != TUNNEL))
 		return action;
+	if (action == TUNNEL) {
+		if (v6)
+			bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL6);
+		else
+			bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL4);
+		return drop(FL_REASON_SLOW_PATH);
+	}
 	if (!fl_mac_is_own(ctx->ingress_ifindex, data))
 		return XDP_PASS;
 	/* of several buffers: not every device would send it, and the kernel makes one of them */
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
-	/* of no flow: ICMP may be about one; whatever else it is, and also where the program is not
-	 * there, it is not ours to drop */
+	/* of no flow: ICMP may be about one, and one may be inside; whatever else it is, and also
+	 * where the program is not there, it is not ours to drop */
 	if (action == NO_FLOW) {
+		if (fl_packet_is_tunnelled(data, fl_ctx_data_end(ctx), v6)) {
+			if (v6)
+				bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK6);
+			else
+				bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK4);
+			return XDP_PASS;
+		}
 		/* fragments and options are tc's; where it cannot get them, they pass */
 		if (fl_odd_arrives(data, fl_ctx_data_end(ctx), v6) && !fl_ctx_mark(ctx)) {
 			fl_count(FL_COUNTER_TO_TC);

@@ -40,6 +40,12 @@ bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, siz
 bool fl_entry_head_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 			struct fl_flow_head *ret_head);
 
+/* Whether it is all of its flow: FL_FLOW_TUNNEL. */
+static inline bool fl_entry_is_whole(const struct fl_flow_head *head, size_t slot)
+{
+	return fl_flow_is_tunnelled(head->flags) && head->twin == slot;
+}
+
 /* Set or clear a flag of an entry that is in use. Should it have passed to another flow since it
  * was looked at, that flow has it now, or no more. */
 void fl_entry_set_flag(struct fl_flow_head *head, uint8_t flag);

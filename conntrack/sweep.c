@@ -41,7 +41,9 @@ static void count(struct fl_sweep *sweep, enum fl_family family, size_t slot,
 	tell(sweep, family, slot, head);
 	if (head->flags & FL_FLOW_IS_REPLY)
 		return;
-	tally->unanswered += state == FL_FLOW_NEW && head->proto == IPPROTO_TCP;
+	/* the answers of a tunnelled one go another way */
+	tally->unanswered += state == FL_FLOW_NEW && head->proto == IPPROTO_TCP &&
+			     !fl_flow_is_tunnelled(head->flags);
 	tally->kernel += (head->flags & FL_FLOW_KERNEL) != 0;
 	tally->flows[state]++;
 }
@@ -86,7 +88,7 @@ static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *swe
 	uint32_t timeout, young, idle, twin_idle;
 	struct fl_entry entry, twin;
 	struct fl_flow_head head;
-	bool freed = false;
+	bool freed = false, whole;
 
 	if (!fl_entry_head_read(table, family, slot, &head))
 		return 0;
@@ -111,20 +113,22 @@ static size_t sweep_slot(const struct fl_flow_table *table, struct fl_sweep *swe
 	idle = fl_idle(entry.head.last_seen, (uint32_t)now);
 	if (idle <= young)
 		return 0;
+	whole = fl_entry_is_whole(&entry.head, slot);
 	/* both halves are published within microseconds, so after a second it is not a flow being
 	 * made */
-	if (!fl_entry_twin(table, family, slot, &entry, &twin))
+	if (!whole && !fl_entry_twin(table, family, slot, &entry, &twin))
 		return fl_entry_free(table, family, slot, &entry, NULL, (uint32_t)now, young);
 	if (entry.head.flags & FL_FLOW_IS_REPLY)
 		return 0;
-	twin_idle = fl_idle(twin.head.last_seen, (uint32_t)now);
+	twin_idle = whole ? idle : fl_idle(twin.head.last_seen, (uint32_t)now);
 	if (twin_idle < idle)
 		idle = twin_idle;
 	if (idle <= timeout) {
 		note_end(sweep, family, now, timeout - idle);
 		return 0;
 	}
-	return fl_entry_free(table, family, slot, &entry, &twin, (uint32_t)now, timeout);
+	return fl_entry_free(table, family, slot, &entry, whole ? NULL : &twin, (uint32_t)now,
+			     timeout);
 }
 
 /* The pass is over: what it counted stands until the next one is. */

@@ -249,7 +249,8 @@ static __always_inline bool fl_flow_steady(const struct fl_flow_head *head, __u3
 	if (likely(state == FL_FLOW_ESTABLISHED))
 		return true;
 	if (proto == IPPROTO_TCP)
-		return state == FL_FLOW_HALF_CLOSED;
+		return state == FL_FLOW_HALF_CLOSED ||
+		       (state == FL_FLOW_NEW && fl_flow_is_tunnelled(head->flags));
 	if (state == FL_FLOW_NEW)
 		return !reply;
 	return state == FL_FLOW_REPLIED && (reply || fl_flow_is_young(head, now));
@@ -275,24 +276,21 @@ static __always_inline void fl_flow_follow(struct fl_flow_head *head, const stru
 		head->ack = p->ack;
 }
 
-/* 7.3: a UDP flow does not stay with a backend that is no serving endpoint any more. The entry has
- * the backend's address, so an id that was given to another since does not deceive. */
-static __always_inline bool fl_flow_backend_lost(bool v6, const struct fl_flow_head *head,
+/* Whether the flow's backend is no serving endpoint any more. The entry has the backend's address,
+ * so an id that was given to another since does not deceive. */
+static __always_inline bool fl_flow_backend_gone(bool v6, const struct fl_flow_head *head,
 						 __u8 proto)
 {
 	const struct fl_backend *backend;
 	__u32 id;
 
-	if (proto != IPPROTO_UDP)
-		return false;
 	if (head->flags & FL_FLOW_STALE)
 		return true;
 	id = fl_flow_backend(head);
 	if (!id)
 		return false;
 	backend = fl_backend_get(id);
-	if (!backend || !(READ_ONCE(backend->flags) & FL_BACKEND_LIVE) ||
-	    backend->proto != IPPROTO_UDP)
+	if (!backend || !(READ_ONCE(backend->flags) & FL_BACKEND_LIVE) || backend->proto != proto)
 		return true;
 	if (v6) {
 		const struct fl_tuple6 *to = &((const struct fl_flow6 *)head)->rewrite;
@@ -303,6 +301,19 @@ static __always_inline bool fl_flow_backend_lost(bool v6, const struct fl_flow_h
 
 		return to->dport != backend->port || to->daddr != backend->addr.w[3];
 	}
+}
+
+/*
+ * 7.3: a UDP flow does not stay with such a backend. Nor does a TCP client whose flow is
+ * tunnelled, once it begins anew: the end of its last connection was not seen here.
+ */
+static __always_inline bool fl_flow_backend_lost(bool v6, const struct fl_flow_head *head,
+						 const struct fl_packet *p)
+{
+	if (p->proto != IPPROTO_UDP &&
+	    !(p->tcp_flags & FL_TCP_SYN && fl_packet_opens(p) && fl_flow_is_tunnelled(head->flags)))
+		return false;
+	return fl_flow_backend_gone(v6, head, p->proto);
 }
 
 /* A TCP client's segment for a backend that is gone, of a Service that resets such connections. The
@@ -334,7 +345,7 @@ static __always_inline bool fl_flow_over(bool v6, const struct fl_packet *p, boo
 		fl_count(FL_COUNTER_FLOW_RESTARTED);
 		return true;
 	}
-	if (fl_flow_backend_lost(v6, head, p->proto)) {
+	if (fl_flow_backend_lost(v6, head, p)) {
 		fl_flow_remove(v6, ref);
 		fl_count(FL_COUNTER_FLOW_RESTEERED);
 		return true;

@@ -23,9 +23,10 @@ static bool is_reply(const struct fl_entry *entry)
  * The datapath evicts the entries of a flow that has not proved itself one by one; what is left of
  * it is nobody's flow, and is gone when a packet or the sweep comes by.
  */
-static bool is_dead(const struct fl_entry *entry, bool paired)
+static bool is_dead(const struct fl_entry *entry, size_t slot, bool paired)
 {
-	return !paired && fl_flow_state(entry->head.word) < FL_FLOW_ESTABLISHED;
+	return !paired && fl_flow_state(entry->head.word) < FL_FLOW_ESTABLISHED &&
+	       !fl_entry_is_whole(&entry->head, slot);
 }
 
 int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
@@ -43,7 +44,7 @@ int fl_flow_walk(const struct fl_flow_table *table, uint64_t now,
 			if (!fl_entry_read(table, family, slot, &entry) || is_reply(&entry))
 				continue;
 			paired = fl_entry_twin(table, family, slot, &entry, &twin);
-			if (is_dead(&entry, paired))
+			if (is_dead(&entry, slot, paired))
 				continue;
 			fl_entry_flow(family, slot, &entry, paired ? &twin : NULL, (uint32_t)now,
 				      &flow);
@@ -82,9 +83,9 @@ void fl_flow_count(const struct fl_flow_table *table, struct fl_flow_counts *ret
 			if (!fl_entry_read(table, family, slot, &entry))
 				continue;
 			paired = fl_entry_twin(table, family, slot, &entry, &twin);
-			if (!is_reply(&entry) && !is_dead(&entry, paired))
+			if (!is_reply(&entry) && !is_dead(&entry, slot, paired))
 				counts.flows[family][fl_flow_state(entry.head.word)]++;
-			counts.lone += !paired;
+			counts.lone += !paired && !fl_entry_is_whole(&entry.head, slot);
 		}
 	}
 	*ret_counts = counts;

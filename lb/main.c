@@ -102,6 +102,7 @@ static int check(const struct fl_settings *settings)
 		options = fl_plan_options_of(store);
 		options.no_external_ips = !settings->external_ips;
 		options.reset_removed = settings->reset_removed;
+		options.forwarding = settings->forwarding;
 		r = fl_conflict_each(store, &options, count_conflict, counts);
 		if (!r)
 			r = fl_review_each(store, &options, count_finding, counts);

@@ -112,14 +112,18 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 	struct fl_flow_ref ref;
 	enum fl_known known;
 	__u32 now = fl_now();
+	bool tunnelled;
 
 	known = fl_flow_known(v6, p, hook, now, &ref, d);
 	if (known != FL_KNOWN)
 		return known;
-	if (ref.head->flags & FL_FLOW_TO_STACK)
+	tunnelled = fl_flow_is_tunnelled(ref.head->flags);
+	if (!tunnelled && ref.head->flags & FL_FLOW_TO_STACK)
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else
 		fl_flow_route(ctx, v6, p, &ref, now, d);
+	if (tunnelled)
+		fl_tunnel_decide(ctx, v6, p, d);
 	/* tc will count the packet; but it must not find the flow expired because this packet has
 	 * just given it a state with a shorter timeout */
 	if (d->action == FL_ACT_TO_TC)
@@ -218,6 +222,9 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 		if (v6 ? fl_commit_new6(ctx, p, in, insist) : fl_commit_new4(ctx, p, in, insist))
 			continue;
 		*d = in->d;
+		/* here, where there is stack left */
+		if (d->action == FL_ACT_TUNNEL)
+			v6 ? fl_tunnel_begin6(ctx, p, d) : fl_tunnel_begin4(ctx, p, d);
 		return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);

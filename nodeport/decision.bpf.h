@@ -20,6 +20,7 @@ enum fl_action {
 	FL_ACT_PASS,	/* not ours: unchanged */
 	FL_ACT_STACK,	/* rewrite, then the stack goes on with it */
 	FL_ACT_FORWARD, /* rewrite, then out by `hop` */
+	FL_ACT_TUNNEL,	/* as it is, in an outer header for to.daddr, out by `hop` */
 	FL_ACT_TO_TC,	/* unchanged to the tc program, which can use devices that XDP cannot */
 	/* what the fast path leaves to the slow one */
 	FL_ACT_FRAGMENT, /* rewrite, then out by `hop` in fragments: tc only */
@@ -35,6 +36,7 @@ struct fl_decision {
 	__u32 reason;	     /* enum fl_reason of a drop, a rejection, or too big */
 	struct fl_tuple6 to; /* what the packet becomes */
 	struct fl_hop hop;
+	__u32 tunnel_backend; /* of a new flow with FL_ACT_TUNNEL: its backend */
 };
 
 static __always_inline bool fl_hook_is_leaving(enum fl_hook hook)

@@ -8,7 +8,7 @@
 
 #include "bpf/lib/mac.bpf.h"
 #include "conntrack/track.bpf.h"
-#include "nodeport/decision.bpf.h"
+#include "nodeport/tunnel_fast.bpf.h"
 
 /* What the fast path does. Constants that its caller goes on from at once, each on a way of its
  * own: kept in a decision, they cost more than what they say. */
@@ -20,6 +20,7 @@ enum fl_fast {
 	FL_FAST_FORWARD, /* rewritten, and on by fast->ifindex; then fl_fast_done() */
 	/* XDP: the same by the device that the frame came in by, to whose own address it came */
 	FL_FAST_BACK,
+	FL_FAST_TUNNEL, /* as there is an order for: fl_tunnel_obey(); then fl_fast_done() */
 };
 
 struct fl_fast_flow {
@@ -40,6 +41,27 @@ static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 fla
 	if (unmasqueraded != FL_FLOW_IS_REPLY)
 		return false;
 	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
+}
+
+/* Of a flow that goes on encapsulated. */
+static __always_inline enum fl_fast fl_fast_tunnelled(fl_ctx *ctx, void *data, bool v6,
+						      struct fl_packet *p, __u64 hash, __u32 now,
+						      const struct fl_flow_ref *ref)
+{
+	struct fl_next_hop *nh;
+	__u32 hop_word;
+	fl_hop_ref kept;
+
+	if (!fl_hop_begin(&ref->head->next_hop, now, &nh, &kept, &hop_word))
+		return FL_FAST_SLOW;
+	if (fl_ctx_is_xdp && !(nh->flags & FL_DEVICE_XDP_TX))
+		return fl_flow_untouched(ref) ? FL_FAST_TO_TC : FL_FAST_SLOW;
+	fl_packet_read_hop(data + FL_L3, v6, p);
+	fl_packet_read_l4(data, NULL, false, v6, p); /* for fl_ctx_wire_len() */
+	if (!fl_tunnel_order(ctx, v6, p, ref->head, nh, hash))
+		return FL_FAST_SLOW;
+	return fl_flow_untouched(ref) && READ_ONCE(nh->word) == hop_word ? FL_FAST_TUNNEL
+									 : FL_FAST_SLOW;
 }
 
 /* Of a packet that arrives. `data`: the frame, of which fl_packet_parse_key() has read. Nothing is
@@ -71,12 +93,15 @@ static __always_inline enum fl_fast fl_fast_arriving(fl_ctx *ctx, void *data, bo
 	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
 		return FL_FAST_SLOW;
 	if (!(flags & FL_FLOW_IS_REPLY) &&
-	    (flags & FL_FLOW_STALE || fl_flow_backend_lost(v6, head, p->proto)))
+	    (flags & FL_FLOW_STALE || fl_flow_backend_lost(v6, head, p)))
 		return FL_FAST_SLOW;
 	ret_fast->head = head;
 	fl_flow_rewrite(v6, head, &ret_fast->to);
-	if (unlikely(flags & FL_FLOW_TO_STACK))
+	if (unlikely(flags & FL_FLOW_TO_STACK)) {
+		if (fl_flow_is_tunnelled(flags))
+			return fl_fast_tunnelled(ctx, data, v6, p, hash, now, &ref);
 		return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
+	}
 	if (!fl_hop_begin(&head->next_hop, now, &nh, &kept, &hop_word))
 		return FL_FAST_SLOW;
 	fl_packet_read_hop(data + FL_L3, v6, p);

@@ -12,6 +12,7 @@
 #include "nodeport/own.bpf.h"
 #include "nodeport/snat.bpf.h"
 #include "nodeport/source.bpf.h"
+#include "nodeport/tunnel.bpf.h"
 
 /* The frontend this packet is for. False: none, and *d says what that means. */
 static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p, enum fl_hook hook,
@@ -57,7 +58,7 @@ static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p,
 }
 
 /* A flow through a frontend: in->d.to, all but the source port, and the backend. False: in->d says
- * why there is none. */
+ * what becomes of the packet. */
 static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_frontend_packed *fe, enum fl_hook hook,
 					  __u32 now, struct fl_intent *in)
@@ -92,6 +93,15 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		in->sticky = fe->service_id;
 	d->to.daddr = backend->addr;
 	d->to.dport = backend->port;
+	if (fl_tunnel_wanted(fe, client, hook, backend)) {
+		fl_decision_set(d, FL_ACT_TUNNEL, FL_REASON_NONE);
+		d->tunnel_backend = in->new.backend;
+		return false;
+	}
+	if (!fl_packet_opens(p)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
+		return false;
+	}
 	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, in);
 	if (source == FL_SOURCE_FAILED)
 		return false;
@@ -114,6 +124,19 @@ static __always_inline void fl_new_stray(bool v6, const struct fl_packet *p,
 {
 	if (fe->type != FL_FRONTEND_NODE_PORT && !(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
+}
+
+/*
+ * Whether a segment of a connection that is not known may be one that another node has forwarded
+ * until now: the table is the same on all nodes, so this one finds the same backend. Should that be
+ * one of this node's, the connection would be known. An address of this node is no other node's.
+ */
+static __always_inline bool
+fl_new_takes_over(const struct fl_packet *p, const struct fl_frontend_packed *fe, enum fl_hook hook)
+{
+	return fe->flags & FL_TUNNEL && hook == FL_HOOK_INGRESS &&
+	       fe->type != FL_FRONTEND_NODE_PORT &&
+	       !(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE);
 }
 
 /* Nothing is changed. The lines of both directions are on their way when it ends, side by side. */
@@ -146,7 +169,7 @@ static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_
 			return;
 		}
 	}
-	if (served && !fl_packet_opens(p)) {
+	if (served && !fl_packet_opens(p) && !fl_new_takes_over(p, &fe, hook)) {
 		fl_new_stray(v6, p, &fe, &in->d);
 		return;
 	}

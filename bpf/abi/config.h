@@ -116,6 +116,10 @@ struct fl_config {
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
 	__u8 answer_echo;     /* to addresses of Services */
 	__u8 pad1[4];
+	/* outer sources of encapsulated packets: the range's address (zero: the node's own is
+	 * used), and of its last word the bits that differ from flow to flow */
+	struct fl_addr tunnel_addr4, tunnel_addr6;
+	__be32 tunnel_mask4, tunnel_mask6;
 	/* as loaded; zero in .rodata: programs have fl_live_now() */
 	struct fl_live live;
 };
@@ -135,4 +139,4 @@ static __always_inline void fl_config_spread_timeouts(struct fl_config *config)
 _Static_assert(sizeof(struct fl_meta) == 72, "abi");
 _Static_assert(sizeof(struct fl_live) == 152, "abi");
 _Static_assert(sizeof(struct fl_live_pair) == 312, "abi");
-_Static_assert(sizeof(struct fl_config) == 320, "abi");
+_Static_assert(sizeof(struct fl_config) == 360, "abi");

@@ -55,7 +55,7 @@ enum fl_flow_flags {
 	FL_FLOW_SNAT = 1 << 2,	   /* the source was given one of our addresses */
 	FL_FLOW_FIN = 1 << 3,	   /* a FIN was believed in this direction */
 	FL_FLOW_RST = 1 << 4,	   /* a RST was, and nothing after it */
-	FL_FLOW_LOCAL = 1 << 6,	   /* replies come from this node */
+	FL_FLOW_LOCAL = 1 << 6,	   /* of a reply: it comes from this node */
 	FL_FLOW_STALE =
 		1 << 5, /* the agent has found its backend gone: UDP chooses again, TCP is reset */
 	/*
@@ -64,7 +64,18 @@ enum fl_flow_flags {
 	 * backend it is. For the agent: programs need not know.
 	 */
 	FL_FLOW_KERNEL = 1 << 7,
+	/*
+	 * Of an original, always with FL_FLOW_TO_STACK, whose packets the fast path handles apart
+	 * anyway: packets go to the backend's node encapsulated, as they are. Replies do not come
+	 * this way, so there is no other entry: the entry is its own twin, and stays FL_FLOW_NEW.
+	 */
+	FL_FLOW_TUNNEL = FL_FLOW_LOCAL,
 };
+
+static __always_inline _Bool fl_flow_is_tunnelled(__u8 flags)
+{
+	return (flags & (FL_FLOW_TUNNEL | FL_FLOW_IS_REPLY)) == FL_FLOW_TUNNEL;
+}
 
 /*
  * Counters wrap: packets at 2^32, bytes at 2^40.

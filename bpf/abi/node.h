@@ -10,6 +10,11 @@ enum fl_local_flags {
 	FL_LOCAL_NODE_PORTS = 1 << 1, /* node ports are served on it */
 };
 
+/*
+ * Map fl_peers, key struct fl_addr, value __u32 1: addresses of the cluster's nodes. Only packets
+ * that one of them has encapsulated are unpacked.
+ */
+
 enum fl_device_flags {
 	FL_DEVICE_XDP_TX = 1 << 0, /* XDP programs may send frames out of it */
 	FL_DEVICE_EXTERNAL = 1 << 1,

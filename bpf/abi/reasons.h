@@ -33,6 +33,12 @@
 	  "a fragment with bytes that another one of its datagram has had")                        \
 	X(FRAGMENT_ALONE, "fragment-alone", "a fragment whose first one did not come in time")     \
 	X(FRAGMENT_REFUSED, "fragment-refused", "a fragment whose first one was refused")          \
+	X(TUNNEL_SOURCE, "tunnel-source",                                                          \
+	  "encapsulated for a service, by an address that is no node's")                           \
+	X(TUNNEL_FRONTEND, "tunnel-frontend",                                                      \
+	  "encapsulated by a node, for no service or backend that is here")                        \
+	X(TUNNEL_CONTENT, "tunnel-content",                                                        \
+	  "encapsulated by a node, but no whole TCP or UDP packet that may come from outside")     \
 	X(REJECT_NO_ENDPOINT, "reject-no-endpoint",                                                \
 	  "the service has no endpoint: port unreachable")                                         \
 	X(REJECT_UNKNOWN_PORT, "reject-unknown-port",                                              \
@@ -58,6 +64,11 @@ enum fl_reason {
 	X(FLOW_RESTARTED, "flows-restarted", "SYN on a flow that is over")                         \
 	X(FLOW_UNSERVED_EXIT, "flows-unserved-exit",                                               \
 	  "flows that left unmasqueraded by a device that is not served")                          \
+	X(FLOW_TUNNELLED, "flows-tunnelled",                                                       \
+	  "flows whose packets go to the backend's node encapsulated (DSR)")                       \
+	X(FLOW_TAKEN_OVER, "flows-taken-over",                                                     \
+	  "of these, TCP connections that did not begin here")                                     \
+	X(FLOW_UNPACKED, "flows-unpacked", "flows that came encapsulated from another node")       \
 	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \
 	X(ICMP_ERROR, "icmp-errors", "ICMP errors about flows, translated")                        \

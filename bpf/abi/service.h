@@ -69,6 +69,8 @@ enum fl_frontend_flags {
 	 * service is let in as a source (5.6.5), the agent puts it there too.
 	 */
 	FL_SOURCE_RANGES = 1 << 4,
+	/* DSR: flows of outside clients go to backends of other nodes encapsulated */
+	FL_TUNNEL = 1 << 5,
 };
 
 /*

@@ -114,6 +114,22 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 	return bpf_skb_change_head(ctx, grow, 0);
 }
 
+/*
+ * Make room for an outer IP header of the same family. Segments that were merged keep their size:
+ * whether they still fit has been looked at.
+ */
+static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, __u32 len)
+{
+	return bpf_skb_adjust_room(ctx, (int)len, BPF_ADJ_ROOM_MAC,
+				   BPF_F_ADJ_ROOM_FIXED_GSO | (v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6
+								  : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4));
+}
+
+static __always_inline int fl_ctx_shrink(fl_ctx *ctx, __u32 len)
+{
+	return bpf_skb_adjust_room(ctx, -(int)len, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+}
+
 static __always_inline int fl_ctx_mark(fl_ctx *ctx)
 {
 	return -1; /* no program comes after this one */

@@ -115,6 +115,18 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 	return bpf_xdp_adjust_head(ctx, -(int)grow);
 }
 
+/* Room for an outer IP header of the same family; the Ethernet header stays behind. */
+static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, __u32 len)
+{
+	return bpf_xdp_adjust_head(ctx, -(int)len);
+}
+
+/* Take an outer IP header off; likewise. */
+static __always_inline int fl_ctx_shrink(fl_ctx *ctx, __u32 len)
+{
+	return bpf_xdp_adjust_head(ctx, (int)len);
+}
+
 /* Mark the packet for the tc program that comes after this one. */
 static __always_inline int fl_ctx_mark(fl_ctx *ctx)
 {

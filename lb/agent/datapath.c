@@ -80,6 +80,24 @@ static void set_addr(struct fl_addr *addr, const struct fl_ip *ip)
 		memcpy(addr, ip, sizeof(*ip));
 }
 
+/* CIDRs that fl_settings_check() has found good: of the last word of the address some bits are
+ * open. Of two of a family the last counts. */
+static void set_tunnel_sources(struct fl_config *config, const struct fl_strings *cidrs)
+{
+	for (size_t i = 0; i < cidrs->n; i++) {
+		struct fl_prefix prefix;
+		struct fl_addr addr, mask;
+		bool v6;
+
+		if (fl_prefix_parse(cidrs->items[i], &prefix))
+			continue;
+		v6 = fl_prefix_family(&prefix) == FL_IPV6;
+		set_cidr(&addr, &mask, &prefix);
+		*(v6 ? &config->tunnel_addr6 : &config->tunnel_addr4) = addr;
+		*(v6 ? &config->tunnel_mask6 : &config->tunnel_mask4) = ~mask.w[3];
+	}
+}
+
 struct fl_live fl_datapath_live(const struct fl_settings *settings, const struct fl_detect *detect,
 				const struct fl_ip node_addrs[static FL_FAMILIES],
 				const struct fl_port_range source_ports[static FL_PORT_RANGES])
@@ -97,7 +115,7 @@ struct fl_live fl_datapath_live(const struct fl_settings *settings, const struct
 struct fl_config fl_datapath_config(const struct fl_settings *settings, const struct fl_live *live,
 				    bool veth)
 {
-	return (struct fl_config){
+	struct fl_config config = {
 		.new_flow_rate = settings->new_flow_rate,
 		.reject_rate = settings->reject_rate,
 		.masquerade_local = settings->masquerade_local,
@@ -107,6 +125,9 @@ struct fl_config fl_datapath_config(const struct fl_settings *settings, const st
 		.maglev_seed = XXH64(settings->maglev_seed, strlen(settings->maglev_seed), 0),
 		.live = *live,
 	};
+
+	set_tunnel_sources(&config, &settings->tunnel_sources);
+	return config;
 }
 
 struct fl_dp_options fl_datapath_options(const struct fl_settings *settings,

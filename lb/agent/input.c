@@ -336,6 +336,7 @@ bool fl_input_update_node(struct fl_input *input)
 	input->plan_options.node_ips = input->node_ips;
 	input->plan_options.n_node_ips = n;
 	input->plan_options.reset_removed = s->reset_removed;
+	input->plan_options.forwarding = s->forwarding;
 	input->plan_options.drains = input->drains;
 	if (changed)
 		fl_store_mark_all(input->store);

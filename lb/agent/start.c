@@ -11,6 +11,7 @@
 #include "lb/agent/bring_flows.h"
 #include "lb/agent/datapath.h"
 #include "lb/agent/internal.h"
+#include "lb/agent/peers.h"
 #include "lb/agent/privileges.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
@@ -178,9 +179,10 @@ static int open_host(struct fl_agent *agent, const struct fl_device_rules *rules
 	memcpy(options.source_ports, fl_dp_config(agent->dp)->live.snat,
 	       sizeof(options.source_ports));
 	r = fl_host_new(&options, &agent->host, err);
-	if (!r)
-		fl_host_set_node_ips(agent->host, agent->input.node_ips, agent->input.n_node_ips);
-	return r;
+	if (r)
+		return r;
+	fl_host_set_node_ips(agent->host, agent->input.node_ips, agent->input.n_node_ips);
+	return fl_peers_set(agent->host, agent->settings, err);
 }
 
 /* Datapaths of this node that were not in our directory. */

@@ -44,6 +44,7 @@ static int write_flow(const struct fl_flow *flow, void *arg)
 	fl_json_member_uint(json, "backendId", flow->backend_id);
 	fl_json_member_uint(json, "idleSeconds", flow->idle_jiffies / list->view->hz);
 	fl_json_member_bool(json, "masqueraded", flow->flags & FL_FLOW_SNAT);
+	fl_json_member_bool(json, "tunnelled", fl_flow_is_tunnelled(flow->flags));
 	fl_json_member_bool(json, "kernel", flow->flags & FL_FLOW_KERNEL);
 	fl_json_member_bool(json, "paired", flow->reply_known);
 	fl_json_member_uint(json, "packets", flow->packets);

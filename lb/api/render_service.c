@@ -243,6 +243,8 @@ static void write_service(const struct fl_view *view, const struct fl_view_servi
 	fl_json_member_string(json, "protocol", fl_proto_name(service->first->key.proto));
 	fl_json_member_string(json, "family",
 			      fl_family_name(fl_frontend_family(&service->first->key)));
+	fl_json_member_string(json, "forwarding",
+			      fl_forwarding_name(service->first->value.flags & FL_TUNNEL));
 	write_verdicts(service, json);
 	write_affinity(view, &service->first->value, json);
 	write_ranges(view, service->id, json);

@@ -39,6 +39,9 @@ int fl_host_new(const struct fl_host_options *options, struct fl_host **ret_host
 	if (!r)
 		r = fl_map_mirror_new(options->maps->macs_fd, "macs", sizeof(struct fl_mac_key),
 				      sizeof(uint32_t), &host->macs, err);
+	if (!r)
+		r = fl_map_mirror_new(options->maps->peers_fd, "peers", sizeof(struct fl_addr),
+				      sizeof(uint32_t), &host->peers, err);
 	if (r)
 		return r;
 	*ret_host = TAKE_PTR(host);
@@ -56,6 +59,7 @@ void fl_host_free(struct fl_host **host)
 	fl_map_mirror_free(&h->addresses);
 	fl_map_mirror_free(&h->device_map);
 	fl_map_mirror_free(&h->macs);
+	fl_map_mirror_free(&h->peers);
 	fl_network_fini(&h->network);
 	fl_node_ports_fini(&h->node_ports);
 	free(h->devices);

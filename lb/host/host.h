@@ -78,6 +78,9 @@ void fl_host_set_node_port_range(struct fl_host *host, struct fl_port_span node_
 /* The programs have these source ports now. */
 void fl_host_set_source_ports(struct fl_host *host,
 			      const struct fl_port_range source_ports[static FL_PORT_RANGES]);
+/* Write the addresses of the cluster's other nodes, whose encapsulated packets are unpacked. 0 or
+ * an error; what could not be written is with the next call. */
+int fl_host_set_peers(struct fl_host *host, const struct fl_ip *ips, size_t n, struct fl_err *err);
 /* Whether there are frontends of the family: what stands in their way is an error, not a warning.
  * Both, until this is called. */
 void fl_host_set_served(struct fl_host *host, enum fl_family family, bool served);

@@ -30,7 +30,8 @@ struct fl_host {
 	struct fl_network network;
 	struct fl_node_ports node_ports;
 	struct fl_map_mirror *addresses, *device_map,
-		*macs;			/* maps fl_local, fl_devices, fl_macs */
+		*macs,			/* maps fl_local, fl_devices, fl_macs */
+		*peers;			/* and fl_peers */
 	struct fl_host_device *devices; /* sorted by ifindex */
 	size_t n_devices;
 	bool served[FL_FAMILIES];

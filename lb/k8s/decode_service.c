@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/k8s/decode_forwarding.h"
 #include "lb/k8s/decode_reset.h"
 #include "lb/k8s/field.h"
 #include "lb/k8s/time.h"
@@ -226,6 +227,8 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 		rc = read_metadata(d, root, s);
 	if (!rc)
 		rc = fl_decode_reset(d, root, &s->reset);
+	if (!rc)
+		rc = fl_decode_forwarding(d, root, &s->forwarding);
 	if (!rc)
 		rc = read_spec(d, root, s);
 	if (!rc)

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/k8s/decode_forwarding.h"
 #include "lb/k8s/decode_reset.h"
 #include "lb/k8s/decode_weights.h"
 #include "lb/model/names.h"
@@ -161,17 +162,26 @@ static void load_balancer(struct fl_json *json, const struct fl_service *s)
 	fl_json_object_end(json);
 }
 
+static void annotations(struct fl_json *json, const struct fl_service *s)
+{
+	if (s->reset == FL_RESET_AS_SET && s->forwarding == FL_FORWARDING_AS_SET)
+		return;
+	begin(json, "annotations");
+	if (s->reset != FL_RESET_AS_SET)
+		fl_json_member_string(json, FL_RESET_ANNOTATION,
+				      s->reset == FL_RESET_ON ? "true" : "false");
+	if (s->forwarding != FL_FORWARDING_AS_SET)
+		fl_json_member_string(json, FL_FORWARDING_ANNOTATION,
+				      fl_word_of(fl_forwarding_words, s->forwarding));
+	fl_json_object_end(json);
+}
+
 void fl_encode_service(const struct fl_service *s, struct fl_json *json)
 {
 	fl_json_object_begin(json);
 	head(json, "v1", "Service", s->ns, s->name);
 	created(json, s->created);
-	if (s->reset != FL_RESET_AS_SET) {
-		begin(json, "annotations");
-		fl_json_member_string(json, FL_RESET_ANNOTATION,
-				      s->reset == FL_RESET_ON ? "true" : "false");
-		fl_json_object_end(json);
-	}
+	annotations(json, s);
 	if (s->other_proxy) {
 		begin(json, "labels");
 		fl_json_member_string(json, "service.kubernetes.io/service-proxy-name", "other");

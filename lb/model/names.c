@@ -37,6 +37,13 @@ const struct fl_word fl_traffic_policy_words[] = {
 	{NULL, 0},
 };
 
+const struct fl_word fl_forwarding_words[] = {
+	{"snat", FL_FORWARDING_SNAT},
+	{"dsr", FL_FORWARDING_DSR},
+	{"hybrid", FL_FORWARDING_HYBRID},
+	{NULL, 0},
+};
+
 const struct fl_word fl_affinity_words[] = {
 	{"None", false},
 	{"ClientIP", true},
@@ -116,6 +123,11 @@ const char *fl_frontend_verdict_name(uint8_t proto, uint8_t verdict)
 	if (verdict == FL_VERDICT_NONE)
 		return NULL;
 	return fl_proto_is_served(proto) ? fl_verdict_name(verdict) : "unserved";
+}
+
+const char *fl_forwarding_name(bool dsr)
+{
+	return fl_word_of(fl_forwarding_words, dsr ? FL_FORWARDING_DSR : FL_FORWARDING_SNAT);
 }
 
 const char *fl_traffic_policy_name(bool local)

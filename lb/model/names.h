@@ -22,6 +22,7 @@ extern const struct fl_word fl_family_words[];		/* enum fl_family */
 extern const struct fl_word fl_proto_words[];		/* IPPROTO_*: those a port may have */
 extern const struct fl_word fl_service_type_words[];	/* enum fl_service_type */
 extern const struct fl_word fl_traffic_policy_words[];	/* false: Cluster; true: Local */
+extern const struct fl_word fl_forwarding_words[];	/* enum fl_forwarding, as it is set */
 extern const struct fl_word fl_affinity_words[];	/* false: None; true: ClientIP */
 extern const struct fl_word fl_frontend_type_words[];	/* enum fl_frontend_type */
 extern const struct fl_word fl_service_verdict_words[]; /* enum fl_service_verdict */
@@ -38,6 +39,7 @@ const char *fl_verdict_name(uint8_t verdict);
 /* The same of a frontend of that protocol, "unserved" if it is not balanced; NULL for
  * FL_VERDICT_NONE. */
 const char *fl_frontend_verdict_name(uint8_t proto, uint8_t verdict);
+const char *fl_forwarding_name(bool dsr);
 const char *fl_traffic_policy_name(bool local);
 const char *fl_affinity_name(bool client_ip);
 const char *fl_flow_state_name(uint32_t state); /* enum fl_flow_state */

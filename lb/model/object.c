@@ -204,7 +204,8 @@ bool fl_service_equal(const struct fl_service *a, const struct fl_service *b)
 	       same_ingress(a, b) && a->external_local == b->external_local &&
 	       a->internal_local == b->internal_local &&
 	       a->health_check_node_port == b->health_check_node_port && a->reset == b->reset &&
-	       a->affinity == b->affinity && a->affinity_timeout_s == b->affinity_timeout_s &&
+	       a->forwarding == b->forwarding && a->affinity == b->affinity &&
+	       a->affinity_timeout_s == b->affinity_timeout_s &&
 	       same_prefixes(a->source_ranges, a->n_source_ranges, b->source_ranges,
 			     b->n_source_ranges);
 }

@@ -39,6 +39,14 @@ enum fl_reset {
 	FL_RESET_OFF,
 };
 
+/* How flows of outside clients get to backends of other nodes. */
+enum fl_forwarding {
+	FL_FORWARDING_AS_SET, /* as the node's settings say */
+	FL_FORWARDING_SNAT,   /* masqueraded: answers come back through this node */
+	FL_FORWARDING_DSR,    /* encapsulated: the backend's node answers the client itself */
+	FL_FORWARDING_HYBRID, /* TCP by DSR, UDP by SNAT */
+};
+
 struct fl_service {
 	char *ns, *name;
 	int64_t created;  /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
@@ -66,7 +74,8 @@ struct fl_service {
 	uint32_t affinity_timeout_s;	 /* 10800 when absent (rule 1.19) */
 	struct fl_prefix *source_ranges; /* the parsable ones (rule 5.6.2) */
 	size_t n_source_ranges;
-	enum fl_reset reset; /* annotation fairlead.dev/reset-on-backend-removal */
+	enum fl_reset reset;	       /* annotation fairlead.dev/reset-on-backend-removal */
+	enum fl_forwarding forwarding; /* annotation fairlead.dev/forwarding-mode */
 };
 
 #define FL_WEIGHT_DEFAULT 1

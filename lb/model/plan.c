@@ -111,6 +111,17 @@ static void judge(struct fl_plan_port *port, bool has_cluster_ip, bool has_exter
 	}
 }
 
+static bool is_dsr(const struct fl_service *service, uint8_t proto,
+		   const struct fl_plan_options *options)
+{
+	const enum fl_forwarding mode = service->forwarding != FL_FORWARDING_AS_SET
+						? service->forwarding
+						: options->forwarding;
+
+	return (mode == FL_FORWARDING_DSR && (proto == IPPROTO_TCP || proto == IPPROTO_UDP)) ||
+	       (mode == FL_FORWARDING_HYBRID && proto == IPPROTO_TCP);
+}
+
 static void port_fini(struct fl_plan_port *port)
 {
 	free(port->frontends);
@@ -136,6 +147,7 @@ static int plan_port(struct work *work, const struct fl_port_overlap *overlap,
 		.internal_local = service->internal_local,
 		.external_local = work->external_local,
 		.affinity = service->affinity,
+		.dsr = is_dsr(service, overlap->port->proto, work->options),
 		.resets = overlap->port->proto == IPPROTO_TCP &&
 			  (service->reset == FL_RESET_ON ||
 			   (service->reset == FL_RESET_AS_SET && work->options->reset_removed)),

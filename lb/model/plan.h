@@ -74,6 +74,7 @@ struct fl_plan_port {
 	 * something external) */
 	bool internal_local, external_local;
 	bool resets; /* TCP connections whose backend does not serve any more */
+	bool dsr;    /* flows of outside clients to backends of other nodes are encapsulated */
 	bool affinity;
 	uint32_t affinity_timeout_s;
 	/* ranges of this family; none: unfiltered (rule 5.6.2) */
@@ -102,7 +103,9 @@ struct fl_plan_options {
 	bool no_external_ips;	      /* ignore spec.externalIPs (rule 2.2, robustness C6) */
 	const struct fl_ip *node_ips; /* rule 5.6.5 compares them with source ranges */
 	size_t n_node_ips;
-	bool reset_removed;		/* what a Service without the annotation does */
+	/* what a Service without the annotations does */
+	bool reset_removed;
+	enum fl_forwarding forwarding;
 	const struct fl_drains *drains; /* these endpoints have weight 0; NULL: none */
 };
 

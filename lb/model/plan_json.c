@@ -127,6 +127,7 @@ static void write_port(struct fl_json *json, const struct fl_plan_port *port)
 	write_affinity(json, port);
 	write_ranges(json, port);
 	fl_json_member_bool(json, "resetOnBackendRemoval", port->resets);
+	fl_json_member_string(json, "forwarding", fl_forwarding_name(port->dsr));
 	fl_json_member_bool(json, "usesClusterEndpoints", port->uses_cluster);
 	fl_json_member_bool(json, "usesLocalEndpoints", port->uses_local);
 	write_list(json, port, "clusterEndpoints", port->uses_cluster, FL_PLAN_IN_CLUSTER);

@@ -32,6 +32,17 @@ static int check_addresses(const struct fl_settings *s, struct fl_err *err)
 		if (fl_prefix_parse(s->cluster_cidr.items[i], &prefix))
 			return fl_err_set(err, -EINVAL, "cluster CIDR \"%s\" is not a CIDR",
 					  s->cluster_cidr.items[i]);
+	for (size_t i = 0; i < s->node_addresses.n; i++)
+		if (fl_ip_parse(s->node_addresses.items[i], &ip))
+			return fl_err_set(err, -EINVAL, "nodeAddresses: \"%s\" is not an address",
+					  s->node_addresses.items[i]);
+	for (size_t i = 0; i < s->tunnel_sources.n; i++)
+		if (fl_prefix_parse(s->tunnel_sources.items[i], &prefix) || prefix.len == 128 ||
+		    prefix.len < 128 - FL_TUNNEL_RANGE_BITS)
+			return fl_err_set(err, -EINVAL,
+					  "tunnelSources: \"%s\" is not a CIDR that leaves 1 to %d "
+					  "bits open",
+					  s->tunnel_sources.items[i], FL_TUNNEL_RANGE_BITS);
 	if (s->bind_address && *s->bind_address && fl_ip_parse(s->bind_address, &ip))
 		return fl_err_set(err, -EINVAL, "bindAddress \"%s\" is not an address",
 				  s->bind_address);

@@ -10,6 +10,8 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/model/detect.h"
+#include "lb/model/names.h"
+#include "lb/model/object.h"
 
 #define F(field) offsetof(struct fl_settings, field)
 #define OPTION(name, key, type, field, arg, help)                                                  \
@@ -89,6 +91,9 @@ const struct fl_setting fl_setting_table[] = {
 	       "answer TCP connections whose backend is gone with a reset"),
 	OPTION("host-ports", "hostPorts", FLAG, host_ports, NULL,
 	       "serve the host ports of this node's pods, instead of the CNI plugin portmap"),
+	WORD("forwarding-mode", "forwardingMode", forwarding, "MODE",
+	     "how outside clients reach backends of other nodes (default snat)",
+	     fl_forwarding_words),
 	OPTION("once", NULL, FLAG, once, NULL,
 	       "apply everything and exit, leaving the datapath at work"),
 	OPTION("check", NULL, FLAG, check, NULL, "only check configuration and manifests"),
@@ -118,6 +123,8 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("externalIPs", FLAG, external_ips),
 	KEY("events", FLAG, events),
 	{{.words = system_call_words}, "systemCallFilter", FL_SETTING_WORD, F(system_calls)},
+	KEY("nodeAddresses", STRINGS, node_addresses),
+	KEY("tunnelSources", STRINGS, tunnel_sources),
 	KEY("maglev.seed", STRING, maglev_seed),
 	KEY("maglev.ratio", NUMBER, maglev_ratio),
 	KEY("maglev.tableLength", NUMBER, maglev_length),
@@ -178,6 +185,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.events = true,
 		.system_calls = FL_SYSTEM_CALLS_REFUSED,
 		.reject_rate = 1000,
+		.forwarding = FL_FORWARDING_SNAT,
 		.log_level = FL_LOG_INFO,
 	};
 	if (!settings->bpffs || !settings->socket || !settings->node_port_range ||

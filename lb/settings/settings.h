@@ -64,7 +64,10 @@ struct fl_settings {
 	struct fl_strings node_port_addresses;
 	char *node_port_range;
 	/* behaviour */
-	bool reset_removed; /* TCP connections whose backend is gone */
+	bool reset_removed;		  /* TCP connections whose backend is gone */
+	uint32_t forwarding;		  /* enum fl_forwarding */
+	struct fl_strings node_addresses; /* of other nodes, which may encapsulate */
+	struct fl_strings tunnel_sources; /* CIDRs, one per family: what they do so with */
 	bool masquerade_all, masquerade_local, reject_unknown_port, answer_echo;
 	bool node_hints, external_ips;
 	bool host_ports;       /* of this node's pods */
@@ -89,6 +92,7 @@ struct fl_settings {
 	bool once, check, version, help;
 };
 
+#define FL_TUNNEL_RANGE_BITS 24 /* of tunnelSources: that many differ from flow to flow */
 #define FL_OOM_SCORE_BIAS 2000
 #define FL_SYNC_PERIOD_S 30 /* kube-proxy's */
 #define FL_METRICS_SERVICES_MAX 100000U

@@ -71,6 +71,8 @@ static void decide(const struct fl_contents *contents, struct fl_state *state,
 				      options->detector[plan->family], options->masquerade_all);
 	if (plan->affinity)
 		state->flags[type] |= FL_AFFINITY;
+	if (plan->dsr)
+		state->flags[type] |= FL_TUNNEL;
 	if (type == FL_PLAN_LOAD_BALANCER && plan->n_source_ranges)
 		state->flags[type] |= FL_SOURCE_RANGES;
 	for (int side = 0; side < FL_SIDES; side++) {

@@ -55,8 +55,50 @@ uint16_t sum_l4(const struct frame *frame, uint8_t proto)
 	return sum16(sum, ip + (v4 ? 20 : 40), len);
 }
 
+void frame_wrap(struct frame *frame, const struct outer *outer)
+{
+	const bool v4 = frame_is_ipv4(frame);
+	const struct frame inner = *frame;
+	const uint32_t grow = v4 ? 20 : 40, len = inner.len - ETH_HLEN;
+	uint8_t *ip = frame->b + ETH_HLEN;
+
+	assert_true(inner.len + grow <= sizeof(frame->b));
+	memcpy(ip + grow, inner.b + ETH_HLEN, len);
+	memset(ip, 0, grow);
+	frame->len = inner.len + grow;
+	if (!v4) {
+		put32(ip, 6U << 28 | (uint32_t)outer->tos << 20 | outer->label);
+		put16(ip + 4, (uint16_t)len);
+		ip[6] = outer->proto ? outer->proto : IPPROTO_IPV6;
+		ip[7] = 64;
+		memcpy(ip + 8, outer->src.b, 16);
+		memcpy(ip + 24, outer->dst.b, 16);
+		return;
+	}
+	ip[0] = 0x45;
+	ip[1] = outer->tos;
+	put16(ip + 2, (uint16_t)(len + grow));
+	put16(ip + 6, (uint16_t)(outer->fragment | (outer->fragment ? 0 : 0x4000)));
+	ip[8] = 64;
+	ip[9] = outer->proto ? outer->proto : IPPROTO_IPIP;
+	memcpy(ip + 12, outer->src.b + 12, 4);
+	memcpy(ip + 16, outer->dst.b + 12, 4);
+	put16(ip + 10, (uint16_t)~sum16(0, ip, 20));
+}
+
+/* What is behind an outer header, as a frame of its own. */
+static struct frame unwrapped(const struct frame *frame, uint32_t outer)
+{
+	struct frame inner = {.len = frame->len - outer};
+
+	memcpy(inner.b, frame->b, ETH_HLEN);
+	memcpy(inner.b + ETH_HLEN, frame->b + ETH_HLEN + outer, inner.len - ETH_HLEN);
+	return inner;
+}
+
 bool frame_sums_right(const struct frame *frame)
 {
+	struct frame inner;
 	bool v4 = frame_is_ipv4(frame);
 	const uint8_t *ip = frame->b + ETH_HLEN, *l4 = ip + (v4 ? 20 : 40);
 	uint8_t proto = v4 ? ip[9] : ip[6];
@@ -78,6 +120,10 @@ bool frame_sums_right(const struct frame *frame)
 		return sum_l4(frame, proto) == 0xffff;
 	case IPPROTO_ICMP:
 		return sum16(0, l4, l4_len(frame)) == 0xffff;
+	case IPPROTO_IPIP:
+	case IPPROTO_IPV6:
+		inner = unwrapped(frame, v4 ? 20 : 40);
+		return frame_sums_right(&inner);
 	default:
 		return false;
 	}

@@ -41,6 +41,16 @@ struct frame {
 
 void frame_build(const struct packet *packet, struct frame *ret_frame);
 
+/* An IP header of the same family in front of a packet. */
+struct outer {
+	struct fl_ip src, dst;
+	uint8_t tos;
+	uint8_t proto;	   /* 0: that of a packet in a packet */
+	uint32_t label;	   /* IPv6 */
+	uint16_t fragment; /* IPv4: offset and "more", without DF then */
+};
+void frame_wrap(struct frame *frame, const struct outer *outer);
+
 /* The packet back the same way: addresses and ports exchanged; everything else is kept. */
 struct packet packet_reverse(const struct packet *packet);
 

@@ -53,6 +53,8 @@ static const struct topic *const topics[] = {
 	&exhaustion_topic,
 	&slow_topic,
 	&fragments_topic,
+	&dsr_topic,
+	&unpack_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,

@@ -96,6 +96,7 @@ static uint64_t netns_cookie(void)
 struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 {
 	struct fl_ip node4 = addr(FL_IPV4, AT_EXT0, 1), node6 = addr(FL_IPV6, AT_EXT0, 1);
+	struct fl_addr open4, open6;
 	struct fl_config c = {
 		.flow_seed = {0x0123456789abcdef, 0xfedcba9876543210},
 		.maglev_seed = 0x1122334455667788,
@@ -135,6 +136,10 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 		c.weak_loads = 1;
 		c.live.snat[0] = (struct fl_port_range){40000, SMALL_PORTS - 40};
 		c.live.snat[1] = (struct fl_port_range){50000, 40};
+		mask_of("198.19.0.0/16", &c.tunnel_addr4, &open4);
+		mask_of("fdaa::/112", &c.tunnel_addr6, &open6);
+		c.tunnel_mask4 = ~open4.w[3];
+		c.tunnel_mask6 = ~open6.w[3];
 		break;
 	case PLANE_LIMITED:
 		c.new_flow_rate = NEW_FLOW_RATE;

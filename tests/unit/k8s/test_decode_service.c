@@ -516,6 +516,37 @@ static void test_reset_on_backend_removal(void **state)
 	}
 }
 
+#define FORWARDS(value)                                                                            \
+	"{apiVersion: v1, kind: Service, metadata: {name: s, annotations: "                        \
+	"{fairlead.dev/forwarding-mode: " value "}}, spec: {clusterIP: 10.96.0.10, "               \
+	"ports: [{port: 80}]}}"
+
+static void test_forwarding_mode(void **state)
+{
+	static const struct {
+		const char *text;
+		enum fl_forwarding forwarding;
+		const char *problem;
+	} rows[] = {
+		{FORWARDS("snat"), FL_FORWARDING_SNAT, NULL},
+		{FORWARDS("dsr"), FL_FORWARDING_DSR, NULL},
+		{FORWARDS("hybrid"), FL_FORWARDING_HYBRID, NULL},
+		{FORWARDS("DSR"), FL_FORWARDING_AS_SET, "\"DSR\" is none of snat, dsr, hybrid"},
+		{FORWARDS("\"\""), FL_FORWARDING_AS_SET, "\"\" is none of"},
+		{FORWARDS("true"), FL_FORWARDING_AS_SET, "is none of snat, dsr, hybrid"},
+		{FORWARDS("null"), FL_FORWARDING_AS_SET, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_result_ struct result r = {.n = 0};
+		const struct fl_service *s = one_service(&r, rows[i].text);
+
+		assert_int_equal(s->forwarding, rows[i].forwarding);
+		if (rows[i].problem ? !strstr(r.problems, rows[i].problem) : !!*r.problems)
+			fail_msg("%s: %s", rows[i].text, r.problems);
+	}
+}
+
 static void test_decode_warnings_are_bounded(void **state)
 {
 	_cleanup_result_ struct result r = {.n = 0};
@@ -553,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_decode_timestamps),
 		cmocka_unit_test(test_decode_service_refuses),
 		cmocka_unit_test(test_reset_on_backend_removal),
+		cmocka_unit_test(test_forwarding_mode),
 		cmocka_unit_test(test_decode_warnings_are_bounded),
 	};
 

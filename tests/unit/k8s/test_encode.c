@@ -67,6 +67,9 @@ static void test_services(void **state)
 		"{apiVersion: v1, kind: Service, metadata: {name: r, annotations: "
 		"{fairlead.dev/reset-on-backend-removal: 'false'}}, spec: {clusterIP: 10.96.0.12, "
 		"ports: [{port: 80}]}}",
+		"{apiVersion: v1, kind: Service, metadata: {name: f, annotations: "
+		"{fairlead.dev/reset-on-backend-removal: 'true', fairlead.dev/forwarding-mode: "
+		"hybrid}}, spec: {clusterIP: 10.96.0.12, ports: [{port: 80}]}}",
 		"{apiVersion: v1, kind: Service, metadata: {name: p, labels: "
 		"{service.kubernetes.io/service-proxy-name: other}}, spec: {clusterIP: "
 		"10.96.0.11, type: NodePort, ports: [{name: a, port: 80, nodePort: 30080}, {name: "

@@ -83,6 +83,38 @@ static void test_who_resets_connections(void **state)
 	}
 }
 
+/* The Service's word counts before the node's; "hybrid" is DSR for TCP, as elsewhere. */
+static void test_who_is_forwarded_by_dsr(void **state)
+{
+	static const struct {
+		enum fl_forwarding node, service;
+		bool tcp, udp;
+	} rows[] = {
+		{FL_FORWARDING_SNAT, FL_FORWARDING_AS_SET, false, false},
+		{FL_FORWARDING_DSR, FL_FORWARDING_AS_SET, true, true},
+		{FL_FORWARDING_HYBRID, FL_FORWARDING_AS_SET, true, false},
+		{FL_FORWARDING_SNAT, FL_FORWARDING_DSR, true, true},
+		{FL_FORWARDING_SNAT, FL_FORWARDING_HYBRID, true, false},
+		{FL_FORWARDING_DSR, FL_FORWARDING_SNAT, false, false},
+		{FL_FORWARDING_AS_SET, FL_FORWARDING_AS_SET, false, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+		_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+		struct fl_plan_options options = OPTIONS_NODE_1;
+
+		add_port(service, "dns", IPPROTO_UDP, 53, 0);
+		add_port(service, "sctp", IPPROTO_SCTP, 3868, 0);
+		options.forwarding = rows[i].node;
+		service->forwarding = rows[i].service;
+		assert_int_equal(fl_plan_service(service, NULL, 0, &options, &plan), 0);
+		assert_int_equal(plan.ports[0].dsr, rows[i].tcp);
+		assert_int_equal(plan.ports[1].dsr, rows[i].udp);
+		assert_false(plan.ports[2].dsr);
+	}
+}
+
 static void test_1_10_sctp(void **state)
 {
 	_cleanup_(fl_service_free) struct fl_service *service =
@@ -455,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_service_without_ports_gives_nothing),
 		cmocka_unit_test(test_1_8_identity_is_name_and_protocol),
 		cmocka_unit_test(test_who_resets_connections),
+		cmocka_unit_test(test_who_is_forwarded_by_dsr),
 		cmocka_unit_test(test_1_10_sctp),
 		cmocka_unit_test(test_1_11_and_1_12_one_port_per_family),
 		cmocka_unit_test(test_1_13_family_without_cluster_ip_is_ignored_wholly),

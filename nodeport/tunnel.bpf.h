@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * DSR on the client's side: a packet goes to its backend's node as it is, behind an outer IP header
+ * (RFC 2003, RFC 2473), and the backend answers the client directly. Nothing of the answers is seen
+ * here, so the flow's entry proves nothing: it is kept for as long as the client goes on, so that
+ * the flow stays where it is when the table changes, and whoever has none finds the same backend by
+ * the table.
+ */
+#pragma once
+
+#include "conntrack/track.bpf.h"
+#include "nodeport/decision.bpf.h"
+
+#define FL_TUNNEL_TTL 64 /* of the outer header: the inner one has counted this hop */
+
+/* What encapsulation adds to a packet. */
+static __always_inline __u32 fl_tunnel_overhead(bool v6)
+{
+	return v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+}
+
+/* The address of the range of outer sources; zero: none. Word by word, as fl_node_addr(). */
+static __always_inline void fl_tunnel_range(bool v6, struct fl_addr *ret_addr)
+{
+	for (__u32 i = 0; i < 4; i++)
+		ret_addr->w[i] = v6 ? fl_config.tunnel_addr6.w[i] : fl_config.tunnel_addr4.w[i];
+}
+
+/*
+ * The outer source: the node's own address, or with a range one that differs from flow to flow,
+ * since network cards spread what arrives by the outer addresses alone. False: there is none.
+ */
+static __always_inline bool fl_tunnel_source(bool v6, __u32 ifindex, __u32 hash,
+					     struct fl_addr *ret_addr)
+{
+	struct fl_device *device;
+
+	fl_tunnel_range(v6, ret_addr);
+	if (!fl_addr_is_zero(ret_addr)) {
+		ret_addr->w[3] |= hash & (v6 ? fl_config.tunnel_mask6 : fl_config.tunnel_mask4);
+		return true;
+	}
+	fl_node_addr(v6, ret_addr);
+	if (!fl_addr_is_zero(ret_addr))
+		return true;
+	device = fl_device_get(ifindex);
+	if (device)
+		*ret_addr = v6 ? device->addr6 : device->addr4;
+	return !fl_addr_is_zero(ret_addr);
+}
+
+static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 tos, __u32 len,
+					     const struct fl_addr *from, const struct fl_addr *to)
+{
+	const __u16 *word = (const __u16 *)ip;
+	__u64 sum = 0;
+
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = tos;
+	ip->tot_len = bpf_htons(len);
+	ip->id = 0;
+	/* pieces could not be unpacked where they arrive: what is too big is answered instead */
+	ip->frag_off = bpf_htons(FL_IP4_DF);
+	ip->ttl = FL_TUNNEL_TTL;
+	ip->protocol = IPPROTO_IPIP;
+	ip->check = 0;
+	ip->saddr = from->w[3];
+	ip->daddr = to->w[3];
+	for (__u32 i = 0; i < sizeof(*ip) / sizeof(*word); i++)
+		sum += word[i];
+	ip->check = ~fl_csum_fold16(sum);
+}
+
+static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u32 class, __u32 len, __u32 hash,
+					     const struct fl_addr *from, const struct fl_addr *to)
+{
+	*(__be32 *)ip = bpf_htonl(6U << 28 | class << 20 | (hash & 0xfffff));
+	ip->payload_len = bpf_htons(len);
+	ip->nexthdr = IPPROTO_IPV6;
+	ip->hop_limit = FL_TUNNEL_TTL;
+	__builtin_memcpy(&ip->saddr, from, 16);
+	__builtin_memcpy(&ip->daddr, to, 16);
+}
+
+/*
+ * Put the packet behind an outer header for `to`, and count its own TTL down. The class of service
+ * is copied, with the mark of congestion (RFC 6040). -1: the packet may be damaged, drop it.
+ */
+static __always_inline int fl_tunnel_wrap(fl_ctx *ctx, bool v6, const struct fl_addr *to,
+					  __u32 ifindex, __u32 hash, const __u32 macs[3])
+{
+	const __u32 grow = fl_tunnel_overhead(v6);
+	void *data = fl_ctx_data(ctx);
+	struct fl_addr from;
+	__u32 class, len;
+
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx) ||
+	    !fl_tunnel_source(v6, ifindex, hash, &from))
+		return -1;
+	if (v6) {
+		struct ipv6hdr *ip = data + FL_L3;
+
+		class = bpf_ntohl(*(__be32 *)ip) >> 20 & 0xff;
+		len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		ip->hop_limit--;
+	} else {
+		struct iphdr *ip = data + FL_L3;
+
+		class = ip->tos;
+		len = bpf_ntohs(ip->tot_len) + sizeof(*ip);
+		ip->check = fl_csum_apply(ip->check, bpf_htons(0xfeff));
+		ip->ttl--;
+	}
+	/* what was merged of segments may be as long as the header can say */
+	if (len > 0xffff || fl_ctx_grow(ctx, v6, grow))
+		return -1;
+	data = fl_ctx_data(ctx);
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
+		return -1;
+	fl_write_macs(data, macs);
+	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
+	if (v6)
+		fl_tunnel_write6(data + FL_L3, class, len, hash, &from, to);
+	else
+		fl_tunnel_write4(data + FL_L3, class, len, &from, to);
+	return 0;
+}
+
+/* Whether a new flow of this frontend goes to the backend so. */
+static __always_inline bool fl_tunnel_wanted(const struct fl_frontend_packed *fe,
+					     enum fl_client client, enum fl_hook hook,
+					     const struct fl_backend *backend)
+{
+	return fe->flags & FL_TUNNEL && client == FL_CLIENT_OUTSIDE && hook == FL_HOOK_INGRESS &&
+	       !(backend->flags & FL_BACKEND_LOCAL);
+}
+
+/* What fl_decision_forward() has said, for a packet that gets an outer header. */
+static __always_inline void fl_tunnel_decide(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					     struct fl_decision *d)
+{
+	const __u32 outer = fl_tunnel_overhead(v6);
+
+	/* a backend of another node, and its address is this node's */
+	if (d->action == FL_ACT_STACK)
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
+	if (d->action == FL_ACT_FORWARD)
+		fl_decision_set(d, FL_ACT_TUNNEL, FL_REASON_NONE);
+	/* pieces have no ports to be found by at the other end */
+	if (d->action == FL_ACT_FRAGMENT ||
+	    (d->action == FL_ACT_TUNNEL && fl_ctx_wire_len(ctx, p) + outer > d->hop.mtu))
+		fl_decision_set(d, FL_ACT_TOO_BIG, FL_REASON_TOO_BIG);
+	if (d->action == FL_ACT_TOO_BIG)
+		d->hop.mtu -= outer;
+}
+
+/*
+ * Remember a flow p->tuple -> d->to, in one entry. It is a cache: where there is no room, or
+ * another CPU has made the flow at the same moment, the packet goes on all the same.
+ */
+static __always_inline void fl_tunnel_enter(bool v6, const struct fl_packet *p,
+					    const struct fl_decision *d)
+{
+	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	struct fl_flow_head *head;
+	__u32 slot = 0, claim, now = fl_now();
+
+	/* what ends a connection begins none */
+	if (p->tcp_flags & (FL_TCP_FIN | FL_TCP_RST) ||
+	    (p->tcp_flags & FL_TCP_SYN && !fl_packet_opens(p)))
+		return;
+	head = fl_flow_new(v6, hash, now, &slot);
+	if (!head)
+		return;
+	fl_flow_fill(v6, head, slot, head, &p->tuple, &d->to, p->proto,
+		     FL_FLOW_TO_STACK | FL_FLOW_TUNNEL, now);
+	head->packets = 1;
+	head->bytes_low = p->len;
+	head->seq = p->proto == IPPROTO_UDP ? now : fl_packet_seq_end(p);
+	head->ack = p->ack;
+	fl_flow_set_backend(head, d->tunnel_backend);
+	fl_hop_keep(&head->next_hop, &d->hop);
+	claim = fl_flow_publish(head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim, false)) {
+		fl_flow_withdraw(head, claim);
+		return;
+	}
+	fl_count(FL_COUNTER_FLOW_NEW);
+	fl_count(FL_COUNTER_FLOW_TUNNELLED);
+	if (!fl_packet_opens(p))
+		fl_count(FL_COUNTER_FLOW_TAKEN_OVER);
+}
+
+/* The first packet of a flow here, whose backend is d->tunnel_backend: the way there, and the entry
+ * if the packet takes it. */
+static __always_inline void fl_tunnel_begin(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					    struct fl_decision *d)
+{
+	struct fl_backend *backend = fl_backend_get(d->tunnel_backend);
+
+	if (!backend)
+		return;
+	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NEW_FLOW_RATE);
+		return;
+	}
+	d->to.saddr = p->tuple.saddr;
+	d->to.daddr = backend->addr;
+	d->to.sport = p->tuple.sport;
+	d->to.dport = backend->port;
+	if (!fl_hop_get(&backend->next_hop, fl_now(), &d->hop)) {
+		if (fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK) {
+			fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
+			return;
+		}
+		fl_hop_keep(&backend->next_hop, &d->hop);
+	}
+	fl_decision_forward(ctx, p, d);
+	fl_tunnel_decide(ctx, v6, p, d);
+	if (d->action == FL_ACT_TUNNEL)
+		fl_tunnel_enter(v6, p, d);
+}
+
+int fl_tunnel_begin4(fl_ctx *ctx, const struct fl_packet *p, struct fl_decision *d);
+int fl_tunnel_begin6(fl_ctx *ctx, const struct fl_packet *p, struct fl_decision *d);
+
+__noinline int fl_tunnel_begin4(fl_ctx *ctx, const struct fl_packet *p, struct fl_decision *d)
+{
+	if (p && d)
+		fl_tunnel_begin(ctx, false, p, d);
+	return 0;
+}
+
+__noinline int fl_tunnel_begin6(fl_ctx *ctx, const struct fl_packet *p, struct fl_decision *d)
+{
+	if (p && d)
+		fl_tunnel_begin(ctx, true, p, d);
+	return 0;
+}
+
+/* Send on what fl_tunnel_decide() let go, by the program's leave(). */
+static __always_inline int fl_tunnel_send(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  const struct fl_decision *d)
+{
+	__u32 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]) >> 32;
+
+	return fl_tunnel_wrap(ctx, v6, &d->to.daddr, d->hop.ifindex, hash, d->hop.macs);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * DSR on the backend's side: what another node has encapsulated for a pod of this one is unpacked,
+ * gets the pod's address and port as its destination, and goes to the stack. Its flow is known by
+ * the inner packet, so replies leave with the frontend's address, and two frontends of one backend
+ * are kept apart.
+ *
+ * Unpacked is only what a node of the cluster has encapsulated, for a frontend that is known and a
+ * backend of it that is here: otherwise this were a way into the node for everybody, under any
+ * source (CVE-2020-10136). What is for no frontend passes: whoever it is for may know what it is.
+ */
+#pragma once
+
+#include "bpf/lib/parse.bpf.h"
+#include "nodeport/decide.bpf.h"
+
+/* How many backends of a frontend are compared, where the table does not lead to the pod at once:
+ * with session affinity, or while nodes do not agree about the endpoints. */
+#define FL_UNPACK_LINES 256 /* of FL_LINE_IDS backends each */
+
+static __always_inline __u8 fl_tunnel_proto(bool v6)
+{
+	return v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+}
+
+/* Whether a packet is one of the same family in an outer header. */
+static __always_inline bool fl_packet_is_tunnelled(void *data, void *data_end, bool v6)
+{
+	const __u32 at =
+		FL_L3 + (v6 ? offsetof(struct ipv6hdr, nexthdr) : offsetof(struct iphdr, protocol));
+
+	return data + at < data_end && *(__u8 *)(data + at) == fl_tunnel_proto(v6);
+}
+
+/* The outer addresses; false: no whole packet with a header of the usual length. */
+static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, struct fl_addr *ret_from,
+					    struct fl_addr *ret_to)
+{
+	void *data = fl_ctx_data(ctx);
+
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
+		return false;
+	if (v6) {
+		struct ipv6hdr *ip = data + FL_L3;
+
+		__builtin_memcpy(ret_from, &ip->saddr, 16);
+		__builtin_memcpy(ret_to, &ip->daddr, 16);
+		return ip->version == 6 && ip->nexthdr == IPPROTO_IPV6;
+	} else {
+		struct iphdr *ip = data + FL_L3;
+
+		fl_addr_map4(ret_from);
+		fl_addr_map4(ret_to);
+		ret_from->w[3] = ip->saddr;
+		ret_to->w[3] = ip->daddr;
+		return *(__u8 *)ip == 0x45 && ip->protocol == IPPROTO_IPIP &&
+		       !(ip->frag_off & bpf_htons(FL_IP4_FRAGMENT));
+	}
+}
+
+/* The inner packet, as if it lay where the outer one does. */
+static __always_inline bool fl_unpack_inner(fl_ctx *ctx, bool v6, struct fl_packet *p)
+{
+	const __u32 outer = fl_tunnel_overhead(v6);
+
+	return fl_packet_parse_flow(fl_ctx_data(ctx) + outer, fl_ctx_data_end(ctx),
+				    fl_ctx_len(ctx) - outer, fl_ctx_merged(ctx), v6, p);
+}
+
+/* Whether a node of the cluster encapsulates with this source. Global, so that its keys take no
+ * stack from others. */
+int fl_peer_is(bool v6, const struct fl_addr *addr);
+
+__noinline int fl_peer_is(bool v6, const struct fl_addr *addr)
+{
+	struct fl_addr key, range;
+
+	if (!addr)
+		return false;
+	key = *addr;
+	fl_tunnel_range(v6, &range);
+	if (!fl_addr_is_zero(&range)) {
+		range.w[3] ^= key.w[3] & ~(v6 ? fl_config.tunnel_mask6 : fl_config.tunnel_mask4);
+		range.w[0] ^= key.w[0];
+		range.w[1] ^= key.w[1];
+		range.w[2] ^= key.w[2];
+		if (fl_addr_is_zero(&range))
+			return true;
+	}
+	return bpf_map_lookup_elem(&fl_peers, &key) != NULL;
+}
+
+/* The frontend that a node has found for this packet; a node port is at its address. */
+static __always_inline bool fl_unpack_frontend(bool v6, const struct fl_packet *p,
+					       struct fl_frontend_packed *ret_fe)
+{
+	__u32 local;
+
+	if (fl_frontend_find(v6, &p->tuple.daddr, p->tuple.dport, p->proto, false, &local, ret_fe))
+		return true;
+	return fl_peer_is(v6, &p->tuple.daddr) &&
+	       fl_frontend_get_node_port(v6, p->tuple.dport, p->proto, ret_fe);
+}
+
+static __always_inline bool fl_unpack_matches(__u32 id, const struct fl_addr *pod)
+{
+	struct fl_backend *backend = fl_backend_get(id);
+	const __u8 here = FL_BACKEND_LIVE | FL_BACKEND_LOCAL;
+
+	return id && backend && backend->generation && (READ_ONCE(backend->flags) & here) == here &&
+	       fl_addr_equal(&backend->addr, pod);
+}
+
+/* Among the first `n` of a line of ids. Global functions, so that each loop is verified once. */
+__u32 fl_unpack_line(const struct fl_addr *pod, __u32 at, __u32 n);
+
+__noinline __u32 fl_unpack_line(const struct fl_addr *pod, __u32 at, __u32 n)
+{
+	struct fl_line *line = bpf_map_lookup_elem(&fl_lines, &at);
+
+	if (!pod || !line)
+		return 0;
+	for (__u32 i = 0; i < FL_LINE_IDS && i < n; i++) {
+		__u32 id = line->id[i];
+
+		if (fl_unpack_matches(id, pod))
+			return id;
+	}
+	return 0;
+}
+
+/* The id of a list's backend with this address, which is on this node; 0: there is none. */
+__u32 fl_unpack_backend(const struct fl_addr *pod, __u64 side, __u64 hash);
+
+__noinline __u32 fl_unpack_backend(const struct fl_addr *pod, __u64 side, __u64 hash)
+{
+	struct fl_list list = fl_packed_list(side, 0);
+	__u32 id, lines = FL_ID_LINES(list.count);
+
+	if (!pod)
+		return 0;
+	id = fl_list_choose(&list, hash);
+	if (fl_unpack_matches(id, pod))
+		return id;
+	for (__u32 i = 0; i < FL_UNPACK_LINES && i < lines; i++) {
+		id = fl_unpack_line(pod, list.slab + i, list.count - i * FL_LINE_IDS);
+		if (id)
+			return id;
+	}
+	return 0;
+}
+
+/* A flow that begins in here: d->to, all but the source port. False: *d says why there is none. */
+static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
+					     const struct fl_addr *pod, struct fl_decision *d,
+					     struct fl_new *ret_new)
+{
+	struct fl_frontend_packed fe = {};
+	struct fl_backend *backend;
+	enum fl_reason reason;
+	__u64 side;
+
+	/* the source of a client, of which the first node has thought so too */
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_CONTENT);
+	if (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE ||
+	    fl_source_is_frontend(v6, p))
+		return false;
+	if (!fl_unpack_frontend(v6, p, &fe)) {
+		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+		return false;
+	}
+	reason = fl_packet_opens(p) ? fl_frontend_refuses(&fe, FL_SIDE_EXTERNAL, &p->tuple.saddr)
+				    : FL_REASON_NO_FLOW;
+	if (!reason && !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate))
+		reason = FL_REASON_NEW_FLOW_RATE;
+	if (reason) {
+		/* the first node answers, to which its client has written */
+		fl_decision_set(d, FL_ACT_DROP, reason);
+		return false;
+	}
+	side = fl_frontend_side(&fe, FL_SIDE_EXTERNAL);
+	ret_new->backend = fl_unpack_backend(
+		pod, side, fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.maglev_seed));
+	backend = fl_backend_get(ret_new->backend);
+	if (!ret_new->backend || !backend) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
+		return false;
+	}
+	ret_new->local = true;
+	d->to.saddr = p->tuple.saddr;
+	d->to.daddr = backend->addr;
+	d->to.dport = backend->port;
+	return true;
+}
+
+/* Not zero: another CPU makes the flow at the same moment (fl_new_flow()). */
+static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					 const struct fl_addr *pod, struct fl_decision *d,
+					 bool insist)
+{
+	struct fl_new new = {};
+	struct fl_tuple6 reply;
+	enum fl_reason reason;
+	__u64 hash;
+
+	if (!fl_unpack_served(v6, p, pod, d, &new))
+		return 0;
+	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	fl_tuple_reverse(&d->to, &reply);
+	reply.dport = p->tuple.sport;
+	if (!fl_snat_choose(ctx, v6, &reply, p->proto, 0)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+		return 0;
+	}
+	d->to.sport = reply.dport;
+	reason = fl_new_enter(v6, p, d, &reply, &new, hash, fl_now(), insist);
+	if (reason == FL_NEW_GAVE_WAY)
+		return 1;
+	fl_decision_set(d, reason ? FL_ACT_DROP : FL_ACT_STACK, reason);
+	if (!reason)
+		fl_count(FL_COUNTER_FLOW_UNPACKED);
+	return 0;
+}
+
+int fl_unpack_new4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+		   struct fl_decision *d, bool insist);
+int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+		   struct fl_decision *d, bool insist);
+
+__noinline int fl_unpack_new4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+			      struct fl_decision *d, bool insist)
+{
+	return p && pod && d ? fl_unpack_new(ctx, false, p, pod, d, insist) : 0;
+}
+
+__noinline int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+			      struct fl_decision *d, bool insist)
+{
+	return p && pod && d ? fl_unpack_new(ctx, true, p, pod, d, insist) : 0;
+}
+
+/*
+ * The inner packet of one that a node has encapsulated: FL_ACT_STACK, FL_ACT_DROP, or FL_ACT_PASS
+ * as it came.
+ */
+static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					     const struct fl_addr *pod, struct fl_decision *d)
+{
+	__builtin_memset(d, 0, sizeof(*d));
+	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
+		const bool insist = i >= FL_DECIDE_TRIES / 2;
+		int known = v6 ? fl_decide_known6(ctx, p, FL_HOOK_INGRESS, d)
+			       : fl_decide_known4(ctx, p, FL_HOOK_INGRESS, d);
+
+		if (known == FL_BROKEN) {
+			v6 ? fl_flow_mend6(p) : fl_flow_mend4(p);
+			continue;
+		}
+		if (known != FL_UNKNOWN) {
+			/* of a flow to yet another node, or a reply: no node sends that so */
+			if (d->action != FL_ACT_STACK && d->action != FL_ACT_DROP)
+				fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
+			return;
+		}
+		if (!(v6 ? fl_unpack_new6(ctx, p, pod, d, insist)
+			 : fl_unpack_new4(ctx, p, pod, d, insist)))
+			return;
+	}
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+}
+
+/* What somebody else has encapsulated is dropped if it pretends to be a frontend's client: not
+ * zero. Global, likewise. */
+int fl_unpack_pretends4(const struct fl_packet *p);
+int fl_unpack_pretends6(const struct fl_packet *p);
+
+__noinline int fl_unpack_pretends4(const struct fl_packet *p)
+{
+	struct fl_frontend_packed fe = {};
+
+	return p && fl_unpack_frontend(false, p, &fe);
+}
+
+__noinline int fl_unpack_pretends6(const struct fl_packet *p)
+{
+	struct fl_frontend_packed fe = {};
+
+	return p && fl_unpack_frontend(true, p, &fe);
+}
+
+static __always_inline void fl_unpack_foreign(bool v6, const struct fl_packet *p,
+					      struct fl_decision *d)
+{
+	if (v6 ? fl_unpack_pretends6(p) : fl_unpack_pretends4(p))
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_SOURCE);
+	else
+		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+}
+
+/* Whether an ordinary packet of an established flow of a pod here goes straight there: *ret_to. */
+static __always_inline bool fl_unpack_fast(bool v6, const struct fl_packet *p,
+					   struct fl_flow_ref *ret_ref, struct fl_tuple6 *ret_to)
+{
+	const __u8 ways = FL_FLOW_IS_REPLY | FL_FLOW_TO_STACK | FL_FLOW_TUNNEL | FL_FLOW_STALE;
+	const __u32 now = fl_now();
+	struct fl_flow_head *head;
+
+	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
+	    !fl_flow_find_near(v6, &p->tuple, p->proto,
+			       fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]),
+			       ret_ref))
+		return false;
+	head = ret_ref->head;
+	if ((head->flags & ways) != FL_FLOW_TO_STACK ||
+	    !fl_flow_steady(head, fl_flow_state(ret_ref->word), p->proto, now) ||
+	    (__s32)(now - head->last_seen) >= (__s32)fl_config.hz ||
+	    fl_flow_backend_lost(v6, head, p))
+		return false;
+	fl_flow_rewrite(v6, head, ret_to);
+	return fl_flow_untouched(ret_ref);
+}
+
+/*
+ * Take the outer header off, keeping the frame's addresses. A mark of congestion that was set on
+ * the way goes over to a packet that takes such marks; one that does not is dropped (RFC 6040).
+ * Returns the reason to drop it.
+ */
+static __always_inline enum fl_reason fl_unpack_strip(fl_ctx *ctx, bool v6)
+{
+	const __u32 outer = fl_tunnel_overhead(v6);
+	void *data = fl_ctx_data(ctx);
+	bool congested;
+	__u32 macs[3];
+
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
+		return FL_REASON_REWRITE_FAILED;
+	__builtin_memcpy(macs, data, sizeof(macs));
+	if (v6)
+		congested = (bpf_ntohl(*(__be32 *)(data + FL_L3)) >> 20 & 3) == 3;
+	else
+		congested = (((struct iphdr *)(data + FL_L3))->tos & 3) == 3;
+	if (fl_ctx_shrink(ctx, outer))
+		return FL_REASON_REWRITE_FAILED;
+	data = fl_ctx_data(ctx);
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
+		return FL_REASON_REWRITE_FAILED;
+	fl_write_macs(data, macs);
+	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
+	if (!congested)
+		return FL_REASON_NONE;
+	if (v6) {
+		__be32 *first = data + FL_L3;
+
+		if (!(bpf_ntohl(*first) >> 20 & 3))
+			return FL_REASON_TUNNEL_CONTENT;
+		*first |= bpf_htonl(3U << 20);
+	} else {
+		struct iphdr *ip = data + FL_L3;
+		const __u16 before = *(__u16 *)ip;
+
+		if (!(ip->tos & 3))
+			return FL_REASON_TUNNEL_CONTENT;
+		ip->tos |= 3;
+		ip->check = fl_csum_apply(ip->check, fl_csum_diff(0, before, *(__u16 *)ip));
+	}
+	return FL_REASON_NONE;
+}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""DSR with real connections: backends of another node answer the client themselves, and any node goes on with a
+connection that another one has forwarded.
+"""
+import contextlib
+
+import pytest
+
+import cells
+import topology
+from conftest import FAMILIES, close_lab, make_lab
+from test_changes import Traffic
+from wait import until
+
+SIZE = 1000000
+MODES = ("xdp", "tc")
+VIP = cells.vip(10)
+# the router sends VIPs of Service 10 to node-1
+NETWORKS = {4: "203.0.113.0/28", 6: "2001:db8:113::/124"}
+
+
+def restart(lab):
+    path = f"{lab.directory}/nodes.yaml"
+    addresses = ", ".join(f'"{node[family]}"' for node in topology.NODES.values() for family in (4, 6))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
+                   f"nodeAddresses: [{addresses}]\n")
+    for node in lab.nodes.values():
+        node.stop()
+        node.start(mode=lab.hook, extra=["--config", path])
+
+
+@pytest.fixture(scope="module", params=MODES)
+def dsr_lab(request):
+    lab = make_lab(mode=request.param)
+    lab.hook = request.param
+    restart(lab)
+    want_mode(lab, "dsr")
+    yield lab
+    close_lab(lab)
+
+
+def only(lab, *pods):
+    lab.manifests.set_backends("web", pods)
+    lab.settle()
+
+
+def counter(lab, node, name):
+    return lab.nodes[node].json("status")["counters"][name]
+
+
+def want_mode(lab, mode):
+    tree = lab.manifests.service("web", 10)
+    tree["metadata"]["annotations"] = {"fairlead.dev/forwarding-mode": mode}
+    lab.manifests.write("web.yaml", lab.manifests.documents(tree))
+    lab.settle()
+
+
+@contextlib.contextmanager
+def by_node_2(lab):
+    """The router sends the Service's addresses to the other node."""
+    for family, network in NETWORKS.items():
+        node = topology.NODES["node-2"][family]
+        lab["router"].script(f"ip -{family} route replace {network} via {node}")
+    try:
+        yield
+    finally:
+        for family, network in NETWORKS.items():
+            node = topology.NODES["node-1"][family]
+            lab["router"].script(f"ip -{family} route replace {network} via {node}")
+
+
+def expect_no_failure(ledgers):
+    bad = {key: (ledger["failures"], ledger["events"][:5]) for key, ledger in ledgers.items()
+           if ledger["failed"] or ledger["moved"]}
+    assert not bad, bad
+
+
+@FAMILIES
+def test_backend_answers_the_client_itself(dsr_lab, family):
+    only(dsr_lab, "web-2a")
+    sent, taken = counter(dsr_lab, "node-1", "flows-tunnelled"), counter(dsr_lab, "node-2", "flows-unpacked")
+    report = dsr_lab["client"].http(VIP[family], 80, 5)
+    assert not report["failed"], report
+    assert counter(dsr_lab, "node-1", "flows-tunnelled") >= sent + 5
+    assert counter(dsr_lab, "node-2", "flows-unpacked") >= taken + 5
+    flows = [flow for flow in dsr_lab.nodes["node-1"].json("flow", "list")["items"]
+             if flow["backend"].endswith(":8080") and flow["tunnelled"]]
+    assert flows and not any(flow["masqueraded"] or flow["paired"] for flow in flows), flows
+    # nothing that answers has come by here
+    assert not any(flow["replyPackets"] for flow in flows)
+
+
+@FAMILIES
+def test_a_megabyte_each_way(dsr_lab, family):
+    only(dsr_lab, "web-2a")
+    moved = dsr_lab["client"].bulk(VIP[family], 80, SIZE)
+    assert (moved["down"], moved["up"]) == (SIZE, SIZE)
+
+
+def test_another_node_takes_connections_over(dsr_lab):
+    """Twice, the second time while a backend that others use is removed."""
+    only(dsr_lab, *cells.ALL)
+    traffic = Traffic(dsr_lab, {"client": VIP}, ("long", "short"), streams=16)
+    try:
+        traffic.round()
+        with by_node_2(dsr_lab):
+            traffic.round()
+            assert counter(dsr_lab, "node-2", "flows-taken-over") > 0
+        traffic.round()
+    finally:
+        ledgers = traffic.stop()
+    expect_no_failure(ledgers)
+
+
+def test_others_stay_when_a_backend_goes_meanwhile(dsr_lab):
+    """Those of the backend that is gone go on too, where they are known: at its own node."""
+    only(dsr_lab, *cells.ALL)
+    traffic = Traffic(dsr_lab, {"client": VIP}, ("long",), streams=16)
+    try:
+        traffic.round()
+        with by_node_2(dsr_lab):
+            traffic.round()
+            dsr_lab.manifests.set_backends("web", [pod for pod in cells.ALL if pod != "web-1b"])
+            dsr_lab.settle()
+            traffic.round()
+    finally:
+        ledgers = traffic.stop()
+    expect_no_failure(ledgers)
+
+
+def shown(lab):
+    """The mode of each protocol of the Service."""
+    items = lab.nodes["node-1"].json("service", "get", "default/web")["items"]
+    return {(item["protocol"], item["forwarding"]) for item in items}
+
+
+def test_the_mode_changes_under_running_connections(dsr_lab):
+    """By the annotation; each connection keeps its way."""
+    lab = dsr_lab
+    only(lab, "web-2a", "web-2b")
+    want_mode(lab, "snat")
+    traffic = Traffic(lab, {"client": VIP}, ("long", "short"), streams=4)
+    try:
+        traffic.round()
+        assert ("TCP", "snat") in shown(lab)
+        for mode, both in (("dsr", {"dsr"}), ("snat", {"snat"}), ("hybrid", {"dsr", "snat"})):
+            want_mode(lab, mode)
+            traffic.round()
+            before = counter(lab, "node-1", "flows-tunnelled")
+            traffic.round()
+            assert {word for _, word in shown(lab)} == both, (mode, shown(lab))
+            assert (counter(lab, "node-1", "flows-tunnelled") > before) == ("dsr" in both)
+    finally:
+        ledgers = traffic.stop()
+        want_mode(lab, "dsr")
+    expect_no_failure(ledgers)
+
+
+@FAMILIES
+def test_strangers_are_not_unpacked(dsr_lab, family):
+    """A node that is not known (any more): its packets are dropped under their name."""
+    lab, node = dsr_lab, dsr_lab.nodes["node-2"]
+    only(lab, "web-2a")
+    node.stop()
+    node.start(mode=lab.hook)
+    try:
+        report = lab["client"].http(VIP[family], 80, 1)
+        assert report["failed"] == 1, report
+        until(lambda: node.json("status")["notForwarded"]["tunnel-source"] > 0, "a named drop", 5)
+    finally:
+        restart(lab)

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * DSR on the backend's side: what a node has encapsulated for a pod of this one. Anything else that
+ * is encapsulated stays as it is, and what pretends to be a client's is dropped (robustness D5).
+ */
+#include "tests/packet/packet.h"
+
+#include <bpf/bpf.h>
+#include <string.h>
+
+/* A node of the cluster, and somebody else. */
+static struct fl_ip node(const struct trial *t)
+{
+	return addr(t->family, AT_EXT0, 2);
+}
+
+static struct fl_ip stranger(const struct trial *t)
+{
+	return addr(t->family, AT_EXT0, 77);
+}
+
+static void know_the_node(struct trial *t)
+{
+	struct fl_ip peer = node(t);
+	uint32_t one = 1;
+
+	assert_int_equal(bpf_map_update_elem(t->p->maps.peers_fd, &peer, &one, 0), 0);
+}
+
+static enum outcome feed_wrapped(struct trial *t, const struct packet *packet,
+				 const struct outer *outer)
+{
+	struct frame frame;
+
+	frame_build(packet, &frame);
+	frame_wrap(&frame, outer);
+	return feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+}
+
+static struct outer to_pod(const struct trial *t, unsigned int pod)
+{
+	return (struct outer){.src = node(t), .dst = addr(t->family, AT_POD, pod)};
+}
+
+/* The inner packet, for the pod. */
+static void expect_unpacked(struct trial *t, const struct packet *packet, unsigned int pod)
+{
+	struct packet want = *packet;
+
+	want.dst = addr(t->family, AT_POD, pod);
+	want.dport = BACKEND_PORT;
+	expect_stack(t, &want);
+}
+
+/* The pod answers: with the address that the client has asked. */
+static void reply(struct trial *t, const struct packet *asked, unsigned int pod, uint8_t flags)
+{
+	struct packet answer = packet_reverse(asked), want;
+
+	answer.src = addr(t->family, AT_POD, pod);
+	answer.sport = BACKEND_PORT;
+	answer.flags = flags;
+	answer.seq = BACKEND_ISN;
+	answer.ack = asked->seq + 1;
+	answer.src_mac = t->p->net->mac[DEV_EXT0];
+	answer.dst_mac = t->p->net->gateway_mac[AT_OUTSIDE];
+	want = answer;
+	want.src = asked->dst;
+	want.sport = asked->dport;
+	feed_dev(t, HOOK_TC_EGRESS, DEV_EXT0, &answer);
+	expect_stack(t, &want);
+}
+
+static void connection_is_unpacked_and_answered(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+
+	know_the_node(t);
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	reply(t, &packet, 1, SYN | ACK);
+	packet.flags = ACK;
+	packet.seq++;
+	packet.ack = BACKEND_ISN + 1;
+	for (uint16_t i = 0; i < 10; i++) {
+		packet.payload = (uint16_t)(i * 100);
+		feed_wrapped(t, &packet, &outer);
+		expect_unpacked(t, &packet, 1);
+		packet.seq += t->proto == IPPROTO_TCP ? packet.payload : 0;
+	}
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
+	if (t->proto == IPPROTO_TCP)
+		assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_ESTABLISHED);
+}
+
+/* A connection that one node has sent goes on when another one sends it, or the client itself. */
+static void any_node_goes_on(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+	struct fl_ip other = addr(t->family, AT_EXT0, 3);
+	uint32_t one = 1;
+
+	know_the_node(t);
+	assert_int_equal(bpf_map_update_elem(t->p->maps.peers_fd, &other, &one, 0), 0);
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	reply(t, &packet, 1, SYN | ACK);
+	packet.flags = ACK;
+	packet.seq++;
+	packet.ack = BACKEND_ISN + 1;
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	outer.src = other;
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	feed(t, &packet);
+	expect_unpacked(t, &packet, 1);
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
+/* The outer address says which pod, whatever the table would. */
+static void each_pod_gets_its_own(struct trial *t)
+{
+	know_the_node(t);
+	for (unsigned int pod = 1; pod <= 5; pod++) {
+		struct packet packet = from_client(t, CLIENT_HOST, CLIENT_PORT);
+		struct outer outer = to_pod(t, pod);
+
+		packet.sport += pod;
+		feed_wrapped(t, &packet, &outer);
+		expect_unpacked(t, &packet, pod);
+		reply(t, &packet, pod, SYN | ACK);
+	}
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 5);
+}
+
+/* One pod, one client, one port, two frontends: each answer gets its own. */
+static void two_frontends_are_kept_apart(struct trial *t)
+{
+	struct packet one = packet_of(t), other = one, answer, want;
+	struct outer outer = to_pod(t, 1);
+	struct fl_flow flow;
+
+	know_the_node(t);
+	other.dst = t->fe[1].ip;
+	feed_wrapped(t, &one, &outer);
+	expect_unpacked(t, &one, 1);
+	feed_wrapped(t, &other, &outer);
+	expect_outcome(t, PASSED);
+	flow = expect_flow(t, &other);
+	assert_int_not_equal(flow.source_port, one.sport);
+	reply(t, &one, 1, SYN | ACK);
+	answer = packet_reverse(&other);
+	answer.src = addr(t->family, AT_POD, 1);
+	answer.sport = BACKEND_PORT;
+	answer.dport = flow.source_port;
+	answer.flags = SYN | ACK;
+	answer.src_mac = t->p->net->mac[DEV_EXT0];
+	answer.dst_mac = t->p->net->gateway_mac[AT_OUTSIDE];
+	want = answer;
+	want.src = other.dst;
+	want.sport = other.dport;
+	want.dport = other.sport;
+	feed_dev(t, HOOK_TC_EGRESS, DEV_EXT0, &answer);
+	expect_stack(t, &want);
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 2);
+}
+
+/* A node port is asked at the address of the node that the client has written to. */
+static void node_port_of_another_node(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+
+	know_the_node(t);
+	packet.dst = node(t);
+	packet.dport = NODE_PORT;
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	reply(t, &packet, 1, SYN | ACK);
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
+/* Whether there is a flow already or not. */
+static void stranger_is_dropped(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+
+	know_the_node(t);
+	outer.src = stranger(t);
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_TUNNEL_SOURCE);
+	expect_flows(t, 0);
+	outer.src = node(t);
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	reply(t, &packet, 1, SYN | ACK);
+	packet.flags = ACK;
+	packet.seq++;
+	packet.ack = BACKEND_ISN + 1;
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	outer.src = stranger(t);
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_TUNNEL_SOURCE);
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
+static void nobody_is_known(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_TUNNEL_SOURCE);
+}
+
+enum inner {
+	INNER_NO_FRONTEND,
+	INNER_OTHER_PORT,
+	INNER_NESTED,
+	INNER_OF_POD,
+	OUTER_TO_NODE,
+	OUTER_FRAGMENT,
+	OUTER_OTHER_PROTO,
+};
+
+static const struct foreign {
+	struct row row;
+	enum inner what;
+} foreigners[] = {
+	{ROW("for no frontend"), INNER_NO_FRONTEND},
+	{ROW("for another port of a frontend's address"), INNER_OTHER_PORT},
+	{ROW("nested"), INNER_NESTED},
+	{ROW("for a pod, past all frontends"), INNER_OF_POD},
+	{ROW("a tunnel of the node's own"), OUTER_TO_NODE},
+	{ROW("in pieces", .families = ONLY_IPV4), OUTER_FRAGMENT},
+	{ROW("with another protocol"), OUTER_OTHER_PROTO},
+};
+
+/* Whoever sends it. */
+static void what_is_not_ours_stays_as_it_is(struct trial *t)
+{
+	const struct foreign *row = t->row;
+
+	know_the_node(t);
+	for (int i = 0; i < 2; i++) {
+		struct packet packet = packet_of(t);
+		struct outer outer = to_pod(t, 1);
+		struct frame frame;
+
+		outer.src = i ? stranger(t) : node(t);
+		if (row->what == INNER_NO_FRONTEND)
+			packet.dst = addr(t->family, AT_FOREIGN, 5);
+		if (row->what == INNER_OTHER_PORT)
+			packet.dport++;
+		if (row->what == INNER_OF_POD) {
+			packet.dst = addr(t->family, AT_POD, 1);
+			packet.dport = BACKEND_PORT;
+		}
+		if (row->what == OUTER_TO_NODE)
+			outer.dst = addr(t->family, AT_EXT0, 1);
+		if (row->what == OUTER_FRAGMENT)
+			outer.fragment = 0x2000;
+		if (row->what == OUTER_OTHER_PROTO)
+			outer.proto = IPPROTO_GRE;
+		frame_build(&packet, &frame);
+		if (row->what == INNER_NESTED)
+			frame_wrap(&frame, &outer);
+		frame_wrap(&frame, &outer);
+		feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+		expect_untouched(t);
+		expect_flows(t, 0);
+	}
+}
+
+enum forged {
+	FROM_LOOPBACK,
+	FROM_NODE,
+	FROM_FRONTEND,
+	FROM_MULTICAST,
+};
+
+static const struct forgery {
+	struct row row;
+	enum forged what;
+} forgeries[] = {
+	{ROW("loopback"), FROM_LOOPBACK},
+	{ROW("this node"), FROM_NODE},
+	{ROW("a frontend"), FROM_FRONTEND},
+	{ROW("multicast"), FROM_MULTICAST},
+};
+
+/* D6, D11: sources that no client has, even if a node has let them through. */
+static void inner_source_that_no_client_has(struct trial *t)
+{
+	static const char *const text[FL_FAMILIES][4] = {
+		[FL_IPV4] = {[FROM_LOOPBACK] = "127.0.0.1", [FROM_MULTICAST] = "224.0.0.1"},
+		[FL_IPV6] = {[FROM_LOOPBACK] = "::1", [FROM_MULTICAST] = "ff02::1"},
+	};
+	const struct forgery *row = t->row;
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+
+	know_the_node(t);
+	if (text[t->family][row->what])
+		packet.src = ip(text[t->family][row->what]);
+	if (row->what == FROM_NODE)
+		packet.src = addr(t->family, AT_EXT0, 1);
+	if (row->what == FROM_FRONTEND) {
+		packet.src = t->fe[1].ip;
+		packet.sport = SERVICE_PORT;
+	}
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_TUNNEL_CONTENT);
+	expect_flows(t, 0);
+}
+
+static void only_a_syn_opens_a_flow(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 1);
+
+	know_the_node(t);
+	packet.flags = ACK;
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_NO_FLOW);
+	expect_flows(t, 0);
+}
+
+static void pod_that_is_no_backend(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = to_pod(t, 9);
+
+	know_the_node(t);
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_TUNNEL_FRONTEND);
+	expect_flows(t, 0);
+}
+
+/* Sent here in error, it would go round. */
+static void backend_of_another_node(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct outer outer = {.src = node(t), .dst = addr(t->family, t->network, 1)};
+
+	know_the_node(t);
+	feed_wrapped(t, &packet, &outer);
+	expect_drop(t, FL_REASON_TUNNEL_FRONTEND);
+	expect_flows(t, 0);
+}
+
+static const struct marks {
+	struct row row;
+	uint8_t outer, inner, becomes;
+	bool drop;
+} marks[] = {
+	{ROW("congested, ECT(0)"), 3, 2, 3, false},
+	{ROW("congested, ECT(1)"), 3, 1, 3, false},
+	{ROW("congested already"), 3, 3, 3, false},
+	{ROW("congested, and does not know the mark"), 3, 0, 0, true},
+	{ROW("not congested"), 2, 2, 2, false},
+};
+
+static void congestion_goes_over(struct trial *t)
+{
+	const struct marks *row = t->row;
+	struct packet packet = packet_of(t), want = packet;
+	struct outer outer = to_pod(t, 1);
+	struct frame frame, out;
+
+	know_the_node(t);
+	frame_build(&packet, &frame);
+	frame_write(&frame, ETH_HLEN + 1, &row->inner, 1);
+	outer.tos = row->outer;
+	frame_wrap(&frame, &outer);
+	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+	allow_counter(t, FL_COUNTER_FLOW_UNPACKED);
+	if (row->drop) {
+		expect_drop(t, FL_REASON_TUNNEL_CONTENT);
+		return;
+	}
+	want.dst = addr(t->family, AT_POD, 1);
+	want.dport = BACKEND_PORT;
+	frame_build(&want, &out);
+	frame_write(&out, ETH_HLEN + 1, &row->becomes, 1);
+	expect_outcome(t, PASSED);
+	expect_frame(t, &out);
+}
+
+#define HERE .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD)
+
+static const struct test tests[] = {
+	{"DSR: the pod gets the inner packet, the client its answer",
+	 CHECK(connection_is_unpacked_and_answered), HERE, .scene = {.more_flags = FL_TUNNEL}},
+	{"also while this node does not know the mode yet",
+	 CHECK(connection_is_unpacked_and_answered), HERE},
+	{"the flow is the client's, whoever has sent it on", CHECK(any_node_goes_on), HERE},
+	{"the outer address names the pod", CHECK(each_pod_gets_its_own), HERE,
+	 .scene = {.backends = 5}},
+	{"two frontends, one pod, one client's port", CHECK(two_frontends_are_kept_apart), HERE},
+	{"node ports of other nodes", CHECK(node_port_of_another_node), HERE},
+	{"D5: only nodes are unpacked", CHECK(stranger_is_dropped), HERE},
+	{"D5: where no node is known, nobody is", CHECK(nobody_is_known), HERE},
+	{"D5: what is for no frontend is not unpacked", CHECK(what_is_not_ours_stays_as_it_is),
+	 HERE, ROWS(foreigners)},
+	{"D6, D11: sources that no client has", CHECK(inner_source_that_no_client_has), HERE,
+	 ROWS(forgeries)},
+	{"only SYN opens a flow", CHECK(only_a_syn_opens_a_flow), HERE, .protos = ONLY_TCP},
+	{"only for backends", CHECK(pod_that_is_no_backend), HERE},
+	{"only for backends of this node", CHECK(backend_of_another_node),
+	 .hooks = ON_XDP | ON_TC_INGRESS},
+	{"RFC 6040: a mark of congestion goes over", CHECK(congestion_goes_over), HERE,
+	 .families = ONLY_IPV4, ROWS(marks)},
+};
+
+const struct topic unpack_topic = {"unpack", TESTS(tests)};
