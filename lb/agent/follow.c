@@ -11,6 +11,7 @@
 
 #include "lb/agent/datapath.h"
 #include "lb/agent/internal.h"
+#include "lb/agent/peers.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 
@@ -80,6 +81,17 @@ static void take_ports(struct fl_agent *agent, const struct fl_live *before,
 	fl_agent_log_source_ports(now->snat);
 }
 
+static void follow_peers(struct fl_agent *agent)
+{
+	struct fl_err err = {""};
+
+	if (fl_peers_set(agent->host, agent->settings, agent->input.store, &err))
+		fl_health_set(agent->health, FL_CONDITION_SETTINGS, "peers", FL_HEALTH_ERROR,
+			      "not all nodes can send encapsulated packets here: %s", err.text);
+	else
+		fl_health_clear(agent->health, FL_CONDITION_SETTINGS, "peers");
+}
+
 void fl_agent_follow(struct fl_agent *agent)
 {
 	const uint64_t news = fl_store_changes(agent->input.store, FL_KIND_NODE) +
@@ -101,6 +113,7 @@ void fl_agent_follow(struct fl_agent *agent)
 	if (r == -EAGAIN) /* a moment after the change before: a later turn does it */
 		return;
 	agent->followed = news;
+	follow_peers(agent);
 	if (r) {
 		fl_health_set(agent->health, FL_CONDITION_SETTINGS, "programs", FL_HEALTH_ERROR,
 			      "a change of the node is not in force: %s", err.text);

@@ -91,6 +91,7 @@ static int open_api(struct fl_input *input, struct fl_source **ret_source, struc
 		.node_wait_ms = input->settings->once ? 0 : NODE_WAIT_MS,
 		.pod_cidrs = has_mode(input->settings, FL_DETECT_NODE_CIDR),
 		.host_ports = input->settings->host_ports,
+		.all_nodes = input->settings->forwarding != FL_FORWARDING_SNAT,
 		.report = on_problem,
 		.arg = input,
 	};

@@ -162,11 +162,17 @@ def test_strangers_are_not_unpacked(dsr_lab, family):
     """A node that is not known (any more): its packets are dropped under their name."""
     lab, node = dsr_lab, dsr_lab.nodes["node-2"]
     only(lab, "web-2a")
+    lab.manifests.remove("nodes.yaml")
+    lab.settle()
     node.stop()
     node.start(mode=lab.hook)
     try:
         report = lab["client"].http(VIP[family], 80, 1)
         assert report["failed"] == 1, report
         until(lambda: node.json("status")["notForwarded"]["tunnel-source"] > 0, "a named drop", 5)
+        # its Node object says who it is
+        lab.manifests.restore("nodes.yaml")
+        until(lambda: not lab["client"].http(VIP[family], 80, 1)["failed"], "the node is known", 10)
     finally:
+        lab.manifests.restore("nodes.yaml")
         restart(lab)
