@@ -402,6 +402,8 @@ static void spoil(struct model_frame *f, struct rng *r)
 {
 	uint8_t *ip = f->b + ETHER;
 	const bool v6 = f->b[12] == 0x86;
+	/* of 0x45: another version, or a header that is too short */
+	static const uint8_t lengths[] = {0x01, 0x04, 0x10, 0x20, 0x40, 0x80};
 
 	switch (rng_below(r, 9)) {
 	case 0:
@@ -410,15 +412,15 @@ static void spoil(struct model_frame *f, struct rng *r)
 	case 1:
 		f->b[12 + rng_below(r, 2)] ^= (uint8_t)(1 << rng_below(r, 8));
 		break;
-	case 2:
-		ip[0] ^= (uint8_t)(1 << rng_below(r, 8));
+	case 2: /* but no options, which the model does not know, nor fragments below */
+		ip[0] ^= (uint8_t)(v6 ? 1 << rng_below(r, 8) : lengths[rng_below(r, 6)]);
 		break;
 	case 3:
 		ip[v6 ? 5 : 3] ^= (uint8_t)(1 << rng_below(r, 8));
 		break;
 	case 4:
 		if (!v6)
-			ip[6 + rng_below(r, 2)] ^= (uint8_t)(1 << rng_below(r, 8));
+			ip[6] ^= rng_percent(r, 50) ? 0x40 : 0x80;
 		break;
 	case 5:
 		ip[v6 ? 6 : 9] ^= (uint8_t)(1 << rng_below(r, 8));
