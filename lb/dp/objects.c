@@ -9,8 +9,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/base/thread.h"
 #include "sock.skel.h"
 #include "tc.skel.h"
 #include "xdp.skel.h"
@@ -206,19 +205,6 @@ static void *load_some(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that runs the agent's loop. */
-static bool start_thread(pthread_t *thread, struct loading *loading)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(thread, NULL, load_some, loading);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !rc;
-}
-
 int fl_bpf_objects_load(struct fl_bpf_object *list, size_t n, struct fl_err *err)
 {
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
@@ -230,7 +216,7 @@ int fl_bpf_objects_load(struct fl_bpf_object *list, size_t n, struct fl_err *err
 
 	assert(n <= FL_OBJECTS);
 	while (n_threads + 1 < n && (long)n_threads + 1 < cpus &&
-	       start_thread(&threads[n_threads], &loading))
+	       fl_thread_start(&threads[n_threads], load_some, &loading))
 		n_threads++;
 	load_some(&loading);
 	while (n_threads)

@@ -2,9 +2,9 @@
 /* A few threads, each of which takes the next reading; they are gone when all are done. */
 #include "lb/source/readings.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
+
+#include "lb/base/thread.h"
 
 #define THREADS_MAX 4
 #define READINGS_PER_THREAD 16 /* fewer are not worth a thread */
@@ -24,19 +24,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that runs the agent's loop. */
-static bool start_thread(pthread_t *thread, struct reading_queue *queue)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(thread, NULL, work, queue);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !rc;
-}
-
 void fl_readings_run(struct fl_reading *const *list, size_t n)
 {
 	struct reading_queue queue = {.list = list, .n = n};
@@ -46,7 +33,7 @@ void fl_readings_run(struct fl_reading *const *list, size_t n)
 
 	max = max < THREADS_MAX ? max : THREADS_MAX;
 	while (n_threads + 1 < max && (long)n_threads + 1 < cpus &&
-	       start_thread(&threads[n_threads], &queue))
+	       fl_thread_start(&threads[n_threads], work, &queue))
 		n_threads++;
 	work(&queue);
 	while (n_threads)

@@ -5,10 +5,9 @@
  * each other: a few threads build them and are gone when the batch goes on. The rest of the agent
  * has one thread.
  */
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include "lb/base/thread.h"
 #include "lb/sync/sets.h"
 
 #define THREADS_MAX 4
@@ -40,19 +39,6 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that runs the agent's loop. */
-static bool thread_start(pthread_t *thread, struct job *job)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(thread, NULL, thread_main, job);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !rc;
-}
-
 void fl_sets_build(struct fl_sets *sets, const uint32_t *list, uint32_t n)
 {
 	struct job job = {.sets = sets, .list = list, .n = n};
@@ -65,7 +51,7 @@ void fl_sets_build(struct fl_sets *sets, const uint32_t *list, uint32_t n)
 		max = max < THREADS_MAX ? max : THREADS_MAX;
 		max = cpus > 0 && (uint32_t)cpus < max ? (uint32_t)cpus : max;
 	}
-	while (n_threads + 1 < max && thread_start(&threads[n_threads], &job))
+	while (n_threads + 1 < max && fl_thread_start(&threads[n_threads], thread_main, &job))
 		n_threads++;
 	work(&job, &sets->builder);
 	while (n_threads)
