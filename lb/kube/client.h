@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lb/base/clock.h"
@@ -32,6 +33,7 @@ struct fl_kube_reply {
 	const char *body; /* of an answer that is not 200, as far as it fits; never NULL */
 	size_t body_len;
 	const char *why; /* words for all but FL_KUBE_ANSWERED; never NULL */
+	bool stalled;	 /* CUT or UNREACHABLE, since nothing was heard for `idle_ms` */
 };
 
 /* `path`, with its query, and what is sent are copied. */

@@ -410,6 +410,7 @@ struct fl_kube_reply fl_kube_request_reply(struct fl_kube_request *request, CURL
 {
 	struct fl_kube_reply reply = {.body = request->body ? request->body : "",
 				      .body_len = request->body_len,
+				      .stalled = request->stalled,
 				      .why = ""};
 	curl_off_t after_s = 0;
 

@@ -19,52 +19,14 @@
 #include "lb/base/url.h"
 #include "lb/kube/answer.h"
 #include "lb/kube/backoff.h"
-#include "lb/kube/split.h"
-#include "lb/kube/status.h"
+#include "lb/kube/watch_state.h"
 
 #define WATCH_IDLE_MS 150000 /* servers send a bookmark every minute */
 #define LIST_IDLE_MS 30000
 #define PAGE 500
 #define WATCH_MIN_S 300 /* 10.8: a watch ends after 5 to 10 minutes, and begins again */
 #define SHORT_MS 1000	/* one that lived no longer and told nothing was of no use */
-
-enum step {
-	STEP_STREAM,
-	STEP_LIST,
-	STEP_WATCH,
-};
-
-struct fl_kube_watch {
-	struct fl_kube_watch_options options;
-	struct fl_kube_request *request; /* NULL: waiting for `due` */
-	enum step step;			 /* under way, or next */
-	struct fl_mono due;
-	struct fl_mono started;
-	struct fl_backoff backoff;
-	char *version;	 /* where the next watch begins; "" nowhere yet */
-	char *page;	 /* of the list: where it goes on; "" at its beginning */
-	bool consistent; /* what is listed next comes from etcd, not from a cache (10.10) */
-	bool no_stream;	 /* this server has refused one */
-	bool listed, failed;
-	/* the request under way */
-	struct fl_split split;
-	bool begun, broken; /* broken: `why` says what was wrong with what it said */
-	size_t n_events;
-	struct fl_kube_status error; /* an ERROR event; code 0: none */
-	char why[400];
-	char trouble[512]; /* "" none */
-};
-
-static int set_text(char **field, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*field);
-	*field = copy;
-	return 0;
-}
+#define AT_ONCE_MS 1000 /* between the first event and the end, where answers are kept */
 
 static uint32_t random_number(void)
 {
@@ -89,7 +51,7 @@ int fl_kube_watch_new(const struct fl_kube_watch_options *options, struct fl_kub
 	if (!w->options.page)
 		w->options.page = PAGE;
 	w->due = fl_mono_now();
-	if (set_text(&w->version, "") || set_text(&w->page, ""))
+	if (fl_watch_set_text(&w->version, "") || fl_watch_set_text(&w->page, ""))
 		return -ENOMEM;
 	*ret_watch = TAKE_PTR(w);
 	return 0;
@@ -108,145 +70,19 @@ void fl_kube_watch_free(struct fl_kube_watch **watch)
 	free(w);
 }
 
-/* What a request says */
-
-static int broken(struct fl_kube_watch *w, const char *what, const char *why)
-{
-	w->broken = true;
-	snprintf(w->why, sizeof(w->why), "%s%s%.300s", what, *why ? ": " : "", why);
-	return -EINVAL;
-}
-
-static int sink_said(struct fl_kube_watch *w, int r)
-{
-	return r ? broken(w, "cannot take in what was read", strerror(-r)) : 0;
-}
-
-static int list_is_complete(struct fl_kube_watch *w, const char *version)
-{
-	const struct fl_kube_sink *sink = w->options.sink;
-	int r = sink_said(w, sink->complete(w->options.arg));
-
-	if (!r)
-		r = sink_said(w, set_text(&w->version, version));
-	if (r)
-		return r;
-	w->listed = true;
-	w->consistent = false;
-	w->trouble[0] = '\0';
-	/* a stream goes on as the watch that it is */
-	if (w->step == STEP_STREAM)
-		fl_kube_set_idle(w->request, w->options.watch_idle_ms);
-	w->step = STEP_WATCH;
-	return 0;
-}
-
-/* A bookmark: everything up to its version has been told. */
-static int on_bookmark(struct fl_kube_watch *w, const struct fl_value *object)
-{
-	const char *version = fl_kube_version(object);
-
-	if (w->step == STEP_STREAM && fl_kube_ends_initial_events(object) && *version)
-		return list_is_complete(w, version);
-	/* 10.7: no place to go on from is taken before the list is whole */
-	if (w->step == STEP_STREAM || !*version)
-		return 0;
-	return sink_said(w, set_text(&w->version, version));
-}
-
-static int on_object(struct fl_kube_watch *w, const struct fl_value *object, bool gone)
-{
-	const struct fl_kube_sink *sink = w->options.sink;
-	void *arg = w->options.arg;
-	const char *version = fl_kube_version(object);
-	int r;
-
-	if (w->step == STEP_STREAM)
-		return sink_said(w, gone ? sink->unlisted(object, arg) : sink->listed(object, arg));
-	r = sink_said(w, gone ? sink->deleted(object, arg) : sink->changed(object, arg));
-	if (!r && *version)
-		r = sink_said(w, set_text(&w->version, version));
-	return r;
-}
-
-static int on_error(struct fl_kube_watch *w, const struct fl_value *object)
-{
-	w->error = fl_kube_status_of(object);
-	if (!w->error.code)
-		w->error.code = 500;
-	return broken(w, "the watch ends", w->error.message);
-}
-
-static int on_event(const char *text, size_t len, void *arg)
-{
-	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
-	const struct fl_value *object;
-	struct fl_kube_watch *w = arg;
-	struct fl_err err = {""};
-	const char *type;
-
-	if (fl_doc_parse(text, len, FL_DOC_JSON, &doc, &err))
-		return broken(w, "an event that makes no sense", err.text);
-	type = fl_value_string(fl_value_get(fl_doc_root(doc), "type"));
-	object = fl_value_get(fl_doc_root(doc), "object");
-	if (!type || fl_value_type(object) != FL_VALUE_MAP)
-		return broken(w, "an event without type or object", "");
-	w->n_events++;
-	if (!strcmp(type, "ADDED") || !strcmp(type, "MODIFIED"))
-		return on_object(w, object, false);
-	if (!strcmp(type, "DELETED"))
-		return on_object(w, object, true);
-	if (!strcmp(type, "BOOKMARK"))
-		return on_bookmark(w, object);
-	if (!strcmp(type, "ERROR"))
-		return on_error(w, object);
-	return 0; /* 10.10: of a type nobody knows yet */
-}
-
-static int on_item(const char *text, size_t len, void *arg)
-{
-	_cleanup_(fl_doc_free) struct fl_doc *doc = NULL;
-	struct fl_kube_watch *w = arg;
-	struct fl_err err = {""};
-
-	if (fl_doc_parse(text, len, FL_DOC_JSON, &doc, &err))
-		return broken(w, "an object that makes no sense", err.text);
-	w->n_events++;
-	return sink_said(w, w->options.sink->listed(fl_doc_root(doc), w->options.arg));
-}
-
-static int on_body(const char *data, size_t len, void *arg)
-{
-	struct fl_kube_watch *w = arg;
-	int r = fl_split_feed(&w->split, data, len, w->step == STEP_LIST ? on_item : on_event, w);
-
-	if (r && !w->broken)
-		broken(w, r == -EINVAL ? "the answer is no JSON" : "the answer cannot be taken in",
-		       r == -EINVAL ? "" : strerror(-r));
-	return r;
-}
-
-static void on_begun(void *arg)
-{
-	struct fl_kube_watch *w = arg;
-
-	w->begun = true;
-	/* from here on what happens is told */
-	if (w->step == STEP_WATCH)
-		w->trouble[0] = '\0';
-}
-
 /* Beginning one */
 
 static const char *const step_names[] = {
-	[STEP_STREAM] = "list", [STEP_LIST] = "list", [STEP_WATCH] = "watch"};
+	[FL_WATCH_STREAM] = "list", [FL_WATCH_PAGES] = "list", [FL_WATCH_FOLLOW] = "watch"};
 
 static void add_watch_args(const struct fl_kube_watch *w, struct fl_url *url)
 {
-	const bool stream = w->step == STEP_STREAM;
+	const bool stream = w->step == FL_WATCH_STREAM;
+	const unsigned int s =
+		w->held_back ? FL_WATCH_HELD_BACK_S : WATCH_MIN_S + random_number() % WATCH_MIN_S;
 	char seconds[16];
 
-	snprintf(seconds, sizeof(seconds), "%u", WATCH_MIN_S + random_number() % WATCH_MIN_S);
+	snprintf(seconds, sizeof(seconds), "%u", s);
 	fl_url_arg(url, "watch", "true");
 	fl_url_arg(url, "allowWatchBookmarks", "true");
 	fl_url_arg(url, "timeoutSeconds", seconds);
@@ -281,17 +117,17 @@ static void on_done(const struct fl_kube_reply *reply, void *arg);
 static int begin(struct fl_kube_watch *w)
 {
 	struct fl_kube_call call = {
-		.idle_ms =
-			w->step == STEP_WATCH ? w->options.watch_idle_ms : w->options.list_idle_ms,
-		.begun = on_begun,
-		.body = on_body,
+		.idle_ms = w->step == FL_WATCH_FOLLOW ? w->options.watch_idle_ms
+						      : w->options.list_idle_ms,
+		.begun = fl_watch_on_begun,
+		.body = fl_watch_on_body,
 		.done = on_done,
 		.arg = w,
 	};
 	struct fl_url url = {0};
 
 	fl_url_path(&url, w->options.path);
-	if (w->step == STEP_LIST)
+	if (w->step == FL_WATCH_PAGES)
 		add_list_args(w, &url);
 	else
 		add_watch_args(w, &url);
@@ -302,33 +138,37 @@ static int begin(struct fl_kube_watch *w)
 	call.path = fl_url_text(&url);
 	if (!call.path)
 		return -E2BIG;
-	if (w->step != STEP_WATCH && !*w->page && w->options.sink->begin(w->options.arg))
+	if (w->step != FL_WATCH_FOLLOW && !*w->page && w->options.sink->begin(w->options.arg))
 		return -ENOMEM;
-	fl_split_reset(&w->split, w->step == STEP_LIST ? FL_SPLIT_LIST : FL_SPLIT_STREAM);
+	fl_split_reset(&w->split, w->step == FL_WATCH_PAGES ? FL_SPLIT_LIST : FL_SPLIT_STREAM);
 	w->begun = w->broken = false;
 	w->error = (struct fl_kube_status){0};
 	w->n_events = 0;
 	w->started = fl_mono_now();
+	if (w->step == FL_WATCH_FOLLOW)
+		w->counts.watches++;
+	else
+		w->counts.lists++;
 	return fl_kube_ask(w->options.client, &call, &w->request);
 }
 
 /* At its end */
 
-static void next(struct fl_kube_watch *w, enum step step, uint64_t delay_ms)
+static void next(struct fl_kube_watch *w, enum fl_watch_step step, uint64_t delay_ms)
 {
-	if (step != STEP_LIST || w->step != STEP_LIST)
+	if (step != FL_WATCH_PAGES || w->step != FL_WATCH_PAGES)
 		*w->page = '\0';
 	w->step = step;
 	w->due = fl_mono_plus_ms(fl_mono_now(), delay_ms);
 }
 
-static enum step list_step(const struct fl_kube_watch *w)
+static enum fl_watch_step list_step(const struct fl_kube_watch *w)
 {
-	return w->no_stream ? STEP_LIST : STEP_STREAM;
+	return w->no_stream ? FL_WATCH_PAGES : FL_WATCH_STREAM;
 }
 
 /* After a while. */
-static void fail(struct fl_kube_watch *w, enum step step, uint64_t after_ms, long status,
+static void fail(struct fl_kube_watch *w, enum fl_watch_step step, uint64_t after_ms, long status,
 		 const char *why)
 {
 	const struct fl_mono now = fl_mono_now();
@@ -338,6 +178,7 @@ static void fail(struct fl_kube_watch *w, enum step step, uint64_t after_ms, lon
 	if (status && status != 200)
 		snprintf(code, sizeof(code), "HTTP %ld%s", status, *why ? ": " : "");
 	w->failed = true;
+	w->counts.failures++;
 	snprintf(w->trouble, sizeof(w->trouble), "%s: %s%.300s", step_names[w->step], code, why);
 	*w->page = '\0'; /* a list is begun anew: its pages are of one moment */
 	next(w, step, after_ms > delay_ms ? after_ms : delay_ms);
@@ -350,19 +191,19 @@ static void on_refusal(struct fl_kube_watch *w, const struct fl_kube_reply *repl
 	struct fl_kube_status status = fl_kube_status_parse(reply->body, reply->body_len, code);
 	const bool place_lost = status.expired || status.too_large;
 
-	if (place_lost && w->step != STEP_WATCH && !w->consistent) {
+	if (place_lost && w->step != FL_WATCH_FOLLOW && !w->consistent) {
 		w->consistent = true;
 		*w->page = '\0';
 		next(w, w->step, 0);
-	} else if (w->step == STEP_STREAM && code >= 400 && code < 500 && code != 401 &&
+	} else if (w->step == FL_WATCH_STREAM && code >= 400 && code < 500 && code != 401 &&
 		   code != 403 && code != 408 && code != 429) {
 		w->no_stream = true;
-		next(w, STEP_LIST, 0);
+		next(w, FL_WATCH_PAGES, 0);
 	} else {
 		/* 10.10: too many requests leave a watch its place */
-		const bool stay = w->step == STEP_WATCH && code == 429;
+		const bool stay = w->step == FL_WATCH_FOLLOW && code == 429;
 
-		fail(w, stay ? STEP_WATCH : list_step(w), reply->retry_after_ms, code,
+		fail(w, stay ? FL_WATCH_FOLLOW : list_step(w), reply->retry_after_ms, code,
 		     status.message);
 	}
 }
@@ -372,10 +213,10 @@ static int read_list(struct fl_kube_watch *w, char **ret_page, char **ret_versio
 	struct fl_err err = {""};
 
 	if (!fl_split_is_whole(&w->split))
-		return broken(w, "the list has no end", "");
+		return fl_watch_broken(w, "the list has no end", "");
 	/* the rest is all but its items */
 	if (fl_kube_list_read(w->split.rest.text, w->split.rest.len, ret_page, ret_version, &err))
-		return broken(w, err.text, "");
+		return fl_watch_broken(w, err.text, "");
 	return 0;
 }
 
@@ -387,24 +228,30 @@ static void on_list_end(struct fl_kube_watch *w)
 	if (!r && *page) {
 		free(w->page);
 		w->page = TAKE_PTR(page);
-		next(w, STEP_LIST, 0);
+		next(w, FL_WATCH_PAGES, 0);
 		return;
 	}
 	if (!r)
-		r = list_is_complete(w, version);
+		r = fl_watch_list_is_complete(w, version);
 	if (r)
 		fail(w, list_step(w), 0, 0, w->why);
 	else
-		next(w, STEP_WATCH, 0);
+		next(w, FL_WATCH_FOLLOW, 0);
 }
 
-/* A watch has ended by itself, or its connection has. */
+/*
+ * A watch has ended by itself, or its connection has. Servers say something two seconds before the
+ * end of a watch at the latest, so that the end shows whether words arrive when they are said.
+ */
 static void on_watch_end(struct fl_kube_watch *w)
 {
+	if (w->held_back && w->n_events &&
+	    fl_mono_ms_between(w->first_event, fl_mono_now()) >= AT_ONCE_MS)
+		w->held_back = w->no_stream = false;
 	if (!w->n_events && fl_mono_ms_between(w->started, fl_mono_now()) < SHORT_MS)
 		fail(w, list_step(w), 0, 0, "ended at once, without a word");
 	else
-		next(w, STEP_WATCH, 0);
+		next(w, FL_WATCH_FOLLOW, 0);
 }
 
 /* What it said is not to be believed, or was an error. */
@@ -412,30 +259,39 @@ static void on_nonsense(struct fl_kube_watch *w)
 {
 	const bool place_lost = w->error.expired || w->error.too_large;
 
-	if (place_lost && w->step == STEP_STREAM && !w->consistent) {
+	if (place_lost && w->step == FL_WATCH_STREAM && !w->consistent) {
 		w->consistent = true;
-		next(w, STEP_STREAM, 0);
-	} else if (place_lost && w->step == STEP_WATCH &&
+		next(w, FL_WATCH_STREAM, 0);
+	} else if (place_lost && w->step == FL_WATCH_FOLLOW &&
 		   fl_mono_ms_between(w->started, fl_mono_now()) >= SHORT_MS) {
 		next(w, list_step(w), 0);
 	} else {
-		const bool stay = w->step == STEP_WATCH && w->error.code == 429;
+		const bool stay = w->step == FL_WATCH_FOLLOW && w->error.code == 429;
 
-		fail(w, stay ? STEP_WATCH : list_step(w), 0, w->error.code, w->why);
+		fail(w, stay ? FL_WATCH_FOLLOW : list_step(w), 0, w->error.code, w->why);
 	}
 }
 
 /* There was an answer of 200, and it did not reach its end in good order. */
 static void on_cut(struct fl_kube_watch *w, const char *why)
 {
-	if (w->step == STEP_WATCH) {
+	if (w->step == FL_WATCH_FOLLOW) {
 		on_watch_end(w);
 		return;
 	}
-	/* something between us and the server may keep streams until they end: then pages work */
-	if (w->step == STEP_STREAM && !w->n_events)
+	if (w->step == FL_WATCH_STREAM && !w->n_events)
 		w->no_stream = true;
 	fail(w, list_step(w), 0, 0, *why ? why : "ended before the list was whole");
+}
+
+/*
+ * Nothing was heard for as long as one waits. The machine at the other end may be gone; or a proxy
+ * keeps the answer until it ends, and then what ends soon gets through: pages, short watches.
+ */
+static void on_silence(struct fl_kube_watch *w)
+{
+	if (!w->n_events)
+		w->no_stream = w->held_back = true;
 }
 
 static void on_done(const struct fl_kube_reply *reply, void *arg)
@@ -443,16 +299,21 @@ static void on_done(const struct fl_kube_reply *reply, void *arg)
 	struct fl_kube_watch *w = arg;
 
 	w->request = NULL;
+	if (reply->stalled)
+		on_silence(w);
 	if (w->broken)
 		on_nonsense(w);
 	else if (reply->end == FL_KUBE_UNREACHABLE) {
-		w->no_stream = false; /* who answers next may be another */
-		fail(w, w->step == STEP_WATCH ? STEP_WATCH : list_step(w), 0, 0, reply->why);
+		/* who answers next may be another */
+		if (!reply->stalled)
+			w->no_stream = w->held_back = false;
+		fail(w, w->step == FL_WATCH_FOLLOW ? FL_WATCH_FOLLOW : list_step(w), 0, 0,
+		     reply->why);
 	} else if (reply->end == FL_KUBE_FAILED)
 		fail(w, list_step(w), 0, 0, reply->why);
 	else if (reply->status != 200)
 		on_refusal(w, reply);
-	else if (reply->end == FL_KUBE_ANSWERED && w->step == STEP_LIST)
+	else if (reply->end == FL_KUBE_ANSWERED && w->step == FL_WATCH_PAGES)
 		on_list_end(w);
 	else
 		on_cut(w, reply->why);
@@ -498,4 +359,9 @@ const char *fl_kube_watch_trouble(const struct fl_kube_watch *watch)
 bool fl_kube_watch_has_failed(const struct fl_kube_watch *watch)
 {
 	return watch->failed;
+}
+
+const struct fl_kube_watch_counts *fl_kube_watch_counts(const struct fl_kube_watch *watch)
+{
+	return &watch->counts;
 }

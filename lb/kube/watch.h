@@ -42,6 +42,14 @@ struct fl_kube_watch_options {
 	unsigned int page; /* objects */
 };
 
+/* Since it began. */
+struct fl_kube_watch_counts {
+	uint64_t lists; /* requests: of a list by pages each page is one */
+	uint64_t watches;
+	uint64_t events;   /* objects that were listed, and what happened to them later */
+	uint64_t failures; /* requests that failed, and were tried again after a while */
+};
+
 /* Everything in the options is borrowed. Begins at the first tick. 0 or -ENOMEM. */
 int fl_kube_watch_new(const struct fl_kube_watch_options *options,
 		      struct fl_kube_watch **ret_watch);
@@ -62,3 +70,5 @@ bool fl_kube_watch_is_listed(const struct fl_kube_watch *watch);
 const char *fl_kube_watch_trouble(const struct fl_kube_watch *watch);
 /* Whether something has been tried and has failed since it began. */
 bool fl_kube_watch_has_failed(const struct fl_kube_watch *watch);
+/* Borrowed. */
+const struct fl_kube_watch_counts *fl_kube_watch_counts(const struct fl_kube_watch *watch);
