@@ -76,6 +76,8 @@ static void add_duties(const struct fl_agent *agent, struct fl_metrics_facts *fa
 struct lists {
 	struct fl_metrics_map *maps;
 	struct fl_metrics_device *devices;
+	struct fl_metrics_api api[FL_KINDS];
+	size_t n_api;
 };
 
 static void lists_fini(struct lists *lists)
@@ -112,6 +114,27 @@ static void add_traffic(struct fl_agent *agent, struct fl_metrics_facts *facts)
 					       &facts->n_traffic);
 }
 
+static void add_followed(const struct fl_followed *followed, void *arg)
+{
+	struct lists *lists = arg;
+
+	if (lists->n_api < FL_KINDS)
+		lists->api[lists->n_api++] =
+			(struct fl_metrics_api){.resource = followed->resource,
+						.current = followed->current,
+						.requests = {followed->lists, followed->watches},
+						.events = followed->events,
+						.failures = followed->failures};
+}
+
+static void add_api(const struct fl_agent *agent, struct lists *lists,
+		    struct fl_metrics_facts *facts)
+{
+	fl_source_each_followed(agent->input.source, add_followed, lists);
+	facts->api = lists->api;
+	facts->n_api = lists->n_api;
+}
+
 char *fl_agent_scrape(struct fl_agent *agent)
 {
 	const struct fl_mono before = fl_mono_now();
@@ -135,6 +158,7 @@ char *fl_agent_scrape(struct fl_agent *agent)
 	add_sync(agent, &facts);
 	add_input(agent, &facts);
 	add_traffic(agent, &facts);
+	add_api(agent, &lists, &facts);
 	add_duties(agent, &facts);
 	add_status(agent, &lists, &facts);
 	fl_metrics_process_read(&metrics->process);

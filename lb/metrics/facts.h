@@ -47,6 +47,14 @@ struct fl_metrics_service {
 	uint64_t packets[2], bytes[2]; /* of requests, of replies */
 };
 
+/* A kind of objects that is followed at the API server. */
+struct fl_metrics_api {
+	const char *resource;
+	bool current;
+	uint64_t requests[2]; /* lists, watches */
+	uint64_t events, failures;
+};
+
 struct fl_metrics_process {
 	bool known;
 	double start_s; /* since 1970 */
@@ -75,6 +83,8 @@ struct fl_metrics_facts {
 	size_t n_devices;
 	const struct fl_metrics_service *traffic; /* per Service */
 	size_t n_traffic;
+	const struct fl_metrics_api *api;
+	size_t n_api;
 	uint64_t health_ports;
 	uint64_t health_answers[2], healthz[2], livez[2]; /* 200, 503 */
 	double scrape_s;

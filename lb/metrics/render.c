@@ -9,6 +9,7 @@
 
 static const char *const codes[] = {"200", "503"};
 static const char *const directions[] = {"request", "reply"};
+static const char *const verbs[] = {"list", "watch"};
 static const char *const policies[] = {"internal", "external"};
 
 static const struct {
@@ -155,6 +156,21 @@ static void put_traffic(struct fl_metrics_text *t, const struct fl_metrics_servi
 		put_directions(t, FL_METRIC_SERVICE_BYTES, &all[i], all[i].bytes);
 }
 
+static void put_api(struct fl_metrics_text *t, const struct fl_metrics_api *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		put_of(t, FL_METRIC_API_CURRENT, all[i].resource, all[i].current);
+	for (size_t i = 0; i < n; i++)
+		for (size_t verb = 0; verb < 2; verb++)
+			fl_metric_put_uint(t, FL_METRIC_API_REQUESTS,
+					   FL_LABELS(all[i].resource, verbs[verb]),
+					   all[i].requests[verb]);
+	for (size_t i = 0; i < n; i++)
+		put_of(t, FL_METRIC_API_EVENTS, all[i].resource, all[i].events);
+	for (size_t i = 0; i < n; i++)
+		put_of(t, FL_METRIC_API_FAILURES, all[i].resource, all[i].failures);
+}
+
 /* One sync serves both families, and so counts for each. */
 static void put_syncs(struct fl_metrics_text *t, const struct fl_metrics_facts *f)
 {
@@ -203,6 +219,7 @@ char *fl_metrics_render(const struct fl_metrics_facts *facts)
 	put_ports(&text, facts);
 	put_maps(&text, facts);
 	put_traffic(&text, facts->traffic, facts->n_traffic);
+	put_api(&text, facts->api, facts->n_api);
 	put(&text, FL_METRIC_HEALTH_PORTS, facts->health_ports);
 	put_codes(&text, FL_METRIC_HEALTH_ANSWERS, facts->health_answers);
 	fl_metric_put(&text, FL_METRIC_SCRAPE, NULL, facts->scrape_s);

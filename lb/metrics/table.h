@@ -81,6 +81,15 @@
 	  "Packets of these, to the backends (request) and from them (reply).") \
 	X(SERVICE_BYTES, "fairlead_service_bytes_total", COUNTER, "namespace service direction", \
 	  "Bytes of these packets, with their IP headers.") \
+	X(API_CURRENT, "fairlead_api_current", GAUGE, "resource", \
+	  "Whether a kind of objects is followed at the API server: 0 while what is known of it may " \
+	  "be out of date.") \
+	X(API_REQUESTS, "fairlead_api_requests_total", COUNTER, "resource verb", \
+	  "Lists and watches that were asked of the API server; each page of a list is one.") \
+	X(API_EVENTS, "fairlead_api_events_total", COUNTER, "resource", \
+	  "Objects and changes that these have told.") \
+	X(API_FAILURES, "fairlead_api_failures_total", COUNTER, "resource", \
+	  "Of these requests, those that failed and were tried again after a while.") \
 	X(HEALTH_PORTS, "fairlead_health_check_node_ports", GAUGE, "", \
 	  "Services with a health-check node port.") \
 	X(HEALTH_ANSWERS, "fairlead_health_check_answers_total", COUNTER, "code", \

@@ -385,6 +385,24 @@ static void source_each_problem(const struct fl_source *source, fl_problem_fn fn
 		fl_kube_kind_each_problem(&s->kinds[i], fn, arg);
 }
 
+static void source_each_followed(const struct fl_source *source, fl_followed_fn fn, void *arg)
+{
+	const struct fl_kube_source *s = (const struct fl_kube_source *)source;
+
+	for (size_t i = 0; i < s->n_kinds; i++) {
+		const struct fl_kube_watch *watch = s->kinds[i].watch;
+		const struct fl_kube_watch_counts *counts = fl_kube_watch_counts(watch);
+
+		fn(&(struct fl_followed){.resource = kind_table[i].name,
+					 .current = s->open && !fl_kube_watch_trouble(watch),
+					 .lists = counts->lists,
+					 .watches = counts->watches,
+					 .events = counts->events,
+					 .failures = counts->failures},
+		   arg);
+	}
+}
+
 /* The store keeps what it has: an agent that ends must not unprogram anything on its way. */
 static void source_free(struct fl_source *source)
 {
@@ -417,6 +435,7 @@ static const struct fl_source_ops ops = {
 	.complete = source_complete,
 	.each_unread = source_each_unread,
 	.each_problem = source_each_problem,
+	.each_followed = source_each_followed,
 	.free = source_free,
 };
 

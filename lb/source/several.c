@@ -97,6 +97,14 @@ static void several_each_problem(const struct fl_source *source, fl_problem_fn f
 		fl_source_each_problem(s->members[i], fn, arg);
 }
 
+static void several_each_followed(const struct fl_source *source, fl_followed_fn fn, void *arg)
+{
+	const struct several *s = several_of(source);
+
+	for (size_t i = 0; i < s->n; i++)
+		fl_source_each_followed(s->members[i], fn, arg);
+}
+
 static void several_free(struct fl_source *source)
 {
 	struct several *s = (struct several *)source;
@@ -117,6 +125,7 @@ static const struct fl_source_ops ops = {
 	.complete = several_complete,
 	.each_unread = several_each_unread,
 	.each_problem = several_each_problem,
+	.each_followed = several_each_followed,
 	.free = several_free,
 };
 

@@ -20,6 +20,15 @@ typedef void (*fl_problem_fn)(const struct fl_problem *problem, void *arg);
  * no memory. */
 char *fl_problem_text(const struct fl_problem *problem, bool level);
 
+/* A kind of objects at an API server; the numbers are since the start. Borrowed for the call. */
+struct fl_followed {
+	const char *resource; /* "services" */
+	bool current;	      /* false: what is known may be out of date */
+	uint64_t lists, watches, events, failures;
+};
+typedef void (*fl_followed_fn)(const struct fl_followed *followed, void *arg);
+typedef void fl_each_followed_fn(const struct fl_source *source, fl_followed_fn fn, void *arg);
+
 struct fl_source_ops {
 	int (*load)(struct fl_source *source, struct fl_err *err);
 	int (*fd)(const struct fl_source *source);
@@ -31,6 +40,7 @@ struct fl_source_ops {
 	int (*each_unread)(const struct fl_source *source,
 			   int (*fn)(const struct fl_unread *unread, void *arg), void *arg);
 	void (*each_problem)(const struct fl_source *source, fl_problem_fn fn, void *arg);
+	fl_each_followed_fn *each_followed; /* NULL: it follows no API server */
 	void (*free)(struct fl_source *source);
 };
 
@@ -118,6 +128,14 @@ static inline void fl_source_each_problem(const struct fl_source *source, fl_pro
 					  void *arg)
 {
 	source->ops->each_problem(source, fn, arg);
+}
+
+/* What is followed at API servers. */
+static inline void fl_source_each_followed(const struct fl_source *source, fl_followed_fn fn,
+					   void *arg)
+{
+	if (source->ops->each_followed)
+		source->ops->each_followed(source, fn, arg);
 }
 
 static inline void fl_source_free(struct fl_source **source)

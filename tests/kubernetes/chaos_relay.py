@@ -4,7 +4,8 @@
 It is the API server to its clients, with the certificate in DIRECTORY, and a client to the API server; in between are
 responses as text. `plan SEED FAULTS` on its input: until there were so many faults, connections are cut, and chunks of
 what the server says (an event of a watch is one) are cut off in the middle, held back, split, repeated or corrupted,
-each connection for itself. `pass`: no more of that. Says `ready`, and the faults so far for each word.
+each connection for itself. `keep`: each response is passed on when it has ended, as by a proxy that buffers. `pass`: no
+more of that. Says `ready`, and the faults so far for each word.
 
 One thread: an SSL connection that one thread reads from while another one writes to it ends the interpreter.
 """
@@ -19,6 +20,24 @@ class Broken(OSError):
     """The connection is to end here."""
 
 
+class Kept:
+    """What is written goes on when it is whole."""
+
+    def __init__(self, client):
+        self.client, self.data = client, b""
+
+    def write(self, data):
+        self.data += data
+
+    async def drain(self):
+        pass
+
+    async def end(self):
+        self.client.write(self.data)
+        self.data = b""
+        await self.client.drain()
+
+
 class Relay:
     def __init__(self, address, port, to_port, directory):
         self.at, self.to = (address, port), (address, to_port)
@@ -27,6 +46,7 @@ class Relay:
         self.theirs = ssl.create_default_context(cafile=f"{directory}/ca.crt")
         self.chance = random.Random(0)
         self.left = 0
+        self.keeps = False
         self.done = {}
         self.open = set()
         self.passing = asyncio.Event()  # what is held back goes on
@@ -42,7 +62,7 @@ class Relay:
 
     def word(self, line):
         word, *numbers = line.split()
-        self.left = 0
+        self.left, self.keeps = 0, word == "keep"
         if word == "plan":
             seed, self.left = map(int, numbers)
             self.chance = random.Random(seed)
@@ -88,7 +108,9 @@ class Relay:
 
     async def answers(self, server, client, chance):
         """Responses, one after the other."""
+        to = client
         while head := await server.readline():
+            client = Kept(to) if self.keeps else to
             client.write(head)
             length, chunked = 0, False
             while (line := await server.readline()) not in (b"\r\n", b""):
@@ -106,7 +128,7 @@ class Relay:
                     client.write(b"0\r\n\r\n")
                     break
                 await self.chunk(client, data, chance)
-            await client.drain()
+            await (client.end() if client is not to else client.drain())
 
     async def chunk(self, client, data, chance):
         fault = self.fault(chance)

@@ -95,6 +95,8 @@ static void test_all_of_it(void **state)
 	static const struct fl_metrics_service traffic[] = {
 		{FL_METRICS_OTHER, FL_METRICS_OTHER, 1, {2, 3}, {4, 5}},
 		{"default", "web", 6, {70, 60}, {7000, 90000}}};
+	static const struct fl_metrics_api api[] = {{"services", true, {1, 2}, 300, 0},
+						    {"nodes", false, {4, 5}, 6, 7}};
 	struct fl_histogram sync = fl_histogram_sync();
 	struct fl_histogram programming[] = {fl_histogram_programming(),
 					     fl_histogram_programming()};
@@ -131,6 +133,8 @@ static void test_all_of_it(void **state)
 		.n_devices = 2,
 		.traffic = traffic,
 		.n_traffic = 2,
+		.api = api,
+		.n_api = 2,
 		.health_ports = 2,
 		.health_answers = {20, 5},
 		.healthz = {100, 2},
@@ -185,6 +189,7 @@ static void test_what_is_not_known(void **state)
 	assert_null(strstr(text, "fairlead_drift"));
 	assert_null(strstr(text, "fairlead_not_forwarded_packets_total"));
 	assert_null(strstr(text, "process_"));
+	assert_null(strstr(text, "fairlead_api_"));
 	assert_non_null(strstr(text, "\nfairlead_healthy 0\n"));
 }
 
