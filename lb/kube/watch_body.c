@@ -37,7 +37,8 @@ static void clear_trouble(struct fl_kube_watch *w)
 	w->trouble[0] = '\0';
 	if (w->held_back)
 		snprintf(w->trouble, sizeof(w->trouble),
-			 "watch: answers seem to arrive only when they end, as by a proxy that keeps "
+			 "watch: answers seem to arrive only when they end, as by a proxy that "
+			 "keeps "
 			 "them: changes are seen up to %u s late",
 			 FL_WATCH_HELD_BACK_S);
 }
