@@ -26,7 +26,7 @@
 #define PAGE 500
 #define WATCH_MIN_S 300 /* 10.8: a watch ends after 5 to 10 minutes, and begins again */
 #define SHORT_MS 1000	/* one that lived no longer and told nothing was of no use */
-#define AT_ONCE_MS 1000 /* between the first event and the end, where answers are kept */
+#define AT_ONCE_MS 1000
 
 static uint32_t random_number(void)
 {
@@ -48,6 +48,8 @@ int fl_kube_watch_new(const struct fl_kube_watch_options *options, struct fl_kub
 		w->options.watch_idle_ms = WATCH_IDLE_MS;
 	if (!w->options.list_idle_ms)
 		w->options.list_idle_ms = LIST_IDLE_MS;
+	if (!w->options.at_once_ms)
+		w->options.at_once_ms = AT_ONCE_MS;
 	if (!w->options.page)
 		w->options.page = PAGE;
 	w->due = fl_mono_now();
@@ -245,9 +247,7 @@ static void on_list_end(struct fl_kube_watch *w)
  */
 static void on_watch_end(struct fl_kube_watch *w)
 {
-	if (w->held_back && w->n_events &&
-	    fl_mono_ms_between(w->first_event, fl_mono_now()) >= AT_ONCE_MS)
-		w->held_back = w->no_stream = false;
+	fl_watch_judge_way(w);
 	if (!w->n_events && fl_mono_ms_between(w->started, fl_mono_now()) < SHORT_MS)
 		fail(w, list_step(w), 0, 0, "ended at once, without a word");
 	else

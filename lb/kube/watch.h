@@ -39,7 +39,8 @@ struct fl_kube_watch_options {
 	void *arg;
 	/* 0: the usual ones */
 	uint64_t watch_idle_ms, list_idle_ms;
-	unsigned int page; /* objects */
+	uint64_t at_once_ms; /* words so far apart have not been kept for one another */
+	unsigned int page;   /* objects */
 };
 
 /* Since it began. */

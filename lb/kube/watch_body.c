@@ -43,6 +43,15 @@ static void clear_trouble(struct fl_kube_watch *w)
 			 FL_WATCH_HELD_BACK_S);
 }
 
+void fl_watch_judge_way(struct fl_kube_watch *w)
+{
+	if (!w->held_back || !w->n_events ||
+	    fl_mono_ms_between(w->first_event, fl_mono_now()) < w->options.at_once_ms)
+		return;
+	w->held_back = w->no_stream = false;
+	w->trouble[0] = '\0';
+}
+
 int fl_watch_list_is_complete(struct fl_kube_watch *w, const char *version)
 {
 	const struct fl_kube_sink *sink = w->options.sink;
@@ -113,6 +122,7 @@ static int on_event(const char *text, size_t len, void *arg)
 	if (!type || fl_value_type(object) != FL_VALUE_MAP)
 		return fl_watch_broken(w, "an event without type or object", "");
 	w->counts.events++;
+	fl_watch_judge_way(w);
 	if (!w->n_events++)
 		w->first_event = fl_mono_now();
 	if (!strcmp(type, "ADDED") || !strcmp(type, "MODIFIED"))

@@ -48,6 +48,8 @@ struct fl_kube_watch {
 int fl_watch_set_text(char **field, const char *text);
 /* What was read makes no sense, or cannot be taken in: the request is to end. -EINVAL. */
 int fl_watch_broken(struct fl_kube_watch *w, const char *what, const char *why);
+/* Something was said, or the answer is at its end: are words kept until then? */
+void fl_watch_judge_way(struct fl_kube_watch *w);
 /* The list was whole at this version. 0 or -EINVAL. */
 int fl_watch_list_is_complete(struct fl_kube_watch *w, const char *version);
 /* Of struct fl_kube_call; their arg is the watch. */

@@ -453,6 +453,7 @@ static int open_kind(struct fl_kube_source *s, size_t i)
 		.arg = kind,
 		.watch_idle_ms = s->options.idle_ms,
 		.list_idle_ms = s->options.idle_ms,
+		.at_once_ms = s->options.at_once_ms,
 	};
 
 	*kind = (struct fl_kube_kind){

@@ -28,6 +28,7 @@ struct fl_kube_source_options {
 	uint64_t load_ms; /* how long the first reading waits for a server that is silent */
 	/* A connection without a byte for so long is taken for dead; 0: as the watches have it. */
 	uint64_t idle_ms;
+	uint64_t at_once_ms; /* see struct fl_kube_watch_options */
 	/* 10.11: how long the first lists wait for our Node when all else is there; and whether
 	 * they wait for its podCIDRs, without end */
 	uint64_t node_wait_ms;

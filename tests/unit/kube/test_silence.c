@@ -5,6 +5,8 @@
  */
 #include "tests/unit/kube/watch_fixture.h"
 
+#include "lb/kube/watch_state.h"
+
 #include <signal.h>
 
 #define SHORT "timeoutSeconds=30&"
@@ -105,14 +107,32 @@ static void test_words_that_come_before_the_end(void **state)
 	fake_begin(c);
 	fake_say(c, BOOKMARK("22"));
 	spend(s, TOGETHER_MS + 100);
+	assert_non_null(fl_kube_watch_trouble(s->watch));
+	fake_say(c, EVENT("ADDED", "b", "23"));
+	until_well(s);
+	fake_end(c);
+	c = asked(s, "resourceVersion=23");
+	assert_null(strstr(c->request, SHORT));
+	/* and streams are tried again */
+	fl_kube_watch_relist(s->watch);
+	asked(s, STREAM);
+}
+
+/* The same, where the end is the second word. */
+static void test_a_word_and_a_late_end(void **state)
+{
+	struct scene *s = *state;
+	struct fake_connection *c = listed_by_pages(s);
+
+	fl_kube_set_idle(s->watch->request, 3000);
+	fake_begin(c);
+	fake_say(c, BOOKMARK("22"));
+	spend(s, TOGETHER_MS + 100);
 	fake_end(c);
 	c = asked(s, "resourceVersion=22");
 	assert_null(strstr(c->request, SHORT));
 	fake_begin(c);
 	until_well(s);
-	/* and streams are tried again */
-	fl_kube_watch_relist(s->watch);
-	asked(s, STREAM);
 }
 
 /* Who refuses a connection is gone: what answers next is asked as usual. */
@@ -133,6 +153,7 @@ int main(void)
 		TEST(test_answers_that_arrive_when_they_end),
 		TEST(test_heads_that_pass_at_once),
 		TEST(test_words_that_come_before_the_end),
+		TEST(test_a_word_and_a_late_end),
 		TEST(test_refusal_after_silence),
 	};
 

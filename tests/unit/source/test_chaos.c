@@ -24,6 +24,7 @@
 #define PLANS 100
 #define STEPS 60      /* of a plan, before the trouble ends */
 #define IDLE_MS 120   /* the agent takes a silent connection for dead */
+#define AT_ONCE_MS 1  /* words so far apart came when they were said */
 #define NAMES 8	      /* objects of a kind, of which some exist */
 #define ALIVE_MIN 3   /* so many at least */
 #define LOG 1024      /* changes in a plan at most */
@@ -554,7 +555,8 @@ static void step(struct scene *s, bool bookmark)
 
 static void open_scene(struct scene *s)
 {
-	struct fl_kube_source_options options = {.node = "node-1", .idle_ms = IDLE_MS};
+	struct fl_kube_source_options options = {
+		.node = "node-1", .idle_ms = IDLE_MS, .at_once_ms = AT_ONCE_MS};
 	struct fl_kube_access access = {0};
 	struct fl_err err = {""};
 
