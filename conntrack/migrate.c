@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "conntrack/half.h"
+#include "conntrack/migrate_records.h"
 #include "conntrack/raw.h"
 #include "lb/base/cleanup.h"
 #include "lb/dp/filter.h"
@@ -79,6 +80,8 @@ int fl_flow_migrate(const struct fl_maps *maps, const struct fl_old_flows *old,
 			walk(maps, &ids, old, family, open, &sum);
 	/* last, since a socket that is connected just now is asked for its peer at once */
 	fl_sockets_migrate(&sockets, maps->backends, &ids, maps->meta->flow_seed[1], old);
+	if (fl_records_migrate(maps, &ids, &old->records, &sum.records))
+		return -ENOMEM;
 	*ret_migrated = sum;
 	return 0;
 }

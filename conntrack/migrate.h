@@ -17,6 +17,7 @@ struct fl_migrated {
 	size_t renewed; /* that were, and had gone on over there */
 	size_t kept;	/* ours of that key are newer */
 	size_t lost;	/* no room */
+	size_t records; /* of affinity, and of the node's own flows */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "bpf/abi/frontend.h"
 #include "bpf/abi/hash.h"
 #include "bpf/abi/layout.h"
+#include "bpf/abi/records.h"
 #include "bpf/abi/maps.h"
 #include "bpf/abi/node.h"
 #include "bpf/abi/reasons.h"

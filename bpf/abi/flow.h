@@ -182,6 +182,9 @@ struct fl_flow6 {
  * that Service. The tuple is that of an answer.
  */
 struct fl_own_key {
+#ifdef FL_TEST_LAYOUT
+	__u32 gap;
+#endif
 	struct fl_tuple6 tuple;
 };
 

@@ -146,15 +146,29 @@ struct fl_range_key {
 
 /* Key of map fl_affinity (LRU; 5.5.1: one record per client address and service port). */
 struct fl_affinity_key {
+#ifdef FL_TEST_LAYOUT /* made up for tests, as in flow.h */
+	__u32 service_id;
+	struct fl_addr client;
+#else
 	struct fl_addr client;
 	__u32 service_id;
+#endif
 };
 
 struct fl_affinity {
+#ifdef FL_TEST_LAYOUT
+	__u64 other;
+	__u32 last;
+	__u16 pad;
+	__u16 generation;
+	__u32 backend;
+	__u32 gap;
+#else
 	__u32 backend;
 	__u16 generation;
 	__u16 pad;
 	__u32 last; /* jiffies of the last new flow */
+#endif
 };
 
 /* Key of map fl_members, value __u32 1: the backend is in the list. Services with affinity only. */
@@ -170,5 +184,7 @@ _Static_assert(__builtin_offsetof(struct fl_backend, next_hop) == 28, "abi: writ
 _Static_assert(sizeof(struct fl_line) == 64, "abi");
 _Static_assert(sizeof(struct fl_range_key) == 24, "abi");
 _Static_assert(sizeof(struct fl_affinity_key) == 20, "abi");
+#ifndef FL_TEST_LAYOUT
 _Static_assert(sizeof(struct fl_affinity) == 12, "abi");
+#endif
 _Static_assert(sizeof(struct fl_member_key) == 8, "abi");

@@ -28,10 +28,13 @@ int fl_agent_bring_flows(struct fl_dp *dp, bool live, struct fl_err *err)
 		sum.renewed += one.renewed;
 		sum.kept += one.kept;
 		sum.lost += one.lost;
+		sum.records += one.records;
 	}
 	fl_log_info("flows of the datapath before, which had other maps: %zu brought over, %zu "
-		    "brought up to date, %zu newer here, in %.3f s%s",
-		    sum.moved, sum.renewed, sum.kept, fl_mono_s_between(t0, fl_mono_now()),
+		    "brought up to date, %zu newer here, %zu records of clients and own flows, in "
+		    "%.3f s%s",
+		    sum.moved, sum.renewed, sum.kept, sum.records,
+		    fl_mono_s_between(t0, fl_mono_now()),
 		    live ? ", after the change of programs" : "");
 	if (sum.lost)
 		fl_log_warn("%zu flows are lost: the new tables have no room for them", sum.lost);

@@ -50,6 +50,7 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 static int unpin_maps(struct fl_dp *dp, struct fl_err *err)
 {
 	fl_bpffs_unpin(&dp->fs, "maps", FL_PIN_LAYOUT);
+	fl_bpffs_unpin(&dp->fs, "maps", FL_PIN_RECORDS);
 	for (int i = 0; i < FL_MAPS; i++) {
 		int r = fl_bpffs_unpin(&dp->fs, "maps", fl_map_descs[i].name);
 
@@ -244,16 +245,16 @@ static int move_old(struct fl_dp *dp, struct fl_err *err)
 	return fl_bpffs_restore(&dp->fs, err);
 }
 
-static int pin_layout(struct fl_dp *dp, struct fl_err *err)
+static int pin_description(struct fl_dp *dp, const char *name, int (*create)(void), int *fd,
+			   struct fl_err *err)
 {
-	dp->layout_fd = fl_bpffs_get(&dp->fs, "maps", FL_PIN_LAYOUT, false);
-	if (dp->layout_fd >= 0)
+	*fd = fl_bpffs_get(&dp->fs, "maps", name, false);
+	if (*fd >= 0)
 		return 0;
-	dp->layout_fd = fl_layout_map_create();
-	if (dp->layout_fd < 0)
-		return fl_err_set(err, dp->layout_fd, "cannot make map layout: %s",
-				  strerror(-dp->layout_fd));
-	return fl_bpffs_pin(&dp->fs, "maps", FL_PIN_LAYOUT, dp->layout_fd, err);
+	*fd = create();
+	if (*fd < 0)
+		return fl_err_set(err, *fd, "cannot make map %s: %s", name, strerror(-*fd));
+	return fl_bpffs_pin(&dp->fs, "maps", name, *fd, err);
 }
 
 /* Pin what was created; fl_meta is the last of the list. */
@@ -276,7 +277,10 @@ int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err)
 	if (dp->replaces)
 		r = move_old(dp, err);
 	if (!r)
-		r = pin_layout(dp, err);
+		r = pin_description(dp, FL_PIN_LAYOUT, fl_layout_map_create, &dp->layout_fd, err);
+	if (!r)
+		r = pin_description(dp, FL_PIN_RECORDS, fl_records_map_create, &dp->records_fd,
+				    err);
 	if (r)
 		return r;
 	for (int i = 0; i < FL_MAPS && (!dp->adopted || dp->replaces); i++) {

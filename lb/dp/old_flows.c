@@ -146,6 +146,7 @@ int fl_old_flows_open(const struct fl_bpffs *fs, const char *sub, struct fl_old_
 	}
 	if (r)
 		return r;
+	fl_old_records_open(fs, sub, old.layout.abi_version == FL_ABI_VERSION, &old.records);
 	*ret_old = old;
 	old = (struct fl_old_flows){0};
 	return 0;
@@ -156,6 +157,7 @@ void fl_old_flows_close(struct fl_old_flows *old)
 	for (int i = 0; i < FL_OLD_TABLES; i++)
 		if (old->mem[i])
 			munmap((void *)old->mem[i], old->mapped[i]);
+	fl_old_records_close(&old->records);
 	*old = (struct fl_old_flows){0};
 }
 

@@ -10,6 +10,7 @@
 #include "bpf/abi/layout.h"
 #include "lb/base/err.h"
 #include "lb/dp/bpffs.h"
+#include "lb/dp/old_records.h"
 
 /* How many replacements that were not finished a directory can hold: an agent that is killed in the
  * middle of one leaves two datapaths, and the next one may be of a third layout. */
@@ -25,6 +26,7 @@ struct fl_old_flows {
 	const void *mem[FL_OLD_TABLES];
 	size_t n[FL_OLD_TABLES];      /* buckets */
 	size_t mapped[FL_OLD_TABLES]; /* bytes */
+	struct fl_old_records records;
 };
 
 static inline const struct fl_layout_table *fl_old_table(const struct fl_old_flows *old, int table)

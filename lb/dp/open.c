@@ -113,6 +113,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 		return fl_err_set(err, -ENOMEM, "out of memory");
 	dp->netns_lock = -1;
 	dp->layout_fd = -1;
+	dp->records_fd = -1;
 	dp->fs = (struct fl_bpffs)FL_BPFFS_INIT;
 	dp->maps = (struct fl_maps)FL_MAPS_INIT;
 	dp->hz = fl_dp_kernel_hz();
@@ -208,6 +209,8 @@ void fl_dp_close(struct fl_dp **dp)
 		fl_old_flows_close(&d->old[i]);
 	if (d->layout_fd >= 0)
 		close(d->layout_fd);
+	if (d->records_fd >= 0)
+		close(d->records_fd);
 	free(d->cgroup);
 	free(d);
 	*dp = NULL;

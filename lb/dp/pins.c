@@ -53,6 +53,8 @@ int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 			   &n, err);
 	if (!r && dp->layout_fd >= 0)
 		r = repair(dp, &(struct pin){"maps", FL_PIN_LAYOUT, dp->layout_fd}, &n, err);
+	if (!r && dp->records_fd >= 0)
+		r = repair(dp, &(struct pin){"maps", FL_PIN_RECORDS, dp->records_fd}, &n, err);
 	for (const struct fl_attachment *a = dp->attachments; a && !r; a = a->next)
 		r = repair(
 			dp,

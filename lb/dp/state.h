@@ -37,7 +37,8 @@ struct fl_dp {
 	bool remains;  /* of a datapath with maps missing were there, and were removed */
 	struct fl_old_flows old[FL_OLD_FLOWS_MAX + 1];
 	size_t n_old;
-	int layout_fd; /* of our layout's description */
+	int layout_fd;	/* of the description of our tables */
+	int records_fd; /* and of our other records */
 	uint32_t hz;
 	struct fl_config config;
 	uint32_t live_current;	   /* of .data.live, in every object */

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Agents whose maps differ take each other's flows over (robustness A4, G3): another layout of the
 entries, and the way back; other sizes of the tables. Connections that are open all the time are not cut,
-none moves to another backend, and every request of every kind of client is answered.
+none moves to another backend, and every request of every kind of client is answered. Clients with session
+affinity keep their backends, and answers to the node's own datagrams remain its own.
 
 FL_SWAPS: how often the layouts are changed, each way (3; 200 is what is promised).
 """
@@ -12,7 +13,9 @@ import subprocess
 import pytest
 
 import cells
+import topology
 from conftest import REPO, build_directory
+from place import PYTHON
 from test_changes import Traffic, failures
 
 SWAPS = int(os.environ.get("FL_SWAPS", "3"))
@@ -77,6 +80,82 @@ def test_layouts_are_swapped_under_load(own_lab, layouts):
             took_over(lab)
             traffic.round(5)
     check(traffic, 10 * SWAPS)
+
+
+# A datagram, and its answer when a line has been read. ADDRESS PORT.
+ANSWER_LATER = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as s:
+    s.bind((sys.argv[1], int(sys.argv[2])))
+    print("bound", flush=True)
+    asked, sender = s.recvfrom(100)
+    print("asked", flush=True)
+    sys.stdin.readline()
+    s.sendto(b"answer to " + asked, sender)
+"""
+# From ADDRESS PORT to ADDRESS PORT, by a socket that is not connected; the answer is printed.
+ASK = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.socket(family, socket.SOCK_DGRAM) as s:
+    s.bind((sys.argv[1], int(sys.argv[2])))
+    s.settimeout(20)
+    s.sendto(b"question", (sys.argv[3], int(sys.argv[4])))
+    print("sent", flush=True)
+    sys.stdin.readline()
+    print(s.recvfrom(100)[0].decode(), flush=True)
+"""
+
+
+class Exchange:
+    """A node asks the client from the number of a node port; the answer comes when it is told to."""
+
+    def __init__(self, lab, family, node_port=30053, port=5300):
+        mine, theirs = cells.node_ip("node-1")[family], topology.client_address(family)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.peer = lab["client"].popen([PYTHON, "-c", ANSWER_LATER, theirs, str(port)], **pipes)
+        assert self.peer.stdout.readline() == "bound\n"
+        self.node = lab["node-1"].popen([PYTHON, "-c", ASK, mine, str(node_port), theirs, str(port)], **pipes)
+        assert self.node.stdout.readline() == "sent\n" and self.peer.stdout.readline() == "asked\n"
+
+    def answer(self):
+        for process in (self.peer, self.node):
+            process.stdin.write("\n")
+            process.stdin.flush()
+        words = self.node.stdout.readline()
+        for process in (self.peer, self.node):
+            process.communicate()
+        return words
+
+
+def sticky(lab):
+    """Which backend each client of a Service with session affinity has: from outside, and sockets."""
+    def one(report):
+        assert report["failed"] == 0 and len(report["answers"]) == 1, report
+        return next(iter(report["answers"]))
+
+    pods = {}
+    for family in (4, 6):
+        for source in [topology.client_address(family, n) for n in (10, *topology.MORE_CLIENTS)]:
+            pods[source] = one(lab["client"].http(cells.vip(12)[family], 80, 3, source=source))
+        for place in ("cli-1", "cli-2"):
+            pods[place, family] = one(lab[place].http(cells.STICKY[family], 80, 3))
+    return pods
+
+
+def test_records_survive_a_change_of_layout(own_lab, layouts):
+    """5.5.5, and what the node has asked from a node port: both are kernel state."""
+    lab = own_lab
+    swap(lab, build=layouts["released"])
+    before = sticky(lab)
+    assert len(set(before.values())) > 1, "one backend for all: the records do not count"
+    for build in layouts.values():
+        exchanges = [Exchange(lab, family) for family in (4, 6)]
+        swap(lab, build=build)
+        took_over(lab)
+        assert [exchange.answer() for exchange in exchanges] == 2 * ["answer to question\n"]
+        assert sticky(lab) == before
 
 
 def test_killed_in_the_middle_of_a_change_of_layout(own_lab, layouts):
