@@ -112,7 +112,7 @@ class Exchange:
     """A node asks the client from the number of a node port; the answer comes when it is told to."""
 
     def __init__(self, lab, family, node_port=30053, port=5300):
-        mine, theirs = cells.node_ip("node-1")[family], topology.client_address(family)
+        mine, theirs = cells.node_ip("node-1")[family], topology.client_address(family, 10)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.peer = lab["client"].popen([PYTHON, "-c", ANSWER_LATER, theirs, str(port)], **pipes)
         assert self.peer.stdout.readline() == "bound\n"
