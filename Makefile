@@ -114,8 +114,13 @@ $(BUILD)/tests/flood/%.o: tests/flood/%.c $(BUILD)/tests/flood/flood.skel.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/tests/flood -c $< -o $@
 
+# two builds whose objects differ in anything differ in this
+$(BUILD)/skel/digest.h: $(BPF_OBJ)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D) && cat $(BPF_OBJ) | sha256sum | sed 's/\([0-9a-f]*\).*/#define FL_OBJECTS_DIGEST "\1"/' > $@
+
 # the only file that knows the skeletons
-$(BUILD)/lb/dp/objects.o: lb/dp/objects.c $(SKEL)
+$(BUILD)/lb/dp/objects.o: lb/dp/objects.c $(SKEL) $(BUILD)/skel/digest.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -I$(BUILD)/skel -c $< -o $@
 

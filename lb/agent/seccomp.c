@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <uv.h>
@@ -183,12 +184,27 @@ static int allow(scmp_filter_ctx filter, const struct fl_seccomp_needs *needs)
 	return r;
 }
 
+static int compare_bytes(const void *a, const void *b)
+{
+	return *(const unsigned char *)a - *(const unsigned char *)b;
+}
+
+/* What a library asks the kernel once and then knows: how much memory there is, the first time that
+ * glibc's qsort() gets more than a kilobyte. */
+static void ask_once(void)
+{
+	unsigned char bytes[2048] = {0};
+
+	qsort(bytes, sizeof(bytes), 1, compare_bytes);
+}
+
 int fl_seccomp_install(bool kill, const struct fl_seccomp_needs *needs, struct fl_err *err)
 {
 	_cleanup_(filter_freep) scmp_filter_ctx filter =
 		seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
 	int r = filter ? allow(filter, needs) : -ENOMEM;
 
+	ask_once();
 	/* threads that build tables may be there already */
 	if (!r)
 		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);

@@ -234,8 +234,11 @@ static int open_datapath(struct fl_agent *agent, struct fl_err *err)
 	r = fl_dp_open(&options, &agent->dp, err);
 	if (r)
 		return r;
-	fl_log_info("datapath in %s: %s, loaded in %.3f s", s->bpffs,
-		    fl_dp_adopted(agent->dp) ? "taken over from an earlier agent" : "new",
+	fl_log_info("datapath in %s: %s, opened in %.3f s", s->bpffs,
+		    fl_dp_kept_programs(agent->dp)
+			    ? "taken over from an earlier agent, programs too"
+		    : fl_dp_adopted(agent->dp) ? "taken over from an earlier agent"
+					       : "new",
 		    seconds_since(t0));
 	if (fl_dp_found_remains(agent->dp))
 		fl_log_warn("maps of an earlier datapath were missing in %s: new ones were made, "

@@ -43,15 +43,14 @@ const char *fl_dp_cgroup(const struct fl_dp *dp)
 	return dp->cgroup;
 }
 
+bool fl_dp_kept_programs(const struct fl_dp *dp)
+{
+	return dp->programs.kept;
+}
+
 int fl_dp_program(const struct fl_dp *dp, const char *name)
 {
-	for (int i = 0; i < FL_OBJECTS; i++) {
-		struct bpf_program *p = bpf_object__find_program_by_name(dp->objects[i].bpf, name);
-
-		if (p && bpf_program__fd(p) >= 0)
-			return bpf_program__fd(p);
-	}
-	return -ENOENT;
+	return fl_programs_find(&dp->programs, name);
 }
 
 uint64_t fl_dp_now(struct fl_dp *dp)

@@ -3,8 +3,9 @@
  * The directory that holds an agent's pinned state, below a BPF file system:
  *   DIR/maps/NAME           the maps of FL_MAP_LIST
  *   DIR/links/HOOK-IFINDEX  what keeps a program attached to a device or cgroup
- *   DIR/programs/NAME       programs that others may run: the clock; arrays of programs (slow.c)
- * Only the user that owns it may enter it, and only one agent at a time holds its lock.
+ *   DIR/programs/NAME       the clock, which others may run; what the next agent may keep
+ * (programs.c) Only the user that owns it may enter it, and only one agent at a time holds its
+ * lock.
  */
 #pragma once
 

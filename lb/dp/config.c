@@ -33,7 +33,8 @@ static uint32_t to_jiffies(uint64_t ms, uint32_t hz)
 	return j > MAX_TIMEOUT_JIFFIES ? MAX_TIMEOUT_JIFFIES : (uint32_t)j;
 }
 
-int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, struct fl_err *err)
+int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options,
+		      const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
 	struct fl_config c = options->config;
 	const struct fl_meta *meta = dp->maps.meta;
@@ -49,10 +50,10 @@ int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, str
 	fl_config_spread_timeouts(&c);
 	c.next_hop_ttl = to_jiffies(ttl_ms, dp->hz);
 	c.host_netns = fl_netns_cookie();
-	c.flow4_mask = fl_dp_map_size(dp, FL_MAP_flows4) - 1;
-	c.flow6_mask = fl_dp_map_size(dp, FL_MAP_flows6) - 1;
-	c.socket_mask = fl_dp_map_size(dp, FL_MAP_sockets) - 1;
-	c.frontend_mask = fl_dp_map_size(dp, FL_MAP_frontends) - 1;
+	c.flow4_mask = fl_dp_map_size(dp, FL_MAP_flows4, sizes) - 1;
+	c.flow6_mask = fl_dp_map_size(dp, FL_MAP_flows6, sizes) - 1;
+	c.socket_mask = fl_dp_map_size(dp, FL_MAP_sockets, sizes) - 1;
+	c.frontend_mask = fl_dp_map_size(dp, FL_MAP_frontends, sizes) - 1;
 	if ((c.flow4_mask & (c.flow4_mask + 1)) || (c.flow6_mask & (c.flow6_mask + 1)) ||
 	    (c.socket_mask & (c.socket_mask + 1)) || (c.frontend_mask & (c.frontend_mask + 1)))
 		return fl_err_set(err, -EINVAL, "the number of buckets is no power of two");

@@ -60,7 +60,8 @@ struct fl_dp_options {
 struct fl_dp;
 
 /*
- * Lock the network namespace and the directory, adopt or create the maps, load the programs.
+ * Lock the network namespace and the directory, adopt or create the maps, load the programs
+ * unless the very same are there.
  * Nothing is attached or replaced yet: programs of an earlier agent keep running on the same maps.
  * Where they have another layout, ABI version or size than is needed, new ones are made beside them
  * and the flows are to be brought over: fl_dp_old_flows(). -EBUSY when another agent has the
@@ -82,6 +83,8 @@ const struct fl_config *fl_dp_config(const struct fl_dp *dp);
 #define FL_DP_LIVE_MS 1000
 int fl_dp_set_live(struct fl_dp *dp, const struct fl_live *live, struct fl_err *err);
 bool fl_dp_adopted(const struct fl_dp *dp); /* the maps were there already */
+/* Programs of an earlier agent are what would have been loaded, and are used. */
+bool fl_dp_kept_programs(const struct fl_dp *dp);
 /* There was a datapath of which maps had been removed; its flows are lost. */
 bool fl_dp_found_remains(const struct fl_dp *dp);
 

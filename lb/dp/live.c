@@ -9,13 +9,10 @@
 
 #include "lb/dp/state.h"
 
-static int write_pair(const struct fl_bpf_object *object, const struct fl_live_pair *pair)
+static int write_pair(int fd, const struct fl_live_pair *pair)
 {
 	const uint32_t key = 0;
-	int fd = fl_bpf_object_live_fd(object);
 
-	if (fd < 0)
-		return fd;
 	return bpf_map_update_elem(fd, &key, pair, BPF_ANY) ? -errno : 0;
 }
 
@@ -24,7 +21,7 @@ static int write_all(struct fl_dp *dp, const struct fl_live_pair *pair)
 	int r = 0;
 
 	for (int i = 0; i < FL_OBJECTS && !r; i++)
-		r = write_pair(&dp->objects[i], pair);
+		r = write_pair(dp->programs.live_fds[i], pair);
 	return r;
 }
 

@@ -187,17 +187,14 @@ int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_bpf_object *o,
 	return 0;
 }
 
-uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id)
+uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id, const uint32_t sizes[FL_MAPS])
 {
-	for (int i = 0; i < FL_OBJECTS; i++) {
-		const struct bpf_object *o = dp->objects[i].bpf;
-		struct bpf_map *map =
-			o ? bpf_object__find_map_by_name(o, fl_map_descs[id].object) : NULL;
+	const int fd = *fl_map_fd(&dp->maps, id);
+	uint32_t n;
 
-		if (map)
-			return bpf_map__max_entries(map);
-	}
-	return 0;
+	if (fd >= 0)
+		return fl_map_check(id, fd, &n, NULL) ? 0 : n;
+	return sizes[id] ? sizes[id] : fl_map_descs[id].n;
 }
 
 int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_bpf_object *o, struct fl_err *err)

@@ -17,6 +17,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/base/thread.h"
+#include "digest.h"
 #include "sock.skel.h"
 #include "tc.skel.h"
 #include "xdp.skel.h"
@@ -56,6 +57,12 @@ static const struct {
 	[FL_OBJECT_TC] = {"tc", tc_open, tc_destroy},
 	[FL_OBJECT_SOCK] = {"sock", sock_open, sock_destroy},
 };
+
+const char *fl_bpf_objects_digest(void)
+{
+	static_assert(sizeof(FL_OBJECTS_DIGEST) <= FL_OBJECTS_DIGEST_LEN, "room for it");
+	return FL_OBJECTS_DIGEST;
+}
 
 /* libbpf's print function gets no argument of the caller's, hence a variable. */
 static _Thread_local char printed[400];

@@ -25,6 +25,9 @@ struct fl_bpf_object {
 	struct fl_live_pair *live;
 };
 
+/* What the objects were built as: a digest of all of them, in hexadecimal digits. */
+#define FL_OBJECTS_DIGEST_LEN 72
+const char *fl_bpf_objects_digest(void);
 /* Open, not load. 0 or -errno with words. */
 int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
 		       struct fl_err *err);

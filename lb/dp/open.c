@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Opening and closing the datapath: lock, adopt or create the maps, set the programs' constants,
- * load.
+ * keep the programs that are there or load them.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -17,15 +17,14 @@
 #include "lb/dp/state.h"
 
 /* So many of them together, from `first` on. */
-static int load_some(struct fl_dp *dp, size_t first, size_t n, const uint32_t sizes[FL_MAPS],
-		     struct fl_err *err)
+static int load_some(struct fl_dp *dp, struct fl_bpf_object *objects, size_t first, size_t n,
+		     const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
 	int r = 0;
 
 	for (size_t i = first; i < first + n && !r; i++) {
-		struct fl_bpf_object *o = &dp->objects[i];
+		struct fl_bpf_object *o = &objects[i];
 
-		/* once more, with the maps that those before it have made */
 		r = fl_dp_maps_prepare(dp, o, sizes, err);
 		if (r)
 			break;
@@ -35,9 +34,12 @@ static int load_some(struct fl_dp *dp, size_t first, size_t n, const uint32_t si
 			r = fl_err_set(err, r, "cannot prepare the %s programs", o->name);
 	}
 	if (!r)
-		r = fl_bpf_objects_load(&dp->objects[first], n, err);
-	for (size_t i = first; i < first + n && !r; i++)
-		r = fl_dp_maps_collect(dp, &dp->objects[i], err);
+		r = fl_bpf_objects_load(&objects[first], n, err);
+	for (size_t i = first; i < first + n && !r; i++) {
+		r = fl_dp_maps_collect(dp, &objects[i], err);
+		if (!r)
+			r = fl_programs_add(&dp->programs, i, &objects[i], err);
+	}
 	return r;
 }
 
@@ -49,31 +51,50 @@ static bool has_all_maps(struct fl_dp *dp)
 	return true;
 }
 
-static int load_objects(struct fl_dp *dp, const struct fl_dp_options *options,
-			const uint32_t sizes[FL_MAPS], struct fl_err *err)
+static int load_all(struct fl_dp *dp, struct fl_bpf_object objects[FL_OBJECTS],
+		    const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
 	int r = 0;
 
 	for (int i = 0; i < FL_OBJECTS && !r; i++)
-		r = fl_bpf_object_open(i, &dp->objects[i], err);
-	/* the masks follow from the maps, so these are prepared before the settings */
-	for (int i = 0; i < FL_OBJECTS && !r; i++)
-		r = fl_dp_maps_prepare(dp, &dp->objects[i], sizes, err);
-	if (!r)
-		r = fl_dp_config_make(dp, options, err);
+		r = fl_bpf_object_open(i, &objects[i], err);
 	if (!r && has_all_maps(dp)) {
-		r = load_some(dp, 0, FL_OBJECTS, sizes, err);
+		r = load_some(dp, objects, 0, FL_OBJECTS, sizes, err);
 	} else if (!r) {
 		/* the first has all maps of those after it, except what is theirs alone */
-		r = load_some(dp, 0, 1, sizes, err);
+		r = load_some(dp, objects, 0, 1, sizes, err);
 		if (!r)
-			r = load_some(dp, 1, FL_OBJECTS - 1, sizes, err);
+			r = load_some(dp, objects, 1, FL_OBJECTS - 1, sizes, err);
 	}
 	for (int i = 0; i < FL_MAPS && !r; i++)
 		if (*fl_map_fd(&dp->maps, i) < 0)
 			r = fl_err_set(err, -ENOENT, "no program uses map %s",
 				       fl_map_descs[i].name);
+	for (int i = 0; i < FL_OBJECTS && !r; i++)
+		r = fl_dp_slow_bind(dp, &objects[i], err);
 	return r;
+}
+
+static int load_objects(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err)
+{
+	struct fl_bpf_object objects[FL_OBJECTS] = {0};
+	int r = load_all(dp, objects, sizes, err);
+
+	/* what they are made of takes as much memory as thousands of Services */
+	for (int i = 0; i < FL_OBJECTS; i++)
+		fl_bpf_object_close(&objects[i]);
+	return r;
+}
+
+/* Maps of which some are replaced are not those that pinned programs use. */
+static bool keep_programs(struct fl_dp *dp)
+{
+	if (!dp->adopted || dp->replaces ||
+	    !fl_programs_keep(&dp->programs, &dp->fs, &dp->config, &dp->maps, &dp->live_current))
+		return false;
+	/* perhaps the earlier agent has only just changed them */
+	dp->live_since = fl_mono_now();
+	return true;
 }
 
 /* Asked before anything is made, so that a wrong setting leaves no half datapath behind. */
@@ -116,6 +137,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	dp->records_fd = -1;
 	dp->fs = (struct fl_bpffs)FL_BPFFS_INIT;
 	dp->maps = (struct fl_maps)FL_MAPS_INIT;
+	dp->programs = (struct fl_programs)FL_PROGRAMS_INIT;
 	dp->hz = fl_dp_kernel_hz();
 	dp->no_tcx = options->no_tcx;
 	fl_dp_sizes_of(&options->sizes, sizes);
@@ -129,9 +151,9 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 	if (!r)
 		r = fl_dp_maps_adopt(dp, sizes, err);
 	if (!r)
-		r = load_objects(dp, options, sizes, err);
-	if (!r)
-		r = fl_dp_slow_find(dp, err);
+		r = fl_dp_config_make(dp, options, sizes, err);
+	if (!r && !keep_programs(dp))
+		r = load_objects(dp, sizes, err);
 	if (!r)
 		r = fl_maps_mmap(&dp->maps, true, err);
 	if (r)
@@ -146,7 +168,7 @@ int fl_dp_open(const struct fl_dp_options *options, struct fl_dp **ret_dp, struc
 		return r;
 	r = fl_bpffs_pin(&dp->fs, "programs", FL_PIN_CLOCK, dp->clock_fd, err);
 	if (!r)
-		r = fl_dp_slow_pin(dp, err);
+		r = fl_programs_pin(&dp->programs, &dp->fs, &dp->config, &dp->maps, err);
 	if (!r)
 		r = fl_takeover_end(dp, err);
 	if (r)
@@ -198,8 +220,7 @@ void fl_dp_close(struct fl_dp **dp)
 			close(a->link_fd);
 		free(a);
 	}
-	for (int i = 0; i < FL_OBJECTS; i++)
-		fl_bpf_object_close(&d->objects[i]);
+	fl_programs_close(&d->programs);
 	fl_maps_close(&d->maps);
 	fl_bpffs_close(&d->fs);
 	fl_takeover_free(&d->takeover);

@@ -42,6 +42,20 @@ static int repair(struct fl_dp *dp, const struct pin *pin, int *n, struct fl_err
 	return r;
 }
 
+struct repairing {
+	struct fl_dp *dp;
+	struct fl_err *err;
+	int *n;
+};
+
+static int repair_program(const char *name, int fd, void *arg)
+{
+	const struct repairing *repairing = arg;
+
+	return repair(repairing->dp, &(struct pin){"programs", name, fd}, repairing->n,
+		      repairing->err);
+}
+
 int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 {
 	int n = 0, r = 0;
@@ -62,8 +76,11 @@ int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 			&n, err);
 	if (!r)
 		r = repair(dp, &(struct pin){"programs", FL_PIN_CLOCK, dp->clock_fd}, &n, err);
-	for (size_t i = 0; i < dp->n_slow && !r; i++)
-		r = repair(dp, &(struct pin){"programs", dp->slow[i].pin, dp->slow[i].fd}, &n, err);
+	if (!r) {
+		struct repairing repairing = {dp, err, &n};
+
+		r = fl_programs_each_pin(&dp->programs, repair_program, &repairing);
+	}
 	if (!r && n)
 		r = fl_dp_netns_record(dp, err);
 	if (r)

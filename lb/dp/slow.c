@@ -20,7 +20,7 @@ bool fl_dp_slow_is_pin(const char *name)
 
 /* Programs of the slow path have maps that the attached ones do not use. Bound to these as well,
  * whatever finds one program of ours finds all our maps (orphans.h). */
-static int bind_maps(struct fl_dp *dp, const struct bpf_object *object, struct fl_err *err)
+static int bind_all(struct fl_dp *dp, const struct bpf_object *object, struct fl_err *err)
 {
 	struct bpf_program *prog;
 
@@ -39,53 +39,24 @@ static int bind_maps(struct fl_dp *dp, const struct bpf_object *object, struct f
 	return 0;
 }
 
-static int find_array(struct fl_dp *dp, const struct bpf_object *object, struct fl_err *err)
+int fl_dp_slow_bind(struct fl_dp *dp, const struct fl_bpf_object *object, struct fl_err *err)
 {
-	struct fl_slow_array *array = &dp->slow[dp->n_slow];
 	const struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object)
+	bpf_object__for_each_map(map, object->bpf)
 	{
-		struct bpf_map_info info = {0};
-		__u32 len = sizeof(info);
-
-		if (bpf_map__type(map) != BPF_MAP_TYPE_PROG_ARRAY)
-			continue;
-		array->fd = bpf_map__fd(map);
-		if (bpf_obj_get_info_by_fd(array->fd, &info, &len))
-			return fl_err_set(err, -errno, "cannot find out the number of %s: %s",
-					  bpf_map__name(map), strerror(errno));
-		snprintf(array->pin, sizeof(array->pin), PIN_PREFIX "%u", info.id);
-		dp->n_slow++;
-		return bind_maps(dp, object, err);
+		if (bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY)
+			return bind_all(dp, object->bpf, err);
 	}
 	return 0;
-}
-
-int fl_dp_slow_find(struct fl_dp *dp, struct fl_err *err)
-{
-	int r = 0;
-
-	for (int i = 0; i < FL_OBJECTS && !r; i++)
-		r = find_array(dp, dp->objects[i].bpf, err);
-	return r;
-}
-
-int fl_dp_slow_pin(struct fl_dp *dp, struct fl_err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < dp->n_slow && !r; i++)
-		r = fl_bpffs_pin(&dp->fs, "programs", dp->slow[i].pin, dp->slow[i].fd, err);
-	return r;
 }
 
 static int prune_one(const char *name, void *arg)
 {
 	const struct fl_dp *dp = arg;
 
-	for (size_t i = 0; i < dp->n_slow; i++)
-		if (!strcmp(name, dp->slow[i].pin))
+	for (size_t i = 0; i < dp->programs.n_slow; i++)
+		if (!strcmp(name, dp->programs.slow[i].pin))
 			return 0;
 	if (fl_dp_slow_is_pin(name))
 		fl_bpffs_unpin(&dp->fs, "programs", name);

@@ -11,26 +11,21 @@
 #include "lb/dp/map_table.h"
 #include "lb/dp/objects.h"
 #include "lb/dp/old_flows.h"
+#include "lb/dp/programs.h"
 
 /* A program that this agent has put somewhere. */
 struct fl_attachment {
 	struct fl_attachment *next;
 	char name[40];	      /* of the pin */
 	unsigned int ifindex; /* 0: cgroup */
-	int prog_fd;	      /* borrowed from the object */
+	int prog_fd;	      /* borrowed */
 	int link_fd;	      /* -1: clsact */
-};
-
-/* An array by which attached programs reach those of the slow path. */
-struct fl_slow_array {
-	char pin[24];
-	int fd; /* borrowed from the object */
 };
 
 struct fl_dp {
 	struct fl_bpffs fs;
 	struct fl_maps maps;
-	struct fl_bpf_object objects[FL_OBJECTS];
+	struct fl_programs programs;
 	bool no_tcx;
 	bool adopted;
 	bool replaces; /* what is pinned in DIR/maps is not ours to use; it is in `old` */
@@ -41,12 +36,10 @@ struct fl_dp {
 	int records_fd; /* and of our other records */
 	uint32_t hz;
 	struct fl_config config;
-	uint32_t live_current;	   /* of .data.live, in every object */
+	uint32_t live_current;	   /* of every object's fl_live_pair */
 	struct fl_mono live_since; /* ns 0: as they were loaded */
-	struct fl_slow_array slow[FL_OBJECTS];
-	size_t n_slow;
-	int clock_fd; /* borrowed */
-	char *cgroup; /* "" none */
+	int clock_fd;		   /* borrowed */
+	char *cgroup;		   /* "" none */
 	int netns_lock;
 	struct fl_takeover *takeover;
 	struct fl_attachment *attachments;
@@ -73,11 +66,10 @@ struct fl_place {
 int fl_dp_put(struct fl_dp *dp, const struct fl_place *place, int prog_fd);
 
 /*
- * slow.c. After load: find the arrays. Pin them before anything is attached. When no program of an
- * earlier agent is attached any more, remove the pins of theirs.
+ * slow.c. After load: have programs of the slow path hold all our maps. When no program of an
+ * earlier agent is attached any more, remove the pins of its arrays.
  */
-int fl_dp_slow_find(struct fl_dp *dp, struct fl_err *err);
-int fl_dp_slow_pin(struct fl_dp *dp, struct fl_err *err);
+int fl_dp_slow_bind(struct fl_dp *dp, const struct fl_bpf_object *object, struct fl_err *err);
 void fl_dp_slow_prune(struct fl_dp *dp);
 /* Whether a pin in DIR/programs is such an array's. */
 bool fl_dp_slow_is_pin(const char *name);
@@ -94,7 +86,7 @@ extern const size_t fl_cgroup_hooks_n;
 uint64_t fl_cgroup_id(int fd);
 
 /* Names of pins: "xdp-3", "tc-ingress-3", "clsact-ingress-3", "cgroup-connect4"; in
- * DIR/programs "clock", and "slow-NUMBER" (slow.c). */
+ * DIR/programs "clock", and those of programs.c. */
 #define FL_PIN_XDP "xdp"
 #define FL_PIN_TC_INGRESS "tc-ingress"
 #define FL_PIN_TC_EGRESS "tc-egress"
@@ -116,8 +108,8 @@ int fl_dp_maps_prepare(struct fl_dp *dp, const struct fl_bpf_object *o,
 		       const uint32_t sizes[FL_MAPS], struct fl_err *err);
 /* After load: keep descriptors of the maps that the object has created. */
 int fl_dp_maps_collect(struct fl_dp *dp, const struct fl_bpf_object *o, struct fl_err *err);
-/* The number of elements that a map has or is about to get. */
-uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id);
+/* The number of elements that a map has or is about to get; 0: it cannot be looked at. */
+uint32_t fl_dp_map_size(struct fl_dp *dp, enum fl_map_id id, const uint32_t sizes[FL_MAPS]);
 int fl_dp_maps_pin(struct fl_dp *dp, struct fl_err *err);
 
 /*
@@ -129,8 +121,9 @@ int fl_takeover_begin(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl
 int fl_takeover_end(struct fl_dp *dp, struct fl_err *err);
 void fl_takeover_free(struct fl_takeover **takeover);
 
-/* config.c. Fill dp->config. */
-int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options, struct fl_err *err);
+/* config.c. Fill dp->config; `sizes`: of the maps that are to be made. */
+int fl_dp_config_make(struct fl_dp *dp, const struct fl_dp_options *options,
+		      const uint32_t sizes[FL_MAPS], struct fl_err *err);
 
 /*
  * netns_record.c. Refuse a directory whose programs are attached in another network namespace that
