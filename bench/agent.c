@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,11 +30,12 @@
 
 #define READY_MS 120000
 #define CHANGE_MS 10000
-#define DIR_LEN 64
+#define DIR "/tmp" /* a file system of our own, which goes with us */
 
 struct room {
-	char dir[DIR_LEN], cgroup[300];
-	char agent[300];
+	char cgroup[300];
+	int agent; /* O_PATH */
+	int guard; /* closed at our end, however that comes */
 	int notify;
 	pid_t pid;
 	uint32_t services, endpoints;
@@ -51,25 +53,50 @@ static void stop(struct room *room)
 
 static void room_fini(struct room *room)
 {
-	char command[DIR_LEN + 16];
-
 	stop(room);
 	if (room->meta)
 		munmap((void *)room->meta, 4096);
-	if (room->notify >= 0)
-		close(room->notify);
-	if (room->cgroup[0])
-		rmdir(room->cgroup);
-	snprintf(command, sizeof(command), "rm -rf %s", room->dir);
-	if (room->dir[0] && system(command))
-		fprintf(stderr, "cannot remove %s\n", room->dir);
+	for (size_t i = 0; i < 3; i++) {
+		const int fd = (int[]){room->notify, room->agent, room->guard}[i];
+
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+/* A process that removes the cgroup when we have ended, and is no part of what a signal to all of
+ * us reaches. */
+static int start_guard(struct room *room, struct fl_err *err)
+{
+	int fds[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return fl_err_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
+	pid = fork();
+	if (pid < 0)
+		return fl_err_set(err, -errno, "cannot fork: %s", strerror(errno));
+	if (!pid) {
+		setsid();
+		/* nobody shall wait for our output because of it */
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+		close(fds[1]);
+		while (read(fds[0], &byte, 1) < 0 && errno == EINTR)
+			;
+		_exit(rmdir(room->cgroup) ? 1 : 0);
+	}
+	close(fds[0]);
+	room->guard = fds[1];
+	return 0;
 }
 
 static int open_notify(struct room *room, struct fl_err *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", room->dir);
+	strcpy(addr.sun_path, DIR "/notify");
 	room->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (room->notify < 0 || bind(room->notify, (struct sockaddr *)&addr, sizeof(addr)))
 		return fl_err_set(err, -errno, "%s: %s", addr.sun_path, strerror(errno));
@@ -79,21 +106,18 @@ static int open_notify(struct room *room, struct fl_err *err)
 static int open_room(struct room *room, struct fl_err *err)
 {
 	_cleanup_free_ char *root = NULL;
-	char path[DIR_LEN + 16];
 	int rc = fl_mount_find_cgroup2(&root, err);
 
 	if (rc)
 		return rc;
-	strcpy(room->dir, "/tmp/fairlead-bench-XXXXXX");
-	if (!mkdtemp(room->dir)) {
-		room->dir[0] = '\0';
-		return fl_err_set(err, -errno, "cannot make a directory: %s", strerror(errno));
-	}
-	snprintf(path, sizeof(path), "%s/manifests", room->dir);
+	if (mount("fairlead-bench", DIR, "tmpfs", 0, "mode=0700"))
+		return fl_err_set(err, -errno, "cannot mount a file system: %s", strerror(errno));
 	snprintf(room->cgroup, sizeof(room->cgroup), "%.200s/fairlead-bench-%d", root, getpid());
-	if (mkdir(path, 0755) || mkdir(room->cgroup, 0755))
+	if (mkdir(DIR "/manifests", 0755) || mkdir(room->cgroup, 0755))
 		return fl_err_set(err, -errno, "cannot make a directory: %s", strerror(errno));
-	rc = open_notify(room, err);
+	rc = start_guard(room, err);
+	if (!rc)
+		rc = open_notify(room, err);
 	return rc ? rc
 		  : bench_ip(err, "link add up0 type veth peer name up1\n"
 				  "link set up0 up\nlink set up1 up\n"
@@ -130,11 +154,11 @@ static int write_service(const struct room *room, uint32_t s, bool less, const c
 
 static int write_all(const struct room *room, struct fl_err *err)
 {
-	char name[DIR_LEN + 40];
+	char name[64];
 	int rc = 0;
 
 	for (uint32_t s = 0; s < room->services && !rc; s++) {
-		snprintf(name, sizeof(name), "%s/manifests/s%u.yaml", room->dir, s);
+		snprintf(name, sizeof(name), DIR "/manifests/s%u.yaml", s);
 		rc = write_service(room, s, false, name);
 	}
 	return rc ? fl_err_set(err, rc, "cannot write manifests: %s", strerror(-rc)) : 0;
@@ -142,20 +166,18 @@ static int write_all(const struct room *room, struct fl_err *err)
 
 static void exec_agent(const struct room *room)
 {
-	char manifests[DIR_LEN + 16], sock[DIR_LEN + 16], notify[DIR_LEN + 16];
 	const int log = open("/dev/null", O_WRONLY);
+	char agent[32];
 
-	snprintf(manifests, sizeof(manifests), "%s/manifests", room->dir);
-	snprintf(sock, sizeof(sock), "%s/agent.sock", room->dir);
-	snprintf(notify, sizeof(notify), "%s/notify", room->dir);
+	snprintf(agent, sizeof(agent), "/proc/self/fd/%d", room->agent);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	setenv("NOTIFY_SOCKET", notify, 1);
+	setenv("NOTIFY_SOCKET", DIR "/notify", 1);
 	if (!getenv("FAIRLEAD_BENCH_LOG")) {
 		dup2(log, 1);
 		dup2(log, 2);
 	}
-	execl(room->agent, "fairleadd", "--manifests", manifests, "--socket", sock, "--cgroup",
-	      room->cgroup, "--node", "bench", "--devices", "up0", "--cluster-cidr",
+	execl(agent, "fairleadd", "--manifests", DIR "/manifests", "--socket", DIR "/agent.sock",
+	      "--cgroup", room->cgroup, "--node", "bench", "--devices", "up0", "--cluster-cidr",
 	      "100.64.0.0/10", "--healthz-bind-address", "none", "--metrics-bind-address", "none",
 	      "--state-dir", "none", (char *)NULL);
 	_exit(127);
@@ -183,10 +205,10 @@ static int start(struct room *room, uint64_t *ret_ns, struct fl_err *err)
 		}
 		if (waitpid(room->pid, NULL, WNOHANG) == room->pid) {
 			room->pid = 0;
-			return fl_err_set(err, -ECHILD, "%s has ended", room->agent);
+			return fl_err_set(err, -ECHILD, "the agent has ended");
 		}
 		if (bench_now_ns() - before > READY_MS * 1000000ULL)
-			return fl_err_set(err, -ETIME, "%s does not become ready", room->agent);
+			return fl_err_set(err, -ETIME, "the agent does not become ready");
 	}
 	*ret_ns = bench_now_ns() - before;
 	return 0;
@@ -297,13 +319,13 @@ static uint64_t revision(const struct room *room)
 static int change(const struct room *room, uint32_t s, bool less, uint64_t *ret_ns,
 		  struct fl_err *err)
 {
-	char name[DIR_LEN + 40], hidden[DIR_LEN + 40];
+	char name[64];
+	const char *hidden = DIR "/manifests/.new";
 	const uint64_t old = revision(room);
 	uint64_t before;
 	int rc;
 
-	snprintf(name, sizeof(name), "%s/manifests/s%u.yaml", room->dir, s);
-	snprintf(hidden, sizeof(hidden), "%s/manifests/.new", room->dir);
+	snprintf(name, sizeof(name), DIR "/manifests/s%u.yaml", s);
 	rc = write_service(room, s, less, hidden);
 	if (rc)
 		return fl_err_set(err, rc, "%s: %s", hidden, strerror(-rc));
@@ -350,6 +372,8 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 {
 	_cleanup_(room_fini) struct room room = {
 		.notify = -1,
+		.agent = -1,
+		.guard = -1,
 		.services = (uint32_t)bench_option(argc, argv, "--services", 10000),
 		.endpoints = (uint32_t)bench_option(argc, argv, "--endpoints", 10),
 	};
@@ -361,10 +385,12 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 	_cleanup_close_ int netns = -1;
 	void *memory;
 	uint64_t ns = 0;
+	const char *agent = bench_option_text(argc, argv, "--agent", "build/std/fairleadd");
 	int rc = bench_world_enter(err);
 
-	snprintf(room.agent, sizeof(room.agent), "%s",
-		 bench_option_text(argc, argv, "--agent", "build/std/fairleadd"));
+	/* it may be below what is about to be covered; the agent inherits it */
+	if (!rc && (room.agent = open(agent, O_PATH)) < 0)
+		rc = fl_err_set(err, -errno, "%s: %s", agent, strerror(errno));
 	if (!rc)
 		rc = bench_netns_new(&netns, err);
 	if (!rc)

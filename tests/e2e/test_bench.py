@@ -2,7 +2,11 @@
 """Every kind of measurement starts, measures something and ends. What it measures is not judged: the sizes are
 far too small for that.
 """
+import glob
+import json
 import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -12,6 +16,7 @@ from conftest import REPO, build_directory
 sys.path.insert(0, os.path.join(REPO, "bench"))
 
 import driver  # noqa: E402
+from wait import until  # noqa: E402
 
 ENTRIES = 16384
 PROTOCOLS = ("tcp4", "udp4", "tcp6")
@@ -115,3 +120,17 @@ def test_agent(binary):
     assert [line["restart"] for line in lines if line["row"] == 12] == [False, True], lines
     assert len([line for line in lines if line["row"] == 11 and "ns" in line]) == 4, lines
     assert [line["flows"] for line in lines if line["row"] == 10] == [0, 64], lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["terminate", "kill-9"])
+def test_an_agent_that_is_cut_short_leaves_nothing(binary, number):
+    """Neither a directory nor a cgroup, whatever ends the measurement, in the middle of it."""
+    with subprocess.Popen([binary, "agent", "--agent", f"{build_directory()}/fairleadd", "--services", "10", "--restarts", "0",
+                           "--idle", "600"], stdout=subprocess.PIPE, text=True) as process:
+        assert json.loads(process.stdout.readline())["row"] == 12
+        name = f"fairlead-bench-{process.pid}"
+        root = next(line.split()[1] for line in open("/proc/self/mounts", encoding="utf-8") if line.split()[2] == "cgroup2")
+        assert os.path.isdir(f"{root}/{name}")
+        process.send_signal(number)
+    until(lambda: not os.path.exists(f"{root}/{name}"), "the cgroup is gone")
+    assert not glob.glob("/tmp/fairlead-bench-*")
