@@ -85,14 +85,15 @@ kind: FairleadConfiguration
 """
 
 
-def node_object(number=1, pods=None, zone="zone-a"):
+def node_object(number=1, pods=None, zone="zone-a", addresses=None):
     name = f"node-{number}"
     pods = pods or [f"10.244.{number}.0/24", f"fd00:244:{number}::/64"]
     return {"apiVersion": "v1", "kind": "Node",
             "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
             "spec": {"podCIDR": pods[0], "podCIDRs": pods},
             "status": {"addresses": [{"type": "InternalIP", "address": topology.NODES[name][family]}
-                                     for family in (4, 6)]}}
+                                     for family in (4, 6)] if not addresses else
+                       [{"type": "InternalIP", "address": address} for address in addresses]}}
 
 
 def start(lab, node, wait=True, **options):
@@ -128,13 +129,43 @@ def test_10_11_node_object_appears_later(lab):
         until(lambda f=family: answers(lab, f), "it is served", 10, 0.1)
 
 
-def test_10_12_zone_and_addresses_are_followed(lab):
+def test_10_12_zone_is_followed(lab):
     """10.12: without a restart."""
     node = lab.nodes["node-1"]
     assert "zone-a" in node.cli("status").stdout
     lab.cluster.put(node_object(zone="zone-z"))
     until(lambda: "zone-z" in node.cli("status").stdout, "the zone is followed", 10, 0.1)
     assert node.agent.poll() is None
+
+
+def test_2_15_other_addresses(lab):
+    """2.15, 10.13: `primary` is what the Node says now, unlike with kube-proxy, which ends."""
+    node, other = lab.nodes["node-1"], {4: "172.18.0.91", 6: "fd00:18::91"}
+    config = CONFIG.replace("{kubeconfig}", lab.cluster.kubeconfig())
+    lab.cluster.write("kube-proxy.yaml", config.replace("nodePortAddresses: null", "nodePortAddresses: [primary]"))
+    node.place.script(f"ip addr add {other[4]}/24 dev eth0; ip addr add {other[6]}/64 dev eth0 nodad")
+    try:
+        node.stop()
+        start(lab, node)
+        node.wait_status(0)
+
+        def served_at(family):
+            return {address for address in (topology.NODES["node-1"][family], other[family])
+                    if lab["client"].http(address, 30020, 1, timeout=1.0)["failed"] == 0}
+        for family in (4, 6):
+            until(lambda f=family: served_at(f) == {topology.NODES["node-1"][f]}, "its first address is served", 10, 0.1)
+        lab.cluster.put(node_object(addresses=other.values()))
+        for family in (4, 6):
+            until(lambda f=family: served_at(f) == {other[f]}, "its other address is served", 20, 0.1)
+        lab.cluster.put(node_object())
+        for family in (4, 6):
+            until(lambda f=family: served_at(f) == {topology.NODES["node-1"][f]}, "its first address is back", 20, 0.1)
+        assert node.agent.poll() is None
+    finally:
+        node.place.script(f"ip addr del {other[4]}/24 dev eth0; ip addr del {other[6]}/64 dev eth0")
+        lab.cluster.write("kube-proxy.yaml", config)
+        node.stop()
+        start(lab, node)
 
 
 @FAMILIES
