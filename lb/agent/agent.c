@@ -65,6 +65,7 @@ void fl_agent_free(struct fl_agent **ptr)
 	fl_applier_free(&agent->applier);
 	fl_local_services_free(&agent->local_services);
 	fl_port_use_fini(&agent->metrics.ports);
+	fl_socket_traffic_free(&agent->metrics.sockets);
 	fl_service_traffic_free(&agent->metrics.traffic);
 	fl_node_ports_fini(&agent->health_ports_at);
 	fl_resteer_fini(&agent->resteer);

@@ -2,6 +2,8 @@
 /* Measuring changes on their way. */
 #include "lb/agent/metrics.h"
 
+#include "lb/dp/usage.h"
+
 struct fl_agent_metrics fl_agent_metrics_of(int64_t started_unix_ns)
 {
 	return (struct fl_agent_metrics){
@@ -50,12 +52,22 @@ void fl_agent_metrics_forget(struct fl_agent_metrics *metrics, const struct fl_s
 				 (void *)store);
 }
 
+void fl_agent_metrics_look(struct fl_agent_metrics *metrics, const struct fl_maps *maps)
+{
+	uint64_t connects, sends;
+
+	if (!fl_stats_count(maps->stats_fd, FL_COUNTER_SOCKET_CONNECT, &connects) &&
+	    !fl_stats_count(maps->stats_fd, FL_COUNTER_SOCKET_SEND, &sends))
+		fl_socket_traffic_look(metrics->sockets, connects + sends);
+}
+
 void fl_agent_metrics_sample(struct fl_agent_metrics *metrics, const struct fl_maps *maps,
 			     const struct fl_store *store)
 {
 	/* a scrape does so too, but who knows whether there are any */
 	if (fl_service_series_is_short(fl_service_traffic_series(metrics->traffic)))
 		fl_agent_metrics_forget(metrics, store);
+	fl_agent_metrics_look(metrics, maps);
 	metrics->next_hops = 0;
 	for (size_t i = 0; i < maps->n_next_hops; i++)
 		metrics->next_hops += maps->next_hops[i].ifindex != 0;

@@ -36,5 +36,14 @@ int fl_agent_open_traffic(struct fl_agent *agent)
 	fl_dp_old_flows(agent->dp, &n_old);
 	options.begun = n_old || fl_dp_adopted(agent->dp);
 	agent->metrics.traffic = fl_service_traffic_new(&options, &agent->upkeep.sweep);
-	return agent->metrics.traffic ? 0 : -ENOMEM;
+	if (!agent->metrics.traffic)
+		return -ENOMEM;
+	agent->metrics.sockets = fl_socket_traffic_new(&(struct fl_socket_traffic_options){
+		.table = fl_socket_table_of(fl_dp_maps(agent->dp)),
+		.series = fl_service_traffic_series(agent->metrics.traffic),
+		.begun = fl_dp_adopted(agent->dp),
+		.service = service_of_frontend,
+		.arg = agent,
+	});
+	return agent->metrics.sockets ? 0 : -ENOMEM;
 }

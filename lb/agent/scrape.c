@@ -109,6 +109,7 @@ static void add_status(struct fl_agent *agent, struct lists *lists, struct fl_me
 
 static void add_traffic(struct fl_agent *agent, struct fl_metrics_facts *facts)
 {
+	fl_agent_metrics_look(&agent->metrics, fl_dp_maps(agent->dp));
 	fl_agent_metrics_forget(&agent->metrics, agent->input.store);
 	facts->traffic = fl_service_series_all(fl_service_traffic_series(agent->metrics.traffic),
 					       &facts->n_traffic);

@@ -25,6 +25,22 @@ struct fl_service_traffic {
 	bool begun[FL_FAMILIES]; /* the first pass is not over */
 };
 
+bool fl_service_of_asked(const struct fl_frontend_key *asked, fl_service_of_frontend *service,
+			 void *arg, const char **ret_ns, const char **ret_name)
+{
+	struct fl_frontend_key key = *asked;
+	struct fl_ip ip;
+
+	memcpy(ip.b, &asked->addr, sizeof(ip.b));
+	if (service(&key, ret_ns, ret_name, arg))
+		return true;
+	/* 2.19: a Service's own address and port beat a node port */
+	memset(&key.addr, 0, sizeof(key.addr));
+	if (fl_ip_family(&ip) == FL_IPV4)
+		key.addr.w[2] = htonl(0xffff);
+	return service(&key, ret_ns, ret_name, arg);
+}
+
 static bool find_service(const struct fl_service_traffic *traffic, const struct fl_met *met,
 			 const char **ret_ns, const char **ret_name)
 {
@@ -37,13 +53,7 @@ static bool find_service(const struct fl_service_traffic *traffic, const struct 
 		return false;
 	key.port = htons(port);
 	memcpy(&key.addr, frontend.b, sizeof(key.addr));
-	if (o->service(&key, ret_ns, ret_name, o->arg))
-		return true;
-	/* 2.19: a Service's own address and port beat a node port */
-	memset(&key.addr, 0, sizeof(key.addr));
-	if (met->family == FL_IPV4)
-		key.addr.w[2] = htonl(0xffff);
-	return o->service(&key, ret_ns, ret_name, o->arg);
+	return fl_service_of_asked(&key, o->service, o->arg, ret_ns, ret_name);
 }
 
 static uint32_t series_of(struct fl_service_traffic *traffic, const struct fl_met *met)

@@ -17,6 +17,10 @@ struct fl_service_traffic;
 typedef bool fl_service_of_frontend(const struct fl_frontend_key *frontend, const char **ret_ns,
 				    const char **ret_name, void *arg);
 
+/* The same, of an address and port of a packet or socket: a node port belongs to every address. */
+bool fl_service_of_asked(const struct fl_frontend_key *asked, fl_service_of_frontend *service,
+			 void *arg, const char **ret_ns, const char **ret_name);
+
 struct fl_service_traffic_options {
 	struct fl_flow_table table; /* memory is borrowed */
 	uint32_t max;		    /* Services with a series of their own */

@@ -43,7 +43,7 @@ struct fl_metrics_device {
 
 struct fl_metrics_service {
 	const char *ns, *name;
-	uint64_t connections;
+	uint64_t connections, socket_connections;
 	uint64_t packets[2], bytes[2]; /* of requests, of replies */
 };
 

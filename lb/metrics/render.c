@@ -151,6 +151,9 @@ static void put_traffic(struct fl_metrics_text *t, const struct fl_metrics_servi
 		fl_metric_put_uint(t, FL_METRIC_SERVICE_CONNECTIONS,
 				   FL_LABELS(all[i].ns, all[i].name), all[i].connections);
 	for (size_t i = 0; i < n; i++)
+		fl_metric_put_uint(t, FL_METRIC_SERVICE_SOCKETS, FL_LABELS(all[i].ns, all[i].name),
+				   all[i].socket_connections);
+	for (size_t i = 0; i < n; i++)
 		put_directions(t, FL_METRIC_SERVICE_PACKETS, &all[i], all[i].packets);
 	for (size_t i = 0; i < n; i++)
 		put_directions(t, FL_METRIC_SERVICE_BYTES, &all[i], all[i].bytes);

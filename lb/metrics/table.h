@@ -77,8 +77,10 @@
 	  "A device that is served, and how; always 1.") \
 	X(SERVICE_CONNECTIONS, "fairlead_service_connections_total", COUNTER, "namespace service", \
 	  "Connections to a Service that were translated packet by packet.") \
+	X(SERVICE_SOCKETS, "fairlead_service_socket_connections_total", COUNTER, "namespace service", \
+	  "Connections to a Service that were translated at a socket of a pod or of the node.") \
 	X(SERVICE_PACKETS, "fairlead_service_packets_total", COUNTER, "namespace service direction", \
-	  "Packets of these, to the backends (request) and from them (reply).") \
+	  "Packets of the former, to the backends (request) and from them (reply).") \
 	X(SERVICE_BYTES, "fairlead_service_bytes_total", COUNTER, "namespace service direction", \
 	  "Bytes of these packets, with their IP headers.") \
 	X(API_CURRENT, "fairlead_api_current", GAUGE, "resource", \

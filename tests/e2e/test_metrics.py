@@ -195,6 +195,7 @@ def test_traffic_per_service(lab, family):
         them, now = flows(), traffic_of(node, service)
         return len(them) == 31 and now == {
             ("connections",): 31,
+            ("socket_connections",): 0,
             ("packets", "request"): sum(flow["packets"] for flow in them),
             ("packets", "reply"): sum(flow["replyPackets"] for flow in them),
             ("bytes", "request"): sum(flow["bytes"] for flow in them),
@@ -208,6 +209,30 @@ def test_traffic_per_service(lab, family):
     until(lambda: all(traffic_of(node, service)[key] > value for key, value in numbers.items()),
           "what has ended stays counted", 30)
     assert traffic_of(node, service)[("connections",)] == 32
+    m.remove("probe.yaml")
+    lab.settle()
+    assert traffic_of(node, service) == {}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_connections_at_sockets_per_service(lab, family):
+    """Each connection of a pod and of the node, and a datagram socket once; by cluster IP and by node port."""
+    node, service = lab.nodes["node-1"], f"asked-{family}"
+    m = lab.manifests
+    m.add("probe", m.service(service, 13), m.slice(service, family, ("web-1a", "web-2a")))
+    lab.settle()
+
+    def grown(number):
+        until(lambda: traffic_of(node, service).get(("socket_connections",)) == number, f"{number} are counted", 10)
+        assert traffic_of(node, service)[("connections",)] == 0
+
+    for number, (place, host, port) in enumerate((("cli-1", cells.cluster_ip(13), 80), ("node-1", cells.cluster_ip(13), 80),
+                                                  ("node-1", cells.node_ip("node-1"), 30013)), 1):
+        assert lab[place].http(host[family], port, 20)["failed"] == 0
+        grown(20 * number)
+    report = lab["cli-1"].udp(cells.cluster_ip(13)[family], 5353, 30, connected=False, keep=True)
+    assert report["failed"] == 0, report
+    grown(61)
     m.remove("probe.yaml")
     lab.settle()
     assert traffic_of(node, service) == {}

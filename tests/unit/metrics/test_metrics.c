@@ -93,8 +93,8 @@ static void test_all_of_it(void **state)
 	static const struct fl_metrics_device devices[] = {{"eth0", "external", "xdp"},
 							   {"br\"0", "pod", "tc"}};
 	static const struct fl_metrics_service traffic[] = {
-		{FL_METRICS_OTHER, FL_METRICS_OTHER, 1, {2, 3}, {4, 5}},
-		{"default", "web", 6, {70, 60}, {7000, 90000}}};
+		{FL_METRICS_OTHER, FL_METRICS_OTHER, 1, 8, {2, 3}, {4, 5}},
+		{"default", "web", 6, 9, {70, 60}, {7000, 90000}}};
 	static const struct fl_metrics_api api[] = {{"services", true, {1, 2}, 300, 0},
 						    {"nodes", false, {4, 5}, 6, 7}};
 	struct fl_histogram sync = fl_histogram_sync();
