@@ -206,7 +206,7 @@ def test_traffic_per_service(lab, family):
     assert node.cli("flow", "flush", "--service", f"default/{service}").returncode == 0
     assert not flows()
     lab["client"].http(cells.vip(13)[family], 80, 1)
-    until(lambda: all(traffic_of(node, service)[key] > value for key, value in numbers.items()),
+    until(lambda: all(traffic_of(node, service)[key] > value for key, value in numbers.items() if value),
           "what has ended stays counted", 30)
     assert traffic_of(node, service)[("connections",)] == 32
     m.remove("probe.yaml")
