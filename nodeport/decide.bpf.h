@@ -45,6 +45,15 @@ static __always_inline enum fl_known fl_flow_give_up(bool v6, const struct fl_pa
 	return FL_REFUSED;
 }
 
+/* What is translated by another hook, if at all. On the way out only replies are, and of these the
+ * ones that no ingress hook sees, as fl_fast_leaving() has it. */
+static __always_inline bool fl_flow_not_here(enum fl_hook hook, __u8 flags)
+{
+	if (hook == FL_HOOK_EGRESS)
+		return (flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT)) != FL_FLOW_IS_REPLY;
+	return fl_flow_translated_later(hook, flags);
+}
+
 /* The flow of a packet, whatever its state, which is brought up to date. */
 static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p,
 						   enum fl_hook hook, __u32 now,
@@ -55,7 +64,7 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, ref))
 		return FL_UNKNOWN;
-	if (fl_flow_translated_later(hook, ref->head->flags))
+	if (fl_flow_not_here(hook, ref->head->flags))
 		return FL_UNKNOWN_REPLY;
 	reply = ref->head->flags & FL_FLOW_IS_REPLY;
 	if (hook != FL_HOOK_EGRESS && unlikely(fl_flow_abandoned(ref->head, p->proto)))

@@ -34,7 +34,7 @@ __noinline int fl_odd_options(fl_ctx *ctx, __u32 end)
 		}
 		if (option[0] == FL_IP4_OPTION_LOOSE_ROUTE ||
 		    option[0] == FL_IP4_OPTION_STRICT_ROUTE ||
-		    bpf_skb_load_bytes(ctx, at, option, 2) || option[1] < 2)
+		    bpf_skb_load_bytes(ctx, at, option, 2) || option[1] < 2 || at + option[1] > end)
 			return false;
 		at = fl_forget(at + option[1], end);
 	}
