@@ -250,8 +250,8 @@ variants: $(SCHEDULES_BIN) ## whether these schedules notice what is taken out o
 	$(Q)tests/schedules/variants $(BUILD)/schedules gcc $(SCHEDULES_CALLS_CFLAGS) -c
 
 .PHONY: mutants
-mutants: $(MODEL_BIN) $(SCHEDULES_BIN) ## whether fuzzer and schedules notice FL_MUTANTS=200 faults in the BPF source (root; hours)
-	$(Q)tests/model/mutants --count $(or $(FL_MUTANTS),200)
+mutants: ## whether fuzzer, packet tests and schedules notice FL_MUTANTS=200 faults in the BPF source (root; hours)
+	$(Q)tests/model/mutants --sample $(or $(FL_MUTANTS),200) --seed $(or $(FL_MUTANTS_SEED),1) --jobs $(or $(FL_MUTANTS_JOBS),2)
 
 chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
 	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
