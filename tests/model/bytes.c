@@ -6,6 +6,13 @@
 
 #define ETHER 14
 
+enum {
+	OPTION_END = 0,
+	OPTION_NOP = 1,
+	OPTION_LOOSE_ROUTE = 131,
+	OPTION_STRICT_ROUTE = 137,
+};
+
 static uint32_t get16(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 8 | p[1];
@@ -22,7 +29,7 @@ static void put16(uint8_t *p, uint32_t v)
 	p[1] = (uint8_t)v;
 }
 
-static uint32_t add(uint64_t sum, const uint8_t *p, uint32_t len)
+uint32_t model_sum(uint64_t sum, const uint8_t *p, uint32_t len)
 {
 	uint64_t v;
 
@@ -44,9 +51,9 @@ static uint32_t add(uint64_t sum, const uint8_t *p, uint32_t len)
 static uint32_t sum_l4(const struct model_frame *f, bool v6, uint32_t l4, uint32_t len,
 		       uint8_t proto)
 {
-	uint32_t sum = add(proto + len, f->b + ETHER + (v6 ? 8 : 12), v6 ? 32 : 8);
+	uint32_t sum = model_sum(proto + len, f->b + ETHER + (v6 ? 8 : 12), v6 ? 32 : 8);
 
-	return add(sum, f->b + l4, len);
+	return model_sum(sum, f->b + l4, len);
 }
 
 static struct fl_ip address(bool v6, const uint8_t *p)
@@ -59,61 +66,121 @@ static struct fl_ip address(bool v6, const uint8_t *p)
 	return ip;
 }
 
-bool model_parse(const struct model_frame *f, struct model_packet *ret)
+/* RFC 791: options that name a route, or make no sense, are for the stack to judge. */
+static bool options_are_plain(const uint8_t *option, uint32_t len)
 {
-	const uint8_t *ip = f->b + ETHER, *l4;
-	const bool v6 = f->len > ETHER && get16(f->b + 12) == 0x86dd;
-	uint32_t header = v6 ? 40 : 20, total, l4_header, rest;
-	uint8_t proto;
-
-	memset(ret, 0, sizeof(*ret));
-	if (f->len < ETHER + header || (!v6 && get16(f->b + 12) != 0x0800))
-		return false;
-	if (v6) {
-		if (ip[0] >> 4 != 6)
+	for (uint32_t at = 0; at < len && option[at] != OPTION_END;) {
+		if (option[at] == OPTION_NOP) {
+			at++;
+			continue;
+		}
+		if (option[at] == OPTION_LOOSE_ROUTE || option[at] == OPTION_STRICT_ROUTE ||
+		    at + 1 >= len || option[at + 1] < 2 || at + option[at + 1] > len)
 			return false;
-		total = 40 + get16(ip + 4);
-		proto = ip[6];
-		ret->ttl = ip[7];
-		ret->df = true; /* no router divides it */
-	} else {
-		if (ip[0] != 0x45 || get16(ip + 6) & 0x3fff)
-			return false;
-		total = get16(ip + 2);
-		proto = ip[9];
-		ret->ttl = ip[8];
-		ret->df = ip[6] & 0x40;
+		at += option[at + 1];
 	}
-	if (proto != 6 && proto != 17)
+	return true;
+}
+
+static bool parse_ipv4(const struct model_frame *f, struct model_packet *ret)
+{
+	const uint8_t *ip = f->b + ETHER;
+	const uint32_t header = (ip[0] & 15) * 4U;
+	const bool fragment = get16(ip + 6) & 0x3fff;
+
+	if (ip[0] >> 4 != 4)
 		return false;
-	l4_header = proto == 6 ? 20 : 8;
-	if (total < header + l4_header || f->len < ETHER + total)
-		return false;
-	l4 = ip + header;
-	ret->family = v6 ? FL_IPV6 : FL_IPV4;
-	ret->proto = proto;
+	ret->family = FL_IPV4;
+	ret->proto = ip[9];
+	ret->ttl = ip[8];
+	ret->df = ip[6] & 0x40;
+	ret->t.src = address(false, ip + 12);
+	ret->t.dst = address(false, ip + 16);
+	ret->ip_len = get16(ip + 2);
 	ret->l4 = ETHER + header;
-	ret->ip_len = total;
-	ret->t.src = address(v6, ip + (v6 ? 8 : 12));
-	ret->t.dst = address(v6, ip + (v6 ? 24 : 16));
+	ret->odd = (ret->proto == 6 || ret->proto == 17) && (header > 20 || fragment);
+	if (header < 20 || fragment || ret->ip_len < header)
+		return false;
+	return header == 20 ||
+	       (f->len >= ETHER + header && options_are_plain(ip + 20, header - 20));
+}
+
+#define HOP_BY_HOP 0
+#define DESTINATION 60
+#define FRAGMENT 44
+#define EXTENSIONS 4
+
+/* Headers that ask nothing of a router that does not know them are stepped over. */
+static bool parse_ipv6(const struct model_frame *f, struct model_packet *ret)
+{
+	const uint8_t *ip = f->b + ETHER;
+	uint32_t at = ETHER + 40;
+
+	if (ip[0] >> 4 != 6)
+		return false;
+	ret->family = FL_IPV6;
+	ret->proto = ip[6];
+	ret->ttl = ip[7];
+	ret->df = true; /* no router divides it */
+	ret->t.src = address(true, ip + 8);
+	ret->t.dst = address(true, ip + 24);
+	ret->ip_len = 40 + get16(ip + 4);
 	/* an IPv4 address in an IPv6 header is none of the network's (RFC 4291) */
-	if (v6 && (fl_ip_family(&ret->t.src) == FL_IPV4 || fl_ip_family(&ret->t.dst) == FL_IPV4))
+	if (fl_ip_family(&ret->t.src) == FL_IPV4 || fl_ip_family(&ret->t.dst) == FL_IPV4)
+		return false;
+	ret->odd = ret->proto == HOP_BY_HOP || ret->proto == DESTINATION || ret->proto == FRAGMENT;
+	for (int i = 0; i < EXTENSIONS; i++) {
+		if (ret->proto != DESTINATION && (ret->proto != HOP_BY_HOP || i))
+			break;
+		if (f->len < at + 8)
+			return false;
+		ret->proto = f->b[at];
+		at += (f->b[at + 1] + 1U) * 8;
+	}
+	ret->l4 = at;
+	return ret->ip_len >= at - ETHER;
+}
+
+static bool parse_l4(const struct model_frame *f, struct model_packet *ret)
+{
+	const uint8_t *l4 = f->b + ret->l4;
+	const uint32_t size = ret->ip_len - (ret->l4 - ETHER);
+	uint32_t header = ret->proto == 6 ? 20 : 8;
+
+	if ((ret->proto != 6 && ret->proto != 17) || size < header || f->len < ETHER + ret->ip_len)
 		return false;
 	ret->t.sport = (uint16_t)get16(l4);
 	ret->t.dport = (uint16_t)get16(l4 + 2);
 	if (!ret->t.sport || !ret->t.dport)
 		return false;
-	if (proto == 6) {
-		rest = (uint32_t)(l4[12] >> 4) * 4;
-		if (rest < 20 || header + rest > total)
+	if (ret->proto == 6) {
+		header = (uint32_t)(l4[12] >> 4) * 4;
+		if (header < 20 || header > size)
 			return false;
-		l4_header = rest;
 		ret->seq = get32(l4 + 4);
 		ret->ack = get32(l4 + 8);
 		ret->flags = l4[13];
 	}
-	ret->payload = total - header - l4_header;
+	ret->payload = size - header;
 	return true;
+}
+
+bool model_parse(const struct model_frame *f, struct model_packet *ret)
+{
+	const uint32_t type = f->len >= ETHER ? get16(f->b + 12) : 0;
+
+	memset(ret, 0, sizeof(*ret));
+	if (type == 0x86dd)
+		return f->len >= ETHER + 40 && parse_ipv6(f, ret) && parse_l4(f, ret);
+	return type == 0x0800 && f->len >= ETHER + 20 && parse_ipv4(f, ret) && parse_l4(f, ret);
+}
+
+void model_addresses(const struct model_frame *f, struct fl_ip *ret_src, struct fl_ip *ret_dst)
+{
+	const bool v6 = get16(f->b + 12) == 0x86dd;
+
+	*ret_src = address(v6, f->b + ETHER + (v6 ? 8 : 12));
+	*ret_dst = address(v6, f->b + ETHER + (v6 ? 24 : 16));
 }
 
 static void put_address(bool v6, uint8_t *p, const struct fl_ip *ip)
@@ -122,7 +189,7 @@ static void put_address(bool v6, uint8_t *p, const struct fl_ip *ip)
 }
 
 /* The number that makes up for the difference, so that a wrong sum is as wrong as it was. */
-static uint32_t makes_up(uint32_t want, uint32_t sum)
+uint32_t model_makes_up(uint32_t want, uint32_t sum)
 {
 	return want >= sum ? want - sum : want + 0xffff - sum;
 }
@@ -133,7 +200,8 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *p,
 	const bool v6 = p->family == FL_IPV6, tcp = p->proto == 6;
 	const uint32_t len = p->ip_len - (p->l4 - ETHER);
 	uint8_t *ip = out->b + ETHER, *l4 = out->b + p->l4, *check = l4 + (tcp ? 16 : 6);
-	const uint32_t ip_sum = v6 ? 0 : add(0, in->b + ETHER, 20);
+	const uint32_t header = p->l4 - ETHER,
+		       ip_sum = v6 ? 0 : model_sum(0, in->b + ETHER, header);
 	const uint32_t l4_sum = sum_l4(in, v6, p->l4, len, p->proto);
 	uint32_t sum;
 
@@ -147,13 +215,31 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *p,
 		ip[v6 ? 7 : 8]--;
 	if (!v6) {
 		put16(ip + 10, 0);
-		put16(ip + 10, makes_up(ip_sum, add(0, ip, 20)));
+		put16(ip + 10, model_makes_up(ip_sum, model_sum(0, ip, header)));
 	}
 	if (!tcp && !get16(check))
 		return; /* there is none */
 	put16(check, 0);
-	sum = makes_up(l4_sum, sum_l4(out, v6, p->l4, len, p->proto));
+	sum = model_makes_up(l4_sum, sum_l4(out, v6, p->l4, len, p->proto));
 	put16(check, sum || tcp ? sum : 0xffff);
+}
+
+/* What is quoted has nothing between the IP header and TCP or UDP. */
+static void quote_without_options(uint8_t *ip, bool v6, const struct model_packet *p)
+{
+	const uint32_t header = v6 ? 40 : 20, extra = p->l4 - ETHER - header;
+
+	if (!extra)
+		return;
+	if (v6) {
+		put16(ip + 4, p->ip_len - extra - header);
+		ip[6] = p->proto;
+	} else {
+		ip[0] = 0x45;
+		put16(ip + 2, p->ip_len - extra);
+		put16(ip + 10, 0);
+		put16(ip + 10, ~model_sum(0, ip, header));
+	}
 }
 
 void model_answer(const struct model_frame *in, const struct model_packet *p,
@@ -171,7 +257,9 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 	memcpy(out->b + 12, in->b + 12, 2);
 	put_address(v6, ip + (v6 ? 8 : 12), &p->t.dst);
 	put_address(v6, ip + (v6 ? 24 : 16), &p->t.src);
-	memcpy(icmp + 8, in->b + ETHER, quote);
+	memcpy(icmp + 8, in->b + ETHER, header);
+	memcpy(icmp + 8 + header, in->b + p->l4, 8);
+	quote_without_options(icmp + 8, v6, p);
 	if (v6) {
 		ip[0] = 0x60;
 		put16(ip + 4, len);
@@ -186,9 +274,10 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 		ip[9] = 1;
 		icmp[0] = expired ? 11 : 3;
 		icmp[1] = expired ? 0 : big ? 4 : 3;
-		put16(ip + 10, ~add(0, ip, 20));
+		put16(ip + 10, ~model_sum(0, ip, 20));
 	}
 	if (big)
 		put16(icmp + 6, mtu);
-	put16(icmp + 2, v6 ? ~sum_l4(out, true, ETHER + header, len, 58) : ~add(0, icmp, len));
+	put16(icmp + 2,
+	      v6 ? ~sum_l4(out, true, ETHER + header, len, 58) : ~model_sum(0, icmp, len));
 }

@@ -198,6 +198,14 @@ static uint32_t counter_of(const char *token)
 	return 0;
 }
 
+static void put_macs(const struct run *r, const struct model_outcome *o, struct model_frame *ret)
+{
+	memcpy(ret->b, o->mac, 6);
+	memcpy(ret->b + 6, r->m.device[o->device].mac, 6);
+	if (o->any_mac)
+		memcpy(ret->b, r->out.b, 12);
+}
+
 /* The frame that this outcome gives; with a free port the one that was chosen. */
 static void expected_frame(const struct run *r, const struct step *step,
 			   const struct model_verdicts *v, const struct model_outcome *o,
@@ -206,6 +214,12 @@ static void expected_frame(const struct run *r, const struct step *step,
 	struct model_tuple to = o->to;
 	uint32_t l4 = v->packet.l4;
 
+	if (o->made) {
+		*ret = v->made;
+		if (o->forward)
+			put_macs(r, o, ret);
+		return;
+	}
 	if (o->verdict == IS_ANSWERED) {
 		model_answer(&step->frame, &v->packet, o->answer, o->mtu, ret);
 		return;
@@ -218,12 +232,8 @@ static void expected_frame(const struct run *r, const struct step *step,
 	if (o->any_port && r->out.len >= l4 + 2)
 		to.sport = (uint16_t)(r->out.b[l4] << 8 | r->out.b[l4 + 1]);
 	model_rewrite(&step->frame, &v->packet, &to, o->forward, ret);
-	if (!o->forward)
-		return;
-	memcpy(ret->b, o->mac, 6);
-	memcpy(ret->b + 6, r->m.device[o->device].mac, 6);
-	if (o->any_mac)
-		memcpy(ret->b, r->out.b, 12);
+	if (o->forward)
+		put_macs(r, o, ret);
 }
 
 static bool fits(const struct run *r, const struct step *step, const struct model_verdicts *v,
@@ -377,11 +387,14 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 		const uint32_t c = counter_of(o->reason);
 
 		r->expected[c]++;
-		if (counter(r, c) - r->before[c] != r->expected[c])
+		/* otherwise all of them at the end of the episode, which is one call */
+		if (r->counters && counter(r, c) - r->before[c] != r->expected[c])
 			differs(r, step, v, "%s is not counted as %s", verdict_names[o->verdict],
 				o->reason);
 	}
 	r->expected[FL_COUNTER_TO_TC] += o->verdict == LEFT_TO_TC;
+	r->expected[FL_COUNTER_ECHO] += o->echo;
+	r->expected[FL_COUNTER_ICMP_ERROR] += o->error;
 	r->totals->by_verdict[o->verdict]++;
 	wrong = model_settle(&r->m, v, o, &got, &begun);
 	if (wrong) {
@@ -554,12 +567,22 @@ static void wait_for(struct run *r, struct rng *g)
 
 /* An episode */
 
-static void clear(struct run *r)
+/* What an episode has written is cleared behind it: most entries it has not. */
+static size_t take_entries(const struct plane *p, enum fl_family f)
 {
-	struct plane *p = r->s->p;
+	const size_t n = f == FL_IPV4 ? p->maps.n_flows4 : p->maps.n_flows6;
+	const size_t size = f == FL_IPV4 ? sizeof(struct fl_flow4) : sizeof(struct fl_flow6);
+	size_t live = 0;
 
-	plane_flows_clear(p);
-	memset(p->maps.port_spaces, 0, p->maps.n_port_spaces * sizeof(*p->maps.port_spaces));
+	for (uint32_t slot = 0; slot < n * FL_FLOW_WAYS; slot++) {
+		struct fl_flow_head *head = plane_head(p, f, slot);
+
+		if (!head->word)
+			continue;
+		live += fl_flow_state(head->word) != FL_FLOW_FREE;
+		memset(head, 0, size);
+	}
+	return live;
 }
 
 static void forget_maps(struct run *r)
@@ -588,12 +611,13 @@ static void forget_maps(struct run *r)
 static bool compared(uint32_t c)
 {
 	return c < FL_REASON_MAX || c == FL_COUNTER_FLOW_NEW || c == FL_COUNTER_FLOW_RESTEERED ||
-	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_TO_TC;
+	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_TO_TC || c == FL_COUNTER_ECHO ||
+	       c == FL_COUNTER_ICMP_ERROR;
 }
 
 static void check_counters(struct run *r)
 {
-	uint64_t totals[FL_COUNTER_MAX];
+	uint64_t *totals = r->s->counted;
 
 	plane_totals(r->s->p, totals);
 	for (uint32_t c = 1; c < FL_COUNTER_MAX; c++) {
@@ -606,24 +630,26 @@ static void check_counters(struct run *r)
 	}
 }
 
+/* And make it empty for the next episode. */
 static void check_table(struct run *r)
 {
-	size_t want[FL_FAMILIES] = {0}, got[FL_FAMILIES] = {0};
 	const struct plane *p = r->s->p;
+	size_t want[FL_FAMILIES] = {0};
 
 	for (int i = 0; i < MODEL_FLOWS; i++)
 		if (r->m.flow[i].live)
 			want[r->m.flow[i].family] += 2;
 	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
-		const size_t n = f == FL_IPV4 ? p->maps.n_flows4 : p->maps.n_flows6;
+		const size_t got = take_entries(p, f);
 
-		for (uint32_t slot = 0; slot < n * FL_FLOW_WAYS; slot++)
-			got[f] += fl_flow_state(plane_head(p, f, slot)->word) != FL_FLOW_FREE;
-		if (got[f] != want[f])
+		if (got != want[f])
 			differs(r, NULL, NULL,
 				"entries of IPv%d: %zu in the model, %zu in the table",
-				f == FL_IPV4 ? 4 : 6, want[f], got[f]);
+				f == FL_IPV4 ? 4 : 6, want[f], got);
 	}
+	memset(p->maps.overflow4, 0, p->maps.n_overflow4 * sizeof(*p->maps.overflow4));
+	memset(p->maps.overflow6, 0, p->maps.n_overflow6 * sizeof(*p->maps.overflow6));
+	memset(p->maps.port_spaces, 0, p->maps.n_port_spaces * sizeof(*p->maps.port_spaces));
 }
 
 /* Of what tc divides a test run shows the last piece: tests/packet/test_size.c looks at that. */
@@ -649,8 +675,7 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 	r.trace = trace;
 	r.counters = counters;
 	ret->differs = false;
-	clear(&r);
-	plane_totals(s->p, r.before);
+	memcpy(r.before, s->counted, sizeof(r.before));
 	totals->episodes++;
 	for (r.step = 0; r.step < STEPS && !ret->differs; r.step++) {
 		struct rng g = rng_of(s->seed ^ number * 0x632be59bd9b4e019ULL, (uint64_t)r.step);
@@ -684,10 +709,8 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 			one_packet(&r, &step);
 		}
 	}
-	if (!ret->differs)
-		check_table(&r);
-	if (counters && !ret->differs)
-		check_counters(&r);
+	check_table(&r);
+	check_counters(&r);
 	forget_maps(&r);
 	for (uint32_t i = 0; i < s->n_services; i++)
 		if (changed >> i & 1)

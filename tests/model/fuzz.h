@@ -65,11 +65,15 @@ struct net_way {
 struct world {
 	struct net net;
 	struct plane plane[VARIANTS];
+	bool loaded[VARIANTS];
+	uint32_t hz;
 	struct net_way ways[FL_FAMILIES][NETWORKS];
 	struct model base[VARIANTS]; /* settings, devices, ways, timeouts */
 };
 
+/* Variants are loaded when they are first asked for. */
 int world_open(struct world *world, struct fl_err *err);
+int world_load(struct world *world, enum variant variant, struct fl_err *err);
 void world_close(struct world *world);
 
 /* scenario.c */
@@ -88,6 +92,7 @@ struct scenario {
 	struct fl_frontend_key touched[64];
 	int n_touched;
 	bool all_touched;
+	uint64_t counted[FL_COUNTER_MAX];	      /* by the datapath, before the next episode */
 	uint32_t picks[MODEL_PORTS][MODEL_ENDPOINTS]; /* how often a backend was chosen */
 };
 
@@ -114,7 +119,7 @@ struct totals {
 
 /*
  * Run the steps of an episode that `steps` has a bit for. `trace`: tell of each packet. `counters`:
- * compare those, too.
+ * compare those after each packet, and not only at the end.
  */
 void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trace, bool counters,
 		 struct totals *totals, struct found *ret_found);

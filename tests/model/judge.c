@@ -4,18 +4,18 @@
 
 #include "tests/model/model.h"
 
-static bool same(const struct model_tuple *a, const struct model_tuple *b)
+bool model_same(const struct model_tuple *a, const struct model_tuple *b)
 {
 	return a->sport == b->sport && a->dport == b->dport && fl_ip_equal(&a->src, &b->src) &&
 	       fl_ip_equal(&a->dst, &b->dst);
 }
 
-static struct model_tuple mirror(const struct model_tuple *t)
+struct model_tuple model_mirror(const struct model_tuple *t)
 {
 	return (struct model_tuple){t->dst, t->src, t->dport, t->sport};
 }
 
-static struct model_outcome *may(struct model_verdicts *v, enum model_verdict verdict)
+struct model_outcome *model_may(struct model_verdicts *v, enum model_verdict verdict)
 {
 	struct model_outcome *o = &v->v[v->n < MODEL_OUTCOMES - 1 ? v->n++ : MODEL_OUTCOMES - 1];
 
@@ -25,24 +25,23 @@ static struct model_outcome *may(struct model_verdicts *v, enum model_verdict ve
 	return o;
 }
 
-static void may_drop(struct model_verdicts *v, const char *reason)
+void model_may_drop(struct model_verdicts *v, const char *reason)
 {
-	may(v, IS_DROPPED)->reason = reason;
+	model_may(v, IS_DROPPED)->reason = reason;
 }
 
 static void may_answer(struct model_verdicts *v, const char *reason, enum model_answer answer,
 		       uint32_t mtu)
 {
-	struct model_outcome *o = may(v, IS_ANSWERED);
+	struct model_outcome *o = model_may(v, IS_ANSWERED);
 
 	o->reason = reason;
 	o->answer = answer;
 	o->mtu = mtu;
 }
 
-/* A packet that has to leave the node as `to`. Returns the outcome in which it does, or NULL. */
-static struct model_outcome *send_on(const struct model *m, struct model_verdicts *v, bool xdp,
-				     const struct model_tuple *to)
+struct model_outcome *model_send_on(const struct model *m, struct model_verdicts *v, bool xdp,
+				    const struct model_tuple *to)
 {
 	const struct model_way way = m->way(m->way_arg, &to->dst);
 	const struct model_packet *p = &v->packet;
@@ -52,7 +51,7 @@ static struct model_outcome *send_on(const struct model *m, struct model_verdict
 	if (p->ttl <= 1)
 		may_answer(v, "ttl-exceeded", ANSWER_TTL_EXCEEDED, 0);
 	if (way.none) {
-		may_drop(v, "no-route");
+		model_may_drop(v, "no-route");
 		return NULL;
 	}
 	too_big = m->settings.check_mtu && p->ip_len > way.mtu;
@@ -60,12 +59,12 @@ static struct model_outcome *send_on(const struct model *m, struct model_verdict
 	if (too_big && p->df)
 		may_answer(v, "too-big", ANSWER_TOO_BIG, way.mtu);
 	if (xdp && tc) {
-		may(v, LEFT_TO_TC);
+		model_may(v, LEFT_TO_TC);
 		return NULL;
 	}
 	if (p->ttl <= 1 || (too_big && p->df))
 		return NULL;
-	o = may(v, SENT_OUT);
+	o = model_may(v, SENT_OUT);
 	o->translated = o->forward = true;
 	o->to = *to;
 	o->device = way.device;
@@ -110,19 +109,19 @@ static bool judge_request(struct model *m, struct model_verdicts *v, struct mode
 	}
 	v->flow = f;
 	if (f->to_stack) {
-		struct model_outcome *o = may(v, PASSES);
+		struct model_outcome *o = model_may(v, PASSES);
 
 		o->translated = true;
 		o->to = f->inner;
 		return true;
 	}
-	send_on(m, v, xdp, &f->inner);
+	model_send_on(m, v, xdp, &f->inner);
 	return true;
 }
 
 static bool judge_reply(struct model *m, struct model_verdicts *v, struct model_flow *f, bool xdp)
 {
-	const struct model_tuple to = mirror(&f->asked);
+	const struct model_tuple to = model_mirror(&f->asked);
 	struct model_outcome *o;
 
 	if (model_is_over(m, f)) {
@@ -132,10 +131,10 @@ static bool judge_reply(struct model *m, struct model_verdicts *v, struct model_
 	v->flow = f;
 	v->reply = true;
 	if (f->forwards_reply) {
-		send_on(m, v, xdp, &to);
+		model_send_on(m, v, xdp, &to);
 		return true;
 	}
-	o = may(v, PASSES);
+	o = model_may(v, PASSES);
 	o->translated = true;
 	o->to = to;
 	return true;
@@ -151,17 +150,18 @@ static bool judge_reply_leaving(struct model *m, struct model_verdicts *v, struc
 	}
 	v->flow = f;
 	v->reply = true;
-	o = may(v, PASSES);
+	o = model_may(v, PASSES);
 	o->translated = true;
-	o->to = mirror(&f->asked);
+	o->to = model_mirror(&f->asked);
 	return true;
 }
 
-/* D6: what no network may deliver. */
-static bool impossible(const struct fl_ip *ip)
+bool model_impossible(const struct model_tuple *t)
 {
+	const struct fl_ip *ip = &t->src;
+
 	return fl_ip_is_unspecified(ip) || fl_ip_is_loopback(ip) || fl_ip_is_link_local(ip) ||
-	       fl_ip_is_multicast(ip);
+	       fl_ip_is_multicast(ip) || fl_ip_equal(ip, &t->dst);
 }
 
 /* The source port is another's at that backend, and cannot be taken over. */
@@ -172,7 +172,7 @@ static struct model_flow *holder(struct model *m, const struct model_packet *p,
 		struct model_flow *f = &m->flow[i];
 
 		if (f->live && f->family == p->family && f->proto == p->proto &&
-		    same(&f->inner, inner))
+		    model_same(&f->inner, inner))
 			return f;
 	}
 	return NULL;
@@ -205,22 +205,22 @@ static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
 		else if (m->settings.has_node_address[v6])
 			to.src = m->settings.node_address[v6];
 		else {
-			may_drop(v, "no-masquerade-address");
+			model_may_drop(v, "no-masquerade-address");
 			return;
 		}
-		o = send_on(m, v, xdp, &to);
+		o = model_send_on(m, v, xdp, &to);
 		if (!o)
 			return;
 		o->any_port = true;
 	} else {
 		const struct model_flow *f = holder(m, p, &to);
 
-		o = may(v, PASSES);
+		o = model_may(v, PASSES);
 		o->translated = true;
 		o->to = to;
 		o->any_port = f;
 	}
-	may_drop(v, "no-source-port");
+	model_may_drop(v, "no-source-port");
 	o->begins = true;
 	o->backend = b->ip;
 	o->backend_port = b->port;
@@ -288,11 +288,11 @@ static bool refuse(struct model_verdicts *v, const struct model_port *port, enum
 		   const struct model_side *side)
 {
 	if (kind == KIND_LOAD_BALANCER && !model_in_ranges(port, &v->packet.t.src))
-		may_drop(v, "source-range");
+		model_may_drop(v, "source-range");
 	else if (side->reject)
 		may_answer(v, "reject-no-endpoint", ANSWER_PORT_UNREACHABLE, 0);
 	else if (!side->forward)
-		may_drop(v, "no-local-endpoint");
+		model_may_drop(v, "no-local-endpoint");
 	else
 		return false;
 	return true;
@@ -307,17 +307,17 @@ static void judge_direct(struct model *m, struct model_verdicts *v)
 	struct model_outcome *o;
 
 	if (!f || f->masqueraded || model_is_local(m, &p->t.src) || !opens(p)) {
-		may(v, PASSES);
+		model_may(v, PASSES);
 		return;
 	}
 	if (model_is_over(m, f) ||
 	    (p->proto == 6 && f->state != STATE_ESTABLISHED && f->state != STATE_HALF_CLOSED)) {
 		remove_flow(f);
 		v->restarted = p->proto == 6;
-		may(v, PASSES);
+		model_may(v, PASSES);
 		return;
 	}
-	o = may(v, PASSES);
+	o = model_may(v, PASSES);
 	o->translated = o->begins = o->any_port = true;
 	o->backend = p->t.dst;
 	o->backend_port = p->t.dport;
@@ -342,9 +342,8 @@ static void judge_new(struct model *m, struct model_verdicts *v, enum model_hook
 	enum model_client client;
 	struct model_side side;
 
-	/* D6; one that comes from where it goes to is no better */
-	if (impossible(&p->t.src) || fl_ip_equal(&p->t.src, &p->t.dst)) {
-		may(v, PASSES);
+	if (model_impossible(&p->t)) {
+		model_may(v, PASSES);
 		return;
 	}
 	if (port < 0 && !unknown) {
@@ -355,21 +354,21 @@ static void judge_new(struct model *m, struct model_verdicts *v, enum model_hook
 	if ((model_find(m, &p->t.src, p->t.sport, p->proto, &source_kind) >= 0 &&
 	     source_kind != KIND_NODE_PORT) ||
 	    (m->settings.reject_unknown_port && model_is_cluster_ip(m, &p->t.src))) {
-		may_drop(v, "frontend-source"); /* D7 */
+		model_may_drop(v, "frontend-source"); /* D7 */
 		return;
 	}
 	for (int i = 0; i < m->n_own; i++) {
-		if (p->proto == 17 && same(&m->own[i].answer, &p->t)) {
-			may(v, PASSES);
+		if (p->proto == 17 && model_same(&m->own[i].answer, &p->t)) {
+			model_may(v, PASSES);
 			return;
 		}
 	}
 	if (!opens(p) && port >= 0 && !own) {
-		may_drop(v, "no-flow");
+		model_may_drop(v, "no-flow");
 		return;
 	}
 	if (!opens(p) || model_is_local(m, &p->t.src)) {
-		may(v, PASSES);
+		model_may(v, PASSES);
 		return;
 	}
 	if (unknown) {
@@ -401,17 +400,57 @@ static void judge_leaving(struct model *m, struct model_verdicts *v)
 
 	/* a node port is at addresses of this node, for which nothing leaves it */
 	if (!opens(p) || (port >= 0 && kind == KIND_NODE_PORT)) {
-		may(v, PASSES);
+		model_may(v, PASSES);
 	} else if (port >= 0) {
 		side = model_side_of(&m->port[port], kind, true);
 		if (!refuse(v, &m->port[port], kind, &side))
-			may(v, PASSES);
+			model_may(v, PASSES);
 	} else if (m->settings.reject_unknown_port && model_is_cluster_ip(m, &p->t.dst) &&
 		   !model_is_local(m, &p->t.dst)) {
 		may_answer(v, "reject-unknown-port", ANSWER_PORT_UNREACHABLE, 0);
 	} else {
-		may(v, PASSES);
+		model_may(v, PASSES);
 	}
+}
+
+/* Where it reaches the client, not where it begins; and what a backend of this node answers comes
+ * from no network (D11). */
+bool model_translated_later(const struct model_flow *f, enum model_hook hook)
+{
+	return f->reply_leaves_here || (hook == MEETS_POD_IN && !f->masqueraded);
+}
+
+/* Whether its addresses alone say that it is a Service's, this node's, or a reply. */
+static bool odd_concerns(const struct model *m, const struct model_packet *p)
+{
+	if (model_is_cluster_ip(m, &p->t.dst) || model_is_external(m, &p->t.dst) ||
+	    model_is_local(m, &p->t.dst))
+		return true;
+	for (int i = 0; i < MODEL_FLOWS; i++)
+		if (m->flow[i].live && fl_ip_equal(&m->flow[i].inner.dst, &p->t.src))
+			return true;
+	return false;
+}
+
+/* Fragments, options and extension headers: XDP leaves them to tc, which takes them apart. True:
+ * nothing else happens here. */
+static bool judge_odd(struct model *m, struct model_verdicts *v, enum model_hook hook)
+{
+	const struct model_packet *p = &v->packet;
+
+	if (!p->odd)
+		return false;
+	if (hook == MEETS_XDP) {
+		if (!odd_concerns(m, p))
+			model_may(v, PASSES);
+		model_may(v, LEFT_TO_TC);
+		return true;
+	}
+	if (v->understood && (hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT ||
+			      (!model_impossible(&p->t) && !model_is_local(m, &p->t.src))))
+		return false;
+	model_may(v, PASSES);
+	return true;
 }
 
 void model_judge(struct model *m, enum model_hook hook, int device, const struct model_frame *frame,
@@ -426,10 +465,14 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 	v->port = -1;
 	v->restarted = v->resteered = 0;
 	v->understood = model_parse(frame, &v->packet);
-	if (!leaving && memcmp(frame->b, m->device[device].mac, 6))
-		v->understood = false;
+	if (!leaving && memcmp(frame->b, m->device[device].mac, 6)) {
+		model_may(v, PASSES);
+		return;
+	}
+	if (judge_odd(m, v, hook) || model_judge_icmp(m, hook, frame, v))
+		return;
 	if (!v->understood) {
-		may(v, PASSES);
+		model_may(v, PASSES);
 		return;
 	}
 	for (int i = 0; i < MODEL_FLOWS; i++) {
@@ -438,10 +481,10 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 
 		if (!f->live || f->family != v->packet.family || f->proto != v->packet.proto)
 			continue;
-		back = mirror(&f->inner);
-		if (same(&f->asked, &v->packet.t))
+		back = model_mirror(&f->inner);
+		if (model_same(&f->asked, &v->packet.t))
 			asked = f;
-		else if (same(&back, &v->packet.t))
+		else if (model_same(&back, &v->packet.t))
 			reply = f;
 	}
 	if (leaving) {
@@ -449,7 +492,7 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 		if (reply && !reply->masqueraded && judge_reply_leaving(m, v, reply))
 			return;
 		if (asked || reply)
-			may(v, PASSES);
+			model_may(v, PASSES);
 		else
 			judge_leaving(m, v);
 		return;
@@ -457,16 +500,14 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 	if (asked && judge_request(m, v, asked, hook == MEETS_XDP))
 		return;
 	if (reply && !asked) {
-		/* translated where it reaches the client, not where it begins; and what a backend
-		 * of this node answers comes from no network (D11) */
-		if (reply->reply_leaves_here || (hook == MEETS_POD_IN && !reply->masqueraded)) {
-			may(v, PASSES);
+		if (model_translated_later(reply, hook)) {
+			model_may(v, PASSES);
 			return;
 		}
 		if (judge_reply(m, v, reply, hook == MEETS_XDP))
 			return;
 		/* nobody answers it any more; it opens nothing either */
-		may(v, PASSES);
+		model_may(v, PASSES);
 		return;
 	}
 	judge_new(m, v, hook);
@@ -574,12 +615,12 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 void model_note_own(struct model *m, const struct model_packet *p)
 {
 	enum model_kind kind;
-	struct model_tuple answer = mirror(&p->t);
+	struct model_tuple answer = model_mirror(&p->t);
 
 	if (p->proto != 17 || model_find(m, &p->t.src, p->t.sport, 17, &kind) < 0)
 		return;
 	for (int i = 0; i < m->n_own; i++)
-		if (same(&m->own[i].answer, &answer))
+		if (model_same(&m->own[i].answer, &answer))
 			return;
 	if (m->n_own < 16)
 		m->own[m->n_own++].answer = answer;

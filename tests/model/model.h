@@ -89,6 +89,7 @@ struct model_settings {
 	struct fl_prefix pod_cidr[FL_FAMILIES];
 	bool pod_by_device;
 	bool reject_unknown_port, check_mtu, masquerade_local, masquerade_all;
+	bool answer_echo;
 	bool has_node_address[FL_FAMILIES];
 	struct fl_ip node_address[FL_FAMILIES];
 	struct model_range ports[4]; /* for masquerading */
@@ -203,6 +204,7 @@ struct model_packet {
 	struct model_tuple t;
 	uint8_t ttl, flags;
 	bool df;
+	bool odd; /* its header is not right behind a plain IP header; also of one not understood */
 	uint32_t seq, ack, payload;
 	uint32_t l4; /* offset */
 	uint32_t ip_len;
@@ -210,6 +212,9 @@ struct model_packet {
 
 /* Whether the frame is a packet that the datapath deals with at all. */
 bool model_parse(const struct model_frame *frame, struct model_packet *ret_packet);
+
+/* Of its IP header, whatever is behind it. */
+void model_addresses(const struct model_frame *frame, struct fl_ip *ret_src, struct fl_ip *ret_dst);
 
 /* The frame with another tuple: checksums that were right are right again. `forward`: and one hop
  * less. */
@@ -261,7 +266,9 @@ struct model_outcome {
 	uint16_t backend_port;
 	bool backend_local, masqueraded;
 	struct fl_ip source;
-	bool any_port; /* the source port is free within the rules */
+	bool any_port;	  /* the source port is free within the rules */
+	bool made;	  /* it becomes model_verdicts.made: ICMP */
+	bool echo, error; /* counted as such */
 };
 
 #define MODEL_OUTCOMES 24
@@ -277,7 +284,7 @@ struct model_verdicts {
 	struct fl_ip client;
 	bool own_frontend, direct;
 	int restarted, resteered; /* counted, whichever outcome it is */
-	int64_t taken_ms;
+	struct model_frame made;  /* but for the MAC addresses of one that is sent on */
 };
 
 /* All that may become of it. Flows that the packet finds over are removed. */
@@ -301,6 +308,27 @@ uint32_t model_timeout_s(const struct model *m, const struct model_flow *flow);
 /* Whether nothing is on the edge of being over so many milliseconds from now. */
 bool model_may_wait(const struct model *m, int64_t ms);
 bool model_is_over(const struct model *m, const struct model_flow *flow);
+
+/* judge.c, for icmp.c */
+
+struct model_outcome *model_may(struct model_verdicts *v, enum model_verdict verdict);
+void model_may_drop(struct model_verdicts *v, const char *reason);
+struct model_tuple model_mirror(const struct model_tuple *t);
+bool model_same(const struct model_tuple *a, const struct model_tuple *b);
+/* A packet that has to leave the node as `to`. Returns the outcome in which it does, or NULL. */
+struct model_outcome *model_send_on(const struct model *m, struct model_verdicts *v, bool xdp,
+				    const struct model_tuple *to);
+/* D6: what no network may deliver; one that comes from where it goes to is no better. */
+bool model_impossible(const struct model_tuple *t);
+/* Nobody on this node translates a reply here: it is, where it leaves or reaches a pod. */
+bool model_translated_later(const struct model_flow *f, enum model_hook hook);
+
+/* icmp.c: false, and it is no ICMP. */
+bool model_judge_icmp(struct model *m, enum model_hook hook, const struct model_frame *frame,
+		      struct model_verdicts *v);
+/* bytes.c: sums for it */
+uint32_t model_sum(uint64_t sum, const uint8_t *p, uint32_t len);
+uint32_t model_makes_up(uint32_t want, uint32_t sum);
 
 /* Rules 1 to 3 and 5: services.c */
 

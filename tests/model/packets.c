@@ -6,18 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "tests/model/fuzz.h"
-
-#define ETHER 14
-
-struct make {
-	enum fl_family family;
-	uint8_t proto, ttl, flags;
-	struct model_tuple t;
-	uint32_t seq, ack, payload;
-	bool df, no_sum;
-	const uint8_t *dst_mac, *src_mac;
-};
+#include "tests/model/make.h"
 
 static void put16(uint8_t *p, uint32_t v)
 {
@@ -45,10 +34,15 @@ static uint32_t finish(uint64_t sum)
 	return ~(uint32_t)sum & 0xffff;
 }
 
-static void build(const struct make *k, struct model_frame *f)
+uint32_t make_sum(uint64_t sum, const uint8_t *p, uint32_t len)
+{
+	return finish(add(sum, p, len));
+}
+
+void make_frame(const struct make *k, struct model_frame *f)
 {
 	const bool v6 = k->family == FL_IPV6, tcp = k->proto == IPPROTO_TCP;
-	const uint32_t header = v6 ? 40 : 20, l4_header = tcp ? 20 : 8;
+	const uint32_t header = (v6 ? 40 : 20) + k->n_extra, l4_header = tcp ? 20 : 8;
 	const uint32_t len = l4_header + k->payload;
 	uint8_t *ip = f->b + ETHER, *l4 = ip + header;
 	uint64_t sum;
@@ -60,20 +54,22 @@ static void build(const struct make *k, struct model_frame *f)
 	put16(f->b + 12, v6 ? 0x86dd : 0x0800);
 	if (v6) {
 		ip[0] = 0x60;
-		put16(ip + 4, len);
-		ip[6] = k->proto;
+		put16(ip + 4, k->n_extra + len);
+		ip[6] = k->n_extra ? k->extra_first : k->proto;
 		ip[7] = k->ttl;
 		memcpy(ip + 8, k->t.src.b, 16);
 		memcpy(ip + 24, k->t.dst.b, 16);
+		memcpy(ip + 40, k->extra, k->n_extra);
 	} else {
-		ip[0] = 0x45;
+		ip[0] = (uint8_t)(0x40 | header / 4);
 		put16(ip + 2, header + len);
 		ip[6] = k->df ? 0x40 : 0;
 		ip[8] = k->ttl;
 		ip[9] = k->proto;
 		memcpy(ip + 12, k->t.src.b + 12, 4);
 		memcpy(ip + 16, k->t.dst.b + 12, 4);
-		put16(ip + 10, finish(add(0, ip, 20)));
+		memcpy(ip + 20, k->extra, k->n_extra);
+		put16(ip + 10, finish(add(0, ip, header)));
 	}
 	put16(l4, k->t.sport);
 	put16(l4 + 2, k->t.dport);
@@ -95,7 +91,7 @@ static void build(const struct make *k, struct model_frame *f)
 	put16(l4 + (tcp ? 16 : 6), sum || tcp ? (uint32_t)sum : 0xffff);
 }
 
-static struct make made_for(const struct scenario *s, int device, struct rng *r)
+struct make make_for(const struct scenario *s, int device, struct rng *r)
 {
 	const uint32_t sizes = rng_below(r, 100);
 
@@ -165,7 +161,7 @@ static void target(const struct model *m, struct rng *r, struct conversation *c)
 		c->proto = c->proto == IPPROTO_TCP ? IPPROTO_UDP : IPPROTO_TCP;
 }
 
-static void open_conversation(const struct model *m, struct conversation *c, struct rng *r)
+void make_conversation(const struct model *m, struct conversation *c, struct rng *r)
 {
 	const uint32_t where = rng_below(r, 100);
 
@@ -183,7 +179,7 @@ static void open_conversation(const struct model *m, struct conversation *c, str
 		c->client_next = 0xfffffff0 + rng_below(r, 32);
 }
 
-static bool has_flow(const struct conversation *c)
+bool make_has_flow(const struct conversation *c)
 {
 	return c->flow && c->flow->live && c->flow->number == c->flow_number;
 }
@@ -199,7 +195,7 @@ static uint8_t flags_of(const struct conversation *c, bool by_backend, struct rn
 
 	if (how < 8)
 		return any[rng_below(r, sizeof(any))];
-	if (!has_flow(c))
+	if (!make_has_flow(c))
 		return by_backend ? M_SYN | M_ACK : M_SYN;
 	switch (f->state) {
 	case STATE_NEW:
@@ -236,7 +232,7 @@ static void number(struct conversation *c, bool by_backend, struct make *k, stru
 	 * both directions' entries are looked at, and a plain segment looks at one of them. So that
 	 * is left out, as are holes that no segment reaches over.
 	 */
-	if (how < 8 && has_flow(c) && c->flow->state >= STATE_ESTABLISHED)
+	if (how < 8 && make_has_flow(c) && c->flow->state >= STATE_ESTABLISHED)
 		k->seq += offs[rng_below(r, sizeof(offs) / sizeof(offs[0]))];
 	else if (how >= 8 && how < 14)
 		k->ack += offs[rng_below(r, sizeof(offs) / sizeof(offs[0]))];
@@ -250,27 +246,29 @@ static void number(struct conversation *c, bool by_backend, struct make *k, stru
 static bool from_client(const struct scenario *s, struct conversation *c, struct rng *r,
 			struct step *to)
 {
-	struct make k = made_for(s, c->device, r);
+	struct make k = make_for(s, c->device, r);
 
 	k.family = c->family;
 	k.proto = c->proto;
 	k.t = c->asked;
 	k.flags = flags_of(c, false, r);
-	k.df |= has_flow(c);
+	k.df |= make_has_flow(c);
 	if (c->hook == MEETS_POD_IN)
 		k.src_mac = s->world->net.gateway_mac[AT_POD];
 	number(c, false, &k, r);
+	if (rng_percent(r, 3))
+		make_extra(&k, r);
 	to->hook = c->hook;
 	to->device = c->device;
 	to->of = c;
 	to->by_backend = false;
-	build(&k, &to->frame);
+	make_frame(&k, &to->frame);
 	return true;
 }
 
 /* Where a reply to this flow meets the datapath. */
-static void reply_way(const struct model *m, const struct conversation *c, struct rng *r,
-		      struct step *to)
+void make_reply_way(const struct model *m, const struct conversation *c, struct rng *r,
+		    struct step *to)
 {
 	const struct model_flow *f = c->flow;
 	const struct model_way way = m->way(m->way_arg, &f->inner.dst);
@@ -298,17 +296,19 @@ static bool from_backend(const struct scenario *s, const struct model *m, struct
 	const struct model_tuple *inner = &c->flow->inner;
 	struct make k;
 
-	reply_way(m, c, r, to);
-	k = made_for(s, to->device, r);
+	make_reply_way(m, c, r, to);
+	k = make_for(s, to->device, r);
 	k.family = c->family;
 	k.proto = c->proto;
 	k.t = (struct model_tuple){inner->dst, inner->src, inner->dport, inner->sport};
 	k.flags = flags_of(c, true, r);
 	k.df = true;
 	number(c, true, &k, r);
+	if (rng_percent(r, 3))
+		make_extra(&k, r);
 	to->of = c;
 	to->by_backend = true;
-	build(&k, &to->frame);
+	make_frame(&k, &to->frame);
 	return true;
 }
 
@@ -316,7 +316,7 @@ static bool from_backend(const struct scenario *s, const struct model *m, struct
 static bool straight(const struct scenario *s, const struct conversation *c, struct rng *r,
 		     struct step *to)
 {
-	struct make k = made_for(s, c->device, r);
+	struct make k = make_for(s, c->device, r);
 
 	k.family = c->family;
 	k.proto = c->proto;
@@ -327,7 +327,7 @@ static bool straight(const struct scenario *s, const struct conversation *c, str
 	k.seq = rng_next(r);
 	to->hook = c->hook;
 	to->device = c->device;
-	build(&k, &to->frame);
+	make_frame(&k, &to->frame);
 	return true;
 }
 
@@ -340,8 +340,8 @@ static bool strange(const struct scenario *s, const struct model *m, struct rng 
 	struct conversation c, other;
 	struct make k;
 
-	open_conversation(m, &c, r);
-	k = made_for(s, c.device, r);
+	make_conversation(m, &c, r);
+	k = make_for(s, c.device, r);
 	k.family = c.family;
 	k.proto = c.proto;
 	k.t = c.asked;
@@ -366,7 +366,7 @@ static bool strange(const struct scenario *s, const struct model *m, struct rng 
 	}
 	to->hook = c.hook;
 	to->device = c.device;
-	build(&k, &to->frame);
+	make_frame(&k, &to->frame);
 	return true;
 }
 
@@ -376,10 +376,10 @@ static bool leaving(const struct scenario *s, const struct model *m, struct rng 
 	struct conversation c;
 	struct make k;
 
-	open_conversation(m, &c, r);
+	make_conversation(m, &c, r);
 	to->hook = rng_percent(r, 75) ? MEETS_WAY_OUT : MEETS_POD_OUT;
 	to->device = to->hook == MEETS_POD_OUT ? DEV_POD : DEV_EXT0;
-	k = made_for(s, to->device, r);
+	k = make_for(s, to->device, r);
 	k.family = c.family;
 	k.proto = c.proto;
 	k.t = c.asked;
@@ -392,7 +392,7 @@ static bool leaving(const struct scenario *s, const struct model *m, struct rng 
 		k.t.dst = addr(c.family, AT_OUTSIDE, 10 + rng_below(r, 4));
 		k.t.dport = (uint16_t)(4000 + rng_below(r, 6));
 	}
-	build(&k, &to->frame);
+	make_frame(&k, &to->frame);
 	to->node_sends = true;
 	return true;
 }
@@ -440,6 +440,13 @@ static void spoil(struct model_frame *f, struct rng *r)
 	}
 }
 
+static bool is_odd(const struct model_frame *f)
+{
+	struct model_packet p;
+
+	return !model_parse(f, &p) || p.odd;
+}
+
 bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, struct rng *r,
 		  struct step *to)
 {
@@ -452,15 +459,19 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 		return strange(s, m, r, to);
 	if (how < 8)
 		return leaving(s, m, r, to);
-	if (how < 12 && has_flow(c))
+	if (how < 11 && make_has_flow(c))
 		return straight(s, c, r, to);
-	if (!c->used || how < 22)
-		open_conversation(m, c, r);
-	else if (how < 55 && has_flow(c))
+	if (how < 14 && c->used) {
+		make_icmp(s, m, c, r, to);
+		return true;
+	}
+	if (!c->used || how < 24)
+		make_conversation(m, c, r);
+	else if (how < 55 && make_has_flow(c))
 		return from_backend(s, m, c, r, to);
 	if (!from_client(s, c, r, to))
 		return false;
-	if (how >= 96) {
+	if (how >= 96 && !is_odd(&to->frame)) {
 		spoil(&to->frame, r);
 		to->of = NULL;
 	}

@@ -352,6 +352,10 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 	s->variant = rng_percent(&r, 60)   ? VARIANT_USUAL
 		     : rng_percent(&r, 50) ? VARIANT_BARE
 					   : VARIANT_MASQUERADE;
+	if (world_load(world, s->variant, &err)) {
+		fprintf(stderr, "fuzz: %s\n", err.text);
+		exit(1);
+	}
 	s->p = &world->plane[s->variant];
 	s->model = world->base[s->variant];
 	s->model.settings.masquerade_all = rng_percent(&r, 15);
@@ -377,6 +381,7 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 		fail_msg("sync: %s", err.text);
 	s->n_touched = 0;
 	s->all_touched = false;
+	plane_totals(s->p, s->counted);
 }
 
 void scenario_end(struct scenario *s)

@@ -81,6 +81,7 @@ static void make_model(struct world *w, enum variant variant)
 		.pod_by_device = c->live.pod_by_device,
 		.reject_unknown_port = c->reject_unknown_port,
 		.check_mtu = c->check_mtu,
+		.answer_echo = c->answer_echo,
 		.masquerade_local = c->masquerade_local,
 		.has_node_address = {c->live.node_addr4.w[3], c->live.node_addr6.w[3]},
 		.node_address = {ip_of(&c->live.node_addr4), ip_of(&c->live.node_addr6)},
@@ -115,10 +116,25 @@ static void make_model(struct world *w, enum variant variant)
 	m->timeout_s[TIMEOUT_UDP] = 120;
 }
 
+int world_load(struct world *w, enum variant v, struct fl_err *err)
+{
+	struct fl_config config;
+	int r;
+
+	if (w->loaded[v])
+		return 0;
+	settings_of(v, w->hz, &config);
+	r = plane_open_with(&config, &w->net, &w->plane[v], err);
+	if (r)
+		return r;
+	w->loaded[v] = true;
+	make_model(w, v);
+	return 0;
+}
+
 int world_open(struct world *w, struct fl_err *err)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	const uint32_t hz = fl_dp_kernel_hz();
 	cpu_set_t one;
 	int r;
 
@@ -128,24 +144,17 @@ int world_open(struct world *w, struct fl_err *err)
 	sched_setaffinity(0, sizeof(one), &one);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	memset(w, 0, sizeof(*w));
+	w->hz = fl_dp_kernel_hz();
 	r = net_init(&w->net, err);
-	for (enum variant v = 0; v < VARIANTS && !r; v++) {
-		struct fl_config config;
-
-		settings_of(v, hz, &config);
-		r = plane_open_with(&config, &w->net, &w->plane[v], err);
-	}
-	if (r)
-		return r;
-	make_ways(w);
-	for (enum variant v = 0; v < VARIANTS; v++)
-		make_model(w, v);
-	return 0;
+	if (!r)
+		make_ways(w);
+	return r;
 }
 
 void world_close(struct world *w)
 {
 	for (int v = 0; v < VARIANTS; v++)
-		plane_close(&w->plane[v]);
+		if (w->loaded[v])
+			plane_close(&w->plane[v]);
 	net_fini(&w->net);
 }

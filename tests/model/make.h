@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Frames as they are sent: of TCP and UDP (packets.c), of ICMP (packets_icmp.c). */
+#pragma once
+
+#include "tests/model/fuzz.h"
+
+#define ETHER 14
+#define MAKE_EXTRA 40
+
+struct make {
+	enum fl_family family;
+	uint8_t proto, ttl, flags;
+	struct model_tuple t;
+	uint32_t seq, ack, payload;
+	bool df, no_sum;
+	const uint8_t *dst_mac, *src_mac;
+	/* IPv4 options, or IPv6 extension headers of which the first is of this kind */
+	uint32_t n_extra;
+	uint8_t extra[MAKE_EXTRA], extra_first;
+};
+
+/* What a sender at this device might choose, but for the tuple. */
+struct make make_for(const struct scenario *s, int device, struct rng *r);
+void make_frame(const struct make *k, struct model_frame *f);
+void make_extra(struct make *k, struct rng *r);
+/* The Internet checksum of these bytes, on top of a sum. */
+uint32_t make_sum(uint64_t sum, const uint8_t *p, uint32_t len);
+
+bool make_has_flow(const struct conversation *c);
+/* A client and what it asks. */
+void make_conversation(const struct model *m, struct conversation *c, struct rng *r);
+/* Where a reply to this conversation's flow meets the datapath. */
+void make_reply_way(const struct model *m, const struct conversation *c, struct rng *r,
+		    struct step *to);
+
+/* packets_icmp.c: an error about a packet of this conversation, or a ping. */
+void make_icmp(const struct scenario *s, const struct model *m, const struct conversation *c,
+	       struct rng *r, struct step *to);
