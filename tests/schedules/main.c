@@ -26,8 +26,11 @@ enum what { NOTHING, SYN, SYN_ACK, ACK, RST, DATAGRAM, ANSWER, SWEEP, FLUSH };
 /* What a processor does: something of the conversation of a client with a backend. */
 struct act {
 	enum what what;
-	uint32_t client, backend;
+	uint32_t client, backend; /* from KEEPS_SOURCE on without masquerading */
+	bool other;		  /* another frontend of the same backend */
 };
+
+#define KEEPS_SOURCE 100 /* a client asks it with its own address */
 
 struct situation {
 	const char *name;
@@ -37,6 +40,8 @@ struct situation {
 	bool halves;		 /* flows have lost an entry */
 	bool served;		 /* no packet is dropped */
 	unsigned int deviations; /* in strict order, if more than usual */
+	uint32_t buckets;	 /* 0: one */
+	bool v6;
 };
 
 static uint32_t address(uint32_t n)
@@ -46,14 +51,19 @@ static uint32_t address(uint32_t n)
 
 static struct packet packet_of(const struct act *a)
 {
-	const struct tuple request = {address(10 + a->client), address(50 + a->backend), 1000, 80},
-			   reply = {address(100 + a->backend), 0x01000001, 80, PORT};
+	const bool keeps_source = a->backend >= KEEPS_SOURCE;
+	const struct tuple request = {address(10 + a->client),
+				      address((a->other ? 60 : 50) + a->backend), 1000, 80},
+			   reply = {address(100 + a->backend),
+				    keeps_source ? request.src : 0x01000001, 80,
+				    keeps_source ? request.sport : PORT};
 	const uint32_t isn = 1000 * (1 + a->client), backend_isn = isn + 500;
 	const bool by_backend = a->what == SYN_ACK || a->what == ANSWER;
 	struct packet p = {
 		.t = by_backend ? reply : request,
 		.proto = a->what == DATAGRAM || a->what == ANSWER ? IPPROTO_UDP : IPPROTO_TCP,
 		.backend = by_backend ? 0 : address(100 + a->backend),
+		.keeps_source = keeps_source,
 		.seq = isn + 1,
 		.ack = backend_isn + 1,
 	};
@@ -102,7 +112,7 @@ static struct outcome act(unsigned int processor, const struct act *a, bool serv
 
 static bool did(enum what what, uint32_t client, uint32_t backend)
 {
-	const struct act a = {what, client, backend};
+	const struct act a = {.what = what, .client = client, .backend = backend};
 
 	return act(PROCESSORS, &a, false).translated;
 }
@@ -123,7 +133,7 @@ static void establish(uint32_t client, uint32_t backend)
 
 static void age(uint32_t seconds)
 {
-	for (unsigned int slot = 0; slot < SLOTS; slot++)
+	for (unsigned int slot = 0; slot < table_slots(); slot++)
 		entry_age(slot, seconds);
 }
 
@@ -149,7 +159,7 @@ static void embryonic_half(void)
 	struct content c;
 
 	embryonic();
-	for (unsigned int slot = 0; slot < SLOTS; slot++)
+	for (unsigned int slot = 0; slot < table_slots(); slot++)
 		if (entry_content(slot, &c) && is_reply(&c) && c.rewrite.dst == address(10))
 			*entry_word(slot) = (word_generation(*entry_word(slot)) + 1) << 8;
 }
@@ -210,7 +220,7 @@ static void lose(bool reply)
 	struct content c;
 
 	establish(0, 0);
-	for (unsigned int slot = 0; slot < SLOTS; slot++)
+	for (unsigned int slot = 0; slot < table_slots(); slot++)
 		if (entry_content(slot, &c) && is_reply(&c) == reply)
 			*entry_word(slot) = (word_generation(*entry_word(slot)) + 1) << 8;
 	age(2);
@@ -225,6 +235,51 @@ static void without_reply(void)
 static void without_original(void)
 {
 	lose(false);
+}
+
+/* All entries of two buckets but two, of which there are then choices. */
+static void crowded(void)
+{
+	establish(90, 90);
+	establish(91, 91);
+	establish(92, 92);
+}
+
+/* Half of them: the second choice is for those that follow. */
+static void half_crowded(void)
+{
+	establish(90, 90);
+	establish(91, 91);
+}
+
+static void crowded_embryonic(void)
+{
+	crowded();
+	must(did(SYN, 0, 0));
+}
+
+static void crowded_replied(void)
+{
+	crowded();
+	must(did(SYN, 0, 0) && did(SYN_ACK, 0, 0));
+}
+
+static void kept_embryonic(void)
+{
+	half_full();
+	must(did(SYN, 0, KEEPS_SOURCE));
+}
+
+static void kept_replied(void)
+{
+	half_full();
+	must(did(SYN, 0, KEEPS_SOURCE) && did(SYN_ACK, 0, KEEPS_SOURCE));
+}
+
+static void kept_datagrams(void)
+{
+	half_full();
+	must(did(DATAGRAM, 0, KEEPS_SOURCE) && did(ANSWER, 0, KEEPS_SOURCE));
 }
 
 static const struct situation situations[] = {
@@ -332,6 +387,74 @@ static const struct situation situations[] = {
 	 1,
 	 {{{SYN_ACK, 0, 0}}, {{SWEEP, 0, 0}}},
 	 .halves = true},
+	/* two frontends of one backend would have the same replies */
+	{"a client asks two frontends of one backend at once, with its own address",
+	 nothing,
+	 1,
+	 {{{SYN, 0, KEEPS_SOURCE}}, {{SYN, 0, KEEPS_SOURCE, .other = true}}}},
+	{"a client's own address: its flow is answered while a newcomer needs room",
+	 kept_embryonic,
+	 1,
+	 {{{SYN_ACK, 0, KEEPS_SOURCE}}, {{SYN, 1, KEEPS_SOURCE + 1}}}},
+	{"a client's own address: its flow proves itself while another frontend of the backend is "
+	 "asked",
+	 kept_replied,
+	 1,
+	 {{{ACK, 0, KEEPS_SOURCE}}, {{SYN, 0, KEEPS_SOURCE, .other = true}}}},
+	{"a client's own address: datagrams go on while a newcomer needs room",
+	 kept_datagrams,
+	 1,
+	 {{{DATAGRAM, 0, KEEPS_SOURCE}}, {{DATAGRAM, 1, KEEPS_SOURCE + 1}}}},
+	{"two buckets: a flow that was not answered goes on while a newcomer needs room",
+	 crowded_embryonic,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 1}}},
+	 .buckets = 2},
+	{"two buckets: a flow is answered while a newcomer needs room and then is answered itself",
+	 crowded_embryonic,
+	 1,
+	 {{{SYN_ACK, 0, 0}}, {{SYN, 1, 1}, {SYN_ACK, 1, 1}}},
+	 .buckets = 2},
+	{"two buckets: a flow proves itself while a newcomer needs room",
+	 crowded_replied,
+	 1,
+	 {{{ACK, 0, 0}}, {{SYN, 1, 1}}},
+	 .buckets = 2},
+	{"two buckets: two clients want the only source port",
+	 half_crowded,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 0}}},
+	 .buckets = 2},
+	{"IPv6: a client asks two frontends of one backend at once, with its own address",
+	 nothing,
+	 1,
+	 {{{SYN, 0, KEEPS_SOURCE}}, {{SYN, 0, KEEPS_SOURCE, .other = true}}},
+	 .v6 = true},
+	{"IPv6: two clients want the only source port",
+	 nothing,
+	 1,
+	 {{{SYN, 0, 0}}, {{SYN, 1, 0}}},
+	 .v6 = true},
+	{"IPv6: a flow is answered while a newcomer needs room and then is answered itself",
+	 embryonic,
+	 1,
+	 {{{SYN_ACK, 0, 0}}, {{SYN, 1, 1}, {SYN_ACK, 1, 1}}},
+	 .v6 = true},
+	{"IPv6: an established flow is removed while it goes on and a newcomer comes",
+	 established,
+	 1,
+	 {{{ACK, 0, 0}}, {{FLUSH, 0, 0}}, {{SYN, 1, 1}}},
+	 .v6 = true},
+	{"IPv6: datagrams go on while a newcomer needs room",
+	 datagrams,
+	 1,
+	 {{{DATAGRAM, 0, 0}}, {{DATAGRAM, 1, 1}}},
+	 .v6 = true},
+	{"IPv6: a flow that has expired begins again while it is swept",
+	 expired,
+	 1,
+	 {{{SYN, 0, 0}}, {{SWEEP, 0, 0}}},
+	 .v6 = true},
 };
 
 /* One of them */
@@ -339,7 +462,7 @@ static const struct situation situations[] = {
 struct running {
 	const struct situation *s;
 	enum order order;
-	unsigned char memory[1024];
+	unsigned char memory[BUCKETS * 1024];
 	size_t size;
 	void *at;
 };
@@ -394,7 +517,9 @@ static bool run(const struct situation *s, enum order order, unsigned int number
 	r = (struct running){.s = s, .order = order};
 	if (order == ORDER_STRICT && s->deviations > limits.deviations)
 		limits.deviations = s->deviations;
+	table_shape(s->v6, s->buckets ? s->buckets : 1);
 	processor_memory(&r.at, &r.size);
+	memory_init(r.at, r.size);
 	source_ports_set(PORT, s->ports);
 	clock_set(100000);
 	table_clear();
@@ -429,8 +554,6 @@ int main(int argc, char **argv)
 	const char *memory = "";
 	bool first = false;
 	unsigned int number = 0, failed = 0;
-	size_t size;
-	void *at;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -448,8 +571,6 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	processor_init();
-	processor_memory(&at, &size);
-	memory_init(at, size);
 	for (enum order order = ORDER_STRICT; order < ORDERS; order++)
 		for (size_t i = 0; i < N(situations) && !(first && failed); i++)
 			if ((optind == argc || strstr(situations[i].name, argv[optind])) &&

@@ -68,7 +68,7 @@ void oracle_begin(bool timed, bool halves)
 	o.halves = halves;
 	o.n_lives = 0;
 	o.wrong[0] = '\0';
-	for (unsigned int slot = 0; slot < SLOTS; slot++) {
+	for (unsigned int slot = 0; slot < table_slots(); slot++) {
 		const uint32_t word = *entry_word(slot);
 
 		if (entry_content(slot, &c))
@@ -192,7 +192,7 @@ void oracle_rest(void)
 {
 	struct content c;
 
-	for (unsigned int slot = 0; slot < SLOTS; slot++) {
+	for (unsigned int slot = 0; slot < table_slots(); slot++) {
 		if (!is_idle_word(*entry_word(slot)))
 			wrong("entry %u is busy for ever: %#x", slot, *entry_word(slot));
 		else if (entry_content(slot, &c) && !was_wanted(&c))

@@ -42,11 +42,15 @@ static __always_inline __u64 fl_forget(__u64 value, __u64 unknown)
 #define HZ TICKS_PER_SECOND
 #define NODE 0x01000001U /* our address */
 
-/* The memory that processors share. */
+/* The memory that processors share: buckets of the one family or the other, and overflow bits. */
 static struct {
-	struct fl_bucket4 flows[BUCKETS];
-	struct fl_overflow overflow[1];
+	unsigned char bytes[BUCKETS * sizeof(struct fl_bucket6) + sizeof(struct fl_overflow)];
 } shared __attribute__((aligned(64)));
+
+static struct {
+	bool v6;
+	__u32 buckets;
+} table = {false, 1};
 
 /* And what they share without a question. */
 static struct {
@@ -59,14 +63,20 @@ static struct {
 
 #define NOT_INSTRUMENTED __attribute__((no_sanitize_thread))
 
+NOT_INSTRUMENTED static void *bucket_at(__u32 at)
+{
+	return shared.bytes +
+	       at * (table.v6 ? sizeof(struct fl_bucket6) : sizeof(struct fl_bucket4));
+}
+
 NOT_INSTRUMENTED void *bpf_map_lookup_elem(const void *map, const void *key)
 {
 	const __u32 at = *(const __u32 *)key;
 
-	if (map == &fl_flows4)
-		return at < BUCKETS ? &shared.flows[at] : NULL;
-	if (map == &fl_overflow4)
-		return at < 1 ? &shared.overflow[at] : NULL;
+	if (map == (table.v6 ? (void *)&fl_flows6 : (void *)&fl_flows4))
+		return at < table.buckets ? bucket_at(at) : NULL;
+	if (map == (table.v6 ? (void *)&fl_overflow6 : (void *)&fl_overflow4))
+		return at < 1 ? bucket_at(table.buckets) : NULL;
 	if (map == &fl_port_spaces)
 		return &common.space;
 	if (map == &fl_devices)
@@ -95,7 +105,7 @@ NOT_INSTRUMENTED long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, i
 	(void)ctx;
 	(void)size;
 	(void)flags;
-	params->ifindex = device_of(bpf_ntohl(params->ipv4_dst));
+	params->ifindex = device_of(bpf_ntohl(table.v6 ? params->ipv6_dst[3] : params->ipv4_dst));
 	memset(params->dmac, (int)params->ifindex, sizeof(params->dmac));
 	memset(params->smac, 1, sizeof(params->smac));
 	params->mtu_result = 1500;
@@ -125,11 +135,18 @@ NO_HELPER(bpf_csum_diff, __s64, __be32 *from, __u32 from_size, __be32 *to, __u32
 
 /* A packet */
 
+NOT_INSTRUMENTED static void map_addr(struct fl_addr *a)
+{
+	fl_addr_map4(a);
+	if (table.v6)
+		*a = (struct fl_addr){.w = {bpf_htonl(0xfd000000)}};
+}
+
 NOT_INSTRUMENTED static void to_abi(const struct tuple *t, struct fl_tuple6 *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	fl_addr_map4(&ret->saddr);
-	fl_addr_map4(&ret->daddr);
+	map_addr(&ret->saddr);
+	map_addr(&ret->daddr);
 	ret->saddr.w[3] = bpf_htonl(t->src);
 	ret->daddr.w[3] = bpf_htonl(t->dst);
 	ret->sport = bpf_htons(t->sport);
@@ -142,43 +159,61 @@ NOT_INSTRUMENTED static struct tuple from_abi(const struct fl_tuple6 *t)
 			      bpf_ntohs(t->sport), bpf_ntohs(t->dport)};
 }
 
+/* TCP's header lies where that of the family ends. */
 struct frame {
 	__u8 eth[FL_L3];
-	struct iphdr ip;
-	struct tcphdr tcp;
+	union {
+		struct {
+			struct iphdr ip;
+			struct tcphdr tcp;
+		} __attribute__((packed)) four;
+		struct {
+			struct ipv6hdr ip;
+			struct tcphdr tcp;
+		} __attribute__((packed)) six;
+	};
 } __attribute__((packed));
 
 NOT_INSTRUMENTED static void frame_of(const struct packet *packet, struct frame *f,
 				      struct fl_packet *p)
 {
-	const __u16 len = sizeof(f->ip) + sizeof(f->tcp);
+	struct tcphdr *tcp = (void *)((__u8 *)f + fl_l4_offset(table.v6));
 
 	memset(f, 0, sizeof(*f));
-	f->ip.ihl = 5;
-	f->ip.version = 4;
-	f->ip.ttl = 64;
-	f->ip.tot_len = bpf_htons(len);
-	f->ip.protocol = packet->proto;
-	f->ip.saddr = bpf_htonl(packet->t.src);
-	f->ip.daddr = bpf_htonl(packet->t.dst);
-	f->tcp.source = bpf_htons(packet->t.sport);
-	f->tcp.dest = bpf_htons(packet->t.dport);
-	f->tcp.seq = bpf_htonl(packet->seq);
-	f->tcp.ack_seq = bpf_htonl(packet->ack);
-	f->tcp.doff = 5;
-	((__u8 *)&f->tcp)[13] = packet->flags;
 	memset(p, 0, sizeof(*p));
 	to_abi(&packet->t, &p->tuple);
-	p->len = len;
+	p->len = fl_l4_offset(table.v6) - FL_L3 + sizeof(*tcp);
+	if (table.v6) {
+		f->six.ip.version = 6;
+		f->six.ip.hop_limit = 64;
+		f->six.ip.payload_len = bpf_htons(sizeof(*tcp));
+		f->six.ip.nexthdr = packet->proto;
+		memcpy(&f->six.ip.saddr, &p->tuple.saddr, 16);
+		memcpy(&f->six.ip.daddr, &p->tuple.daddr, 16);
+	} else {
+		f->four.ip.ihl = 5;
+		f->four.ip.version = 4;
+		f->four.ip.ttl = 64;
+		f->four.ip.tot_len = bpf_htons(p->len);
+		f->four.ip.protocol = packet->proto;
+		f->four.ip.saddr = bpf_htonl(packet->t.src);
+		f->four.ip.daddr = bpf_htonl(packet->t.dst);
+	}
+	tcp->source = bpf_htons(packet->t.sport);
+	tcp->dest = bpf_htons(packet->t.dport);
+	tcp->seq = bpf_htonl(packet->seq);
+	tcp->ack_seq = bpf_htonl(packet->ack);
+	tcp->doff = 5;
+	((__u8 *)tcp)[13] = packet->flags;
 	p->seq = packet->seq;
 	p->ack = packet->ack;
 	p->proto = packet->proto;
 	p->tcp_flags = packet->proto == IPPROTO_TCP ? packet->flags : 0;
 	p->ttl = 64;
-	p->headers = len;
+	p->headers = p->len;
 	p->kind = FL_PACKET_FLOW;
 	p->l3 = FL_L3;
-	p->l4 = FL_L3 + sizeof(f->ip);
+	p->l4 = fl_l4_offset(table.v6);
 }
 
 static void note_made(const struct fl_packet *p, const struct fl_tuple6 *to)
@@ -192,8 +227,10 @@ static void note_made(const struct fl_packet *p, const struct fl_tuple6 *to)
 static int begin_flow(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
 		      struct fl_decision *d, bool insist)
 {
-	const struct fl_new new = {.masquerade = true};
-	const struct tuple to = {NODE, packet->backend, 0, 80};
+	const bool v6 = table.v6;
+	const struct fl_new new = {.masquerade = !packet->keeps_source};
+	const struct tuple to = {new.masquerade ? NODE : packet->t.src, packet->backend,
+				 new.masquerade ? 0 : packet->t.sport, 80};
 	struct fl_tuple6 reply;
 	enum fl_reason reason;
 	__u64 hash;
@@ -202,21 +239,26 @@ static int begin_flow(fl_ctx *ctx, const struct packet *packet, const struct fl_
 	if (!packet->backend || !fl_packet_opens(p))
 		return 0;
 	to_abi(&to, &d->to);
-	if (fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK)
+	if (new.masquerade && fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK)
 		return 0;
-	hash = fl_hash_tuple(false, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	fl_tuple_reverse(&d->to, &reply);
-	reply.dport = fl_snat_first(hash);
-	if (!fl_snat_choose(ctx, false, &reply, p->proto, FL_SNAT_SOCKETS)) {
+	if (new.masquerade)
+		reply.dport = fl_snat_first(hash);
+	if (!fl_snat_choose(ctx, v6, &reply, p->proto, new.masquerade ? FL_SNAT_SOCKETS : 0)) {
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
 		return 0;
 	}
 	d->to.sport = reply.dport;
 	note_made(p, &d->to);
-	reason = fl_new_enter(false, p, d, &reply, &new, hash, fl_now(), insist);
+	reason = fl_new_enter(v6, p, d, &reply, &new, hash, fl_now(), insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;
-	fl_decision_set(d, reason ? FL_ACT_DROP : FL_ACT_FORWARD, reason);
+	fl_decision_set(d,
+			reason		 ? FL_ACT_DROP
+			: new.masquerade ? FL_ACT_FORWARD
+					 : FL_ACT_STACK,
+			reason);
 	return 0;
 }
 
@@ -225,10 +267,10 @@ static void decide_slow(fl_ctx *ctx, const struct packet *packet, const struct f
 			struct fl_decision *d)
 {
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
-		const enum fl_known known = fl_decide_known(ctx, false, p, FL_HOOK_INGRESS, d);
+		const enum fl_known known = fl_decide_known(ctx, table.v6, p, FL_HOOK_INGRESS, d);
 
 		if (known == FL_BROKEN) {
-			fl_flow_mend4(p);
+			table.v6 ? fl_flow_mend6(p) : fl_flow_mend4(p);
 			continue;
 		}
 		if (known == FL_UNKNOWN_REPLY)
@@ -249,13 +291,17 @@ void packet_run(unsigned int processor, const struct packet *packet, struct outc
 
 	frame_of(packet, &frames[processor], &p);
 	memset(ret, 0, sizeof(*ret));
-	switch (fl_fast_arriving(&ctx, &frames[processor], false, &p, FL_HOOK_INGRESS, &fast)) {
+	switch (fl_fast_arriving(&ctx, &frames[processor], table.v6, &p, FL_HOOK_INGRESS, &fast)) {
 	case FL_FAST_BACK:
 		fast.ifindex = ctx.ingress_ifindex;
 		__attribute__((fallthrough));
 	case FL_FAST_FORWARD:
-		fl_fast_done(&fast, &frames[processor], false, &p);
+		fl_fast_done(&fast, &frames[processor], table.v6, &p);
 		*ret = (struct outcome){true, from_abi(&fast.to), fast.ifindex};
+		return;
+	case FL_FAST_STACK:
+		fl_fast_done(&fast, &frames[processor], table.v6, &p);
+		*ret = (struct outcome){true, from_abi(&fast.to), 0};
 		return;
 	case FL_FAST_SLOW:
 		break;
@@ -266,6 +312,8 @@ void packet_run(unsigned int processor, const struct packet *packet, struct outc
 	decide_slow(&ctx, packet, &p, &d);
 	if (d.action == FL_ACT_FORWARD)
 		*ret = (struct outcome){true, from_abi(&d.to), d.hop.ifindex};
+	else if (d.action == FL_ACT_STACK)
+		*ret = (struct outcome){true, from_abi(&d.to), 0};
 }
 
 /* From outside */
@@ -273,7 +321,33 @@ void packet_run(unsigned int processor, const struct packet *packet, struct outc
 NOT_INSTRUMENTED void processor_memory(void **ret_begin, size_t *ret_size)
 {
 	*ret_begin = &shared;
-	*ret_size = sizeof(shared);
+	*ret_size = (size_t)((unsigned char *)bucket_at(table.buckets) - shared.bytes) +
+		    sizeof(struct fl_overflow);
+}
+
+NOT_INSTRUMENTED void table_shape(bool v6, uint32_t buckets)
+{
+	struct fl_config *c = (struct fl_config *)(uintptr_t)&fl_config;
+
+	assert(buckets && buckets <= BUCKETS);
+	table.v6 = v6;
+	table.buckets = buckets;
+	c->flow4_mask = c->flow6_mask = buckets - 1;
+}
+
+NOT_INSTRUMENTED bool table_is_v6(void)
+{
+	return table.v6;
+}
+
+NOT_INSTRUMENTED uint32_t table_buckets(void)
+{
+	return table.buckets;
+}
+
+NOT_INSTRUMENTED unsigned int table_slots(void)
+{
+	return table.buckets * WAYS;
 }
 
 NOT_INSTRUMENTED void processor_init(void)
@@ -286,7 +360,6 @@ NOT_INSTRUMENTED void processor_init(void)
 	assert(!r);
 	c->flow_seed[0] = 0x0123456789abcdef;
 	c->flow_seed[1] = 0xfedcba9876543210;
-	c->flow4_mask = c->flow6_mask = BUCKETS - 1;
 	c->hz = HZ;
 	c->next_hop_ttl = 3600 * HZ;
 	c->timeout[FL_TIMEOUT_TCP_EMBRYONIC] = 60 * HZ;
@@ -333,14 +406,14 @@ NOT_INSTRUMENTED void table_clear(void)
 	memset(fl_next_hops, 0, sizeof(fl_next_hops));
 }
 
-NOT_INSTRUMENTED static struct fl_flow4 *entry(unsigned int slot)
+NOT_INSTRUMENTED static struct fl_flow_head *entry(unsigned int slot)
 {
-	return &shared.flows[slot / WAYS].way[slot % WAYS];
+	return fl_flow_way(table.v6, bucket_at(slot / WAYS), slot % WAYS);
 }
 
 NOT_INSTRUMENTED uint32_t *entry_word(unsigned int slot)
 {
-	return &entry(slot)->head.word;
+	return &entry(slot)->word;
 }
 
 NOT_INSTRUMENTED bool is_live(uint32_t word)
@@ -371,11 +444,19 @@ NOT_INSTRUMENTED static struct tuple tuple_of(const struct fl_tuple4 *t)
 
 NOT_INSTRUMENTED bool entry_content(unsigned int slot, struct content *ret)
 {
-	const struct fl_flow4 *f = entry(slot);
+	const struct fl_flow_head *head = entry(slot);
+	const struct fl_flow4 *four = (const void *)head;
+	const struct fl_flow6 *six = (const void *)head;
 
-	*ret = (struct content){tuple_of(&f->key), tuple_of(&f->rewrite), f->head.proto,
-				f->head.flags,	   f->head.twin,	  f->head.twin_generation};
-	return is_live(f->head.word);
+	*ret = (struct content){
+		table.v6 ? from_abi(&six->key) : tuple_of(&four->key),
+		table.v6 ? from_abi(&six->rewrite) : tuple_of(&four->rewrite),
+		head->proto,
+		head->flags,
+		head->twin,
+		head->twin_generation,
+	};
+	return is_live(head->word);
 }
 
 NOT_INSTRUMENTED bool is_reply(const struct content *c)
@@ -385,5 +466,5 @@ NOT_INSTRUMENTED bool is_reply(const struct content *c)
 
 NOT_INSTRUMENTED void entry_age(unsigned int slot, uint32_t seconds)
 {
-	entry(slot)->head.last_seen -= seconds * HZ;
+	entry(slot)->last_seen -= seconds * HZ;
 }

@@ -14,11 +14,10 @@
 #include <stdint.h>
 
 #define PROCESSORS 3
-#define BUCKETS 1
+#define BUCKETS 2 /* at most: what a situation needs */
 #define WAYS 4
-#define SLOTS (BUCKETS * WAYS)
 
-/* IPv4, host byte order. */
+/* IPv4 addresses, host byte order; those of IPv6 differ in their last 32 bits only. */
 struct tuple {
 	uint32_t src, dst;
 	uint16_t sport, dport;
@@ -40,14 +39,15 @@ struct packet {
 	struct tuple t;
 	uint8_t proto, flags;
 	uint32_t seq, ack;
-	uint32_t backend; /* where a new flow goes; 0: to none */
+	uint32_t backend;  /* where a new flow goes; 0: to none */
+	bool keeps_source; /* and it is not masqueraded */
 };
 
 /* What became of it. */
 struct outcome {
 	bool translated;
 	struct tuple to;
-	uint32_t device; /* 0: none */
+	uint32_t device; /* 0: none, it is for the stack */
 };
 
 /* What an entry holds. */
@@ -62,7 +62,12 @@ struct content {
 
 /* processor.c, sweeper.c: the datapath and the agent. Those that end in _run are instrumented. */
 void processor_init(void);
-/* The memory that processors share. */
+/* The table of the situations that follow: its family, and how many buckets it has. */
+void table_shape(bool v6, uint32_t buckets);
+bool table_is_v6(void);
+uint32_t table_buckets(void);
+unsigned int table_slots(void);
+/* The memory that processors share; it begins with the table. */
 void processor_memory(void **ret_begin, size_t *ret_size);
 void packet_run(unsigned int processor, const struct packet *packet, struct outcome *ret_outcome);
 /* The agent's: a pass of the sweeper; the removal of all flows. */

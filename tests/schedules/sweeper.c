@@ -5,13 +5,18 @@
 
 static struct fl_flow_table table(void)
 {
-	struct fl_flow_table t = {.n_flows4 = BUCKETS};
+	struct fl_flow_table t = {0};
 	void *memory;
 	size_t size;
 
-	/* the flow table comes first */
 	processor_memory(&memory, &size);
-	t.flows4 = memory;
+	if (table_is_v6()) {
+		t.flows6 = memory;
+		t.n_flows6 = table_buckets();
+	} else {
+		t.flows4 = memory;
+		t.n_flows4 = table_buckets();
+	}
 	return t;
 }
 
@@ -21,7 +26,7 @@ void sweep_run(void)
 	struct fl_sweep sweep = {0};
 
 	timeouts_get(sweep.timeout, FL_TIMEOUTS);
-	fl_flow_sweep(&t, &sweep, clock_now(), TICKS_PER_SECOND, BUCKETS);
+	fl_flow_sweep(&t, &sweep, clock_now(), TICKS_PER_SECOND, table_buckets());
 }
 
 void flush_run(void)
