@@ -78,6 +78,9 @@ static __always_inline int fl_echo_answer(fl_ctx *ctx, bool v6, const struct fl_
 	asked = *(__u16 *)icmp;
 	icmp->type = v6 ? FL_ICMP6_ECHO_REPLY : FL_ICMP4_ECHO_REPLY;
 	icmp->checksum = fl_csum_apply(icmp->checksum, fl_csum_diff(0, asked, *(__u16 *)icmp));
+	/* of a message of zeroes 0 would be wrong, and elsewhere the two are the same (RFC 1071) */
+	if (!icmp->checksum)
+		icmp->checksum = 0xffff;
 	if (v6)
 		fl_ctx_sum_changed(ctx, fl_csum_fold32(fl_csum_diff(0, hop[0], hop[1])));
 	fl_count(FL_COUNTER_ECHO);

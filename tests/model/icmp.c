@@ -181,7 +181,7 @@ static void translate(const struct model_frame *in, const struct message *x,
 static void answer_echo(const struct model_frame *in, const struct message *x,
 			struct model_frame *out)
 {
-	const uint32_t all = sum_message(in, x);
+	uint32_t all = sum_message(in, x);
 	const uint32_t ip_sum = x->v6 ? 0 : model_sum(0, in->b + ETHER, 20);
 	uint8_t *ip = out->b + ETHER, *icmp = out->b + x->icmp;
 
@@ -197,7 +197,8 @@ static void answer_echo(const struct model_frame *in, const struct message *x,
 	}
 	icmp[0] = x->v6 ? 129 : 0;
 	put16(icmp + 2, 0);
-	put16(icmp + 2, model_makes_up(all, sum_message(out, x)));
+	all = model_makes_up(all, sum_message(out, x));
+	put16(icmp + 2, all ? all : 0xffff); /* RFC 1071: 0 is right only where there is a 1 */
 }
 
 /* 2.22, 2.24: whether this node stands for the address. Every node does for a cluster IP; others

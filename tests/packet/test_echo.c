@@ -226,6 +226,28 @@ static void answers_are_not_answered(struct trial *t)
 	expect_counter(t, FL_COUNTER_ECHO, 100);
 }
 
+/* Its sum is 0, or 0xffff, which are not the same to who looks at it: the kernel takes the latter.
+ */
+static void zeroes_have_a_sum(struct trial *t)
+{
+	const uint32_t check = 14 + 20 + 2;
+	struct packet ping = ping_of(t), back;
+	struct frame frame;
+
+	ping.payload = 0;
+	frame_build_echo(&ping, false, &frame);
+	memcpy(frame.b + check, (const uint8_t[6]){0xf7, 0xff}, 6);
+	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+	back = packet_reverse(&ping);
+	back.src_mac = ping.dst_mac;
+	back.dst_mac = ping.src_mac;
+	back.ttl = 64;
+	frame_build_echo(&back, true, &frame);
+	memcpy(frame.b + check, (const uint8_t[6]){0xff, 0xff}, 6);
+	do_expect_sent_frame(AT_LINE(t), hook_dev(t->hook), &frame);
+	expect_counter(t, FL_COUNTER_ECHO, 1);
+}
+
 static const struct test tests[] = {
 	{"2.24, D10: a ping of a Service's address is answered", CHECK(ping_is_answered),
 	 .protos = ONLY_TCP, .hooks = EVERY_HOOK, .frontends = EVERY_FRONTEND, ROWS(sizes)},
@@ -241,6 +263,8 @@ static const struct test tests[] = {
 	 .protos = ONLY_TCP, .hooks = EVERY_HOOK, ROWS(liars)},
 	{"D1: what is not a whole ping passes", CHECK(what_is_no_ping_passes), .protos = ONLY_TCP,
 	 .hooks = EVERY_HOOK, ROWS(changes)},
+	{"RFC 1071: the answer to a ping of zeroes has a checksum that is right",
+	 CHECK(zeroes_have_a_sum), .hooks = EVERY_HOOK, .families = ONLY_IPV4, .protos = ONLY_TCP},
 	{"D7: answers are not answered", CHECK(answers_are_not_answered), .protos = ONLY_TCP,
 	 .hooks = ON_INGRESS},
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The way out, and the devices of pods: what is translated where, and only once. */
 #include "tests/packet/packet.h"
+#include "tests/packet/pieces.h"
 
 #include <netinet/in.h>
 
