@@ -231,6 +231,10 @@ packet: $(PACKET_BIN) ## packet tests only (needs root)
 torture: $(PACKET_BIN) ## the flow table under all processors, for FL_TORTURE_S=600 seconds (needs root)
 	$(Q)FL_TORTURE_S=$${FL_TORTURE_S:-600} $(PACKET_BIN) torture
 
+.PHONY: allocations
+allocations: $(PACKET_BIN) ## source ports are given away, FL_ALLOCATIONS=12500000 in each of eight trials (needs root; minutes)
+	$(Q)FL_ALLOCATIONS=$${FL_ALLOCATIONS:-12500000} $(PACKET_BIN) allocations.
+
 flood: deps ## floods from one processor, a minute of each kind (needs root)
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all flood-bin
 	$(Q)FLOOD_S=60 tests/run --build $(BUILD) --only e2e --match test_flood

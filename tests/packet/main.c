@@ -55,6 +55,7 @@ static const struct topic *const topics[] = {
 	&fragments_topic,
 	&dsr_topic,
 	&unpack_topic,
+	&allocations_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,
