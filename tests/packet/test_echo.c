@@ -226,8 +226,7 @@ static void answers_are_not_answered(struct trial *t)
 	expect_counter(t, FL_COUNTER_ECHO, 100);
 }
 
-/* Its sum is 0, or 0xffff, which are not the same to who looks at it: the kernel takes the latter.
- */
+/* Its sum is 0 or 0xffff; receivers, of which the kernel is one, take the latter alone. */
 static void zeroes_have_a_sum(struct trial *t)
 {
 	const uint32_t check = 14 + 20 + 2;
