@@ -23,19 +23,11 @@ static int read_value(struct fl_decoding *d, const struct fl_value *value,
 int fl_decode_forwarding(struct fl_decoding *d, const struct fl_value *root,
 			 enum fl_forwarding *ret_mode)
 {
-	const struct fl_value *meta = fl_value_get(root, "metadata"), *annotations, *value;
-	const size_t mark = fl_field_enter(d, "metadata");
-	size_t inner;
-	int rc = 0;
+	size_t mark;
+	const struct fl_value *annotations = fl_field_enter_annotations(d, root, &mark);
+	const struct fl_value *value = fl_field_get(d, annotations, FL_FORWARDING_ANNOTATION);
+	const int rc = value ? read_value(d, value, ret_mode) : 0;
 
-	annotations = fl_field_get(d, meta, "annotations");
-	inner = fl_field_enter(d, "annotations");
-	if (fl_value_type(annotations) != FL_VALUE_MAP)
-		annotations = NULL;
-	value = fl_field_get(d, annotations, FL_FORWARDING_ANNOTATION);
-	if (value)
-		rc = read_value(d, value, ret_mode);
-	fl_field_leave(d, inner);
 	fl_field_leave(d, mark);
 	return rc;
 }

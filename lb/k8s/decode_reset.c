@@ -24,19 +24,11 @@ static int read_value(struct fl_decoding *d, const struct fl_value *value, enum 
 
 int fl_decode_reset(struct fl_decoding *d, const struct fl_value *root, enum fl_reset *ret_reset)
 {
-	const struct fl_value *meta = fl_value_get(root, "metadata"), *annotations, *value;
-	const size_t mark = fl_field_enter(d, "metadata");
-	size_t inner;
-	int rc = 0;
+	size_t mark;
+	const struct fl_value *annotations = fl_field_enter_annotations(d, root, &mark);
+	const struct fl_value *value = fl_field_get(d, annotations, FL_RESET_ANNOTATION);
+	const int rc = value ? read_value(d, value, ret_reset) : 0;
 
-	annotations = fl_field_get(d, meta, "annotations");
-	inner = fl_field_enter(d, "annotations");
-	if (fl_value_type(annotations) != FL_VALUE_MAP)
-		annotations = NULL;
-	value = fl_field_get(d, annotations, FL_RESET_ANNOTATION);
-	if (value)
-		rc = read_value(d, value, ret_reset);
-	fl_field_leave(d, inner);
 	fl_field_leave(d, mark);
 	return rc;
 }

@@ -169,22 +169,15 @@ static int read_each(struct fl_decoding *d, const struct fl_value *annotations, 
 
 int fl_decode_weights(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *slice)
 {
-	const struct fl_value *meta = fl_value_get(root, "metadata"), *annotations;
 	struct weights w = {.slice = slice, .all = FL_WEIGHT_DEFAULT};
-	const size_t mark = fl_field_enter(d, "metadata");
-	size_t inner;
-	int rc;
+	size_t mark;
+	const struct fl_value *annotations = fl_field_enter_annotations(d, root, &mark);
+	int rc = read_all(d, annotations, &w.all);
 
-	annotations = fl_field_get(d, meta, "annotations");
-	inner = fl_field_enter(d, "annotations");
-	if (fl_value_type(annotations) != FL_VALUE_MAP)
-		annotations = NULL;
-	rc = read_all(d, annotations, &w.all);
 	for (size_t i = 0; i < slice->n_endpoints; i++)
 		slice->endpoints[i].weight = w.all;
 	if (!rc)
 		rc = read_each(d, annotations, &w);
-	fl_field_leave(d, inner);
 	fl_field_leave(d, mark);
 	free(w.places);
 	return rc;

@@ -127,6 +127,17 @@ void fl_field_leave(struct fl_decoding *d, size_t mark)
 	d->path[mark] = '\0';
 }
 
+const struct fl_value *fl_field_enter_annotations(struct fl_decoding *d,
+						  const struct fl_value *root, size_t *ret_mark)
+{
+	const struct fl_value *meta = fl_value_get(root, "metadata"), *annotations;
+
+	*ret_mark = fl_field_enter(d, "metadata");
+	annotations = fl_field_get(d, meta, "annotations");
+	fl_field_enter(d, "annotations");
+	return fl_value_type(annotations) == FL_VALUE_MAP ? annotations : NULL;
+}
+
 static int wrong_type(struct fl_decoding *d, const struct fl_value *value, const char *key,
 		      const char *wanted)
 {

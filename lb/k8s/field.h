@@ -42,6 +42,9 @@ int fl_field_flush(struct fl_decoding *d);
 size_t fl_field_enter(struct fl_decoding *d, const char *key);
 size_t fl_field_enter_item(struct fl_decoding *d, const char *key, size_t index);
 void fl_field_leave(struct fl_decoding *d, size_t mark);
+/* Go into the annotations of the object `root`, and return them: a map, or NULL. */
+const struct fl_value *fl_field_enter_annotations(struct fl_decoding *d,
+						  const struct fl_value *root, size_t *ret_mark);
 
 /* A member, or NULL when it is absent or null, or `map` is no map. */
 const struct fl_value *fl_field_get(struct fl_decoding *d, const struct fl_value *map,
