@@ -2,8 +2,12 @@
 /*
  * cgroup socket hooks: pods and the node itself are sent straight to a backend when they connect or
  * send, and are shown the frontend they asked for when they look. Nothing is done per packet of a
- * connected socket.
+ * connected socket, but while there are UDP sockets that have to leave their backend.
  */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
 #include "conntrack/socket.bpf.h"
 #include "nodeport/bound.bpf.h"
 
@@ -330,6 +334,64 @@ SEC("cgroup/post_bind6")
 int fl_post_bind6(struct bpf_sock *ctx)
 {
 	return bound(ctx);
+}
+
+/* A socket's record goes with it. Of TCP it is of no further use, and makes way when it is old. */
+SEC("cgroup/sock_release")
+int fl_sock_release(struct bpf_sock *ctx)
+{
+	if (ctx->protocol == IPPROTO_UDP)
+		fl_socket_forget(bpf_get_socket_cookie(ctx), FL_SOCKET_CONNECTED, NULL);
+	return 1;
+}
+
+/* Where a datagram without options goes. */
+static __always_inline bool destination_of(const struct __sk_buff *skb, struct fl_peer *ret_to)
+{
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct ipv6hdr *ip6 = data;
+	const struct iphdr *ip = data;
+	const struct udphdr *udp;
+
+	ret_to->proto = IPPROTO_UDP;
+	if (skb->protocol == bpf_htons(FL_ETH_P_IP)) {
+		udp = (const void *)(ip + 1);
+		if ((const void *)(udp + 1) > end || ip->ihl != 5 || ip->protocol != IPPROTO_UDP)
+			return false;
+		fl_addr_map4(&ret_to->addr);
+		ret_to->addr.w[3] = ip->daddr;
+	} else if (skb->protocol == bpf_htons(FL_ETH_P_IPV6)) {
+		udp = (const void *)(ip6 + 1);
+		if ((const void *)(udp + 1) > end || ip6->nexthdr != IPPROTO_UDP)
+			return false;
+		__builtin_memcpy(&ret_to->addr, &ip6->daddr, sizeof(ret_to->addr));
+	} else {
+		return false;
+	}
+	ret_to->port = udp->dest;
+	return true;
+}
+
+/*
+ * A connected UDP socket whose frontend does not serve its backend any more (7.3): the kernel asks
+ * no other hook where its datagrams go, and here they cannot be changed. So the send fails, with
+ * EPERM, until the application connects again. Attached only while there is such a socket.
+ */
+SEC("cgroup_skb/egress")
+int fl_sock_egress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct fl_peer to = {};
+
+	if (!sk || !destination_of(skb, &to))
+		return 1;
+	/* one that was disconnected sends where the application says */
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->state != BPF_TCP_ESTABLISHED ||
+	    !fl_socket_must_leave(bpf_get_socket_cookie(skb), &to))
+		return 1;
+	fl_count(FL_COUNTER_SOCKET_BACKEND_GONE);
+	return 0;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -69,22 +69,36 @@ static bool is_orphan_stale(const struct fl_resteer *r, const struct fl_frontend
 	       fl_touched_names(&r->touched, frontend) || fl_touched_names(&r->touched, any);
 }
 
-/* Whether a client of this frontend has to leave that backend. */
-static bool is_stale(const struct fl_resteer *r, const struct fl_frontend_key *frontend,
-		     const struct fl_addr *backend, __be16 backend_port)
+/* Whether this frontend, or the node port that it is, may serve something else than before. */
+static bool is_touched(const struct fl_resteer *r, const struct fl_frontend_key *frontend)
+{
+	const struct fl_frontend_key any = node_port(frontend);
+
+	return fl_touched_has_port(&r->touched, ntohs(frontend->port)) &&
+	       (fl_touched_has(&r->touched, frontend) || fl_touched_has(&r->touched, &any));
+}
+
+static enum fl_serving ask(const struct fl_resteer *r, const struct fl_frontend_key *frontend,
+			   const struct fl_addr *backend, __be16 backend_port)
 {
 	const struct fl_frontend_key any = node_port(frontend);
 	enum fl_serving serving;
 
-	if (!fl_touched_has_port(&r->touched, ntohs(frontend->port)) ||
-	    (!fl_touched_has(&r->touched, frontend) && !fl_touched_has(&r->touched, &any)))
-		return false;
 	/* 2.19: a Service's own address and port beat a node port; sockets of the node reach node
 	 * ports at loopback addresses as well */
 	serving = r->ops->serving(frontend, backend, backend_port, r->ctx);
 	if (serving == FL_SERVING_NO_FRONTEND &&
 	    (is_loopback(&frontend->addr) || r->ops->has_node_ports(&frontend->addr, r->ctx)))
 		serving = r->ops->serving(&any, backend, backend_port, r->ctx);
+	return serving;
+}
+
+/* Whether a client of this frontend has to leave a backend of which that is known. */
+static bool must_leave(const struct fl_resteer *r, const struct fl_frontend_key *frontend,
+		       enum fl_serving serving)
+{
+	const struct fl_frontend_key any = node_port(frontend);
+
 	return serving == FL_SERVING_NO ||
 	       (serving == FL_SERVING_NO_FRONTEND && is_orphan_stale(r, frontend, &any));
 }
@@ -144,7 +158,8 @@ static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slo
 		backend = to_abi(&twin.saddr);
 		port = twin.sport;
 	}
-	if (!is_stale(r, &frontend, &backend, htons(port)))
+	if (!is_touched(r, &frontend) ||
+	    !must_leave(r, &frontend, ask(r, &frontend, &backend, htons(port))))
 		return;
 	fl_entry_set_flag(head, FL_FLOW_STALE);
 	if (entry.head.proto == IPPROTO_UDP)
@@ -153,19 +168,35 @@ static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slo
 		r->done.resets++;
 }
 
+/* A backend that a connected socket had to leave may be served again. */
+static void mark_connected(struct fl_resteer *r, size_t slot, const struct fl_socket_record *socket,
+			   bool stale)
+{
+	if (stale == fl_socket_is_stale(socket))
+		return;
+	fl_socket_set_stale(&r->sockets, slot, socket, stale);
+	r->done.connected += stale;
+}
+
 /* What shows a socket the frontend again stays, for replies that are under way. */
 static void look_at_socket(struct fl_resteer *r, size_t slot)
 {
 	struct fl_frontend_key frontend = {.proto = IPPROTO_UDP};
 	struct fl_socket_record socket;
+	enum fl_serving serving;
 
-	if (!fl_socket_copy(&r->sockets, slot, &socket) || socket.kind != FL_SOCKET_SENDS)
+	if (!fl_socket_copy(&r->sockets, slot, &socket) || socket.proto != IPPROTO_UDP ||
+	    socket.kind == FL_SOCKET_SHOWS)
 		return;
 	frontend.addr = socket.frontend;
 	frontend.port = socket.frontend_port;
-	if (!is_stale(r, &frontend, &socket.backend, socket.backend_port))
+	if (!is_touched(r, &frontend))
 		return;
-	r->done.sockets += fl_socket_free(&r->sockets, slot, &socket);
+	serving = ask(r, &frontend, &socket.backend, socket.backend_port);
+	if (socket.kind == FL_SOCKET_SENDS && must_leave(r, &frontend, serving))
+		r->done.sockets += fl_socket_free(&r->sockets, slot, &socket);
+	else if (socket.kind == FL_SOCKET_CONNECTED && serving != FL_SERVING_UNKNOWN)
+		mark_connected(r, slot, &socket, must_leave(r, &frontend, serving));
 }
 
 static size_t slots_of(const struct fl_resteer *r, enum fl_resteer_part part)

@@ -35,6 +35,7 @@ struct fl_resteer_ops {
 
 struct fl_resteered {
 	size_t flows, sockets; /* that choose again with their next packet */
+	size_t connected;      /* UDP sockets whose next send fails */
 	size_t resets;	       /* TCP flows whose next packet is answered with a reset */
 	size_t passes;
 	uint64_t ns; /* that these took */

@@ -192,6 +192,22 @@ static __always_inline void fl_socket_put(enum fl_socket_kind kind, const struct
 	__sync_lock_test_and_set(&s->word, fl_socket_word(word, FL_SOCKET_USED));
 }
 
+/* Whether *to is the backend that a connected socket has to leave. */
+static __always_inline bool fl_socket_must_leave(__u64 cookie, const struct fl_peer *to)
+{
+	struct fl_socket_record value;
+	struct fl_socket_ref ref;
+
+	if (!fl_socket_find(fl_socket_bucket_of(cookie, FL_SOCKET_CONNECTED, NULL), cookie,
+			    FL_SOCKET_CONNECTED, NULL, &ref) ||
+	    READ_ONCE(ref.record->stale) != ref.word || !fl_socket_read(&ref, &value) ||
+	    value.proto != to->proto || value.backend_port != to->port ||
+	    !fl_addr_equal(&value.backend, &to->addr))
+		return false;
+	fl_socket_use(ref.record);
+	return true;
+}
+
 /* A socket is sent from the frontend *p to a backend: *p becomes that, and *ret_value says it. */
 static __always_inline void fl_socket_translate(__u64 cookie, struct fl_peer *p, __u32 id,
 						const struct fl_backend *backend,

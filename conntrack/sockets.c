@@ -31,6 +31,32 @@ bool fl_socket_free(const struct fl_socket_table *table, size_t slot,
 					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+bool fl_socket_is_stale(const struct fl_socket_record *copy)
+{
+	return copy->stale == copy->word;
+}
+
+/* Should the record be another one by now, its word is another one too, and this says nothing. */
+void fl_socket_set_stale(const struct fl_socket_table *table, size_t slot,
+			 const struct fl_socket_record *copy, bool stale)
+{
+	__atomic_store_n(&fl_socket_at(table, slot)->stale, stale ? copy->word : 0,
+			 __ATOMIC_RELAXED);
+}
+
+size_t fl_sockets_stale_count(const struct fl_socket_table *table)
+{
+	size_t n = 0;
+
+	for (size_t slot = 0; slot < table->n * FL_SOCKET_WAYS; slot++) {
+		const struct fl_socket_record *s = fl_socket_at(table, slot);
+		const uint32_t word = __atomic_load_n(&s->word, __ATOMIC_RELAXED);
+
+		n += is_used(word) && __atomic_load_n(&s->stale, __ATOMIC_RELAXED) == word;
+	}
+	return n;
+}
+
 size_t fl_sockets_count(const struct fl_socket_table *table)
 {
 	size_t n = 0;

@@ -32,5 +32,11 @@ bool fl_socket_copy(const struct fl_socket_table *table, size_t slot,
 /* Free the record, if it is still the one that was copied. */
 bool fl_socket_free(const struct fl_socket_table *table, size_t slot,
 		    const struct fl_socket_record *copy);
+/* Whether a connected socket has to leave its backend, as the copy says or from now on. */
+bool fl_socket_is_stale(const struct fl_socket_record *copy);
+void fl_socket_set_stale(const struct fl_socket_table *table, size_t slot,
+			 const struct fl_socket_record *copy, bool stale);
+/* How many sockets have to leave their backends. */
+size_t fl_sockets_stale_count(const struct fl_socket_table *table);
 /* How many records there are. */
 size_t fl_sockets_count(const struct fl_socket_table *table);

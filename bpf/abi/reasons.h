@@ -77,7 +77,9 @@ enum fl_reason {
 	X(FRAGMENT_HELD, "fragments-held", "fragments that had to wait for the first one")         \
 	X(SOCKET_CONNECT, "socket-connects", "connect() calls translated")                         \
 	X(SOCKET_SEND, "socket-sends", "unconnected sends translated")                             \
-	X(SOCKET_REFUSED, "socket-refused", "connect() or send calls refused")
+	X(SOCKET_REFUSED, "socket-refused", "connect() or send calls refused")                     \
+	X(SOCKET_BACKEND_GONE, "socket-backend-gone",                                              \
+	  "sends of connected UDP sockets that failed, since their backend is gone")
 
 enum fl_counter {
 	FL_COUNTER_BASE = FL_REASON_MAX - 1,

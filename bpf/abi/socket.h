@@ -51,7 +51,9 @@ struct fl_socket_record {
 	__u16 backend_generation;
 	__u8 proto;
 	__u8 kind; /* enum fl_socket_kind */
-	__u32 pad;
+	/* Of a connected socket: while this is `word`, its frontend does not serve the backend, and
+	 * what it sends there is refused. Written by the agent alone. */
+	__u32 stale;
 };
 
 /* Element of array fl_sockets; the number of buckets is a power of two. */

@@ -87,6 +87,7 @@ static bool resteer(struct fl_agent *agent)
 	const bool more = fl_resteer_run(&agent->resteer);
 	const struct fl_resteered *now = &agent->resteer.done;
 
+	fl_stale_sockets_turn(&agent->stale_sockets, now->connected, fl_mono_now());
 	if (now->passes != before.passes)
 		fl_log_debug("all flows judged in %llu us: so far %zu UDP flows and %zu sockets "
 			     "have left backends that their frontend does not serve, and %zu TCP "

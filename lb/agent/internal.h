@@ -18,6 +18,7 @@
 #include "lb/agent/notify.h"
 #include "lb/agent/metrics.h"
 #include "lb/agent/sampler.h"
+#include "lb/agent/stale_sockets.h"
 #include "lb/agent/status.h"
 #include "lb/agent/upkeep.h"
 #include "lb/agent/watchdog.h"
@@ -45,6 +46,7 @@ struct fl_agent {
 	struct fl_dp *dp;
 	struct fl_sync *sync;
 	struct fl_resteer resteer;
+	struct fl_stale_sockets stale_sockets;
 	struct fl_applier *applier;
 	struct fl_apply_log apply_log;
 	struct fl_host *host;

@@ -103,6 +103,18 @@ static bool has_node_ports(const struct fl_addr *addr, void *ctx)
 
 static const struct fl_resteer_ops resteer_ops = {serving, has_node_ports};
 
+static int see_datagrams(void *ctx, bool on, struct fl_err *err)
+{
+	return fl_dp_see_datagrams(ctx, on, err);
+}
+
+static bool sees_datagrams(void *ctx)
+{
+	return fl_dp_sees_datagrams(ctx);
+}
+
+static const struct fl_stale_sockets_ops stale_sockets_ops = {see_datagrams, sees_datagrams};
+
 /* Why a Service is planned as it is: only put into words where they are read. */
 static void explain(const struct fl_plan *plan)
 {
@@ -135,6 +147,13 @@ static int open_sync(struct fl_agent *agent, struct fl_err *err)
 	fl_resteer_init(&agent->resteer, &resteer_ops, agent, &fl_clock_system,
 			fl_dp_maps(agent->dp));
 	agent->resteer.reset_orphans = agent->settings->reset_removed;
+	agent->stale_sockets = (struct fl_stale_sockets){
+		.ops = &stale_sockets_ops,
+		.ctx = agent->dp,
+		.health = agent->health,
+		.table = fl_socket_table_of(fl_dp_maps(agent->dp)),
+		.counted = fl_mono_now(),
+	};
 	r = fl_sync_new(fl_dp_maps(agent->dp), &options, &agent->sync, err);
 	if (r)
 		return r;

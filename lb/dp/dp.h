@@ -140,6 +140,13 @@ void fl_dp_detach_device(struct fl_dp *dp, unsigned int ifindex);
 /* Attach the socket hooks, replacing those of an earlier agent in place. No-op without a cgroup. */
 int fl_dp_attach_cgroup(struct fl_dp *dp, struct fl_err *err);
 const char *fl_dp_cgroup(const struct fl_dp *dp); /* "" none */
+/*
+ * Whether the cgroup's sockets have what they send looked at, which is needed while one has to
+ * leave its backend, and costs each packet of all of them. What an earlier agent has left stays
+ * until it is switched off. No-op without a cgroup.
+ */
+int fl_dp_see_datagrams(struct fl_dp *dp, bool on, struct fl_err *err);
+bool fl_dp_sees_datagrams(const struct fl_dp *dp);
 /* Remove pinned links of earlier agents that no attach call has taken over since fl_dp_open().
  * Returns how many. */
 int fl_dp_prune(struct fl_dp *dp);

@@ -40,6 +40,7 @@ struct fl_dp {
 	struct fl_mono live_since; /* ns 0: as they were loaded */
 	int clock_fd;		   /* borrowed */
 	char *cgroup;		   /* "" none */
+	bool sees_datagrams;
 	int netns_lock;
 	struct fl_takeover *takeover;
 	struct fl_attachment *attachments;

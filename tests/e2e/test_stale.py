@@ -27,13 +27,15 @@ def settings(lab):
     return ["--config", path]
 
 
-# who asks, whether by a connected socket, and the agents' options; a connected socket below a hook is 5.9.3
+# who asks, whether by a connected socket, and the agents' options
 HOOKS = {
     "xdp": ("client", True, {"mode": "xdp"}),
     "xdp-generic": ("client", True, {"mode": "xdp-generic"}),
     "tcx": ("client", True, {"mode": "tc"}),
     "clsact": ("client", True, {"mode": "tc", "clsact": True}),
     "pod-device": ("cli-1", True, {"mode": "tc", "extra": PODS}),
+    "connect-pod": ("cli-1", True, {"mode": "xdp"}),
+    "connect-node": ("node-1", True, {"mode": "xdp"}),
     "sendmsg-pod": ("cli-1", False, {"mode": "xdp"}),
     "sendmsg-node": ("node-1", False, {"mode": "xdp"}),
 }

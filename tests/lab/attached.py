@@ -13,7 +13,8 @@ import bpf
 
 TCX = {"tcx-ingress": 46, "tcx-egress": 47}
 CGROUP = {"connect4": 10, "connect6": 11, "sendmsg4": 14, "sendmsg6": 15, "recvmsg4": 19,
-          "recvmsg6": 20, "getpeername4": 29, "getpeername6": 30, "post_bind4": 12, "post_bind6": 13}
+          "recvmsg6": 20, "getpeername4": 29, "getpeername6": 30, "post_bind4": 12, "post_bind6": 13,
+          "sock_release": 34, "egress": 1}
 
 
 def main():

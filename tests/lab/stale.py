@@ -36,6 +36,8 @@ class Watch:
                 word = str(time.monotonic()).encode()
                 try:
                     sock.send(word) if self.connected else sock.sendto(word, self.target)
+                except PermissionError:  # its backend is gone, and it has to choose again
+                    sock.connect(self.target)
                 except OSError:
                     pass  # it is asked again
             while ready := poll.poll(0):

@@ -15,7 +15,7 @@
 #include "lb/dp/mountinfo.h"
 #include "tests/packet/packet.h"
 
-#define CGROUP_HOOKS 10
+#define CGROUP_HOOKS 12
 
 static const struct {
 	const char *program;
@@ -31,6 +31,8 @@ static const struct {
 	{"fl_getpeername6", BPF_CGROUP_INET6_GETPEERNAME},
 	{"fl_post_bind4", BPF_CGROUP_INET4_POST_BIND},
 	{"fl_post_bind6", BPF_CGROUP_INET6_POST_BIND},
+	{"fl_sock_release", BPF_CGROUP_INET_SOCK_RELEASE},
+	{"fl_sock_egress", BPF_CGROUP_INET_EGRESS},
 };
 
 static int move_to(const char *procs, struct fl_err *err)

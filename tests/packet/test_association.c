@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What a datagram socket is told and shown: no refusal at connect(), and what it is shown ends with
  * the association it was for. */
+#include "conntrack/sockets.h"
 #include "tests/packet/packet.h"
 #include "tests/packet/sockets.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 struct unserved {
 	struct row row;
@@ -223,6 +225,88 @@ static void a_connected_socket_shows_its_peer(struct trial *t)
 	ask(t, fd, &other.ip, other.port);
 }
 
+/* What the agent does when the frontends of connected sockets do not serve their backends, or do
+ * again. Returns how many records of connected sockets there are. */
+static size_t mark_connected(struct trial *t, bool stale)
+{
+	const struct fl_socket_table table = fl_socket_table_of(&t->p->maps);
+	struct fl_socket_record record;
+	size_t n = 0;
+
+	for (size_t slot = 0; slot < table.n * FL_SOCKET_WAYS; slot++) {
+		if (!fl_socket_copy(&table, slot, &record) || record.kind != FL_SOCKET_CONNECTED)
+			continue;
+		fl_socket_set_stale(&table, slot, &record, stale);
+		n++;
+	}
+	return n;
+}
+
+static void expect_refused(struct trial *t, int fd)
+{
+	struct fl_ip node = addr(t->family, AT_EXT0, 1);
+	union sockaddr_any sa;
+	socklen_t len = client_sockaddr(t, &node, SERVER_PORT, &sa);
+
+	assert_int_equal(send(fd, "x", 1, 0), -1);
+	assert_int_equal(errno, EPERM);
+	/* the same without saying that it is connected */
+	assert_int_equal(sendto(fd, "x", 1, 0, &sa.sa, len), -1);
+	assert_int_equal(errno, EPERM);
+}
+
+/* 7.3, 7.5: until it connects again, or the backend is served again. */
+static void a_connected_socket_leaves_its_backend(struct trial *t)
+{
+	struct fl_ip node = addr(t->family, AT_EXT0, 1);
+	int fd = client_socket(t), later, direct = client_socket(t);
+
+	one_backend(t);
+	connect_and_ask(t, fd, &t->to->ip, t->to->port);
+	connect_and_ask(t, direct, &node, SERVER_PORT);
+	assert_int_equal(mark_connected(t, true), 1);
+	expect_refused(t, fd);
+	expect_peer(t, fd, &t->to->ip, t->to->port);
+	/* others go on, a socket that has connected since and one that asked for the pod itself */
+	later = client_socket(t);
+	connect_and_ask(t, later, &t->to->ip, t->to->port);
+	assert_int_equal(send(direct, "x", 1, 0), 1);
+	answer_is_shown_as(t, direct, &node, SERVER_PORT);
+	mark_connected(t, false);
+	assert_int_equal(send(fd, "x", 1, 0), 1);
+	answer_is_shown_as(t, fd, &t->to->ip, t->to->port);
+	mark_connected(t, true);
+	expect_refused(t, fd);
+	connect_and_ask(t, fd, &t->to->ip, t->to->port);
+	expect_counter(t, FL_COUNTER_SOCKET_BACKEND_GONE, 4);
+}
+
+/* What it does without its association is no business of the Service. */
+static void a_disconnected_socket_sends_where_it_wants(struct trial *t)
+{
+	struct fl_ip node = addr(t->family, AT_EXT0, 1);
+	int fd = client_socket(t);
+
+	one_backend(t);
+	connect_and_ask(t, fd, &t->to->ip, t->to->port);
+	mark_connected(t, true);
+	disconnect(fd);
+	ask(t, fd, &node, SERVER_PORT);
+}
+
+static void the_record_goes_with_the_socket(struct trial *t)
+{
+	int fd = client_socket(t), copy = dup(fd);
+
+	one_backend(t);
+	connect_and_ask(t, fd, &t->to->ip, t->to->port);
+	assert_int_equal(mark_connected(t, false), 1);
+	close(copy);
+	assert_int_equal(mark_connected(t, false), 1);
+	close(fd);
+	assert_int_equal(mark_connected(t, false), 0);
+}
+
 /* Records of sockets that are not there any more fill the table. */
 static void fill(struct trial *t, enum fl_socket_state state)
 {
@@ -289,6 +373,12 @@ static const struct test tests[] = {
 	 CHECK(nothing_is_shown_of_a_dissolved_association), DATAGRAMS,
 	 .frontends = EVERY_FRONTEND},
 	{"a connected socket is shown its peer", CHECK(a_connected_socket_shows_its_peer),
+	 DATAGRAMS},
+	{"7.3: a connected socket leaves its backend", CHECK(a_connected_socket_leaves_its_backend),
+	 DATAGRAMS, .frontends = EVERY_FRONTEND},
+	{"a disconnected socket sends where it wants",
+	 CHECK(a_disconnected_socket_sends_where_it_wants), DATAGRAMS},
+	{"the record of a connected socket goes with it", CHECK(the_record_goes_with_the_socket),
 	 DATAGRAMS},
 	{"in a full table the oldest record makes way", CHECK(the_oldest_record_makes_way),
 	 SOCKETS},

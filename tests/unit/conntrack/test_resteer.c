@@ -385,6 +385,56 @@ static void test_unconnected_sockets_choose_again(void **state)
 	assert_int_equal(sockets[0]->word >> FL_SOCKET_GENERATION_SHIFT, 9);
 }
 
+/* Connected sockets cannot choose again by themselves: it is written that they have to. */
+static void test_connected_sockets_have_to_leave(void **state)
+{
+	static const struct {
+		enum fl_serving serving;
+		bool leaves;
+	} steps[] = {
+		{FL_SERVING_YES, false},	/* as it is */
+		{FL_SERVING_NO, true},		/* 7.3 */
+		{FL_SERVING_UNKNOWN, true},	/* says nothing */
+		{FL_SERVING_YES, false},	/* served again */
+		{FL_SERVING_NO_FRONTEND, true}, /* 7.7 */
+	};
+	struct scene *s = *state;
+	const struct fl_socket_table table = {s->sockets, SOCKET_BUCKETS};
+	const struct fl_socket_record *udp = add_socket(s, 1, FL_SOCKET_CONNECTED, IPPROTO_UDP),
+				      *tcp = add_socket(s, 2, FL_SOCKET_CONNECTED, IPPROTO_TCP);
+	struct fl_socket_record copy;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		s->own = steps[i].serving;
+		touch(s, FL_IPV4);
+		run(s);
+		s->now.ns += 5 * FL_NSEC_PER_SEC;
+		run(s);
+		s->now.ns += 5 * FL_NSEC_PER_SEC;
+		assert_true(fl_socket_copy(&table, 1, &copy));
+		assert_int_equal(fl_socket_is_stale(&copy), steps[i].leaves);
+		assert_int_equal(fl_sockets_stale_count(&table), steps[i].leaves);
+	}
+	assert_int_equal(s->resteer.done.connected, 2);
+	assert_int_equal(udp->word & FL_SOCKET_STATE_MASK, FL_SOCKET_USED);
+	assert_int_equal(tcp->stale, 0); /* 7.8 */
+}
+
+/* Its place is another socket's by the time that it is marked. */
+static void test_a_mark_is_for_one_association(void **state)
+{
+	struct scene *s = *state;
+	const struct fl_socket_table table = {s->sockets, SOCKET_BUCKETS};
+	struct fl_socket_record *socket = add_socket(s, 0, FL_SOCKET_CONNECTED, IPPROTO_UDP), copy;
+
+	assert_true(fl_socket_copy(&table, 0, &copy));
+	socket->word = fl_socket_word(socket->word, FL_SOCKET_USED);
+	fl_socket_set_stale(&table, 0, &copy, true);
+	assert_true(fl_socket_copy(&table, 0, &copy));
+	assert_false(fl_socket_is_stale(&copy));
+	assert_int_equal(fl_sockets_stale_count(&table), 0);
+}
+
 /* Sockets of the node ask node ports at loopback addresses too (2.16). */
 static void test_node_ports_at_loopback(void **state)
 {
@@ -489,6 +539,8 @@ int main(void)
 		TEST(test_only_flows_of_touched_frontends_are_judged),
 		TEST(test_direct_flows_are_left_alone),
 		TEST(test_unconnected_sockets_choose_again),
+		TEST(test_connected_sockets_have_to_leave),
+		TEST(test_a_mark_is_for_one_association),
 		TEST(test_node_ports_at_loopback),
 		TEST(test_a_flow_that_comes_behind_a_pass),
 		TEST(test_passes_take_a_tenth_of_the_time),
