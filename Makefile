@@ -243,7 +243,7 @@ flood: deps ## floods from one processor, a minute of each kind (needs root)
 # FL_FUZZ_PACKETS, FL_FUZZ_SEED: so many packets, and those that this number gives
 fuzz: $(MODEL_BIN) ## the datapath against a model of it, until it is stopped (needs root)
 	$(Q)$(MODEL_BIN) --seed $(or $(FL_FUZZ_SEED),$(shell date +%s)) \
-		$(if $(FL_FUZZ_PACKETS),--packets $(FL_FUZZ_PACKETS),--forever)
+		--jobs $(or $(FL_FUZZ_JOBS),$(shell nproc)) $(if $(FL_FUZZ_PACKETS),--packets $(FL_FUZZ_PACKETS),--forever)
 
 .PHONY: schedules
 schedules: $(SCHEDULES_BIN) ## the flow table's protocol under all schedules with two deviations (an hour)

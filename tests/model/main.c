@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Differential fuzzing of the datapath against the model.
+ * Differential fuzzing of the datapath against the model, by several processes that share the
+ * packets: each has a datapath, a network and a processor of its own, and the seed after that of
+ * the one before.
  *
- *   fuzz [--seed N] [--packets N | --forever] [--episodes N]
+ *   fuzz [--seed N] [--packets N | --forever] [--episodes N] [--jobs N]
  *   fuzz --seed N --scenario M --episode E [--steps 3,7,12]    one episode again, packet by packet
  */
 #include <getopt.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,7 +36,7 @@ static void stop(int signal)
 struct options {
 	uint64_t seed, packets, scenario, episode, steps, episodes;
 	bool one, forever;
-	int max_found;
+	int max_found, jobs;
 };
 
 static uint64_t scenario_seed(uint64_t seed, uint64_t number)
@@ -204,6 +208,60 @@ static int again(struct world *world, const struct options *o)
 	return found.differs;
 }
 
+/* The n-th of the processors that this process may run on. */
+static void take_processor(int n)
+{
+	cpu_set_t may, one;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(may), &may) || !CPU_COUNT(&may))
+		return;
+	for (n %= CPU_COUNT(&may); n || !CPU_ISSET(cpu, &may); cpu++)
+		n -= CPU_ISSET(cpu, &may) != 0;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+static int work(const struct options *o)
+{
+	static struct world world;
+	struct fl_err err;
+	int r;
+
+	if (world_open(&world, &err)) {
+		fprintf(stderr, "fuzz: %s\n", err.text);
+		return 1;
+	}
+	r = o->one ? again(&world, o) : fuzz(&world, o);
+	world_close(&world);
+	return r;
+}
+
+/* The first process is one of them, and waits for the others. */
+static int share(struct options o)
+{
+	int failed = 0, status, n;
+
+	o.packets = (o.packets + (uint64_t)o.jobs - 1) / (uint64_t)o.jobs;
+	for (n = 1; n < o.jobs; n++) {
+		const pid_t pid = fork();
+
+		if (pid < 0)
+			return 1;
+		if (pid)
+			continue;
+		take_processor(n);
+		o.seed += (uint64_t)n;
+		exit(work(&o));
+	}
+	take_processor(0);
+	failed = work(&o);
+	while (--n > 0)
+		failed |= wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"seed", required_argument, NULL, 's'},
@@ -214,12 +272,15 @@ int main(int argc, char **argv)
 					      {"episode", required_argument, NULL, 'e'},
 					      {"steps", required_argument, NULL, 't'},
 					      {"max", required_argument, NULL, 'm'},
+					      {"jobs", required_argument, NULL, 'j'},
 					      {NULL, 0, NULL, 0}};
-	struct options o = {
-		.seed = 1, .packets = 1000000, .steps = ALL_STEPS, .episodes = 400, .max_found = 1};
-	static struct world world;
-	struct fl_err err;
-	int c, r;
+	struct options o = {.seed = 1,
+			    .packets = 1000000,
+			    .steps = ALL_STEPS,
+			    .episodes = 400,
+			    .max_found = 1,
+			    .jobs = 1};
+	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
@@ -249,6 +310,9 @@ int main(int argc, char **argv)
 		case 'm':
 			o.max_found = atoi(optarg);
 			break;
+		case 'j':
+			o.jobs = atoi(optarg);
+			break;
 		default:
 			return 2;
 		}
@@ -259,11 +323,5 @@ int main(int argc, char **argv)
 	}
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
-	if (world_open(&world, &err)) {
-		fprintf(stderr, "fuzz: %s\n", err.text);
-		return 1;
-	}
-	r = o.one ? again(&world, &o) : fuzz(&world, &o);
-	world_close(&world);
-	return r;
+	return o.one || o.jobs < 2 ? work(&o) : share(o);
 }
