@@ -73,6 +73,7 @@ struct feed {
 	char buffer[CHUNK];
 	size_t used;
 	size_t most; /* memory in use */
+	unsigned int looks;
 };
 
 static size_t in_use(void)
@@ -135,7 +136,9 @@ static int on_part(const char *text, size_t len, void *arg)
 	root = fl_doc_root(doc);
 	if (feed->split.form == FL_SPLIT_STREAM)
 		root = fl_value_get(root, "object");
-	note(feed);
+	/* to look at all that is in use takes longer than to parse an object */
+	if (feed->looks++ % 32 == 0)
+		note(feed);
 	return fl_kube_kind_sink.listed(root, feed->kind);
 }
 
@@ -143,7 +146,6 @@ static void flush(struct feed *feed)
 {
 	assert_int_equal(fl_split_feed(&feed->split, feed->buffer, feed->used, on_part, feed), 0);
 	feed->used = 0;
-	note(feed);
 }
 
 static void put(struct feed *feed, const char *text, size_t len)
@@ -226,7 +228,7 @@ static void test_list(enum fl_split_form form, unsigned int page)
 	struct fl_definitions *definitions;
 	struct feed feed = {0};
 	struct fl_store *store;
-	size_t kept, peak_kib;
+	size_t kept, kept_first = 0, peak_kib;
 
 	if (!is_counted() || !reset_peak()) {
 		fprintf(stderr, "SKIP: allocator or kernel does not say how much is in use\n");
@@ -256,6 +258,9 @@ static void test_list(enum fl_split_form form, unsigned int page)
 		malloc_trim(0);
 		assert_true(kept - before > SERVICES * ENDPOINTS * sizeof(struct fl_endpoint));
 		assert_in_range(feed.most, before, kept + LIMIT_BYTES);
+		/* what is listed again is not kept again */
+		kept_first = round ? kept_first : kept;
+		assert_in_range(kept, before, kept_first + LIMIT_BYTES / 64);
 		/* what takes effect does so in between; and what cannot be given back counts too */
 		assert_in_range(peak_kib, 1, resident_kib("VmRSS") + (LIMIT_BYTES >> 10));
 		if (getenv("FL_TEST_VERBOSE"))
