@@ -38,7 +38,7 @@ struct fl_cli {
 	size_t width; /* of the terminal; 0: standard output is none */
 	/* of single commands */
 	struct fl_cli_values manifests;
-	const char *node, *zone, *cgroup, *namespace, *family, *sort;
+	const char *node, *zone, *cgroup, *namespace, *family, *sort, *forwarding;
 	const char *wait; /* NULL not given, "" without a number */
 	bool no_node_hints, host_ports, all, now, kube_proxy, dry_run, hand_over;
 	const char *filter[FL_CLI_FILTERS]; /* in the order of fl_flow_filter_key() */

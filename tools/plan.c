@@ -32,6 +32,7 @@ static const struct fl_column columns[] = {
 	{"LOCAL", "localEndpoints", FL_COLUMN_RIGHT | FL_COLUMN_NARROW, fl_cell_count},
 	{"FRONTENDS", "frontends", FL_COLUMN_NARROW, fl_cell_frontends},
 	{"FROM INSIDE", "verdicts.internalToExternal", FL_COLUMN_WORD | FL_COLUMN_WIDE, NULL},
+	{"FORWARDING", "forwarding", FL_COLUMN_WIDE, NULL},
 	{"INTERNAL POLICY", "internalTrafficPolicy", FL_COLUMN_WIDE, NULL},
 	{"EXTERNAL POLICY", "externalTrafficPolicy", FL_COLUMN_WIDE, NULL},
 	{"AFFINITY", "sessionAffinity.type", FL_COLUMN_WIDE, NULL},
@@ -98,10 +99,13 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 	_cleanup_(fl_store_free) struct fl_store *store = NULL;
 	_cleanup_free_ char *node = strdup(cli->node);
 	struct fl_plan_options options;
-	int rc;
+	int rc, forwarding = FL_FORWARDING_SNAT;
 
 	if (node && !fl_node_name_fold(node))
 		return fl_err_set(err, -EINVAL, "the node's name is empty");
+	if (cli->forwarding &&
+	    !fl_word_value_typed(fl_forwarding_words, cli->forwarding, &forwarding))
+		return fl_err_set(err, -EINVAL, "no forwarding mode: %s", cli->forwarding);
 	rc = node ? fl_store_new(node, &store) : -ENOMEM;
 	if (rc)
 		return fl_err_set(err, rc, "no memory");
@@ -119,6 +123,9 @@ static int plan_text(struct fl_cli *cli, char **ret_text, bool *ret_failed, stru
 	options.node_hints = !cli->no_node_hints;
 	if (cli->zone)
 		options.zone = cli->zone;
+	options.forwarding = FL_FORWARDING_SNAT;
+	if (cli->forwarding)
+		options.forwarding = (enum fl_forwarding)forwarding;
 	rc = fl_plan_json_text(store, &options, false, ret_text);
 	if (!rc)
 		rc = fl_conflict_each(store, &options, put_conflict, NULL);
@@ -178,6 +185,8 @@ static const struct fl_cli_option options[] = {
 	FL_VALUE(zone, 0, "zone", "ZONE", "its zone (default: that of its Node object)"),
 	FL_FLAG(no_node_hints, 0, "no-node-hints", "do not honour hints.forNodes"),
 	FL_FLAG(host_ports, 0, "host-ports", "serve the host ports of the node's Pods, too"),
+	FL_CHOICE(forwarding, 0, "forwarding-mode", "MODE",
+		  "of Services that do not name one (default: snat)", fl_forwarding_words),
 	FL_FAMILY_OPTION,
 	FL_SORT_OPTION,
 	FL_OPTIONS_END,

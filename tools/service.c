@@ -26,6 +26,7 @@ static const struct fl_column columns[] = {
 	{"FRONTENDS", "frontends", FL_COLUMN_NARROW, fl_cell_frontends},
 	{"ID", "id", FL_COLUMN_RIGHT | FL_COLUMN_WIDE, NULL},
 	{"FROM INSIDE", "verdicts.internalToExternal", FL_COLUMN_WORD | FL_COLUMN_WIDE, NULL},
+	{"FORWARDING", "forwarding", FL_COLUMN_WIDE, NULL},
 	{"AFFINITY", "sessionAffinity.type", FL_COLUMN_WIDE, NULL},
 	{"SOURCE RANGES", "sourceRanges", FL_COLUMN_WIDE, NULL},
 	{"FRONTENDS", "frontends", FL_COLUMN_WIDE, fl_cell_frontends_typed},
@@ -98,6 +99,8 @@ static void put_service(const struct fl_value *item, FILE *out)
 	fl_cell_put(fl_value_get(item, "family"), out);
 	fputs(", id ", out);
 	fl_cell_put(fl_value_get(item, "id"), out);
+	fputs(", forwarding by ", out);
+	fl_cell_put(fl_value_get(item, "forwarding"), out);
 	putc('\n', out);
 	if (type && strcmp(type, "None")) {
 		fputs("session affinity by ", out);

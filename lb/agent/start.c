@@ -17,6 +17,7 @@
 #include "lb/base/log.h"
 #include "lb/http/http.h"
 #include "lb/model/explain.h"
+#include "lb/model/names.h"
 
 /* Services that one turn of the loop plans and writes: a change of all of them must not keep the
  * API, the watchdog and the network's news waiting for long. */
@@ -315,6 +316,8 @@ void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *age
 		.zone = agent->input.plan_options.zone,
 		.bpffs = agent->settings->bpffs,
 		.cgroup = fl_dp_cgroup(agent->dp),
+		.forwarding_mode =
+			fl_word_of(fl_forwarding_words, (int)agent->settings->forwarding),
 		.started = agent->started,
 		.now = fl_mono_now(),
 		.settled = fl_applier_settled(agent->applier),

@@ -47,8 +47,10 @@ struct fl_api_status {
 	const char *zone;   /* NULL or "" none */
 	const char *bpffs;  /* directory of the pins */
 	const char *cgroup; /* where the socket hooks are attached; NULL or "" nowhere */
-	uint64_t uptime_s;  /* of an agent that is running */
-	bool synced;	    /* everything was read and applied at least once */
+	/* of Services that do not name a mode themselves; NULL: not known */
+	const char *forwarding_mode;
+	uint64_t uptime_s;		/* of an agent that is running */
+	bool synced;			/* everything was read and applied at least once */
 	const struct fl_health *health; /* NULL: no conditions */
 	long drift; /* differences found by the last fl_sync_verify(); -1 it has not run */
 	const struct fl_api_device *devices;

@@ -315,6 +315,7 @@ static void test_status_of_an_agent(void **state)
 		.zone = "zone-a",
 		.bpffs = "/sys/fs/bpf/fairlead",
 		.cgroup = "/sys/fs/cgroup",
+		.forwarding_mode = "hybrid",
 		.uptime_s = 93784,
 		.synced = true,
 		.drift = 0,

@@ -48,6 +48,8 @@ static const struct row {
 	 "-o wide plan --manifests tests/golden/input/host-ports --node node-1 --host-ports", 0, 0},
 	{"plan-no-host-ports", "plan --manifests tests/golden/input/host-ports --node node-1", 0,
 	 0},
+	{"plan-dsr", "-o wide plan " MANIFESTS " --forwarding-mode dsr --family ipv4", 0, 0},
+	{"plan-no-mode", "plan " MANIFESTS " --forwarding-mode nat", 2, 0},
 	{"plan-faulty", "plan --manifests tests/golden/input/faulty --node node-1", 1, 0},
 	{"plan-no-directory", "plan --manifests tests/golden/input/none --node node-1", 1, 0},
 	{"plan-no-manifests", "plan --node node-1", 2, 0},
