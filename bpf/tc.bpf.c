@@ -5,31 +5,15 @@
  * them too.
  */
 #include <linux/if_packet.h>
-#include <linux/pkt_cls.h>
 
 #include "bpf/ctx/skb.bpf.h"
+
+#include "bpf/entry.bpf.h"
 #include "bpf/lib/mac.bpf.h"
-#include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
 #include "nodeport/frag.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
-#include "nodeport/slow.bpf.h"
-#include "nodeport/unpack.bpf.h"
-
-static __always_inline int drop(__u32 reason)
-{
-	fl_count(reason);
-	return TC_ACT_SHOT;
-}
-
-/* Rewritten to the stack. */
-static __always_inline int to_stack(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
-				    const struct fl_tuple6 *to)
-{
-	return fl_ctx_rewrite(skb, v6, p, to, false) ? drop(FL_REASON_REWRITE_FAILED)
-						     : TC_ACT_UNSPEC;
-}
 
 /* Rewritten already, and out by a device. */
 static __always_inline int leave(struct __sk_buff *skb, const struct fl_hop *hop)
@@ -96,8 +80,7 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 	return reason ? drop(reason) : send_back(skb, hook);
 }
 
-/* No TC_ACT_*: a packet of a flow, which the slow path decides; a packet of none. */
-#define SLOW_PATH -100
+/* No TC_ACT_* either: a packet of no flow. */
 #define NO_FLOW -101
 #define TUNNEL -102   /* a packet of a flow, for which there is an order */
 #define VLAN_ID 0xfff /* 0: a priority, no VLAN */
@@ -539,16 +522,6 @@ static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6)
 	}
 }
 
-/* DSR: out to the backend's node. */
-static __always_inline int run_tunnel(struct __sk_buff *skb, bool v6)
-{
-	__u32 ifindex = fl_tunnel_obey(skb, v6);
-
-	if (!ifindex)
-		return drop(FL_REASON_REWRITE_FAILED);
-	return bpf_redirect(ifindex, 0);
-}
-
 SEC("tc")
 int fl_tunnel4(struct __sk_buff *skb)
 {
@@ -559,60 +532,6 @@ SEC("tc")
 int fl_tunnel6(struct __sk_buff *skb)
 {
 	return run_tunnel(skb, true);
-}
-
-/* Unpacked, to the stack. */
-static __always_inline int unpack(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
-				  const struct fl_tuple6 *to)
-{
-	enum fl_reason reason = fl_unpack_strip(skb, v6);
-
-	if (reason)
-		return drop(reason);
-	return to_stack(skb, v6, p, to);
-}
-
-/*
- * DSR: in from another node. An ordinary packet of an established flow; -1: it is another one, and
- * the slow path's.
- */
-static __always_inline int unpack_fast(struct __sk_buff *skb, bool v6)
-{
-	struct fl_addr from, pod;
-	struct fl_flow_ref ref;
-	struct fl_packet p;
-	struct fl_tuple6 to;
-
-	fl_ctx_pull(skb, fl_l4_offset(v6) + fl_tunnel_overhead(v6) + sizeof(struct tcphdr));
-	if (!fl_unpack_outer(skb, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE ||
-	    !fl_unpack_inner(skb, v6, &p))
-		return TC_ACT_UNSPEC;
-	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &from))
-		return SLOW_PATH;
-	fl_flow_follow(ref.head, &p);
-	fl_flow_count(ref.head, p.len);
-	return unpack(skb, v6, &p, &to);
-}
-
-static __always_inline int unpack_slow(struct __sk_buff *skb, bool v6)
-{
-	struct fl_work *w = fl_work_get();
-	int action = TC_ACT_UNSPEC;
-
-	if (!w)
-		return drop(FL_REASON_SLOW_PATH);
-	if (fl_unpack_outer(skb, v6, &w->from, &w->pod) && fl_unpack_inner(skb, v6, &w->p)) {
-		if (fl_peer_is(v6, &w->from))
-			fl_unpack_decide(skb, v6, &w->p, &w->pod, &w->d);
-		else
-			fl_unpack_foreign(v6, &w->p, &w->d);
-		if (w->d.action == FL_ACT_DROP)
-			action = drop(w->d.reason);
-		else if (w->d.action == FL_ACT_STACK)
-			action = unpack(skb, v6, &w->p, &w->d.to);
-	}
-	fl_work_put(w);
-	return action;
 }
 
 SEC("tc")

@@ -1,44 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* XDP: packets from the network, before the kernel spends anything on them. */
 #include "bpf/ctx/xdp.bpf.h"
+
+#include "bpf/entry.bpf.h"
 #include "bpf/lib/mac.bpf.h"
-#include "bpf/lib/parse.bpf.h"
 #include "nodeport/answer.bpf.h"
-#include "nodeport/decide.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
-#include "nodeport/slow.bpf.h"
-#include "nodeport/unpack.bpf.h"
-
-static __always_inline int drop(__u32 reason)
-{
-	fl_count(reason);
-	return XDP_DROP;
-}
-
-/* Unchanged to the program behind this one. */
-static __always_inline int leave_to_tc(struct xdp_md *ctx)
-{
-	if (fl_ctx_mark(ctx))
-		return drop(FL_REASON_REWRITE_FAILED);
-	fl_count(FL_COUNTER_TO_TC);
-	return XDP_PASS;
-}
-
-/* Rewritten to the stack. */
-static __always_inline int to_stack(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
-				    const struct fl_tuple6 *to)
-{
-	return fl_ctx_rewrite(ctx, v6, p, to, false) ? drop(FL_REASON_REWRITE_FAILED) : XDP_PASS;
-}
 
 /* Rewritten already, and out by a device. */
 static __always_inline int leave(struct xdp_md *ctx, const struct fl_hop *hop)
 {
 	if (fl_ctx_set_macs(ctx, hop->macs))
 		return drop(FL_REASON_REWRITE_FAILED);
-	if (likely(hop->ifindex == ctx->ingress_ifindex))
-		return XDP_TX;
-	return bpf_redirect(hop->ifindex, 0);
+	return fl_ctx_redirect(ctx, hop->ifindex);
 }
 
 /* Rewritten, and out by a device. */
@@ -62,8 +36,7 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 	case FL_ACT_TUNNEL:
 		if (fl_tunnel_send(ctx, v6, p, d))
 			return drop(FL_REASON_REWRITE_FAILED);
-		return d->hop.ifindex == ctx->ingress_ifindex ? XDP_TX
-							      : bpf_redirect(d->hop.ifindex, 0);
+		return fl_ctx_redirect(ctx, d->hop.ifindex);
 	case FL_ACT_TO_TC:
 		return leave_to_tc(ctx);
 	}
@@ -91,10 +64,9 @@ static __always_inline __u16 *check_of(void *data, bool v6, __u8 proto)
 				     : offsetof(struct udphdr, check));
 }
 
-/* No XDP_*: a packet of a flow, which the slow path decides; a packet of none. */
-#define SLOW_PATH -1
-#define NO_FLOW -2
-#define TUNNEL -3 /* a packet of a flow, for which there is an order */
+/* No XDP_* either: a packet of no flow. */
+#define NO_FLOW -101
+#define TUNNEL -102 /* a packet of a flow, for which there is an order */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
 static __always_inline int no_fast_path(int action)
@@ -243,16 +215,6 @@ int fl_xdp_icmp6(struct xdp_md *ctx)
 	return run_icmp(ctx, true);
 }
 
-/* DSR: out to the backend's node. */
-static __always_inline int run_tunnel(struct xdp_md *ctx, bool v6)
-{
-	__u32 ifindex = fl_tunnel_obey(ctx, v6);
-
-	if (!ifindex)
-		return drop(FL_REASON_REWRITE_FAILED);
-	return ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
-}
-
 SEC("xdp")
 int fl_xdp_tunnel4(struct xdp_md *ctx)
 {
@@ -263,64 +225,6 @@ SEC("xdp")
 int fl_xdp_tunnel6(struct xdp_md *ctx)
 {
 	return run_tunnel(ctx, true);
-}
-
-/* Unpacked, to the stack. */
-static __always_inline int unpack(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
-				  const struct fl_tuple6 *to)
-{
-	enum fl_reason reason = fl_unpack_strip(ctx, v6);
-
-	if (reason)
-		return drop(reason);
-	return to_stack(ctx, v6, p, to);
-}
-
-/*
- * DSR: in from another node. An ordinary packet of an established flow; -1: it is another one, and
- * the slow path's.
- */
-static __always_inline int unpack_fast(struct xdp_md *ctx, bool v6)
-{
-	struct fl_addr from, pod;
-	struct fl_flow_ref ref;
-	struct fl_packet p;
-	struct fl_tuple6 to;
-
-	if (!fl_unpack_outer(ctx, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE ||
-	    !fl_unpack_inner(ctx, v6, &p))
-		return XDP_PASS;
-	/* a rewrite here would take the sum for a finished one; tc knows which it is */
-	if (fl_config.unfinished_sums &&
-	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),
-				     fl_ctx_data_end(ctx), v6, &p))
-		return leave_to_tc(ctx);
-	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &from))
-		return SLOW_PATH;
-	fl_flow_follow(ref.head, &p);
-	fl_flow_count(ref.head, p.len);
-	return unpack(ctx, v6, &p, &to);
-}
-
-static __always_inline int unpack_slow(struct xdp_md *ctx, bool v6)
-{
-	struct fl_work *w = fl_work_get();
-	int action = XDP_PASS;
-
-	if (!w)
-		return drop(FL_REASON_SLOW_PATH);
-	if (fl_unpack_outer(ctx, v6, &w->from, &w->pod) && fl_unpack_inner(ctx, v6, &w->p)) {
-		if (fl_peer_is(v6, &w->from))
-			fl_unpack_decide(ctx, v6, &w->p, &w->pod, &w->d);
-		else
-			fl_unpack_foreign(v6, &w->p, &w->d);
-		if (w->d.action == FL_ACT_DROP)
-			action = drop(w->d.reason);
-		else if (w->d.action == FL_ACT_STACK)
-			action = unpack(ctx, v6, &w->p, &w->d.to);
-	}
-	fl_work_put(w);
-	return action;
 }
 
 SEC("xdp")

@@ -5,11 +5,22 @@
  */
 #pragma once
 
+#include <linux/pkt_cls.h>
+
 #include "bpf/lib/rewrite.bpf.h"
 
 typedef struct __sk_buff fl_ctx;
 
 static const bool fl_ctx_is_xdp = false;
+
+/* What a program returns. A packet that passes is seen by other programs on the hook too. */
+enum { FL_CTX_PASS = TC_ACT_UNSPEC, FL_CTX_DROP = TC_ACT_SHOT };
+
+/* Out by a device, as it is. */
+static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex)
+{
+	return bpf_redirect(ifindex, 0);
+}
 
 static __always_inline void *fl_ctx_data(fl_ctx *ctx)
 {

@@ -13,6 +13,15 @@ typedef struct xdp_md fl_ctx;
 
 static const bool fl_ctx_is_xdp = true;
 
+/* What a program returns. */
+enum { FL_CTX_PASS = XDP_PASS, FL_CTX_DROP = XDP_DROP };
+
+/* Out by a device, as it is. */
+static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex)
+{
+	return likely(ifindex == ctx->ingress_ifindex) ? XDP_TX : bpf_redirect(ifindex, 0);
+}
+
 static __always_inline void *fl_ctx_data(fl_ctx *ctx)
 {
 	return (void *)(long)ctx->data;
