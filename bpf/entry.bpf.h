@@ -6,7 +6,9 @@
 #pragma once
 
 #include "bpf/lib/parse.bpf.h"
+#include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
+#include "nodeport/tunnel_error.bpf.h"
 #include "nodeport/unpack.bpf.h"
 
 static __always_inline int drop(__u32 reason)
@@ -31,15 +33,42 @@ static __always_inline int to_stack(fl_ctx *ctx, bool v6, const struct fl_packet
 	return fl_ctx_rewrite(ctx, v6, p, to, false) ? drop(FL_REASON_REWRITE_FAILED) : FL_CTX_PASS;
 }
 
-/* No verdict: another program of the slow path goes on. */
+/* Rewritten already, and out by a device. */
+static __always_inline int leave(fl_ctx *ctx, const struct fl_hop *hop)
+{
+	if (hop->resolved && fl_ctx_set_macs(ctx, hop->macs))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return fl_ctx_redirect(ctx, hop->ifindex, hop->resolved);
+}
+
+/* Rewritten, and out by a device. */
+static __always_inline int forward(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+				   const struct fl_tuple6 *to, const struct fl_hop *hop)
+{
+	if (fl_ctx_rewrite(ctx, v6, p, to, true))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return leave(ctx, hop);
+}
+
+/* DSR: behind an outer header, and out by a device. */
+static __always_inline int tunnel(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+				  const struct fl_decision *d)
+{
+	if (fl_tunnel_send(ctx, v6, p, d))
+		return drop(FL_REASON_REWRITE_FAILED);
+	return fl_ctx_redirect(ctx, d->hop.ifindex, d->hop.resolved);
+}
+
+/* No verdicts: another program of the slow path goes on. */
 #define SLOW_PATH -100
+#define UNPACK_REST -103 /* one for what is inside and of no flow */
 
 /* DSR: out to the backend's node. */
 static __always_inline int run_tunnel(fl_ctx *ctx, bool v6)
 {
 	__u32 ifindex = fl_tunnel_obey(ctx, v6);
 
-	return ifindex ? fl_ctx_redirect(ctx, ifindex) : drop(FL_REASON_REWRITE_FAILED);
+	return ifindex ? fl_ctx_redirect(ctx, ifindex, true) : drop(FL_REASON_REWRITE_FAILED);
 }
 
 /* Unpacked, to the stack. */
@@ -52,8 +81,8 @@ static __always_inline int unpack(fl_ctx *ctx, bool v6, const struct fl_packet *
 }
 
 /*
- * DSR: in from another node. An ordinary packet of an established flow; SLOW_PATH: it is another
- * one.
+ * DSR: in from another node. An ordinary packet of an established flow; SLOW_PATH, UNPACK_REST: it
+ * is another one.
  */
 static __always_inline int unpack_fast(fl_ctx *ctx, bool v6)
 {
@@ -63,9 +92,13 @@ static __always_inline int unpack_fast(fl_ctx *ctx, bool v6)
 	struct fl_tuple6 to;
 
 	fl_ctx_pull(ctx, fl_l4_offset(v6) + fl_tunnel_overhead(v6) + sizeof(struct tcphdr));
-	if (!fl_unpack_outer(ctx, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE ||
-	    !fl_unpack_inner(ctx, v6, &p))
+	if (!fl_unpack_outer(ctx, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE)
 		return FL_CTX_PASS;
+	if (!fl_unpack_inner(ctx, v6, &p))
+		return fl_packet_is_icmp(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),
+					 fl_ctx_data_end(ctx), v6)
+			       ? UNPACK_REST
+			       : FL_CTX_PASS;
 	/* a rewrite in XDP would take the sum for a finished one; tc knows which it is */
 	if (fl_ctx_is_xdp && fl_config.unfinished_sums &&
 	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),
@@ -94,6 +127,67 @@ static __always_inline int unpack_slow(fl_ctx *ctx, bool v6)
 			action = drop(w->d.reason);
 		else if (w->d.action == FL_ACT_STACK)
 			action = unpack(ctx, v6, &w->p, &w->d.to);
+	}
+	fl_work_put(w);
+	return action;
+}
+
+/* Of no flow, but about one: an ICMP error for a backend that answers its clients itself. */
+static __always_inline int unpack_error(fl_ctx *ctx, bool v6, struct fl_work *w)
+{
+	enum fl_reason reason;
+
+	fl_unpack_error(ctx, v6, &w->p, &w->from, &w->d);
+	if (w->d.action == FL_ACT_PASS)
+		return FL_CTX_PASS;
+	if (w->d.action == FL_ACT_DROP)
+		return drop(w->d.reason);
+	reason = fl_unpack_strip(ctx, v6);
+	if (reason)
+		return drop(reason);
+	fl_icmp_decide(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
+	if (w->d.action == FL_ACT_DROP)
+		return drop(w->d.reason);
+	/* of no flow, or of one that goes elsewhere: no node sends that so */
+	if (w->d.action != FL_ACT_STACK || !fl_addr_equal(&w->d.to.daddr, &w->pod))
+		return drop(FL_REASON_TUNNEL_FRONTEND);
+	return fl_icmp_rewrite(ctx, v6, &w->p, &w->d.to, false) ? drop(FL_REASON_REWRITE_FAILED)
+								: FL_CTX_PASS;
+}
+
+static __always_inline int unpack_rest(fl_ctx *ctx, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	int action = FL_CTX_PASS;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	fl_ctx_pull(ctx, fl_l4_offset(v6) + fl_tunnel_overhead(v6) + sizeof(struct fl_icmp_header));
+	if (fl_unpack_outer(ctx, v6, &w->from, &w->pod))
+		action = unpack_error(ctx, v6, w);
+	fl_work_put(w);
+	return action;
+}
+
+/* ICMP that no flow's packets have caused, but perhaps what this node has put them into. */
+static __always_inline int run_tunnel_error(fl_ctx *ctx, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	struct fl_tunnel_error e = {};
+	int action = FL_CTX_PASS;
+
+	if (!w)
+		return FL_CTX_PASS;
+	if (fl_parse_rest(ctx, v6, &w->p) == FL_PACKET_ICMP_ERROR) {
+		fl_tunnel_error_decide(ctx, v6, &w->p, &e, &w->d);
+		if (w->d.action == FL_ACT_DROP)
+			action = drop(w->d.reason);
+		else if (w->d.action == FL_ACT_TO_TC)
+			action = leave_to_tc(ctx);
+		else if (w->d.action == FL_ACT_FORWARD)
+			action = fl_tunnel_error_answer(ctx, v6, &e, &w->p)
+					 ? drop(FL_REASON_REWRITE_FAILED)
+					 : leave(ctx, &w->d.hop);
 	}
 	fl_work_put(w);
 	return action;

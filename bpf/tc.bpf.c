@@ -15,25 +15,6 @@
 #include "nodeport/frag.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 
-/* Rewritten already, and out by a device. */
-static __always_inline int leave(struct __sk_buff *skb, const struct fl_hop *hop)
-{
-	if (!hop->resolved)
-		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
-	if (fl_ctx_set_macs(skb, hop->macs))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return bpf_redirect(hop->ifindex, 0);
-}
-
-/* Rewritten, and out by a device. */
-static __always_inline int forward(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
-				   const struct fl_tuple6 *to, const struct fl_hop *hop)
-{
-	if (fl_ctx_rewrite(skb, v6, p, to, true))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return leave(skb, hop);
-}
-
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD. */
 static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
@@ -42,12 +23,10 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 	case FL_ACT_FORWARD:
 		return forward(skb, v6, p, &d->to, &d->hop);
 	case FL_ACT_TUNNEL:
-		if (fl_tunnel_send(skb, v6, p, d))
-			return drop(FL_REASON_REWRITE_FAILED);
-		if (!d->hop.resolved)
-			return bpf_redirect_neigh(d->hop.ifindex, NULL, 0, 0);
-		return bpf_redirect(d->hop.ifindex, 0);
+		return tunnel(skb, v6, p, d);
 	case FL_ACT_STACK:
+		if (d->mss && fl_mss_lower(skb, p->l4, d->mss))
+			return drop(FL_REASON_REWRITE_FAILED);
 		return to_stack(skb, v6, p, &d->to);
 	}
 	return TC_ACT_UNSPEC;
@@ -180,6 +159,10 @@ int fl_unpack4(struct __sk_buff *skb);
 int fl_unpack6(struct __sk_buff *skb);
 int fl_unpack_slow4(struct __sk_buff *skb);
 int fl_unpack_slow6(struct __sk_buff *skb);
+int fl_unpack_rest4(struct __sk_buff *skb);
+int fl_unpack_rest6(struct __sk_buff *skb);
+int fl_tunnel_error4(struct __sk_buff *skb);
+int fl_tunnel_error6(struct __sk_buff *skb);
 
 enum {
 	ARRIVING4,
@@ -198,6 +181,10 @@ enum {
 	UNPACK6,
 	UNPACK_SLOW4,
 	UNPACK_SLOW6,
+	UNPACK_REST4,
+	UNPACK_REST6,
+	TUNNEL_ERROR4,
+	TUNNEL_ERROR6,
 	SLOW_PROGRAMS,
 };
 
@@ -225,6 +212,10 @@ struct {
 			[UNPACK6] = (void *)&fl_unpack6,
 			[UNPACK_SLOW4] = (void *)&fl_unpack_slow4,
 			[UNPACK_SLOW6] = (void *)&fl_unpack_slow6,
+			[UNPACK_REST4] = (void *)&fl_unpack_rest4,
+			[UNPACK_REST6] = (void *)&fl_unpack_rest6,
+			[TUNNEL_ERROR4] = (void *)&fl_tunnel_error4,
+			[TUNNEL_ERROR6] = (void *)&fl_tunnel_error6,
 		},
 };
 
@@ -307,6 +298,8 @@ static __always_inline int finish_icmp(struct __sk_buff *skb, bool v6, const str
 	case FL_ACT_ECHO:
 		return fl_echo_answer(skb, v6, p) ? drop(FL_REASON_REWRITE_FAILED)
 						  : send_back(skb, hook);
+	case FL_ACT_TUNNEL:
+		return tunnel(skb, v6, p, d);
 	}
 	if (fl_icmp_rewrite(skb, v6, p, &d->to, on))
 		return drop(FL_REASON_REWRITE_FAILED);
@@ -505,11 +498,18 @@ int fl_odd_decided6(struct __sk_buff *skb)
 	return run_odd_decided(skb, true);
 }
 
-static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6)
+static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
 	void *data = fl_ctx_data(skb), *data_end = fl_ctx_data_end(skb);
 
 	if (fl_packet_is_icmp(data, data_end, v6)) {
+		if (hook == FL_HOOK_INGRESS && fl_packet_quotes_tunnel(data, data_end, v6)) {
+			if (v6)
+				bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL_ERROR6);
+			else
+				bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL_ERROR4);
+			return;
+		}
 		if (v6)
 			bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
 		else
@@ -535,6 +535,30 @@ int fl_tunnel6(struct __sk_buff *skb)
 }
 
 SEC("tc")
+int fl_unpack_rest4(struct __sk_buff *skb)
+{
+	return unpack_rest(skb, false);
+}
+
+SEC("tc")
+int fl_unpack_rest6(struct __sk_buff *skb)
+{
+	return unpack_rest(skb, true);
+}
+
+SEC("tc")
+int fl_tunnel_error4(struct __sk_buff *skb)
+{
+	return run_tunnel_error(skb, false);
+}
+
+SEC("tc")
+int fl_tunnel_error6(struct __sk_buff *skb)
+{
+	return run_tunnel_error(skb, true);
+}
+
+SEC("tc")
 int fl_unpack_slow4(struct __sk_buff *skb)
 {
 	return unpack_slow(skb, false);
@@ -551,6 +575,10 @@ int fl_unpack4(struct __sk_buff *skb)
 {
 	int action = unpack_fast(skb, false);
 
+	if (action == UNPACK_REST) {
+		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST4);
+		return FL_CTX_PASS;
+	}
 	if (action != SLOW_PATH)
 		return action;
 	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW4);
@@ -562,6 +590,10 @@ int fl_unpack6(struct __sk_buff *skb)
 {
 	int action = unpack_fast(skb, true);
 
+	if (action == UNPACK_REST) {
+		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST6);
+		return FL_CTX_PASS;
+	}
 	if (action != SLOW_PATH)
 		return action;
 	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW6);
@@ -603,7 +635,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 				bpf_tail_call_static(skb, &fl_tc_slow, UNPACK4);
 			return TC_ACT_UNSPEC;
 		}
-		leave_to_others(skb, v6);
+		leave_to_others(skb, v6, hook);
 		return TC_ACT_UNSPEC;
 	}
 	decide(skb, v6, leaving);

@@ -7,23 +7,6 @@
 #include "nodeport/answer.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 
-/* Rewritten already, and out by a device. */
-static __always_inline int leave(struct xdp_md *ctx, const struct fl_hop *hop)
-{
-	if (fl_ctx_set_macs(ctx, hop->macs))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return fl_ctx_redirect(ctx, hop->ifindex);
-}
-
-/* Rewritten, and out by a device. */
-static __always_inline int forward(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
-				   const struct fl_tuple6 *to, const struct fl_hop *hop)
-{
-	if (fl_ctx_rewrite(ctx, v6, p, to, true))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return leave(ctx, hop);
-}
-
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD, FL_ACT_TO_TC. */
 static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
@@ -34,9 +17,7 @@ static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_pac
 	case FL_ACT_STACK:
 		return to_stack(ctx, v6, p, &d->to);
 	case FL_ACT_TUNNEL:
-		if (fl_tunnel_send(ctx, v6, p, d))
-			return drop(FL_REASON_REWRITE_FAILED);
-		return fl_ctx_redirect(ctx, d->hop.ifindex);
+		return tunnel(ctx, v6, p, d);
 	case FL_ACT_TO_TC:
 		return leave_to_tc(ctx);
 	}
@@ -183,6 +164,8 @@ static __always_inline int finish_icmp(struct xdp_md *ctx, bool v6, const struct
 		return drop(d->reason);
 	case FL_ACT_ECHO:
 		return fl_echo_answer(ctx, v6, p) ? drop(FL_REASON_REWRITE_FAILED) : XDP_TX;
+	case FL_ACT_TUNNEL:
+		return tunnel(ctx, v6, p, d);
 	}
 	if (fl_icmp_rewrite(ctx, v6, p, &d->to, on))
 		return drop(FL_REASON_REWRITE_FAILED);
@@ -228,6 +211,30 @@ int fl_xdp_tunnel6(struct xdp_md *ctx)
 }
 
 SEC("xdp")
+int fl_xdp_unpack_rest4(struct xdp_md *ctx)
+{
+	return unpack_rest(ctx, false);
+}
+
+SEC("xdp")
+int fl_xdp_unpack_rest6(struct xdp_md *ctx)
+{
+	return unpack_rest(ctx, true);
+}
+
+SEC("xdp")
+int fl_xdp_tunnel_error4(struct xdp_md *ctx)
+{
+	return run_tunnel_error(ctx, false);
+}
+
+SEC("xdp")
+int fl_xdp_tunnel_error6(struct xdp_md *ctx)
+{
+	return run_tunnel_error(ctx, true);
+}
+
+SEC("xdp")
 int fl_xdp_unpack_slow4(struct xdp_md *ctx)
 {
 	return unpack_slow(ctx, false);
@@ -250,7 +257,11 @@ enum {
 	UNPACK6,
 	UNPACK_SLOW4,
 	UNPACK_SLOW6,
-	SLOW_PROGRAMS
+	UNPACK_REST4,
+	UNPACK_REST6,
+	TUNNEL_ERROR4,
+	TUNNEL_ERROR6,
+	SLOW_PROGRAMS,
 };
 
 /* These call on those behind them. */
@@ -275,6 +286,10 @@ struct {
 			[UNPACK6] = (void *)&fl_xdp_unpack6,
 			[UNPACK_SLOW4] = (void *)&fl_xdp_unpack_slow4,
 			[UNPACK_SLOW6] = (void *)&fl_xdp_unpack_slow6,
+			[UNPACK_REST4] = (void *)&fl_xdp_unpack_rest4,
+			[UNPACK_REST6] = (void *)&fl_xdp_unpack_rest6,
+			[TUNNEL_ERROR4] = (void *)&fl_xdp_tunnel_error4,
+			[TUNNEL_ERROR6] = (void *)&fl_xdp_tunnel_error6,
 		},
 };
 
@@ -283,6 +298,10 @@ int fl_xdp_unpack4(struct xdp_md *ctx)
 {
 	int action = unpack_fast(ctx, false);
 
+	if (action == UNPACK_REST) {
+		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST4);
+		return FL_CTX_PASS;
+	}
 	if (action != SLOW_PATH)
 		return action;
 	bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW4);
@@ -294,6 +313,10 @@ int fl_xdp_unpack6(struct xdp_md *ctx)
 {
 	int action = unpack_fast(ctx, true);
 
+	if (action == UNPACK_REST) {
+		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST6);
+		return FL_CTX_PASS;
+	}
 	if (action != SLOW_PATH)
 		return action;
 	bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW6);
@@ -353,6 +376,13 @@ int fl_xdp(struct xdp_md *ctx)
 		data = fl_ctx_data(ctx);
 		if (!fl_packet_is_icmp(data, fl_ctx_data_end(ctx), v6))
 			return XDP_PASS;
+		if (fl_packet_quotes_tunnel(data, fl_ctx_data_end(ctx), v6)) {
+			if (v6)
+				bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL_ERROR6);
+			else
+				bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL_ERROR4);
+			return XDP_PASS;
+		}
 		if (v6)
 			bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP6);
 		else

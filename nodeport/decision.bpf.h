@@ -37,6 +37,7 @@ struct fl_decision {
 	struct fl_tuple6 to; /* what the packet becomes */
 	struct fl_hop hop;
 	__u32 tunnel_backend; /* of a new flow with FL_ACT_TUNNEL: its backend */
+	__u32 mss;	      /* most that a SYN may name, with FL_ACT_STACK; 0: anything */
 };
 
 static __always_inline bool fl_hook_is_leaving(enum fl_hook hook)

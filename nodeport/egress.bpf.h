@@ -34,6 +34,19 @@ static __always_inline void fl_egress_new(bool v6, const struct fl_packet *p, st
 		fl_decision_refuse(d, reason);
 }
 
+/* What a backend's SYN may name at most as the size of the segments that it gets: those come
+ * encapsulated. 0: anything. */
+static __always_inline __u32 fl_egress_mss(const struct fl_packet *p, const struct fl_flow_ref *ref)
+{
+	const __u8 kind = FL_FLOW_IS_REPLY | FL_FLOW_LOCAL;
+	__u32 mss;
+
+	if (!(p->tcp_flags & FL_TCP_SYN) || (ref->head->flags & (kind | FL_FLOW_SNAT)) != kind)
+		return 0;
+	mss = ref->head->next_hop;
+	return fl_flow_unchanged(ref, mss) ? mss : 0;
+}
+
 /* Not zero: the flow is to be mended first. */
 static __always_inline int fl_egress_slow(bool v6, const struct fl_packet *p, struct fl_decision *d)
 {
@@ -51,6 +64,7 @@ static __always_inline int fl_egress_slow(bool v6, const struct fl_packet *p, st
 	case FL_KNOWN:
 		fl_flow_touch(ref.head, now, p->len);
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
+		d->mss = fl_egress_mss(p, &ref);
 		break;
 	case FL_BROKEN:
 		return 1;

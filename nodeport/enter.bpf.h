@@ -11,6 +11,7 @@ struct fl_new {
 	__u32 backend; /* id; 0: none of ours */
 	bool masquerade;
 	bool local; /* the backend is on this node */
+	__u16 mss;  /* most that the backend's SYN may ask for; 0: anything */
 };
 
 /* What the first packet says of the numbers that follow, in entries that are being filled. */
@@ -67,6 +68,8 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 	head->bytes_low = p->len;
 	fl_flow_set_backend(head, new->backend);
 	fl_flow_set_backend(reply_head, new->backend);
+	if (new->mss)
+		reply_head->next_hop = new->mss;
 	fl_flow_begin(head, reply_head, p, now);
 	if (new->masquerade) {
 		fl_hop_keep(&head->next_hop, &d->hop);

@@ -11,6 +11,7 @@
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/decide.bpf.h"
 #include "nodeport/echo.bpf.h"
+#include "nodeport/tunnel.bpf.h"
 
 #define FL_QUOTE_MAX 160 /* bytes of a frame in which all that is rewritten lies */
 
@@ -106,17 +107,14 @@ __noinline int fl_quote_slot6(const struct fl_tuple6 *t, __u8 proto)
 }
 
 /* The living flow of a quoted packet. */
-static __always_inline bool fl_quote_flow(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					  __u32 now, struct fl_flow_ref *ret_ref)
+static __always_inline bool fl_quote_flow(bool v6, const struct fl_quote *q, __u32 now,
+					  struct fl_flow_ref *ret_ref)
 {
 	struct fl_flow_head *head;
-	struct fl_quote q = {};
 	__u32 word;
 	int slot;
 
-	if (!fl_quote_parse(ctx, v6, p, &q))
-		return false;
-	slot = v6 ? fl_quote_slot6(&q.tuple, q.proto) : fl_quote_slot4(&q.tuple, q.proto);
+	slot = v6 ? fl_quote_slot6(&q->tuple, q->proto) : fl_quote_slot4(&q->tuple, q->proto);
 	head = slot < 0 ? NULL : fl_flow_at(v6, slot);
 	if (!head)
 		return false;
@@ -126,8 +124,56 @@ static __always_inline bool fl_quote_flow(fl_ctx *ctx, bool v6, const struct fl_
 	ret_ref->word = word;
 	ret_ref->slot = slot;
 	/* still, since it was found */
-	return fl_flow_state(word) >= FL_FLOW_NEW && fl_flow_matches(v6, head, &q.tuple, q.proto) &&
+	return fl_flow_state(word) >= FL_FLOW_NEW &&
+	       fl_flow_matches(v6, head, &q->tuple, q->proto) &&
 	       !fl_flow_expired(v6, head, word, now);
+}
+
+/*
+ * An error about an answer that a backend of another node has sent to its client itself. It is for
+ * the Service's address, and a router may bring it to a node that does not know the flow; by the
+ * table it finds the backend all the same, as the flow's packets do. Zero: it is no such one.
+ */
+static __always_inline int fl_quote_tunnel(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					   const struct fl_quote *q, struct fl_decision *d)
+{
+	const struct fl_tuple6 *t = &q->tuple;
+	struct fl_frontend_packed fe = {};
+	struct fl_backend *backend;
+	struct fl_list list;
+	__u32 id;
+
+	if (!fl_frontend_get(v6, &t->daddr, t->dport, q->proto, &fe) || !(fe.flags & FL_TUNNEL))
+		return 0;
+	list = fl_frontend_list(&fe, FL_SIDE_EXTERNAL);
+	id = fl_list_choose(&list, fl_hash_tuple(v6, t, q->proto, fl_config.maglev_seed));
+	backend = fl_backend_get(id);
+	if (!id || !backend || !backend->generation || backend->flags & FL_BACKEND_LOCAL)
+		return 0;
+	d->to.daddr = backend->addr;
+	if (!fl_hop_get(&backend->next_hop, fl_now(), &d->hop) &&
+	    fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK)
+		return 0;
+	fl_decision_forward(ctx, p, d);
+	fl_tunnel_decide(ctx, v6, p, d);
+	return 1;
+}
+
+int fl_quote_tunnel4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_quote *q,
+		     struct fl_decision *d);
+int fl_quote_tunnel6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_quote *q,
+		     struct fl_decision *d);
+
+__noinline int fl_quote_tunnel4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_quote *q,
+				struct fl_decision *d)
+{
+	return p && q && d ? fl_quote_tunnel(ctx, false, p, q, d) : 0;
+}
+
+__noinline int fl_quote_tunnel6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_quote *q,
+				struct fl_decision *d)
+{
+	return p && q && d ? fl_quote_tunnel(ctx, true, p, q, d) : 0;
 }
 
 /*
@@ -146,7 +192,9 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 					  enum fl_hook hook, struct fl_decision *d)
 {
 	struct fl_flow_ref ref;
+	struct fl_quote q = {};
 	__u32 now = fl_now();
+	bool tunnelled;
 	__u8 flags;
 
 	/* never from a wire: the kernel drops these itself */
@@ -154,11 +202,20 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 	    (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))
 		return;
 	fl_ctx_pull(ctx, FL_L3 + p->len < FL_QUOTE_MAX ? FL_L3 + p->len : FL_QUOTE_MAX);
-	if (!fl_quote_flow(ctx, v6, p, now, &ref)) {
+	if (!fl_quote_parse(ctx, v6, p, &q)) {
 		fl_icmp_error_stray(v6, p, hook, d);
 		return;
 	}
+	if (!fl_quote_flow(v6, &q, now, &ref)) {
+		if (hook != FL_HOOK_INGRESS ||
+		    !(v6 ? fl_quote_tunnel6(ctx, p, &q, d) : fl_quote_tunnel4(ctx, p, &q, d)))
+			fl_icmp_error_stray(v6, p, hook, d);
+		else if (fl_is_answered(d->action))
+			d->action = FL_ACT_DROP;
+		return;
+	}
 	flags = ref.head->flags;
+	tunnelled = fl_flow_is_tunnelled(flags);
 	/* as with packets of the flow: only replies to unmasqueraded ones are translated on their
 	 * way out, and these nowhere else */
 	if (fl_hook_is_leaving(hook) ? !(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT
@@ -173,10 +230,12 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 		fl_icmp_error_stray(v6, p, hook, d);
 		return;
 	}
-	if (fl_hook_is_leaving(hook) || flags & FL_FLOW_TO_STACK)
+	if (fl_hook_is_leaving(hook) || (flags & FL_FLOW_TO_STACK && !tunnelled))
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else
 		fl_flow_route(ctx, v6, p, &ref, now, d);
+	if (tunnelled)
+		fl_tunnel_decide(ctx, v6, p, d);
 	/* RFC 1122, 3.2.2: no error about an error */
 	if (fl_is_answered(d->action))
 		d->action = FL_ACT_DROP;

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "bpf/lib/mss.bpf.h"
 #include "conntrack/track.bpf.h"
 #include "nodeport/decision.bpf.h"
 
@@ -239,11 +240,59 @@ __noinline int fl_tunnel_begin6(fl_ctx *ctx, const struct fl_packet *p, struct f
 	return 0;
 }
 
-/* Send on what fl_tunnel_decide() let go, by the program's leave(). */
+/*
+ * What routers on the way to a backend have said of encapsulated packets that were too big for
+ * them. The kernel keeps that for its own packets only. Of each object its own, not pinned.
+ */
+struct fl_path {
+	__u32 mtu;
+	__u32 since; /* jiffies */
+};
+
+#define FL_PATH_SECONDS 600 /* as the kernel remembers it (RFC 1191, 6.3) */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct fl_addr);
+	__type(value, struct fl_path);
+} fl_paths SEC(".maps");
+
+/* Bytes that a packet may have with its outer header. Global, so that the key takes no stack from
+ * others. */
+__u32 fl_tunnel_path_mtu(const struct fl_decision *d);
+
+__noinline __u32 fl_tunnel_path_mtu(const struct fl_decision *d)
+{
+	struct fl_device *device;
+	struct fl_path *path;
+	struct fl_addr key;
+	__u32 mtu;
+
+	if (!d)
+		return 0;
+	key = d->to.daddr;
+	mtu = d->hop.mtu;
+	device = fl_device_get(d->hop.ifindex);
+	if (device && device->mtu && device->mtu < mtu)
+		mtu = device->mtu;
+	path = bpf_map_lookup_elem(&fl_paths, &key);
+	if (path && path->mtu < mtu && fl_now() - path->since < FL_PATH_SECONDS * fl_config.hz)
+		mtu = path->mtu;
+	return mtu;
+}
+
+/*
+ * Send on what fl_tunnel_decide() let go, by the program's leave(). A SYN is told what fits into
+ * the tunnel: the node of the backend will not let that ask for larger segments.
+ */
 static __always_inline int fl_tunnel_send(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_decision *d)
 {
 	__u32 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]) >> 32;
 
+	if (p->tcp_flags & FL_TCP_SYN &&
+	    fl_mss_lower(ctx, p->l4, fl_mss_of(v6, fl_tunnel_path_mtu(d) - fl_tunnel_overhead(v6))))
+		return -1;
 	return fl_tunnel_wrap(ctx, v6, &d->to.daddr, d->hop.ifindex, hash, d->hop.macs);
 }

@@ -193,6 +193,23 @@ static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 	return true;
 }
 
+/* What the SYN that answers this one may name as its MSS: segments of that size fit into the
+ * tunnel. Of the way there the node before has told, by the SYN. Global, so that its loops are
+ * apart. */
+int fl_unpack_mss(fl_ctx *ctx, bool v6);
+
+__noinline int fl_unpack_mss(fl_ctx *ctx, bool v6)
+{
+	const __u32 outer = fl_tunnel_overhead(v6);
+	struct fl_device *device = fl_device_get(fl_ctx_ifindex(ctx));
+	__u32 most = fl_mss_of(v6, (device && device->mtu ? device->mtu : 0xffff) - outer);
+	__u16 mss = 0;
+
+	if (fl_mss_find(ctx, fl_l4_offset(v6) + outer, &mss) > 0 && mss < most)
+		most = mss;
+	return most < 0xffff ? most : 0xffff;
+}
+
 /* Not zero: another CPU makes the flow at the same moment (fl_new_flow()). */
 static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					 const struct fl_addr *pod, struct fl_decision *d,
@@ -213,6 +230,8 @@ static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_p
 		return 0;
 	}
 	d->to.sport = reply.dport;
+	if (p->proto == IPPROTO_TCP)
+		new.mss = fl_unpack_mss(ctx, v6);
 	reason = fl_new_enter(v6, p, d, &reply, &new, hash, fl_now(), insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;
@@ -267,6 +286,44 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 			return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+}
+
+/* An inner packet that no flow's is, read as if it lay where the outer one does: enum
+ * fl_packet_kind. Global, as fl_parse_rest(). */
+int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, struct fl_packet *p);
+
+__noinline int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, struct fl_packet *p)
+{
+	const __u32 outer = fl_tunnel_overhead(v6);
+
+	if (!p)
+		return FL_PACKET_OTHER;
+	return fl_packet_parse_rest(fl_ctx_data(ctx) + outer, fl_ctx_data_end(ctx),
+				    fl_ctx_len(ctx) - outer, v6, p);
+}
+
+/* Whether an address is one that clients of Services write to, here or at another node. */
+static __always_inline bool fl_unpack_serves(bool v6, const struct fl_addr *addr)
+{
+	return fl_addr_is_cluster_ip(v6, addr) || fl_addr_is_external(v6, addr) ||
+	       fl_peer_is(v6, addr);
+}
+
+/*
+ * An ICMP error that a node has sent on, since it is for a backend that answers its clients itself:
+ * FL_ACT_STACK, and it is to be unpacked; FL_ACT_DROP; FL_ACT_PASS as it came.
+ */
+static __always_inline void fl_unpack_error(fl_ctx *ctx, bool v6, struct fl_packet *p,
+					    const struct fl_addr *from, struct fl_decision *d)
+{
+	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+	if (fl_unpack_parse_rest(ctx, v6, p) != FL_PACKET_ICMP_ERROR ||
+	    !fl_unpack_serves(v6, &p->tuple.daddr))
+		return;
+	if (fl_peer_is(v6, from))
+		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
+	else
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_SOURCE);
 }
 
 /* What somebody else has encapsulated is dropped if it pretends to be a frontend's client: not

@@ -92,7 +92,11 @@ struct fl_flow_head {
 	__u8 proto;
 	__u8 flags;	 /* enum fl_flow_flags; changed with atomic operations only */
 	__u32 last_seen; /* jiffies, written at most once a second */
-	__u16 next_hop;	 /* index into fl_next_hops, 0 none */
+	/*
+	 * Index into fl_next_hops, 0 none. In the reply of a flow that came encapsulated, which is
+	 * not forwarded by it: the most that the backend's SYN may name as its MSS, 0 anything.
+	 */
+	__u16 next_hop;
 	__u16 next_hop_generation;
 #ifdef FL_TEST_LAYOUT
 	__u64 other;

@@ -16,10 +16,10 @@ static const bool fl_ctx_is_xdp = false;
 /* What a program returns. A packet that passes is seen by other programs on the hook too. */
 enum { FL_CTX_PASS = TC_ACT_UNSPEC, FL_CTX_DROP = TC_ACT_SHOT };
 
-/* Out by a device, as it is. */
-static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex)
+/* Out by a device; where its frame has no addresses yet, the kernel finds them. */
+static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex, bool resolved)
 {
-	return bpf_redirect(ifindex, 0);
+	return resolved ? bpf_redirect(ifindex, 0) : bpf_redirect_neigh(ifindex, NULL, 0, 0);
 }
 
 static __always_inline void *fl_ctx_data(fl_ctx *ctx)
@@ -102,6 +102,24 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_
 static __always_inline void fl_ctx_sum_changed(fl_ctx *ctx, __u32 diff)
 {
 	bpf_csum_update(ctx, diff);
+}
+
+/* Four bytes of the frame. */
+static __always_inline int fl_ctx_load_word(fl_ctx *ctx, __u32 at, __u32 *ret_word)
+{
+	return bpf_skb_load_bytes(ctx, at, ret_word, sizeof(*ret_word));
+}
+
+/* Write two bytes of the TCP header at `l4`, which are at `at`, and correct its checksum. */
+static __always_inline int fl_ctx_tcp_set(fl_ctx *ctx, __u32 l4, __u32 at, __u16 from, __u16 to)
+{
+	const bool odd = (at - l4) & 1;
+
+	if (bpf_skb_store_bytes(ctx, at, &to, sizeof(to), 0))
+		return -1;
+	return bpf_l4_csum_replace(ctx, l4 + offsetof(struct tcphdr, check),
+				   odd ? __builtin_bswap16(from) : from,
+				   odd ? __builtin_bswap16(to) : to, sizeof(to));
 }
 
 static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u32 macs[3])

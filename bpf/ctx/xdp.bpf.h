@@ -16,8 +16,8 @@ static const bool fl_ctx_is_xdp = true;
 /* What a program returns. */
 enum { FL_CTX_PASS = XDP_PASS, FL_CTX_DROP = XDP_DROP };
 
-/* Out by a device, as it is. */
-static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex)
+/* Out by a device. `resolved`: it is; what is not was left to tc. */
+static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex, bool resolved)
 {
 	return likely(ifindex == ctx->ingress_ifindex) ? XDP_TX : bpf_redirect(ifindex, 0);
 }
@@ -103,6 +103,35 @@ static __always_inline int fl_ctx_rewrite(fl_ctx *ctx, bool v6, const struct fl_
 /* Tell the kernel what a change of the packet adds to the sum of all its bytes: it keeps none. */
 static __always_inline void fl_ctx_sum_changed(fl_ctx *ctx, __u32 diff)
 {
+}
+
+#define FL_CTX_NEAR 0xff /* where words of a frame can be had by a number, at most */
+
+/* Four bytes of the frame. */
+static __always_inline int fl_ctx_load_word(fl_ctx *ctx, __u32 at, __u32 *ret_word)
+{
+	void *word = fl_ctx_data(ctx) + fl_opaque(at & FL_CTX_NEAR);
+
+	if (word + sizeof(*ret_word) > fl_ctx_data_end(ctx))
+		return -1;
+	*ret_word = *(__u32 *)word;
+	return 0;
+}
+
+/* Write two bytes of the TCP header at `l4`, which are at `at`, and correct its checksum. */
+static __always_inline int fl_ctx_tcp_set(fl_ctx *ctx, __u32 l4, __u32 at, __u16 from, __u16 to)
+{
+	const bool odd = (at - l4) & 1;
+	void *data = fl_ctx_data(ctx);
+	__u16 *field = data + fl_opaque(at & FL_CTX_NEAR);
+	struct tcphdr *tcp = data + fl_opaque(l4 & FL_CTX_NEAR);
+
+	if ((void *)(field + 1) > fl_ctx_data_end(ctx) || (void *)(tcp + 1) > fl_ctx_data_end(ctx))
+		return -1;
+	*field = to;
+	tcp->check = fl_csum_apply(tcp->check, fl_csum_diff(0, odd ? __builtin_bswap16(from) : from,
+							    odd ? __builtin_bswap16(to) : to));
+	return 0;
 }
 
 static __always_inline int fl_ctx_set_macs(fl_ctx *ctx, const __u32 macs[3])

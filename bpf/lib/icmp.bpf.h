@@ -8,8 +8,10 @@
 #include "bpf/lib/rewrite.bpf.h"
 
 enum {
+	FL_ICMP4_CODE_HOST = 1,
 	FL_ICMP4_CODE_PORT = 3,
 	FL_ICMP4_CODE_FRAG_NEEDED = 4,
+	FL_ICMP6_CODE_ADDRESS = 3,
 	FL_ICMP6_CODE_PORT = 4,
 };
 
@@ -42,6 +44,7 @@ enum fl_icmp_kind {
 	FL_ICMP_PORT_UNREACHABLE,
 	FL_ICMP_TOO_BIG,
 	FL_ICMP_EXPIRED, /* on its way */
+	FL_ICMP_HOST_UNREACHABLE,
 };
 
 /*
@@ -84,7 +87,8 @@ static __always_inline int fl_icmp_answer4(fl_ctx *ctx, const struct fl_packet *
 		h->icmp.info = bpf_htonl(mtu);
 	} else {
 		h->icmp.type = FL_ICMP4_UNREACHABLE;
-		h->icmp.code = FL_ICMP4_CODE_PORT;
+		h->icmp.code =
+			kind == FL_ICMP_HOST_UNREACHABLE ? FL_ICMP4_CODE_HOST : FL_ICMP4_CODE_PORT;
 	}
 	h->ip.check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)&h->ip, sizeof(h->ip), 0));
 	__builtin_memcpy(h->ports, q->ports, sizeof(h->ports));
@@ -120,7 +124,8 @@ static __always_inline int fl_icmp_answer6(fl_ctx *ctx, const struct fl_packet *
 		h->icmp.info = bpf_htonl(mtu);
 	} else {
 		h->icmp.type = FL_ICMP6_UNREACHABLE;
-		h->icmp.code = FL_ICMP6_CODE_PORT;
+		h->icmp.code = kind == FL_ICMP_HOST_UNREACHABLE ? FL_ICMP6_CODE_ADDRESS
+								: FL_ICMP6_CODE_PORT;
 	}
 	__builtin_memcpy(h->ports, q->ports, sizeof(h->ports));
 	/* pseudo header: both addresses, length, next header */

@@ -56,6 +56,8 @@ static const struct topic *const topics[] = {
 	&dsr_topic,
 	&unpack_topic,
 	&allocations_topic,
+	&mss_topic,
+	&tunnel_error_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,

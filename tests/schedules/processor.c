@@ -127,6 +127,7 @@ NO_HELPER(bpf_skc_lookup_tcp, struct bpf_sock *, void *ctx, struct bpf_sock_tupl
 NO_HELPER(bpf_sk_lookup_udp, struct bpf_sock *, void *ctx, struct bpf_sock_tuple *tuple, __u32 size, __u64 netns, __u64 flags)
 NO_HELPER(bpf_sk_release, long, void *sk)
 NO_HELPER(bpf_xdp_adjust_head, long, struct xdp_md *xdp, int delta)
+NO_HELPER(bpf_redirect, long, __u32 ifindex, __u64 flags)
 NO_HELPER(bpf_xdp_adjust_tail, long, struct xdp_md *xdp, int delta)
 NO_HELPER(bpf_xdp_adjust_meta, long, struct xdp_md *xdp, int delta)
 NO_HELPER(bpf_xdp_get_buff_len, __u64, struct xdp_md *xdp)

@@ -107,7 +107,8 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 					    !strcmp(name, "fl_frags") ||
 					    !strcmp(name, "fl_frag_held") ||
 					    !strcmp(name, "fl_frag_turn") ||
-					    !strcmp(name, "fl_tunnel_orders"));
+					    !strcmp(name, "fl_tunnel_orders") ||
+					    !strcmp(name, "fl_paths"));
 				continue;
 			}
 			d = &fl_map_descs[i];

@@ -29,6 +29,7 @@ struct bpf_sock *bpf_sk_lookup_udp(void *ctx, struct bpf_sock_tuple *tuple, __u3
 				   __u64 flags);
 long bpf_sk_release(void *sk);
 long bpf_xdp_adjust_head(struct xdp_md *xdp, int delta);
+long bpf_redirect(__u32 ifindex, __u64 flags);
 long bpf_xdp_adjust_tail(struct xdp_md *xdp, int delta);
 long bpf_xdp_adjust_meta(struct xdp_md *xdp, int delta);
 __u64 bpf_xdp_get_buff_len(struct xdp_md *xdp);
