@@ -226,9 +226,16 @@ class UdpPeer:
         if connected:
             self.sock.connect((host, port))
 
+    def send(self, data):
+        try:
+            self.sock.send(data)
+        except PermissionError:  # the backend has left its Service: as applications do, connect again
+            self.sock.connect((self.host, self.port))
+            self.sock.send(data)
+
     def ask(self, word):
         if self.connected:
-            self.sock.send(word.encode())
+            self.send(word.encode())
         else:
             self.sock.sendto(word.encode(), (self.host, self.port))
         while True:
