@@ -118,7 +118,7 @@ def test_udp_sockets_of_a_pod_leave_a_removed_backend(lab):
     assert all(ledger["answers"].get("web-1a") for ledger in traffic.look().values())
     lab.manifests.set_backends("web", ("web-2a",))
     try:
-        until(lambda: traffic.silent(("web-1a",)), "sockets leave the removed backend", 5)
+        until(lambda: traffic.silent(("web-1a",), ("udp", "udp-unconnected")), "sockets leave the removed backend", 5)
     finally:
         ledgers = traffic.stop()
     assert failures(ledgers) == {}
