@@ -168,6 +168,17 @@ static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 generation
 	}
 }
 
+/* Of a device; 0xffff if it is not known. */
+static __always_inline __u16 fl_device_mtu(fl_ctx *ctx, __u32 ifindex)
+{
+	__u32 mtu = 0;
+
+	/* the result is about the size of this packet */
+	if (bpf_check_mtu(ctx, ifindex, &mtu, 0, 0) < 0 || !mtu || mtu > 0xffff)
+		return 0xffff;
+	return mtu;
+}
+
 /*
  * Ask the kernel how to reach `dst`; a mapped address is IPv4. Returns enum fl_fib_result. Global,
  * so that it is verified once.
@@ -203,9 +214,12 @@ __noinline int fl_fib_lookup(fl_ctx *ctx, const struct fl_addr *dst, struct fl_h
 		return FL_FIB_NO_ROUTE;
 	ret_hop->ifindex = fib.ifindex;
 	ret_hop->resolved = rc == BPF_FIB_LKUP_RET_SUCCESS;
-	/* without a neighbour the kernel stops before it fills in the MTU, and leaves tot_len */
 	ret_hop->mtu = 0xffff;
-	if (ret_hop->resolved && fl_config.check_mtu && fib.mtu_result)
+	/* without a neighbour the kernel stops before it fills in the route's MTU, and leaves
+	 * tot_len: what the device takes is known all the same */
+	if (fl_config.check_mtu && !ret_hop->resolved)
+		ret_hop->mtu = fl_device_mtu(ctx, fib.ifindex);
+	else if (fl_config.check_mtu && fib.mtu_result)
 		ret_hop->mtu = fib.mtu_result;
 	ret_hop->flags = 0;
 	ret_hop->index = 0;

@@ -59,6 +59,25 @@ static void without_df_in_fragments_of_a_known_flow(struct trial *t)
 	expect_fragments(t);
 }
 
+/* The kernel tells no MTU of such a way, and loses without a word what the device does not take. */
+static void too_big_for_an_unresolved_way(struct trial *t)
+{
+	const uint32_t header = t->proto == IPPROTO_TCP ? 20 : 8;
+	const uint32_t most = 1500 - (l4_offset(t->family) - ETH_HLEN) - header;
+	struct packet packet = from_client(t, CLIENT_HOST, CLIENT_PORT);
+
+	packet.payload = (uint16_t)(most + 1);
+	for (int i = 0; i < 2; i++) {
+		feed(t, &packet);
+		expect_answer(t, &packet, ICMP_PACKET_TOO_BIG, 1500, FL_REASON_TOO_BIG);
+		/* a flow by then, of which the next one is */
+		packet.payload = (uint16_t)most;
+		feed(t, &packet);
+		expect_outcome(t, SENT);
+		packet.payload = (uint16_t)(most + 1);
+	}
+}
+
 /* Of the running trial. */
 static struct {
 	struct tc_link tc[2];
@@ -180,6 +199,9 @@ static const struct test tests[] = {
 	 .frontends = EVERY_FRONTEND},
 	{"of a known flow as well", CHECK(without_df_in_fragments_of_a_known_flow),
 	 .families = ONLY_IPV4, .hooks = ON_INGRESS, .networks = IN(AT_NARROW)},
+	{"D9: what is too big is answered before the neighbour is known",
+	 CHECK(too_big_for_an_unresolved_way), .hooks = ON_TC_INGRESS | ON_POD_INGRESS,
+	 .networks = IN(AT_UNRESOLVED), .frontends = EVERY_FRONTEND},
 	{"D9: the backend gets it in fragments", CHECK(arrives_in_fragments), .undo = close_wires,
 	 .families = ONLY_IPV4, .hooks = ON_WIRE, .networks = IN(AT_NARROW)},
 	{"XDP can be attached where frames are large", CHECK(xdp_takes_large_frames),

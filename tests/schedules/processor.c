@@ -112,6 +112,17 @@ NOT_INSTRUMENTED long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, i
 	return BPF_FIB_LKUP_RET_SUCCESS;
 }
 
+NOT_INSTRUMENTED long bpf_check_mtu(void *ctx, __u32 ifindex, __u32 *mtu_len, __s32 len_diff,
+				    __u64 flags)
+{
+	(void)ctx;
+	(void)ifindex;
+	(void)len_diff;
+	(void)flags;
+	*mtu_len = 1500;
+	return 0;
+}
+
 /* No socket of the node has a port that is asked for. */
 #define NO_HELPER(name, type, ...)                                                                 \
 	type name(__VA_ARGS__)                                                                     \
