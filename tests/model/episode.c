@@ -294,25 +294,32 @@ static struct fl_flow_head *find_entry(const struct plane *p, const struct model
 	return NULL;
 }
 
-static enum fl_flow_state state_of(enum model_state state)
+/* False: the table's word is that of no whole flow. */
+static bool state_of(uint32_t word, enum model_state *ret_state)
 {
 	static const enum fl_flow_state states[MODEL_STATES] = {
 		FL_FLOW_NEW,	     FL_FLOW_REPLIED,	FL_FLOW_ESTABLISHED,
 		FL_FLOW_HALF_CLOSED, FL_FLOW_TIME_WAIT, FL_FLOW_CLOSING};
 
-	return states[state];
+	for (int i = 0; i < MODEL_STATES; i++)
+		if (states[i] == fl_flow_state(word)) {
+			*ret_state = i;
+			return true;
+		}
+	return false;
 }
 
 static void check_flow(struct run *r, const struct step *step, const struct model_verdicts *v,
-		       const struct model_flow *f)
+		       struct model_flow *f)
 {
 	const struct place *at = &r->place[f - r->m.flow];
-	const enum fl_flow_state want = state_of(f->state);
+	enum model_state state;
 
 	if (!at->head || !at->reply)
 		differs(r, step, v, "the flow is not in the table (%s)",
 			at->head ? "no reply" : "no original");
-	else if (fl_flow_state(at->head->word) != want || fl_flow_state(at->reply->word) != want)
+	else if (fl_flow_state(at->head->word) != fl_flow_state(at->reply->word) ||
+		 !state_of(at->head->word, &state) || !model_settle_state(f, state))
 		differs(r, step, v, "state of the flow: %s in the model, %u and %u in the table",
 			state_names[f->state], fl_flow_state(at->head->word),
 			fl_flow_state(at->reply->word));

@@ -583,8 +583,10 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 		.number = m->flows_made++,
 	};
 	/* the lowest number that an answer may acknowledge is that of the SYN itself */
-	f->client.sent = p->seq + p->payload + 1;
-	f->backend.acked = p->seq + 1;
+	f->n_memories = 1;
+	f->memory[0].state = STATE_NEW;
+	f->memory[0].client.sent = p->seq + p->payload + 1;
+	f->memory[0].backend.acked = p->seq + 1;
 	if (v->port >= 0 && m->port[v->port].affinity)
 		note_record(m, v, o);
 	*ret_flow = f;

@@ -131,6 +131,16 @@ struct model_end {
 	bool fin, rst;
 };
 
+/* What is remembered of a TCP connection. */
+struct model_memory {
+	struct model_end client, backend;
+	enum model_state state;
+};
+
+/* What the datapath may remember: of a plain segment it looks at one direction's memory or at both,
+ * as it likes ("A packet's walk"). */
+#define MODEL_MEMORIES 16
+
 struct model_flow {
 	bool live;
 	enum fl_family family;
@@ -142,8 +152,9 @@ struct model_flow {
 	bool reply_leaves_here; /* a backend of this node: seen on the way out */
 	bool forwards_reply;	/* the reply is sent on, not left to the stack */
 	bool direct;		/* for no frontend */
-	struct model_end client, backend;
 	enum model_state state;
+	struct model_memory memory[MODEL_MEMORIES]; /* TCP */
+	int n_memories;
 	int64_t began_ms, seen_ms;
 	int port; /* index of its service port, -1 none */
 	uint64_t packets[2];
@@ -362,6 +373,8 @@ bool model_serves(const struct model_port *p, const struct fl_ip *ip, uint16_t p
 /* What a packet of a flow does to its state. */
 void model_track(const struct model *m, struct model_flow *flow, bool reply,
 		 const struct model_packet *packet);
+/* The flow was seen in this state after the packet: false if it cannot be in it. */
+bool model_settle_state(struct model_flow *flow, enum model_state state);
 /* A SYN without anything else. */
 static inline bool model_opens(const struct model_packet *p)
 {

@@ -4,6 +4,8 @@
  * acknowledging the other end's initial number and ended by segments that its own end may have
  * sent; all else is forwarded and changes nothing.
  */
+#include <string.h>
+
 #include "tests/model/model.h"
 
 /* Sequence numbers go round; which of two comes first is said by their distance. */
@@ -47,7 +49,7 @@ static bool is_proven(enum model_state state)
 	return state >= STATE_ESTABLISHED;
 }
 
-static void track_syn(struct model_flow *f, bool reply, const struct model_packet *p)
+static void track_syn(struct model_memory *f, bool reply, const struct model_packet *p)
 {
 	if (is_proven(f->state) || p->flags & M_FIN)
 		return;
@@ -62,8 +64,8 @@ static void track_syn(struct model_flow *f, bool reply, const struct model_packe
 	}
 }
 
-static void track_reset(struct model_flow *f, struct model_end *own, const struct model_end *other,
-			const struct model_packet *p)
+static void track_reset(struct model_memory *f, struct model_end *own,
+			const struct model_end *other, const struct model_packet *p)
 {
 	if (!is_proven(f->state))
 		return;
@@ -75,7 +77,8 @@ static void track_reset(struct model_flow *f, struct model_end *own, const struc
 	f->state = STATE_RESET;
 }
 
-static void track_tcp(struct model_flow *f, bool reply, const struct model_packet *p)
+/* `both`: the other direction's memory is looked at as well. */
+static void track_tcp(struct model_memory *f, bool reply, bool both, const struct model_packet *p)
 {
 	struct model_end *own = reply ? &f->backend : &f->client;
 	struct model_end *other = reply ? &f->client : &f->backend;
@@ -97,7 +100,7 @@ static void track_tcp(struct model_flow *f, bool reply, const struct model_packe
 	} else {
 		if (!is_proven(f->state) && !reply)
 			return;
-		if (after(other->acked, own->sent))
+		if (both && after(other->acked, own->sent))
 			own->sent = other->acked;
 		if (!believed(own, p))
 			return;
@@ -116,13 +119,78 @@ static void track_tcp(struct model_flow *f, bool reply, const struct model_packe
 					    : STATE_ESTABLISHED;
 }
 
+/* Whether that need not be so: nothing that this segment says can change the state. */
+static bool is_plain(const struct model_memory *f, bool reply, const struct model_packet *p)
+{
+	const struct model_end *own = reply ? &f->backend : &f->client;
+	const struct model_end *other = reply ? &f->client : &f->backend;
+
+	return !(p->flags & (M_SYN | M_FIN | M_RST)) &&
+	       (f->state == STATE_ESTABLISHED || f->state == STATE_HALF_CLOSED) &&
+	       after(other->acked, own->sent);
+}
+
+static bool same_end(const struct model_end *a, const struct model_end *b)
+{
+	return a->sent == b->sent && a->acked == b->acked && a->fin == b->fin && a->rst == b->rst;
+}
+
+/* One memory more, unless it is known. Beyond the last there is a difference, not a doubt. */
+static void may_remember(struct model_flow *f, const struct model_memory *memory)
+{
+	for (int i = 0; i < f->n_memories; i++)
+		if (f->memory[i].state == memory->state &&
+		    same_end(&f->memory[i].client, &memory->client) &&
+		    same_end(&f->memory[i].backend, &memory->backend))
+			return;
+	if (f->n_memories < MODEL_MEMORIES)
+		f->memory[f->n_memories++] = *memory;
+}
+
+static void track_memories(struct model_flow *f, bool reply, const struct model_packet *p)
+{
+	struct model_memory before[MODEL_MEMORIES];
+	const int n = f->n_memories;
+
+	memcpy(before, f->memory, sizeof(before));
+	f->n_memories = 0;
+	for (int i = 0; i < n; i++) {
+		struct model_memory one = before[i];
+
+		if (is_plain(&one, reply, p)) {
+			track_tcp(&one, reply, false, p);
+			may_remember(f, &one);
+			one = before[i];
+		}
+		track_tcp(&one, reply, true, p);
+		may_remember(f, &one);
+	}
+	f->state = f->memory[0].state;
+}
+
+bool model_settle_state(struct model_flow *f, enum model_state state)
+{
+	int n = 0;
+
+	if (f->proto != 6)
+		return f->state == state;
+	for (int i = 0; i < f->n_memories; i++)
+		if (f->memory[i].state == state)
+			f->memory[n++] = f->memory[i];
+	if (!n)
+		return false;
+	f->n_memories = n;
+	f->state = state;
+	return true;
+}
+
 #define UDP_PROOF_MS 2000
 
 void model_track(const struct model *m, struct model_flow *f, bool reply,
 		 const struct model_packet *p)
 {
 	if (p->proto == 6)
-		track_tcp(f, reply, p);
+		track_memories(f, reply, p);
 	else if (reply && f->state == STATE_NEW)
 		f->state = STATE_REPLIED;
 	else if (!reply && f->state == STATE_REPLIED && m->now_ms - f->began_ms >= UDP_PROOF_MS)
