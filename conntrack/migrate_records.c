@@ -13,6 +13,7 @@
 #include "conntrack/migrate_records.h"
 #include "conntrack/raw.h"
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_info.h"
 #include "lb/dp/map_each.h"
 
 static int compare(const void *va, const void *vb)
@@ -219,10 +220,9 @@ static int own_flow_one(const void *key, const void *value, void *arg)
 /* Where only the flow tables were replaced, both datapaths use one map. */
 static bool is_same(const struct fl_old_records *old, int map, int fd)
 {
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
+	struct bpf_map_info info;
 
-	return !bpf_obj_get_info_by_fd(fd, &info, &len) && info.id == old->map_id[map];
+	return !fl_map_info_get(fd, &info) && info.id == old->map_id[map];
 }
 
 int fl_records_migrate(const struct fl_maps *maps, const struct fl_backend_ids *backend_ids,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_info.h"
 
 #define BATCH 4096
 #define BATCH_MAX (1U << 20)
@@ -29,11 +30,11 @@ struct map_walk {
 static int kernel_info(int fd, uint32_t *ret_type, uint32_t *ret_key_size, uint32_t *ret_value_size,
 		       uint32_t *ret_max_entries)
 {
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
+	struct bpf_map_info info;
+	int r = fl_map_info_get(fd, &info);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return -errno;
+	if (r)
+		return r;
 	*ret_type = info.type;
 	*ret_key_size = info.key_size;
 	*ret_value_size = info.value_size;

@@ -14,6 +14,7 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/dp/bpffs.h"
+#include "lb/dp/map_info.h"
 #include "lb/dp/map_table.h"
 
 /* Where a map's memory is kept, if it is of a kind that has some. */
@@ -69,12 +70,11 @@ int *fl_map_fd(struct fl_maps *maps, enum fl_map_id id)
 int fl_map_check(enum fl_map_id id, int fd, uint32_t *ret_max_entries, struct fl_err *err)
 {
 	const struct fl_map_desc *d = &fl_map_descs[id];
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
+	struct bpf_map_info info;
+	int r = fl_map_info_get(fd, &info);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return fl_err_set(err, -errno, "cannot look at map %s: %s", d->name,
-				  strerror(errno));
+	if (r)
+		return fl_err_set(err, r, "cannot look at map %s: %s", d->name, strerror(-r));
 	if (info.type != d->type)
 		return fl_err_set(err, -EPROTO, "map %s has type %u, which is not ours", d->name,
 				  info.type);

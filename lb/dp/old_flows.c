@@ -17,24 +17,11 @@
 #include "bpf/abi/fairlead.h"
 #include "lb/base/cleanup.h"
 #include "lb/dp/layout.h"
-
-static int map_info(int fd, struct bpf_map_info *ret_info)
-{
-	__u32 len = sizeof(*ret_info);
-
-	memset(ret_info, 0, sizeof(*ret_info));
-	return bpf_obj_get_info_by_fd(fd, ret_info, &len) ? -errno : 0;
-}
+#include "lb/dp/map_info.h"
 
 int fl_layout_map_create(void)
 {
-	_cleanup_close_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fl_layout", sizeof(__u32),
-						sizeof(struct fl_layout), 1, NULL);
-	__u32 zero = 0;
-
-	if (fd < 0 || bpf_map_update_elem(fd, &zero, &fl_layout_ours, BPF_ANY))
-		return -errno;
-	return TAKE_FD(fd);
+	return fl_map_make_value("fl_layout", &fl_layout_ours, sizeof(fl_layout_ours));
 }
 
 /* The version is the first member of every fl_meta there was. */
@@ -44,7 +31,7 @@ static int abi_version(const struct fl_bpffs *fs, const char *sub, uint32_t *ret
 	_cleanup_free_ unsigned char *meta = NULL;
 	struct bpf_map_info info;
 	__u32 zero = 0;
-	int r = fd < 0 ? fd : map_info(fd, &info);
+	int r = fl_map_info_get(fd, &info);
 
 	if (r)
 		return r;
@@ -81,7 +68,7 @@ static int read_layout(const struct fl_bpffs *fs, const char *sub, struct fl_lay
 				  "it has ABI version %u, this program has %u, and its pins do not "
 				  "describe its layout",
 				  version, FL_ABI_VERSION);
-	r = fd < 0 ? fd : map_info(fd, &info);
+	r = fl_map_info_get(fd, &info);
 	if (!r && (info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(zero) ||
 		   info.value_size != sizeof(*ret_layout)))
 		return fl_err_set(err, -EPROTO,
@@ -126,7 +113,7 @@ int fl_old_flows_open(const struct fl_bpffs *fs, const char *sub, struct fl_old_
 
 	snprintf(old.sub, sizeof(old.sub), "%s", sub);
 	for (int i = 0; i < FL_OLD_TABLES; i++) {
-		r = fds[i] < 0 ? fds[i] : map_info(fds[i], &info[i]);
+		r = fl_map_info_get(fds[i], &info[i]);
 		if (r)
 			return fl_err_set(err, r, "cannot open %s/%s/%s: %s", fs->path, sub,
 					  names[i], strerror(-r));

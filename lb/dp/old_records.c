@@ -12,6 +12,7 @@
 
 #include "bpf/abi/fairlead.h"
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_info.h"
 
 #define SIZE_OF(type, member) sizeof(((type *)0)->member)
 #define PLACE(type, member)                                                                        \
@@ -129,14 +130,6 @@ bool fl_records_check(const struct fl_records_layout *layout,
 	return layout->map[FL_RECORDS_FRONTENDS].field[FL_RECORD_FRONTEND_WORD].offset % 4 == 0;
 }
 
-static int map_info(int fd, struct bpf_map_info *ret_info)
-{
-	__u32 len = sizeof(*ret_info);
-
-	memset(ret_info, 0, sizeof(*ret_info));
-	return bpf_obj_get_info_by_fd(fd, ret_info, &len) ? -errno : 0;
-}
-
 static bool read_layout(const struct fl_bpffs *fs, const char *sub, bool ours,
 			struct fl_records_layout *ret_layout)
 {
@@ -147,7 +140,7 @@ static bool read_layout(const struct fl_bpffs *fs, const char *sub, bool ours,
 	*ret_layout = fl_records_ours;
 	if (fd == -ENOENT)
 		return ours;
-	return fd >= 0 && !map_info(fd, &info) && info.type == BPF_MAP_TYPE_ARRAY &&
+	return !fl_map_info_get(fd, &info) && info.type == BPF_MAP_TYPE_ARRAY &&
 	       info.key_size == sizeof(zero) && info.value_size == sizeof(*ret_layout) &&
 	       !bpf_map_lookup_elem(fd, &zero, ret_layout);
 }
@@ -194,7 +187,7 @@ bool fl_old_records_open(const struct fl_bpffs *fs, const char *sub, bool ours,
 	for (int i = 0; i < FL_RECORDS_MAPS && good; i++) {
 		_cleanup_close_ int fd = fl_bpffs_get(fs, sub, names[i], false);
 
-		good = fd >= 0 && !map_info(fd, &info[i]);
+		good = !fl_map_info_get(fd, &info[i]);
 		if (!good)
 			break;
 		sizes[i][0] = info[i].key_size;
@@ -223,11 +216,5 @@ void fl_old_records_close(struct fl_old_records *old)
 
 int fl_records_map_create(void)
 {
-	_cleanup_close_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fl_records", sizeof(__u32),
-						sizeof(struct fl_records_layout), 1, NULL);
-	__u32 zero = 0;
-
-	if (fd < 0 || bpf_map_update_elem(fd, &zero, &fl_records_ours, BPF_ANY))
-		return -errno;
-	return TAKE_FD(fd);
+	return fl_map_make_value("fl_records", &fl_records_ours, sizeof(fl_records_ours));
 }

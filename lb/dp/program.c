@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_info.h"
 
 #define NAME_PREFIX "fl_" /* of programs and maps */
 #define MAPS_MAX 64
@@ -23,14 +24,6 @@ static uint32_t map_ids(int prog_fd, uint32_t ret_ids[static MAPS_MAX])
 	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
 		return 0;
 	return info.nr_map_ids < MAPS_MAX ? info.nr_map_ids : MAPS_MAX;
-}
-
-static int map_info(int map_fd, struct bpf_map_info *ret_info)
-{
-	__u32 len = sizeof(*ret_info);
-
-	memset(ret_info, 0, sizeof(*ret_info));
-	return bpf_obj_get_info_by_fd(map_fd, ret_info, &len) ? -errno : 0;
 }
 
 static bool begins(const char *name, const char *begin)
@@ -63,7 +56,7 @@ static int find_map(int prog_fd, bool (*like)(const char *name, const char *what
 
 		if (fd < 0)
 			error = -errno;
-		else if (!map_info(fd, &info) && like(info.name, what))
+		else if (!fl_map_info_get(fd, &info) && like(info.name, what))
 			return TAKE_FD(fd);
 	}
 	return error;
@@ -137,7 +130,7 @@ uint64_t fl_program_netns(int prog_fd)
 	uint64_t netns;
 	__u32 zero = 0;
 
-	if (fd < 0 || map_info(fd, &info) || !info.btf_id)
+	if (fd < 0 || fl_map_info_get(fd, &info) || !info.btf_id)
 		return 0;
 	btf = btf__load_from_kernel_by_id(info.btf_id);
 	data = calloc(1, info.value_size);

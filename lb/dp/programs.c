@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_info.h"
 #include "lb/dp/map_table.h"
 
 #define SUB "programs"
@@ -58,18 +59,10 @@ static const char *const live_pins[FL_OBJECTS] = {
 
 /* Numbers */
 
-static int map_info(int fd, struct bpf_map_info *ret_info)
-{
-	__u32 len = sizeof(*ret_info);
-
-	memset(ret_info, 0, sizeof(*ret_info));
-	return fd < 0 ? -ENOENT : bpf_obj_get_info_by_fd(fd, ret_info, &len) ? -errno : 0;
-}
-
 static int map_id(int fd, uint32_t *ret_id)
 {
 	struct bpf_map_info info;
-	int r = map_info(fd, &info);
+	int r = fl_map_info_get(fd, &info);
 
 	if (!r)
 		*ret_id = info.id;
@@ -94,7 +87,7 @@ static int describe_program(const struct fl_loaded_program *program,
 static int describe_slow(const struct fl_slow_array *array, struct slow_record *ret_record)
 {
 	struct bpf_map_info info;
-	int r = map_info(array->fd, &info);
+	int r = fl_map_info_get(array->fd, &info);
 
 	if (r)
 		return r;
@@ -212,7 +205,7 @@ static bool read_record(struct fl_programs *programs, const struct fl_bpffs *fs,
 	__u32 zero = 0;
 
 	programs->record_fd = fl_bpffs_get(fs, SUB, PIN_RECORD, false);
-	if (map_info(programs->record_fd, &info) || info.type != BPF_MAP_TYPE_ARRAY ||
+	if (fl_map_info_get(programs->record_fd, &info) || info.type != BPF_MAP_TYPE_ARRAY ||
 	    info.value_size != sizeof(*ret_record) ||
 	    bpf_map_lookup_elem(programs->record_fd, &zero, ret_record))
 		return false;
@@ -264,7 +257,8 @@ static bool is_live(const struct fl_programs *programs, const struct fl_live *li
 		struct bpf_map_info info;
 		__u32 zero = 0;
 
-		if (map_info(programs->live_fds[i], &info) || info.value_size != sizeof(pair) ||
+		if (fl_map_info_get(programs->live_fds[i], &info) ||
+		    info.value_size != sizeof(pair) ||
 		    bpf_map_lookup_elem(programs->live_fds[i], &zero, &pair) || pair.current > 1 ||
 		    memcmp(&pair.of[pair.current], live, sizeof(*live)) ||
 		    (i && pair.current != *ret_current))
@@ -312,11 +306,9 @@ int fl_programs_each_pin(const struct fl_programs *programs,
 
 static int make_record(const struct load_record *record)
 {
-	_cleanup_close_ int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fl_record", sizeof(__u32),
-						sizeof(*record), 1, NULL);
-	__u32 zero = 0;
+	_cleanup_close_ int fd = fl_map_make_value("fl_record", record, sizeof(*record));
 
-	if (fd < 0 || bpf_map_update_elem(fd, &zero, record, BPF_ANY) || bpf_map_freeze(fd))
+	if (fd >= 0 && bpf_map_freeze(fd))
 		return -errno;
 	return TAKE_FD(fd);
 }

@@ -9,17 +9,17 @@
 #include <string.h>
 
 #include "lb/base/cleanup.h"
+#include "lb/dp/map_info.h"
 #include "lb/dp/map_each.h"
 
 int fl_map_size(int fd, uint64_t *ret_size)
 {
-	struct bpf_map_info info = {0};
-	__u32 len = sizeof(info);
+	struct bpf_map_info info;
+	int r = fl_map_info_get(fd, &info);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
-		return -errno;
-	*ret_size = info.max_entries;
-	return 0;
+	if (!r)
+		*ret_size = info.max_entries;
+	return r;
 }
 
 static int count_one(const void *key, const void *value, void *arg)
