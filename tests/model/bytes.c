@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/model/model.h"
+#include "tests/model/wire.h"
 
 #define ETHER 14
 
@@ -12,22 +13,6 @@ enum {
 	OPTION_LOOSE_ROUTE = 131,
 	OPTION_STRICT_ROUTE = 137,
 };
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
 
 uint32_t model_sum(uint64_t sum, const uint8_t *p, uint32_t len)
 {
@@ -54,16 +39,6 @@ static uint32_t sum_l4(const struct model_frame *f, bool v6, uint32_t l4, uint32
 	uint32_t sum = model_sum(proto + len, f->b + ETHER + (v6 ? 8 : 12), v6 ? 32 : 8);
 
 	return model_sum(sum, f->b + l4, len);
-}
-
-static struct fl_ip address(bool v6, const uint8_t *p)
-{
-	struct fl_ip ip;
-
-	if (!v6)
-		return fl_ip_from_ipv4(p);
-	memcpy(ip.b, p, 16);
-	return ip;
 }
 
 /* RFC 791: options that name a route, or make no sense, are for the stack to judge. */
@@ -181,11 +156,6 @@ void model_addresses(const struct model_frame *f, struct fl_ip *ret_src, struct 
 
 	*ret_src = address(v6, f->b + ETHER + (v6 ? 8 : 12));
 	*ret_dst = address(v6, f->b + ETHER + (v6 ? 24 : 16));
-}
-
-static void put_address(bool v6, uint8_t *p, const struct fl_ip *ip)
-{
-	memcpy(p, ip->b + (v6 ? 0 : 12), v6 ? 16 : 4);
 }
 
 /* The number that makes up for the difference, so that a wrong sum is as wrong as it was. */

@@ -7,35 +7,10 @@
 #include <string.h>
 
 #include "tests/model/model.h"
+#include "tests/model/wire.h"
 
 #define ETHER 14
 #define HEADER 8 /* of ICMP */
-
-static uint32_t get16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static struct fl_ip address(bool v6, const uint8_t *p)
-{
-	struct fl_ip ip;
-
-	if (!v6)
-		return fl_ip_from_ipv4(p);
-	memcpy(ip.b, p, 16);
-	return ip;
-}
-
-static void put_address(bool v6, uint8_t *p, const struct fl_ip *ip)
-{
-	memcpy(p, ip->b + (v6 ? 0 : 12), v6 ? 16 : 4);
-}
 
 /* Where the source address is in an IP header; the destination is behind it. */
 static uint32_t at_source(bool v6)

@@ -7,18 +7,7 @@
 #include <string.h>
 
 #include "tests/model/make.h"
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
+#include "tests/model/wire.h"
 
 static uint64_t add(uint64_t sum, const uint8_t *p, uint32_t len)
 {

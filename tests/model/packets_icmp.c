@@ -5,14 +5,9 @@
 #include <string.h>
 
 #include "tests/model/make.h"
+#include "tests/model/wire.h"
 
 #define HEADER 8 /* of ICMP */
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
 
 /* Most make sense; a route that is named, or a length that is none, does not. */
 static void options4(struct make *k, struct rng *r)
