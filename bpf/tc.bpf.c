@@ -403,7 +403,13 @@ static __always_inline int finish_odd(struct __sk_buff *skb, bool v6, struct fl_
 	case FL_ACT_DROP:
 		return drop(w->d.reason);
 	}
-	if (!w->odd.at && fl_odd_strip(skb, v6, &w->p))
+	/* RFC 1812, 4.3.2.7: nothing is said of a later fragment, which in IPv6 has no such rule */
+	if (w->odd.at && !v6)
+		return drop(w->d.reason);
+	/* eight bytes are quoted of it, whatever it carries */
+	if (w->odd.at)
+		w->p.proto = IPPROTO_UDP;
+	else if (fl_odd_strip(skb, v6, &w->p))
 		return drop(FL_REASON_REWRITE_FAILED);
 	reason = fl_answer(skb, v6, &w->p, &w->d);
 	return reason ? drop(reason) : send_back(skb, hook);

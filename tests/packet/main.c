@@ -53,6 +53,7 @@ static const struct topic *const topics[] = {
 	&exhaustion_topic,
 	&slow_topic,
 	&fragments_topic,
+	&fragment_errors_topic,
 	&dsr_topic,
 	&unpack_topic,
 	&allocations_topic,
