@@ -98,13 +98,24 @@ int fl_field_flush(struct fl_decoding *d)
 	return report(d, FL_PROBLEM_WARNING, 0, reason);
 }
 
+/* A path too long for the buffer is cut, which only a message would show. */
+static void add_to_path(struct fl_decoding *d, const char *text)
+{
+	const size_t room = sizeof(d->path) - 1 - d->path_len, len = strnlen(text, room);
+
+	memcpy(d->path + d->path_len, text, len);
+	d->path_len += len;
+	d->path[d->path_len] = '\0';
+}
+
 static size_t enter(struct fl_decoding *d, const char *key, const char *index)
 {
-	size_t mark = d->path_len, room = sizeof(d->path) - mark;
-	int n = snprintf(d->path + mark, room, "%s%s%s", mark ? "." : "", key, index);
+	const size_t mark = d->path_len;
 
-	/* a path too long for the buffer is cut, which only a message would show */
-	d->path_len = n < 0 ? mark : mark + ((size_t)n < room ? (size_t)n : room - 1);
+	if (mark)
+		add_to_path(d, ".");
+	add_to_path(d, key);
+	add_to_path(d, index);
 	return mark;
 }
 
@@ -115,10 +126,16 @@ size_t fl_field_enter(struct fl_decoding *d, const char *key)
 
 size_t fl_field_enter_item(struct fl_decoding *d, const char *key, size_t index)
 {
-	char text[32];
+	char text[24], *p = text + sizeof(text) - 1;
 
-	snprintf(text, sizeof(text), "[%zu]", index);
-	return enter(d, key, text);
+	/* for each endpoint, where printf() shows */
+	*p = '\0';
+	*--p = ']';
+	do
+		*--p = (char)('0' + index % 10);
+	while (index /= 10);
+	*--p = '[';
+	return enter(d, key, p);
 }
 
 void fl_field_leave(struct fl_decoding *d, size_t mark)
