@@ -240,6 +240,7 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 			"it has no frontends");
 	if (rc)
 		return rc;
+	fl_service_pack(&s);
 	*ret_service = TAKE_PTR(s);
 	return 0;
 }

@@ -16,7 +16,7 @@
 #define MAX_ENDPOINTS 2000
 #define MAX_ADDRESSES 200
 #define MAX_PORTS 200
-#define MAX_HINTS 16
+#define MAX_HINTS 16 /* fits what counts them */
 
 /* What addressType may be besides an enum fl_family. */
 enum {
@@ -62,7 +62,7 @@ static int read_hint(struct fl_decoding *d, const struct fl_value *item, void *a
 
 /* hints.forZones or hints.forNodes: a list of {name}. */
 static int read_hints(struct fl_decoding *d, const struct fl_value *hints, const char *key,
-		      char ***ret, size_t *ret_n)
+		      char ***ret, uint8_t *ret_n)
 {
 	struct hint_names names = {0};
 	int rc;
@@ -71,7 +71,7 @@ static int read_hints(struct fl_decoding *d, const struct fl_value *hints, const
 	if (!rc)
 		rc = fl_field_each(d, hints, key, read_hint, &names);
 	*ret = names.v; /* also after a failure: the slice's end frees it */
-	*ret_n = names.n;
+	*ret_n = (uint8_t)names.n;
 	return rc;
 }
 
@@ -286,6 +286,7 @@ int fl_decode_slice(struct fl_decoding *d, const struct fl_value *root, struct f
 		rc = fl_decode_weights(d, root, s);
 	if (rc)
 		return rc;
+	fl_slice_pack(&s);
 	*ret_slice = TAKE_PTR(s);
 	return 0;
 }

@@ -31,8 +31,11 @@ void fl_service_free(struct fl_service **service)
 {
 	struct fl_service *s = *service;
 
-	if (!s)
+	*service = NULL;
+	if (!s || s->packed) {
+		free(s);
 		return;
+	}
 	free(s->ns);
 	free(s->name);
 	for (size_t i = 0; s->ports && i < s->n_ports; i++)
@@ -42,15 +45,17 @@ void fl_service_free(struct fl_service **service)
 	free(s->ingress);
 	free(s->source_ranges);
 	free(s);
-	*service = NULL;
 }
 
 void fl_slice_free(struct fl_slice **slice)
 {
 	struct fl_slice *s = *slice;
 
-	if (!s)
+	*slice = NULL;
+	if (!s || s->packed) {
+		free(s);
 		return;
+	}
 	free(s->ns);
 	free(s->name);
 	free(s->service);
@@ -66,7 +71,6 @@ void fl_slice_free(struct fl_slice **slice)
 		free(s->ports[i].name);
 	free(s->ports);
 	free(s);
-	*slice = NULL;
 }
 
 void fl_node_free(struct fl_node **node)

@@ -76,6 +76,7 @@ struct fl_service {
 	size_t n_source_ranges;
 	enum fl_reset reset;	       /* annotation fairlead.dev/reset-on-backend-removal */
 	enum fl_forwarding forwarding; /* annotation fairlead.dev/forwarding-mode */
+	bool packed;		       /* all of it is one block (fl_service_pack()) */
 };
 
 #define FL_WEIGHT_DEFAULT 1
@@ -85,11 +86,10 @@ struct fl_endpoint {
 	struct fl_ip ip;		  /* the first address (rule 4.5) */
 	uint16_t weight;		  /* share of new connections; 0: none (drained) */
 	bool ready, serving, terminating; /* defaults applied (rule 3.1.1) */
-	char *node_name;		  /* "" when absent */
-	char **zone_hints;		  /* hints.forZones[].name */
-	size_t n_zone_hints;
+	uint8_t n_zone_hints, n_node_hints;
+	char *node_name;   /* "" when absent */
+	char **zone_hints; /* hints.forZones[].name */
 	char **node_hints; /* hints.forNodes[].name */
-	size_t n_node_hints;
 };
 
 struct fl_slice_port {
@@ -106,6 +106,7 @@ struct fl_slice {
 	int64_t trigger_unix_ns; /* when what changed it happened (rule 4.14: feeds a metric), 0
 				    unknown */
 	enum fl_family family;	 /* FQDN slices are not stored */
+	bool packed;		 /* all of it is one block (fl_slice_pack()) */
 	struct fl_endpoint *endpoints;
 	size_t n_endpoints;
 	struct fl_slice_port *ports;
@@ -171,7 +172,14 @@ void fl_node_free(struct fl_node **node);
 void fl_pod_free(struct fl_pod **pod);
 void fl_object_free(struct fl_object *object); /* frees what it holds and zeroes it */
 
-/* Whether every field above is equal, except for `version` and `trigger_unix_ns`. */
+/*
+ * Move all that the object has into one block, which takes half of the memory. From then on nothing
+ * may be put in another one's place. Without memory for that it stays as it is.
+ */
+void fl_service_pack(struct fl_service **service);
+void fl_slice_pack(struct fl_slice **slice);
+
+/* Whether every field above is equal, except for `version`, `trigger_unix_ns` and `packed`. */
 bool fl_service_equal(const struct fl_service *a, const struct fl_service *b);
 bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b);
 bool fl_node_equal(const struct fl_node *a, const struct fl_node *b);

@@ -149,14 +149,25 @@ void fl_manifest_settled(struct fl_manifest *m, struct fl_manifest_file *file)
 	if (file->pending)
 		DL_DELETE(m->pending, file);
 	file->pending = file->closed = file->modified = file->forced = false;
-	file->last = (struct stat){0};
+	file->last = (struct fl_manifest_stat){0};
 }
 
-bool fl_manifest_differs(const struct stat *a, const struct stat *b)
+struct fl_manifest_stat fl_manifest_stat_of(const struct stat *st)
 {
-	return a->st_dev != b->st_dev || a->st_ino != b->st_ino || a->st_size != b->st_size ||
-	       a->st_mtim.tv_sec != b->st_mtim.tv_sec || a->st_mtim.tv_nsec != b->st_mtim.tv_nsec ||
-	       a->st_ctim.tv_sec != b->st_ctim.tv_sec || a->st_ctim.tv_nsec != b->st_ctim.tv_nsec;
+	return (struct fl_manifest_stat){st->st_dev, st->st_ino, st->st_size, st->st_mtim,
+					 st->st_ctim};
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool fl_manifest_differs(const struct stat *st, const struct fl_manifest_stat *before)
+{
+	return st->st_dev != before->dev || st->st_ino != before->ino ||
+	       st->st_size != before->size || !same_time(&st->st_mtim, &before->mtime) ||
+	       !same_time(&st->st_ctim, &before->ctime);
 }
 
 /* Touch every known file of a root that is not as it was when it was read. */

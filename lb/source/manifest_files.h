@@ -40,12 +40,20 @@ struct fl_foreign {
 	bool holds; /* came when the file had objects: it may be one of them, misspelt */
 };
 
+/* What of a file changes with it; zero: of none. */
+struct fl_manifest_stat {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+
 struct fl_manifest_file {
 	struct fl_definer definer; /* path and order: those of the file and its root */
 	char *path;
 	const char *name; /* the last part of path */
 	/* as it was when it was read last; zero: never */
-	struct stat seen;
+	struct fl_manifest_stat seen;
 	uint64_t hash;
 	struct fl_text_digest lines;
 	bool is_applied; /* `hash` and `lines` are of the text that is in force */
@@ -62,7 +70,7 @@ struct fl_manifest_file {
 	bool written;  /* in place, and not by a rename */
 	bool modified; /* by a writer who has not closed it yet */
 	bool forced;   /* read it as it is, and believe it */
-	struct stat last;
+	struct fl_manifest_stat last;
 	struct fl_mono quiet;	    /* since when `last` is so */
 	struct fl_mono due;	    /* look again then; 0: at the next turn */
 	struct fl_reading *reading; /* by the worker, or being taken in */
@@ -156,7 +164,8 @@ void fl_manifest_settled(struct fl_manifest *m, struct fl_manifest_file *file);
  * read. */
 int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err);
 /* Whether a file is not as it was. */
-bool fl_manifest_differs(const struct stat *a, const struct stat *b);
+bool fl_manifest_differs(const struct stat *st, const struct fl_manifest_stat *before);
+struct fl_manifest_stat fl_manifest_stat_of(const struct stat *st);
 /* What is known of a file: whether it was good once, and whether it is gone. */
 void fl_manifest_set_state(struct fl_manifest *m, struct fl_manifest_file *file, bool good,
 			   bool gone);

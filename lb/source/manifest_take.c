@@ -324,7 +324,7 @@ int fl_manifest_take(struct fl_manifest *m, struct fl_manifest_file *file,
 		reading_free(file);
 		return 0;
 	}
-	file->seen = reading->st;
+	file->seen = fl_manifest_stat_of(&reading->st);
 	if (!reading->rc && !reading->same && is_cut(m, file, reading))
 		return hold_cut(m, file, reading);
 	file->cut = (struct fl_mono){0};
@@ -350,7 +350,7 @@ int fl_manifest_miss(struct fl_manifest *m, struct fl_manifest_file *file, bool 
 		return rc;
 	fl_manifest_set_state(m, file, file->good, true);
 	file->is_applied = file->unreadable = false;
-	file->seen = (struct stat){0};
+	file->seen = (struct fl_manifest_stat){0};
 	file->cut = file->hollow = (struct fl_mono){0};
 	fl_problems_clear(&file->problems);
 	fl_manifest_forget_unread(file);

@@ -106,11 +106,6 @@ static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t
 	return fl_manifest_take(m, file, reading);
 }
 
-static bool is_same_inode(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static uint64_t age_ms(const struct stat *st)
 {
 	struct timespec now;
@@ -133,7 +128,7 @@ static bool is_whole(struct fl_manifest *m, struct fl_manifest_file *file, const
 	if (!m->options.follow || file->forced || file->closed || !S_ISREG(st->st_mode))
 		return true;
 	writers = fl_writers_of(file->path);
-	file->written = is_same_inode(st, &file->seen);
+	file->written = st->st_dev == file->seen.dev && st->st_ino == file->seen.ino;
 	file->is_open = writers == FL_WRITERS_SOME;
 	m->any_odd |= file->is_open;
 	if (writers == FL_WRITERS_NONE)
@@ -142,7 +137,7 @@ static bool is_whole(struct fl_manifest *m, struct fl_manifest_file *file, const
 	if (writers == FL_WRITERS_UNKNOWN && age_ms(st) >= wait_ms)
 		return true;
 	if (fl_manifest_differs(st, &file->last)) {
-		file->last = *st;
+		file->last = fl_manifest_stat_of(st);
 		file->quiet = now;
 	}
 	file->due = fl_mono_plus_ms(file->quiet, wait_ms);

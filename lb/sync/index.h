@@ -49,7 +49,8 @@ static inline int fl_index_reserve(struct fl_index *index, uint32_t more)
 		return 0;
 	if (want > UINT32_MAX / 8)
 		return -ENOMEM;
-	for (next.n_slots = 16; next.n_slots < want * 3;)
+	/* more than is asked for, so that a few removals do not bring it here again */
+	for (next.n_slots = 16; next.n_slots * 2ULL < want * 5;)
 		next.n_slots *= 2;
 	next.slots = calloc(next.n_slots, sizeof(*next.slots));
 	if (!next.slots)

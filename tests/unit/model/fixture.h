@@ -146,8 +146,9 @@ FIXTURE void add_slice_port(struct fl_slice *slice, const char *name, uint8_t pr
 }
 
 /* "a+b" with prefix "zone-" adds "zone-a" and "zone-b". */
-FIXTURE void add_hints(char ***list, size_t *n, const char *kind, const char *words)
+FIXTURE void add_hints(char ***list, uint8_t *ret_n, const char *kind, const char *words)
 {
+	size_t n = *ret_n;
 	_cleanup_free_ char *copy = strdup(words);
 	char *rest = copy, *word;
 
@@ -155,8 +156,9 @@ FIXTURE void add_hints(char ***list, size_t *n, const char *kind, const char *wo
 		char text[64];
 
 		snprintf(text, sizeof(text), "%s%s", kind, word);
-		*GROW(*list, *n) = strdup(text);
+		*GROW(*list, n) = strdup(text);
 	}
+	*ret_n = (uint8_t)n;
 }
 
 /*

@@ -168,6 +168,75 @@ static void test_slice_family_counts(void **state)
 	check(text, &change, 1, &(struct change){"", ""});
 }
 
+/* What was in many blocks is in one, with nothing left out, and is freed as one; a sanitizer sees
+ * what still points elsewhere. */
+static void test_packed_is_the_same(void **state)
+{
+	struct fl_slice *slice = calloc(1, sizeof(*slice)), *packed;
+	struct fl_service *service = calloc(1, sizeof(*service)), *one;
+
+	*slice = (struct fl_slice){.ns = strdup("shop"), .name = strdup("web-1"), .version = 7};
+	slice->service = strdup("web");
+	slice->endpoints = calloc(3, sizeof(*slice->endpoints));
+	slice->n_endpoints = 3;
+	for (size_t i = 0; i < 3; i++)
+		slice->endpoints[i].node_name = strdup(i ? "node-with-a-name-of-some-length" : "");
+	slice->endpoints[1].ip.b[15] = 9;
+	slice->endpoints[1].zone_hints = calloc(2, sizeof(char *));
+	slice->endpoints[1].zone_hints[slice->endpoints[1].n_zone_hints++] = strdup("a");
+	slice->endpoints[1].zone_hints[slice->endpoints[1].n_zone_hints++] = strdup("bcd");
+	slice->endpoints[2].node_hints = calloc(1, sizeof(char *));
+	slice->endpoints[2].node_hints[slice->endpoints[2].n_node_hints++] = strdup("n");
+	slice->ports = calloc(1, sizeof(*slice->ports));
+	slice->ports[slice->n_ports++] = (struct fl_slice_port){strdup("http"), 6, 80};
+
+	packed = calloc(1, sizeof(*packed));
+	*packed = *slice;
+	fl_slice_pack(&packed); /* frees what `slice` still points to */
+	assert_true(packed->packed);
+	assert_string_equal(packed->ns, "shop");
+	assert_string_equal(packed->name, "web-1");
+	assert_string_equal(packed->service, "web");
+	assert_int_equal(packed->version, 7);
+	assert_int_equal(packed->n_endpoints, 3);
+	assert_string_equal(packed->endpoints[0].node_name, "");
+	assert_null(packed->endpoints[0].zone_hints);
+	assert_string_equal(packed->endpoints[2].node_name, "node-with-a-name-of-some-length");
+	assert_int_equal(packed->endpoints[1].ip.b[15], 9);
+	assert_string_equal(packed->endpoints[1].zone_hints[1], "bcd");
+	assert_string_equal(packed->endpoints[2].node_hints[0], "n");
+	assert_string_equal(packed->ports[0].name, "http");
+	free(slice);
+	slice = packed;
+	fl_slice_pack(&slice); /* again: nothing to do */
+	assert_ptr_equal(slice, packed);
+	fl_slice_free(&slice);
+
+	*service = (struct fl_service){.ns = strdup("shop"), .name = strdup("web")};
+	service->ports = calloc(2, sizeof(*service->ports));
+	service->ports[service->n_ports++] = (struct fl_service_port){strdup("h"), 6, 80, 0};
+	service->ports[service->n_ports++] = (struct fl_service_port){strdup(""), 17, 81, 0};
+	service->external_ips = calloc(1, sizeof(*service->external_ips));
+	service->external_ips[service->n_external_ips++].b[0] = 1;
+	service->ingress = calloc(1, sizeof(*service->ingress));
+	service->ingress[service->n_ingress++].proxy = true;
+	service->source_ranges = calloc(1, sizeof(*service->source_ranges));
+	service->source_ranges[service->n_source_ranges++].len = 120;
+	one = service;
+	fl_service_pack(&one);
+	assert_true(one->packed);
+	assert_string_equal(one->ns, "shop");
+	assert_string_equal(one->name, "web");
+	assert_string_equal(one->ports[0].name, "h");
+	assert_string_equal(one->ports[1].name, "");
+	assert_int_equal(one->ports[1].port, 81);
+	assert_int_equal(one->external_ips[0].b[0], 1);
+	assert_true(one->ingress[0].proxy);
+	assert_int_equal(one->source_ranges[0].len, 120);
+	fl_service_free(&one);
+	assert_null(one);
+}
+
 static void test_free_half_built(void **state)
 {
 	struct fl_service *service = calloc(1, sizeof(*service));
@@ -211,9 +280,12 @@ static void test_node_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_service_equal),	    cmocka_unit_test(test_slice_equal),
-		cmocka_unit_test(test_slice_family_counts), cmocka_unit_test(test_free_half_built),
+		cmocka_unit_test(test_service_equal),
+		cmocka_unit_test(test_slice_equal),
+		cmocka_unit_test(test_slice_family_counts),
+		cmocka_unit_test(test_free_half_built),
 		cmocka_unit_test(test_node_name),
+		cmocka_unit_test(test_packed_is_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
