@@ -18,6 +18,8 @@
 #define JSMN_PARENT_LINKS
 #include <jsmn.h>
 
+#define COUNTED_FROM (64u * 1024) /* bytes of text */
+
 struct walk {
 	struct fl_doc *doc;
 	const char *text;
@@ -125,6 +127,19 @@ static size_t read_escape(const char *text, size_t len, char out[static 4], size
 	return used + 2;
 }
 
+/* Nearly all strings stand in the text as they are meant. */
+static bool is_verbatim(const char *text, size_t len)
+{
+	unsigned int odd = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		const unsigned char c = (unsigned char)text[i];
+
+		odd |= (unsigned int)(c == '\\') | (unsigned int)(c < 0x20) | (c & 0x80U);
+	}
+	return !odd;
+}
+
 /* Check the string of a token and give its plain text, valid until the next call. */
 static int read_string(struct walk *w, const jsmntok_t *token, const char **ret_text,
 		       size_t *ret_len)
@@ -132,6 +147,11 @@ static int read_string(struct walk *w, const jsmntok_t *token, const char **ret_
 	const char *text = w->text + token->start;
 	size_t len = (size_t)(token->end - token->start), out = 0, n;
 
+	if (is_verbatim(text, len)) {
+		*ret_text = text;
+		*ret_len = len;
+		return 0;
+	}
 	for (size_t i = 0; i < len; i += n) {
 		unsigned char c = (unsigned char)text[i];
 
@@ -364,15 +384,20 @@ static int tokenizer_error(struct walk *w, int code, size_t pos)
 	return unexpected(w, "a value, ',' or a closing bracket");
 }
 
-/* Checked before jsmn runs, since its time grows with the square of the depth. */
-static int check_depth(struct walk *w)
+/*
+ * Checked before jsmn runs, since its time grows with the square of the depth. *ret_most: no more
+ * tokens than that, if the text is well formed: a map or list is one, and whatever is in it comes
+ * behind its beginning, a comma or a colon.
+ */
+static int check_depth(struct walk *w, size_t *ret_most)
 {
-	size_t depth = 0;
+	size_t depth = 0, most = 0;
 	bool string = false;
 
 	for (size_t i = 0; i < w->len; i++) {
 		char c = w->text[i];
 
+		most += !string && (c == ',' || c == ':' ? 1 : c == '[' || c == '{' ? 2 : 0);
 		if (string && c == '\\')
 			i++;
 		else if (c == '"')
@@ -383,7 +408,17 @@ static int check_depth(struct walk *w)
 		else if (!string && (c == ']' || c == '}') && depth)
 			depth--;
 	}
+	*ret_most = most;
 	return 0;
+}
+
+/* Their number, or what jsmn says. */
+static int tokenize(const struct walk *w, size_t room, jsmntok_t **tokens, jsmn_parser *parser)
+{
+	free(*tokens);
+	*tokens = calloc(room + 1, sizeof(**tokens));
+	jsmn_init(parser);
+	return *tokens ? jsmn_parse(parser, w->text, w->len, *tokens, (unsigned int)room + 1) : 0;
 }
 
 int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn, void *arg,
@@ -394,6 +429,7 @@ int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
 	_cleanup_free_ char *scratch = NULL;
 	const char *nul = memchr(text, '\0', len);
 	jsmn_parser parser;
+	size_t most = 0;
 	int n, rc;
 
 	fl_doc_reset(doc);
@@ -404,26 +440,29 @@ int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
 		w.text = text += 3;
 		w.len = len -= 3;
 	}
-	rc = check_depth(&w);
+	rc = check_depth(&w, &most);
 	if (rc)
 		return rc;
-	jsmn_init(&parser);
-	n = jsmn_parse(&parser, text, len, NULL, 0);
+	scratch = malloc(len + 4);
+	/* to count tokens takes as long as to get them: where the text is small, there is room for
+	 * more than it has */
+	n = len <= COUNTED_FROM ? tokenize(&w, most, &tokens, &parser) : JSMN_ERROR_NOMEM;
+	if (n == JSMN_ERROR_NOMEM) {
+		jsmn_init(&parser);
+		n = jsmn_parse(&parser, text, len, NULL, 0);
+		if (n > 0 && (size_t)n > 2 * (size_t)FL_DOC_MAX_VALUES) /* a key is one too */
+			return fl_doc_error(doc, -E2BIG, 1, err,
+					    "more than %u values in one document",
+					    FL_DOC_MAX_VALUES);
+		if (n >= 0)
+			n = tokenize(&w, (size_t)n, &tokens, &parser);
+	}
 	if (n < 0)
 		return tokenizer_error(&w, n, parser.pos);
-	if ((size_t)n > 2 * (size_t)FL_DOC_MAX_VALUES) /* a key is a token of its own */
-		return fl_doc_error(doc, -E2BIG, 1, err, "more than %u values in one document",
-				    FL_DOC_MAX_VALUES);
-	tokens = calloc((size_t)n + 1, sizeof(*tokens));
-	scratch = malloc(len + 4);
 	if (!tokens || !scratch)
 		return fl_doc_error(doc, -ENOMEM, 0, err, "out of memory");
-	jsmn_init(&parser);
-	rc = jsmn_parse(&parser, text, len, tokens, (unsigned int)n + 1);
-	if (rc < 0)
-		return tokenizer_error(&w, rc, parser.pos);
 	w.tokens = tokens;
-	w.n_tokens = (size_t)rc;
+	w.n_tokens = (size_t)n;
 	w.scratch = scratch;
 	return walk_documents(&w, fn, arg);
 }
