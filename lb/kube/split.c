@@ -71,6 +71,14 @@ static bool outside_string(struct fl_split *s, char c)
 	return true;
 }
 
+/* The next byte of a string that may be more than itself. */
+static size_t skip_plain(const char *data, size_t len, size_t i)
+{
+	while (i < len && !is_control(data[i]) && data[i] != '"' && data[i] != '\\')
+		i++;
+	return i;
+}
+
 /* How far the text goes inside of strings and brackets; stops behind the end of depth `until`.
  * 1: that was reached, and data[*pos - 1] is its bracket. 0: not yet. -EINVAL: no JSON. */
 static int skip_nested(struct fl_split *s, const char *data, size_t len, unsigned int until,
@@ -80,8 +88,13 @@ static int skip_nested(struct fl_split *s, const char *data, size_t len, unsigne
 	int r = 0;
 
 	while (i < len && !r) {
-		const char c = data[i++];
+		char c;
 
+		if (s->string && !s->escaped)
+			i = skip_plain(data, len, i);
+		if (i == len)
+			break;
+		c = data[i++];
 		if (s->string ? !in_string(s, c) : !outside_string(s, c))
 			r = -EINVAL;
 		else if (s->depth == until && !s->string)

@@ -228,6 +228,65 @@ static double seconds_to_parse(size_t n)
 	return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
 }
 
+/* However many tokens there are to a byte, and however many in all. */
+static void test_json_of_any_density(void **state)
+{
+	static const struct {
+		size_t items;
+		const char *item;
+	} rows[] = {{1, "1"},
+		    {100, "1"},
+		    {5000, "1"},
+		    {5000, "{\"a\":\"b\"}"},
+		    {100, "[]"},
+		    {5000, "[]"},
+		    {300, "\"a long string with \u00e9 and \xc3\xa9\""}};
+
+	for (size_t i = 0; i < N(rows); i++) {
+		const size_t room = rows[i].items * (strlen(rows[i].item) + 1) + 2;
+		_cleanup_free_ char *text = malloc(room);
+		_cleanup_doc_ struct fl_doc *doc = NULL;
+		struct fl_err err = {.text = ""};
+		char *at = text;
+
+		assert_non_null(text);
+		for (size_t k = 0; k < rows[i].items; k++)
+			at += sprintf(at, "%c%s", k ? ',' : '[', rows[i].item);
+		*at++ = ']';
+		if (parse(text, (size_t)(at - text), &doc, &err))
+			fail_msg("%zu times %s: %s", rows[i].items, rows[i].item, err.text);
+		assert_int_equal(fl_value_count(fl_doc_root(doc)), rows[i].items);
+	}
+}
+
+/* What follows a run of plain characters is looked at as closely as what begins a string. */
+static void test_json_strings_that_begin_plainly(void **state)
+{
+	static const struct {
+		const char *text, *string; /* NULL: refused */
+	} rows[] = {
+		{"[\"plain\"]", "plain"},
+		{"[\"plain \\\" not\"]", "plain \" not"},
+		{"[\"plain \xc3\xa9 \\u0041 plain\"]", "plain \xc3\xa9 A plain"},
+		{"[\"plain \x7f~ \"]", "plain \x7f~ "},
+		{"[\"plain \xff\"]", NULL},
+		{"[\"plain \x80\"]", NULL},
+		{"[\"plain \xc3\"]", NULL},
+		{"[\"plain \x1f\"]", NULL},
+		{"[\"plain \\x\"]", NULL},
+	};
+
+	for (size_t i = 0; i < N(rows); i++) {
+		_cleanup_doc_ struct fl_doc *doc = NULL;
+		int rc = parse(rows[i].text, strlen(rows[i].text), &doc, NULL);
+
+		assert_int_equal(rc, rows[i].string ? 0 : -EINVAL);
+		if (!rc)
+			assert_string_equal(fl_value_string(fl_value_first(fl_doc_root(doc))),
+					    rows[i].string);
+	}
+}
+
 /* Without parent links jsmn looks back over all siblings: sixteen times the text would cost 256
  * times. */
 static void test_json_time_is_linear(void **state)
@@ -247,6 +306,8 @@ int main(void)
 		cmocka_unit_test(test_json_unescapes),
 		cmocka_unit_test(test_json_truncated_everywhere),
 		cmocka_unit_test(test_json_survives_any_byte),
+		cmocka_unit_test(test_json_of_any_density),
+		cmocka_unit_test(test_json_strings_that_begin_plainly),
 		cmocka_unit_test(test_json_time_is_linear),
 	};
 
