@@ -21,8 +21,9 @@ enum {
 	PODS, /* last: only where host ports are served */
 	KINDS,
 };
-#define STATE_AFTER_MS 1000 /* without lists, what was kept is served */
-#define ORDER 0x7fffffffu   /* behind every manifest */
+#define SILENT_MS 1000	  /* nothing was listed for so long: what was kept is served */
+#define TALKING_TIMES 6	  /* a server that tells something gets so many times as long */
+#define ORDER 0x7fffffffu /* behind every manifest */
 
 /* 1.4: a Service with the label is another proxy's; slices of headless Services are nobody's. */
 static const struct {
@@ -272,6 +273,29 @@ static void wait_for_lists(struct fl_kube_source *s, uint64_t ms)
 	}
 }
 
+static uint64_t count_heard(const struct fl_kube_source *s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < s->n_kinds; i++)
+		n += fl_kube_watch_counts(s->kinds[i].watch)->events;
+	return n;
+}
+
+/* While the server tells what is so now, there is no going back to what was: the maps may have more
+ * of it than what was kept. */
+static void wait_while_heard(struct fl_kube_source *s, uint64_t ms)
+{
+	const struct fl_mono until = fl_mono_plus_ms(fl_mono_now(), ms);
+	uint64_t heard, left_ms = ms;
+
+	do {
+		heard = count_heard(s);
+		wait_for_lists(s, left_ms < SILENT_MS ? left_ms : SILENT_MS);
+		left_ms = fl_mono_ms_between(fl_mono_now(), until);
+	} while (!s->open && left_ms && count_heard(s) != heard);
+}
+
 static int on_kept(const struct fl_value *object, void *arg)
 {
 	struct fl_kube_source *s = arg;
@@ -324,12 +348,10 @@ static void take_state(struct fl_kube_source *s)
 static int source_load(struct fl_source *source, struct fl_err *err)
 {
 	struct fl_kube_source *s = kube_source(source);
-	const uint64_t first_ms =
-		s->options.load_ms < STATE_AFTER_MS ? s->options.load_ms : STATE_AFTER_MS;
 
 	turn(s);
 	if (s->options.state) {
-		wait_for_lists(s, first_ms);
+		wait_while_heard(s, s->options.load_ms * TALKING_TIMES);
 		if (!s->open)
 			take_state(s);
 		if (s->from_state) {

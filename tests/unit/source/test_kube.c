@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <signal.h>
 
 #include <sys/stat.h>
@@ -599,13 +600,19 @@ static bool state_has(const char *words)
 	return has;
 }
 
-/* The server says nothing to the next agent. */
-static void restart(struct scene *s)
+/* The agent ends, and the server has heard of none. */
+static void forget(struct scene *s)
 {
 	close_source(s);
 	fake_accept(&s->server);
 	for (size_t i = 0; i < CONNECTIONS; i++)
 		fake_cut(&s->server.connections[i]);
+}
+
+/* The server says nothing to the next agent. */
+static void restart(struct scene *s)
+{
+	forget(s);
 	open_source(s, with_state());
 }
 
@@ -643,6 +650,51 @@ static void test_a7_state_outlives_the_agent(void **state)
 	assert_int_equal(port_of(s, "new"), 0);
 	assert_string_equal(condition(s, "state"), "");
 	UNTIL(!state_has("\"name\":\"new\""));
+}
+
+/* Lists that take longer than one waits for a silent server, though not in silence. */
+static void *list_slowly(void *arg)
+{
+	struct scene *s = arg;
+	struct fake_connection *c;
+
+	while (s->server.requests < 3)
+		fake_turn(&s->server, -1, 20);
+	fake_begin(c = fake_asked(&s->server, SERVICES));
+	for (int i = 0; i < 80; i++) {
+		if (i % 10 == 0)
+			fake_say(c, ADDED(SERVICE("web", "8080")));
+		fake_turn(&s->server, -1, 20);
+	}
+	fake_say(c, END("20"));
+	for (int i = 0; i < 2; i++) {
+		c = fake_asked(&s->server, i ? NODES : SLICES);
+		fake_begin(c);
+		fake_say(c,
+			 i ? ADDED(NODE) END("22") : ADDED(SLICE("web-1", "10.1.0.2")) END("21"));
+	}
+	return NULL;
+}
+
+/* Robustness A7: what was kept is older than what an earlier agent left in the maps. It is not gone
+ * back to while the server is telling what is so now. */
+static void test_a7_lists_under_way_are_waited_for(void **state)
+{
+	struct fl_kube_source_options options = with_state();
+	struct scene *s = *state;
+	pthread_t server;
+
+	start(s);
+	UNTIL(state_has("\"name\":\"web-1\""));
+	forget(s);
+	s->server.requests = 0;
+	options.load_ms = PATIENCE_MS;
+	assert_int_equal(pthread_create(&server, NULL, list_slowly, s), 0);
+	open_source(s, options);
+	assert_int_equal(pthread_join(server, NULL), 0);
+	assert_true(fl_source_complete(s->source));
+	assert_string_equal(condition(s, "state"), "");
+	assert_int_equal(port_of(s, "web"), 8080);
 }
 
 /* Each byte of it, and each end: a clear message and an empty start. */
@@ -728,6 +780,7 @@ int main(void)
 		TEST_OF(test_host_ports, setup_host_ports),
 		TEST(test_no_host_ports),
 		TEST_STATE(test_a7_state_outlives_the_agent),
+		TEST_STATE(test_a7_lists_under_way_are_waited_for),
 		TEST_STATE(test_damaged_state),
 		TEST_STATE(test_state_of_others),
 		TEST_STATE(test_state_that_cannot_be_written),
