@@ -280,6 +280,45 @@ static CURLcode set_callbacks(struct fl_kube_request *request)
 	return code ? code : curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 }
 
+/*
+ * As the libraries of Kubernetes use a proxy: one by TLS is checked as the API server is, whose
+ * authorities the kubeconfig names; SOCKS is given names, which need not be known here; and HTTP
+ * without a port is 80.
+ */
+static CURLcode set_proxy(CURL *easy, const struct fl_kube_access *access)
+{
+	static const char socks[] = "socks5://";
+	const char *url = access->proxy;
+	_cleanup_free_ char *named = NULL;
+	CURLcode code = CURLE_OK;
+
+	if (access->ca.data || access->ca.file) {
+		code = curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+		if (!code && access->ca.data)
+			code = curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+		if (!code)
+			code = set_pem(easy, CURLOPT_PROXY_CAINFO, CURLOPT_PROXY_CAINFO_BLOB,
+				       &access->ca);
+	}
+	if (!code && access->insecure) {
+		code = curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+		if (!code)
+			code = curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+	}
+	if (code || !url)
+		return code;
+	if (!strncmp(url, socks, strlen(socks))) {
+		if (asprintf(&named, "socks5h://%s", url + strlen(socks)) < 0) {
+			named = NULL;
+			return CURLE_OUT_OF_MEMORY;
+		}
+		url = named;
+	}
+	if (!strncmp(url, "http://", 7))
+		code = curl_easy_setopt(easy, CURLOPT_PROXYPORT, 80L);
+	return code ? code : curl_easy_setopt(easy, CURLOPT_PROXY, url);
+}
+
 static CURLcode set_texts(struct fl_kube_request *request, const struct fl_kube_access *access)
 {
 	CURL *easy = request->easy;
@@ -291,8 +330,6 @@ static CURLcode set_texts(struct fl_kube_request *request, const struct fl_kube_
 		code = curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
 	if (!code)
 		code = curl_easy_setopt(easy, CURLOPT_CONNECT_TO, request->connect_to);
-	if (!code && access->proxy)
-		code = curl_easy_setopt(easy, CURLOPT_PROXY, access->proxy);
 	return code ? code : curl_easy_setopt(easy, CURLOPT_USERAGENT, "fairleadd/" FL_VERSION);
 }
 
@@ -324,6 +361,8 @@ static int make_easy(struct fl_kube_client *client, struct fl_kube_request *requ
 		code = set_what_is_sent(request);
 	if (!code)
 		code = set_tls(request->easy, client->access);
+	if (!code)
+		code = set_proxy(request->easy, client->access);
 	/* who was not let in comes back with what the files say now */
 	if (!code)
 		code = curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, (long)client->fresh);

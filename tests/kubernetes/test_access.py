@@ -11,12 +11,14 @@ import pytest
 from conftest import HERE
 from control_plane import PORT, USER
 from place import PYTHON
+from proxy import NAME
 from test_api import PODS, reaches, serve, vip
 from test_chaos import RELAY_PORT, ChaosRelay
 from test_trouble import SECOND
 from wait import until
 
-PROXY_PORT = 3128
+PROXY_PORTS = {"http": 3128, "https": 3129, "socks5": 1080}
+KINDS = tuple(PROXY_PORTS)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,10 @@ def data(cluster, name):
         return base64.b64encode(file.read()).decode()
 
 
+def through(cluster, kind):
+    return {"proxy-url": f"{kind}://{cluster.address}:{PROXY_PORTS[kind]}"}
+
+
 # what a kubeconfig has of the cluster beside its server and CA, and of the user
 TOKEN = {"token": "fairlead-1"}
 CERTIFICATE = {"client-certificate": "client.crt", "client-key": "client.key"}
@@ -52,8 +58,20 @@ WAYS = {
     "server-name": lambda c: ({"server": f"https://{SECOND}:{PORT}", "tls-server-name": "kubernetes"}, TOKEN),
     "server-name-certificate": lambda c: ({"server": f"https://{SECOND}:{PORT}", "tls-server-name": "kubernetes"},
                                           CERTIFICATE),
-    "proxy": lambda c: ({"proxy-url": f"http://{c.address}:{PROXY_PORT}"}, TOKEN),
-    "proxy-certificate": lambda c: ({"proxy-url": f"http://{c.address}:{PROXY_PORT}"}, CERTIFICATE),
+    "proxy": lambda c: (through(c, "http"), TOKEN),
+    "proxy-certificate": lambda c: (through(c, "http"), CERTIFICATE),
+    # its certificate is of the CA that the cluster's is of, which the system does not know
+    "proxy-https": lambda c: (through(c, "https"), TOKEN),
+    "proxy-https-certificate": lambda c: (through(c, "https"), CERTIFICATE),
+    "proxy-https-not-verified": lambda c: ({"certificate-authority": None, "insecure-skip-tls-verify": True,
+                                            **through(c, "https")}, TOKEN),
+    "proxy-https-server-name": lambda c: ({"server": f"https://{SECOND}:{PORT}", "tls-server-name": "kubernetes",
+                                           **through(c, "https")}, TOKEN),
+    "proxy-socks5": lambda c: (through(c, "socks5"), TOKEN),
+    "proxy-socks5-certificate": lambda c: (through(c, "socks5"), CERTIFICATE),
+    # a name that only the proxy knows
+    **{f"proxy-{kind}-name": lambda c, kind=kind: ({"server": f"https://{NAME}:{PORT}", **through(c, kind)}, TOKEN)
+       for kind in KINDS},
 }
 # and what is not good enough, with a word of the reason
 REFUSED = {
@@ -62,6 +80,7 @@ REFUSED = {
     "wrong-server-name": (lambda c: ({"tls-server-name": "example.org"}, TOKEN), "SSL"),
     "name-of-another": (lambda c: ({"server": f"https://{SECOND}:{PORT}"}, TOKEN), "SSL"),
     "no-ca": (lambda c: ({"certificate-authority": None}, TOKEN), "SSL"),
+    "proxy-of-another-ca": (lambda c: ({"certificate-authority": None, **through(c, "https")}, TOKEN), "SSL"),
     "no-proxy": (lambda c: ({"proxy-url": f"http://{c.address}:1"}, TOKEN), "connect"),
 }
 
@@ -84,9 +103,10 @@ def start(lab, way, wait=True):
 
 
 @contextlib.contextmanager
-def proxy(cluster):
+def proxy(cluster, kind):
     """Asks how many connections it has made."""
-    process = cluster.place.popen([PYTHON, f"{HERE}/proxy.py", cluster.address, str(PROXY_PORT)],
+    process = cluster.place.popen([PYTHON, f"{HERE}/proxy.py", kind, cluster.address, str(PROXY_PORTS[kind]),
+                                   cluster.path("server.crt"), cluster.path("server.key")],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def made():
@@ -104,7 +124,8 @@ def proxy(cluster):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_kubeconfig(lab, way):
     """It lists, watches, and writes Events by it."""
-    with proxy(lab.cluster) as made:
+    kind = next((part for part in way.split("-") if part in KINDS), "http")
+    with proxy(lab.cluster, kind) as made:
         serve(lab, "followed", 12, ["web-1a"])
         node = start(lab, WAYS[way])
         node.wait_status(0, 60)
@@ -117,9 +138,10 @@ def test_a_kubeconfig(lab, way):
 @pytest.mark.parametrize("way", REFUSED)
 def test_a_kubeconfig_that_is_not_good_enough(lab, way):
     about, reason = REFUSED[way]
-    node = start(lab, about, wait=False)
-    node.wait_answers(60)
-    until(lambda: re.search(f"services of .*{reason}", node.cli("status").stdout, re.I), f"it says {reason}", 30, 0.2)
+    with proxy(lab.cluster, "https"):
+        node = start(lab, about, wait=False)
+        node.wait_answers(60)
+        until(lambda: re.search(f"services of .*{reason}", node.cli("status").stdout, re.I), f"it says {reason}", 30, 0.2)
 
 
 def api_metrics(node):
