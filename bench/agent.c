@@ -435,30 +435,3 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 		rc = idle(&room, flows, seconds, settle_s, err);
 	return rc;
 }
-
-/* Until its reader is gone: a line for each state of the maps, the present one first, and when it
- * was seen. */
-int bench_watch(int argc, char **argv, struct fl_err *err)
-{
-	const char *dir = bench_option_text(argc, argv, "--dir", FL_DP_DEFAULT_DIR);
-	const struct fl_meta *meta;
-	uint64_t old, now;
-	void *memory;
-	int rc = open_map(dir, "meta", 4096, false, &memory, err);
-
-	if (rc)
-		return rc;
-	meta = memory;
-	prctl(PR_SET_TIMERSLACK, 1000);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	old = UINT64_MAX;
-	for (;;) {
-		now = __atomic_load_n(&meta->revision, __ATOMIC_ACQUIRE);
-		if (now != old &&
-		    printf("{\"revision\":%llu,\"ns\":%llu}\n", (unsigned long long)now,
-			   (unsigned long long)bench_now_ns()) < 0)
-			return 0;
-		old = now;
-		nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
-	}
-}

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Objects for a measurement, written to an API server over connections that stay open. Runs where the API server can be
-reached; takes commands as JSON lines on stdin and answers each with one. Times are of CLOCK_MONOTONIC, wall: of the day.
+"""Writes the objects of a measurement, over connections that stay open: many at once straight into etcd, in the JSON that
+an API server reads there too; changes through the API server or, where it would be what is measured, past it as well.
+Runs where both can be reached; takes commands as JSON lines on stdin and answers each with one. Times are of
+CLOCK_MONOTONIC.
 """
+import base64
 import http.client
 import json
 import queue
@@ -10,105 +13,116 @@ import sys
 import threading
 import time
 
-NAMESPACE = "bench"
-NODES = 100
+import api_objects as objects
+
+ETCD = ("127.0.0.1", 2379)
+WHEN = "as it is sent"
+AT_ONCE = 120  # etcd takes 128 operations in a transaction
 
 
 class Refused(Exception):
-    """The API server did not do what was asked."""
+    """A server did not do what was asked."""
 
 
 class Client:
-    def __init__(self, address, port, ca, token):
-        self.address, self.port = address, port
-        self.context = ssl.create_default_context(cafile=ca)
-        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    """A connection for each thread."""
+
+    def __init__(self, connect, headers=None):
+        self.connect, self.headers = connect, {"Content-Type": "application/json", **(headers or {})}
         self.local = threading.local()
 
-    def request(self, method, path, body):
+    def request(self, method, path, text):
         if not hasattr(self.local, "connection"):
-            self.local.connection = http.client.HTTPSConnection(self.address, self.port, context=self.context, timeout=120)
-        self.local.connection.request(method, path, json.dumps(body), self.headers)
+            self.local.connection = self.connect()
+        self.local.connection.request(method, path, text, self.headers)
         answer = self.local.connection.getresponse()
         text = answer.read()
         if answer.status >= 300 and answer.status != 409:
             raise Refused(f"{method} {path}: {answer.status} {text[:300]}")
 
 
-def service(s):
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{s}", "namespace": NAMESPACE},
-            "spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080}]}}
+def api_client(address, port, ca, token):
+    context = ssl.create_default_context(cafile=ca)
+    return Client(lambda: http.client.HTTPSConnection(address, port, context=context, timeout=120),
+                  {"Authorization": f"Bearer {token}"})
 
 
-def slice_(s, endpoints, less=False):
-    first = s * endpoints
-    addresses = [f"100.{64 + (e >> 16)}.{e >> 8 & 255}.{e & 255}" for e in range(first, first + endpoints - less)]
-    return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": {"name": f"s{s}-1", "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": f"s{s}"}},
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-            "endpoints": [{"addresses": [a], "conditions": {"ready": True}, "nodeName": f"n{i % NODES}"}
-                          for i, a in enumerate(addresses)]}
+def coded(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+def put_of(key, text):
+    return {"key": coded(key), "value": coded(text)}
+
+
+def together(jobs, threads):
+    """Do all of it by several threads."""
+    todo, failures = queue.SimpleQueue(), []
+    for job in jobs:
+        todo.put(job)
+
+    def work():
+        try:
+            while True:
+                todo.get_nowait()()
+        except queue.Empty:
+            pass
+        except (Refused, OSError, http.client.HTTPException) as why:
+            failures.append(why)
+    crew = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 class Worker:
-    def __init__(self, client, endpoints):
-        self.client, self.endpoints = client, endpoints
-        self.services = f"/api/v1/namespaces/{NAMESPACE}/services"
-        self.slices = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
+    def __init__(self, api, endpoints):
+        self.api, self.endpoints = api, endpoints
+        self.etcd = Client(lambda: http.client.HTTPConnection(*ETCD, timeout=120))
+        self.slices = f"/apis/discovery.k8s.io/v1/namespaces/{objects.NAMESPACE}/endpointslices"
 
-    def together(self, jobs, threads):
-        """Do all of it by several threads."""
-        todo, failures = queue.SimpleQueue(), []
-        for job in jobs:
-            todo.put(job)
+    def _store(self, puts):
+        self.etcd.request("POST", "/v3/kv/txn", json.dumps({"success": [{"request_put": put_of(*put)} for put in puts]}))
 
-        def work():
-            try:
-                while True:
-                    todo.get_nowait()()
-            except queue.Empty:
-                pass
-            except (Refused, OSError, http.client.HTTPException) as why:
-                failures.append(why)
-        crew = [threading.Thread(target=work) for _ in range(threads)]
-        for thread in crew:
-            thread.start()
-        for thread in crew:
-            thread.join()
-        if failures:
-            raise failures[0]
-
-    def fill(self, first, last, threads=8):
-        self.client.request("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        self.together([lambda s=s: (self.client.request("POST", self.services, service(s)),
-                                    self.client.request("POST", self.slices, slice_(s, self.endpoints)))
-                       for s in range(first, last)], threads)
+    def fill(self, services, threads=2):
+        """Before there is an API server, which would take minutes for it."""
+        each = AT_ONCE // len(objects.stored(0, 0))
+        self._store([objects.namespace()])
+        together([lambda first=first: self._store([put for s in range(first, min(first + each, services))
+                                                   for put in objects.stored(s, self.endpoints)])
+                  for first in range(0, services, each)], threads)
         return {}
 
-    def _change(self, s, less):
-        self.client.request("PUT", f"{self.slices}/s{s}-1", slice_(s, self.endpoints, less))
+    def _send(self, s, text, way):
+        text = text.replace(WHEN, objects.now())
+        if way == "etcd":
+            self.etcd.request("POST", "/v3/kv/put", json.dumps(put_of(objects.slice_key(s), text)))
+        else:
+            self.api.request("PUT", f"{self.slices}/s{s}-1", text)
 
-    def change(self, service, less):
-        begin, wall = time.monotonic_ns(), time.time()
-        self._change(service, less)
-        return {"begin": begin, "wall": wall, "end": time.monotonic_ns()}
+    def change(self, changes, rate, way="api", threads=8):
+        """Slices get as many endpoints as is said, one after the other, as many a second as `rate` and the server allow."""
+        # so that they cost the machine little at the moment itself
+        todo = [(i, s, n, json.dumps(objects.slice_(s, self.endpoints, n, WHEN))) for i, (s, n) in enumerate(changes)]
+        begin, done = time.monotonic() + 0.05, []
 
-    def burst(self, services, less, rate, threads=8):
-        """Changes of many Services, as many a second as `rate` and the API server allow."""
-        begin = time.monotonic_ns()
-
-        def one(i, s):
-            wait = begin / 1e9 + i / rate - time.monotonic()
+        def one(i, s, n, text):
+            wait = begin + i / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            self._change(s, less)
-        self.together([lambda i=i, s=s: one(i, s) for i, s in enumerate(services)], threads)
-        return {"begin": begin, "end": time.monotonic_ns(), "n": len(services)}
+            sent = time.monotonic_ns()
+            self._send(s, text, way)
+            done.append({"service": s, "endpoints": n, "sent": sent, "answered": time.monotonic_ns()})
+        together([lambda job=job: one(*job) for job in todo], threads)
+        return {"changes": sorted(done, key=lambda change: change["sent"])}
 
 
 def main():
     options = json.loads(sys.argv[1])
-    worker = Worker(Client(options["address"], options["port"], options["ca"], options["token"]), options["endpoints"])
+    worker = Worker(api_client(options["address"], options["port"], options["ca"], options["token"]), options["endpoints"])
     for line in sys.stdin:
         command = json.loads(line)
         call = getattr(worker, command.pop("do"))

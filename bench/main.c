@@ -22,7 +22,8 @@ static const struct {
 	{"resteer", bench_resteer,
 	 "UDP clients that follow their frontend: a pass over 1M entries"},
 	{"agent", bench_agent, "rows 10 to 12: a whole agent on manifest files"},
-	{"watch", bench_watch, "rows 9 to 12 with an API server: when the maps change"},
+	{"watch", bench_watch,
+	 "rows 9 to 12 with an API server: when changes of Services show in the maps"},
 	{"sync", bench_sync, "rows 8 and 9: services into maps"},
 };
 
