@@ -41,13 +41,28 @@ static __always_inline __u64 fl_flow_score(const struct fl_flow_head *head, __u3
 	__s64 idle = (__s32)(now - head->last_seen), left;
 	__u64 rank = FL_RANKS_OF(head->proto) >> (state & 7) * 4 & 0xf;
 
-	left = fl_opaque(idle - FL_RANK_LAST_IDLE_S * (__s64)fl_config.hz);
-	rank &= ~((__u64)left >> 63); /* FL_RANK_LAST */
-	left = fl_opaque(fl_flow_timeout(state, head->proto) - idle);
-	rank |= (__u64)left >> 63 << 2; /* FL_RANK_EXPIRED */
+	left = idle - FL_RANK_LAST_IDLE_S * (__s64)fl_config.hz;
+	rank &= ~fl_opaque((__u64)left >> 63); /* FL_RANK_LAST */
+	left = fl_flow_timeout(state, head->proto) - idle;
+	rank |= fl_opaque((__u64)left >> 63) << 2; /* FL_RANK_EXPIRED */
 	idle &= ~fl_opaque(idle >> 63);
-	idle &= (rank >> 3) - 1; /* free entries are all equal */
+	idle &= fl_opaque(rank >> 3) - 1; /* free entries are all equal */
 	return rank << FL_RANK_SHIFT | idle;
+}
+
+/*
+ * Of the best so far and the entry `step` ways after home: the one to take, as score << 2 | 3 -
+ * step. Counts in *kept those that cannot be had, or only as the last resort.
+ */
+static __always_inline __u64 fl_flow_prefer(__u64 best, __u64 score, __u32 step, __u32 *kept)
+{
+	__s64 more;
+
+	/* 1 if the rank is FL_RANK_LAST or less */
+	*kept += ((score >> FL_RANK_SHIFT) - FL_RANK_EMBRYONIC) >> 63;
+	score = score << 2 | (FL_FLOW_WAYS - 1 - step);
+	more = score - best;
+	return best + (more & ~fl_opaque(more >> 63)); /* the larger one */
 }
 
 /*
@@ -62,14 +77,9 @@ static __always_inline __u64 fl_flow_consider(bool v6, void *bucket, __u32 home,
 
 	for (__u32 i = 0; i < FL_FLOW_WAYS; i++) {
 		struct fl_flow_head *head = fl_flow_way(v6, bucket, fl_flow_way_after(home, i));
-		__u64 score = fl_flow_score(head, READ_ONCE(head->word), now);
-		__s64 more;
 
-		/* 1 if the rank is FL_RANK_LAST or less */
-		kept += ((score >> FL_RANK_SHIFT) - FL_RANK_EMBRYONIC) >> 63;
-		score = score << 2 | (3 - i);
-		more = score - best;
-		best += more & ~fl_opaque(more >> 63); /* the larger one */
+		best = fl_flow_prefer(best, fl_flow_score(head, READ_ONCE(head->word), now), i,
+				      &kept);
 	}
 	*ret_kept = kept;
 	return best;
@@ -272,12 +282,11 @@ static __always_inline void fl_flow_fill_rewrite(bool v6, struct fl_flow_head *h
 	}
 }
 
-/* twin: the entry of the other direction, taken as well. to: the original's key, if this is the
- * reply. */
+/* All but the rewrite. twin: the entry of the other direction, taken as well. */
 static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u32 twin_slot,
 					 const struct fl_flow_head *twin,
-					 const struct fl_tuple6 *key, const struct fl_tuple6 *to,
-					 __u8 proto, __u8 flags, __u32 now)
+					 const struct fl_tuple6 *key, __u8 proto, __u8 flags,
+					 __u32 now)
 {
 	head->twin = twin_slot;
 	head->twin_generation = fl_flow_generation(READ_ONCE(twin->word));
@@ -305,10 +314,6 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u
 		f->key.sport = key->sport;
 		f->key.dport = key->dport;
 	}
-	if (flags & FL_FLOW_IS_REPLY)
-		fl_flow_fill_rewrite(v6, head, to, true);
-	else
-		fl_flow_fill_rewrite(v6, head, to, false);
 }
 
 /* Make the entry visible; returns its word. An atomic exchange is a full barrier: the entry is

@@ -180,23 +180,6 @@ static __always_inline __u32 fl_flow_overflow_get(bool v6, __u32 bucket)
 	return READ_ONCE(overflow->half[READ_ONCE(meta->overflow_half) & 1]) >> shift;
 }
 
-/* Begin to load the lines that a look-up goes through first. */
-static __always_inline void fl_flow_expect(bool v6, __u64 hash)
-{
-	void *bucket = fl_flow_bucket_get(v6, fl_flow_bucket(v6, hash, 0));
-
-	if (!bucket)
-		return;
-#pragma unroll
-	for (__u32 way = 0; way < FL_FLOW_WAYS; way++) {
-		struct fl_flow_head *head = fl_flow_way(v6, bucket, way);
-
-		(void)READ_ONCE(head->word);
-		if (v6)
-			(void)READ_ONCE(((struct fl_flow6 *)head)->rewrite.sport);
-	}
-}
-
 /*
  * The entry with this key. What the caller then reads of it counts only if fl_flow_unchanged()
  * still holds afterwards.
@@ -307,9 +290,9 @@ __noinline __s64 fl_flow_rival_in6(const struct fl_tuple6 *t, __u32 proto, __u32
 	return t ? fl_flow_rival_in(true, t, proto, bucket, slot) : -1;
 }
 
-/* Another entry with the key of the one at `slot`: its slot. -1: none. */
-static __always_inline __s64 fl_flow_rival(bool v6, const struct fl_tuple6 *t, __u8 proto,
-					   __u64 hash, __u32 slot)
+/* The same in all buckets of a key. */
+static __always_inline __s64 fl_flow_rival_any(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					       __u64 hash, __u32 slot)
 {
 	__u32 bucket = fl_flow_bucket(v6, hash, 0), stride = fl_hash_stride(hash),
 	      bits = (fl_flow_overflow_get(v6, bucket) << 1 | 1) & ((1 << FL_FLOW_CHOICES) - 1);
@@ -322,6 +305,27 @@ static __always_inline __s64 fl_flow_rival(bool v6, const struct fl_tuple6 *t, _
 				   : fl_flow_rival_in4(t, proto, bucket & fl_flow_mask(v6), slot);
 	}
 	return rival;
+}
+
+__s64 fl_flow_rival_any4(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot);
+__s64 fl_flow_rival_any6(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot);
+
+__noinline __s64 fl_flow_rival_any4(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot)
+{
+	return t ? fl_flow_rival_any(false, t, proto, hash, slot) : -1;
+}
+
+__noinline __s64 fl_flow_rival_any6(const struct fl_tuple6 *t, __u32 proto, __u64 hash, __u32 slot)
+{
+	return t ? fl_flow_rival_any(true, t, proto, hash, slot) : -1;
+}
+
+/* Another entry with the key of the one at `slot`: its slot. -1: none. */
+static __always_inline __s64 fl_flow_rival(bool v6, const struct fl_tuple6 *t, __u8 proto,
+					   __u64 hash, __u32 slot)
+{
+	return v6 ? fl_flow_rival_any6(t, proto, hash, slot)
+		  : fl_flow_rival_any4(t, proto, hash, slot);
 }
 
 /*

@@ -149,6 +149,9 @@ int fl_decide_known6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook,
 		     struct fl_decision *d);
 int fl_decide_new4(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_intent *in);
 int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_hook hook, struct fl_intent *in);
+/* whether the flow was made, and in->d is what becomes of the packet */
+int fl_commit_scanned4(const struct fl_packet *p, struct fl_intent *in);
+int fl_commit_scanned6(const struct fl_packet *p, struct fl_intent *in);
 /* to be tried again if it is not zero */
 int fl_commit_new4(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in, bool insist);
 int fl_commit_new6(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in, bool insist);
@@ -181,6 +184,16 @@ __noinline int fl_decide_new6(fl_ctx *ctx, const struct fl_packet *p, enum fl_ho
 	return 0;
 }
 
+__noinline int fl_commit_scanned4(const struct fl_packet *p, struct fl_intent *in)
+{
+	return p && in && fl_new_commit_scanned(false, p, fl_now(), in);
+}
+
+__noinline int fl_commit_scanned6(const struct fl_packet *p, struct fl_intent *in)
+{
+	return p && in && fl_new_commit_scanned(true, p, fl_now(), in);
+}
+
 __noinline int fl_commit_new4(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in,
 			      bool insist)
 {
@@ -195,6 +208,18 @@ __noinline int fl_commit_new6(fl_ctx *ctx, const struct fl_packet *p, struct fl_
 
 /* How often a packet looks for a flow that another CPU has made or mended while this one did. */
 #define FL_DECIDE_TRIES 8
+
+/* Decide about a packet of no flow, and make the flow if nothing is out of the ordinary: true. */
+static __always_inline bool fl_decide_begin(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					    enum fl_hook hook, struct fl_intent *in)
+{
+	if (v6) {
+		fl_decide_new6(ctx, p, hook, in);
+		return in->kind == FL_INTENT_SERVE && fl_commit_scanned6(p, in);
+	}
+	fl_decide_new4(ctx, p, hook, in);
+	return in->kind == FL_INTENT_SERVE && fl_commit_scanned4(p, in);
+}
 
 /*
  * The slow path of packets that arrive, from the network or from a pod. What they work on is handed
@@ -212,8 +237,10 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 	bool decided = p->proto == IPPROTO_TCP && fl_packet_opens(p);
 
 	__builtin_memset(d, 0, sizeof(*d));
-	if (decided)
-		v6 ? fl_decide_new6(ctx, p, hook, in) : fl_decide_new4(ctx, p, hook, in);
+	if (decided && fl_decide_begin(ctx, v6, p, hook, in)) {
+		*d = in->d;
+		return;
+	}
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
 		const bool insist = i >= FL_DECIDE_TRIES / 2;
 		int known =
@@ -225,8 +252,10 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 		}
 		if (known != FL_UNKNOWN)
 			return;
-		if (!decided)
-			v6 ? fl_decide_new6(ctx, p, hook, in) : fl_decide_new4(ctx, p, hook, in);
+		if (!decided && fl_decide_begin(ctx, v6, p, hook, in)) {
+			*d = in->d;
+			return;
+		}
 		decided = true;
 		if (v6 ? fl_commit_new6(ctx, p, in, insist) : fl_commit_new4(ctx, p, in, insist))
 			continue;

@@ -3,6 +3,7 @@
  * that has lost the other half. */
 #pragma once
 
+#include "conntrack/scan.bpf.h"
 #include "conntrack/track.bpf.h"
 #include "nodeport/decision.bpf.h"
 
@@ -27,6 +28,51 @@ static __always_inline void fl_flow_begin(struct fl_flow_head *head,
 	reply_head->ack = p->seq + 1;
 }
 
+/* A new flow's two entries while they are made. */
+struct fl_new_pair {
+	struct fl_flow_head *head, *reply;
+	__u32 slot, reply_slot;
+};
+
+/* Fill both entries, which have been taken; `reply` is the mirror image of d->to. */
+static __always_inline void fl_new_fill(bool v6, const struct fl_packet *p,
+					const struct fl_decision *d, const struct fl_tuple6 *reply,
+					const struct fl_new *new, const struct fl_new_pair *pair,
+					__u32 now)
+{
+	__u8 flags = new->masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK;
+	__u64 reply_flags = FL_FLOW_IS_REPLY;
+
+	if (new->masquerade)
+		reply_flags |= FL_FLOW_SNAT;
+	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
+		/* the stack would drop a source that is an address of its own */
+		reply_flags |= FL_FLOW_TO_STACK;
+	if (new->local)
+		reply_flags |= FL_FLOW_LOCAL;
+	/* for the verifier, one way on instead of one for each combination of flags */
+	reply_flags = fl_forget(reply_flags, now);
+	flags = fl_forget(flags, now);
+	fl_flow_fill(v6, pair->head, pair->reply_slot, pair->reply, &p->tuple, p->proto, flags,
+		     now);
+	fl_flow_fill_rewrite(v6, pair->head, &d->to, false);
+	fl_flow_fill(v6, pair->reply, pair->slot, pair->head, reply, p->proto, reply_flags, now);
+	fl_flow_fill_rewrite(v6, pair->reply, &p->tuple, true);
+	pair->head->packets = 1;
+	pair->head->bytes_low = p->len;
+	fl_flow_set_backend(pair->head, new->backend);
+	fl_flow_set_backend(pair->reply, new->backend);
+	if (new->mss)
+		pair->reply->next_hop = new->mss;
+	fl_flow_begin(pair->head, pair->reply, p, now);
+	if (new->masquerade) {
+		fl_hop_keep(&pair->head->next_hop, &d->hop);
+		fl_filter_add_source(v6, &reply->daddr, reply->dport, p->proto);
+	} else {
+		fl_filter_add_backend(v6, &reply->saddr, reply->sport, p->proto);
+	}
+}
+
 /* No reason to drop the packet: another CPU has made its flow at the same moment. */
 #define FL_NEW_GAVE_WAY FL_REASON_MAX
 
@@ -41,59 +87,77 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 						   bool insist)
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
-	struct fl_flow_head *head, *reply_head;
-	__u32 slot = 0, reply_slot = 0, claim, reply_word;
-	__u8 reply_flags;
+	struct fl_new_pair pair = {};
+	__u32 claim, reply_word;
 
-	head = fl_flow_new(v6, hash, now, &slot);
-	if (!head)
+	pair.head = fl_flow_new(v6, hash, now, &pair.slot);
+	if (!pair.head)
 		return FL_REASON_FLOW_TABLE_FULL;
-	reply_head = fl_flow_new(v6, reply_hash, now, &reply_slot);
-	if (!reply_head) {
-		fl_flow_publish(head, FL_FLOW_FREE);
+	pair.reply = fl_flow_new(v6, reply_hash, now, &pair.reply_slot);
+	if (!pair.reply) {
+		fl_flow_publish(pair.head, FL_FLOW_FREE);
 		return FL_REASON_FLOW_TABLE_FULL;
 	}
-	reply_flags = FL_FLOW_IS_REPLY;
-	if (new->masquerade)
-		reply_flags |= FL_FLOW_SNAT;
-	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
-		/* the stack would drop a source that is an address of its own */
-		reply_flags |= FL_FLOW_TO_STACK;
-	if (new->local)
-		reply_flags |= FL_FLOW_LOCAL;
-	fl_flow_fill(v6, head, reply_slot, reply_head, &p->tuple, &d->to, p->proto,
-		     new->masquerade ? FL_FLOW_SNAT : FL_FLOW_TO_STACK, now);
-	fl_flow_fill(v6, reply_head, slot, head, reply, &p->tuple, p->proto, reply_flags, now);
-	head->packets = 1;
-	head->bytes_low = p->len;
-	fl_flow_set_backend(head, new->backend);
-	fl_flow_set_backend(reply_head, new->backend);
-	if (new->mss)
-		reply_head->next_hop = new->mss;
-	fl_flow_begin(head, reply_head, p, now);
-	if (new->masquerade) {
-		fl_hop_keep(&head->next_hop, &d->hop);
-	}
-	if (new->masquerade)
-		fl_filter_add_source(v6, &reply->daddr, reply->dport, p->proto);
-	else
-		fl_filter_add_backend(v6, &reply->saddr, reply->sport, p->proto);
-	reply_word = fl_flow_publish(reply_head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!fl_flow_alone(v6, reply, p->proto, reply_hash, reply_slot, reply_head)) {
+	fl_new_fill(v6, p, d, reply, new, &pair, now);
+	reply_word = fl_flow_publish(pair.reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_flow_alone(v6, reply, p->proto, reply_hash, pair.reply_slot, pair.reply)) {
 		/* another processor has given this source port away since it was found free */
-		fl_flow_withdraw(reply_head, reply_word);
-		fl_flow_publish(head, FL_FLOW_FREE);
+		fl_flow_withdraw(pair.reply, reply_word);
+		fl_flow_publish(pair.head, FL_FLOW_FREE);
 		return FL_REASON_NO_SOURCE_PORT;
 	}
-	reply_word = fl_flow_publish(reply_head, FL_FLOW_NEW);
-	claim = fl_flow_publish(head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim, insist)) {
-		fl_flow_withdraw(head, claim);
-		fl_flow_withdraw(reply_head, reply_word);
+	reply_word = fl_flow_publish(pair.reply, FL_FLOW_NEW);
+	claim = fl_flow_publish(pair.head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, pair.slot, pair.head, claim, insist)) {
+		fl_flow_withdraw(pair.head, claim);
+		fl_flow_withdraw(pair.reply, reply_word);
 		return FL_NEW_GAVE_WAY;
 	}
 	fl_count(FL_COUNTER_FLOW_NEW);
 	return FL_REASON_NONE;
+}
+
+/*
+ * The same where both buckets are as they are nearly always, with one look through each: that of
+ * the original and that of the reply. False: they are not, or another CPU has changed them
+ * meanwhile, and nothing has become of it.
+ */
+static __always_inline bool fl_new_enter_scanned(bool v6, const struct fl_packet *p,
+						 const struct fl_decision *d,
+						 const struct fl_tuple6 *reply,
+						 const struct fl_new *new, void *const bucket[2],
+						 const struct fl_scan scan[2], __u32 now)
+{
+	struct fl_new_pair pair;
+	__u32 claim, reply_word;
+
+	pair.slot = scan[0].bucket * FL_FLOW_WAYS + scan[0].way;
+	pair.reply_slot = scan[1].bucket * FL_FLOW_WAYS + scan[1].way;
+	pair.head = fl_scan_take(v6, bucket[0], &scan[0]);
+	if (!pair.head)
+		return false;
+	pair.reply = fl_scan_take(v6, bucket[1], &scan[1]);
+	if (!pair.reply) {
+		fl_flow_publish(pair.head, FL_FLOW_FREE);
+		return false;
+	}
+	fl_new_fill(v6, p, d, reply, new, &pair, now);
+	reply_word = fl_flow_publish(pair.reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_scan_still(v6, bucket[1], &scan[1])) {
+		fl_flow_withdraw(pair.reply, reply_word);
+		fl_flow_publish(pair.head, FL_FLOW_FREE);
+		return false;
+	}
+	reply_word = fl_flow_publish(pair.reply, FL_FLOW_NEW);
+	claim = fl_flow_publish(pair.head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (!fl_scan_still(v6, bucket[0], &scan[0]) ||
+	    !fl_flow_swap(pair.head, claim, fl_flow_word(fl_flow_generation(claim), FL_FLOW_NEW))) {
+		fl_flow_withdraw(pair.head, claim);
+		fl_flow_withdraw(pair.reply, reply_word);
+		return false;
+	}
+	fl_count(FL_COUNTER_FLOW_NEW);
+	return true;
 }
 
 /*
@@ -144,7 +208,7 @@ static __always_inline bool fl_flow_rebuild_twin(bool v6, const struct fl_flow_r
 	twin = fl_flow_new(v6, hash, now, &twin_slot);
 	if (!twin)
 		return true; /* no room; again in a second */
-	fl_flow_fill(v6, twin, ref->slot, head, &key, own, proto, flags, now);
+	fl_flow_fill(v6, twin, ref->slot, head, &key, proto, flags, now);
 	fl_flow_fill_rewrite(v6, twin, own, true);
 	fl_flow_set_backend(twin, fl_flow_backend(head));
 	twin->seq = head->ack;

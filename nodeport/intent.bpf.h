@@ -21,8 +21,9 @@ struct fl_intent {
 		reply; /* the key of the other direction, with the first candidate's port */
 	__u64 hash;    /* of the packet's tuple */
 	struct fl_new new;
-	__u32 kind;	    /* enum fl_intent_kind */
-	__u32 sticky;	    /* the service whose record is to name the backend; 0: none */
+	struct fl_scan scan[2]; /* of both directions' buckets: fl_new_commit_scanned() */
+	__u32 kind;		/* enum fl_intent_kind */
+	__u32 sticky;		/* the service whose record is to name the backend; 0: none */
 	bool hop_asked;	    /* d.hop comes from the kernel, and is to be kept with the backend */
 	bool unserved_exit; /* to be counted */
 };

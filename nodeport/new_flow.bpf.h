@@ -139,7 +139,7 @@ fl_new_takes_over(const struct fl_packet *p, const struct fl_frontend_packed *fe
 	       !(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE);
 }
 
-/* Nothing is changed. The lines of both directions are on their way when it ends, side by side. */
+/* Nothing is changed. */
 static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  enum fl_hook hook, __u32 now, struct fl_intent *in)
 {
@@ -180,8 +180,6 @@ static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_
 	fl_tuple_reverse(&in->d.to, &in->reply);
 	if (in->new.masquerade)
 		in->reply.dport = fl_snat_first(in->hash);
-	fl_flow_expect(v6, in->hash);
-	fl_flow_expect(v6, fl_hash_tuple(v6, &in->reply, p->proto, fl_config.flow_seed[0]));
 }
 
 /* What is remembered whatever becomes of the packet. */
@@ -201,6 +199,34 @@ static __always_inline void fl_new_remember(bool v6, const struct fl_packet *p,
 		fl_count(FL_COUNTER_FLOW_UNSERVED_EXIT);
 	if (in->kind == FL_INTENT_OWN)
 		fl_own_flow(&p->tuple, now, true);
+}
+
+/*
+ * The ordinary case of what follows: no flow has either key, both buckets have an entry to give,
+ * and the port is nobody's. False: it is another case, and nothing was changed that fl_new_commit()
+ * would mind.
+ */
+static __always_inline bool fl_new_commit_scanned(bool v6, const struct fl_packet *p, __u32 now,
+						  struct fl_intent *in)
+{
+	const __u64 reply_hash = fl_hash_tuple(v6, &in->reply, p->proto, fl_config.flow_seed[0]);
+	void *const bucket[2] = {fl_scan_begin(v6, in->hash, &in->scan[0]),
+				 fl_scan_begin(v6, reply_hash, &in->scan[1])};
+
+	if (!in->reply.dport || !bucket[0] || !bucket[1] ||
+	    in->scan[0].bucket == in->scan[1].bucket)
+		return false;
+	fl_loads_in_order();
+	if (!fl_scan_look(v6, bucket[0], &p->tuple, now, &in->scan[0]) ||
+	    !fl_scan_look(v6, bucket[1], &in->reply, now, &in->scan[1]) ||
+	    (in->new.masquerade &&fl_bound_has(p->proto, in->reply.dport)) ||
+	    !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate))
+		return false;
+	in->d.to.sport = in->reply.dport;
+	if (!fl_new_enter_scanned(v6, p, &in->d, &in->reply, &in->new, bucket, in->scan, now))
+		return false;
+	fl_new_remember(v6, p, in, now);
+	return true;
 }
 
 /* Not zero: another CPU makes the flow at the same moment, and the packet is one of that; unless

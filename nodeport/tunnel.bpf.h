@@ -174,8 +174,9 @@ static __always_inline void fl_tunnel_enter(bool v6, const struct fl_packet *p,
 	head = fl_flow_new(v6, hash, now, &slot);
 	if (!head)
 		return;
-	fl_flow_fill(v6, head, slot, head, &p->tuple, &d->to, p->proto,
-		     FL_FLOW_TO_STACK | FL_FLOW_TUNNEL, now);
+	fl_flow_fill(v6, head, slot, head, &p->tuple, p->proto, FL_FLOW_TO_STACK | FL_FLOW_TUNNEL,
+		     now);
+	fl_flow_fill_rewrite(v6, head, &d->to, false);
 	head->packets = 1;
 	head->bytes_low = p->len;
 	head->seq = p->proto == IPPROTO_UDP ? now : fl_packet_seq_end(p);

@@ -56,9 +56,10 @@ static struct {
 static struct {
 	struct fl_port_space space;
 	struct fl_device device;
-	__u64 stats[FL_COUNTER_MAX], ports[FL_BOUND_WORDS * 2];
+	__u64 stats[FL_COUNTER_MAX], own_ports[FL_BOUND_WORDS * 2], bound_ports[FL_BOUND_WORDS];
 	struct fl_bucket_rate rate[FL_RATES];
 	__u32 now;
+	uint64_t scanned; /* flows that were made with one look through each bucket */
 } common;
 
 #define NOT_INSTRUMENTED __attribute__((no_sanitize_thread))
@@ -83,8 +84,10 @@ NOT_INSTRUMENTED void *bpf_map_lookup_elem(const void *map, const void *key)
 		return &common.device;
 	if (map == &fl_stats)
 		return at < FL_COUNTER_MAX ? &common.stats[at] : NULL;
-	if (map == &fl_own_ports || map == &fl_bound_ports)
-		return at < FL_BOUND_WORDS * 2 ? &common.ports[at] : NULL;
+	if (map == &fl_own_ports)
+		return at < FL_BOUND_WORDS * 2 ? &common.own_ports[at] : NULL;
+	if (map == &fl_bound_ports)
+		return at < FL_BOUND_WORDS ? &common.bound_ports[at] : NULL;
 	return NULL;
 }
 
@@ -235,49 +238,82 @@ static void note_made(const struct fl_packet *p, const struct fl_tuple6 *to)
 	oracle_made(&asked, &becomes, p->proto);
 }
 
-/* As fl_new_decide() and fl_new_commit(), once frontend, backend and way are known. */
-static int begin_flow(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
-		      struct fl_decision *d, bool insist)
+/* As fl_new_decide(), once frontend, backend and way are known. */
+static void decide_new(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
+		       struct fl_intent *in)
 {
-	const bool v6 = table.v6;
-	const struct fl_new new = {.masquerade = !packet->keeps_source};
-	const struct tuple to = {new.masquerade ? NODE : packet->t.src, packet->backend,
-				 new.masquerade ? 0 : packet->t.sport, 80};
-	struct fl_tuple6 reply;
-	enum fl_reason reason;
-	__u64 hash;
+	const bool masquerade = !packet->keeps_source;
+	const struct tuple to = {masquerade ? NODE : packet->t.src, packet->backend,
+				 masquerade ? 0 : packet->t.sport, 80};
 
-	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
+	memset(in, 0, sizeof(*in));
 	if (!packet->backend || !fl_packet_opens(p))
+		return;
+	to_abi(&to, &in->d.to);
+	if (masquerade && fl_fib_lookup(ctx, &in->d.to.daddr, &in->d.hop) != FL_FIB_OK)
+		return;
+	in->new.masquerade = masquerade;
+	in->kind = FL_INTENT_SERVE;
+	fl_decision_set(&in->d, masquerade ? FL_ACT_FORWARD : FL_ACT_STACK, FL_REASON_NONE);
+	in->hash = fl_hash_tuple(table.v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	fl_tuple_reverse(&in->d.to, &in->reply);
+	if (masquerade)
+		in->reply.dport = fl_snat_first(in->hash);
+}
+
+/* Both, and what is made in the ordinary case. */
+static bool decide_begin(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
+			 struct fl_intent *in)
+{
+	struct fl_tuple6 to;
+
+	decide_new(ctx, packet, p, in);
+	if (in->kind != FL_INTENT_SERVE)
+		return false;
+	to = in->d.to;
+	to.sport = in->reply.dport;
+	note_made(p, &to);
+	if (!fl_new_commit_scanned(table.v6, p, fl_now(), in))
+		return false;
+	if (processor_now() >= 0)
+		common.scanned++;
+	return true;
+}
+
+/* As fl_new_commit(). */
+static int commit_new(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *in, bool insist)
+{
+	struct fl_tuple6 reply = in->reply;
+	enum fl_reason reason;
+
+	if (in->kind != FL_INTENT_SERVE)
 		return 0;
-	to_abi(&to, &d->to);
-	if (new.masquerade && fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK)
-		return 0;
-	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
-	fl_tuple_reverse(&d->to, &reply);
-	if (new.masquerade)
-		reply.dport = fl_snat_first(hash);
-	if (!fl_snat_choose(ctx, v6, &reply, p->proto, new.masquerade ? FL_SNAT_SOCKETS : 0)) {
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+	if (!fl_snat_choose(ctx, table.v6, &reply, p->proto,
+			    in->new.masquerade ? FL_SNAT_SOCKETS : 0)) {
+		fl_decision_set(&in->d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
 		return 0;
 	}
-	d->to.sport = reply.dport;
-	note_made(p, &d->to);
-	reason = fl_new_enter(v6, p, d, &reply, &new, hash, fl_now(), insist);
+	in->d.to.sport = reply.dport;
+	note_made(p, &in->d.to);
+	reason = fl_new_enter(table.v6, p, &in->d, &reply, &in->new, in->hash, fl_now(), insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;
-	fl_decision_set(d,
-			reason		 ? FL_ACT_DROP
-			: new.masquerade ? FL_ACT_FORWARD
-					 : FL_ACT_STACK,
-			reason);
+	if (reason)
+		fl_decision_set(&in->d, FL_ACT_DROP, reason);
 	return 0;
 }
 
-/* As fl_decide_slow(), but for what begins a flow. */
+/* As fl_decide_slow(). */
 static void decide_slow(fl_ctx *ctx, const struct packet *packet, const struct fl_packet *p,
 			struct fl_decision *d)
 {
+	bool decided = p->proto == IPPROTO_TCP && fl_packet_opens(p);
+	struct fl_intent in;
+
+	if (decided && decide_begin(ctx, packet, p, &in)) {
+		*d = in.d;
+		return;
+	}
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
 		const enum fl_known known = fl_decide_known(ctx, table.v6, p, FL_HOOK_INGRESS, d);
 
@@ -287,8 +323,14 @@ static void decide_slow(fl_ctx *ctx, const struct packet *packet, const struct f
 		}
 		if (known == FL_UNKNOWN_REPLY)
 			fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-		if (known != FL_UNKNOWN || !begin_flow(ctx, packet, p, d, i >= FL_DECIDE_TRIES / 2))
+		if (known != FL_UNKNOWN)
 			return;
+		if ((!decided && decide_begin(ctx, packet, p, &in)) ||
+		    !commit_new(ctx, p, &in, i >= FL_DECIDE_TRIES / 2)) {
+			*d = in.d;
+			return;
+		}
+		decided = true;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
 }
@@ -398,6 +440,12 @@ NOT_INSTRUMENTED void clock_set(uint32_t seconds)
 {
 	common.now = seconds * HZ;
 	fl_meta[0].next_hops = fl_hops_word(1, common.now + 3600 * HZ);
+	fl_meta[0].bound_ports_stamp = common.now; /* the agent is there: no port is a socket's */
+}
+
+NOT_INSTRUMENTED uint64_t scanned_flows(void)
+{
+	return common.scanned;
 }
 
 NOT_INSTRUMENTED uint32_t clock_now(void)

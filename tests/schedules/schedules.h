@@ -85,6 +85,8 @@ bool is_idle_word(uint32_t word); /* free or live: nobody is at work on it */
 uint32_t word_generation(uint32_t word);
 uint32_t word_state(uint32_t word);
 uint32_t device_of(uint32_t address);
+/* How many flows processors have made by fl_new_commit_scanned(). */
+uint64_t scanned_flows(void);
 void clock_set(uint32_t seconds);
 uint32_t clock_now(void);
 void timeouts_get(uint32_t *timeout, unsigned int n);
