@@ -213,11 +213,16 @@ int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16
 	return 0;
 }
 
+static bool has_states(const struct fl_backend_entry *entry)
+{
+	return !entry->resting && entry->states;
+}
+
 static void rest_if_unused(struct fl_backends *backends, uint32_t id)
 {
 	const struct fl_backend_entry *entry = &backends->all[id];
 
-	if (!entry->states && !entry->sets && !entry->resting)
+	if (!has_states(entry) && !entry->sets && !entry->resting)
 		rest(backends, id);
 }
 
@@ -225,7 +230,7 @@ static void clear_live(struct fl_backends *backends, uint32_t id)
 {
 	const struct fl_backend_entry *entry = &backends->all[id];
 
-	if (!entry->states)
+	if (!has_states(entry))
 		set_record(backends, id, entry->flags & (uint8_t)~FL_BACKEND_LIVE, entry->weight);
 }
 
@@ -246,6 +251,8 @@ void fl_backend_drop(struct fl_backends *backends, uint32_t id, bool drained)
 
 void fl_backend_keep(struct fl_backends *backends, uint32_t id)
 {
+	if (backends->all[id].resting)
+		unrest(backends, id);
 	backends->all[id].states++;
 }
 
@@ -302,7 +309,7 @@ void fl_backends_rest_unused(struct fl_backends *backends)
 	for (uint32_t id = 1; id < backends->fresh; id++) {
 		struct fl_backend_entry *entry = &backends->all[id];
 
-		entry->found = !entry->states && entry->flags & FL_BACKEND_LIVE;
+		entry->found = !has_states(entry) && entry->flags & FL_BACKEND_LIVE;
 		rest_if_unused(backends, id);
 	}
 }

@@ -20,14 +20,21 @@ struct fl_backend_entry {
 	__be16 port;
 	uint16_t generation; /* 0: never used */
 	uint8_t proto;
-	uint8_t flags;	     /* enum fl_backend_flags, as in the map */
-	bool resting;	     /* in the queue of ids that may be given to another backend */
-	bool found;	     /* live at start, though in no list */
-	uint16_t weight;     /* as in the map: 0 while it is drained in all states that name it */
-	uint32_t states;     /* that name it */
-	uint32_t drained;    /* of these: in no list of theirs, only because its weight is 0 */
-	uint32_t sets;	     /* that hold it */
-	uint32_t prev, next; /* in the queue; 0 ends */
+	uint8_t flags;	 /* enum fl_backend_flags, as in the map */
+	bool resting;	 /* in the queue of ids that may be given to another backend */
+	bool found;	 /* live at start, though in no list */
+	uint16_t weight; /* as in the map: 0 while it is drained in all states that name it */
+	uint32_t sets;	 /* that hold it */
+	union {
+		struct {
+			uint32_t states;  /* that name it */
+			uint32_t drained; /* of these: in no list of theirs, only because its
+					     weight is 0 */
+		};
+		struct {
+			uint32_t prev, next; /* in the queue, where no state names it; 0 ends */
+		};
+	};
 };
 
 struct fl_backends {

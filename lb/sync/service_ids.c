@@ -7,6 +7,7 @@
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
 #include "lb/sync/service_ids.h"
+#include "lb/sync/state.h"
 
 #define SERVICE_ID_MAX (1U << 22)
 #define SERVICE_IDS_RESTING 1024 /* this many freed ids rest before the oldest is given again */
@@ -14,7 +15,7 @@
 void fl_service_ids_fini(struct fl_service_ids *ids)
 {
 	for (uint32_t id = 0; id < ids->fresh; id++)
-		free(ids->all[id].found);
+		fl_state_forget(ids->all[id].found);
 	free(ids->all);
 	free(ids->freed);
 	*ids = (struct fl_service_ids){0};

@@ -204,8 +204,8 @@ void fl_services_fini(struct fl_services *services)
 
 		for (port = services->all[i]->ports; port; port = next) {
 			next = port->next;
-			free(port->cur);
-			free(port->want);
+			fl_state_forget(port->cur);
+			fl_state_forget(port->want);
 			free(port->plan);
 			free(port->lost);
 			free(port);

@@ -20,15 +20,14 @@ static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 	uint32_t *words;
 
 	state = malloc(sizeof(*state) + n_holders * sizeof(*state->holders) +
-		       (2 * plan->n_endpoints + n_members + n_ranges) * sizeof(*words) +
+		       (plan->n_endpoints + n_members + n_ranges) * sizeof(*words) +
 		       plan->n_endpoints * sizeof(*state->weights));
 	if (!state)
 		return NULL;
 	*state = (struct fl_state){.holders = (struct fl_holder *)(state + 1)};
 	words = (uint32_t *)(state->holders + n_holders);
 	state->ids = words;
-	state->sorted = state->ids + plan->n_endpoints;
-	state->members = state->sorted + plan->n_endpoints;
+	state->members = state->ids + plan->n_endpoints;
 	state->ranges = state->members + n_members;
 	state->weights = (uint16_t *)(state->ranges + n_ranges);
 	return state;
@@ -341,7 +340,7 @@ void fl_state_free(struct fl_contents *contents, struct fl_state **ptr)
 				state->ids[i] & FL_STATE_DRAINED);
 	if (state->found && !--contents->n_found && contents->settled)
 		fl_backends_settle(&contents->backends, false);
-	free(state);
+	fl_state_forget(state);
 }
 
 void fl_state_link(struct fl_contents *contents, struct fl_state *state)
@@ -369,17 +368,31 @@ static int compare_ids(const void *va, const void *vb)
 	return (*a > *b) - (*a < *b);
 }
 
+/* Most states are never asked. */
+static bool sort_ids(struct fl_state *state)
+{
+	if (state->sorted)
+		return true;
+	state->sorted = malloc(state->n_ids * sizeof(*state->sorted));
+	if (!state->sorted)
+		return false;
+	for (uint32_t i = 0; i < state->n_ids; i++)
+		state->sorted[i] = state->ids[i] & FL_STATE_ID_MASK;
+	qsort(state->sorted, state->n_ids, sizeof(*state->sorted), compare_ids);
+	return true;
+}
+
 bool fl_state_names(struct fl_state *state, uint32_t backend)
 {
-	if (!state->is_sorted) {
-		for (uint32_t i = 0; i < state->n_ids; i++)
-			state->sorted[i] = state->ids[i] & FL_STATE_ID_MASK;
-		if (state->n_ids)
-			qsort(state->sorted, state->n_ids, sizeof(*state->sorted), compare_ids);
-		state->is_sorted = true;
-	}
-	return state->n_ids &&
-	       bsearch(&backend, state->sorted, state->n_ids, sizeof(*state->sorted), compare_ids);
+	if (!state->n_ids)
+		return false;
+	if (sort_ids(state))
+		return bsearch(&backend, state->sorted, state->n_ids, sizeof(*state->sorted),
+			       compare_ids);
+	for (uint32_t i = 0; i < state->n_ids; i++)
+		if ((state->ids[i] & FL_STATE_ID_MASK) == backend)
+			return true;
+	return false;
 }
 
 bool fl_state_same_frontends(const struct fl_state *a, const struct fl_state *b)

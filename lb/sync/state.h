@@ -27,7 +27,7 @@ struct fl_state {
 	uint32_t n_ids, n_members, n_ranges, n_holders;
 	struct fl_holder *holders;
 	uint32_t *ids;		    /* backends it keeps live, and the lists each is in */
-	uint32_t *sorted;	    /* the backends alone, if `is_sorted` */
+	uint32_t *sorted;	    /* the backends alone; NULL: nobody has asked yet */
 	uint32_t *members, *ranges; /* elements of these tables */
 	uint16_t *weights;	    /* of the backends, within the lists; NULL if it was found */
 	/*
@@ -35,7 +35,7 @@ struct fl_state {
 	 * it holds its sets. NULL: the state was made from a plan.
 	 */
 	struct fl_frontend_record *found;
-	bool linked, is_sorted;
+	bool linked;
 	bool resets; /* TCP flows whose backend it does not serve any more */
 };
 
@@ -48,6 +48,13 @@ int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port
 		 enum fl_sync_map *ret_map);
 /* Unlinks it first. */
 void fl_state_free(struct fl_contents *contents, struct fl_state **state);
+/* Its memory only: what it refers to goes as well. Accepts NULL. */
+static inline void fl_state_forget(struct fl_state *state)
+{
+	if (state)
+		free(state->sorted);
+	free(state);
+}
 bool fl_state_equal(const struct fl_state *a, const struct fl_state *b);
 
 void fl_state_link(struct fl_contents *contents, struct fl_state *state);

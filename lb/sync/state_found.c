@@ -35,8 +35,7 @@ static uint32_t find_sets(const struct fl_contents *contents, const uint32_t *fr
 static struct fl_state *found_alloc(const struct fl_found *found, uint32_t n_ids)
 {
 	const size_t n_holders = 2 * (size_t)found->n[FL_SYNC_FRONTENDS];
-	const size_t n_words =
-		2 * (size_t)n_ids + found->n[FL_SYNC_MEMBERS] + found->n[FL_SYNC_RANGES];
+	const size_t n_words = (size_t)n_ids + found->n[FL_SYNC_MEMBERS] + found->n[FL_SYNC_RANGES];
 	struct fl_state *state =
 		malloc(sizeof(*state) + n_holders * sizeof(*state->holders) +
 		       n_holders * sizeof(*state->found) + n_words * sizeof(*state->ids));
@@ -46,8 +45,7 @@ static struct fl_state *found_alloc(const struct fl_found *found, uint32_t n_ids
 	*state = (struct fl_state){.holders = (struct fl_holder *)(state + 1)};
 	state->found = (struct fl_frontend_record *)(state->holders + n_holders);
 	state->ids = (uint32_t *)(state->found + n_holders);
-	state->sorted = state->ids + n_ids;
-	state->members = state->sorted + n_ids;
+	state->members = state->ids + n_ids;
 	state->ranges = state->members + found->n[FL_SYNC_MEMBERS];
 	return state;
 }
