@@ -440,7 +440,8 @@ static __always_inline int run_odd(struct __sk_buff *skb, bool v6)
 		action = drop(w->d.reason);
 		break;
 	case FL_FRAG_STOLEN:
-		action = TC_ACT_STOLEN;
+		/* tcx does not know TC_ACT_STOLEN, and lets it pass */
+		action = TC_ACT_SHOT;
 		break;
 	}
 	fl_work_put(w);

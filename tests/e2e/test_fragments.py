@@ -94,6 +94,10 @@ print("answered")
 """ % SIZE
 
 
+def refused(lab):
+    return lab.nodes["node-1"].json("status")["notForwarded"]["fragment-overlap"]
+
+
 @FAMILIES
 @pytest.mark.parametrize("order", ["backwards", "shuffled"])
 @pytest.mark.parametrize("backend", ["web-1a", "web-2a"], ids=["local", "masqueraded"])
@@ -102,5 +106,8 @@ def test_any_order(lab, backend, order, family):
     lab.manifests.set_backends("web", (backend,))
     lab.settle()
     host, port = frontend("load balancer address", family)
+    before = refused(lab)
     result = lab["client"].run(["python3", "-c", ORDER, host, str(port), order, str(next(source_ports))])
     assert result.stdout.split() == ["answered"], result
+    # what waits has not gone on as well, and come back by the router
+    assert refused(lab) == before

@@ -123,6 +123,8 @@ static const enum prog progs[HOOKS] = {
 
 static enum outcome outcome_of(struct trial *t, bool xdp)
 {
+	uint64_t held;
+
 	if (xdp) {
 		switch (t->r.verdict) {
 		case XDP_PASS:
@@ -138,9 +140,10 @@ static enum outcome outcome_of(struct trial *t, bool xdp)
 		case TC_ACT_UNSPEC:
 			return PASSED;
 		case TC_ACT_SHOT:
-			return DROPPED;
-		case TC_ACT_STOLEN:
-			return HELD;
+			/* tcx knows no verdict of its own for it */
+			held = plane_counter(t->p, FL_COUNTER_FRAGMENT_HELD) - t->held;
+			t->held += held;
+			return held ? HELD : DROPPED;
 		case TC_ACT_REDIRECT:
 			return SENT;
 		}

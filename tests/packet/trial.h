@@ -47,7 +47,7 @@ struct trial {
 	enum hook at; /* where it was fed */
 	enum dev dev;
 	/* all of them */
-	uint64_t dropped, left;		   /* packets */
+	uint64_t dropped, left, held;	   /* packets */
 	uint64_t not_answered;		   /* dropped for a reason that others are answered for */
 	uint64_t expected[FL_COUNTER_MAX]; /* what the test expects counters to be */
 	bool looked_at[FL_COUNTER_MAX], allowed[FL_COUNTER_MAX];
