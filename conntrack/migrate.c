@@ -47,8 +47,10 @@ static void walk(const struct fl_maps *maps, const struct fl_backend_ids *ids,
 		    fl_flow_open(original.state) != open)
 			continue;
 		name_backend(ids, family, &original, &reply);
-		fl_filter_add_flow(maps, family == FL_IPV6, &original.key, &reply.key,
-				   original.proto, original.flags & FL_FLOW_SNAT);
+		fl_filter_add_entry(maps, family == FL_IPV6, &original.key, original.proto,
+				    original.flags);
+		fl_filter_add_entry(maps, family == FL_IPV6, &reply.key, reply.proto,
+				    reply.flags | (original.flags & FL_FLOW_SNAT));
 		switch (fl_half_place_pair(&table, family, &original, &reply)) {
 		case FL_PLACED_MOVED:
 			sum->moved++;

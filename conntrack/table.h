@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "bpf/abi/fairlead.h"
+#include "conntrack/rebuild.h"
 #include "lb/base/ip.h"
 #include "lb/dp/maps.h"
 
@@ -138,27 +139,14 @@ void fl_sweep_watch(struct fl_sweep *sweep, const struct fl_sweep_watcher *watch
 size_t fl_flow_sweep(const struct fl_flow_table *table, struct fl_sweep *sweep, uint64_t now,
 		     uint32_t hz, size_t max_buckets);
 
-/* Where fl_overflow_rebuild() is. Zero: at the beginning. */
-struct fl_overflow_rebuild {
-	enum fl_rebuild_phase {
-		FL_REBUILD_BEGIN,
-		FL_REBUILD_REST,
-		FL_REBUILD_CLEARED,
-		FL_REBUILD_WAIT,
-		FL_REBUILD_SCAN,
-	} phase;
-	uint32_t since; /* jiffies when the phase began */
-	size_t next;	/* FL_REBUILD_SCAN: bucket, in both tables */
-};
-/*
- * Do a part of rebuilding the overflow bits (struct fl_overflow), so that bits of keys that are
- * gone do not cost a look for ever: looks at no more than `max_buckets` buckets of each table. A
- * round takes two waits of at least a second, in which no program may still be at work that ran
- * when they began, and as many calls as the tables need; then a rest of half a minute. Nothing is
- * done while no bit is set.
- */
-void fl_overflow_rebuild(const struct fl_flow_table *table, struct fl_overflow_rebuild *rebuild,
+/* Make the overflow bits (struct fl_overflow) anew, by looking at no more than `max_buckets`
+ * buckets of each table a time. */
+void fl_overflow_rebuild(const struct fl_flow_table *table, struct fl_rebuild *rebuild,
 			 uint64_t now, uint32_t hz, size_t max_buckets);
+
+/* The bits of the filter (bpf/abi/filter.h) likewise, from the flows and all other maps. */
+void fl_filter_rebuild(const struct fl_maps *maps, struct fl_rebuild *rebuild, uint64_t now,
+		       uint32_t hz, size_t max_buckets);
 
 /* Free the flows for which match() is true; with match NULL all of them. Returns how many. */
 size_t fl_flow_flush(const struct fl_flow_table *table, uint64_t now,

@@ -20,7 +20,7 @@ struct fl_meta {
 	__u64 revision;	     /* of the last complete sync */
 	/* jiffies of when the agent last saw that fl_bound_ports is complete; 0: it is not */
 	__u32 bound_ports_stamp;
-	__u32 pad;
+	__u32 filter_half; /* of struct fl_filter_word, 0 or 1: the one to read */
 };
 
 /*

@@ -2,13 +2,19 @@
 /*
  * Bits that tell what the datapath has nothing to do with before it looks anywhere else: most
  * packets of a node. A bit that is clear is certain, one that is set only says to go on and look.
- * Bits are set before what they stand for exists; they stay set, since flows outlive what began
- * them.
+ * Bits are set before what they stand for exists, in both halves of their word; one half is read
+ * (fl_meta.filter_half). What is left of flows and frontends that are no more goes when the agent
+ * makes the other half anew (conntrack/rebuild.h).
  */
 #pragma once
 
 #include "bpf/abi/hash.h"
 #include "bpf/abi/socket.h"
+
+/* Element of fl_filter and fl_own_ports. */
+struct fl_filter_word {
+	__u64 half[2];
+};
 
 /* Of array fl_filter: which addresses and ports; both families share them. */
 #define FL_FILTER_BITS (1U << 20)

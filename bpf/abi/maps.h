@@ -22,8 +22,8 @@
  */
 /* clang-format off */
 #define FL_MAPS_OF_PACKETS(X) \
-	X(filter,      BLOCK,  __u32,                  __u64,                 FL_FILTER_WORDS) \
-	X(own_ports,   ARRAY,  __u32,                  __u64,                 FL_OWN_PORT_WORDS) \
+	X(filter,      BLOCK,  __u32,                  struct fl_filter_word, FL_FILTER_WORDS) \
+	X(own_ports,   ARRAY,  __u32,                  struct fl_filter_word, FL_OWN_PORT_WORDS) \
 	X(own_flows,   LRU,    struct fl_own_key,      __u32,                 16384) \
 	X(next_hops,   BLOCK,  __u32,                  struct fl_next_hop,    FL_NEXT_HOPS) \
 	X(peers,       HASH,   struct fl_addr,         __u32,                 16384) \

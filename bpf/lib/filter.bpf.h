@@ -9,15 +9,21 @@
 #include "bpf/lib/packet_maps.bpf.h"
 
 /* The word of a bit; there is no bit beyond the last. */
-static __always_inline __u64 *fl_filter_word(__u64 bit)
+static __always_inline struct fl_filter_word *fl_filter_word(__u64 bit)
 {
 	return &fl_filter[bit / 64 & (FL_FILTER_WORDS - 1)];
+}
+
+/* The half that is read. Either has all bits that a packet needs, so two looks may differ in it. */
+static __always_inline __u64 fl_filter_read(const struct fl_filter_word *word)
+{
+	return READ_ONCE(word->half[fl_meta_get()->filter_half & 1]);
 }
 
 /* The bit and those above it in its word. */
 static __always_inline __u64 fl_filter_get(__u64 bit)
 {
-	return READ_ONCE(*fl_filter_word(bit)) >> (bit & 63);
+	return fl_filter_read(fl_filter_word(bit)) >> (bit & 63);
 }
 
 static __always_inline bool fl_filter_has_port(__u64 hash, __be16 port, __u8 proto)
@@ -40,9 +46,9 @@ static __always_inline __u64 fl_filter_hash_of(bool v6, const struct fl_addr *ad
 static __always_inline bool fl_own_port_has(__u32 first, __u8 proto, __be16 port)
 {
 	__u32 host_port = bpf_ntohs(port), at = first + FL_BOUND_WORD(proto, host_port);
-	__u64 *word = bpf_map_lookup_elem(&fl_own_ports, &at);
+	struct fl_filter_word *word = bpf_map_lookup_elem(&fl_own_ports, &at);
 
-	return word && READ_ONCE(*word) >> (host_port & 63) & 1;
+	return word && fl_filter_read(word) >> (host_port & 63) & 1;
 }
 
 /*
@@ -81,12 +87,16 @@ static __always_inline bool fl_filter_leaving(bool v6, const struct fl_packet *p
 	       fl_filter_kinds(from) & FL_FILTER_OWN;
 }
 
+static __always_inline void fl_filter_set_in(struct fl_filter_word *word, __u64 mask)
+{
+	for (int half = 0; half < 2; half++)
+		if (!(READ_ONCE(word->half[half]) & mask))
+			__sync_fetch_and_or(&word->half[half], mask);
+}
+
 static __always_inline void fl_filter_set(__u32 bit)
 {
-	__u64 *word = fl_filter_word(bit), mask = 1ULL << (bit & 63);
-
-	if (!(READ_ONCE(*word) & mask))
-		__sync_fetch_and_or(word, mask);
+	fl_filter_set_in(fl_filter_word(bit), 1ULL << (bit & 63));
 }
 
 /* Before a flow can be seen: its replies will come from this backend. */
@@ -101,9 +111,9 @@ static __always_inline void fl_filter_add_source(bool v6, const struct fl_addr *
 						 __u8 proto)
 {
 	__u32 host_port = bpf_ntohs(port), at = FL_BOUND_WORD(proto, host_port);
-	__u64 *word = bpf_map_lookup_elem(&fl_own_ports, &at), mask = 1ULL << (host_port & 63);
+	struct fl_filter_word *word = bpf_map_lookup_elem(&fl_own_ports, &at);
 
 	fl_filter_set(fl_filter_addr(fl_filter_hash_of(v6, addr)));
-	if (word && !(READ_ONCE(*word) & mask))
-		__sync_fetch_and_or(word, mask);
+	if (word)
+		fl_filter_set_in(word, 1ULL << (host_port & 63));
 }

@@ -13,7 +13,7 @@
 
 struct fl_upkeep fl_upkeep_of(const struct fl_maps *maps, const struct fl_config *config)
 {
-	struct fl_upkeep upkeep = {.flows = fl_flow_table_of(maps)};
+	struct fl_upkeep upkeep = {.flows = fl_flow_table_of(maps), .maps = maps};
 
 	memcpy(upkeep.sweep.timeout, config->timeout, sizeof(upkeep.sweep.timeout));
 	return upkeep;
@@ -66,7 +66,9 @@ unsigned int fl_upkeep_slice(struct fl_upkeep *upkeep, uint64_t now, uint32_t hz
 	if (!now)
 		return FL_UPKEEP_REST_MS;
 	n = (n + FL_UPKEEP_SLICES - 1) / FL_UPKEEP_SLICES;
-	fl_overflow_rebuild(flows, &upkeep->rebuild, now, hz, n);
+	fl_overflow_rebuild(flows, &upkeep->overflow, now, hz, n);
+	if (upkeep->maps)
+		fl_filter_rebuild(upkeep->maps, &upkeep->filter, now, hz, n);
 	if (rests(upkeep, now, created))
 		return FL_UPKEEP_REST_MS;
 	if (!upkeep->slice)

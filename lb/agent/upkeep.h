@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The flow table's upkeep in slices: expired flows are freed, overflow bits made again. As long as
- * flows are created one pass over the table follows the other, since they may want the room. When
- * none are, passes rest until the first flow there is can be over, and those that come then leave
- * out what only new flows can bring about.
+ * The flow table's upkeep in slices: expired flows are freed, overflow bits and the filter's made
+ * anew. As long as flows are created one pass over the table follows the other, since they may want
+ * the room. When none are, passes rest until the first flow there is can be over, and those that
+ * come then leave out what only new flows can bring about.
  */
 #pragma once
 
@@ -12,7 +12,8 @@
 struct fl_upkeep {
 	struct fl_flow_table flows;
 	struct fl_sweep sweep;
-	struct fl_overflow_rebuild rebuild;
+	const struct fl_maps *maps; /* NULL: there is no filter */
+	struct fl_rebuild overflow, filter;
 	size_t slice;	     /* of the pass under way; 0: none is */
 	uint64_t created;    /* flows, when the pass began */
 	unsigned int quiet;  /* passes in a row during which no flow was created */
@@ -24,7 +25,7 @@ struct fl_upkeep {
 #define FL_UPKEEP_SLICES 256  /* of a pass, which takes some 6 seconds */
 #define FL_UPKEEP_REST_S 60   /* at most: a flow that changes its state can be over earlier */
 
-/* `maps` and `config` are read now; the mappings are borrowed. */
+/* `maps` is borrowed; `config` is read now. */
 struct fl_upkeep fl_upkeep_of(const struct fl_maps *maps, const struct fl_config *config);
 /* Flows came in that are not among those created. */
 void fl_upkeep_wake(struct fl_upkeep *upkeep);

@@ -5,15 +5,25 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 
+#include "lb/dp/frontend_table.h"
+#include "lb/dp/map_each.h"
+
 static bool is_ipv6(const struct fl_addr *addr)
 {
 	return addr->w[0] || addr->w[1] || addr->w[2] != htonl(0xffff);
 }
 
-/* Seen by whatever sees what is written next. */
-static void set(__u64 *words, uint32_t bit)
+/* In both halves, and seen by whatever sees what is written next. */
+static void set(struct fl_filter_word *words, uint32_t bit)
 {
-	__atomic_fetch_or(&words[bit / 64], 1ULL << (bit & 63), __ATOMIC_SEQ_CST);
+	const uint64_t mask = 1ULL << (bit & 63);
+
+	for (int half = 0; half < 2; half++) {
+		__u64 *word = &words[bit / 64].half[half];
+
+		if (!(__atomic_load_n(word, __ATOMIC_SEQ_CST) & mask))
+			__atomic_fetch_or(word, mask, __ATOMIC_SEQ_CST);
+	}
 }
 
 static uint64_t hash_of(const struct fl_maps *maps, const struct fl_addr *addr)
@@ -71,21 +81,62 @@ void fl_filter_add_own(const struct fl_maps *maps, const struct fl_addr *addr)
 		set(maps->filter, fl_filter_addr(hash_of(maps, addr)));
 }
 
-void fl_filter_add_flow(const struct fl_maps *maps, bool v6, const struct fl_tuple6 *original,
-			const struct fl_tuple6 *reply, uint8_t proto, bool masqueraded)
+void fl_filter_add_entry(const struct fl_maps *maps, bool v6, const struct fl_tuple6 *key,
+			 uint8_t proto, uint8_t flags)
 {
 	const uint64_t seed = maps->meta->flow_seed[1];
-	const uint32_t port = ntohs(reply->dport);
+	const uint32_t port = ntohs(key->dport);
 
-	set(maps->filter,
-	    fl_filter_port(fl_filter_hash(v6, &original->daddr, seed), original->dport, proto));
-	if (!masqueraded) {
-		const uint64_t backend = fl_filter_hash(v6, &reply->saddr, seed);
+	if (!(flags & FL_FLOW_IS_REPLY)) {
+		const uint64_t frontend = fl_filter_hash(v6, &key->daddr, seed);
 
-		set(maps->filter, fl_filter_port(backend, reply->sport, proto));
+		set(maps->filter, fl_filter_port(frontend, key->dport, proto));
+		/* its fragments, and errors about it, have the address only */
+		set(maps->filter, fl_filter_addr(frontend) + 1);
+	} else if (flags & FL_FLOW_SNAT) {
+		set(maps->filter, fl_filter_addr(fl_filter_hash(v6, &key->daddr, seed)));
+		set(maps->own_ports + FL_BOUND_WORD(proto, port), port & 63);
+	} else {
+		const uint64_t backend = fl_filter_hash(v6, &key->saddr, seed);
+
+		set(maps->filter, fl_filter_port(backend, key->sport, proto));
 		set(maps->filter, fl_filter_backend(backend));
-		return;
 	}
-	set(maps->filter, fl_filter_addr(fl_filter_hash(v6, &reply->daddr, seed)));
-	set(maps->own_ports + FL_BOUND_WORD(proto, port), port & 63);
+}
+
+static int add_frontend(const void *key, const void *value, void *arg)
+{
+	(void)value;
+	fl_filter_add_frontend(arg, key);
+	return 0;
+}
+
+static int add_own(const void *key, const void *value, void *arg)
+{
+	(void)value;
+	fl_filter_add_own(arg, key);
+	return 0;
+}
+
+int fl_filter_add_state(const struct fl_maps *maps)
+{
+	const struct fl_frontend_table frontends = fl_frontend_table_of(maps);
+
+	for (size_t id = 1; id < maps->n_backends; id++)
+		if (maps->backends[id].flags & FL_BACKEND_LIVE)
+			fl_filter_add_backend(maps, &maps->backends[id].addr);
+	fl_frontend_table_each(&frontends, add_frontend, (void *)maps);
+	return fl_map_each(maps->local_fd, add_own, (void *)maps);
+}
+
+static void clear(struct fl_filter_word *words, size_t n, uint32_t half)
+{
+	for (size_t i = 0; i < n; i++)
+		__atomic_store_n(&words[i].half[half], 0, __ATOMIC_RELAXED);
+}
+
+void fl_filter_clear(const struct fl_maps *maps, uint32_t half)
+{
+	clear(maps->filter, maps->n_filter, half);
+	clear(maps->own_ports, maps->n_own_ports, half);
 }

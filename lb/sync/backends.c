@@ -84,10 +84,11 @@ void fl_backend_write(struct fl_backends *backends, uint32_t id)
 	const struct fl_backend_entry *entry = &backends->all[id];
 	struct fl_backend *record = &backends->records[id];
 
+	/* also of one that comes back: the filter may have been made anew without it */
+	fl_filter_add_backend(backends->maps, &entry->addr);
 	if (record->generation != entry->generation || record->port != entry->port ||
 	    record->proto != entry->proto ||
 	    memcmp(&record->addr, &entry->addr, sizeof(entry->addr))) {
-		fl_filter_add_backend(backends->maps, &entry->addr);
 		__atomic_store_n(&record->flags, 0, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&record->generation, entry->generation, __ATOMIC_RELEASE);
 		record->addr = entry->addr;

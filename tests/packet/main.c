@@ -27,6 +27,7 @@ static const struct topic *const topics[] = {
 	&pair_topic,
 	&table_topic,
 	&overflow_topic,
+	&filter_topic,
 	&flood_topic,
 	&snat_topic,
 	&affinity_topic,

@@ -28,9 +28,10 @@ struct world {
 /* One per file; main.c lists them. */
 extern const struct topic frontend_topic, foreign_topic, local_topic, remote_topic,
 	unroutable_topic, checksum_topic, state_topic, change_topic, pair_topic, table_topic,
-	overflow_topic, flood_topic, snat_topic, affinity_topic, policy_topic, client_topic,
-	reject_topic, rate_topic, icmp_topic, echo_topic, egress_topic, live_topic, offload_topic,
-	socket_topic, datagram_topic, association_topic, direct_topic, race_topic, fields_topic,
-	link_topic, size_topic, opening_topic, exhaustion_topic, slow_topic, fragments_topic,
-	fragment_errors_topic, proof_topic, reset_topic, own_topic, dsr_topic, unpack_topic,
-	mss_topic, tunnel_error_topic, allocations_topic, torture_topic, coverage_topic;
+	overflow_topic, filter_topic, flood_topic, snat_topic, affinity_topic, policy_topic,
+	client_topic, reject_topic, rate_topic, icmp_topic, echo_topic, egress_topic, live_topic,
+	offload_topic, socket_topic, datagram_topic, association_topic, direct_topic, race_topic,
+	fields_topic, link_topic, size_topic, opening_topic, exhaustion_topic, slow_topic,
+	fragments_topic, fragment_errors_topic, proof_topic, reset_topic, own_topic, dsr_topic,
+	unpack_topic, mss_topic, tunnel_error_topic, allocations_topic, torture_topic,
+	coverage_topic;

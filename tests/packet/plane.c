@@ -402,6 +402,7 @@ void plane_reset(struct plane *p)
 	memset(p->maps.own_macs, 0, p->maps.n_own_macs * sizeof(*p->maps.own_macs));
 	plane_flows_clear(p);
 	p->maps.meta->overflow_half = 0;
+	p->maps.meta->filter_half = 0;
 	memcpy(p->maps.meta->flow_seed, p->config.flow_seed, sizeof(p->config.flow_seed));
 	p->next_line = 1;
 	for (uint32_t i = 0; i < FL_COUNTER_MAX; i++)
@@ -444,6 +445,14 @@ struct fl_flow_head *plane_head(const struct plane *p, enum fl_family family, ui
 	if (family == FL_IPV4)
 		return &p->maps.flows4[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
 	return &p->maps.flows6[slot / FL_FLOW_WAYS].way[slot % FL_FLOW_WAYS].head;
+}
+
+void plane_forget(const struct plane *p, enum fl_family family, uint32_t slot)
+{
+	struct fl_flow_head *head = plane_head(p, family, slot);
+
+	head->word = ((head->word >> FL_FLOW_GENERATION_SHIFT) + 1) << FL_FLOW_GENERATION_SHIFT |
+		     FL_FLOW_FREE;
 }
 
 void plane_abandon(const struct plane *p, enum fl_family family)

@@ -19,7 +19,7 @@ static void expect_all(struct trial *t, struct talk *talks, size_t n)
 static void rebuild(struct plane *p)
 {
 	struct fl_flow_table table = plane_flows(p);
-	struct fl_overflow_rebuild state = {0};
+	struct fl_rebuild state = {0};
 	uint32_t half = p->maps.meta->overflow_half, hz = p->config.hz;
 
 	for (int i = 0; i < 1000 && p->maps.meta->overflow_half == half; i++)

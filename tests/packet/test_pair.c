@@ -60,14 +60,6 @@ static void embryonic_flows_go_by_halves(struct trial *t)
 	assert_true(flows > SMALL_BUCKETS * FL_FLOW_WAYS / 2 * 5 / 10);
 }
 
-static void forget(struct plane *p, enum fl_family family, uint32_t slot)
-{
-	struct fl_flow_head *head = plane_head(p, family, slot);
-
-	head->word = ((head->word >> FL_FLOW_GENERATION_SHIFT) + 1) << FL_FLOW_GENERATION_SHIFT |
-		     FL_FLOW_FREE;
-}
-
 struct loss {
 	struct row row;
 	bool original, reply;
@@ -93,9 +85,9 @@ static void lost_flow_is_rebuilt_the_same(struct trial *t)
 	before = talk.inner;
 	flow = expect_flow(t, &talk.client);
 	if (loss->original)
-		forget(t->p, t->family, flow.slot);
+		plane_forget(t->p, t->family, flow.slot);
 	if (loss->reply)
-		forget(t->p, t->family, flow.reply_slot);
+		plane_forget(t->p, t->family, flow.reply_slot);
 	if (!loss->original) {
 		/* the fast path does not look for the twin: the agent's sweep does */
 		struct fl_sweep sweep = {0};
@@ -137,7 +129,7 @@ static void half_a_flow_becomes_whole(struct trial *t)
 
 	talk_establish(&talk);
 	flow = expect_flow(t, &talk.client);
-	forget(t->p, t->family, half->reply ? flow.reply_slot : flow.slot);
+	plane_forget(t->p, t->family, half->reply ? flow.reply_slot : flow.slot);
 	plane_head(t->p, t->family, half->reply ? flow.slot : flow.reply_slot)->last_seen =
 		plane_now(t->p) - 2 * t->p->config.hz;
 	if (half->reply) {
@@ -181,7 +173,7 @@ static void claim_of_a_stalled_processor_gives_way(struct trial *t)
 		assert_int_not_equal(expect_flow(t, &packet).slot, flow.slot);
 		assert_false(head->word & FL_FLOW_CLAIM);
 		/* as that processor does when it goes on */
-		forget(t->p, t->family, flow.reply_slot);
+		plane_forget(t->p, t->family, flow.reply_slot);
 	}
 }
 
@@ -205,7 +197,7 @@ static void original_alone_is_over(struct trial *t)
 
 	talk_bring_to(&talk, remnant->state);
 	flow = expect_flow(t, &talk.client);
-	forget(t->p, t->family, flow.reply_slot);
+	plane_forget(t->p, t->family, flow.reply_slot);
 	if (remnant->state == FL_FLOW_REPLIED) {
 		talk_send(&talk, ACK);
 		expect_drop(t, FL_REASON_NO_FLOW);
@@ -229,7 +221,7 @@ static void reply_alone_is_over(struct trial *t)
 
 	talk_bring_to(&talk, remnant->state);
 	flow = expect_flow(t, &talk.client);
-	forget(t->p, t->family, flow.slot);
+	plane_forget(t->p, t->family, flow.slot);
 	talk_reply(&talk, SYN | ACK);
 	expect_untouched(t);
 	assert_int_equal(lone(t->p), 0);

@@ -378,7 +378,7 @@ static void sweep_until(struct trial *t, uint64_t end_ms, uint32_t flush_ms)
 {
 	const uint32_t hz = t->p->config.hz;
 	struct fl_flow_table table = plane_flows(t->p);
-	struct fl_overflow_rebuild rebuild = {0};
+	struct fl_rebuild rebuild = {0};
 	struct fl_sweep sweep = {0};
 	struct fl_flow_counts counts;
 	uint64_t flushed_ms = now_ms();

@@ -56,7 +56,8 @@ static struct {
 static struct {
 	struct fl_port_space space;
 	struct fl_device device;
-	__u64 stats[FL_COUNTER_MAX], own_ports[FL_BOUND_WORDS * 2], bound_ports[FL_BOUND_WORDS];
+	__u64 stats[FL_COUNTER_MAX], bound_ports[FL_BOUND_WORDS];
+	struct fl_filter_word own_ports[FL_OWN_PORT_WORDS];
 	struct fl_bucket_rate rate[FL_RATES];
 	__u32 now;
 	uint64_t scanned; /* flows that were made with one look through each bucket */
@@ -85,7 +86,7 @@ NOT_INSTRUMENTED void *bpf_map_lookup_elem(const void *map, const void *key)
 	if (map == &fl_stats)
 		return at < FL_COUNTER_MAX ? &common.stats[at] : NULL;
 	if (map == &fl_own_ports)
-		return at < FL_BOUND_WORDS * 2 ? &common.own_ports[at] : NULL;
+		return at < FL_OWN_PORT_WORDS ? &common.own_ports[at] : NULL;
 	if (map == &fl_bound_ports)
 		return at < FL_BOUND_WORDS ? &common.bound_ports[at] : NULL;
 	return NULL;

@@ -28,7 +28,7 @@ struct fixture {
 	struct fl_overflow overflow[FL_FAMILIES][WORDS];
 	struct fl_meta meta;
 	struct fl_flow_table table;
-	struct fl_overflow_rebuild rebuild;
+	struct fl_rebuild rebuild;
 	uint64_t now;
 };
 
@@ -273,7 +273,7 @@ static void test_begins_with_a_rest(void **state)
 
 static void test_maps_that_are_absent(void **state)
 {
-	struct fl_overflow_rebuild rebuild = {0};
+	struct fl_rebuild rebuild = {0};
 	struct fl_flow_table table = {0};
 
 	for (int i = 0; i < 100; i++)

@@ -3,6 +3,7 @@
  * Frontends in the memory that programs read, instead of the fixture's: a full table is named and
  * harms nobody (robustness B4), damage is noticed and repaired, and a restart adopts what is there.
  */
+#include "lb/dp/filter.h"
 #include "tests/unit/sync/sync_fixture.h"
 
 #define LINES 32
@@ -86,6 +87,8 @@ static int setup(void **state)
 	assert_non_null(m->fake->maps.frontends);
 	m->fake->maps.meta->flow_seed[1] = 42;
 	m->fake->maps.filter = calloc(FL_FILTER_WORDS, sizeof(*m->fake->maps.filter));
+	m->fake->maps.n_filter = FL_FILTER_WORDS;
+	m->fake->maps.n_own_ports = FL_OWN_PORT_WORDS;
 	m->fake->maps.own_ports = calloc(FL_OWN_PORT_WORDS, sizeof(*m->fake->maps.own_ports));
 	assert_true(m->fake->maps.filter && m->fake->maps.own_ports);
 	start(m);
@@ -208,6 +211,30 @@ static void test_a_restart_adopts_what_is_there(void **state)
 	free(before);
 }
 
+static bool has_backend_bit(const struct mapped *m, const char *ip)
+{
+	const struct fl_maps *maps = &m->fake->maps;
+	const struct fl_addr addr = fake_addr(ip);
+	const uint32_t bit =
+		fl_filter_backend(fl_filter_hash(false, &addr, maps->meta->flow_seed[1]));
+
+	return maps->filter[bit / 64].half[maps->meta->filter_half] >> (bit & 63) & 1;
+}
+
+/* The bits were made anew while it was away; its record is as it was. */
+static void test_a_backend_that_comes_back_has_its_bit(void **state)
+{
+	struct mapped *m = *state;
+
+	assert_int_equal(sync_one(m, 0, "10.1.0.1"), 0);
+	assert_true(has_backend_bit(m, "10.1.0.1"));
+	assert_int_equal(sync_one(m, 0, "10.1.0.2"), 0);
+	fl_filter_clear(&m->fake->maps, 0);
+	fl_filter_clear(&m->fake->maps, 1);
+	assert_int_equal(sync_one(m, 0, "10.1.0.1"), 0);
+	assert_true(has_backend_bit(m, "10.1.0.1"));
+}
+
 /* A writer that was killed between filling a line and leading readers to it. */
 static void leave_half(struct mapped *m)
 {
@@ -315,6 +342,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_service_that_does_not_fit_is_refused_whole,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_restart_adopts_what_is_there, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_backend_that_comes_back_has_its_bit, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_restart_tidies_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_is_noticed_and_repaired, setup,
