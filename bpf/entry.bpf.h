@@ -62,6 +62,7 @@ static __always_inline int tunnel(fl_ctx *ctx, bool v6, const struct fl_packet *
 /* No verdicts: another program of the slow path goes on. */
 #define SLOW_PATH -100
 #define UNPACK_REST -103 /* one for what is inside and of no flow */
+#define UNPACK_ODD -104	 /* tc: one for odd packets */
 
 /* DSR: out to the backend's node. */
 static __always_inline int run_tunnel(fl_ctx *ctx, bool v6)
@@ -80,9 +81,25 @@ static __always_inline int unpack(fl_ctx *ctx, bool v6, const struct fl_packet *
 	return reason ? drop(reason) : to_stack(ctx, v6, p, to);
 }
 
+/* What is inside is none that a flow could have. */
+static __always_inline int unpack_other(fl_ctx *ctx, bool v6)
+{
+	void *inner = fl_ctx_data(ctx) + fl_tunnel_overhead(v6), *data_end = fl_ctx_data_end(ctx);
+	struct fl_packet p;
+
+	if (fl_packet_is_icmp(inner, data_end, v6))
+		return UNPACK_REST;
+	if (!fl_packet_is_odd(inner, data_end, v6))
+		return FL_CTX_PASS;
+	fl_packet_read_l3(inner + FL_L3, v6, &p);
+	if (!fl_unpack_serves(v6, &p.tuple.daddr))
+		return FL_CTX_PASS;
+	return fl_ctx_is_xdp ? leave_to_tc(ctx) : UNPACK_ODD;
+}
+
 /*
- * DSR: in from another node. An ordinary packet of an established flow; SLOW_PATH, UNPACK_REST: it
- * is another one.
+ * DSR: in from another node. An ordinary packet of an established flow; SLOW_PATH, UNPACK_REST,
+ * UNPACK_ODD: it is another one.
  */
 static __always_inline int unpack_fast(fl_ctx *ctx, bool v6)
 {
@@ -95,10 +112,7 @@ static __always_inline int unpack_fast(fl_ctx *ctx, bool v6)
 	if (!fl_unpack_outer(ctx, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE)
 		return FL_CTX_PASS;
 	if (!fl_unpack_inner(ctx, v6, &p))
-		return fl_packet_is_icmp(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),
-					 fl_ctx_data_end(ctx), v6)
-			       ? UNPACK_REST
-			       : FL_CTX_PASS;
+		return unpack_other(ctx, v6);
 	/* a rewrite in XDP would take the sum for a finished one; tc knows which it is */
 	if (fl_ctx_is_xdp && fl_config.unfinished_sums &&
 	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),

@@ -10,9 +10,9 @@
 
 #include "bpf/entry.bpf.h"
 #include "bpf/lib/mac.bpf.h"
+#include "bpf/odd.bpf.h"
 #include "nodeport/answer.bpf.h"
 #include "nodeport/egress.bpf.h"
-#include "nodeport/frag.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD. */
@@ -30,12 +30,6 @@ static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_
 		return to_stack(skb, v6, p, &d->to);
 	}
 	return TC_ACT_UNSPEC;
-}
-
-/* To where it came from: out of the device, or into it when the packet was on its way out. */
-static __always_inline int send_back(struct __sk_buff *skb, enum fl_hook hook)
-{
-	return bpf_redirect(skb->ifindex, fl_hook_is_leaving(hook) ? BPF_F_INGRESS : 0);
 }
 
 static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
@@ -153,6 +147,12 @@ int fl_odd4(struct __sk_buff *skb);
 int fl_odd6(struct __sk_buff *skb);
 int fl_odd_decided4(struct __sk_buff *skb);
 int fl_odd_decided6(struct __sk_buff *skb);
+int fl_odd_tunnel4(struct __sk_buff *skb);
+int fl_odd_tunnel6(struct __sk_buff *skb);
+int fl_unpack_odd4(struct __sk_buff *skb);
+int fl_unpack_odd6(struct __sk_buff *skb);
+int fl_unpack_decide4(struct __sk_buff *skb);
+int fl_unpack_decide6(struct __sk_buff *skb);
 int fl_tunnel4(struct __sk_buff *skb);
 int fl_tunnel6(struct __sk_buff *skb);
 int fl_unpack4(struct __sk_buff *skb);
@@ -175,6 +175,12 @@ enum {
 	ODD6,
 	ODD_DECIDED4,
 	ODD_DECIDED6,
+	ODD_TUNNEL4,
+	ODD_TUNNEL6,
+	UNPACK_ODD4,
+	UNPACK_ODD6,
+	UNPACK_DECIDE4,
+	UNPACK_DECIDE6,
 	TUNNEL4,
 	TUNNEL6,
 	UNPACK4,
@@ -206,6 +212,12 @@ struct {
 			[ODD6] = (void *)&fl_odd6,
 			[ODD_DECIDED4] = (void *)&fl_odd_decided4,
 			[ODD_DECIDED6] = (void *)&fl_odd_decided6,
+			[ODD_TUNNEL4] = (void *)&fl_odd_tunnel4,
+			[ODD_TUNNEL6] = (void *)&fl_odd_tunnel6,
+			[UNPACK_ODD4] = (void *)&fl_unpack_odd4,
+			[UNPACK_ODD6] = (void *)&fl_unpack_odd6,
+			[UNPACK_DECIDE4] = (void *)&fl_unpack_decide4,
+			[UNPACK_DECIDE6] = (void *)&fl_unpack_decide6,
 			[TUNNEL4] = (void *)&fl_tunnel4,
 			[TUNNEL6] = (void *)&fl_tunnel6,
 			[UNPACK4] = (void *)&fl_unpack4,
@@ -252,6 +264,13 @@ static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving
 				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED6);
 			else
 				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED4);
+			action = drop(FL_REASON_SLOW_PATH);
+		} else if (!v6 && !leaving && w->d.action == FL_ACT_TUNNEL_FRAGMENTS) {
+			__builtin_memset(&w->odd, 0, sizeof(w->odd));
+			w->odd.place = -1;
+			w->odd.hash = fl_tunnel_hash(v6, &w->p);
+			skb->cb[CB_WORK] = w->number;
+			bpf_tail_call_static(skb, &fl_tc_slow, ODD_TUNNEL4);
 			action = drop(FL_REASON_SLOW_PATH);
 		} else {
 			action = finish(skb, v6, &w->p, &w->d, hook);
@@ -333,117 +352,53 @@ int fl_icmp6(struct __sk_buff *skb)
 	return run_icmp(skb, true);
 }
 
-/* What waited for the packet, whose record is at this place, leaves by the way that it takes. */
-static __always_inline int release(struct __sk_buff *skb, bool v6, struct fl_work *w, __u32 at,
-				   __u64 word, enum fl_hook hook)
+static __always_inline int tunnel_odd(struct __sk_buff *skb, bool v6)
 {
-	struct fl_frag_out out = {.owner = fl_frag_name(at, word), .mtu = 0xffff};
-
-	switch (w->d.action) {
-	case FL_ACT_FORWARD:
-	case FL_ACT_FRAGMENT:
-		/* no copy of a packet can look for its neighbour */
-		if (!w->d.hop.resolved)
-			return 0;
-		out.ifindex = w->d.hop.ifindex;
-		out.mtu = w->d.hop.mtu;
-		break;
-	case FL_ACT_STACK:
-	case FL_ACT_PASS:
-		out.ifindex = skb->ifindex;
-		if (fl_hook_is_leaving(hook))
-			break;
-		out.flags = BPF_F_INGRESS;
-		if (w->d.action == FL_ACT_STACK)
-			fl_frag_expect(v6, w);
-	}
-	return fl_frag_release(skb, w, at, &out);
-}
-
-/* Whether the packet is to be rewritten, and not answered, dropped or left alone. */
-static __always_inline bool is_translated(const struct fl_decision *d)
-{
-	return d->action == FL_ACT_STACK || d->action == FL_ACT_FORWARD ||
-	       d->action == FL_ACT_FRAGMENT;
-}
-
-/* Write what was decided over an odd packet. */
-static __always_inline int translate_odd(struct __sk_buff *skb, bool v6, struct fl_work *w)
-{
-	const bool forward = w->d.action != FL_ACT_STACK;
-
-	if (fl_odd_rewrite(skb, w, v6, forward) ||
-	    (forward && w->d.hop.resolved && fl_ctx_set_macs(skb, w->d.hop.macs)))
-		return -1;
-	if (w->odd.fragment)
-		fl_count(FL_COUNTER_FRAGMENT);
-	return 0;
-}
-
-/* Send an odd packet, translated if it is to be, on its way. */
-static __always_inline int finish_odd(struct __sk_buff *skb, bool v6, struct fl_work *w,
-				      enum fl_hook hook)
-{
-	const __u32 of = w->odd.at | (w->odd.more ? FL_FRAGMENT_MORE : 0);
-	enum fl_reason reason;
-
-	switch (w->d.action) {
-	case FL_ACT_PASS:
-	case FL_ACT_STACK:
-		return TC_ACT_UNSPEC;
-	case FL_ACT_FORWARD:
-		return leave(skb, &w->d.hop);
-	case FL_ACT_FRAGMENT:
-		if (w->p.l4 != fl_l4_offset(false) ||
-		    fl_fragment(skb, &w->p, w->d.hop.ifindex, w->d.hop.mtu, of))
-			return drop(FL_REASON_TOO_BIG);
-		return leave(skb, &w->d.hop);
-	case FL_ACT_TUNNEL: /* nobody could unpack it */
-		return drop(FL_REASON_FRAGMENT_REFUSED);
-	case FL_ACT_DROP:
-		return drop(w->d.reason);
-	}
-	/* RFC 1812, 4.3.2.7: nothing is said of a later fragment, which in IPv6 has no such rule */
-	if (w->odd.at && !v6)
-		return drop(w->d.reason);
-	/* eight bytes are quoted of it, whatever it carries */
-	if (w->odd.at)
-		w->p.proto = IPPROTO_UDP;
-	else if (fl_odd_strip(skb, v6, &w->p))
-		return drop(FL_REASON_REWRITE_FAILED);
-	reason = fl_answer(skb, v6, &w->p, &w->d);
-	return reason ? drop(reason) : send_back(skb, hook);
+	if (v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, ODD_TUNNEL6);
+	else
+		bpf_tail_call_static(skb, &fl_tc_slow, ODD_TUNNEL4);
+	return drop(FL_REASON_SLOW_PATH);
 }
 
 /* An odd packet, from its beginning: the slow path decides it, if it has the ports. */
+static __always_inline int begin_odd(struct __sk_buff *skb, bool v6, struct fl_work *w,
+				     enum fl_odd_side side)
+{
+	skb->cb[CB_WORK] = w->number;
+	switch (fl_frag_begin(skb, v6, w, side)) {
+	case FL_FRAG_DECIDE:
+		if (side == FL_ODD_UNPACKED && v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_DECIDE6);
+		else if (side == FL_ODD_UNPACKED)
+			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_DECIDE4);
+		else
+			decide(skb, v6, side == FL_ODD_LEAVES);
+		return drop(FL_REASON_SLOW_PATH);
+	case FL_FRAG_FOLLOW:
+		if (is_tunnelled(&w->d))
+			return tunnel_odd(skb, v6);
+		if (is_translated(&w->d) && translate_odd(skb, v6, w))
+			return drop(FL_REASON_REWRITE_FAILED);
+		return finish_odd(skb, v6, w, skb->cb[CB_HOOK]);
+	case FL_FRAG_DROP:
+		return drop(w->d.reason);
+	case FL_FRAG_STOLEN:
+		return FL_CTX_HELD;
+	}
+	/* no node sends such to a pod of this one */
+	return side == FL_ODD_UNPACKED ? drop(FL_REASON_TUNNEL_CONTENT) : TC_ACT_UNSPEC;
+}
+
 static __always_inline int run_odd(struct __sk_buff *skb, bool v6)
 {
-	enum fl_hook hook = skb->cb[CB_HOOK];
+	const bool leaving = fl_hook_is_leaving(skb->cb[CB_HOOK]);
 	struct fl_work *w = fl_work_get();
-	int action = TC_ACT_UNSPEC;
+	int action;
 
 	if (!w)
 		return TC_ACT_UNSPEC;
-	switch (fl_frag_begin(skb, v6, w, hook)) {
-	case FL_FRAG_DECIDE:
-		skb->cb[CB_WORK] = w->number;
-		decide(skb, v6, fl_hook_is_leaving(hook));
-		action = drop(FL_REASON_SLOW_PATH);
-		break;
-	case FL_FRAG_FOLLOW:
-		if (is_translated(&w->d) && translate_odd(skb, v6, w))
-			action = drop(FL_REASON_REWRITE_FAILED);
-		else
-			action = finish_odd(skb, v6, w, hook);
-		break;
-	case FL_FRAG_DROP:
-		action = drop(w->d.reason);
-		break;
-	case FL_FRAG_STOLEN:
-		/* tcx does not know TC_ACT_STOLEN, and lets it pass */
-		action = TC_ACT_SHOT;
-		break;
-	}
+	action = begin_odd(skb, v6, w, leaving ? FL_ODD_LEAVES : FL_ODD_ARRIVES);
 	fl_work_put(w);
 	return action;
 }
@@ -461,25 +416,6 @@ int fl_odd6(struct __sk_buff *skb)
 }
 
 /* And to its end, when it is decided. */
-static __always_inline int end_odd(struct __sk_buff *skb, bool v6, struct fl_work *w,
-				   enum fl_hook hook)
-{
-	__u64 word = 0;
-	int at = -1;
-
-	if (w->odd.fragment) {
-		/* others send from the address that it gets, with numbers of their own */
-		if (is_translated(&w->d) && !fl_addr_equal(&w->d.to.saddr, &w->p.tuple.saddr))
-			w->odd.new_id = fl_frag_id_next(v6);
-		at = fl_frag_settle(v6, w, fl_hook_is_leaving(hook), &word);
-	}
-	if (is_translated(&w->d) && translate_odd(skb, v6, w))
-		return drop(FL_REASON_REWRITE_FAILED);
-	if (at >= 0 && release(skb, v6, w, at, word, hook))
-		return drop(FL_REASON_REWRITE_FAILED);
-	return finish_odd(skb, v6, w, hook);
-}
-
 static __always_inline int run_odd_decided(struct __sk_buff *skb, bool v6)
 {
 	enum fl_hook hook = skb->cb[CB_HOOK];
@@ -488,7 +424,8 @@ static __always_inline int run_odd_decided(struct __sk_buff *skb, bool v6)
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	action = end_odd(skb, v6, w, hook);
+	settle_odd(v6, w);
+	action = is_tunnelled(&w->d) ? tunnel_odd(skb, v6) : end_odd(skb, v6, w, hook);
 	fl_work_put(w);
 	return action;
 }
@@ -503,6 +440,61 @@ SEC("tc")
 int fl_odd_decided6(struct __sk_buff *skb)
 {
 	return run_odd_decided(skb, true);
+}
+
+/* What goes on encapsulated: odd packets, and those that are too big for it as a whole. */
+static __always_inline int run_odd_tunnel(struct __sk_buff *skb, bool v6)
+{
+	struct fl_work *w = fl_work_again(skb->cb[CB_WORK]);
+	int action;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	action = send_tunnelled(skb, v6, w);
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_odd_tunnel4(struct __sk_buff *skb)
+{
+	return run_odd_tunnel(skb, false);
+}
+
+SEC("tc")
+int fl_odd_tunnel6(struct __sk_buff *skb)
+{
+	return run_odd_tunnel(skb, true);
+}
+
+/* And what has come so, for a pod of this node: it is an odd packet without its outer header. */
+static __always_inline int run_unpack_odd(struct __sk_buff *skb, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	int action = TC_ACT_UNSPEC;
+	enum fl_reason reason;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	if (fl_unpack_outer(skb, v6, &w->from, &w->pod)) {
+		reason = fl_peer_is(v6, &w->from) ? fl_unpack_strip(skb, v6)
+						  : FL_REASON_TUNNEL_SOURCE;
+		action = reason ? drop(reason) : begin_odd(skb, v6, w, FL_ODD_UNPACKED);
+	}
+	fl_work_put(w);
+	return action;
+}
+
+SEC("tc")
+int fl_unpack_odd4(struct __sk_buff *skb)
+{
+	return run_unpack_odd(skb, false);
+}
+
+SEC("tc")
+int fl_unpack_odd6(struct __sk_buff *skb)
+{
+	return run_unpack_odd(skb, true);
 }
 
 static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6, enum fl_hook hook)
@@ -565,6 +557,38 @@ int fl_tunnel_error6(struct __sk_buff *skb)
 	return run_tunnel_error(skb, true);
 }
 
+/* An odd packet that another node has sent, and has the ports. A program of its own, since with the
+ * one below it there would be too little stack for both. */
+static __always_inline int run_unpack_decide(struct __sk_buff *skb, bool v6)
+{
+	struct fl_work *w = fl_work_again(skb->cb[CB_WORK]);
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	fl_unpack_decide(skb, v6, &w->p, &w->pod, &w->d);
+	/* it cannot go on as it came any more */
+	if (w->d.action == FL_ACT_PASS)
+		fl_decision_set(&w->d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
+	if (v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED6);
+	else
+		bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED4);
+	fl_work_put(w);
+	return drop(FL_REASON_SLOW_PATH);
+}
+
+SEC("tc")
+int fl_unpack_decide4(struct __sk_buff *skb)
+{
+	return run_unpack_decide(skb, false);
+}
+
+SEC("tc")
+int fl_unpack_decide6(struct __sk_buff *skb)
+{
+	return run_unpack_decide(skb, true);
+}
+
 SEC("tc")
 int fl_unpack_slow4(struct __sk_buff *skb)
 {
@@ -586,6 +610,10 @@ int fl_unpack4(struct __sk_buff *skb)
 		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST4);
 		return FL_CTX_PASS;
 	}
+	if (action == UNPACK_ODD) {
+		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD4);
+		return FL_CTX_PASS;
+	}
 	if (action != SLOW_PATH)
 		return action;
 	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW4);
@@ -599,6 +627,10 @@ int fl_unpack6(struct __sk_buff *skb)
 
 	if (action == UNPACK_REST) {
 		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST6);
+		return FL_CTX_PASS;
+	}
+	if (action == UNPACK_ODD) {
+		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD6);
 		return FL_CTX_PASS;
 	}
 	if (action != SLOW_PATH)

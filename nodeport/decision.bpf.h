@@ -23,7 +23,8 @@ enum fl_action {
 	FL_ACT_TUNNEL,	/* as it is, in an outer header for to.daddr, out by `hop` */
 	FL_ACT_TO_TC,	/* unchanged to the tc program, which can use devices that XDP cannot */
 	/* what the fast path leaves to the slow one */
-	FL_ACT_FRAGMENT, /* rewrite, then out by `hop` in fragments: tc only */
+	FL_ACT_FRAGMENT,	 /* rewrite, then out by `hop` in fragments: tc only */
+	FL_ACT_TUNNEL_FRAGMENTS, /* likewise, and each in an outer header */
 	FL_ACT_DROP,
 	FL_ACT_REJECT,	/* answer "port unreachable" */
 	FL_ACT_TOO_BIG, /* answer with the MTU of the way out */

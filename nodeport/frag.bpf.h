@@ -10,6 +10,7 @@
 #include "nodeport/frag_hold.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 #include "nodeport/slow.bpf.h"
+#include "nodeport/tunnel.bpf.h"
 
 enum fl_frag_step {
 	FL_FRAG_PASS,	/* not ours: unchanged */
@@ -39,41 +40,48 @@ static __always_inline int fl_frag_refuse(struct fl_work *w, enum fl_reason reas
 }
 
 /* What the first fragment became, for another one: false, and the record is another's by now. */
-static __always_inline bool fl_frag_follow(fl_ctx *ctx, const struct fl_frag *f, __u64 word,
-					   struct fl_work *w)
+static __always_inline bool fl_frag_follow(fl_ctx *ctx, bool v6, const struct fl_frag *f,
+					   __u64 word, struct fl_work *w)
 {
 	f = fl_after_load((void *)f, word);
 	w->d.to.saddr = f->way.saddr;
 	w->d.to.daddr = f->way.daddr;
 	w->d.hop = f->way.hop;
 	w->odd.new_id = f->way.id;
+	w->odd.hash = f->way.hash;
 	fl_decision_set(&w->d, f->way.action, f->way.reason);
 	if (!fl_frag_is(f, word))
 		return false;
-	if (w->d.action == FL_ACT_FORWARD)
+	if (w->d.action == FL_ACT_TUNNEL) {
 		fl_decision_forward(ctx, &w->p, &w->d);
+		fl_tunnel_decide(ctx, v6, &w->p, &w->d);
+	} else if (w->d.action == FL_ACT_FORWARD) {
+		fl_decision_forward(ctx, &w->p, &w->d);
+	}
 	return true;
 }
 
 /* A fragment that could neither follow nor wait. What is not certainly ours is not ours to drop. */
-static __always_inline int fl_frag_alone(bool v6, struct fl_work *w, bool leaving)
+static __always_inline int fl_frag_alone(bool v6, struct fl_work *w)
 {
 	const struct fl_addr *to = &w->p.tuple.daddr;
 
-	if (!leaving && (fl_addr_is_cluster_ip(v6, to) || fl_addr_is_external(v6, to)))
+	if (w->odd.side == FL_ODD_UNPACKED ||
+	    (w->odd.side == FL_ODD_ARRIVES &&
+	     (fl_addr_is_cluster_ip(v6, to) || fl_addr_is_external(v6, to))))
 		return fl_frag_refuse(w, FL_REASON_FRAGMENT_ALONE);
 	return FL_FRAG_PASS;
 }
 
 /* A later fragment: enum fl_frag_step. */
-static __always_inline int fl_frag_later(fl_ctx *ctx, bool v6, struct fl_work *w, bool leaving)
+static __always_inline int fl_frag_later(fl_ctx *ctx, bool v6, struct fl_work *w)
 {
 	struct fl_frag_key key;
 	struct fl_frag *f;
 	__u64 word = 0;
 	int at, wait;
 
-	fl_frag_key_of(v6, &w->p, &w->odd, leaving, &key);
+	fl_frag_key_of(v6, &w->p, &w->odd, &key);
 	for (int i = 0; i < FL_FRAG_TRIES; i++) {
 		at = fl_frag_find(&key, -1, &word);
 		if (at < 0)
@@ -100,21 +108,21 @@ static __always_inline int fl_frag_later(fl_ctx *ctx, bool v6, struct fl_work *w
 				break;
 			word += FL_FRAG_READY - fl_frag_state(word);
 		}
-		if (fl_frag_follow(ctx, f, word, w))
+		if (fl_frag_follow(ctx, v6, f, word, w))
 			return FL_FRAG_FOLLOW;
 	}
-	return fl_frag_alone(v6, w, leaving);
+	return fl_frag_alone(v6, w);
 }
 
 /* The first fragment, before it is decided. */
-static __always_inline int fl_frag_first(bool v6, struct fl_work *w, bool leaving)
+static __always_inline int fl_frag_first(bool v6, struct fl_work *w)
 {
 	struct fl_frag_key key;
 	struct fl_frag *f;
 	__u64 word = 0;
 	int at;
 
-	fl_frag_key_of(v6, &w->p, &w->odd, leaving, &key);
+	fl_frag_key_of(v6, &w->p, &w->odd, &key);
 	at = fl_frag_find(&key, -1, &word);
 	f = at < 0 ? NULL : fl_frag_at(at);
 	if (!f || fl_frag_state(word) != FL_FRAG_READY)
@@ -126,14 +134,19 @@ static __always_inline int fl_frag_first(bool v6, struct fl_work *w, bool leavin
 }
 
 /* An odd packet, which is read into w->p and w->odd: enum fl_frag_step. */
-static __always_inline int fl_frag_begin(fl_ctx *ctx, bool v6, struct fl_work *w, enum fl_hook hook)
+static __always_inline int fl_frag_begin(fl_ctx *ctx, bool v6, struct fl_work *w,
+					 enum fl_odd_side side)
 {
-	const bool leaving = fl_hook_is_leaving(hook);
+	const bool leaving = side == FL_ODD_LEAVES;
 	enum fl_reason fault;
 
 	__builtin_memset(&w->odd, 0, sizeof(w->odd));
 	__builtin_memset(&w->d, 0, sizeof(w->d));
-	if (!fl_odd_parse(ctx, v6, &w->p, &w->odd) || !fl_odd_concerns(v6, &w->p.tuple, leaving))
+	w->odd.side = side;
+	w->odd.place = -1;
+	if (!fl_odd_parse(ctx, v6, &w->p, &w->odd))
+		return FL_FRAG_PASS;
+	if (side != FL_ODD_UNPACKED && !fl_odd_concerns(v6, &w->p.tuple, leaving))
 		return FL_FRAG_PASS;
 	/* never from a wire: the kernel drops these itself */
 	if (!leaving && (fl_packet_martian(v6, &w->p.tuple) ||
@@ -145,33 +158,33 @@ static __always_inline int fl_frag_begin(fl_ctx *ctx, bool v6, struct fl_work *w
 		if (fault)
 			return fl_frag_refuse(w, fault);
 		if (w->odd.at)
-			return fl_frag_later(ctx, v6, w, leaving);
+			return fl_frag_later(ctx, v6, w);
 	}
 	if (!fl_odd_parse_l4(ctx, &w->p, &w->odd))
 		return w->odd.fragment ? fl_frag_refuse(w, FL_REASON_FRAGMENT_TINY) : FL_FRAG_PASS;
 	if (!w->p.tuple.sport || !w->p.tuple.dport)
 		return FL_FRAG_PASS;
-	return w->odd.fragment ? fl_frag_first(v6, w, leaving) : FL_FRAG_DECIDE;
+	return w->odd.fragment ? fl_frag_first(v6, w) : FL_FRAG_DECIDE;
 }
 
 /*
- * Remember what the slow path said of a first fragment: the place of the record, or -1, and the
- * others of its datagram wait in vain.
+ * Remember what the slow path said of a first fragment, in w->odd.place and record; without a place
+ * the others of its datagram wait in vain.
  */
-static __always_inline int fl_frag_settle(bool v6, struct fl_work *w, bool leaving, __u64 *ret_word)
+static __always_inline void fl_frag_settle(bool v6, struct fl_work *w)
 {
 	struct fl_frag_key key;
 	struct fl_frag *f;
 	__u64 word = 0, deciding;
 	int at;
 
-	fl_frag_key_of(v6, &w->p, &w->odd, leaving, &key);
+	fl_frag_key_of(v6, &w->p, &w->odd, &key);
 	for (int i = 0; i < FL_FRAG_TRIES; i++) {
 		at = fl_frag_find(&key, -1, &word);
 		if (at < 0)
 			at = fl_frag_make(&key, FL_FRAG_DECIDING, &word);
 		else if (fl_frag_state(word) != FL_FRAG_WAITING)
-			return -1;
+			return;
 		f = at < 0 ? NULL : fl_frag_at(at);
 		if (!f)
 			continue;
@@ -185,6 +198,7 @@ static __always_inline int fl_frag_settle(bool v6, struct fl_work *w, bool leavi
 		f->way.daddr = w->d.to.daddr;
 		f->way.hop = w->d.hop;
 		f->way.id = w->odd.new_id;
+		f->way.hash = w->odd.hash;
 		f->way.action = w->d.action;
 		f->way.reason = FL_REASON_NONE;
 		/* an answer, or a name, is for the first one alone */
@@ -195,11 +209,13 @@ static __always_inline int fl_frag_settle(bool v6, struct fl_work *w, bool leavi
 		/* each that follows has a size of its own */
 		if (w->d.action == FL_ACT_FRAGMENT)
 			f->way.action = FL_ACT_FORWARD;
-		*ret_word = deciding - FL_FRAG_DECIDING + FL_FRAG_READY;
-		__sync_lock_test_and_set(&f->word, *ret_word);
-		return at;
+		else if (w->d.action == FL_ACT_TUNNEL_FRAGMENTS)
+			f->way.action = FL_ACT_TUNNEL;
+		w->odd.place = at;
+		w->odd.record = fl_frag_name(at, deciding);
+		__sync_lock_test_and_set(&f->word, deciding - FL_FRAG_DECIDING + FL_FRAG_READY);
+		return;
 	}
-	return -1;
 }
 
 /* What is sent up the stack is seen here once more, with its new addresses: it passes then. */
@@ -218,9 +234,76 @@ static __always_inline void fl_frag_expect(bool v6, const struct fl_work *w)
 					    word - FL_FRAG_DECIDING + FL_FRAG_READY);
 }
 
+/* The packet becomes the fragment that has these bytes of its datagram, from `at` on; `more`:
+ * others follow it. */
+static __always_inline int fl_frag_send_bytes(fl_ctx *skb, const struct fl_work *w,
+					      const struct fl_frag_out *out, const __u8 *bytes,
+					      __u32 at, __u32 n, bool more)
+{
+	const __u32 l4 = w->p.l4 + out->outer;
+
+	if (bpf_skb_change_tail(skb, l4 + n, 0) ||
+	    bpf_skb_store_bytes(skb, l4, bytes, n, BPF_F_RECOMPUTE_CSUM) ||
+	    fl_frag_become(skb, w, out->outer, at, n | (more ? FL_FRAG_MORE : 0)))
+		return -1;
+	return 0;
+}
+
+/*
+ * Send bytes of the fragment with this number, which is too big for the way: from >> 16 on, as many
+ * as the rest says. Not zero: they cannot be sent. Global, as those below, so that each is verified
+ * once.
+ */
+int fl_frag_send_part(fl_ctx *skb, const struct fl_work *w, __u64 number, __u32 from,
+		      const struct fl_frag_out *out);
+
+__noinline int fl_frag_send_part(fl_ctx *skb, const struct fl_work *w, __u64 number, __u32 from,
+				 const struct fl_frag_out *out)
+{
+	struct fl_frag_place *place = fl_frag_place_of(number);
+	__u32 n = from & 0xffff, at = from >> 16 & (FL_FRAG_BYTES_MAX - 1);
+
+	if (!place || !w || !out || !n || n > FL_FRAG_PART_MAX)
+		return -1;
+	n = fl_fragment_size(n, FL_FRAG_PART_MAX);
+	if (fl_frag_send_bytes(skb, w, out, place->bytes + at, place->at + at, n,
+			       place->more || at + n < place->size) ||
+	    READ_ONCE(place->number) != number)
+		return -1;
+	return bpf_clone_redirect(skb, out->ifindex, out->flags);
+}
+
+/* Send the fragment with this number in smaller ones: 0, or -1. */
+int fl_frag_send_parts(fl_ctx *skb, const struct fl_work *w, __u64 number,
+		       const struct fl_frag_out *out);
+
+__noinline int fl_frag_send_parts(fl_ctx *skb, const struct fl_work *w, __u64 number,
+				  const struct fl_frag_out *out)
+{
+	struct fl_frag_place *place = fl_frag_place_of(number);
+	__u32 at = 0, each, size;
+
+	if (!place || !w || !out || !w->p.divisible)
+		return -1;
+	size = place->size;
+	each = (out->mtu - (w->p.l4 + out->outer - FL_L3)) & ~7U;
+	if (each > FL_FRAG_PART_MAX)
+		each = FL_FRAG_PART_MAX;
+	if (out->mtu < 68 || size > FL_FRAG_BYTES_MAX)
+		return -1;
+	for (int i = 0; i < FL_FRAGMENTS && at < size; i++) {
+		const __u32 n = size - at > each ? each : size - at;
+
+		if (fl_frag_send_part(skb, w, number, at << 16 | n, out))
+			return -1;
+		at = fl_forget(at + n, number);
+	}
+	return at < size ? -1 : 0;
+}
+
 /*
  * Send the fragment with this number, which waits for the packet: that becomes it. Without a device
- * to send it by it is dropped, since the packet is. Global, so that it is verified once.
+ * to send it by it is dropped, since the packet is.
  */
 int fl_frag_send(fl_ctx *skb, const struct fl_work *w, __u64 number, const struct fl_frag_out *out);
 
@@ -228,7 +311,7 @@ __noinline int fl_frag_send(fl_ctx *skb, const struct fl_work *w, __u64 number,
 			    const struct fl_frag_out *out)
 {
 	struct fl_frag_place *place = fl_frag_place_of(number);
-	__u32 size, l4;
+	__u32 size;
 
 	if (!number || !place || !w || !out || READ_ONCE(place->number) != number)
 		return -1;
@@ -237,15 +320,19 @@ __noinline int fl_frag_send(fl_ctx *skb, const struct fl_work *w, __u64 number,
 	if (place->owner != out->owner)
 		return -1;
 	size = fl_fragment_size(place->size, FL_FRAG_BYTES_MAX);
-	l4 = w->p.l4;
-	if (!out->ifindex || l4 - FL_L3 + size > out->mtu) {
+	if (out->ifindex && w->p.l4 + out->outer - FL_L3 + size > out->mtu) {
+		const bool sent = !fl_frag_send_parts(skb, w, number, out);
+
 		if (fl_frag_drop(number))
-			fl_count(out->ifindex ? FL_REASON_TOO_BIG : FL_REASON_FRAGMENT_REFUSED);
+			fl_count(sent ? FL_COUNTER_FRAGMENT : FL_REASON_TOO_BIG);
 		return 0;
 	}
-	if (bpf_skb_change_tail(skb, l4 + size, 0) ||
-	    bpf_skb_store_bytes(skb, l4, place->bytes, size, BPF_F_RECOMPUTE_CSUM) ||
-	    fl_frag_become(skb, &w->p, &w->odd, place->at, size, place->more))
+	if (!out->ifindex) {
+		if (fl_frag_drop(number))
+			fl_count(FL_REASON_FRAGMENT_REFUSED);
+		return 0;
+	}
+	if (fl_frag_send_bytes(skb, w, out, place->bytes, place->at, size, place->more))
 		return -1;
 	/* otherwise it was overwritten meanwhile, and is counted */
 	if (!fl_frag_drop(number))
@@ -273,7 +360,7 @@ __noinline int fl_frag_release(fl_ctx *skb, const struct fl_work *w, __u32 at,
 		return 0;
 	for (int i = 0; i < FL_FRAG_HELD; i++)
 		any |= READ_ONCE(f->held[i]);
-	l4 = w->p.l4;
+	l4 = w->p.l4 + out->outer;
 	size = w->odd.size;
 	if (!any || !size || size > FL_FRAGMENTED_MAX)
 		return 0;
@@ -285,7 +372,21 @@ __noinline int fl_frag_release(fl_ctx *skb, const struct fl_work *w, __u32 at,
 	if (bpf_skb_change_tail(skb, l4 + size, 0) ||
 	    bpf_skb_store_bytes(skb, l4, scratch->bytes, size, BPF_F_RECOMPUTE_CSUM))
 		return -1;
-	return fl_frag_become(skb, &w->p, &w->odd, 0, size, true);
+	return fl_frag_become(skb, w, out->outer, 0, size | FL_FRAG_MORE);
+}
+
+/* Put an odd packet behind an outer header, so that its length can still be changed. */
+static __always_inline int fl_tunnel_wrap_odd(fl_ctx *skb, bool v6, const struct fl_packet *p,
+					      const struct fl_decision *d, __u32 hash)
+{
+	struct fl_tunnel_inner inner;
+	struct fl_addr from;
+
+	fl_ctx_pull(skb, fl_l4_offset(v6));
+	if (fl_tunnel_tell(skb, v6, p, d) || !fl_tunnel_source(v6, d->hop.ifindex, hash, &from) ||
+	    fl_tunnel_open(skb, v6, &inner) || fl_ctx_grow_plain(skb, fl_tunnel_overhead(v6)))
+		return -1;
+	return fl_tunnel_close(skb, v6, &inner, &from, &d->to.daddr, hash, d->hop.macs);
 }
 
 /* Write the decision over an odd packet, with `forward` count the TTL down. */

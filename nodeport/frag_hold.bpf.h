@@ -12,6 +12,7 @@
 
 #define FL_FRAG_PLACES 256     /* a power of two */
 #define FL_FRAG_BYTES_MAX 8192 /* of one that can wait; a power of two */
+#define FL_FRAG_PART_MAX 2048  /* of a part of it, where it is too big for the way; likewise */
 #define FL_FRAG_BUSY (~0ULL)
 
 /* `number`: of the turn in which it was taken, from 1; FL_FRAG_BUSY while it is filled; 0 free. */
@@ -21,7 +22,7 @@ struct fl_frag_place {
 	__u16 at, size;
 	__u8 more;
 	__u8 pad[3];
-	__u8 bytes[FL_FRAG_BYTES_MAX];
+	__u8 bytes[FL_FRAG_BYTES_MAX + FL_FRAG_PART_MAX]; /* the verifier counts the last as well */
 };
 
 struct {
@@ -167,38 +168,65 @@ struct fl_frag_out {
 	__u32 ifindex;
 	__u32 flags; /* of bpf_clone_redirect() */
 	__u32 mtu;
-	__u32 pad;
+	__u32 outer; /* bytes of an outer header, which the one at hand has already */
 };
 
-/*
- * Make the packet, which is a translated fragment of the same datagram, the one that waits at this
- * place: 0, or -1.
- */
-static __always_inline int fl_frag_become(fl_ctx *skb, const struct fl_packet *p,
-					  const struct fl_odd *odd, __u32 at, __u32 size, bool more)
+/* An outer header in front of a packet of this length. */
+static __always_inline int fl_frag_resize_outer(fl_ctx *skb, bool v6, __u32 size)
 {
-	const bool v6 = odd->header;
-	__u32 l3_size = p->l4 - FL_L3 + size;
-	struct iphdr *ip;
-	__be16 field;
+	struct iphdr *ip = fl_ctx_data(skb) + FL_L3;
+	__be16 field = bpf_htons(v6 ? size : size + sizeof(*ip));
 
+	if (v6)
+		return bpf_skb_store_bytes(skb, FL_L3 + offsetof(struct ipv6hdr, payload_len),
+					   &field, sizeof(field), BPF_F_RECOMPUTE_CSUM);
+	if ((void *)(ip + 1) > fl_ctx_data_end(skb))
+		return -1;
+	ip->check = fl_csum_apply(ip->check, fl_csum_diff(0, ip->tot_len, field));
+	ip->tot_len = field;
+	return 0;
+}
+
+#define FL_FRAG_MORE (1U << 31)
+
+/*
+ * Make the packet, which is a fragment of the same datagram that is ready to be sent, the one with
+ * `size` bytes at this place of the datagram, with FL_FRAG_MORE behind which others follow: 0, or
+ * -1. outer: bytes of its outer header, or 0. Global, so that it is verified once.
+ */
+int fl_frag_become(fl_ctx *skb, const struct fl_work *w, __u32 outer, __u32 at, __u32 size);
+
+__noinline int fl_frag_become(fl_ctx *skb, const struct fl_work *w, __u32 outer, __u32 at,
+			      __u32 size)
+{
+	const bool more = size & FL_FRAG_MORE;
+	struct iphdr ip;
+	__u32 l3_size;
+	__be16 field;
+	bool v6;
+
+	if (!w)
+		return -1;
+	v6 = w->odd.header;
+	l3_size = w->p.l4 - FL_L3 + (size & ~FL_FRAG_MORE);
+	if (outer && fl_frag_resize_outer(skb, v6, l3_size))
+		return -1;
 	if (v6) {
 		field = bpf_htons(l3_size - sizeof(struct ipv6hdr));
-		if (bpf_skb_store_bytes(skb, FL_L3 + offsetof(struct ipv6hdr, payload_len), &field,
-					sizeof(field), BPF_F_RECOMPUTE_CSUM))
+		if (bpf_skb_store_bytes(skb, FL_L3 + outer + offsetof(struct ipv6hdr, payload_len),
+					&field, sizeof(field), BPF_F_RECOMPUTE_CSUM))
 			return -1;
 		field = bpf_htons(at | more);
 		return bpf_skb_store_bytes(
-			skb, odd->header + offsetof(struct fl_ip6_fragment, offset_flags), &field,
-			sizeof(field), BPF_F_RECOMPUTE_CSUM);
+			skb, w->odd.header + outer + offsetof(struct fl_ip6_fragment, offset_flags),
+			&field, sizeof(field), BPF_F_RECOMPUTE_CSUM);
 	}
-	ip = fl_ctx_data(skb) + FL_L3;
-	if ((void *)(ip + 1) > fl_ctx_data_end(skb))
+	if (bpf_skb_load_bytes(skb, FL_L3 + outer, &ip, sizeof(ip)))
 		return -1;
-	field = (ip->frag_off & bpf_htons(FL_IP4_DF)) | bpf_htons(at / 8 | (more ? FL_IP4_MF : 0));
-	ip->check = fl_csum_apply(ip->check, fl_csum_diff(fl_csum_diff(0, ip->frag_off, field),
-							  ip->tot_len, bpf_htons(l3_size)));
-	ip->frag_off = field;
-	ip->tot_len = bpf_htons(l3_size);
-	return 0;
+	field = (ip.frag_off & bpf_htons(FL_IP4_DF)) | bpf_htons(at / 8 | (more ? FL_IP4_MF : 0));
+	ip.check = fl_csum_apply(ip.check, fl_csum_diff(fl_csum_diff(0, ip.frag_off, field),
+							ip.tot_len, bpf_htons(l3_size)));
+	ip.frag_off = field;
+	ip.tot_len = bpf_htons(l3_size);
+	return bpf_skb_store_bytes(skb, FL_L3 + outer, &ip, sizeof(ip), 0);
 }

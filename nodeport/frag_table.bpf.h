@@ -31,7 +31,7 @@ struct fl_frag_key {
 	struct fl_addr saddr, daddr;
 	__u32 id;
 	__u8 proto;
-	__u8 leaving; /* what one hook has translated, another may see again */
+	__u8 side; /* enum fl_odd_side */
 	__u8 pad[2];
 };
 
@@ -41,6 +41,7 @@ struct fl_frag_way {
 	struct fl_hop hop;
 	__u32 action, reason; /* as in struct fl_decision */
 	__u32 id;	      /* that they get */
+	__u32 hash;	      /* of the flow, for outer headers */
 };
 
 struct fl_frag {
@@ -71,21 +72,20 @@ static __always_inline struct fl_frag *fl_frag_at(__u32 at)
 }
 
 static __always_inline void fl_frag_key_of(bool v6, const struct fl_packet *p,
-					   const struct fl_odd *odd, bool leaving,
-					   struct fl_frag_key *ret_key)
+					   const struct fl_odd *odd, struct fl_frag_key *ret_key)
 {
 	ret_key->saddr = p->tuple.saddr;
 	ret_key->daddr = p->tuple.daddr;
 	ret_key->id = odd->id;
 	ret_key->proto = v6 ? 0 : p->proto;
-	ret_key->leaving = leaving;
+	ret_key->side = odd->side;
 	ret_key->pad[0] = ret_key->pad[1] = 0;
 }
 
 static __always_inline bool fl_frag_key_equal(const struct fl_frag_key *a,
 					      const struct fl_frag_key *b)
 {
-	return a->id == b->id && a->proto == b->proto && a->leaving == b->leaving &&
+	return a->id == b->id && a->proto == b->proto && a->side == b->side &&
 	       fl_addr_equal(&a->saddr, &b->saddr) && fl_addr_equal(&a->daddr, &b->daddr);
 }
 

@@ -35,8 +35,23 @@ static __always_inline __u32 fl_fragment_size(__u32 size, __u32 max)
 }
 
 /* Of what a packet is that is sent in fragments, if it is one itself: its offset, and these. */
-#define FL_FRAGMENT_MORE 1 /* others of its datagram follow it */
-#define FL_FRAGMENT_SEND 2 /* a copy of the packet goes out, since it is to be another one too */
+#define FL_FRAGMENT_MORE 1  /* others of its datagram follow it */
+#define FL_FRAGMENT_SEND 2  /* a copy of the packet goes out, since it is to be another one too */
+#define FL_FRAGMENT_OUTER 4 /* each is behind an outer header, as the packet is */
+
+/* An IPv4 header for this much payload. */
+static __always_inline void fl_fragment_header(struct iphdr *ip, __u32 len, __u32 frag_off)
+{
+	ip->tot_len = bpf_htons(sizeof(*ip) + len);
+	ip->frag_off = bpf_htons(frag_off);
+	ip->check = 0;
+	ip->check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
+}
+
+static __always_inline __u32 fl_fragment_headers(__u32 of)
+{
+	return FL_FRAGMENT_HEADERS + (of & FL_FRAGMENT_OUTER ? sizeof(struct iphdr) : 0);
+}
 
 /*
  * Make the packet the fragment that has `len` bytes of the payload from `at` on. `of`: where the
@@ -47,7 +62,7 @@ int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, __u32 of, __u32 ifindex);
 
 __noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, __u32 of, __u32 ifindex)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, headers = fl_fragment_headers(of);
 	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
 	struct iphdr *ip;
 
@@ -55,24 +70,28 @@ __noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, __u32 of, __u3
 	if (!scratch || !len || len > FL_FRAGMENT_MAX)
 		return -1;
 	len = fl_fragment_size(len, FL_FRAGMENT_MAX);
-	if (bpf_skb_change_tail(skb, FL_FRAGMENT_HEADERS + len, 0) ||
-	    bpf_skb_store_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes + at, len,
-				BPF_F_RECOMPUTE_CSUM))
+	if (bpf_skb_change_tail(skb, headers + len, 0) ||
+	    bpf_skb_store_bytes(skb, headers, scratch->bytes + at, len, BPF_F_RECOMPUTE_CSUM))
 		return -1;
+	fl_ctx_pull(skb, FL_FRAGMENT_HEADERS + sizeof(*ip));
 	ip = fl_ctx_data(skb) + FL_L3;
 	if ((void *)(ip + 1) > fl_ctx_data_end(skb))
 		return -1;
-	ip->tot_len = bpf_htons(sizeof(*ip) + len);
-	ip->frag_off = bpf_htons((of + at) / 8 | (of & FL_FRAGMENT_MORE ? FL_IP4_MF : 0));
-	ip->check = 0;
-	ip->check = ~fl_csum_fold16(bpf_csum_diff(NULL, 0, (__be32 *)ip, sizeof(*ip), 0));
+	if (of & FL_FRAGMENT_OUTER) {
+		fl_fragment_header(ip, sizeof(*ip) + len, FL_IP4_DF);
+		ip++;
+		if ((void *)(ip + 1) > fl_ctx_data_end(skb))
+			return -1;
+	}
+	fl_fragment_header(ip, len, (of + at) / 8 | (of & FL_FRAGMENT_MORE ? FL_IP4_MF : 0));
 	return of & FL_FRAGMENT_SEND && bpf_clone_redirect(skb, ifindex, 0) ? -1 : 0;
 }
 
 /*
  * Send all fragments of a packet but the last, which the packet is then: 0, or -1, and it is to be
- * dropped. Not where a device is still to make segments of it, or to fill its checksum in. `of`:
- * 0, or as above. Global, so that its loop is verified once, not for every way that leads here.
+ * dropped. Not where a device is still to make segments of it, or to fill its checksum in. mtu: of
+ * the packet *p, without an outer header. `of`: 0, or as above. Global, so that its loop is
+ * verified once, not for every way that leads here.
  */
 int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex, __u32 mtu, __u32 of);
 
@@ -80,6 +99,7 @@ __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex
 			   __u32 of)
 {
 	__u32 zero = 0, total = p ? p->len - sizeof(struct iphdr) : 0, each, at = 0;
+	const __u32 headers = fl_fragment_headers(of);
 	struct fl_scratch *scratch = bpf_map_lookup_elem(&fl_scratch, &zero);
 
 	each = (mtu - sizeof(struct iphdr)) & ~7U;
@@ -88,8 +108,8 @@ __noinline int fl_fragment(fl_ctx *skb, const struct fl_packet *p, __u32 ifindex
 	if (!scratch || skb->gso_size || mtu < 68 || !total || total > FL_FRAGMENTED_MAX)
 		return -1;
 	total = fl_fragment_size(total, FL_FRAGMENTED_MAX);
-	if (bpf_skb_load_bytes(skb, FL_FRAGMENT_HEADERS, scratch->bytes, total) ||
-	    fl_ctx_sum_pending(skb, FL_FRAGMENT_HEADERS + sizeof(struct udphdr) - 1))
+	if (bpf_skb_load_bytes(skb, headers, scratch->bytes, total) ||
+	    fl_ctx_sum_pending(skb, headers + sizeof(struct udphdr) - 1))
 		return -1;
 	for (int i = 0; i < FL_FRAGMENTS; i++) {
 		bool more = total - at > each;

@@ -187,6 +187,15 @@ static __always_inline void fl_icmp_error_stray(bool v6, const struct fl_packet 
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 }
 
+/* RFC 1122, 3.2.2: no error about an error; nor fragments of one. */
+static __always_inline void fl_icmp_error_last(struct fl_decision *d)
+{
+	if (fl_is_answered(d->action))
+		d->action = FL_ACT_DROP;
+	else if (d->action == FL_ACT_FRAGMENT || d->action == FL_ACT_TUNNEL_FRAGMENTS)
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TOO_BIG);
+}
+
 /* What becomes of an ICMP error; *d is FL_ACT_PASS. */
 static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  enum fl_hook hook, struct fl_decision *d)
@@ -210,8 +219,8 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 		if (hook != FL_HOOK_INGRESS ||
 		    !(v6 ? fl_quote_tunnel6(ctx, p, &q, d) : fl_quote_tunnel4(ctx, p, &q, d)))
 			fl_icmp_error_stray(v6, p, hook, d);
-		else if (fl_is_answered(d->action))
-			d->action = FL_ACT_DROP;
+		else
+			fl_icmp_error_last(d);
 		return;
 	}
 	flags = ref.head->flags;
@@ -236,11 +245,7 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 		fl_flow_route(ctx, v6, p, &ref, now, d);
 	if (tunnelled)
 		fl_tunnel_decide(ctx, v6, p, d);
-	/* RFC 1122, 3.2.2: no error about an error */
-	if (fl_is_answered(d->action))
-		d->action = FL_ACT_DROP;
-	else if (d->action == FL_ACT_FRAGMENT)
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TOO_BIG);
+	fl_icmp_error_last(d);
 }
 
 /* Write `to`, turned round, over the quoted packet. Returns what that adds to the error's sum. */

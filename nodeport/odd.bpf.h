@@ -13,6 +13,14 @@ enum {
 	FL_IP6_DESTINATION = 60,
 };
 
+/* How it came: what one hook has translated, another may see again, and what goes on encapsulated
+ * to another node must not be taken for what has come so. */
+enum fl_odd_side {
+	FL_ODD_ARRIVES,
+	FL_ODD_LEAVES,
+	FL_ODD_UNPACKED, /* from another node, without its outer header by now */
+};
+
 /* How an odd packet lies in its frame. */
 struct fl_odd {
 	__u32 id;	     /* of the datagram that a fragment is of */
@@ -21,6 +29,11 @@ struct fl_odd {
 	__u16 header;	     /* IPv6: where the fragment header is; 0 none */
 	__u8 fragment, more; /* it is one; others follow it */
 	__u32 new_id;	     /* what the number becomes */
+	__u32 hash;	     /* of the flow, for an outer header */
+	__u8 side;	     /* enum fl_odd_side */
+	__u8 pad[3];
+	__s32 place;  /* of the record of a first fragment, for which others may wait; or -1 */
+	__u64 record; /* fl_frag_name() of that */
 };
 
 /* Whether a packet that fl_packet_parse_key() refused is such a one. */

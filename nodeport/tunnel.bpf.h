@@ -61,7 +61,8 @@ static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 tos, __u32 l
 	ip->tos = tos;
 	ip->tot_len = bpf_htons(len);
 	ip->id = 0;
-	/* pieces could not be unpacked where they arrive: what is too big is answered instead */
+	/* what is inside goes in fragments rather than this, which the other end does not
+	 * reassemble */
 	ip->frag_off = bpf_htons(FL_IP4_DF);
 	ip->ttl = FL_TUNNEL_TTL;
 	ip->protocol = IPPROTO_IPIP;
@@ -84,48 +85,67 @@ static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u32 class, __
 	__builtin_memcpy(&ip->daddr, to, 16);
 }
 
-/*
- * Put the packet behind an outer header for `to`, and count its own TTL down. The class of service
- * is copied, with the mark of congestion (RFC 6040). -1: the packet may be damaged, drop it.
- */
-static __always_inline int fl_tunnel_wrap(fl_ctx *ctx, bool v6, const struct fl_addr *to,
-					  __u32 ifindex, __u32 hash, const __u32 macs[3])
-{
-	const __u32 grow = fl_tunnel_overhead(v6);
-	void *data = fl_ctx_data(ctx);
-	struct fl_addr from;
-	__u32 class, len;
+/* What the outer header takes over from the inner one. */
+struct fl_tunnel_inner {
+	__u32 class, len; /* of the outer packet, as its header says it */
+};
 
-	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx) ||
-	    !fl_tunnel_source(v6, ifindex, hash, &from))
+/* Count the packet's own TTL down. -1: no outer header can say how long it is. */
+static __always_inline int fl_tunnel_open(fl_ctx *ctx, bool v6, struct fl_tunnel_inner *ret_inner)
+{
+	void *data = fl_ctx_data(ctx);
+
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
 		return -1;
 	if (v6) {
 		struct ipv6hdr *ip = data + FL_L3;
 
-		class = bpf_ntohl(*(__be32 *)ip) >> 20 & 0xff;
-		len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		ret_inner->class = bpf_ntohl(*(__be32 *)ip) >> 20 & 0xff;
+		ret_inner->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 		ip->hop_limit--;
 	} else {
 		struct iphdr *ip = data + FL_L3;
 
-		class = ip->tos;
-		len = bpf_ntohs(ip->tot_len) + sizeof(*ip);
+		ret_inner->class = ip->tos;
+		ret_inner->len = bpf_ntohs(ip->tot_len) + sizeof(*ip);
 		ip->check = fl_csum_apply(ip->check, bpf_htons(0xfeff));
 		ip->ttl--;
 	}
 	/* what was merged of segments may be as long as the header can say */
-	if (len > 0xffff || fl_ctx_grow(ctx, v6, grow))
-		return -1;
-	data = fl_ctx_data(ctx);
+	return ret_inner->len > 0xffff ? -1 : 0;
+}
+
+/* Write the outer header, for which there is room. The class of service is copied, with the mark of
+ * congestion (RFC 6040). */
+static __always_inline int fl_tunnel_close(fl_ctx *ctx, bool v6,
+					   const struct fl_tunnel_inner *inner,
+					   const struct fl_addr *from, const struct fl_addr *to,
+					   __u32 hash, const __u32 macs[3])
+{
+	void *data = fl_ctx_data(ctx);
+
 	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
 		return -1;
 	fl_write_macs(data, macs);
 	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
 	if (v6)
-		fl_tunnel_write6(data + FL_L3, class, len, hash, &from, to);
+		fl_tunnel_write6(data + FL_L3, inner->class, inner->len, hash, from, to);
 	else
-		fl_tunnel_write4(data + FL_L3, class, len, &from, to);
+		fl_tunnel_write4(data + FL_L3, inner->class, inner->len, from, to);
 	return 0;
+}
+
+/* Put the packet behind an outer header for `to`. -1: it may be damaged, drop it. */
+static __always_inline int fl_tunnel_wrap(fl_ctx *ctx, bool v6, const struct fl_addr *to,
+					  __u32 ifindex, __u32 hash, const __u32 macs[3])
+{
+	struct fl_tunnel_inner inner;
+	struct fl_addr from;
+
+	if (!fl_tunnel_source(v6, ifindex, hash, &from) || fl_tunnel_open(ctx, v6, &inner) ||
+	    fl_ctx_grow(ctx, v6, fl_tunnel_overhead(v6)))
+		return -1;
+	return fl_tunnel_close(ctx, v6, &inner, &from, to, hash, macs);
 }
 
 /* Whether a new flow of this frontend goes to the backend so. */
@@ -148,10 +168,15 @@ static __always_inline void fl_tunnel_decide(fl_ctx *ctx, bool v6, const struct 
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
 	if (d->action == FL_ACT_FORWARD)
 		fl_decision_set(d, FL_ACT_TUNNEL, FL_REASON_NONE);
-	/* pieces have no ports to be found by at the other end */
-	if (d->action == FL_ACT_FRAGMENT ||
-	    (d->action == FL_ACT_TUNNEL && fl_ctx_wire_len(ctx, p) + outer > d->hop.mtu))
-		fl_decision_set(d, FL_ACT_TOO_BIG, FL_REASON_TOO_BIG);
+	if (d->action == FL_ACT_TUNNEL && fl_ctx_wire_len(ctx, p) + outer > d->hop.mtu) {
+		/* merged segments cannot be sent in fragments, and are not IPv6's to be */
+		if (v6 || fl_ctx_merged(ctx))
+			fl_decision_set(d, FL_ACT_TOO_BIG, FL_REASON_TOO_BIG);
+		else
+			fl_decision_oversize(p, d);
+	}
+	if (!v6 && d->action == FL_ACT_FRAGMENT)
+		fl_decision_set(d, FL_ACT_TUNNEL_FRAGMENTS, FL_REASON_NONE);
 	if (d->action == FL_ACT_TOO_BIG)
 		d->hop.mtu -= outer;
 }
@@ -220,7 +245,7 @@ static __always_inline void fl_tunnel_begin(fl_ctx *ctx, bool v6, const struct f
 	}
 	fl_decision_forward(ctx, p, d);
 	fl_tunnel_decide(ctx, v6, p, d);
-	if (d->action == FL_ACT_TUNNEL)
+	if (d->action == FL_ACT_TUNNEL || (!v6 && d->action == FL_ACT_TUNNEL_FRAGMENTS))
 		fl_tunnel_enter(v6, p, d);
 }
 
@@ -283,17 +308,29 @@ __noinline __u32 fl_tunnel_path_mtu(const struct fl_decision *d)
 	return mtu;
 }
 
-/*
- * Send on what fl_tunnel_decide() let go, by the program's leave(). A SYN is told what fits into
- * the tunnel: the node of the backend will not let that ask for larger segments.
- */
+/* What spreads flows: all packets of one have the same. */
+static __always_inline __u32 fl_tunnel_hash(bool v6, const struct fl_packet *p)
+{
+	return fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]) >> 32;
+}
+
+/* A SYN is told what fits into the tunnel: the node of the backend will not let that ask for larger
+ * segments. */
+static __always_inline int fl_tunnel_tell(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					  const struct fl_decision *d)
+{
+	if (!(p->tcp_flags & FL_TCP_SYN))
+		return 0;
+	return fl_mss_lower(ctx, p->l4,
+			    fl_mss_of(v6, fl_tunnel_path_mtu(d) - fl_tunnel_overhead(v6)));
+}
+
+/* Send on what fl_tunnel_decide() let go, by the program's leave(). */
 static __always_inline int fl_tunnel_send(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_decision *d)
 {
-	__u32 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]) >> 32;
-
-	if (p->tcp_flags & FL_TCP_SYN &&
-	    fl_mss_lower(ctx, p->l4, fl_mss_of(v6, fl_tunnel_path_mtu(d) - fl_tunnel_overhead(v6))))
+	if (fl_tunnel_tell(ctx, v6, p, d))
 		return -1;
-	return fl_tunnel_wrap(ctx, v6, &d->to.daddr, d->hop.ifindex, hash, d->hop.macs);
+	return fl_tunnel_wrap(ctx, v6, &d->to.daddr, d->hop.ifindex, fl_tunnel_hash(v6, p),
+			      d->hop.macs);
 }

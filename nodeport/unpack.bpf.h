@@ -194,18 +194,20 @@ static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 }
 
 /* What the SYN that answers this one may name as its MSS: segments of that size fit into the
- * tunnel. Of the way there the node before has told, by the SYN. Global, so that its loops are
- * apart. */
-int fl_unpack_mss(fl_ctx *ctx, bool v6);
+ * tunnel. Of the way there the node before has told, by the SYN. l4: as if there were no outer
+ * header, which an odd packet has lost by now. Global, so that its loops are apart. */
+int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 l4);
 
-__noinline int fl_unpack_mss(fl_ctx *ctx, bool v6)
+__noinline int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 l4)
 {
 	const __u32 outer = fl_tunnel_overhead(v6);
 	struct fl_device *device = fl_device_get(fl_ctx_ifindex(ctx));
 	__u32 most = fl_mss_of(v6, (device && device->mtu ? device->mtu : 0xffff) - outer);
 	__u16 mss = 0;
 
-	if (fl_mss_find(ctx, fl_l4_offset(v6) + outer, &mss) > 0 && mss < most)
+	if (fl_packet_is_tunnelled(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6))
+		l4 += outer;
+	if (fl_mss_find(ctx, l4, &mss) > 0 && mss < most)
 		most = mss;
 	return most < 0xffff ? most : 0xffff;
 }
@@ -231,7 +233,7 @@ static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_p
 	}
 	d->to.sport = reply.dport;
 	if (p->proto == IPPROTO_TCP)
-		new.mss = fl_unpack_mss(ctx, v6);
+		new.mss = fl_unpack_mss(ctx, v6, p->l4);
 	reason = fl_new_enter(v6, p, d, &reply, &new, hash, fl_now(), insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;

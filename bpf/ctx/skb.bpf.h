@@ -13,8 +13,9 @@ typedef struct __sk_buff fl_ctx;
 
 static const bool fl_ctx_is_xdp = false;
 
-/* What a program returns. A packet that passes is seen by other programs on the hook too. */
-enum { FL_CTX_PASS = TC_ACT_UNSPEC, FL_CTX_DROP = TC_ACT_SHOT };
+/* What a program returns. A packet that passes is seen by other programs on the hook too. One whose
+ * bytes wait is dropped: tcx does not know TC_ACT_STOLEN, and would let it pass. */
+enum { FL_CTX_PASS = TC_ACT_UNSPEC, FL_CTX_DROP = TC_ACT_SHOT, FL_CTX_HELD = TC_ACT_SHOT };
 
 /* Out by a device; where its frame has no addresses yet, the kernel finds them. */
 static __always_inline int fl_ctx_redirect(fl_ctx *ctx, __u32 ifindex, bool resolved)
@@ -152,6 +153,13 @@ static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, __u32 len)
 	return bpf_skb_adjust_room(ctx, (int)len, BPF_ADJ_ROOM_MAC,
 				   BPF_F_ADJ_ROOM_FIXED_GSO | (v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6
 								  : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4));
+}
+
+/* The same for a packet that is to become others: the kernel changes the length of none that it
+ * knows to be encapsulated. Not for merged segments. */
+static __always_inline int fl_ctx_grow_plain(fl_ctx *ctx, __u32 len)
+{
+	return bpf_skb_adjust_room(ctx, (int)len, BPF_ADJ_ROOM_MAC, 0);
 }
 
 static __always_inline int fl_ctx_shrink(fl_ctx *ctx, __u32 len)

@@ -53,8 +53,10 @@ static const struct topic *const topics[] = {
 	&own_topic,
 	&exhaustion_topic,
 	&slow_topic,
-	&fragments_topic,
 	&fragment_errors_topic,
+	&fragments_dsr_topic,
+	/* behind those: it ends with a flood, which leaves no place to wait */
+	&fragments_topic,
 	&dsr_topic,
 	&unpack_topic,
 	&allocations_topic,

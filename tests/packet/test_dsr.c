@@ -238,16 +238,6 @@ static void what_does_not_fit_is_answered(struct trial *t)
 	allow_counter(t, FL_COUNTER_FLOW_TUNNELLED);
 }
 
-/* Pieces could not be unpacked at the other end. */
-static void no_pieces_are_made(struct trial *t)
-{
-	struct packet packet = client_says(t, ACK, 1400, 1);
-
-	packet.may_be_fragmented = true;
-	feed(t, &packet);
-	expect_answer(t, &packet, ICMP_PACKET_TOO_BIG, NARROW_MTU - 20, FL_REASON_TOO_BIG);
-}
-
 static void used_up_ttl_is_answered(struct trial *t)
 {
 	struct packet packet = client_says(t, SYN, 0, 0);
@@ -340,9 +330,6 @@ static const struct test tests[] = {
 	 CHECK(new_connection_leaves_a_backend_that_is_gone), .hooks = ALL_WAYS, .scene = DSR},
 	{"D4: what does not fit with its outer header is answered",
 	 CHECK(what_does_not_fit_is_answered), .hooks = ALL_WAYS, .networks = IN(AT_NARROW),
-	 .scene = DSR},
-	{"also where DF is clear", CHECK(no_pieces_are_made), .families = ONLY_IPV4,
-	 .hooks = ON_XDP_TC | ON_TC_INGRESS, .protos = ONLY_UDP, .networks = IN(AT_NARROW),
 	 .scene = DSR},
 	{"an expired TTL is answered", CHECK(used_up_ttl_is_answered), .hooks = ALL_WAYS,
 	 .scene = DSR},
