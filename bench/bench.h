@@ -127,8 +127,8 @@ struct bench_path {
 
 /*
  * Establish flows 0 .. n - 1 by sending the packets that do: SYN, SYN-ACK, ACK, or UDP to, from,
- * to. Flows that were not forwarded are counted; more than one in fifty is a failure unless the
- * path is crowded: -EPROTO, naming the last.
+ * to, and to again seconds later. Flows that were not forwarded are counted; more than one in fifty
+ * is a failure unless the path is crowded: -EPROTO, naming the last.
  */
 int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, uint8_t proto,
 		  bool v6, uint64_t *ret_refused, struct fl_err *err);
