@@ -134,7 +134,7 @@ $(BUILD)/%.o: %.c
 
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/fairleadd: $(AGENT_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
@@ -221,6 +221,14 @@ test-kernels: deps ## load and packet tests on Debian's kernels, emulated (hours
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all packet-bin kernels-bin
 	$(Q)$(MAKE) --no-print-directory $(JOBS) BUILD=build/clang-19 CLANG=clang-19 bpf-objects
 	$(Q)tests/kernels/run
+
+.PHONY: test-kernels-arm64
+test-kernels-arm64: deps ## the same on arm64, cross-compiled and emulated (hours)
+	$(Q)tools/install-deps kernels
+	$(Q)$(MAKE) --no-print-directory $(JOBS) bpf-objects
+	$(Q)$(MAKE) --no-print-directory $(JOBS) BUILD=build/clang-19 CLANG=clang-19 bpf-objects
+	$(Q)tests/kernels/build arm64
+	$(Q)tests/kernels/run --arch arm64
 
 test-migration: all ## the maps' layout changes under load, FL_SWAPS=200 times each way (root; half an hour and more)
 	$(Q)FL_SWAPS=$${FL_SWAPS:-200} tests/run --only e2e --match test_layouts_are_swapped --hang 14400

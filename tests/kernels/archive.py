@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Kernels as Debian packages them: found by name, downloaded by apt, unpacked into a cache.
+"""Debian's packages of any architecture, kernels above all: found by name, downloaded by apt, unpacked into a cache.
 
 apt works in a tree of its own, so that the machine's lists of packages stay as they are; only where
 Debian's archives are is taken from the machine's settings. Nothing is installed.
@@ -55,7 +55,9 @@ class Archive:
     # ---- apt in a tree of its own ------------------------------------------------------------
     def options(self):
         tree = {"Dir::State": f"{self.apt}/state", "Dir::State::status": f"{self.apt}/status",
-                "Dir::Cache": f"{self.apt}/cache", "Dir::Etc::sourcelist": f"{self.apt}/sources.list",
+                "Dir::Cache": f"{self.apt}/cache", "Dir::Cache::pkgcache": "pkgcache.bin",
+                "Dir::Cache::srcpkgcache": "srcpkgcache.bin",  # which machines made from images switch off
+                "Dir::Etc::sourcelist": f"{self.apt}/sources.list",
                 "Dir::Etc::sourceparts": "-", "APT::Architecture": self.architecture,
                 "APT::Architectures": self.architecture, "Acquire::Languages": "none",
                 "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
@@ -85,7 +87,6 @@ class Archive:
         known = self.addresses()
         lines = [f"deb [signed-by={KEYRING}] {address} {suite} main\n" for suite in suites
                  if (address := known.get("Debian-Security" if suite.endswith("-security") else "Debian"))]
-        text = "".join(lines)
         stamp = f"{self.apt}/updated"
         for part in ("state/lists/partial", "cache/archives/partial"):
             os.makedirs(f"{self.apt}/{part}", exist_ok=True)
@@ -93,19 +94,20 @@ class Archive:
             pass  # no package is installed in this tree
         try:
             with open(stamp, encoding="utf-8") as fetched:
-                if fetched.read() == text and time.time() - os.path.getmtime(stamp) < LISTS_FRESH_S:
+                if set(lines) <= set(fetched) and time.time() - os.path.getmtime(stamp) < LISTS_FRESH_S:
                     return
+            os.unlink(stamp)
         except FileNotFoundError:
             pass
         with open(f"{self.apt}/sources.list", "w", encoding="utf-8") as sources:
-            sources.write(text)
+            sources.writelines(lines)
         done = self.call("apt-get", "update", "-q")
         wrong = [line for line in done.stderr.splitlines() if line.startswith(("E:", "W:"))]
         if done.returncode or any("Failed to fetch" in line for line in wrong):
             self.failure = wrong[0] if wrong else f"apt-get update ended with {done.returncode}"
             return
         with open(stamp, "w", encoding="utf-8") as fetched:
-            fetched.write(text)
+            fetched.writelines(lines)
 
     def newest(self, pattern):
         """The newest package whose whole name is like this, or None."""
@@ -126,6 +128,21 @@ class Archive:
                 raise Missing(f"cannot download {' '.join(packages)}: {done.stderr.strip()}")
             for deb in glob.glob(f"{download}/*.deb"):
                 subprocess.run(["dpkg-deb", "-x", deb, into], check=True)
+
+    def unpack_whole(self, packages, into):
+        """Packages and all that they need, laid out as a system of which nothing has been set up."""
+        cache = f"{self.apt}/cache/archives"
+        done = self.call("apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends", *packages)
+        if done.returncode:
+            raise Missing(f"cannot download {' '.join(packages)}: {done.stderr.strip()}")
+        # links, which packages unpack through: tar is told to keep them
+        for name in ("bin", "sbin", "lib"):
+            os.makedirs(f"{into}/usr/{name}")
+            os.symlink(f"usr/{name}", f"{into}/{name}")
+        for deb in sorted(glob.glob(f"{cache}/*.deb")):
+            with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as files:
+                subprocess.run(["tar", "-x", "--keep-directory-symlink", "-C", into], stdin=files.stdout, check=True)
+            os.unlink(deb)
 
     def fetch(self, package, version):
         """Make the directory of a kernel, whole or not at all."""

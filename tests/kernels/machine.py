@@ -15,30 +15,42 @@ from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TRIES = 3
-READY_S = 120
+READY_S = 300  # two seconds of an idle machine; 250 have been seen where a dozen others were at work
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 
 
 class Architecture(NamedTuple):
     debian: str
-    qemu: tuple
+    build: str  # where below build/ the programs are that run in the guest
+    program: str  # qemu
+    package: str  # where Debian has it
+    words: tuple  # of qemu: the machine, and what the kernel's own words go to, {}
     console: str  # what the guest's programs write to; comes out of qemu
     kernel_console: str
-    words: str  # of the kernel's command line
-    packages: str
+    kernel_words: str  # of the kernel's command line
+    native: bool = True  # False: the guest's root is not this machine's
 
 
-X86 = Architecture("amd64", ("qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64"), "ttyS0", "ttyS1",
-                   "mitigations=off tsc=reliable clocksource=tsc", "qemu-system-x86")
+X86 = Architecture("amd64", "std", "qemu-system-x86_64", "qemu-system-x86",
+                   ("-M", "q35", "-cpu", "qemu64", "-serial", "file:{}"), "ttyS0", "ttyS1",
+                   "mitigations=off tsc=reliable clocksource=tsc")
+# without what is slow to emulate, and without what the oldest kernels take for a fault (LPA2)
+ARM64 = Architecture("arm64", "arm64", "qemu-system-aarch64", "qemu-system-arm",
+                     ("-M", "virt,gic-version=3", "-cpu", "max,pauth=off,sve=off,lpa2=off",
+                      "-chardev", "file,id=kernel,path={}", "-device", "pci-serial,chardev=kernel"), "ttyAMA0", "ttyS0",
+                     "mitigations=off", native=False)
+ARCHITECTURES = {"amd64": X86, "arm64": ARM64}
 
 
 class Died(Exception):
     """A guest that ended, or said nothing, before it was done."""
 
 
-def lacks():
+def lacks(architecture):
     """What of this machine's programs is missing, in words, or ""."""
-    wanted = {X86.qemu[0]: X86.packages, "/bin/busybox": "busybox-static", "cpio": "cpio", "modprobe": "kmod"}
+    wanted = {architecture.program: architecture.package, "cpio": "cpio", "modprobe": "kmod"}
+    if architecture.native:
+        wanted["/bin/busybox"] = "busybox-static"
     missing = {package for program, package in wanted.items()
                if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")}
     return f"packages {' '.join(sorted(missing))} are not installed" if missing else ""
@@ -81,7 +93,9 @@ def make_ramdisk(kernel, busybox, path):
 
 
 class Guest:
-    def __init__(self, architecture, kernel, directory, environment, memory_mb=2048, root="/", busybox="/bin/busybox"):
+    """Sees three folders of this machine: its root, the repository at /run/repo, and the kernel's modules."""
+
+    def __init__(self, architecture, kernel, directory, repo, environment, memory_mb=2048, root="/"):
         self.architecture, self.kernel, self.directory = architecture, kernel, directory
         self.kernel_log = f"{directory}/kernel.log"
         self.out = f"{directory}/out"
@@ -90,18 +104,19 @@ class Guest:
         self.rest = b""
         os.makedirs(self.out, exist_ok=True)
         os.chmod(self.out, 0o777)
-        make_ramdisk(kernel, busybox, f"{directory}/ramdisk")
-        words = {"fl_console": architecture.console, "fl_release": kernel.release, "fl_modules": kernel.modules,
-                 "fl_inside": f"{HERE}/guest/inside", **environment}
+        make_ramdisk(kernel, f"{root.rstrip('/')}/bin/busybox", f"{directory}/ramdisk")
+        words = {"fl_console": architecture.console, "fl_release": kernel.release, **environment}
         quoted = " ".join(f'{key}="{value}"' for key, value in words.items())
+        folders = {"host": (root, ",readonly=on,multidevs=remap"), "repo": (repo, ",readonly=on,multidevs=remap"),
+                   "modules": (kernel.modules, ",readonly=on"), "out": (self.out, "")}
+        shared = [word for tag, (path, options) in folders.items()
+                  for word in ("-virtfs", f"local,path={path},mount_tag={tag},security_model=none{options}")]
         self.command = [
-            "nice", "-n", "10", *architecture.qemu, "-accel", "tcg,tb-size=512", "-smp", "1", "-m", str(memory_mb),
+            "nice", "-n", "10", architecture.program, "-accel", "tcg,tb-size=512", "-smp", "1", "-m", str(memory_mb),
             "-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio",
-            *(["-serial", f"file:{self.kernel_log}"] if architecture.kernel_console != architecture.console else []),
-            "-virtfs", f"local,path={root},mount_tag=host,security_model=none,readonly=on,multidevs=remap",
-            "-virtfs", f"local,path={self.out},mount_tag=out,security_model=none",
+            *(word.format(self.kernel_log) for word in architecture.words), *shared,
             "-kernel", kernel.image, "-initrd", f"{directory}/ramdisk",
-            "-append", f"console={architecture.kernel_console} nokaslr panic=-1 loglevel=5 {architecture.words} "
+            "-append", f"console={architecture.kernel_console} nokaslr panic=-1 loglevel=5 {architecture.kernel_words} "
                        f"rdinit=/init {quoted}"]
 
     def __enter__(self):

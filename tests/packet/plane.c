@@ -116,6 +116,9 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 		.next_hop_ttl = 3600 * hz,
 		.live.snat = {{20000, 2000}, {61000, 500}},
 		.set_retval = 1,
+#if !defined(__x86_64__) && !defined(__i386__)
+		.weak_loads = 1,
+#endif
 	};
 
 	switch (kind) {
