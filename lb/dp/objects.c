@@ -19,6 +19,7 @@
 #include "lb/base/thread.h"
 #include "digest.h"
 #include "sock.skel.h"
+#include "tables.skel.h"
 #include "tc.skel.h"
 #include "xdp.skel.h"
 
@@ -48,11 +49,29 @@ OBJECT(xdp)
 OBJECT(tc)
 OBJECT(sock)
 
-static const struct {
+static int tables_open(struct fl_bpf_object *o)
+{
+	struct fl_tables *skeleton = fl_tables__open();
+
+	if (!skeleton)
+		return -errno;
+	o->skeleton = skeleton;
+	o->bpf = skeleton->obj;
+	return 0;
+}
+
+static void tables_destroy(void *skeleton)
+{
+	fl_tables__destroy(skeleton);
+}
+
+struct object_kind {
 	const char *name;
 	int (*open)(struct fl_bpf_object *object);
 	void (*destroy)(void *skeleton);
-} objects[FL_OBJECTS] = {
+};
+
+static const struct object_kind objects[FL_OBJECTS] = {
 	[FL_OBJECT_XDP] = {"xdp", xdp_open, xdp_destroy},
 	[FL_OBJECT_TC] = {"tc", tc_open, tc_destroy},
 	[FL_OBJECT_SOCK] = {"sock", sock_open, sock_destroy},
@@ -105,21 +124,34 @@ static int catch_print(enum libbpf_print_level level, const char *fmt, va_list a
 	return 0;
 }
 
-int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
+static int open_object(const struct object_kind *kind, struct fl_bpf_object *ret_object,
 		       struct fl_err *err)
 {
-	struct fl_bpf_object o = {.name = objects[id].name, .destroy = objects[id].destroy};
+	struct fl_bpf_object o = {.name = kind->name, .destroy = kind->destroy};
 	libbpf_print_fn_t old = libbpf_set_print(catch_print);
 	int r;
 
 	printed[0] = '\0';
-	r = objects[id].open(&o);
+	r = kind->open(&o);
 	libbpf_set_print(old);
 	if (r)
 		return fl_err_set(err, r, "cannot read the %s programs: %s", o.name,
 				  printed[0] ? printed : strerror(-r));
 	*ret_object = o;
 	return 0;
+}
+
+int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
+		       struct fl_err *err)
+{
+	return open_object(&objects[id], ret_object, err);
+}
+
+int fl_bpf_tables_open(struct fl_bpf_object *ret_object, struct fl_err *err)
+{
+	static const struct object_kind tables = {"tables", tables_open, tables_destroy};
+
+	return open_object(&tables, ret_object, err);
 }
 
 void fl_bpf_object_configure(struct fl_bpf_object *object, const struct fl_config *config)

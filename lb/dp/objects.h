@@ -9,7 +9,7 @@
 #include "lb/base/err.h"
 
 enum fl_bpf_object_id {
-	FL_OBJECT_XDP, /* first: it declares every map of the per-packet programs */
+	FL_OBJECT_XDP,
 	FL_OBJECT_TC,
 	FL_OBJECT_SOCK,
 	FL_OBJECTS,
@@ -31,6 +31,8 @@ const char *fl_bpf_objects_digest(void);
 /* Open, not load. 0 or -errno with words. */
 int fl_bpf_object_open(enum fl_bpf_object_id id, struct fl_bpf_object *ret_object,
 		       struct fl_err *err);
+/* The same of an object that has the shared maps and no programs; it is not configured. */
+int fl_bpf_tables_open(struct fl_bpf_object *ret_object, struct fl_err *err);
 /* What it is loaded with. */
 void fl_bpf_object_configure(struct fl_bpf_object *object, const struct fl_config *config);
 /* Of a loaded object: the map that has its fl_live_pair. Borrowed; < 0: it has none. */

@@ -16,33 +16,6 @@
 #include "lb/dp/netns.h"
 #include "lb/dp/state.h"
 
-/* So many of them together, from `first` on. */
-static int load_some(struct fl_dp *dp, struct fl_bpf_object *objects, size_t first, size_t n,
-		     const uint32_t sizes[FL_MAPS], struct fl_err *err)
-{
-	int r = 0;
-
-	for (size_t i = first; i < first + n && !r; i++) {
-		struct fl_bpf_object *o = &objects[i];
-
-		r = fl_dp_maps_prepare(dp, o, sizes, err);
-		if (r)
-			break;
-		fl_bpf_object_configure(o, &dp->config);
-		r = fl_bpf_object_take_frags(o);
-		if (r)
-			r = fl_err_set(err, r, "cannot prepare the %s programs", o->name);
-	}
-	if (!r)
-		r = fl_bpf_objects_load(&objects[first], n, err);
-	for (size_t i = first; i < first + n && !r; i++) {
-		r = fl_dp_maps_collect(dp, &objects[i], err);
-		if (!r)
-			r = fl_programs_add(&dp->programs, i, &objects[i], err);
-	}
-	return r;
-}
-
 static bool has_all_maps(struct fl_dp *dp)
 {
 	for (int i = 0; i < FL_MAPS; i++)
@@ -51,27 +24,47 @@ static bool has_all_maps(struct fl_dp *dp)
 	return true;
 }
 
+static int make_maps(struct fl_dp *dp, const uint32_t sizes[FL_MAPS], struct fl_err *err)
+{
+	_cleanup_(fl_bpf_object_close) struct fl_bpf_object tables = {0};
+	int r = fl_bpf_tables_open(&tables, err);
+
+	if (!r)
+		r = fl_dp_maps_prepare(dp, &tables, sizes, err);
+	if (!r)
+		r = fl_bpf_objects_load(&tables, 1, err);
+	return r ? r : fl_dp_maps_collect(dp, &tables, err);
+}
+
+static int prepare(struct fl_dp *dp, struct fl_bpf_object *o, const uint32_t sizes[FL_MAPS],
+		   struct fl_err *err)
+{
+	int r = fl_dp_maps_prepare(dp, o, sizes, err);
+
+	if (r)
+		return r;
+	fl_bpf_object_configure(o, &dp->config);
+	r = fl_bpf_object_take_frags(o);
+	return r ? fl_err_set(err, r, "cannot prepare the %s programs", o->name) : 0;
+}
+
 static int load_all(struct fl_dp *dp, struct fl_bpf_object objects[FL_OBJECTS],
 		    const uint32_t sizes[FL_MAPS], struct fl_err *err)
 {
-	int r = 0;
+	int r = has_all_maps(dp) ? 0 : make_maps(dp, sizes, err);
 
-	for (int i = 0; i < FL_OBJECTS && !r; i++)
+	for (int i = 0; i < FL_OBJECTS && !r; i++) {
 		r = fl_bpf_object_open(i, &objects[i], err);
-	if (!r && has_all_maps(dp)) {
-		r = load_some(dp, objects, 0, FL_OBJECTS, sizes, err);
-	} else if (!r) {
-		/* the first has all maps of those after it, except what is theirs alone */
-		r = load_some(dp, objects, 0, 1, sizes, err);
 		if (!r)
-			r = load_some(dp, objects, 1, FL_OBJECTS - 1, sizes, err);
+			r = prepare(dp, &objects[i], sizes, err);
 	}
-	for (int i = 0; i < FL_MAPS && !r; i++)
-		if (*fl_map_fd(&dp->maps, i) < 0)
-			r = fl_err_set(err, -ENOENT, "no program uses map %s",
-				       fl_map_descs[i].name);
-	for (int i = 0; i < FL_OBJECTS && !r; i++)
-		r = fl_dp_slow_bind(dp, &objects[i], err);
+	if (!r)
+		r = fl_bpf_objects_load(objects, FL_OBJECTS, err);
+	for (int i = 0; i < FL_OBJECTS && !r; i++) {
+		r = fl_programs_add(&dp->programs, i, &objects[i], err);
+		if (!r)
+			r = fl_dp_slow_bind(dp, &objects[i], err);
+	}
 	return r;
 }
 

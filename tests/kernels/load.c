@@ -167,19 +167,21 @@ static struct fl_config *find_config(struct bpf_object *object)
 	return NULL;
 }
 
-/* NULL: it cannot even be opened, which has been said. */
+/* NULL: it cannot even be opened, which has been said. Only programs have settings. */
 static struct bpf_object *open_object(const char *path, uint32_t bits)
 {
 	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	const bool only_maps = object && !bpf_object__next_program(object, NULL);
 	struct fl_config *config = object ? find_config(object) : NULL;
 	struct bpf_map *map;
 
-	if (!config) {
+	if (!config && !only_maps) {
 		printf("# %s: %s\n", path, object ? "no fl_config of this build" : strerror(errno));
 		bpf_object__close(object);
 		return NULL;
 	}
-	set_config(config, bits);
+	if (config)
+		set_config(config, bits);
 	bpf_object__for_each_map(map, object) if (!bpf_map__is_internal(map) &&
 						  bpf_map__max_entries(map) > FEW)
 		bpf_map__set_max_entries(map, FEW);
@@ -298,7 +300,8 @@ static void load_object(const char *path, size_t choice, uint32_t absent)
 		if (number_after(log, "processed ") > most)
 			most = number_after(log, "processed ");
 	}
-	result(most > 0, "%s, %s: %zu programs, the longest %u instructions", file, name, n, most);
+	result(most > 0 || !n, "%s, %s: %zu programs, the longest %u instructions", file, name, n,
+	       most);
 out:
 	bpf_object__close(object);
 	free(logs);
