@@ -54,7 +54,7 @@ static __always_inline int forward(fl_ctx *ctx, bool v6, const struct fl_packet 
 static __always_inline int tunnel(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 				  const struct fl_decision *d)
 {
-	if (fl_tunnel_send(ctx, v6, p, d))
+	if (v6 ? fl_tunnel_send6(ctx, p, d) : fl_tunnel_send4(ctx, p, d))
 		return drop(FL_REASON_REWRITE_FAILED);
 	return fl_ctx_redirect(ctx, d->hop.ifindex, d->hop.resolved);
 }
@@ -67,24 +67,27 @@ static __always_inline int tunnel(fl_ctx *ctx, bool v6, const struct fl_packet *
 /* DSR: out to the backend's node. */
 static __always_inline int run_tunnel(fl_ctx *ctx, bool v6)
 {
-	__u32 ifindex = fl_tunnel_obey(ctx, v6);
+	__u32 ifindex = 0;
+	enum fl_reason reason = fl_tunnel_obey(ctx, v6, &ifindex);
 
-	return ifindex ? fl_ctx_redirect(ctx, ifindex, true) : drop(FL_REASON_REWRITE_FAILED);
+	return reason ? drop(reason) : fl_ctx_redirect(ctx, ifindex, true);
 }
 
 /* Unpacked, to the stack. */
-static __always_inline int unpack(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+static __always_inline int unpack(fl_ctx *ctx, bool v6, __u32 dispatch, const struct fl_packet *p,
 				  const struct fl_tuple6 *to)
 {
-	enum fl_reason reason = fl_unpack_strip(ctx, v6);
+	enum fl_reason reason = fl_unpack_strip(ctx, v6, dispatch);
 
 	return reason ? drop(reason) : to_stack(ctx, v6, p, to);
 }
 
 /* What is inside is none that a flow could have. */
-static __always_inline int unpack_other(fl_ctx *ctx, bool v6)
+static __always_inline int unpack_other(fl_ctx *ctx, bool v6, __u32 dispatch,
+					const struct fl_outer *o)
 {
-	void *inner = fl_ctx_data(ctx) + fl_tunnel_overhead(v6), *data_end = fl_ctx_data_end(ctx);
+	const __u32 outer = fl_outer_size(v6, dispatch);
+	void *inner = fl_ctx_data(ctx) + outer, *data_end = fl_ctx_data_end(ctx);
 	struct fl_packet p;
 
 	if (fl_packet_is_icmp(inner, data_end, v6))
@@ -92,7 +95,7 @@ static __always_inline int unpack_other(fl_ctx *ctx, bool v6)
 	if (!fl_packet_is_odd(inner, data_end, v6))
 		return FL_CTX_PASS;
 	fl_packet_read_l3(inner + FL_L3, v6, &p);
-	if (!fl_unpack_serves(v6, &p.tuple.daddr))
+	if (!fl_unpack_fits(dispatch, o, p.len + outer) || !fl_unpack_serves(v6, &p.tuple.daddr))
 		return FL_CTX_PASS;
 	return fl_ctx_is_xdp ? leave_to_tc(ctx) : UNPACK_ODD;
 }
@@ -101,28 +104,28 @@ static __always_inline int unpack_other(fl_ctx *ctx, bool v6)
  * DSR: in from another node. An ordinary packet of an established flow; SLOW_PATH, UNPACK_REST,
  * UNPACK_ODD: it is another one.
  */
-static __always_inline int unpack_fast(fl_ctx *ctx, bool v6)
+static __always_inline int unpack_fast(fl_ctx *ctx, bool v6, __u32 dispatch)
 {
-	struct fl_addr from, pod;
+	const __u32 outer = fl_outer_size(v6, dispatch);
 	struct fl_flow_ref ref;
 	struct fl_packet p;
 	struct fl_tuple6 to;
+	struct fl_outer o;
 
-	fl_ctx_pull(ctx, fl_l4_offset(v6) + fl_tunnel_overhead(v6) + sizeof(struct tcphdr));
-	if (!fl_unpack_outer(ctx, v6, &from, &pod) || fl_local_flags(&pod) & FL_LOCAL_NODE)
+	fl_ctx_pull(ctx, fl_l4_offset(v6) + outer + sizeof(struct tcphdr));
+	if (!fl_unpack_outer(ctx, v6, dispatch, &o))
 		return FL_CTX_PASS;
-	if (!fl_unpack_inner(ctx, v6, &p))
-		return unpack_other(ctx, v6);
+	if (!fl_unpack_inner(ctx, v6, dispatch, &o, &p))
+		return unpack_other(ctx, v6, dispatch, &o);
 	/* a rewrite in XDP would take the sum for a finished one; tc knows which it is */
 	if (fl_ctx_is_xdp && fl_config.unfinished_sums &&
-	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + fl_tunnel_overhead(v6),
-				     fl_ctx_data_end(ctx), v6, &p))
+	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + outer, fl_ctx_data_end(ctx), v6, &p))
 		return leave_to_tc(ctx);
-	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &from))
+	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &o.from))
 		return SLOW_PATH;
 	fl_flow_follow(ref.head, &p);
 	fl_flow_count(ref.head, p.len);
-	return unpack(ctx, v6, &p, &to);
+	return unpack(ctx, v6, dispatch, &p, &to);
 }
 
 static __always_inline int unpack_slow(fl_ctx *ctx, bool v6)
@@ -132,15 +135,15 @@ static __always_inline int unpack_slow(fl_ctx *ctx, bool v6)
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	if (fl_unpack_outer(ctx, v6, &w->from, &w->pod) && fl_unpack_inner(ctx, v6, &w->p)) {
-		if (fl_peer_is(v6, &w->from))
-			fl_unpack_decide(ctx, v6, &w->p, &w->pod, &w->d);
+	if (v6 ? fl_unpack_read6(ctx, &w->outer, &w->p) : fl_unpack_read4(ctx, &w->outer, &w->p)) {
+		if (fl_peer_is(v6, &w->outer.from))
+			fl_unpack_decide(ctx, v6, &w->p, &w->outer, &w->d);
 		else
 			fl_unpack_foreign(v6, &w->p, &w->d);
 		if (w->d.action == FL_ACT_DROP)
 			action = drop(w->d.reason);
 		else if (w->d.action == FL_ACT_STACK)
-			action = unpack(ctx, v6, &w->p, &w->d.to);
+			action = unpack(ctx, v6, w->outer.dispatch, &w->p, &w->d.to);
 	}
 	fl_work_put(w);
 	return action;
@@ -151,19 +154,19 @@ static __always_inline int unpack_error(fl_ctx *ctx, bool v6, struct fl_work *w)
 {
 	enum fl_reason reason;
 
-	fl_unpack_error(ctx, v6, &w->p, &w->from, &w->d);
+	fl_unpack_error(ctx, v6, &w->p, &w->outer, &w->d);
 	if (w->d.action == FL_ACT_PASS)
 		return FL_CTX_PASS;
 	if (w->d.action == FL_ACT_DROP)
 		return drop(w->d.reason);
-	reason = fl_unpack_strip(ctx, v6);
+	reason = fl_unpack_strip(ctx, v6, w->outer.dispatch);
 	if (reason)
 		return drop(reason);
 	fl_icmp_decide(ctx, v6, &w->p, FL_HOOK_INGRESS, &w->d);
 	if (w->d.action == FL_ACT_DROP)
 		return drop(w->d.reason);
 	/* of no flow, or of one that goes elsewhere: no node sends that so */
-	if (w->d.action != FL_ACT_STACK || !fl_addr_equal(&w->d.to.daddr, &w->pod))
+	if (w->d.action != FL_ACT_STACK || !fl_addr_equal(&w->d.to.daddr, &w->outer.pod))
 		return drop(FL_REASON_TUNNEL_FRONTEND);
 	return fl_icmp_rewrite(ctx, v6, &w->p, &w->d.to, false) ? drop(FL_REASON_REWRITE_FAILED)
 								: FL_CTX_PASS;
@@ -176,8 +179,8 @@ static __always_inline int unpack_rest(fl_ctx *ctx, bool v6)
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	fl_ctx_pull(ctx, fl_l4_offset(v6) + fl_tunnel_overhead(v6) + sizeof(struct fl_icmp_header));
-	if (fl_unpack_outer(ctx, v6, &w->from, &w->pod))
+	fl_ctx_pull(ctx, fl_l4_offset(v6) + fl_geneve_size(v6) + sizeof(struct fl_icmp_header));
+	if (fl_unpack_outer_any(ctx, v6, &w->outer))
 		action = unpack_error(ctx, v6, w);
 	fl_work_put(w);
 	return action;

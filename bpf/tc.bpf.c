@@ -56,6 +56,7 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 /* No TC_ACT_* either: a packet of no flow. */
 #define NO_FLOW -101
 #define TUNNEL -102   /* a packet of a flow, for which there is an order */
+#define GENEVE -104   /* perhaps one that another node has encapsulated */
 #define VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
@@ -73,6 +74,11 @@ static __always_inline int handle_proto(struct __sk_buff *skb, void *data, bool 
 
 	if (!fl_packet_parse_key(data, fl_ctx_data_end(skb), fl_ctx_len(skb), v6, proto, p))
 		return no_fast_path(NO_FLOW);
+	/* never from a pod: nodes are not behind those devices */
+	if (proto == IPPROTO_UDP && hook == FL_HOOK_INGRESS &&
+	    p->tuple.dport == bpf_htons(FL_GENEVE_PORT) &&
+	    fl_packet_is_geneve(data, fl_ctx_data_end(skb), v6))
+		return no_fast_path(GENEVE);
 	if (fl_hook_is_leaving(hook)) {
 		if (!fl_filter_leaving(v6, p))
 			return TC_ACT_UNSPEC;
@@ -157,6 +163,8 @@ int fl_tunnel4(struct __sk_buff *skb);
 int fl_tunnel6(struct __sk_buff *skb);
 int fl_unpack4(struct __sk_buff *skb);
 int fl_unpack6(struct __sk_buff *skb);
+int fl_geneve4(struct __sk_buff *skb);
+int fl_geneve6(struct __sk_buff *skb);
 int fl_unpack_slow4(struct __sk_buff *skb);
 int fl_unpack_slow6(struct __sk_buff *skb);
 int fl_unpack_rest4(struct __sk_buff *skb);
@@ -185,6 +193,8 @@ enum {
 	TUNNEL6,
 	UNPACK4,
 	UNPACK6,
+	GENEVE4,
+	GENEVE6,
 	UNPACK_SLOW4,
 	UNPACK_SLOW6,
 	UNPACK_REST4,
@@ -222,6 +232,8 @@ struct {
 			[TUNNEL6] = (void *)&fl_tunnel6,
 			[UNPACK4] = (void *)&fl_unpack4,
 			[UNPACK6] = (void *)&fl_unpack6,
+			[GENEVE4] = (void *)&fl_geneve4,
+			[GENEVE6] = (void *)&fl_geneve6,
 			[UNPACK_SLOW4] = (void *)&fl_unpack_slow4,
 			[UNPACK_SLOW6] = (void *)&fl_unpack_slow6,
 			[UNPACK_REST4] = (void *)&fl_unpack_rest4,
@@ -476,9 +488,11 @@ static __always_inline int run_unpack_odd(struct __sk_buff *skb, bool v6)
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	if (fl_unpack_outer(skb, v6, &w->from, &w->pod)) {
-		reason = fl_peer_is(v6, &w->from) ? fl_unpack_strip(skb, v6)
-						  : FL_REASON_TUNNEL_SOURCE;
+	if (fl_unpack_outer_any(skb, v6, &w->outer)) {
+		reason = fl_peer_is(v6, &w->outer.from)
+				 ? fl_unpack_strip(skb, v6, w->outer.dispatch)
+				 : FL_REASON_TUNNEL_SOURCE;
+		w->outer.front = 0;
 		action = reason ? drop(reason) : begin_odd(skb, v6, w, FL_ODD_UNPACKED);
 	}
 	fl_work_put(w);
@@ -502,7 +516,7 @@ static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6, enum
 	void *data = fl_ctx_data(skb), *data_end = fl_ctx_data_end(skb);
 
 	if (fl_packet_is_icmp(data, data_end, v6)) {
-		if (hook == FL_HOOK_INGRESS && fl_packet_quotes_tunnel(data, data_end, v6)) {
+		if (hook == FL_HOOK_INGRESS && fl_packet_quotes_tunnel(skb, v6)) {
 			if (v6)
 				bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL_ERROR6);
 			else
@@ -565,7 +579,7 @@ static __always_inline int run_unpack_decide(struct __sk_buff *skb, bool v6)
 
 	if (!w)
 		return drop(FL_REASON_SLOW_PATH);
-	fl_unpack_decide(skb, v6, &w->p, &w->pod, &w->d);
+	fl_unpack_decide(skb, v6, &w->p, &w->outer, &w->d);
 	/* it cannot go on as it came any more */
 	if (w->d.action == FL_ACT_PASS)
 		fl_decision_set(&w->d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
@@ -601,42 +615,55 @@ int fl_unpack_slow6(struct __sk_buff *skb)
 	return unpack_slow(skb, true);
 }
 
-SEC("tc")
-int fl_unpack4(struct __sk_buff *skb)
+static __always_inline int run_unpack(struct __sk_buff *skb, bool v6, __u32 dispatch)
 {
-	int action = unpack_fast(skb, false);
+	int action = unpack_fast(skb, v6, dispatch);
 
 	if (action == UNPACK_REST) {
-		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST4);
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST4);
 		return FL_CTX_PASS;
 	}
 	if (action == UNPACK_ODD) {
-		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD4);
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD4);
 		return FL_CTX_PASS;
 	}
 	if (action != SLOW_PATH)
 		return action;
-	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW4);
+	if (v6)
+		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW6);
+	else
+		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW4);
 	return drop(FL_REASON_SLOW_PATH);
+}
+
+SEC("tc")
+int fl_unpack4(struct __sk_buff *skb)
+{
+	return run_unpack(skb, false, FL_DISPATCH_IPIP);
 }
 
 SEC("tc")
 int fl_unpack6(struct __sk_buff *skb)
 {
-	int action = unpack_fast(skb, true);
+	return run_unpack(skb, true, FL_DISPATCH_IPIP);
+}
 
-	if (action == UNPACK_REST) {
-		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST6);
-		return FL_CTX_PASS;
-	}
-	if (action == UNPACK_ODD) {
-		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD6);
-		return FL_CTX_PASS;
-	}
-	if (action != SLOW_PATH)
-		return action;
-	bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW6);
-	return drop(FL_REASON_SLOW_PATH);
+SEC("tc")
+int fl_geneve4(struct __sk_buff *skb)
+{
+	return run_unpack(skb, false, FL_DISPATCH_GENEVE);
+}
+
+SEC("tc")
+int fl_geneve6(struct __sk_buff *skb)
+{
+	return run_unpack(skb, true, FL_DISPATCH_GENEVE);
 }
 
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
@@ -650,7 +677,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	if (!leaving && !for_us(skb))
 		return TC_ACT_UNSPEC;
 	action = v6 ? handle_fast(skb, true, hook) : handle_fast(skb, false, hook);
-	if (likely(action != SLOW_PATH && action != NO_FLOW && action != TUNNEL))
+	if (likely(action >= TC_ACT_UNSPEC))
 		return action;
 	if (action == TUNNEL) {
 		if (v6)
@@ -658,6 +685,13 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 		else
 			bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL4);
 		return drop(FL_REASON_SLOW_PATH);
+	}
+	if (action == GENEVE) {
+		if (v6)
+			bpf_tail_call_static(skb, &fl_tc_slow, GENEVE6);
+		else
+			bpf_tail_call_static(skb, &fl_tc_slow, GENEVE4);
+		return TC_ACT_UNSPEC;
 	}
 	skb->cb[CB_HOOK] = hook;
 	skb->cb[CB_WORK] = 0;

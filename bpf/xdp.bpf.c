@@ -48,6 +48,7 @@ static __always_inline __u16 *check_of(void *data, bool v6, __u8 proto)
 /* No XDP_* either: a packet of no flow. */
 #define NO_FLOW -101
 #define TUNNEL -102 /* a packet of a flow, for which there is an order */
+#define GENEVE -104 /* perhaps one that another node has encapsulated */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
 static __always_inline int no_fast_path(int action)
@@ -72,6 +73,9 @@ static __always_inline int handle_proto(struct xdp_md *ctx, void *data, __u32 le
 
 	if (!fl_packet_parse_key(data, fl_ctx_data_end(ctx), len, v6, proto, p))
 		return no_fast_path(NO_FLOW);
+	if (proto == IPPROTO_UDP && p->tuple.dport == bpf_htons(FL_GENEVE_PORT) &&
+	    fl_packet_is_geneve(data, fl_ctx_data_end(ctx), v6))
+		return no_fast_path(GENEVE);
 	if (!fl_filter_arriving(v6, p))
 		return XDP_PASS;
 	/* a rewrite here would take the sum for a finished one; tc knows which it is */
@@ -255,6 +259,8 @@ enum {
 	TUNNEL6,
 	UNPACK4,
 	UNPACK6,
+	GENEVE4,
+	GENEVE6,
 	UNPACK_SLOW4,
 	UNPACK_SLOW6,
 	UNPACK_REST4,
@@ -267,6 +273,8 @@ enum {
 /* These call on those behind them. */
 int fl_xdp_unpack4(struct xdp_md *ctx);
 int fl_xdp_unpack6(struct xdp_md *ctx);
+int fl_xdp_geneve4(struct xdp_md *ctx);
+int fl_xdp_geneve6(struct xdp_md *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -284,6 +292,8 @@ struct {
 			[TUNNEL6] = (void *)&fl_xdp_tunnel6,
 			[UNPACK4] = (void *)&fl_xdp_unpack4,
 			[UNPACK6] = (void *)&fl_xdp_unpack6,
+			[GENEVE4] = (void *)&fl_xdp_geneve4,
+			[GENEVE6] = (void *)&fl_xdp_geneve6,
 			[UNPACK_SLOW4] = (void *)&fl_xdp_unpack_slow4,
 			[UNPACK_SLOW6] = (void *)&fl_xdp_unpack_slow6,
 			[UNPACK_REST4] = (void *)&fl_xdp_unpack_rest4,
@@ -293,34 +303,48 @@ struct {
 		},
 };
 
-SEC("xdp")
-int fl_xdp_unpack4(struct xdp_md *ctx)
+static __always_inline int run_unpack(struct xdp_md *ctx, bool v6, __u32 dispatch)
 {
-	int action = unpack_fast(ctx, false);
+	int action = unpack_fast(ctx, v6, dispatch);
 
 	if (action == UNPACK_REST) {
-		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST4);
+		if (v6)
+			bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST6);
+		else
+			bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST4);
 		return FL_CTX_PASS;
 	}
 	if (action != SLOW_PATH)
 		return action;
-	bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW4);
+	if (v6)
+		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW6);
+	else
+		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW4);
 	return drop(FL_REASON_SLOW_PATH);
+}
+
+SEC("xdp")
+int fl_xdp_unpack4(struct xdp_md *ctx)
+{
+	return run_unpack(ctx, false, FL_DISPATCH_IPIP);
 }
 
 SEC("xdp")
 int fl_xdp_unpack6(struct xdp_md *ctx)
 {
-	int action = unpack_fast(ctx, true);
+	return run_unpack(ctx, true, FL_DISPATCH_IPIP);
+}
 
-	if (action == UNPACK_REST) {
-		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST6);
-		return FL_CTX_PASS;
-	}
-	if (action != SLOW_PATH)
-		return action;
-	bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW6);
-	return drop(FL_REASON_SLOW_PATH);
+SEC("xdp")
+int fl_xdp_geneve4(struct xdp_md *ctx)
+{
+	return run_unpack(ctx, false, FL_DISPATCH_GENEVE);
+}
+
+SEC("xdp")
+int fl_xdp_geneve6(struct xdp_md *ctx)
+{
+	return run_unpack(ctx, true, FL_DISPATCH_GENEVE);
 }
 
 SEC("xdp")
@@ -344,7 +368,7 @@ int fl_xdp(struct xdp_md *ctx)
 	default:
 		return XDP_PASS;
 	}
-	if (likely(action != SLOW_PATH && action != NO_FLOW && action != TUNNEL))
+	if (likely(action >= 0))
 		return action;
 	if (action == TUNNEL) {
 		if (v6)
@@ -358,6 +382,13 @@ int fl_xdp(struct xdp_md *ctx)
 	/* of several buffers: not every device would send it, and the kernel makes one of them */
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
+	if (action == GENEVE) {
+		if (v6)
+			bpf_tail_call_static(ctx, &fl_xdp_slow, GENEVE6);
+		else
+			bpf_tail_call_static(ctx, &fl_xdp_slow, GENEVE4);
+		return XDP_PASS;
+	}
 	/* of no flow: ICMP may be about one, and one may be inside; whatever else it is, and also
 	 * where the program is not there, it is not ours to drop */
 	if (action == NO_FLOW) {
@@ -376,7 +407,7 @@ int fl_xdp(struct xdp_md *ctx)
 		data = fl_ctx_data(ctx);
 		if (!fl_packet_is_icmp(data, fl_ctx_data_end(ctx), v6))
 			return XDP_PASS;
-		if (fl_packet_quotes_tunnel(data, fl_ctx_data_end(ctx), v6)) {
+		if (fl_packet_quotes_tunnel(ctx, v6)) {
 			if (v6)
 				bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL_ERROR6);
 			else

@@ -103,6 +103,8 @@ static int check(const struct fl_settings *settings)
 		options.no_external_ips = !settings->external_ips;
 		options.reset_removed = settings->reset_removed;
 		options.forwarding = settings->forwarding;
+		if (settings->dispatch == FL_DISPATCH_GENEVE)
+			options.nodes = fl_store_nodes(store);
 		r = fl_conflict_each(store, &options, count_conflict, counts);
 		if (!r)
 			r = fl_review_each(store, &options, count_finding, counts);

@@ -127,6 +127,8 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 	if (known != FL_KNOWN)
 		return known;
 	tunnelled = fl_flow_is_tunnelled(ref.head->flags);
+	if (tunnelled && !fl_tunnel_aimed(v6, fl_flow_backend(ref.head), d))
+		return FL_KNOWN;
 	if (!tunnelled && ref.head->flags & FL_FLOW_TO_STACK)
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else

@@ -39,6 +39,20 @@ struct fl_decision {
 	struct fl_hop hop;
 	__u32 tunnel_backend; /* of a new flow with FL_ACT_TUNNEL: its backend */
 	__u32 mss;	      /* most that a SYN may name, with FL_ACT_STACK; 0: anything */
+	/* FL_ACT_TUNNEL by Geneve: the backend, since to.daddr is its node (fl_tunnel_aim()) */
+	struct fl_addr pod;
+	__be16 pod_port;
+	__u16 pad;
+};
+
+/* What the outer header of a packet says that another node has encapsulated. */
+struct fl_outer {
+	struct fl_addr from; /* that node */
+	struct fl_addr pod;
+	__be16 port;	/* 0: of any */
+	__u16 len;	/* of the whole packet, bytes, of Geneve */
+	__u32 dispatch; /* enum fl_dispatch */
+	__u32 front;	/* bytes of it that are in front of the packet: 0 when it is off */
 };
 
 static __always_inline bool fl_hook_is_leaving(enum fl_hook hook)

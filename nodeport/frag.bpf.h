@@ -49,6 +49,8 @@ static __always_inline bool fl_frag_follow(fl_ctx *ctx, bool v6, const struct fl
 	w->d.hop = f->way.hop;
 	w->odd.new_id = f->way.id;
 	w->odd.hash = f->way.hash;
+	w->d.pod = f->way.pod;
+	w->d.pod_port = f->way.pod_port;
 	fl_decision_set(&w->d, f->way.action, f->way.reason);
 	if (!fl_frag_is(f, word))
 		return false;
@@ -199,6 +201,8 @@ static __always_inline void fl_frag_settle(bool v6, struct fl_work *w)
 		f->way.hop = w->d.hop;
 		f->way.id = w->odd.new_id;
 		f->way.hash = w->odd.hash;
+		f->way.pod = w->d.pod;
+		f->way.pod_port = w->d.pod_port;
 		f->way.action = w->d.action;
 		f->way.reason = FL_REASON_NONE;
 		/* an answer, or a name, is for the first one alone */
@@ -379,14 +383,15 @@ __noinline int fl_frag_release(fl_ctx *skb, const struct fl_work *w, __u32 at,
 static __always_inline int fl_tunnel_wrap_odd(fl_ctx *skb, bool v6, const struct fl_packet *p,
 					      const struct fl_decision *d, __u32 hash)
 {
+	const struct fl_tunnel_end end = fl_tunnel_end(d);
 	struct fl_tunnel_inner inner;
 	struct fl_addr from;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6));
-	if (fl_tunnel_tell(skb, v6, p, d) || !fl_tunnel_source(v6, d->hop.ifindex, hash, &from) ||
+	if (fl_tunnel_tell(skb, v6, p, d) || !fl_tunnel_source(v6, end.ifindex, hash, &from) ||
 	    fl_tunnel_open(skb, v6, &inner) || fl_ctx_grow_plain(skb, fl_tunnel_overhead(v6)))
 		return -1;
-	return fl_tunnel_close(skb, v6, &inner, &from, &d->to.daddr, hash, d->hop.macs);
+	return fl_tunnel_close(skb, v6, &inner, &from, &end, hash);
 }
 
 /* Write the decision over an odd packet, with `forward` count the TTL down. */

@@ -171,12 +171,20 @@ struct fl_frag_out {
 	__u32 outer; /* bytes of an outer header, which the one at hand has already */
 };
 
-/* An outer header in front of a packet of this length. */
+/* The outer header of what this node encapsulates, in front of a packet of this length. */
 static __always_inline int fl_frag_resize_outer(fl_ctx *skb, bool v6, __u32 size)
 {
-	struct iphdr *ip = fl_ctx_data(skb) + FL_L3;
-	__be16 field = bpf_htons(v6 ? size : size + sizeof(*ip));
+	const __u32 l4 = size + fl_tunnel_overhead(v6) - (fl_l4_offset(v6) - FL_L3);
+	struct iphdr *ip;
+	__be16 field = bpf_htons(l4);
 
+	if (fl_config.dispatch == FL_DISPATCH_GENEVE &&
+	    bpf_skb_store_bytes(skb, fl_l4_offset(v6) + offsetof(struct udphdr, len), &field,
+				sizeof(field), BPF_F_RECOMPUTE_CSUM))
+		return -1;
+	ip = fl_ctx_data(skb) + FL_L3;
+	if (!v6)
+		field = bpf_htons(l4 + sizeof(*ip));
 	if (v6)
 		return bpf_skb_store_bytes(skb, FL_L3 + offsetof(struct ipv6hdr, payload_len),
 					   &field, sizeof(field), BPF_F_RECOMPUTE_CSUM);

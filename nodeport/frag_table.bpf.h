@@ -42,6 +42,8 @@ struct fl_frag_way {
 	__u32 action, reason; /* as in struct fl_decision */
 	__u32 id;	      /* that they get */
 	__u32 hash;	      /* of the flow, for outer headers */
+	struct fl_addr pod;   /* likewise */
+	__u32 pod_port;
 };
 
 struct fl_frag {

@@ -8,6 +8,7 @@
 
 #include "bpf/lib/maps.bpf.h"
 #include "bpf/lib/rewrite.bpf.h"
+#include "nodeport/tunnel.bpf.h"
 
 #define FL_FRAGMENTS 16		/* at most, of one packet */
 #define FL_FRAGMENT_MAX 8192	/* bytes of payload in a fragment, at most */
@@ -50,7 +51,7 @@ static __always_inline void fl_fragment_header(struct iphdr *ip, __u32 len, __u3
 
 static __always_inline __u32 fl_fragment_headers(__u32 of)
 {
-	return FL_FRAGMENT_HEADERS + (of & FL_FRAGMENT_OUTER ? sizeof(struct iphdr) : 0);
+	return FL_FRAGMENT_HEADERS + (of & FL_FRAGMENT_OUTER ? fl_tunnel_overhead(false) : 0);
 }
 
 /*
@@ -73,15 +74,20 @@ __noinline int fl_fragment_make(fl_ctx *skb, __u32 at, __u32 len, __u32 of, __u3
 	if (bpf_skb_change_tail(skb, headers + len, 0) ||
 	    bpf_skb_store_bytes(skb, headers, scratch->bytes + at, len, BPF_F_RECOMPUTE_CSUM))
 		return -1;
-	fl_ctx_pull(skb, FL_FRAGMENT_HEADERS + sizeof(*ip));
+	fl_ctx_pull(skb, FL_FRAGMENT_HEADERS + fl_tunnel_overhead(false));
 	ip = fl_ctx_data(skb) + FL_L3;
 	if ((void *)(ip + 1) > fl_ctx_data_end(skb))
 		return -1;
 	if (of & FL_FRAGMENT_OUTER) {
-		fl_fragment_header(ip, sizeof(*ip) + len, FL_IP4_DF);
-		ip++;
-		if ((void *)(ip + 1) > fl_ctx_data_end(skb))
+		void *inner = (void *)ip + fl_tunnel_overhead(false);
+
+		if (inner + sizeof(*ip) > fl_ctx_data_end(skb))
 			return -1;
+		fl_fragment_header(ip, fl_tunnel_overhead(false) + len, FL_IP4_DF);
+		if (fl_config.dispatch == FL_DISPATCH_GENEVE)
+			((struct fl_geneve *)(ip + 1))->udp.len =
+				bpf_htons(fl_tunnel_overhead(false) + len);
+		ip = inner;
 	}
 	fl_fragment_header(ip, len, (of + at) / 8 | (of & FL_FRAGMENT_MORE ? FL_IP4_MF : 0));
 	return of & FL_FRAGMENT_SEND && bpf_clone_redirect(skb, ifindex, 0) ? -1 : 0;

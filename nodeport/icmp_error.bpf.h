@@ -141,6 +141,7 @@ static __always_inline int fl_quote_tunnel(fl_ctx *ctx, bool v6, const struct fl
 	struct fl_frontend_packed fe = {};
 	struct fl_backend *backend;
 	struct fl_list list;
+	__u16 *hop;
 	__u32 id;
 
 	if (!fl_frontend_get(v6, &t->daddr, t->dport, q->proto, &fe) || !(fe.flags & FL_TUNNEL))
@@ -151,7 +152,11 @@ static __always_inline int fl_quote_tunnel(fl_ctx *ctx, bool v6, const struct fl
 	if (!id || !backend || !backend->generation || backend->flags & FL_BACKEND_LOCAL)
 		return 0;
 	d->to.daddr = backend->addr;
-	if (!fl_hop_get(&backend->next_hop, fl_now(), &d->hop) &&
+	d->to.dport = backend->port;
+	hop = fl_tunnel_hop(id, backend);
+	if (!hop || !fl_tunnel_aimed(v6, id, d))
+		return 0;
+	if (!fl_hop_get(hop, fl_now(), &d->hop) &&
 	    fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK)
 		return 0;
 	fl_decision_forward(ctx, p, d);
@@ -239,6 +244,8 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 		fl_icmp_error_stray(v6, p, hook, d);
 		return;
 	}
+	if (tunnelled && !fl_tunnel_aimed(v6, fl_flow_backend(ref.head), d))
+		return;
 	if (fl_hook_is_leaving(hook) || (flags & FL_FLOW_TO_STACK && !tunnelled))
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else

@@ -22,8 +22,8 @@ struct fl_work {
 	struct fl_packet p;
 	struct fl_decision d;
 	struct fl_intent intent;
-	struct fl_odd odd;	  /* of an odd packet: tc only */
-	struct fl_addr from, pod; /* outer addresses, where there are such */
+	struct fl_odd odd;     /* of an odd packet: tc only */
+	struct fl_outer outer; /* of one that came encapsulated */
 };
 
 #define FL_WORKS 2

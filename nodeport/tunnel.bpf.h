@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * DSR on the client's side: a packet goes to its backend's node as it is, behind an outer IP header
- * (RFC 2003, RFC 2473), and the backend answers the client directly. Nothing of the answers is seen
+ * to the backend (RFC 2003, RFC 2473), or in Geneve to its node where the network does not route
+ * backends' addresses, and the backend answers the client directly. Nothing of the answers is seen
  * here, so the flow's entry proves nothing: it is kept for as long as the client goes on, so that
  * the flow stays where it is when the table changes, and whoever has none finds the same backend by
  * the table.
  */
 #pragma once
 
+#include "bpf/lib/geneve.bpf.h"
 #include "bpf/lib/mss.bpf.h"
 #include "conntrack/track.bpf.h"
 #include "nodeport/decision.bpf.h"
@@ -15,9 +17,15 @@
 #define FL_TUNNEL_TTL 64 /* of the outer header: the inner one has counted this hop */
 
 /* What encapsulation adds to a packet. */
+static __always_inline __u32 fl_outer_size(bool v6, __u32 dispatch)
+{
+	return dispatch == FL_DISPATCH_GENEVE ? fl_geneve_size(v6) : fl_l4_offset(v6) - FL_L3;
+}
+
+/* The same of what this node sends. */
 static __always_inline __u32 fl_tunnel_overhead(bool v6)
 {
-	return v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	return fl_outer_size(v6, fl_config.dispatch);
 }
 
 /* The address of the range of outer sources; zero: none. Word by word, as fl_node_addr(). */
@@ -36,8 +44,9 @@ static __always_inline bool fl_tunnel_source(bool v6, __u32 ifindex, __u32 hash,
 {
 	struct fl_device *device;
 
+	/* Geneve is spread by its ports */
 	fl_tunnel_range(v6, ret_addr);
-	if (!fl_addr_is_zero(ret_addr)) {
+	if (fl_config.dispatch == FL_DISPATCH_IPIP && !fl_addr_is_zero(ret_addr)) {
 		ret_addr->w[3] |= hash & (v6 ? fl_config.tunnel_mask6 : fl_config.tunnel_mask4);
 		return true;
 	}
@@ -50,7 +59,7 @@ static __always_inline bool fl_tunnel_source(bool v6, __u32 ifindex, __u32 hash,
 	return !fl_addr_is_zero(ret_addr);
 }
 
-static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 tos, __u32 len,
+static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 proto, __u8 tos, __u32 len,
 					     const struct fl_addr *from, const struct fl_addr *to)
 {
 	const __u16 *word = (const __u16 *)ip;
@@ -65,7 +74,7 @@ static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 tos, __u32 l
 	 * reassemble */
 	ip->frag_off = bpf_htons(FL_IP4_DF);
 	ip->ttl = FL_TUNNEL_TTL;
-	ip->protocol = IPPROTO_IPIP;
+	ip->protocol = proto;
 	ip->check = 0;
 	ip->saddr = from->w[3];
 	ip->daddr = to->w[3];
@@ -74,20 +83,31 @@ static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 tos, __u32 l
 	ip->check = ~fl_csum_fold16(sum);
 }
 
-static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u32 class, __u32 len, __u32 hash,
-					     const struct fl_addr *from, const struct fl_addr *to)
+static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u8 proto, __u32 class, __u32 len,
+					     __u32 hash, const struct fl_addr *from,
+					     const struct fl_addr *to)
 {
 	*(__be32 *)ip = bpf_htonl(6U << 28 | class << 20 | (hash & 0xfffff));
 	ip->payload_len = bpf_htons(len);
-	ip->nexthdr = IPPROTO_IPV6;
+	ip->nexthdr = proto;
 	ip->hop_limit = FL_TUNNEL_TTL;
 	__builtin_memcpy(&ip->saddr, from, 16);
 	__builtin_memcpy(&ip->daddr, to, 16);
 }
 
+/* Where an encapsulated packet goes. */
+struct fl_tunnel_end {
+	const struct fl_addr *to; /* the outer destination */
+	/* for Geneve: the backend */
+	const struct fl_addr *pod;
+	__be16 port;
+	__u32 ifindex;
+	const __u32 *macs; /* as fl_hop has them */
+};
+
 /* What the outer header takes over from the inner one. */
 struct fl_tunnel_inner {
-	__u32 class, len; /* of the outer packet, as its header says it */
+	__u32 class, len; /* as the outer header says it */
 };
 
 /* Count the packet's own TTL down. -1: no outer header can say how long it is. */
@@ -101,16 +121,17 @@ static __always_inline int fl_tunnel_open(fl_ctx *ctx, bool v6, struct fl_tunnel
 		struct ipv6hdr *ip = data + FL_L3;
 
 		ret_inner->class = bpf_ntohl(*(__be32 *)ip) >> 20 & 0xff;
-		ret_inner->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		ret_inner->len = bpf_ntohs(ip->payload_len);
 		ip->hop_limit--;
 	} else {
 		struct iphdr *ip = data + FL_L3;
 
 		ret_inner->class = ip->tos;
-		ret_inner->len = bpf_ntohs(ip->tot_len) + sizeof(*ip);
+		ret_inner->len = bpf_ntohs(ip->tot_len);
 		ip->check = fl_csum_apply(ip->check, bpf_htons(0xfeff));
 		ip->ttl--;
 	}
+	ret_inner->len += fl_tunnel_overhead(v6);
 	/* what was merged of segments may be as long as the header can say */
 	return ret_inner->len > 0xffff ? -1 : 0;
 }
@@ -119,33 +140,104 @@ static __always_inline int fl_tunnel_open(fl_ctx *ctx, bool v6, struct fl_tunnel
  * congestion (RFC 6040). */
 static __always_inline int fl_tunnel_close(fl_ctx *ctx, bool v6,
 					   const struct fl_tunnel_inner *inner,
-					   const struct fl_addr *from, const struct fl_addr *to,
-					   __u32 hash, const __u32 macs[3])
+					   const struct fl_addr *from,
+					   const struct fl_tunnel_end *end, __u32 hash)
 {
+	const bool geneve = fl_config.dispatch == FL_DISPATCH_GENEVE;
+	const __u8 proto = geneve ? IPPROTO_UDP : v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
 	void *data = fl_ctx_data(ctx);
 
-	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
+	if (data + FL_L3 + fl_tunnel_overhead(v6) > fl_ctx_data_end(ctx))
 		return -1;
-	fl_write_macs(data, macs);
+	fl_write_macs(data, end->macs);
 	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
 	if (v6)
-		fl_tunnel_write6(data + FL_L3, inner->class, inner->len, hash, from, to);
+		fl_tunnel_write6(data + FL_L3, proto, inner->class, inner->len, hash, from,
+				 end->to);
 	else
-		fl_tunnel_write4(data + FL_L3, inner->class, inner->len, from, to);
+		fl_tunnel_write4(data + FL_L3, proto, inner->class, inner->len, from, end->to);
+	if (geneve)
+		fl_geneve_write(data + fl_l4_offset(v6), v6,
+				inner->len - (v6 ? 0 : sizeof(struct iphdr)), hash, end->pod,
+				end->port);
 	return 0;
 }
 
-/* Put the packet behind an outer header for `to`. -1: it may be damaged, drop it. */
-static __always_inline int fl_tunnel_wrap(fl_ctx *ctx, bool v6, const struct fl_addr *to,
-					  __u32 ifindex, __u32 hash, const __u32 macs[3])
+/* Put the packet behind an outer header. -1: it may be damaged, drop it. */
+static __always_inline int fl_tunnel_wrap(fl_ctx *ctx, bool v6, const struct fl_tunnel_end *end,
+					  __u32 hash)
 {
 	struct fl_tunnel_inner inner;
 	struct fl_addr from;
 
-	if (!fl_tunnel_source(v6, ifindex, hash, &from) || fl_tunnel_open(ctx, v6, &inner) ||
-	    fl_ctx_grow(ctx, v6, fl_tunnel_overhead(v6)))
+	if (!fl_tunnel_source(v6, end->ifindex, hash, &from) || fl_tunnel_open(ctx, v6, &inner) ||
+	    fl_ctx_grow(ctx, v6, fl_config.dispatch == FL_DISPATCH_GENEVE, fl_tunnel_overhead(v6)))
 		return -1;
-	return fl_tunnel_close(ctx, v6, &inner, &from, to, hash, macs);
+	return fl_tunnel_close(ctx, v6, &inner, &from, end, hash);
+}
+
+/* The address of the node that backend `id` is on, if that is still the one at `pod`. False: it is
+ * not known. */
+static __always_inline bool fl_tunnel_node(bool v6, __u32 id, const struct fl_addr *pod,
+					   struct fl_addr *ret_addr)
+{
+	struct fl_backend_node *node = bpf_map_lookup_elem(&fl_backend_nodes, &id);
+	struct fl_backend *backend = fl_backend_get(id);
+	__u32 word;
+
+	if (!id || !node || !backend || backend->addr.w[3] != pod->w[3] ||
+	    (v6 && !fl_addr_equal(&backend->addr, pod)))
+		return false;
+	word = READ_ONCE(node->word);
+	node = fl_after_load(node, word);
+	*ret_addr = node->addr;
+	fl_loads_in_order();
+	return !(word & 1) && READ_ONCE(node->word) == word && !fl_addr_is_zero(ret_addr);
+}
+
+/*
+ * By Geneve a packet for the backend `id`, which is d->to, goes to its node: that becomes
+ * d->to.daddr, where the way is asked for and kept. Not zero: the node is not known. Global, so
+ * that it is verified once.
+ */
+int fl_tunnel_aim(bool v6, __u32 id, struct fl_decision *d);
+
+__noinline int fl_tunnel_aim(bool v6, __u32 id, struct fl_decision *d)
+{
+	struct fl_addr pod;
+
+	if (!d)
+		return -1;
+	pod = d->to.daddr;
+	if (!fl_tunnel_node(v6, id, &pod, &d->to.daddr))
+		return -1;
+	d->pod = pod;
+	d->pod_port = d->to.dport;
+	return 0;
+}
+
+/* The same of any dispatch. False: *d says that the packet is dropped. */
+static __always_inline bool fl_tunnel_aimed(bool v6, __u32 id, struct fl_decision *d)
+{
+	if (fl_config.dispatch != FL_DISPATCH_GENEVE || !fl_tunnel_aim(v6, id, d))
+		return true;
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
+	return false;
+}
+
+/* Where the way to the outer destination of a backend's packets is kept; NULL: nowhere. */
+static __always_inline __u16 *fl_tunnel_hop(__u32 id, struct fl_backend *backend)
+{
+	struct fl_backend_node *node;
+
+	if (fl_config.dispatch != FL_DISPATCH_GENEVE)
+		return &backend->next_hop;
+	node = bpf_map_lookup_elem(&fl_backend_nodes, &id);
+	if (!node)
+		return NULL;
+	/* or the compiler adds first and looks then, which the verifier refuses */
+	asm volatile("" : "+r"(node));
+	return &node->next_hop;
 }
 
 /* Whether a new flow of this frontend goes to the backend so. */
@@ -225,6 +317,8 @@ static __always_inline void fl_tunnel_begin(fl_ctx *ctx, bool v6, const struct f
 					    struct fl_decision *d)
 {
 	struct fl_backend *backend = fl_backend_get(d->tunnel_backend);
+	struct fl_addr node;
+	__u16 *hop;
 
 	if (!backend)
 		return;
@@ -236,17 +330,26 @@ static __always_inline void fl_tunnel_begin(fl_ctx *ctx, bool v6, const struct f
 	d->to.daddr = backend->addr;
 	d->to.sport = p->tuple.sport;
 	d->to.dport = backend->port;
-	if (!fl_hop_get(&backend->next_hop, fl_now(), &d->hop)) {
+	hop = fl_tunnel_hop(d->tunnel_backend, backend);
+	if (!hop || !fl_tunnel_aimed(v6, d->tunnel_backend, d))
+		return;
+	if (!fl_hop_get(hop, fl_now(), &d->hop)) {
 		if (fl_fib_lookup(ctx, &d->to.daddr, &d->hop) != FL_FIB_OK) {
 			fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_ROUTE);
 			return;
 		}
-		fl_hop_keep(&backend->next_hop, &d->hop);
+		fl_hop_keep(hop, &d->hop);
 	}
 	fl_decision_forward(ctx, p, d);
 	fl_tunnel_decide(ctx, v6, p, d);
-	if (d->action == FL_ACT_TUNNEL || (!v6 && d->action == FL_ACT_TUNNEL_FRAGMENTS))
-		fl_tunnel_enter(v6, p, d);
+	if (d->action != FL_ACT_TUNNEL && (v6 || d->action != FL_ACT_TUNNEL_FRAGMENTS))
+		return;
+	/* the flow is one to the backend, whatever it is sent in */
+	node = d->to.daddr;
+	if (fl_config.dispatch == FL_DISPATCH_GENEVE)
+		d->to.daddr = d->pod;
+	fl_tunnel_enter(v6, p, d);
+	d->to.daddr = node;
 }
 
 int fl_tunnel_begin4(fl_ctx *ctx, const struct fl_packet *p, struct fl_decision *d);
@@ -314,6 +417,13 @@ static __always_inline __u32 fl_tunnel_hash(bool v6, const struct fl_packet *p)
 	return fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]) >> 32;
 }
 
+/* Where fl_tunnel_decide() lets a packet go. */
+static __always_inline struct fl_tunnel_end fl_tunnel_end(const struct fl_decision *d)
+{
+	return (struct fl_tunnel_end){&d->to.daddr, &d->pod, d->pod_port, d->hop.ifindex,
+				      d->hop.macs};
+}
+
 /* A SYN is told what fits into the tunnel: the node of the backend will not let that ask for larger
  * segments. */
 static __always_inline int fl_tunnel_tell(fl_ctx *ctx, bool v6, const struct fl_packet *p,
@@ -325,12 +435,27 @@ static __always_inline int fl_tunnel_tell(fl_ctx *ctx, bool v6, const struct fl_
 			    fl_mss_of(v6, fl_tunnel_path_mtu(d) - fl_tunnel_overhead(v6)));
 }
 
-/* Send on what fl_tunnel_decide() let go, by the program's leave(). */
 static __always_inline int fl_tunnel_send(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_decision *d)
 {
+	const struct fl_tunnel_end end = fl_tunnel_end(d);
+
 	if (fl_tunnel_tell(ctx, v6, p, d))
 		return -1;
-	return fl_tunnel_wrap(ctx, v6, &d->to.daddr, d->hop.ifindex, fl_tunnel_hash(v6, p),
-			      d->hop.macs);
+	return fl_tunnel_wrap(ctx, v6, &end, fl_tunnel_hash(v6, p));
+}
+
+/* Send on what fl_tunnel_decide() let go, by the program's leave(). Global, so that it is verified
+ * once. */
+int fl_tunnel_send4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_decision *d);
+int fl_tunnel_send6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_decision *d);
+
+__noinline int fl_tunnel_send4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_decision *d)
+{
+	return p && d ? fl_tunnel_send(ctx, false, p, d) : -1;
+}
+
+__noinline int fl_tunnel_send6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_decision *d)
+{
+	return p && d ? fl_tunnel_send(ctx, true, p, d) : -1;
 }

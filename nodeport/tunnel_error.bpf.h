@@ -22,7 +22,8 @@ struct fl_tunnel_error {
 	__u8 proto;
 	__u8 pad[3];
 	struct fl_tuple6 tuple; /* of the inner one */
-	struct fl_addr backend; /* outer destination */
+	struct fl_addr end;	/* outer destination */
+	struct fl_addr backend; /* by Geneve its option's, else the same */
 };
 
 /* What it takes to be at the packet inside. */
@@ -31,16 +32,35 @@ static __always_inline __u32 fl_tunnel_error_skip(bool v6)
 	return fl_l4_offset(v6) - FL_L3 + sizeof(struct fl_icmp_header) + fl_tunnel_overhead(v6);
 }
 
-/* Whether it is an ICMP error, without options before it, about a packet in a packet. */
-static __always_inline bool fl_packet_quotes_tunnel(void *data, void *data_end, bool v6)
+/* Whether a packet of Geneve is quoted there as this node sends it. */
+static __always_inline bool fl_packet_quotes_geneve(fl_ctx *ctx, bool v6)
 {
+	const __u32 at =
+		fl_l4_offset(v6) + sizeof(struct fl_icmp_header) + fl_l4_offset(v6) - FL_L3;
+	const struct fl_geneve *g;
+
+	fl_ctx_pull(ctx, at + sizeof(*g));
+	g = fl_ctx_data(ctx) + at;
+	return (void *)(g + 1) <= fl_ctx_data_end(ctx) && fl_geneve_is_ours(g, v6);
+}
+
+/* Whether it is an ICMP error, without options before it, about a packet in a packet as this node
+ * sends them. */
+static __always_inline bool fl_packet_quotes_tunnel(fl_ctx *ctx, bool v6)
+{
+	const bool geneve = fl_config.dispatch == FL_DISPATCH_GENEVE;
 	const __u32 at = fl_l4_offset(v6), quoted = at + sizeof(struct fl_icmp_header);
+	void *data = fl_ctx_data(ctx), *data_end = fl_ctx_data_end(ctx);
 	const __u8 *proto =
 		data + quoted +
 		(v6 ? offsetof(struct ipv6hdr, nexthdr) : offsetof(struct iphdr, protocol));
 
-	return (void *)(proto + 1) <= data_end && *proto == (v6 ? IPPROTO_IPV6 : IPPROTO_IPIP) &&
-	       fl_icmp_kind_of(v6, *(__u8 *)(data + at)) == FL_PACKET_ICMP_ERROR;
+	return (void *)(proto + 1) <= data_end &&
+	       *proto == (geneve ? IPPROTO_UDP
+			  : v6	 ? IPPROTO_IPV6
+				 : IPPROTO_IPIP) &&
+	       fl_icmp_kind_of(v6, *(__u8 *)(data + at)) == FL_PACKET_ICMP_ERROR &&
+	       (!geneve || fl_packet_quotes_geneve(ctx, v6));
 }
 
 /* False: it says nothing that the client could use. */
@@ -59,6 +79,41 @@ static __always_inline bool fl_tunnel_error_kind(bool v6, const struct fl_icmp_h
 	return too_big || unreachable || expired;
 }
 
+/* Of which backend the outer header is, that begins at `outer`. False: of none. */
+static __always_inline bool fl_tunnel_error_outer(void *outer, bool v6, struct fl_addr *ret_source,
+						  struct fl_tunnel_error *ret_e)
+{
+	const bool geneve = fl_config.dispatch == FL_DISPATCH_GENEVE;
+	const struct fl_geneve *g = outer + fl_l4_offset(v6) - FL_L3;
+	__u8 proto;
+
+	if (v6) {
+		struct ipv6hdr *ip = outer;
+
+		proto = ip->nexthdr;
+		__builtin_memcpy(ret_source, &ip->saddr, 16);
+		__builtin_memcpy(&ret_e->end, &ip->daddr, 16);
+	} else {
+		struct iphdr *ip = outer;
+
+		if (*(__u8 *)ip != 0x45)
+			return false;
+		proto = ip->protocol;
+		fl_addr_map4(ret_source);
+		fl_addr_map4(&ret_e->end);
+		ret_source->w[3] = ip->saddr;
+		ret_e->end.w[3] = ip->daddr;
+	}
+	ret_e->backend = ret_e->end;
+	if (!geneve)
+		return proto == (v6 ? IPPROTO_IPV6 : IPPROTO_IPIP);
+	if (v6)
+		__builtin_memcpy(&ret_e->backend, g + 1, 16);
+	else
+		ret_e->backend.w[3] = *(const __be32 *)(g + 1);
+	return proto == IPPROTO_UDP && fl_geneve_is_ours(g, v6);
+}
+
 /* Read it: false, and it is none, or quotes too little. `p`: the message. */
 static __always_inline bool fl_tunnel_error_parse(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 						  struct fl_tunnel_error *ret_e)
@@ -73,29 +128,24 @@ static __always_inline bool fl_tunnel_error_parse(fl_ctx *ctx, bool v6, const st
 	data = fl_ctx_data(ctx);
 	if (p->l4 != fl_l4_offset(v6) || data + end > fl_ctx_data_end(ctx) || FL_L3 + p->len < end)
 		return false;
+	if (!fl_tunnel_error_outer(data + outer_at, v6, &source, ret_e))
+		return false;
 	if (v6) {
-		struct ipv6hdr *outer = data + outer_at, *inner = data + inner_at;
+		struct ipv6hdr *inner = data + inner_at;
 
-		if (outer->nexthdr != IPPROTO_IPV6 || inner->version != 6)
+		if (inner->version != 6)
 			return false;
-		__builtin_memcpy(&source, &outer->saddr, 16);
-		__builtin_memcpy(&ret_e->backend, &outer->daddr, 16);
 		__builtin_memcpy(&ret_e->tuple.saddr, &inner->saddr, 16);
 		__builtin_memcpy(&ret_e->tuple.daddr, &inner->daddr, 16);
 		ret_e->proto = inner->nexthdr;
 	} else {
-		struct iphdr *outer = data + outer_at, *inner = data + inner_at;
+		struct iphdr *inner = data + inner_at;
 
-		if (*(__u8 *)outer != 0x45 || outer->protocol != IPPROTO_IPIP ||
-		    *(__u8 *)inner != 0x45 ||
+		if (*(__u8 *)inner != 0x45 ||
 		    inner->frag_off & bpf_htons(FL_IP4_FRAGMENT & ~FL_IP4_MF))
 			return false;
-		fl_addr_map4(&source);
-		fl_addr_map4(&ret_e->backend);
 		fl_addr_map4(&ret_e->tuple.saddr);
 		fl_addr_map4(&ret_e->tuple.daddr);
-		source.w[3] = outer->saddr;
-		ret_e->backend.w[3] = outer->daddr;
 		ret_e->tuple.saddr.w[3] = inner->saddr;
 		ret_e->tuple.daddr.w[3] = inner->daddr;
 		ret_e->proto = inner->protocol;
@@ -133,9 +183,9 @@ __noinline int fl_tunnel_learn(const struct fl_tunnel_error *e)
 	struct fl_path path = {.since = fl_now()};
 	struct fl_addr key;
 
-	if (!e || e->mtu < FL_IP4_MTU_MIN + sizeof(struct iphdr))
+	if (!e || e->mtu < FL_IP4_MTU_MIN + fl_tunnel_overhead(false))
 		return 0;
-	key = e->backend;
+	key = e->end;
 	path.mtu = e->mtu;
 	return bpf_map_update_elem(&fl_paths, &key, &path, BPF_ANY);
 }

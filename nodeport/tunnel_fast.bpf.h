@@ -9,11 +9,14 @@
 #include "nodeport/tunnel.bpf.h"
 
 struct fl_tunnel_order {
-	struct fl_addr to; /* the outer destination */
+	struct fl_addr pod; /* where the backend is */
 	__u32 macs[3];
 	__u32 ifindex;
 	__u32 hash;
-	__u32 ports; /* of the packet that it is for: another one would be in the midst of this */
+	__u32 ports;   /* of the packet that it is for: another one would be in the midst of this */
+	__u32 backend; /* its id */
+	__be16 port;
+	__u16 pad;
 };
 
 struct {
@@ -43,10 +46,13 @@ static __always_inline bool fl_tunnel_order(fl_ctx *ctx, bool v6, const struct f
 	if (!order || p->ttl <= 1 || fl_ctx_wire_len(ctx, p) + fl_tunnel_overhead(v6) > nh->mtu)
 		return false;
 	if (v6) {
-		order->to = ((const struct fl_flow6 *)head)->rewrite.daddr;
+		order->pod = ((const struct fl_flow6 *)head)->rewrite.daddr;
+		order->port = ((const struct fl_flow6 *)head)->rewrite.dport;
 	} else {
-		order->to.w[3] = ((const struct fl_flow4 *)head)->rewrite.daddr;
+		order->pod.w[3] = ((const struct fl_flow4 *)head)->rewrite.daddr;
+		order->port = ((const struct fl_flow4 *)head)->rewrite.dport;
 	}
+	order->backend = fl_flow_backend(head);
 	__builtin_memcpy(order->macs, nh->dst_mac, sizeof(order->macs));
 	order->ifindex = nh->ifindex;
 	order->hash = hash >> 32;
@@ -54,16 +60,25 @@ static __always_inline bool fl_tunnel_order(fl_ctx *ctx, bool v6, const struct f
 	return true;
 }
 
-/* Carry it out. Returns the device to send the packet out of; 0: drop it. */
-static __always_inline __u32 fl_tunnel_obey(fl_ctx *ctx, bool v6)
+/* Carry it out: out of *ret_ifindex. Returns the reason to drop the packet. */
+static __always_inline enum fl_reason fl_tunnel_obey(fl_ctx *ctx, bool v6, __u32 *ret_ifindex)
 {
 	struct fl_tunnel_order *order = fl_tunnel_order_get();
 	void *ports = fl_ctx_data(ctx) + fl_l4_offset(v6);
+	struct fl_tunnel_end end;
+	struct fl_addr node;
 
 	if (!order || ports + sizeof(__u32) > fl_ctx_data_end(ctx) ||
 	    *(__u32 *)ports != order->ports)
-		return 0;
-	if (fl_tunnel_wrap(ctx, v6, &order->to, order->ifindex, order->hash, order->macs))
-		return 0;
-	return order->ifindex;
+		return FL_REASON_REWRITE_FAILED;
+	end = (struct fl_tunnel_end){&order->pod, &order->pod, order->port, order->ifindex,
+				     order->macs};
+	if (fl_config.dispatch == FL_DISPATCH_GENEVE) {
+		if (!fl_tunnel_node(v6, order->backend, &order->pod, &node))
+			return FL_REASON_NO_ROUTE;
+		end.to = &node;
+	}
+	*ret_ifindex = order->ifindex;
+	return fl_tunnel_wrap(ctx, v6, &end, order->hash) ? FL_REASON_REWRITE_FAILED
+							  : FL_REASON_NONE;
 }

@@ -3,7 +3,7 @@
  * DSR on the backend's side: what another node has encapsulated for a pod of this one is unpacked,
  * gets the pod's address and port as its destination, and goes to the stack. Its flow is known by
  * the inner packet, so replies leave with the frontend's address, and two frontends of one backend
- * are kept apart.
+ * are kept apart. That is so for either dispatch, whichever this node itself sends by.
  *
  * Unpacked is only what a node of the cluster has encapsulated, for a frontend that is known and a
  * backend of it that is here: otherwise this were a way into the node for everybody, under any
@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "bpf/lib/geneve.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/decide.bpf.h"
 
@@ -32,20 +33,16 @@ static __always_inline bool fl_packet_is_tunnelled(void *data, void *data_end, b
 	return data + at < data_end && *(__u8 *)(data + at) == fl_tunnel_proto(v6);
 }
 
-/* The outer addresses; false: no whole packet with a header of the usual length. */
-static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, struct fl_addr *ret_from,
-					    struct fl_addr *ret_to)
+/* The outer addresses; false: no whole header of the usual length, or another protocol. */
+static __always_inline bool fl_unpack_addrs(void *data, bool v6, __u8 proto,
+					    struct fl_addr *ret_from, struct fl_addr *ret_to)
 {
-	void *data = fl_ctx_data(ctx);
-
-	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
-		return false;
 	if (v6) {
 		struct ipv6hdr *ip = data + FL_L3;
 
 		__builtin_memcpy(ret_from, &ip->saddr, 16);
 		__builtin_memcpy(ret_to, &ip->daddr, 16);
-		return ip->version == 6 && ip->nexthdr == IPPROTO_IPV6;
+		return ip->version == 6 && ip->nexthdr == proto;
 	} else {
 		struct iphdr *ip = data + FL_L3;
 
@@ -53,18 +50,115 @@ static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, struct fl_addr
 		fl_addr_map4(ret_to);
 		ret_from->w[3] = ip->saddr;
 		ret_to->w[3] = ip->daddr;
-		return *(__u8 *)ip == 0x45 && ip->protocol == IPPROTO_IPIP &&
+		return *(__u8 *)ip == 0x45 && ip->protocol == proto &&
 		       !(ip->frag_off & bpf_htons(FL_IP4_FRAGMENT));
 	}
 }
 
-/* The inner packet, as if it lay where the outer one does. */
-static __always_inline bool fl_unpack_inner(fl_ctx *ctx, bool v6, struct fl_packet *p)
+/* The rest of Geneve; false: it is not ours, or no longer as it was sent. */
+static __always_inline bool fl_unpack_geneve(void *data, bool v6, struct fl_outer *ret_o)
 {
-	const __u32 outer = fl_tunnel_overhead(v6);
+	const struct fl_geneve *g = data + fl_l4_offset(v6);
+	const __be32 *option = (const void *)(g + 1);
+	const __u16 len = v6 ? ((struct ipv6hdr *)(data + FL_L3))->payload_len
+			     : bpf_htons(bpf_ntohs(((struct iphdr *)(data + FL_L3))->tot_len) -
+					 sizeof(struct iphdr));
+
+	if (!fl_geneve_is_ours(g, v6) || g->udp.len != len)
+		return false;
+	if (v6) {
+		__builtin_memcpy(&ret_o->pod, option, 16);
+		option += 4;
+	} else {
+		fl_addr_map4(&ret_o->pod);
+		ret_o->pod.w[3] = *option++;
+	}
+	ret_o->port = *(const __be16 *)option;
+	ret_o->len = bpf_ntohs(len) + fl_l4_offset(v6) - FL_L3;
+	return true;
+}
+
+/*
+ * What the outer header says. The outer destination is the backend, which no address of this node
+ * is; or of Geneve an address of this node. False: it is none that could be unpacked here.
+ */
+static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, __u32 dispatch,
+					    struct fl_outer *ret_o)
+{
+	const bool geneve = dispatch == FL_DISPATCH_GENEVE;
+	const __u8 proto = geneve ? IPPROTO_UDP : fl_tunnel_proto(v6);
+	void *data = fl_ctx_data(ctx);
+
+	ret_o->dispatch = dispatch;
+	ret_o->front = fl_outer_size(v6, dispatch);
+	ret_o->port = 0;
+	if (data + FL_L3 + fl_outer_size(v6, dispatch) > fl_ctx_data_end(ctx) ||
+	    !fl_unpack_addrs(data, v6, proto, &ret_o->from, &ret_o->pod))
+		return false;
+	if (!(fl_local_flags(&ret_o->pod) & FL_LOCAL_NODE) == geneve)
+		return false;
+	return !geneve || fl_unpack_geneve(data, v6, ret_o);
+}
+
+/* Whether the packet, of `len` bytes with its outer header, is all that came in that: of merged
+ * datagrams of Geneve only the first would be seen. */
+static __always_inline bool fl_unpack_fits(__u32 dispatch, const struct fl_outer *o, __u32 len)
+{
+	return dispatch != FL_DISPATCH_GENEVE || o->len == len;
+}
+
+/* The inner packet, as if it lay where the outer one does. */
+static __always_inline bool fl_unpack_inner(fl_ctx *ctx, bool v6, __u32 dispatch,
+					    const struct fl_outer *o, struct fl_packet *p)
+{
+	const __u32 outer = fl_outer_size(v6, dispatch);
 
 	return fl_packet_parse_flow(fl_ctx_data(ctx) + outer, fl_ctx_data_end(ctx),
-				    fl_ctx_len(ctx) - outer, fl_ctx_merged(ctx), v6, p);
+				    fl_ctx_len(ctx) - outer, fl_ctx_merged(ctx), v6, p) &&
+	       fl_unpack_fits(dispatch, o, p->len + outer);
+}
+
+/* Which of the two it is, of a packet that is one. */
+static __always_inline bool fl_unpack_is_geneve(fl_ctx *ctx, bool v6)
+{
+	return !fl_packet_is_tunnelled(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6);
+}
+
+/* The outer header of either. */
+static __always_inline bool fl_unpack_outer_any(fl_ctx *ctx, bool v6, struct fl_outer *ret_o)
+{
+	return fl_unpack_is_geneve(ctx, v6) ? fl_unpack_outer(ctx, v6, FL_DISPATCH_GENEVE, ret_o)
+					    : fl_unpack_outer(ctx, v6, FL_DISPATCH_IPIP, ret_o);
+}
+
+static __always_inline bool fl_unpack_read_as(fl_ctx *ctx, bool v6, __u32 dispatch,
+					      struct fl_outer *ret_o, struct fl_packet *p)
+{
+	return fl_unpack_outer(ctx, v6, dispatch, ret_o) &&
+	       fl_unpack_inner(ctx, v6, dispatch, ret_o, p);
+}
+
+/* Both headers; zero: it is none that could be unpacked here. Global, so that it takes no stack
+ * from what comes next. */
+int fl_unpack_read4(fl_ctx *ctx, struct fl_outer *ret_o, struct fl_packet *p);
+int fl_unpack_read6(fl_ctx *ctx, struct fl_outer *ret_o, struct fl_packet *p);
+
+__noinline int fl_unpack_read4(fl_ctx *ctx, struct fl_outer *ret_o, struct fl_packet *p)
+{
+	if (!ret_o || !p)
+		return 0;
+	return fl_unpack_is_geneve(ctx, false)
+		       ? fl_unpack_read_as(ctx, false, FL_DISPATCH_GENEVE, ret_o, p)
+		       : fl_unpack_read_as(ctx, false, FL_DISPATCH_IPIP, ret_o, p);
+}
+
+__noinline int fl_unpack_read6(fl_ctx *ctx, struct fl_outer *ret_o, struct fl_packet *p)
+{
+	if (!ret_o || !p)
+		return 0;
+	return fl_unpack_is_geneve(ctx, true)
+		       ? fl_unpack_read_as(ctx, true, FL_DISPATCH_GENEVE, ret_o, p)
+		       : fl_unpack_read_as(ctx, true, FL_DISPATCH_IPIP, ret_o, p);
 }
 
 /* Whether a node of the cluster encapsulates with this source. Global, so that its keys take no
@@ -102,48 +196,48 @@ static __always_inline bool fl_unpack_frontend(bool v6, const struct fl_packet *
 	       fl_frontend_get_node_port(v6, p->tuple.dport, p->proto, ret_fe);
 }
 
-static __always_inline bool fl_unpack_matches(__u32 id, const struct fl_addr *pod)
+static __always_inline bool fl_unpack_matches(__u32 id, const struct fl_outer *o)
 {
 	struct fl_backend *backend = fl_backend_get(id);
 	const __u8 here = FL_BACKEND_LIVE | FL_BACKEND_LOCAL;
 
 	return id && backend && backend->generation && (READ_ONCE(backend->flags) & here) == here &&
-	       fl_addr_equal(&backend->addr, pod);
+	       fl_addr_equal(&backend->addr, &o->pod) && (!o->port || o->port == backend->port);
 }
 
 /* Among the first `n` of a line of ids. Global functions, so that each loop is verified once. */
-__u32 fl_unpack_line(const struct fl_addr *pod, __u32 at, __u32 n);
+__u32 fl_unpack_line(const struct fl_outer *o, __u32 at, __u32 n);
 
-__noinline __u32 fl_unpack_line(const struct fl_addr *pod, __u32 at, __u32 n)
+__noinline __u32 fl_unpack_line(const struct fl_outer *o, __u32 at, __u32 n)
 {
 	struct fl_line *line = bpf_map_lookup_elem(&fl_lines, &at);
 
-	if (!pod || !line)
+	if (!o || !line)
 		return 0;
 	for (__u32 i = 0; i < FL_LINE_IDS && i < n; i++) {
 		__u32 id = line->id[i];
 
-		if (fl_unpack_matches(id, pod))
+		if (fl_unpack_matches(id, o))
 			return id;
 	}
 	return 0;
 }
 
-/* The id of a list's backend with this address, which is on this node; 0: there is none. */
-__u32 fl_unpack_backend(const struct fl_addr *pod, __u64 side, __u64 hash);
+/* The id of a list's backend that the outer header names, if it is on this node; 0: none. */
+__u32 fl_unpack_backend(const struct fl_outer *o, __u64 side, __u64 hash);
 
-__noinline __u32 fl_unpack_backend(const struct fl_addr *pod, __u64 side, __u64 hash)
+__noinline __u32 fl_unpack_backend(const struct fl_outer *o, __u64 side, __u64 hash)
 {
 	struct fl_list list = fl_packed_list(side, 0);
 	__u32 id, lines = FL_ID_LINES(list.count);
 
-	if (!pod)
+	if (!o)
 		return 0;
 	id = fl_list_choose(&list, hash);
-	if (fl_unpack_matches(id, pod))
+	if (fl_unpack_matches(id, o))
 		return id;
 	for (__u32 i = 0; i < FL_UNPACK_LINES && i < lines; i++) {
-		id = fl_unpack_line(pod, list.slab + i, list.count - i * FL_LINE_IDS);
+		id = fl_unpack_line(o, list.slab + i, list.count - i * FL_LINE_IDS);
 		if (id)
 			return id;
 	}
@@ -152,7 +246,7 @@ __noinline __u32 fl_unpack_backend(const struct fl_addr *pod, __u64 side, __u64 
 
 /* A flow that begins in here: d->to, all but the source port. False: *d says why there is none. */
 static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
-					     const struct fl_addr *pod, struct fl_decision *d,
+					     const struct fl_outer *o, struct fl_decision *d,
 					     struct fl_new *ret_new)
 {
 	struct fl_frontend_packed fe = {};
@@ -180,7 +274,7 @@ static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 	}
 	side = fl_frontend_side(&fe, FL_SIDE_EXTERNAL);
 	ret_new->backend = fl_unpack_backend(
-		pod, side, fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.maglev_seed));
+		o, side, fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.maglev_seed));
 	backend = fl_backend_get(ret_new->backend);
 	if (!ret_new->backend || !backend) {
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
@@ -194,19 +288,17 @@ static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 }
 
 /* What the SYN that answers this one may name as its MSS: segments of that size fit into the
- * tunnel. Of the way there the node before has told, by the SYN. l4: as if there were no outer
- * header, which an odd packet has lost by now. Global, so that its loops are apart. */
-int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 l4);
+ * tunnel. Of the way there the node before has told, by the SYN. l4: where TCP is in the frame.
+ * Global, so that its loops are apart. */
+int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 dispatch, __u32 l4);
 
-__noinline int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 l4)
+__noinline int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 dispatch, __u32 l4)
 {
-	const __u32 outer = fl_tunnel_overhead(v6);
+	const __u32 outer = fl_outer_size(v6, dispatch);
 	struct fl_device *device = fl_device_get(fl_ctx_ifindex(ctx));
 	__u32 most = fl_mss_of(v6, (device && device->mtu ? device->mtu : 0xffff) - outer);
 	__u16 mss = 0;
 
-	if (fl_packet_is_tunnelled(fl_ctx_data(ctx), fl_ctx_data_end(ctx), v6))
-		l4 += outer;
 	if (fl_mss_find(ctx, l4, &mss) > 0 && mss < most)
 		most = mss;
 	return most < 0xffff ? most : 0xffff;
@@ -214,7 +306,7 @@ __noinline int fl_unpack_mss(fl_ctx *ctx, bool v6, __u32 l4)
 
 /* Not zero: another CPU makes the flow at the same moment (fl_new_flow()). */
 static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					 const struct fl_addr *pod, struct fl_decision *d,
+					 const struct fl_outer *o, struct fl_decision *d,
 					 bool insist)
 {
 	struct fl_new new = {};
@@ -222,7 +314,7 @@ static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_p
 	enum fl_reason reason;
 	__u64 hash;
 
-	if (!fl_unpack_served(v6, p, pod, d, &new))
+	if (!fl_unpack_served(v6, p, o, d, &new))
 		return 0;
 	hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
 	fl_tuple_reverse(&d->to, &reply);
@@ -233,7 +325,7 @@ static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_p
 	}
 	d->to.sport = reply.dport;
 	if (p->proto == IPPROTO_TCP)
-		new.mss = fl_unpack_mss(ctx, v6, p->l4);
+		new.mss = fl_unpack_mss(ctx, v6, o->dispatch, p->l4 + o->front);
 	reason = fl_new_enter(v6, p, d, &reply, &new, hash, fl_now(), insist);
 	if (reason == FL_NEW_GAVE_WAY)
 		return 1;
@@ -243,21 +335,21 @@ static __always_inline int fl_unpack_new(fl_ctx *ctx, bool v6, const struct fl_p
 	return 0;
 }
 
-int fl_unpack_new4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+int fl_unpack_new4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_outer *o,
 		   struct fl_decision *d, bool insist);
-int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_outer *o,
 		   struct fl_decision *d, bool insist);
 
-__noinline int fl_unpack_new4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+__noinline int fl_unpack_new4(fl_ctx *ctx, const struct fl_packet *p, const struct fl_outer *o,
 			      struct fl_decision *d, bool insist)
 {
-	return p && pod && d ? fl_unpack_new(ctx, false, p, pod, d, insist) : 0;
+	return p && o && d ? fl_unpack_new(ctx, false, p, o, d, insist) : 0;
 }
 
-__noinline int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_addr *pod,
+__noinline int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const struct fl_outer *o,
 			      struct fl_decision *d, bool insist)
 {
-	return p && pod && d ? fl_unpack_new(ctx, true, p, pod, d, insist) : 0;
+	return p && o && d ? fl_unpack_new(ctx, true, p, o, d, insist) : 0;
 }
 
 /*
@@ -265,7 +357,7 @@ __noinline int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const stru
  * as it came.
  */
 static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct fl_packet *p,
-					     const struct fl_addr *pod, struct fl_decision *d)
+					     const struct fl_outer *o, struct fl_decision *d)
 {
 	__builtin_memset(d, 0, sizeof(*d));
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
@@ -283,8 +375,8 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 				fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
 			return;
 		}
-		if (!(v6 ? fl_unpack_new6(ctx, p, pod, d, insist)
-			 : fl_unpack_new4(ctx, p, pod, d, insist)))
+		if (!(v6 ? fl_unpack_new6(ctx, p, o, d, insist)
+			 : fl_unpack_new4(ctx, p, o, d, insist)))
 			return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
@@ -292,11 +384,11 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 
 /* An inner packet that no flow's is, read as if it lay where the outer one does: enum
  * fl_packet_kind. Global, as fl_parse_rest(). */
-int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, struct fl_packet *p);
+int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, __u32 dispatch, struct fl_packet *p);
 
-__noinline int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, struct fl_packet *p)
+__noinline int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, __u32 dispatch, struct fl_packet *p)
 {
-	const __u32 outer = fl_tunnel_overhead(v6);
+	const __u32 outer = fl_outer_size(v6, dispatch);
 
 	if (!p)
 		return FL_PACKET_OTHER;
@@ -316,13 +408,13 @@ static __always_inline bool fl_unpack_serves(bool v6, const struct fl_addr *addr
  * FL_ACT_STACK, and it is to be unpacked; FL_ACT_DROP; FL_ACT_PASS as it came.
  */
 static __always_inline void fl_unpack_error(fl_ctx *ctx, bool v6, struct fl_packet *p,
-					    const struct fl_addr *from, struct fl_decision *d)
+					    const struct fl_outer *o, struct fl_decision *d)
 {
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-	if (fl_unpack_parse_rest(ctx, v6, p) != FL_PACKET_ICMP_ERROR ||
+	if (fl_unpack_parse_rest(ctx, v6, o->dispatch, p) != FL_PACKET_ICMP_ERROR ||
 	    !fl_unpack_serves(v6, &p->tuple.daddr))
 		return;
-	if (fl_peer_is(v6, from))
+	if (fl_peer_is(v6, &o->from))
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_SOURCE);
@@ -384,9 +476,9 @@ static __always_inline bool fl_unpack_fast(bool v6, const struct fl_packet *p,
  * the way goes over to a packet that takes such marks; one that does not is dropped (RFC 6040).
  * Returns the reason to drop it.
  */
-static __always_inline enum fl_reason fl_unpack_strip(fl_ctx *ctx, bool v6)
+static __always_inline enum fl_reason fl_unpack_strip(fl_ctx *ctx, bool v6, __u32 dispatch)
 {
-	const __u32 outer = fl_tunnel_overhead(v6);
+	const __u32 outer = fl_outer_size(v6, dispatch);
 	void *data = fl_ctx_data(ctx);
 	bool congested;
 	__u32 macs[3];

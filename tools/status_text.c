@@ -192,6 +192,7 @@ void fl_status_put(const struct fl_value *root, const struct fl_items *items, bo
 	put_devices(root, out);
 	put_line("cgroup", fl_value_get(root, "cgroup"), fl_cell_put, out);
 	put_line("forwarding", fl_value_get(root, "forwardingMode"), fl_cell_put, out);
+	put_line("DSR by", fl_value_get(root, "dsrDispatch"), fl_cell_put, out);
 	fprintf(out,
 		"%-14s%" PRId64 " service ports, %" PRId64 " frontends, %" PRId64
 		" backends, revision %" PRId64 "\n",

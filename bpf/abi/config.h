@@ -92,6 +92,12 @@ struct fl_live_pair {
 	__u32 pad;
 };
 
+/* DSR: what packets to backends of other nodes are put into. */
+enum fl_dispatch {
+	FL_DISPATCH_IPIP,   /* IP in IP, to the backend's address */
+	FL_DISPATCH_GENEVE, /* Geneve, to its node's; the backend is named by an option */
+};
+
 /* The .rodata of every datapath program: constants to the verifier, set before load. */
 struct fl_config {
 	__u64 flow_seed[2];
@@ -115,7 +121,8 @@ struct fl_config {
 	__u8 weak_loads; /* the processor may load in another order than is written (arm64) */
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
 	__u8 answer_echo;     /* to addresses of Services */
-	__u8 pad1[4];
+	__u8 dispatch;	      /* enum fl_dispatch */
+	__u8 pad1[3];
 	/* outer sources of encapsulated packets: the range's address (zero: the node's own is
 	 * used), and of its last word the bits that differ from flow to flow */
 	struct fl_addr tunnel_addr4, tunnel_addr6;

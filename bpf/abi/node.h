@@ -15,6 +15,18 @@ enum fl_local_flags {
  * that one of them has encapsulated are unpacked.
  */
 
+/*
+ * Element of array fl_backend_nodes, index = backend id: where the node is that this backend of
+ * another node is on. Written by the agent before the backend is live. word: odd while the address
+ * is being written; whoever finds it odd, or changed, knows no address.
+ */
+struct fl_backend_node {
+	struct fl_addr addr; /* zero: not known, or not asked for */
+	__u32 word;
+	/* the datapath's own cache of the way there; userspace leaves it alone */
+	__u16 next_hop, next_hop_generation;
+};
+
 enum fl_device_flags {
 	FL_DEVICE_XDP_TX = 1 << 0, /* XDP programs may send frames out of it */
 	FL_DEVICE_EXTERNAL = 1 << 1,
@@ -88,6 +100,7 @@ struct fl_port_space {
 };
 
 _Static_assert(sizeof(struct fl_mac_key) == 12, "abi");
+_Static_assert(sizeof(struct fl_backend_node) == 24, "abi");
 _Static_assert(sizeof(struct fl_device) == 40, "abi");
 _Static_assert(sizeof(struct fl_next_hop) == 32, "abi");
 _Static_assert(sizeof(struct fl_port_space) == 16, "abi");

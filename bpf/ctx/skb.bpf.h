@@ -145,14 +145,16 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 }
 
 /*
- * Make room for an outer IP header of the same family. Segments that were merged keep their size:
- * whether they still fit has been looked at.
+ * Make room for an outer header of the same family, with UDP or without. Segments that were merged
+ * keep their size: whether they still fit has been looked at.
  */
-static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, __u32 len)
+static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, bool udp, __u32 len)
 {
+	const __u64 l3 = v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4,
+		    l4 = udp ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : 0;
+
 	return bpf_skb_adjust_room(ctx, (int)len, BPF_ADJ_ROOM_MAC,
-				   BPF_F_ADJ_ROOM_FIXED_GSO | (v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6
-								  : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4));
+				   BPF_F_ADJ_ROOM_FIXED_GSO | l3 | l4);
 }
 
 /* The same for a packet that is to become others: the kernel changes the length of none that it

@@ -153,8 +153,9 @@ static __always_inline int fl_ctx_reshape(fl_ctx *ctx, __u32 keep, __u32 grow)
 	return bpf_xdp_adjust_head(ctx, -(int)grow);
 }
 
-/* Room for an outer IP header of the same family; the Ethernet header stays behind. */
-static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, __u32 len)
+/* Room for an outer header of the same family, with UDP or without; the Ethernet header stays
+ * behind. */
+static __always_inline int fl_ctx_grow(fl_ctx *ctx, bool v6, bool udp, __u32 len)
 {
 	return bpf_xdp_adjust_head(ctx, -(int)len);
 }

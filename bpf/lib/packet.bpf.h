@@ -219,6 +219,11 @@ static __always_inline void fl_packet_read_l4(void *data, void *data_end, bool a
 		p->ack = 0;
 		p->headers = fl_l4_offset(v6) - FL_L3 + sizeof(struct udphdr);
 	}
+	/* the compiler knows that nobody asks for these of UDP, and would leave anything there */
+	if (again) {
+		p->seq = fl_opaque(p->seq);
+		p->ack = fl_opaque(p->ack);
+	}
 }
 
 /* All of it, for a packet that has ports, as that of a flow has. */

@@ -105,6 +105,10 @@ static void update_served(struct fl_agent *agent)
 	fl_sync_stats(agent->sync, &stats);
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 		fl_host_set_served(agent->host, family, stats.ports_of[family]);
+	/* flows remember the way to where a node was */
+	if (stats.nodes_moved != agent->nodes_moved)
+		fl_host_forget_next_hops(agent->host);
+	agent->nodes_moved = stats.nodes_moved;
 }
 
 static int keep_unread(const struct fl_unread *unread, void *arg)

@@ -122,6 +122,7 @@ struct fl_config fl_datapath_config(const struct fl_settings *settings, const st
 		.reject_unknown_port = settings->reject_unknown_port,
 		.answer_echo = settings->answer_echo,
 		.unfinished_sums = veth,
+		.dispatch = (uint8_t)settings->dispatch,
 		.maglev_seed = XXH64(settings->maglev_seed, strlen(settings->maglev_seed), 0),
 		.live = *live,
 	};

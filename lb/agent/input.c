@@ -91,7 +91,8 @@ static int open_api(struct fl_input *input, struct fl_source **ret_source, struc
 		.node_wait_ms = input->settings->once ? 0 : NODE_WAIT_MS,
 		.pod_cidrs = has_mode(input->settings, FL_DETECT_NODE_CIDR),
 		.host_ports = input->settings->host_ports,
-		.all_nodes = input->settings->forwarding != FL_FORWARDING_SNAT,
+		.all_nodes = input->settings->forwarding != FL_FORWARDING_SNAT ||
+			     input->settings->dispatch == FL_DISPATCH_GENEVE,
 		.report = on_problem,
 		.arg = input,
 	};
@@ -338,6 +339,8 @@ bool fl_input_update_node(struct fl_input *input)
 	input->plan_options.n_node_ips = n;
 	input->plan_options.reset_removed = s->reset_removed;
 	input->plan_options.forwarding = s->forwarding;
+	if (s->dispatch == FL_DISPATCH_GENEVE)
+		input->plan_options.nodes = fl_store_nodes(input->store);
 	input->plan_options.drains = input->drains;
 	if (changed)
 		fl_store_mark_all(input->store);

@@ -43,6 +43,7 @@ struct fl_agent {
 	struct fl_input input;
 	struct fl_detect detect; /* as the programs have it */
 	uint64_t followed;	 /* news of the node that they have */
+	uint64_t nodes_moved;	 /* of sync's statistics, when next hops were last forgotten */
 	struct fl_dp *dp;
 	struct fl_sync *sync;
 	struct fl_resteer resteer;

@@ -318,6 +318,7 @@ void fl_agent_fill_status(struct fl_api_status *ret_status, struct fl_agent *age
 		.cgroup = fl_dp_cgroup(agent->dp),
 		.forwarding_mode =
 			fl_word_of(fl_forwarding_words, (int)agent->settings->forwarding),
+		.dispatch = fl_word_of(fl_dispatch_words, (int)agent->settings->dispatch),
 		.started = agent->started,
 		.now = fl_mono_now(),
 		.settled = fl_applier_settled(agent->applier),
@@ -463,6 +464,8 @@ static int go_live(struct fl_agent *agent, struct fl_err *err)
 	if (!agent->settings->once)
 		fl_agent_watch(agent);
 	fl_host_update(agent->host);
+	/* what programs of before have remembered since: they may send DSR elsewhere */
+	fl_host_forget_next_hops(agent->host);
 	/* what is counted from here on is news */
 	fl_agent_gauge(agent);
 	return 0;

@@ -58,6 +58,7 @@ void fl_status_fill(const struct fl_status_facts *facts, struct fl_status_lists 
 	ret_status->bpffs = facts->bpffs;
 	ret_status->cgroup = facts->cgroup;
 	ret_status->forwarding_mode = facts->forwarding_mode;
+	ret_status->dispatch = facts->dispatch;
 	ret_status->uptime_s = fl_mono_ms_between(facts->started, facts->now) / 1000;
 	ret_status->synced = facts->settled;
 	ret_status->health = facts->health;

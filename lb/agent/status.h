@@ -8,7 +8,7 @@
 
 /* All borrowed, as long as the status is used. */
 struct fl_status_facts {
-	const char *node, *zone, *bpffs, *cgroup, *forwarding_mode;
+	const char *node, *zone, *bpffs, *cgroup, *forwarding_mode, *dispatch;
 	struct fl_mono started, now;
 	bool settled;
 	long drift; /* -1 unknown */

@@ -48,7 +48,7 @@ struct fl_api_status {
 	const char *bpffs;  /* directory of the pins */
 	const char *cgroup; /* where the socket hooks are attached; NULL or "" nowhere */
 	/* of Services that do not name a mode themselves; NULL: not known */
-	const char *forwarding_mode;
+	const char *forwarding_mode, *dispatch;
 	uint64_t uptime_s;		/* of an agent that is running */
 	bool synced;			/* everything was read and applied at least once */
 	const struct fl_health *health; /* NULL: no conditions */

@@ -196,6 +196,7 @@ static void write_agent(const struct fl_api_status *status, struct fl_json *json
 	fl_json_member_string(json, "bpffs", status->bpffs);
 	fl_json_member_string(json, "cgroup", status->cgroup);
 	fl_json_member_string(json, "forwardingMode", status->forwarding_mode);
+	fl_json_member_string(json, "dsrDispatch", status->dispatch);
 	write_known(json, "uptimeSeconds", running, status->uptime_s);
 	fl_json_member_bool(json, "synced", status->synced);
 	write_known(json, "drift", status->drift >= 0, (uint64_t)status->drift);

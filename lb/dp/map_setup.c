@@ -37,6 +37,7 @@ void fl_dp_sizes_of(const struct fl_dp_sizes *s, uint32_t ret_sizes[FL_MAPS])
 
 	memcpy(ret_sizes, sizes, sizeof(sizes));
 	ret_sizes[FL_MAP_frontends] = fl_frontend_lines_for(s->frontends);
+	ret_sizes[FL_MAP_backend_nodes] = s->backends;
 	ret_sizes[FL_MAP_flows4] = round_up_power_of_two(s->flows4);
 	ret_sizes[FL_MAP_flows6] = round_up_power_of_two(s->flows6);
 	ret_sizes[FL_MAP_overflow4] = overflow_words(ret_sizes[FL_MAP_flows4]);

@@ -132,6 +132,8 @@ void fl_host_forget_ports(struct fl_host *host);
  * be called once a second, since the belief lapses by itself.
  */
 void fl_host_keep_next_hops(struct fl_host *host);
+/* What is remembered of next hops may be wrong now. */
+void fl_host_forget_next_hops(struct fl_host *host);
 
 /* Look at the routes of some backends, those after the last call's: to be called every second.
  * Fewer at a time when neither backends nor routes have changed in a whole pass. */

@@ -52,8 +52,6 @@ struct fl_host {
 
 void fl_host_report(const struct fl_host *host, enum fl_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* What is remembered of next hops may be wrong now. */
-void fl_host_forget_next_hops(struct fl_host *host);
 /* A part of an update did not work: a condition, and a reason to try again. */
 void fl_host_fail(struct fl_host *host, const char *subject, const char *what, int error,
 		  const struct fl_err *err);

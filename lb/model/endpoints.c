@@ -9,6 +9,7 @@
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "lb/model/nodes.h"
 
 /* Addresses that would turn a Service into a way around the node's defences, or nowhere. */
 static bool may_be_backend(const struct fl_ip *ip)
@@ -247,6 +248,16 @@ static uint8_t choose(const struct fl_candidate *candidate, const struct survey 
 	return flags;
 }
 
+/* Where DSR sends an endpoint's packets if not to itself; NULL: nowhere else. */
+static const struct fl_ip *node_of(const struct fl_candidate *candidate,
+				   const struct fl_plan_options *options,
+				   const struct fl_plan_port *port)
+{
+	if (!options->nodes || candidate->on_node)
+		return NULL;
+	return fl_nodes_address(options->nodes, candidate->endpoint->node_name, port->family);
+}
+
 int fl_endpoints_choose(const struct fl_candidates *candidates,
 			const struct fl_plan_options *options, struct fl_plan_port *port)
 {
@@ -274,14 +285,21 @@ int fl_endpoints_choose(const struct fl_candidates *candidates,
 	for (size_t i = 0; i < candidates->n; i++) {
 		const struct fl_candidate *candidate = &candidates->v[i];
 		uint8_t flags = choose(candidate, &survey, port, options);
+		const struct fl_ip *node = node_of(candidate, options, port);
 
-		if (flags & keep)
-			endpoints[n++] = (struct fl_plan_endpoint){
-				.ip = candidate->endpoint->ip,
-				.port = candidate->port,
-				.flags = flags,
-				.weight = flags & lists ? candidate->weight : 0,
-			};
+		if (!(flags & keep))
+			continue;
+		endpoints[n] = (struct fl_plan_endpoint){
+			.ip = candidate->endpoint->ip,
+			.port = candidate->port,
+			.flags = flags,
+			.weight = flags & lists ? candidate->weight : 0,
+		};
+		if (node)
+			endpoints[n].node = *node;
+		else if (options->nodes && port->dsr && flags & lists && !candidate->on_node)
+			port->n_lost_nodes++;
+		n++;
 	}
 	port->endpoints = TAKE_PTR(endpoints);
 	port->n_endpoints = n;

@@ -44,6 +44,12 @@ const struct fl_word fl_forwarding_words[] = {
 	{NULL, 0},
 };
 
+const struct fl_word fl_dispatch_words[] = {
+	{"ipip", FL_DISPATCH_IPIP},
+	{"geneve", FL_DISPATCH_GENEVE},
+	{NULL, 0},
+};
+
 const struct fl_word fl_affinity_words[] = {
 	{"None", false},
 	{"ClientIP", true},

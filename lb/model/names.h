@@ -23,6 +23,7 @@ extern const struct fl_word fl_proto_words[];		/* IPPROTO_*: those a port may ha
 extern const struct fl_word fl_service_type_words[];	/* enum fl_service_type */
 extern const struct fl_word fl_traffic_policy_words[];	/* false: Cluster; true: Local */
 extern const struct fl_word fl_forwarding_words[];	/* enum fl_forwarding, as it is set */
+extern const struct fl_word fl_dispatch_words[];	/* enum fl_dispatch */
 extern const struct fl_word fl_affinity_words[];	/* false: None; true: ClientIP */
 extern const struct fl_word fl_frontend_type_words[];	/* enum fl_frontend_type */
 extern const struct fl_word fl_service_verdict_words[]; /* enum fl_service_verdict */

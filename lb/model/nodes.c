@@ -43,6 +43,17 @@ const struct fl_node *fl_nodes_find(const struct fl_nodes *nodes, const char *na
 	return other ? other->node : NULL;
 }
 
+const struct fl_ip *fl_nodes_address(const struct fl_nodes *nodes, const char *name,
+				     enum fl_family family)
+{
+	const struct fl_node *node = fl_nodes_find(nodes, name);
+
+	for (size_t i = 0; node && i < node->n_addresses; i++)
+		if (fl_ip_family(&node->addresses[i]) == family)
+			return &node->addresses[i];
+	return NULL;
+}
+
 int fl_nodes_put(struct fl_nodes *nodes, struct fl_node **node, bool *ret_changed)
 {
 	struct fl_other_node *other, *old = find(nodes, (*node)->name);

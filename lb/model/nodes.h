@@ -26,6 +26,9 @@ struct fl_nodes {
 void fl_nodes_fini(struct fl_nodes *nodes);
 
 const struct fl_node *fl_nodes_find(const struct fl_nodes *nodes, const char *name); /* or NULL */
+/* The first address of a family that a node has (InternalIPs come first); NULL: not known. */
+const struct fl_ip *fl_nodes_address(const struct fl_nodes *nodes, const char *name,
+				     enum fl_family family);
 /* Takes *node unless there is no memory. *ret_changed: it is new, or says something else than the
  * one before. 0 or -ENOMEM. */
 int fl_nodes_put(struct fl_nodes *nodes, struct fl_node **node, bool *ret_changed);

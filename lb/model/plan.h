@@ -29,8 +29,12 @@ enum fl_plan_endpoint_flags {
 	FL_PLAN_DRAINED = 1 << 4,    /* in no list, only because its weight is 0 */
 };
 
+struct fl_nodes;
+
 struct fl_plan_endpoint {
 	struct fl_ip ip;
+	struct fl_ip
+		node;  /* address of the other node that it is on; zero: not known or asked for */
 	uint16_t port; /* host byte order */
 	uint8_t flags; /* enum fl_plan_endpoint_flags */
 	/* share of the connections of a list it is in, relative to the others; 0: in none */
@@ -86,6 +90,8 @@ struct fl_plan_port {
 	/* every endpoint that is in a list or serving; sorted by the text "ip:port" (rule 4.9) */
 	struct fl_plan_endpoint *endpoints;
 	size_t n_endpoints;
+	/* of a list, on another node, and DSR cannot get there, since its address is not known */
+	size_t n_lost_nodes;
 	bool has_any; /* rule 3.3.4: some endpoint could serve, here or elsewhere */
 	struct fl_plan_reason reason;
 	/* clusterIP frontends, any client; external frontends, outside clients; external ones, pod
@@ -107,6 +113,7 @@ struct fl_plan_options {
 	bool reset_removed;
 	enum fl_forwarding forwarding;
 	const struct fl_drains *drains; /* these endpoints have weight 0; NULL: none */
+	const struct fl_nodes *nodes; /* endpoints are to have their nodes' addresses; NULL: not */
 };
 
 struct fl_plan {

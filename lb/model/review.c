@@ -89,10 +89,33 @@ static enum fl_finding find_unserved(const char *ns, const char *name, const str
 	return FL_FINDING_NONE;
 }
 
+/* Its clients get no answer from these endpoints. */
+static enum fl_finding find_lost_node(const char *ns, const char *name, const struct fl_plan *plan,
+				      char **ret_text)
+{
+	for (size_t i = 0; i < plan->n_ports; i++) {
+		const struct fl_plan_port *port = &plan->ports[i];
+
+		if (!port->n_lost_nodes)
+			continue;
+		if (asprintf(ret_text,
+			     "Service %s/%s: of %zu endpoints of port %u (%s, %s) the node's "
+			     "address "
+			     "is not known, so that DSR by Geneve cannot reach them",
+			     ns, name, port->n_lost_nodes, port->port, fl_proto_name(port->proto),
+			     fl_family_name(port->family)) < 0)
+			*ret_text = NULL;
+		return FL_FINDING_NO_NODE;
+	}
+	return FL_FINDING_NONE;
+}
+
 enum fl_finding fl_review(const char *ns, const char *name, const struct fl_service *service,
 			  const struct fl_slice *const *slices, size_t n_slices,
 			  const struct fl_plan *plan, char **ret_text)
 {
+	enum fl_finding finding;
+
 	*ret_text = NULL;
 	if (!service) {
 		if (!n_slices)
@@ -118,7 +141,8 @@ enum fl_finding fl_review(const char *ns, const char *name, const struct fl_serv
 		*ret_text = mismatch_text(ns, name, &plan->ports[i], slice);
 		return FL_FINDING_NO_PORT;
 	}
-	return find_unserved(ns, name, plan, ret_text);
+	finding = find_lost_node(ns, name, plan, ret_text);
+	return finding ? finding : find_unserved(ns, name, plan, ret_text);
 }
 
 struct each {

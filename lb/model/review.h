@@ -13,6 +13,7 @@ enum fl_finding {
 	FL_FINDING_NO_FRONTEND, /* the Service has no address and no node port */
 	FL_FINDING_NO_PORT,	/* it has endpoints, and none of them has a port of that name */
 	FL_FINDING_NO_SERVICE,	/* there are slices of that Service only */
+	FL_FINDING_NO_NODE,	/* DSR by Geneve, and the node of an endpoint is not known */
 	FL_FINDING_NO_PROTOCOL, /* a port is of a protocol that is not balanced */
 };
 

@@ -27,6 +27,7 @@ struct fl_store {
 	char *node_name;
 	struct fl_node *node; /* ours */
 	struct fl_nodes nodes;
+	bool places; /* plans depend on where they are */
 	struct fl_store_index index;
 	struct fl_pods pods;
 	size_t n_services, n_of_pods, n_slices_of_pods;
@@ -131,15 +132,20 @@ static struct fl_node *set_node(struct fl_store *store, struct fl_node *node)
 
 static int put_node(struct fl_store *store, struct fl_node **node)
 {
-	bool changed;
+	const struct fl_node *before;
+	bool changed, moved;
 	int rc;
 
 	if (!strcmp((*node)->name, store->node_name)) {
 		*node = set_node(store, *node);
 		return 0;
 	}
+	before = fl_nodes_find(&store->nodes, (*node)->name);
+	moved = !before || !same_addresses(before, *node);
 	rc = fl_nodes_put(&store->nodes, node, &changed);
 	store->changes[FL_KIND_NODE] += !rc && changed;
+	if (!rc && moved && store->places)
+		fl_store_mark_all(store);
 	return rc;
 }
 
@@ -300,6 +306,8 @@ struct fl_object fl_store_take(struct fl_store *store, enum fl_kind kind, const 
 		}
 		object.node = fl_nodes_take(&store->nodes, name);
 		store->changes[FL_KIND_NODE] += object.node != NULL;
+		if (object.node && store->places)
+			fl_store_mark_all(store);
 		break;
 	case FL_KIND_POD:
 		object.pod = take_pod(store, ns, name);
@@ -343,6 +351,12 @@ const struct fl_pod *fl_store_pod(const struct fl_store *store, const char *ns, 
 const struct fl_node *fl_store_node_named(const struct fl_store *store, const char *name)
 {
 	return strcmp(name, store->node_name) ? fl_nodes_find(&store->nodes, name) : store->node;
+}
+
+const struct fl_nodes *fl_store_nodes(struct fl_store *store)
+{
+	store->places = true;
+	return &store->nodes;
 }
 
 int fl_store_node_addresses(struct fl_store *store, const struct fl_ip **ret_addresses,

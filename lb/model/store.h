@@ -8,6 +8,7 @@
 
 #include "lb/model/object.h"
 
+struct fl_nodes;
 struct fl_store;
 
 struct fl_service_key {
@@ -47,6 +48,8 @@ int fl_store_node_addresses(struct fl_store *store, const struct fl_ip **ret_add
 			    size_t *ret_n);
 const struct fl_pod *fl_store_pod(const struct fl_store *store, const char *ns,
 				  const char *name); /* one that has host ports, or NULL */
+/* Other Nodes, for plans with their addresses: from now on what changes of these marks Services. */
+const struct fl_nodes *fl_store_nodes(struct fl_store *store);
 const char *fl_store_node_name(const struct fl_store *store);
 /*
  * The slices of a Service, borrowed until the next change; n in *ret_n. NULL when there are none.

@@ -123,6 +123,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("externalIPs", FLAG, external_ips),
 	KEY("events", FLAG, events),
 	{{.words = system_call_words}, "systemCallFilter", FL_SETTING_WORD, F(system_calls)},
+	{{.words = fl_dispatch_words}, "dsr.dispatch", FL_SETTING_WORD, F(dispatch)},
 	KEY("nodeAddresses", STRINGS, node_addresses),
 	KEY("tunnelSources", STRINGS, tunnel_sources),
 	KEY("maglev.seed", STRING, maglev_seed),
@@ -186,6 +187,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.system_calls = FL_SYSTEM_CALLS_REFUSED,
 		.reject_rate = 1000,
 		.forwarding = FL_FORWARDING_SNAT,
+		.dispatch = FL_DISPATCH_IPIP,
 		.log_level = FL_LOG_INFO,
 	};
 	if (!settings->bpffs || !settings->socket || !settings->node_port_range ||

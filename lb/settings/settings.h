@@ -66,6 +66,7 @@ struct fl_settings {
 	/* behaviour */
 	bool reset_removed;		  /* TCP connections whose backend is gone */
 	uint32_t forwarding;		  /* enum fl_forwarding */
+	uint32_t dispatch;		  /* enum fl_dispatch */
 	struct fl_strings node_addresses; /* of other nodes, which may encapsulate */
 	struct fl_strings tunnel_sources; /* CIDRs, one per family: what they do so with */
 	bool masquerade_all, masquerade_local, reject_unknown_port, answer_echo;

@@ -75,6 +75,21 @@ static void unrest(struct fl_backends *backends, uint32_t id)
 	entry->prev = entry->next = 0;
 }
 
+/* Programs that read it meanwhile see that the word is odd, or another one afterwards. */
+static void write_node(struct fl_backends *backends, uint32_t id)
+{
+	struct fl_backend_node *node = &backends->maps->backend_nodes[id];
+
+	__atomic_store_n(&node->word, node->word | 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	node->addr = backends->all[id].node;
+	/* the datapath's cache of the way to the old one */
+	node->next_hop = 0;
+	node->next_hop_generation = 0;
+	__atomic_store_n(&node->word, node->word + 1, __ATOMIC_RELEASE);
+	backends->writes++;
+}
+
 /*
  * Everything but the flags first, and LIVE with release semantics last: a program that sees LIVE
  * sees the address and the generation that belong to it.
@@ -99,10 +114,30 @@ void fl_backend_write(struct fl_backends *backends, uint32_t id)
 		record->next_hop = 0;
 		record->next_hop_generation = 0;
 	}
+	if (id < backends->maps->n_backend_nodes &&
+	    memcmp(&backends->maps->backend_nodes[id].addr, &entry->node, sizeof(entry->node)))
+		write_node(backends, id);
 	/* for those who look at the maps; the datapath goes by the lists */
 	record->weight = entry->weight;
 	__atomic_store_n(&record->flags, entry->flags, __ATOMIC_RELEASE);
 	backends->writes++;
+}
+
+static bool is_zero(const struct fl_addr *addr)
+{
+	return !(addr->w[0] | addr->w[1] | addr->w[2] | addr->w[3]);
+}
+
+/* `addr`: zero, and nothing is known. */
+static void set_node(struct fl_backends *backends, uint32_t id, const struct fl_addr *addr)
+{
+	struct fl_backend_entry *entry = &backends->all[id];
+
+	if (!memcmp(&entry->node, addr, sizeof(*addr)) || id >= backends->maps->n_backend_nodes)
+		return;
+	backends->n_moved += !is_zero(&entry->node);
+	entry->node = *addr;
+	write_node(backends, id);
 }
 
 static bool is_drained(const struct fl_backend_entry *entry)
@@ -202,8 +237,13 @@ int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16
 		entry->proto = proto;
 		entry->flags = 0;
 		entry->weight = 1;
+		set_node(backends, id, &(struct fl_addr){0});
 	}
 	entry = &backends->all[id];
+	if (use.node && !fl_ip_is_unspecified(use.node)) {
+		memcpy(&addr, use.node->b, sizeof(addr));
+		set_node(backends, id, &addr);
+	}
 	if (entry->resting)
 		unrest(backends, id);
 	entry->states++;
@@ -288,6 +328,8 @@ static int adopt(struct fl_backends *backends, uint32_t id)
 	entry->proto = record->proto;
 	entry->flags = record->flags;
 	entry->weight = record->weight;
+	if (id < backends->maps->n_backend_nodes)
+		entry->node = backends->maps->backend_nodes[id].addr;
 	backends->live += !!(entry->flags & FL_BACKEND_LIVE);
 	backends->n_drained += is_drained(entry);
 	fl_index_add(&backends->index, backend_hash(&entry->addr, entry->port, entry->proto), id);
@@ -328,6 +370,9 @@ bool fl_backend_intact(const struct fl_backends *backends, uint32_t id)
 	const struct fl_backend_entry *entry = &backends->all[id];
 	const struct fl_backend *record = &backends->records[id];
 
+	if (id < backends->maps->n_backend_nodes &&
+	    memcmp(&backends->maps->backend_nodes[id].addr, &entry->node, sizeof(entry->node)))
+		return false;
 	return record->generation == entry->generation &&
 	       (!entry->generation ||
 		(record->flags == entry->flags && record->port == entry->port &&

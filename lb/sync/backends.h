@@ -17,6 +17,7 @@
 
 struct fl_backend_entry {
 	struct fl_addr addr;
+	struct fl_addr node; /* where it is, as in array fl_backend_nodes */
 	__be16 port;
 	uint16_t generation; /* 0: never used */
 	uint8_t proto;
@@ -46,6 +47,7 @@ struct fl_backends {
 	uint32_t live, n_resting;
 	uint32_t n_drained; /* live, with weight 0 */
 	uint64_t writes;
+	uint64_t n_moved; /* how often a node's address has become another one */
 	struct fl_index index;
 	bool settled; /* a backend that no state names any more is no longer live */
 };
@@ -65,6 +67,8 @@ uint32_t fl_backend_find(const struct fl_backends *backends, const struct fl_add
 struct fl_backend_use {
 	bool local;   /* on this node */
 	bool drained; /* it gives it no new connections */
+	/* of the other node that it is on; NULL or zero: it stays what it was */
+	const struct fl_ip *node;
 };
 /* The id of a backend for one more state; makes it live. 0, -ENOSPC or -ENOMEM. */
 int fl_backend_take(struct fl_backends *backends, const struct fl_ip *ip, uint16_t port,

@@ -41,6 +41,7 @@ static int take_backends(struct fl_contents *contents, struct fl_state *state,
 		const struct fl_backend_use use = {
 			.local = endpoint->flags & FL_PLAN_ON_NODE,
 			.drained = endpoint->flags & FL_PLAN_DRAINED,
+			.node = &endpoint->node,
 		};
 		uint32_t id;
 		int rc = fl_backend_take(&contents->backends, &endpoint->ip, endpoint->port,

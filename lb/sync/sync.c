@@ -214,6 +214,7 @@ void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats)
 		.lines_total = contents->sets.lines.total,
 		.map_writes = fl_sync_writes(sync),
 		.revision = sync->revision,
+		.nodes_moved = contents->backends.n_moved,
 		.failed_ports = sync->waiting.n,
 		.tries = sync->tries,
 	};

@@ -152,7 +152,8 @@ struct fl_sync_stats {
 	size_t ports_of[FL_FAMILIES]; /* of the service ports */
 	size_t drained_backends;      /* of the backends: no new connections go to them */
 	uint64_t map_writes, revision;
-	size_t failed_ports; /* fl_sync_each_refused() */
-	uint64_t tries;	     /* how often refused service ports were tried again */
+	uint64_t nodes_moved; /* how often the address of a backend's node has changed */
+	size_t failed_ports;  /* fl_sync_each_refused() */
+	uint64_t tries;	      /* how often refused service ports were tried again */
 };
 void fl_sync_stats(const struct fl_sync *sync, struct fl_sync_stats *ret_stats);

@@ -42,10 +42,15 @@ static const struct setting {
 		.name = #field, .offset = offsetof(struct fl_config, field),                       \
 		.size = sizeof(((struct fl_config *)0)->field), __VA_ARGS__                        \
 	}
-	SETTING(new_flow_rate),	   SETTING(reject_rate),
-	SETTING(masquerade_local), SETTING(reject_unknown_port),
-	SETTING(answer_echo),	   SETTING(check_mtu),
-	SETTING(unfinished_sums),  SETTING(set_retval, .needs = BPF_FUNC_set_retval),
+	SETTING(new_flow_rate),
+	SETTING(reject_rate),
+	SETTING(masquerade_local),
+	SETTING(reject_unknown_port),
+	SETTING(answer_echo),
+	SETTING(check_mtu),
+	SETTING(unfinished_sums),
+	SETTING(dispatch),
+	SETTING(set_retval, .needs = BPF_FUNC_set_retval),
 };
 
 /* Bits of `settings`. Nothing, everything, one alone and all but one: with them, whatever three

@@ -55,21 +55,59 @@ uint16_t sum_l4(const struct frame *frame, uint8_t proto)
 	return sum16(sum, ip + (v4 ? 20 : 40), len);
 }
 
+/* RFC 8926: UDP without a checksum, the header, and one critical option. */
+static void put_geneve(uint8_t *udp, bool v4, uint16_t len, const struct outer *outer)
+{
+	const uint8_t *address = outer->pod.b + (v4 ? 12 : 0);
+	const uint8_t size = v4 ? 4 : 16;
+	uint8_t *geneve = udp + 8, *option = geneve + 8;
+
+	put16(udp, outer->sport);
+	put16(udp + 2, GENEVE_PORT);
+	put16(udp + 4, len);
+	geneve[0] = (uint8_t)(2 + size / 4);
+	geneve[1] = 0x40;
+	put16(geneve + 2, v4 ? 0x0800 : 0x86dd);
+	memcpy(geneve + 4, "FLD", 3);
+	put16(option, 0xff46);
+	option[2] = 0x81;
+	option[3] = (uint8_t)(1 + size / 4);
+	memcpy(option + 4, address, size);
+	put16(option + 4 + size, outer->port);
+}
+
+/* Whether that is in front of a packet; bytes of it all. */
+static uint32_t geneve_size(const struct frame *frame)
+{
+	const uint32_t l3 = frame_is_ipv4(frame) ? 20 : 40;
+	const uint8_t *udp = frame->b + ETH_HLEN + l3;
+	uint32_t size;
+
+	if (frame->len < ETH_HLEN + l3 + 16 || (udp[2] << 8 | udp[3]) != GENEVE_PORT ||
+	    memcmp(udp + 12, "FLD", 3))
+		return 0;
+	size = l3 + 8 + 8 + (udp[8] & 63U) * 4;
+	return frame->len >= ETH_HLEN + size + l3 ? size : 0;
+}
+
 void frame_wrap(struct frame *frame, const struct outer *outer)
 {
 	const bool v4 = frame_is_ipv4(frame);
 	const struct frame inner = *frame;
-	const uint32_t grow = v4 ? 20 : 40, len = inner.len - ETH_HLEN;
+	const uint32_t l3 = v4 ? 20 : 40, len = inner.len - ETH_HLEN,
+		       grow = l3 + (outer->geneve ? v4 ? 28 : 40 : 0);
 	uint8_t *ip = frame->b + ETH_HLEN;
 
 	assert_true(inner.len + grow <= sizeof(frame->b));
 	memcpy(ip + grow, inner.b + ETH_HLEN, len);
 	memset(ip, 0, grow);
 	frame->len = inner.len + grow;
+	if (outer->geneve)
+		put_geneve(ip + l3, v4, (uint16_t)(len + grow - l3), outer);
 	if (!v4) {
 		put32(ip, 6U << 28 | (uint32_t)outer->tos << 20 | outer->label);
-		put16(ip + 4, (uint16_t)len);
-		ip[6] = outer->proto ? outer->proto : IPPROTO_IPV6;
+		put16(ip + 4, (uint16_t)(len + grow - l3));
+		ip[6] = outer->proto ? outer->proto : outer->geneve ? IPPROTO_UDP : IPPROTO_IPV6;
 		ip[7] = 64;
 		memcpy(ip + 8, outer->src.b, 16);
 		memcpy(ip + 24, outer->dst.b, 16);
@@ -80,7 +118,7 @@ void frame_wrap(struct frame *frame, const struct outer *outer)
 	put16(ip + 2, (uint16_t)(len + grow));
 	put16(ip + 6, (uint16_t)(outer->fragment | (outer->fragment ? 0 : 0x4000)));
 	ip[8] = 64;
-	ip[9] = outer->proto ? outer->proto : IPPROTO_IPIP;
+	ip[9] = outer->proto ? outer->proto : outer->geneve ? IPPROTO_UDP : IPPROTO_IPIP;
 	memcpy(ip + 12, outer->src.b + 12, 4);
 	memcpy(ip + 16, outer->dst.b + 12, 4);
 	put16(ip + 10, (uint16_t)~sum16(0, ip, 20));
@@ -114,6 +152,10 @@ bool frame_sums_right(const struct frame *frame)
 		return false;
 	switch (proto) {
 	case IPPROTO_UDP:
+		if (geneve_size(frame)) {
+			inner = unwrapped(frame, geneve_size(frame));
+			return !(l4[6] | l4[7]) && frame_sums_right(&inner);
+		}
 		return !(l4[6] | l4[7]) || sum_l4(frame, proto) == 0xffff;
 	case IPPROTO_TCP:
 	case IPPROTO_ICMPV6:

@@ -41,15 +41,20 @@ struct frame {
 
 void frame_build(const struct packet *packet, struct frame *ret_frame);
 
-/* An IP header of the same family in front of a packet. */
+/* An IP header of the same family in front of a packet; with Geneve behind it, whose option names a
+ * backend. */
 struct outer {
 	struct fl_ip src, dst;
 	uint8_t tos;
 	uint8_t proto;	   /* 0: that of a packet in a packet */
 	uint32_t label;	   /* IPv6 */
 	uint16_t fragment; /* IPv4: offset and "more", without DF then */
+	bool geneve;
+	struct fl_ip pod;
+	uint16_t port, sport;
 };
 void frame_wrap(struct frame *frame, const struct outer *outer);
+#define GENEVE_PORT 6081
 
 /* The packet back the same way: addresses and ports exchanged; everything else is kept. */
 struct packet packet_reverse(const struct packet *packet);

@@ -62,6 +62,12 @@ static const struct topic *const topics[] = {
 	&allocations_topic,
 	&mss_topic,
 	&tunnel_error_topic,
+	&dsr_geneve_topic,
+	&unpack_geneve_topic,
+	&mss_geneve_topic,
+	&tunnel_error_geneve_topic,
+	&fragments_dsr_geneve_topic,
+	&geneve_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */
 	&coverage_topic,

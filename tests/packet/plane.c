@@ -33,7 +33,7 @@ static const char *const prog_names[PROGS] = {
 };
 
 static const uint32_t flow_buckets[PLANES] = {USUAL_BUCKETS, SMALL_BUCKETS, LIMITED_BUCKETS,
-					      TINY_BUCKETS};
+					      TINY_BUCKETS, USUAL_BUCKETS};
 
 #define FRONTEND_LINES 1024
 
@@ -50,6 +50,7 @@ static uint32_t map_size(const struct fl_config *config, enum fl_map_id id)
 	case FL_MAP_overflow6:
 		return (buckets + FL_OVERFLOW_BUCKETS - 1) / FL_OVERFLOW_BUCKETS;
 	case FL_MAP_backends:
+	case FL_MAP_backend_nodes:
 		return 512;
 	case FL_MAP_lines:
 		return 4096;
@@ -122,6 +123,9 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 	};
 
 	switch (kind) {
+	case PLANE_GENEVE:
+		c.dispatch = FL_DISPATCH_GENEVE;
+		/* fall through */
 	case PLANE_USUAL:
 		mask_of("10.1.0.0/16", &c.live.pod_cidr4, &c.live.pod_mask4);
 		mask_of("fd01::/16", &c.live.pod_cidr6, &c.live.pod_mask6);
@@ -392,6 +396,7 @@ void plane_reset(struct plane *p)
 		if (!fl_map_descs[i].mem_offset && i != FL_MAP_stats)
 			empty(*fl_map_fd(&p->maps, i), &fl_map_descs[i]);
 	memset(p->maps.backends, 0, p->maps.n_backends * sizeof(*p->maps.backends));
+	memset(p->maps.backend_nodes, 0, p->maps.n_backend_nodes * sizeof(*p->maps.backend_nodes));
 	memset(p->maps.bound_ports, 0, FL_BOUND_WORDS * sizeof(*p->maps.bound_ports));
 	p->maps.meta->bound_ports_stamp = 0;
 	memset(p->maps.frontends, 0, p->maps.n_frontends * sizeof(*p->maps.frontends));

@@ -16,6 +16,7 @@ enum plane_kind {
 	PLANE_SMALL,   /* small tables, 100 source ports, nothing detected, checked or rejected */
 	PLANE_LIMITED, /* rate limits, and flows to local backends masqueraded */
 	PLANE_TINY,    /* room for 64 flows and as many replies, 16 source ports */
+	PLANE_GENEVE,  /* as usual, and DSR by Geneve */
 	PLANES,
 };
 

@@ -144,7 +144,7 @@ static bool trial_of(const struct topic *topic, const struct test *test, struct 
 		.network = (enum network)at[AXIS_NETWORK],
 		.frontend = at[AXIS_FRONTEND],
 		.world = world,
-		.p = &world->plane[test->plane],
+		.p = &world->plane[topic->plane ? topic->plane : test->plane],
 	};
 
 	if (test->rows)

@@ -97,6 +97,8 @@ struct topic {
 	int (*begin)(struct world *world,
 		     struct fl_err *err); /* before the first one; may be NULL */
 	void (*end)(struct world *world);
+	/* not the usual one: all its tests run there, whatever they name */
+	enum plane_kind plane;
 };
 #define TESTS(table) .tests = table, .n_tests = sizeof(table) / sizeof((table)[0])
 

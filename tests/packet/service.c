@@ -12,6 +12,14 @@
 
 #define LUT_LEN 251
 
+struct fl_ip backend_node(const struct fl_ip *backend)
+{
+	struct fl_ip node = *backend;
+
+	node.b[15] += 100;
+	return node;
+}
+
 void backend_add(struct plane *p, uint32_t id, const struct fl_ip *ip, uint16_t port, uint8_t proto,
 		 uint8_t more_flags)
 {
@@ -24,6 +32,11 @@ void backend_add(struct plane *p, uint32_t id, const struct fl_ip *ip, uint16_t 
 	b->proto = proto;
 	b->weight = 1;
 	b->generation++;
+	if (p->config.dispatch == FL_DISPATCH_GENEVE && !(more_flags & FL_BACKEND_LOCAL)) {
+		const struct fl_ip node = backend_node(ip);
+
+		memcpy(&p->maps.backend_nodes[id].addr, &node, sizeof(node));
+	}
 	__atomic_store_n(&b->flags, FL_BACKEND_LIVE | more_flags, __ATOMIC_RELEASE);
 }
 

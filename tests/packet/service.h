@@ -13,6 +13,8 @@
 /* Make `id` a live backend; its generation is raised. */
 void backend_add(struct plane *p, uint32_t id, const struct fl_ip *ip, uint16_t port, uint8_t proto,
 		 uint8_t more_flags);
+/* In a plane that dispatches by Geneve: the node that a backend of another one is on. */
+struct fl_ip backend_node(const struct fl_ip *backend);
 /* The endpoint goes. */
 void backend_remove(struct plane *p, uint32_t id);
 

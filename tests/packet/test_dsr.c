@@ -1,38 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* DSR on the client's side: packets of outside clients go to backends of other nodes as they are,
  * behind an outer header; any node takes a connection over. */
-#include "tests/packet/packet.h"
+#include "tests/packet/tunnel.h"
 
 #include <string.h>
-
-#define OUTER(family) ((family) == FL_IPV4 ? 20U : 40U)
-
-/* The flow label, which the hash of the flow fills, is the datapath's to choose. */
-static uint32_t label_of(const struct trial *t)
-{
-	const uint8_t *ip = t->r.out.b + ETH_HLEN;
-
-	return t->family == FL_IPV4 ? 0 : (ip[1] & 15U) << 16 | (uint32_t)ip[2] << 8 | ip[3];
-}
 
 /* The packet as it leaves for a backend: one hop less, and nothing else changed. */
 static void expect_wrapped(struct trial *t, const struct packet *packet, unsigned int backend,
 			   uint8_t tos)
 {
 	const struct net *net = t->p->net;
+	struct outer outer = outer_sent(t, backend);
 	struct packet inner = *packet;
 	struct frame want;
 
+	outer.tos = tos;
 	inner.ttl--;
 	inner.dst_mac = net->gateway_mac[t->network];
 	inner.src_mac = net->mac[net_dev(t->network)];
 	frame_build(&inner, &want);
 	if (tos && t->family == FL_IPV4)
 		frame_write(&want, ETH_HLEN + 1, &tos, 1);
-	frame_wrap(&want, &(struct outer){.src = addr(t->family, AT_EXT0, 1),
-					  .dst = addr(t->family, t->network, backend),
-					  .tos = tos,
-					  .label = label_of(t)});
+	frame_wrap(&want, &outer);
 	expect_sent_frame(t, net_dev(t->network), &want);
 }
 
@@ -220,8 +209,8 @@ static void new_connection_leaves_a_backend_that_is_gone(struct trial *t)
 
 static void what_does_not_fit_is_answered(struct trial *t)
 {
-	const uint32_t outer = OUTER(t->family), headers = l4_offset(t->family) - ETH_HLEN +
-							   (t->proto == IPPROTO_TCP ? 20 : 8);
+	const uint32_t outer = outer_size(t),
+		       headers = l3_size(t) + (t->proto == IPPROTO_TCP ? 20 : 8);
 	struct packet packet = client_says(t, ACK, 0, 1);
 	const uint16_t most = (uint16_t)(NARROW_MTU - outer - headers);
 
@@ -267,25 +256,30 @@ static void class_of_service_is_copied(struct trial *t)
 	expect_tunnelled(t, 1, 0);
 }
 
-/* No packet of a flow has another outer source than the others, and flows differ. */
+/* No packet of a flow has another outer source, or by Geneve source port, than the others, and
+ * flows differ. */
 static void sources_are_spread_by_flow(struct trial *t)
 {
-	const uint32_t at = ETH_HLEN + (t->family == FL_IPV4 ? 12 : 8);
+	const uint32_t at =
+		by_geneve(t) ? l4_offset(t->family) : ETH_HLEN + (t->family == FL_IPV4 ? 12 : 8);
 	uint8_t seen[64][16] = {0};
 	unsigned int differ = 0;
 
 	for (uint16_t i = 0; i < 64; i++) {
 		struct packet packet = from_client(t, CLIENT_HOST, (uint16_t)(CLIENT_PORT + i));
 		uint8_t *src = seen[i];
-		const uint32_t size = t->family == FL_IPV4 ? 4 : 16;
+		const uint32_t size = by_geneve(t) ? 2 : t->family == FL_IPV4 ? 4 : 16;
 
 		feed(t, &packet);
 		expect_outcome(t, SENT);
 		memcpy(src, t->r.out.b + at, size);
-		assert_memory_equal(src,
-				    t->family == FL_IPV4 ? (const void *)"\xc6\x13"
-							 : (const void *)"\xfd\xaa",
-				    2);
+		if (by_geneve(t))
+			assert_true(src[0] >= 0xc0);
+		else
+			assert_memory_equal(src,
+					    t->family == FL_IPV4 ? (const void *)"\xc6\x13"
+								 : (const void *)"\xfd\xaa",
+					    2);
 		packet.flags = ACK;
 		packet.seq++;
 		feed(t, &packet);
@@ -340,3 +334,4 @@ static const struct test tests[] = {
 };
 
 const struct topic dsr_topic = {"dsr", TESTS(tests)};
+const struct topic dsr_geneve_topic = {"dsr by geneve", TESTS(tests), .plane = PLANE_GENEVE};

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Fragments, and packets with options, through DSR: each behind an outer header of its own to the
  * node of the backend, and out of that there, in any order (robustness D3). */
-#include "tests/packet/packet.h"
 #include "tests/packet/pieces.h"
+#include "tests/packet/tunnel.h"
 #include "tests/packet/wire.h"
 
-#include <bpf/bpf.h>
 #include <string.h>
 #include <unistd.h>
 
-#define OUTER(family) ((family) == FL_IPV4 ? 20U : 40U)
 #define PAYLOAD 1200
 #define SIZE(t) ((uint16_t)(PAYLOAD + ((t)->proto == IPPROTO_TCP ? 20 : 8)))
 #define PIECES(t)                                                                                  \
@@ -86,16 +84,9 @@ static void expect_besides(struct trial *t, const struct frame *want, uint32_t a
 
 /* The client's side */
 
-static uint32_t label_of(const struct trial *t)
-{
-	const uint8_t *ip = t->r.out.b + ETH_HLEN;
-
-	return t->family == FL_IPV4 ? 0 : (ip[1] & 15U) << 16 | (uint32_t)ip[2] << 8 | ip[3];
-}
-
-/* As it leaves for the backend: one hop less, and nothing else changed. label: of all fragments. */
+/* As it leaves for the backend: one hop less, and nothing else changed. outer: of all fragments. */
 static struct frame wrapped(const struct trial *t, struct packet packet, uint32_t id,
-			    struct piece piece, uint32_t label)
+			    struct piece piece, const struct outer *outer)
 {
 	struct frame frame;
 
@@ -103,9 +94,7 @@ static struct frame wrapped(const struct trial *t, struct packet packet, uint32_
 	packet.dst_mac = t->p->net->gateway_mac[t->network];
 	packet.src_mac = t->p->net->mac[net_dev(t->network)];
 	frame = piece_of(&packet, id, piece);
-	frame_wrap(&frame, &(struct outer){.src = addr(t->family, AT_EXT0, 1),
-					   .dst = addr(t->family, t->network, 1),
-					   .label = label});
+	frame_wrap(&frame, outer);
 	return frame;
 }
 
@@ -115,7 +104,8 @@ static void dispatched_in_any_order(struct trial *t)
 	const struct order *order = t->row;
 	struct packet packet = large(t);
 	const uint32_t id = next_id();
-	uint32_t label = 0, held = 0;
+	struct outer outer = {0};
+	uint32_t held = 0;
 	bool first = false;
 	struct frame frame, want;
 
@@ -131,13 +121,13 @@ static void dispatched_in_any_order(struct trial *t)
 			continue;
 		}
 		if (!first)
-			label = label_of(t);
+			outer = outer_sent(t, 1);
 		first = true;
-		want = wrapped(t, packet, id, pieces[at], label);
+		want = wrapped(t, packet, id, pieces[at], &outer);
 		expect_sent_frame(t, net_dev(t->network), &want);
 		for (uint32_t k = 0; !at && k < i; k++) {
-			want = wrapped(t, packet, id, pieces[order->at[k]], label);
-			expect_besides(t, &want, OUTER(t->family));
+			want = wrapped(t, packet, id, pieces[order->at[k]], &outer);
+			expect_besides(t, &want, outer_size(t));
 		}
 	}
 	expect_counter(t, FL_COUNTER_FRAGMENT, N(pieces));
@@ -146,11 +136,13 @@ static void dispatched_in_any_order(struct trial *t)
 	allow_counter(t, FL_COUNTER_FLOW_TAKEN_OVER);
 }
 
-/* The fragments of a datagram have one outer source, those of another flow another one. */
+/* The fragments of a datagram have one outer source, or by Geneve source port, those of another
+ * flow another one. */
 static void one_source_for_all(struct trial *t)
 {
-	const uint32_t at = ETH_HLEN + (t->family == FL_IPV4 ? 12 : 8),
-		       size = t->family == FL_IPV4 ? 4 : 16;
+	const uint32_t at =
+		by_geneve(t) ? l4_offset(t->family) : ETH_HLEN + (t->family == FL_IPV4 ? 12 : 8);
+	const uint32_t size = by_geneve(t) ? 2 : t->family == FL_IPV4 ? 4 : 16;
 	const struct piece pieces[] = PIECES(t);
 	unsigned int differ = 0;
 	uint8_t seen[16][16];
@@ -177,21 +169,30 @@ static void one_source_for_all(struct trial *t)
 	allow_counter(t, FL_COUNTER_FLOW_TAKEN_OVER);
 }
 
+#define LARGE 1384 /* bytes that fit without an outer header */
+
+/* And with it: by eights. */
+static uint16_t most_of(const struct trial *t)
+{
+	return (uint16_t)((NARROW_MTU - outer_size(t) - 20) & ~7U);
+}
+
 /* What does not fit with its outer header goes in smaller fragments, whole packets and what has
  * waited too, in order and not. */
 static void too_big_in_smaller_ones(struct trial *t)
 {
-	/* the outer packet may have 1400 bytes: 1360 of payload, by eights */
-	const struct piece first = {0, 1384, true}, second = {1384, 1384, true},
-			   parts[] = {{0, 1360, true},
-				      {1360, 24, true},
-				      {1384, 1360, true},
-				      {2744, 24, true}};
+	const uint16_t most = most_of(t), rest = (uint16_t)(LARGE - most);
+	const struct piece first = {0, LARGE, true}, second = {LARGE, LARGE, true},
+			   parts[] = {{0, most, true},
+				      {most, rest, true},
+				      {LARGE, most, true},
+				      {(uint16_t)(LARGE + most), rest, true}};
 	const bool backwards = t->row != orders;
 	const struct piece *fed[] = {backwards ? &second : &first, backwards ? &first : &second};
 	struct packet packet = large(t);
 	const uint32_t id = next_id();
 	struct frame frame, want;
+	struct outer outer = {0};
 
 	packet.payload = 1800;
 	watched = wire_open(t->p->net->peer_ifindex[net_dev(t->network)], false);
@@ -202,7 +203,8 @@ static void too_big_in_smaller_ones(struct trial *t)
 		if (t->outcome == HELD)
 			continue;
 		/* the last one comes back from the run */
-		want = wrapped(t, packet, id, parts[fed[i]->at ? 3 : 1], 0);
+		outer = outer_sent(t, 1);
+		want = wrapped(t, packet, id, parts[fed[i]->at ? 3 : 1], &outer);
 		expect_frame(t, &want);
 	}
 	for (uint32_t i = 0; i < N(parts); i++) {
@@ -211,8 +213,8 @@ static void too_big_in_smaller_ones(struct trial *t)
 
 		if (backwards ? part == &parts[1] : i % 2)
 			continue;
-		want = wrapped(t, packet, id, *part, 0);
-		expect_besides(t, &want, OUTER(t->family));
+		want = wrapped(t, packet, id, *part, &outer);
+		expect_besides(t, &want, outer_size(t));
 	}
 	expect_counter(t, FL_COUNTER_FRAGMENT, 2);
 	expect_counter(t, FL_COUNTER_FRAGMENT_HELD, backwards);
@@ -223,18 +225,22 @@ static void too_big_in_smaller_ones(struct trial *t)
 
 static void whole_ones_too(struct trial *t)
 {
+	const uint16_t most = most_of(t);
 	struct packet packet = large(t);
+	struct outer outer;
 	struct frame want;
 
-	packet.payload = (uint16_t)(1384 - (SIZE(t) - PAYLOAD));
+	packet.payload = (uint16_t)(LARGE - (SIZE(t) - PAYLOAD));
 	watched = wire_open(t->p->net->peer_ifindex[net_dev(t->network)], false);
 	for (int i = 0; i < 2; i++) {
 		feed(t, &packet);
 		expect_outcome(t, SENT);
-		want = wrapped(t, packet, 0, (struct piece){1360, 24, false}, 0);
+		outer = outer_sent(t, 1);
+		want = wrapped(t, packet, 0, (struct piece){most, (uint16_t)(LARGE - most), false},
+			       &outer);
 		expect_frame(t, &want);
-		want = wrapped(t, packet, 0, (struct piece){0, 1360, true}, 0);
-		expect_besides(t, &want, OUTER(t->family));
+		want = wrapped(t, packet, 0, (struct piece){0, most, true}, &outer);
+		expect_besides(t, &want, outer_size(t));
 	}
 	expect_counter(t, FL_COUNTER_FLOW_TUNNELLED, 1);
 	expect_counter(t, FL_COUNTER_FRAGMENT, 0);
@@ -265,7 +271,7 @@ static void too_big_is_answered(struct trial *t)
 		}
 		expect_outcome(t, SENT);
 		assert_memory_equal(icmp, type, 2);
-		assert_int_equal(icmp[6] << 8 | icmp[7], NARROW_MTU - OUTER(t->family));
+		assert_int_equal(icmp[6] << 8 | icmp[7], NARROW_MTU - outer_size(t));
 		expect_counter(t, FL_REASON_TOO_BIG, 1);
 	}
 }
@@ -280,14 +286,15 @@ static struct fl_ip node(const struct trial *t)
 static void know_the_node(struct trial *t)
 {
 	struct fl_ip peer = node(t);
-	uint32_t one = 1;
 
-	assert_int_equal(bpf_map_update_elem(t->p->maps.peers_fd, &peer, &one, 0), 0);
+	peer_add(t, &peer);
 }
 
 static void feed_wrapped(struct trial *t, struct frame frame, struct fl_ip from)
 {
-	frame_wrap(&frame, &(struct outer){.src = from, .dst = addr(t->family, AT_POD, 1)});
+	const struct outer outer = outer_came(t, from, 1);
+
+	frame_wrap(&frame, &outer);
 	feed_here(t, &frame);
 }
 
@@ -479,16 +486,16 @@ static void options_are_carried_along(struct trial *t)
 {
 	struct packet packet = packet_of(t), inner = packet;
 	struct frame frame, want;
+	struct outer outer;
 
 	with_option(t, &packet, &frame);
 	feed_here(t, &frame);
+	outer = outer_sent(t, 1);
 	inner.ttl--;
 	inner.dst_mac = t->p->net->gateway_mac[t->network];
 	inner.src_mac = t->p->net->mac[net_dev(t->network)];
 	with_option(t, &inner, &want);
-	frame_wrap(&want, &(struct outer){.src = addr(t->family, AT_EXT0, 1),
-					  .dst = addr(t->family, t->network, 1),
-					  .label = label_of(t)});
+	frame_wrap(&want, &outer);
 	expect_sent_frame(t, net_dev(t->network), &want);
 	expect_counter(t, FL_COUNTER_FLOW_TUNNELLED, 1);
 }
@@ -563,3 +570,5 @@ static const struct test tests[] = {
 };
 
 const struct topic fragments_dsr_topic = {"DSR fragments", TESTS(tests)};
+const struct topic fragments_dsr_geneve_topic = {"DSR fragments by Geneve", TESTS(tests),
+						 .plane = PLANE_GENEVE};

@@ -3,15 +3,10 @@
  * DSR: segments of a client get an outer header on their way, so its SYN is told what fits, and the
  * backend's SYN, which goes straight to the client, asks for no more than that (robustness G23).
  */
-#include "tests/packet/packet.h"
+#include "tests/packet/tunnel.h"
 
-#include <bpf/bpf.h>
 #include <string.h>
 
-#define OUTER(family) ((family) == FL_IPV4 ? 20U : 40U)
-#define HEADERS(family) (OUTER(family) + 20U)
-/* What fits into the tunnel. */
-#define MOST(family, mtu) ((uint16_t)((mtu)-OUTER(family) - HEADERS(family)))
 #define ANYTHING 9999 /* more than fits */
 
 /* Options of a SYN; FF FF stands for the MSS. */
@@ -66,8 +61,8 @@ static void with_options(const struct packet *plain, const struct options *o, ui
 static void expect_told(struct trial *t, const struct packet *packet, const struct options *o,
 			uint16_t mss)
 {
+	const struct outer outer = outer_sent(t, 1);
 	const struct net *net = t->p->net;
-	const uint8_t *ip = t->r.out.b + ETH_HLEN;
 	struct packet inner = *packet;
 	struct frame want;
 
@@ -75,12 +70,7 @@ static void expect_told(struct trial *t, const struct packet *packet, const stru
 	inner.dst_mac = net->gateway_mac[t->network];
 	inner.src_mac = net->mac[net_dev(t->network)];
 	with_options(&inner, o, mss, &want);
-	frame_wrap(&want, &(struct outer){.src = addr(t->family, AT_EXT0, 1),
-					  .dst = addr(t->family, t->network, 1),
-					  .label = t->family == FL_IPV4
-							   ? 0
-							   : (ip[1] & 15U) << 16 |
-								     (uint32_t)ip[2] << 8 | ip[3]});
+	frame_wrap(&want, &outer);
 	expect_sent_frame(t, net_dev(t->network), &want);
 }
 
@@ -95,9 +85,15 @@ static void tell(struct trial *t, const struct options *o, uint16_t mss, uint16_
 	allow_counter(t, FL_COUNTER_FLOW_TUNNELLED);
 }
 
+/* What fits into the tunnel. */
+static uint16_t most_of(const struct trial *t, uint32_t mtu)
+{
+	return (uint16_t)(mtu - outer_size(t) - l3_size(t) - 20);
+}
+
 static uint16_t way_of(const struct trial *t)
 {
-	return MOST(t->family, t->network == AT_NARROW ? NARROW_MTU : 1500);
+	return most_of(t, t->network == AT_NARROW ? NARROW_MTU : 1500);
 }
 
 static void syn_is_told_what_fits(struct trial *t)
@@ -139,24 +135,22 @@ static const struct answer answers[] = {
 static void backend_asks_for_what_fits(struct trial *t)
 {
 	const struct answer *row = t->row;
-	const uint16_t most = MOST(t->family, 1500);
-	const struct outer outer = {.src = addr(t->family, AT_EXT0, 2),
-				    .dst = addr(t->family, AT_POD, 1)};
+	const uint16_t most = most_of(t, 1500);
+	const struct outer outer = outer_came(t, addr(t->family, AT_EXT0, 2), 1);
 	struct packet packet = packet_of(t), answer = packet_reverse(&packet), want;
-	const uint32_t one = 1;
 	struct frame frame;
 
-	assert_int_equal(bpf_map_update_elem(t->p->maps.peers_fd, &outer.src, &one, 0), 0);
+	peer_add(t, &outer.src);
 	with_options(&packet, &options[1], row->syn, &frame);
 	frame_wrap(&frame, &outer);
 	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
 	/* what the client asks for is its own matter: answers get no outer header */
-	packet.dst = outer.dst;
+	packet.dst = addr(t->family, AT_POD, 1);
 	packet.dport = BACKEND_PORT;
 	with_options(&packet, &options[1], row->syn, &frame);
 	expect_outcome(t, PASSED);
 	expect_frame(t, &frame);
-	answer.src = outer.dst;
+	answer.src = packet.dst;
 	answer.sport = BACKEND_PORT;
 	answer.flags = SYN | ACK;
 	answer.seq = BACKEND_ISN;
@@ -222,3 +216,4 @@ static const struct test tests[] = {
 };
 
 const struct topic mss_topic = {"mss", TESTS(tests)};
+const struct topic mss_geneve_topic = {"mss by geneve", TESTS(tests), .plane = PLANE_GENEVE};

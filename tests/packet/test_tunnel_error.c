@@ -4,13 +4,9 @@
  * client whose packet is inside, and what they say of a backend's answers, which are the Service's,
  * goes to the backend the way the client's packets go.
  */
-#include "tests/packet/packet.h"
+#include "tests/packet/tunnel.h"
 
-#include <bpf/bpf.h>
 #include <string.h>
-
-#define OUTER(family) ((family) == FL_IPV4 ? 20U : 40U)
-#define L3_SIZE(family) (l4_offset(family) - ETH_HLEN)
 
 static struct fl_ip router(const struct trial *t)
 {
@@ -52,8 +48,7 @@ static void build_outer_error(struct trial *t, const struct packet *packet, enum
 
 static struct outer outer_of(const struct trial *t)
 {
-	return (struct outer){.src = addr(t->family, AT_EXT0, 1),
-			      .dst = addr(t->family, t->network, 1)};
+	return outer_sent(t, 1);
 }
 
 /* What the client gets: an answer from the address that it has asked, about its own packet. */
@@ -74,29 +69,33 @@ struct message {
 	enum icmp_kind said;
 	uint32_t info;
 	enum icmp_kind told;
-	uint32_t mtu[FL_FAMILIES];
+	uint32_t mtu[2][FL_FAMILIES]; /* by Geneve the latter */
 };
 
 static const struct message messages[] = {
-	{ROW("too big"), ICMP_PACKET_TOO_BIG, 1400, ICMP_PACKET_TOO_BIG, {1380, 1360}},
+	{ROW("too big"),
+	 ICMP_PACKET_TOO_BIG,
+	 1400,
+	 ICMP_PACKET_TOO_BIG,
+	 {{1380, 1360}, {1352, 1320}}},
 	{ROW("too big, for the smallest"),
 	 ICMP_PACKET_TOO_BIG,
 	 1280,
 	 ICMP_PACKET_TOO_BIG,
-	 {1260, 1280}},
+	 {{1260, 1280}, {1232, 1280}}},
 	{ROW("too big, without a size", .families = ONLY_IPV4),
 	 ICMP_PACKET_TOO_BIG,
 	 0,
 	 ICMP_PACKET_TOO_BIG,
-	 {556, 0}},
+	 {{556, 0}, {528, 0}}},
 	{ROW("too big, for anything", .families = ONLY_IPV4),
 	 ICMP_PACKET_TOO_BIG,
 	 60,
 	 ICMP_PACKET_TOO_BIG,
-	 {68, 0}},
-	{ROW("no route"), ICMP_NO_ROUTE, 0, ICMP_HOST_UNREACHABLE, {0, 0}},
-	{ROW("port unreachable"), ICMP_PORT_UNREACHABLE, 0, ICMP_HOST_UNREACHABLE, {0, 0}},
-	{ROW("TTL exceeded"), ICMP_TTL_EXCEEDED, 0, ICMP_HOST_UNREACHABLE, {0, 0}},
+	 {{68, 0}, {68, 0}}},
+	{ROW("no route"), ICMP_NO_ROUTE, 0, ICMP_HOST_UNREACHABLE, {{0}}},
+	{ROW("port unreachable"), ICMP_PORT_UNREACHABLE, 0, ICMP_HOST_UNREACHABLE, {{0}}},
+	{ROW("TTL exceeded"), ICMP_TTL_EXCEEDED, 0, ICMP_HOST_UNREACHABLE, {{0}}},
 };
 
 static void begin(struct trial *t)
@@ -113,7 +112,7 @@ static void client_is_told(struct trial *t)
 	const struct message *row = t->row;
 	const struct outer outer = outer_of(t);
 	struct packet packet = segment(t);
-	const uint16_t least = (uint16_t)(OUTER(t->family) + L3_SIZE(t->family) + 8);
+	const uint16_t least = (uint16_t)(outer_size(t) + l3_size(t) + 8);
 	const uint16_t sizes[] = {least, (uint16_t)(least + 1), (uint16_t)(least + 12), 500};
 	struct frame frame;
 
@@ -122,7 +121,7 @@ static void client_is_told(struct trial *t)
 	for (size_t i = 0; i < N(sizes); i++) {
 		build_outer_error(t, &packet, row->said, row->info, sizes[i], &outer, &frame);
 		feed_frame(t, t->hook, DEV_EXT0, &frame);
-		expect_told(t, &packet, row->told, row->mtu[t->family]);
+		expect_told(t, &packet, row->told, row->mtu[by_geneve(t)][t->family]);
 		expect_counter(t, FL_COUNTER_ICMP_ERROR, i + 1);
 	}
 	expect_flows(t, 1);
@@ -133,7 +132,7 @@ static void way_is_remembered(struct trial *t)
 {
 	static const uint8_t mss[] = {2, 4, 0x05, 0xb4};
 	const struct outer outer = outer_of(t);
-	const uint32_t l4 = l4_offset(t->family), at = OUTER(t->family) + l4 + 22;
+	const uint32_t l4 = l4_offset(t->family), at = outer_size(t) + l4 + 22;
 	struct packet packet = segment(t), syn = packet_of(t);
 	struct frame frame;
 	uint16_t sum;
@@ -142,7 +141,8 @@ static void way_is_remembered(struct trial *t)
 	packet.ttl--;
 	build_outer_error(t, &packet, ICMP_PACKET_TOO_BIG, 1300, 200, &outer, &frame);
 	feed_frame(t, t->hook, DEV_EXT0, &frame);
-	expect_told(t, &packet, ICMP_PACKET_TOO_BIG, t->family == FL_IPV4 ? 1280 : 1280);
+	expect_told(t, &packet, ICMP_PACKET_TOO_BIG,
+		    t->family == FL_IPV4 ? 1300 - outer_size(t) : 1280);
 	syn.sport++;
 	syn.payload = sizeof(mss);
 	frame_build(&syn, &frame);
@@ -155,7 +155,7 @@ static void way_is_remembered(struct trial *t)
 	feed_frame(t, t->hook, DEV_EXT0, &frame);
 	expect_outcome(t, SENT);
 	assert_int_equal(t->r.out.b[at] << 8 | t->r.out.b[at + 1],
-			 1300 - OUTER(t->family) - L3_SIZE(t->family) - 20);
+			 1300 - outer_size(t) - l3_size(t) - 20);
 	allow_counter(t, FL_COUNTER_ICMP_ERROR);
 	expect_counter(t, FL_COUNTER_FLOW_TUNNELLED, 2);
 }
@@ -192,9 +192,9 @@ static void errors_about_other_tunnels_pass(struct trial *t)
 	if (row->fault == OTHER_PORT)
 		packet.sport++;
 	if (row->fault == OTHER_BACKEND)
-		outer.dst = addr(t->family, t->network, 9);
+		*(by_geneve(t) ? &outer.pod : &outer.dst) = addr(t->family, t->network, 9);
 	if (row->fault == TOO_SHORT)
-		quoted = (uint16_t)(OUTER(t->family) + L3_SIZE(t->family) + 3);
+		quoted = (uint16_t)(outer_size(t) + l3_size(t) + 3);
 	if (row->fault == OTHER_PROTO)
 		outer.proto = IPPROTO_GRE;
 	build_outer_error(t, &packet, ICMP_PACKET_TOO_BIG, 1300, quoted, &outer, &frame);
@@ -222,7 +222,7 @@ static struct icmp_error about_answer(struct trial *t, const struct packet *aske
 				   .dst_mac = t->p->net->mac[DEV_EXT0],
 				   .src_mac = t->p->net->gateway_mac[AT_OUTSIDE],
 				   .quoted = answer,
-				   .cut = (uint16_t)(L3_SIZE(t->family) + l4)};
+				   .cut = (uint16_t)(l3_size(t) + l4)};
 }
 
 struct quotation {
@@ -245,9 +245,8 @@ static void error_goes_to_the_backend(struct trial *t)
 	const struct net *net = t->p->net;
 	struct packet packet = packet_of(t);
 	struct icmp_error error;
-	struct outer outer = outer_of(t);
+	struct outer outer;
 	struct frame frame;
-	const uint8_t *ip = t->r.out.b + ETH_HLEN;
 
 	if (!row->unknown)
 		begin(t);
@@ -258,8 +257,7 @@ static void error_goes_to_the_backend(struct trial *t)
 	error.dst_mac = net->gateway_mac[t->network];
 	error.src_mac = net->mac[net_dev(t->network)];
 	frame_build_error(&error, &frame);
-	if (t->family == FL_IPV6)
-		outer.label = (ip[1] & 15U) << 16 | (uint32_t)ip[2] << 8 | ip[3];
+	outer = outer_of(t);
 	frame_wrap(&frame, &outer);
 	expect_sent_frame(t, net_dev(t->network), &frame);
 	expect_flows(t, row->unknown ? 0 : 1);
@@ -269,14 +267,12 @@ static void error_goes_to_the_backend(struct trial *t)
 static void backend_gets_the_error(struct trial *t)
 {
 	const struct quotation *row = t->row;
-	const struct outer outer = {.src = addr(t->family, AT_EXT0, 2),
-				    .dst = addr(t->family, AT_POD, 1)};
+	const struct outer outer = outer_came(t, addr(t->family, AT_EXT0, 2), 1);
 	struct packet packet = packet_of(t);
-	const uint32_t one = 1;
 	struct icmp_error error;
 	struct frame frame;
 
-	assert_int_equal(bpf_map_update_elem(t->p->maps.peers_fd, &outer.src, &one, 0), 0);
+	peer_add(t, &outer.src);
 	if (!row->unknown) {
 		frame_build(&packet, &frame);
 		frame_wrap(&frame, &outer);
@@ -292,8 +288,8 @@ static void backend_gets_the_error(struct trial *t)
 		expect_drop(t, FL_REASON_NO_FLOW);
 		return;
 	}
-	error.dst = outer.dst;
-	error.quoted.src = outer.dst;
+	error.dst = addr(t->family, AT_POD, 1);
+	error.quoted.src = error.dst;
 	error.quoted.sport = BACKEND_PORT;
 	frame_build_error(&error, &frame);
 	expect_outcome(t, PASSED);
@@ -304,15 +300,13 @@ static void backend_gets_the_error(struct trial *t)
 /* D5: who is no node, and what is for no Service. */
 static void strangers_get_nothing_unpacked(struct trial *t)
 {
-	struct outer outer = {.src = addr(t->family, AT_EXT0, 77),
-			      .dst = addr(t->family, AT_POD, 1)};
+	struct outer outer = outer_came(t, addr(t->family, AT_EXT0, 77), 1);
 	struct packet packet = packet_of(t);
 	const struct fl_ip node = addr(t->family, AT_EXT0, 2);
-	const uint32_t one = 1;
 	struct icmp_error error;
 	struct frame frame;
 
-	assert_int_equal(bpf_map_update_elem(t->p->maps.peers_fd, &node, &one, 0), 0);
+	peer_add(t, &node);
 	error = about_answer(t, &packet, 8);
 	frame_build_error(&error, &frame);
 	frame_wrap(&frame, &outer);
@@ -355,3 +349,5 @@ static const struct test tests[] = {
 };
 
 const struct topic tunnel_error_topic = {"tunnel errors", TESTS(tests)};
+const struct topic tunnel_error_geneve_topic = {"tunnel errors by geneve", TESTS(tests),
+						.plane = PLANE_GENEVE};

@@ -316,6 +316,7 @@ static void test_status_of_an_agent(void **state)
 		.bpffs = "/sys/fs/bpf/fairlead",
 		.cgroup = "/sys/fs/cgroup",
 		.forwarding_mode = "hybrid",
+		.dispatch = "geneve",
 		.uptime_s = 93784,
 		.synced = true,
 		.drift = 0,

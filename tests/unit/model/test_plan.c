@@ -3,6 +3,8 @@
  * (6.1). */
 #include "tests/unit/model/fixture.h"
 
+#include "lb/model/store.h"
+
 static size_t ports_planned(const struct fl_service *service)
 {
 	_cleanup_(fl_plan_fini) struct fl_plan plan = plan_one(service, NULL);
@@ -112,6 +114,52 @@ static void test_who_is_forwarded_by_dsr(void **state)
 		assert_int_equal(plan.ports[0].dsr, rows[i].tcp);
 		assert_int_equal(plan.ports[1].dsr, rows[i].udp);
 		assert_false(plan.ports[2].dsr);
+	}
+}
+
+/* DSR by Geneve: the address of the node that an endpoint is on, of the endpoint's family. */
+static void test_where_endpoints_of_other_nodes_are(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+	_cleanup_(fl_slice_free) struct fl_slice *slice = slice_named("a", "web", FL_IPV4);
+	_cleanup_(fl_store_free) struct fl_store *store = NULL;
+	static const char *const addresses[] = {"fd00::2", "192.168.0.2", "192.168.9.2"};
+	struct fl_object node = {FL_KIND_NODE, {.node = calloc(1, sizeof(*node.node))}};
+	const struct fl_slice *slices[] = {slice};
+	struct fl_plan_options options = OPTIONS_NODE_1;
+
+	assert_int_equal(fl_store_new("node-1", &store), 0);
+	node.node->name = strdup("node-2");
+	node.node->zone = strdup("");
+	for (size_t i = 0; i < 3; i++)
+		*GROW(node.node->addresses, node.node->n_addresses) = ip(addresses[i]);
+	assert_int_equal(fl_store_put(store, &node), 0);
+	add_slice_port(slice, "http", IPPROTO_TCP, 8080);
+	add_endpoints(slice, "10.1.1.1 rs- local", "node-1");
+	add_endpoints(slice, "10.1.1.2 rs- local", "node-2");
+	add_endpoints(slice, "10.1.1.3 rs- local", "node-3");
+	options.forwarding = FL_FORWARDING_DSR;
+	for (int asked = 0; asked < 2; asked++) {
+		_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+		const struct fl_plan_endpoint *endpoints;
+		const struct fl_ip want = ip("192.168.0.2");
+
+		assert_int_equal(fl_plan_service(service, slices, 1, &options, &plan), 0);
+		endpoints = plan.ports[0].endpoints;
+		assert_int_equal(plan.ports[0].n_endpoints, 3);
+		assert_true(fl_ip_is_unspecified(&endpoints[0].node));
+		assert_int_equal(fl_ip_equal(&endpoints[1].node, &want), asked);
+		assert_true(fl_ip_is_unspecified(&endpoints[2].node));
+		assert_int_equal(plan.ports[0].n_lost_nodes, asked);
+		options.nodes = fl_store_nodes(store);
+	}
+	/* what is not forwarded so needs no node */
+	options.forwarding = FL_FORWARDING_SNAT;
+	{
+		_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
+
+		assert_int_equal(fl_plan_service(service, slices, 1, &options, &plan), 0);
+		assert_int_equal(plan.ports[0].n_lost_nodes, 0);
 	}
 }
 
@@ -488,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_1_8_identity_is_name_and_protocol),
 		cmocka_unit_test(test_who_resets_connections),
 		cmocka_unit_test(test_who_is_forwarded_by_dsr),
+		cmocka_unit_test(test_where_endpoints_of_other_nodes_are),
 		cmocka_unit_test(test_1_10_sctp),
 		cmocka_unit_test(test_1_11_and_1_12_one_port_per_family),
 		cmocka_unit_test(test_1_13_family_without_cluster_ip_is_ignored_wholly),

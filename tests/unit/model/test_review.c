@@ -2,10 +2,11 @@
 /* Objects that are sound one by one and cannot mean what their author wanted. */
 #include "tests/unit/model/fixture.h"
 
+#include "lb/model/nodes.h"
 #include "lb/model/plan_store.h"
 #include "lb/model/review.h"
 
-static const struct fl_plan_options options = {.node_name = "node-1", .zone = ""};
+static struct fl_plan_options options = {.node_name = "node-1", .zone = ""};
 
 static enum fl_finding review(const struct fl_service *service, const struct fl_slice *slice,
 			      char **ret_text)
@@ -57,6 +58,23 @@ static void test_a_protocol_that_is_not_balanced_is_found(void **state)
 	add_port(service, "s", IPPROTO_SCTP, 3868, 0);
 	expect(service, slice, FL_FINDING_NO_PROTOCOL,
 	       "Service default/web: SCTP is not balanced yet, so that packets to port 3868");
+}
+
+/* DSR by Geneve goes to nodes, of which one is not known here. */
+static void test_an_endpoint_of_an_unknown_node_is_found(void **state)
+{
+	_cleanup_(fl_service_free) struct fl_service *service = service_web(0);
+	_cleanup_(fl_slice_free) struct fl_slice *slice = slice_with("http");
+	const struct fl_nodes nodes = {0};
+
+	service->forwarding = FL_FORWARDING_DSR;
+	expect(service, slice, FL_FINDING_NONE, NULL);
+	options.nodes = &nodes;
+	expect(service, slice, FL_FINDING_NO_NODE,
+	       "Service default/web: of 1 endpoints of port 80 (TCP, IPv4) the node's address is "
+	       "not "
+	       "known");
+	options.nodes = NULL;
 }
 
 /* Scaled to zero, or not started yet. */
@@ -160,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_service_that_is_served_is_fine),
 		cmocka_unit_test(test_a_protocol_that_is_not_balanced_is_found),
+		cmocka_unit_test(test_an_endpoint_of_an_unknown_node_is_found),
 		cmocka_unit_test(test_a_service_without_endpoints_is_nobodys_mistake),
 		cmocka_unit_test(test_a_service_that_nobody_can_reach),
 		cmocka_unit_test(test_ports_that_no_endpoint_has),

@@ -2,6 +2,8 @@
 /* What the store holds, and which Services a change marks (rules 1.16, 4.3, 4.4, 4.12, 10.12). */
 #include "tests/unit/model/fixture.h"
 
+#include "lb/model/nodes.h"
+
 #include "lb/model/plan_store.h"
 
 static int setup(void **state)
@@ -243,6 +245,33 @@ static void test_10_12_zone_change_marks_every_service(void **state)
 	assert_string_equal(fl_plan_options_of(store).zone, "");
 }
 
+/* DSR by Geneve: plans name the nodes of endpoints. */
+static void test_other_nodes_mark_services_where_plans_name_them(void **state)
+{
+	struct fl_store *store = *state;
+	const struct fl_nodes *nodes;
+
+	put_service(store, service_web(0));
+	put_node(store, "node-2", "zone-b", "192.168.0.2");
+	expect_dirty(store, "default/web");
+	put_node(store, "node-2", "zone-b", "192.168.0.3");
+	expect_dirty(store, "");
+	nodes = fl_store_nodes(store);
+	put_node(store, "node-2", "zone-c", "192.168.0.3");
+	expect_dirty(store, "");
+	assert_true(fl_ip_equal(fl_nodes_address(nodes, "node-2", FL_IPV4),
+				&(struct fl_ip){.b = {[10] = 255, 255, 192, 168, 0, 3}}));
+	assert_null(fl_nodes_address(nodes, "node-2", FL_IPV6));
+	assert_null(fl_nodes_address(nodes, "node-3", FL_IPV4));
+	put_node(store, "node-2", "zone-c", "192.168.0.4");
+	expect_dirty(store, "default/web");
+	put_node(store, "node-3", "zone-c", "192.168.0.5");
+	expect_dirty(store, "default/web");
+	fl_store_del(store, FL_KIND_NODE, "", "node-2");
+	expect_dirty(store, "default/web");
+	assert_null(fl_nodes_address(nodes, "node-2", FL_IPV4));
+}
+
 /* The addresses of all Nodes: "A B". `news`: there may be others since the last call. */
 static void expect_addresses(struct fl_store *store, bool news, const char *expected)
 {
@@ -481,6 +510,7 @@ int main(void)
 		TEST(test_slices_are_found_in_their_own_namespace),
 		TEST(test_10_12_zone_change_marks_every_service),
 		TEST(test_addresses_of_all_nodes),
+		TEST(test_other_nodes_mark_services_where_plans_name_them),
 		TEST(test_taken_key_of_a_deleted_service),
 		TEST(test_unknown_names_are_no_error),
 		TEST(test_each_service_is_sorted_and_stops),

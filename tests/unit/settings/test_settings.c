@@ -210,6 +210,7 @@ static void test_own_settings(void **state)
 	assert_int_equal(
 		parse(s,
 		      OWN "manifests: [/a, /b]\nmode: tc\ntcHook: clsact\ndevices: [eth*, bond0]\n"
+			  "dsr: {dispatch: geneve}\n"
 			  "rejectUnknownPort: false\nanswerEcho: false\nmaglev: {ratio: 100, seed: "
 			  "blue}\n"
 			  "timeouts:\n  udpStream: 3m\n  nextHop: 250ms\n  tcpClosing: 15\n"
@@ -219,6 +220,7 @@ static void test_own_settings(void **state)
 	assert_int_equal(s->manifests.n, 2);
 	assert_int_equal(s->mode, FL_DP_TC);
 	assert_int_equal(s->tc_hook, FL_TC_HOOK_CLSACT);
+	assert_int_equal(s->dispatch, FL_DISPATCH_GENEVE);
 	assert_string_equal(s->devices.items[1], "bond0");
 	assert_false(s->reject_unknown_port);
 	assert_false(s->answer_echo);
@@ -246,6 +248,8 @@ static void test_faults_name_file_line_and_key(void **state)
 	refused(OWN "colour: red\n", "f.yaml:3: colour: no such setting");
 	refused(OWN "maps:\n  colour: 1\n", "f.yaml:4: maps.colour: no such setting");
 	refused(OWN "maps: 7\n", "f.yaml:3: maps: must be a map");
+	refused(OWN "dsr:\n  dispatch: vxlan\n",
+		"f.yaml:4: dsr.dispatch: \"vxlan\" is not ipip or geneve");
 	refused(OWN "mode: fast\n", "f.yaml:3: mode: \"fast\" is not auto, xdp, xdp-generic or tc");
 	refused(OWN "mode: [xdp]\n", "f.yaml:3: mode: must be a single value");
 	refused(OWN "timeouts:\n  udp: soon\n",

@@ -355,9 +355,11 @@ static inline int fake_setup(void **state)
 	fake->maps.n_backends = FAKE_BACKENDS;
 	fake->maps.n_lines = FAKE_LINES;
 	fake->maps.backends = calloc(FAKE_BACKENDS, sizeof(struct fl_backend));
+	fake->maps.n_backend_nodes = FAKE_BACKENDS;
+	fake->maps.backend_nodes = calloc(FAKE_BACKENDS, sizeof(struct fl_backend_node));
 	fake->maps.lines = calloc(FAKE_LINES, sizeof(struct fl_line));
 	fake->maps.meta = &fake->meta;
-	assert_true(fake->maps.backends && fake->maps.lines);
+	assert_true(fake->maps.backends && fake->maps.lines && fake->maps.backend_nodes);
 	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		fake->map[map].max = 512;
 		fake->map[map].keys = calloc(512, fl_sync_map_descs[map].key_size);
@@ -384,6 +386,7 @@ static inline int fake_teardown(void **state)
 
 	fl_sync_free(&fake->sync);
 	free(fake->maps.backends);
+	free(fake->maps.backend_nodes);
 	free(fake->maps.lines);
 	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		free(fake->map[map].keys);
@@ -409,7 +412,8 @@ struct want {
 	/* "10.1.0.1" in the cluster list; "*10.1.0.1" on this node and in both; "-10.1.0.1" only
 	 * serving, "~10.1.0.1" drained */
 	const char *endpoints[WANT_ENDPOINTS];
-	uint16_t weights[WANT_ENDPOINTS]; /* 0: 1, the default */
+	const char *nodes[WANT_ENDPOINTS]; /* addresses; NULL: not known */
+	uint16_t weights[WANT_ENDPOINTS];  /* 0: 1, the default */
 	bool external_local, internal_local, affinity, vips_exempt, resets;
 	const char *range;
 };
@@ -471,6 +475,9 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 		n_cluster += in_list;
 		n_local += *text == '*';
 		assert_int_equal(fl_ip_parse(text + strspn(text, "*-~"), &endpoint->ip), 0);
+		if (want->nodes[port->n_endpoints])
+			assert_int_equal(
+				fl_ip_parse(want->nodes[port->n_endpoints], &endpoint->node), 0);
 	}
 	port->internal_local = want->internal_local;
 	port->external_local = want->external_local;

@@ -241,6 +241,68 @@ static void test_drift_is_found_and_mended(void **state)
 	fake_check(fake);
 }
 
+static void expect_node(const struct fake *fake, const char *backend, const char *want)
+{
+	const uint32_t id = fake_backend(fake, backend);
+	const struct fl_backend_node *node = &fake->maps.backend_nodes[id];
+	const struct fl_addr addr = want ? fake_addr(want) : (struct fl_addr){0};
+
+	assert_true(id);
+	assert_memory_equal(&node->addr, &addr, sizeof(addr));
+	assert_int_equal(node->word & 1, 0);
+}
+
+/* DSR by Geneve: where backends of other nodes are. What is not known now, as before an API server
+ * has said it, stays what it was, and flows their way. */
+static void test_nodes_of_backends(void **state)
+{
+	struct fake *fake = *state;
+	struct fl_backend_node *node;
+	struct fl_sync_stats stats;
+
+	assert_int_equal(SYNC(fake, "far",
+			      {.cluster_ip = "10.96.1.1",
+			       .endpoints = {"10.2.0.1", "10.2.0.2", "10.2.0.3"},
+			       .nodes = {"192.168.0.2", NULL, "192.168.0.3"}}),
+			 0);
+	expect_node(fake, "10.2.0.1", "192.168.0.2");
+	expect_node(fake, "10.2.0.2", NULL);
+	fl_sync_stats(fake->sync, &stats);
+	assert_int_equal(stats.nodes_moved, 0);
+	node = &fake->maps.backend_nodes[fake_backend(fake, "10.2.0.1")];
+	node->next_hop = 7;
+	node->next_hop_generation = 9;
+	fake_restart(fake);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(SYNC(fake, "far",
+				      {.cluster_ip = "10.96.1.1",
+				       .endpoints = {"10.2.0.1", "10.2.0.2"},
+				       .nodes = {NULL, "192.168.0.3"}}),
+				 0);
+		expect_node(fake, "10.2.0.1", "192.168.0.2");
+		expect_node(fake, "10.2.0.2", "192.168.0.3");
+	}
+	assert_int_equal(node->next_hop, 7);
+	/* another address, for another way */
+	assert_int_equal(SYNC(fake, "far",
+			      {.cluster_ip = "10.96.1.1",
+			       .endpoints = {"10.2.0.1", "10.2.0.2"},
+			       .nodes = {"192.168.0.9", "192.168.0.3"}}),
+			 0);
+	expect_node(fake, "10.2.0.1", "192.168.0.9");
+	assert_int_equal(node->next_hop, 0);
+	fl_sync_stats(fake->sync, &stats);
+	assert_int_equal(stats.nodes_moved, 1);
+	fill(fake);
+	assert_int_equal(fl_sync_settle(fake->sync, &fake->err), 0);
+	/* drift */
+	node->addr.w[3] ^= 1;
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 1);
+	assert_int_equal(fl_sync_retry(fake->sync, &fake->err), 0);
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
+	expect_node(fake, "10.2.0.1", "192.168.0.9");
+}
+
 /* Whatever stands in the maps, adoption must not read outside of them. */
 static void test_nonsense_in_maps_is_survived(void **state)
 {
@@ -270,6 +332,7 @@ int main(void)
 		TEST(test_refused_change_of_adopted_state_is_kept),
 		TEST(test_other_seed_rebuilds_tables),
 		TEST(test_drift_is_found_and_mended),
+		TEST(test_nodes_of_backends),
 		TEST(test_nonsense_in_maps_is_survived),
 	};
 
