@@ -28,11 +28,8 @@ def forwarded(lab, mode):
         want_mode(lab, "dsr")
 
 
-@FAMILIES
-@pytest.mark.parametrize("size", [3000, 8000])
-def test_d3_large_datagrams(dsr_lab, size, family):
+def send_large_datagrams(lab, size, family):
     """Both ways in fragments. Those of IPv4 are sent in smaller ones, the sender of IPv6 has to be told first."""
-    lab = dsr_lab
     only(lab, "web-2a")
 
     def ask(n):
@@ -51,15 +48,18 @@ def test_d3_large_datagrams(dsr_lab, size, family):
     assert counter(lab, "node-2", "fragments") >= before["fragments"] + 40
 
 
+@FAMILIES
+@pytest.mark.parametrize("size", [3000, 8000])
+def test_d3_large_datagrams(dsr_lab, size, family):
+    send_large_datagrams(dsr_lab, size, family)
+
+
 def refused(lab):
     return lab.nodes["node-1"].json("status")["notForwarded"]["fragment-overlap"]
 
 
-@FAMILIES
-@pytest.mark.parametrize("order", ["backwards", "shuffled"])
-def test_d3_any_order(dsr_lab, order, family):
+def send_in_order(lab, order, family):
     """Those that come before the first one wait for it, at both nodes."""
-    lab = dsr_lab
     only(lab, "web-2a")
     assert not lab["client"].udp(VIP[family], PORT, 1)["failed"]
     before, overlap = counter(lab, "node-1", "fragments-held"), refused(lab)
@@ -68,6 +68,12 @@ def test_d3_any_order(dsr_lab, order, family):
     assert counter(lab, "node-1", "fragments-held") > before
     # what waits has not gone on as well, and come back by the router
     assert refused(lab) == overlap
+
+
+@FAMILIES
+@pytest.mark.parametrize("order", ["backwards", "shuffled"])
+def test_d3_any_order(dsr_lab, order, family):
+    send_in_order(dsr_lab, order, family)
 
 
 @FAMILIES

@@ -136,7 +136,7 @@ class Lab:
             for pod in about["pods"]:
                 lines = pod_network.pod_lines(self.network, pod, name)
                 self.places[pod].script(topology.pod_script(lines, self.devices))
-        router.script(topology.router_routes_script())
+        router.script(topology.router_routes_script(pods=not self.network.unrouted))
         # node-1 shares our mount namespace and has its own bpf file system; node-2 has both
         self.nodes["node-1"].own_paths(f"{self.directory}/bpf/fairlead",
                                        f"{self.directory}/node-1.sock")

@@ -6,6 +6,7 @@
     calico    a veth and a /32 route for each pod, its gateway by proxy ARP, a VXLAN device per family
     bridge    pods on bridge cni0 without br_netfilter, nodes route to one another, masquerading by the plugin
     card      a veth and a /32 route for each pod, nodes route to one another on a network of their own, by eth1
+    unrouted  a veth and a /32 route for each pod, and nobody but its own node has a route to it
 
 All are dual stack. The names of the VXLAN devices, their addresses and options are those that the plugins use; nothing
 tells Fairlead about them.
@@ -32,6 +33,7 @@ class PodNetwork(NamedTuple):
     masquerades: bool = False  # the plugin does it for what leaves the pod network
     proxy_arp: bool = False
     card: str = ""  # the device of the nodes' own network
+    unrouted: bool = False  # pods' addresses mean nothing outside of their node
 
     @property
     def remote_devices(self):
@@ -55,6 +57,7 @@ NETWORKS = {
     "calico": PodNetwork(Overlay({4: "vxlan.calico", 6: "vxlan-v6.calico"}, 4096, 4789, 1), proxy_arp=True),
     "bridge": PodNetwork(bridge=True, masquerades=True),
     "card": PodNetwork(card="eth1"),
+    "unrouted": PodNetwork(unrouted=True),
 }
 BRIDGE = "cni0"
 POD_PREFIX = {4: "10.244.0.0/16", 6: "fd00:244::/32"}
@@ -133,6 +136,8 @@ def _card_lines(network, node, netns_of):
 
 
 def _routed_lines(network, node, family):
+    if network.unrouted:
+        return [f"ip -{family} route add unreachable {block(other, family)}" for other in _others(node)]
     return [f"ip -{family} route add {block(other, family)} via {_gateway(network, other, family)}"
             for other in _others(node)]
 

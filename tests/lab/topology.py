@@ -98,13 +98,16 @@ def router_script(netns_of, pass_pin, devices):
     return "\n".join(lines)
 
 
-def router_routes_script():
+def router_routes_script(pods=True):
     lines = []
     for node, about in NODES.items():
         number = about["number"]
-        for prefix in (*ROUTED[node], f"10.244.{number}.0/24", f"fd00:244:{number}::/64"):
+        blocks = (f"10.244.{number}.0/24", f"fd00:244:{number}::/64")
+        for prefix in ROUTED[node] + (blocks if pods else ()):
             family = 6 if ":" in prefix else 4
             lines.append(f"ip -{family} route add {prefix} via {about[family]}")
+        if not pods:
+            lines += [f"ip -{6 if ':' in block else 4} route add unreachable {block}" for block in blocks]
     return "\n".join(lines)
 
 
