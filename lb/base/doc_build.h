@@ -63,8 +63,5 @@ int fl_doc_error(struct fl_doc *doc, int rc, unsigned int line, struct fl_err *e
 /* The parsers: fill `doc` and call fn, once per document. */
 int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
 		 fl_doc_fault_fn fault, void *arg, struct fl_err *err);
-/* All by libyaml; `lines_before`: in front of the text. */
-int fl_libyaml_each(struct fl_doc *doc, const char *text, size_t len, unsigned int lines_before,
-		    fl_doc_fn fn, fl_doc_fault_fn fault, void *arg, struct fl_err *err);
 int fl_json_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn, void *arg,
 		 struct fl_err *err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * YAML by libyaml's events, document by document, from the first one on that lb/base/yaml_plain.c
- * leaves to it. Plain scalars mean what they mean to Kubernetes'
+ * YAML by libyaml's events, document by document. Plain scalars mean what they mean to Kubernetes'
  * own reader (YAML 1.1 words for true and false among them). Aliases are copies within a budget, so
  * that a few lines cannot stand for a billion values.
  */
@@ -12,7 +11,6 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/base/doc_build.h"
-#include "lb/base/yaml_plain.h"
 
 struct anchor {
 	char *name;
@@ -27,14 +25,70 @@ struct reader {
 	fl_doc_fn fn;
 	fl_doc_fault_fn fault; /* NULL: a fault ends the stream */
 	void *arg;
-	unsigned int lines_before; /* of the stream, which were read already */
-	bool skipping;		   /* the rest of a document at fault, which `why` tells */
+	bool skipping; /* the rest of a document at fault, which `why` tells */
 	struct fl_err why;
 };
 
-static unsigned int line_of(const struct reader *r, const yaml_mark_t *mark)
+static const struct {
+	const char *text;
+	enum fl_value_type type;
+} words[] = {
+	{"", FL_VALUE_NULL},	  {"~", FL_VALUE_NULL},	    {"null", FL_VALUE_NULL},
+	{"Null", FL_VALUE_NULL},  {"NULL", FL_VALUE_NULL},  {"true", FL_VALUE_BOOL},
+	{"True", FL_VALUE_BOOL},  {"TRUE", FL_VALUE_BOOL},  {"false", FL_VALUE_BOOL},
+	{"False", FL_VALUE_BOOL}, {"FALSE", FL_VALUE_BOOL}, {"yes", FL_VALUE_BOOL},
+	{"Yes", FL_VALUE_BOOL},	  {"YES", FL_VALUE_BOOL},   {"no", FL_VALUE_BOOL},
+	{"No", FL_VALUE_BOOL},	  {"NO", FL_VALUE_BOOL},    {"on", FL_VALUE_BOOL},
+	{"On", FL_VALUE_BOOL},	  {"ON", FL_VALUE_BOOL},    {"off", FL_VALUE_BOOL},
+	{"Off", FL_VALUE_BOOL},	  {"OFF", FL_VALUE_BOOL},
+};
+
+/*
+ * Integers are decimal and without leading zeros. Octal (030080), hexadecimal and base 60 readings
+ * of a port number would surprise, so such text stays a string and is refused where a number is
+ * wanted.
+ */
+static enum fl_value_type number_type(const char *text)
 {
-	return r->lines_before + (unsigned int)mark->line + 1;
+	enum fl_value_type type = FL_VALUE_INT;
+	size_t whole, part = 0;
+
+	text += *text == '-' || *text == '+';
+	whole = strspn(text, "0123456789");
+	if (whole > 1 && text[0] == '0')
+		return FL_VALUE_STRING;
+	text += whole;
+	if (*text == '.') {
+		part = strspn(text + 1, "0123456789");
+		text += part + 1;
+		type = FL_VALUE_FLOAT;
+	}
+	if (!whole && !part)
+		return FL_VALUE_STRING;
+	if (*text == 'e' || *text == 'E') {
+		text++;
+		text += *text == '-' || *text == '+';
+		part = strspn(text, "0123456789");
+		if (!part)
+			return FL_VALUE_STRING;
+		text += part;
+		type = FL_VALUE_FLOAT;
+	}
+	return *text ? FL_VALUE_STRING : type;
+}
+
+static enum fl_value_type plain_type(const char *text, size_t len)
+{
+	if (len <= 5)
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (!strcmp(text, words[i].text))
+				return words[i].type;
+	return number_type(text);
+}
+
+static unsigned int line_of(const yaml_mark_t *mark)
+{
+	return (unsigned int)mark->line + 1;
 }
 
 /* An explicit tag must be one of the core ones and fit what is there. */
@@ -56,7 +110,7 @@ static int tagged_type(struct reader *r, const yaml_event_t *event, enum fl_valu
 	static const char prefix[] = "tag:yaml.org,2002:";
 	const char *tag = (const char *)event->data.scalar.tag;
 	const char *text = (const char *)event->data.scalar.value;
-	const enum fl_value_type plain = fl_yaml_plain_type(text, event->data.scalar.length);
+	enum fl_value_type plain = plain_type(text, event->data.scalar.length);
 
 	for (size_t i = 0;
 	     !strncmp(tag, prefix, sizeof(prefix) - 1) && i < sizeof(tags) / sizeof(tags[0]); i++) {
@@ -68,7 +122,7 @@ static int tagged_type(struct reader *r, const yaml_event_t *event, enum fl_valu
 		*type = tags[i].type;
 		return 0;
 	}
-	return fl_doc_error(r->doc, -EINVAL, line_of(r, &event->start_mark), r->err,
+	return fl_doc_error(r->doc, -EINVAL, line_of(&event->start_mark), r->err,
 			    "tag \"%.60s\" does not fit \"%.40s\"", tag, text);
 }
 
@@ -108,7 +162,7 @@ static void clear_anchors(struct reader *r)
 static int on_alias(struct reader *r, const yaml_event_t *event)
 {
 	const char *name = (const char *)event->data.alias.anchor;
-	unsigned int line = line_of(r, &event->start_mark);
+	unsigned int line = line_of(&event->start_mark);
 
 	if (fl_doc_wants_key(r->doc))
 		return fl_doc_error(r->doc, -EINVAL, line, r->err, "an alias as a key");
@@ -130,7 +184,7 @@ static int on_scalar(struct reader *r, const yaml_event_t *event)
 	const char *tag = (const char *)event->data.scalar.tag;
 	size_t len = event->data.scalar.length;
 	bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	unsigned int line = line_of(r, &event->start_mark);
+	unsigned int line = line_of(&event->start_mark);
 	enum fl_value_type type = FL_VALUE_NULL;
 	int rc;
 
@@ -150,7 +204,7 @@ static int on_scalar(struct reader *r, const yaml_event_t *event)
 		if (rc)
 			return rc;
 	} else {
-		type = plain && !tag ? fl_yaml_plain_type(text, len) : FL_VALUE_STRING;
+		type = plain && !tag ? plain_type(text, len) : FL_VALUE_STRING;
 	}
 	rc = fl_doc_scalar(r->doc, type, text, len, line, r->err);
 	return rc ? rc : add_anchor(r, event->data.scalar.anchor, line);
@@ -161,7 +215,7 @@ static int on_begin(struct reader *r, const yaml_event_t *event)
 	bool map = event->type == YAML_MAPPING_START_EVENT;
 	const yaml_char_t *anchor =
 		map ? event->data.mapping_start.anchor : event->data.sequence_start.anchor;
-	unsigned int line = line_of(r, &event->start_mark);
+	unsigned int line = line_of(&event->start_mark);
 	int rc;
 
 	if (fl_doc_wants_key(r->doc))
@@ -223,28 +277,24 @@ static int on_event(struct reader *r, const yaml_event_t *event)
 static int parser_error(struct reader *r, const yaml_parser_t *parser)
 {
 	const char *problem = parser->problem ? parser->problem : "not YAML";
-	unsigned int line = line_of(r, &parser->problem_mark);
+	unsigned int line = line_of(&parser->problem_mark);
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		return fl_doc_error(r->doc, -ENOMEM, 0, r->err, "out of memory");
 	if (parser->error == YAML_READER_ERROR) /* the mark is of the scanner, not of the reader */
-		line = line_of(r, &parser->mark);
+		line = line_of(&parser->mark);
 	if (parser->context)
 		return fl_doc_error(r->doc, -EINVAL, line, r->err, "%s %s", problem,
 				    parser->context);
 	return fl_doc_error(r->doc, -EINVAL, line, r->err, "%s", problem);
 }
 
-int fl_libyaml_each(struct fl_doc *doc, const char *text, size_t len, unsigned int lines_before,
-		    fl_doc_fn fn, fl_doc_fault_fn fault, void *arg, struct fl_err *err)
+int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
+		 fl_doc_fault_fn fault, void *arg, struct fl_err *err)
 {
 	struct fl_err none = {""};
-	struct reader r = {.doc = doc,
-			   .err = err ? err : &none,
-			   .fn = fn,
-			   .fault = fault,
-			   .arg = arg,
-			   .lines_before = lines_before};
+	struct reader r = {
+		.doc = doc, .err = err ? err : &none, .fn = fn, .fault = fault, .arg = arg};
 	yaml_parser_t parser;
 	bool done = false;
 	int rc = 0;
@@ -266,18 +316,4 @@ int fl_libyaml_each(struct fl_doc *doc, const char *text, size_t len, unsigned i
 	clear_anchors(&r);
 	yaml_parser_delete(&parser);
 	return rc;
-}
-
-int fl_yaml_each(struct fl_doc *doc, const char *text, size_t len, fl_doc_fn fn,
-		 fl_doc_fault_fn fault, void *arg, struct fl_err *err)
-{
-	unsigned int lines;
-	size_t used;
-	int rc = fl_yaml_plain_each(doc, text, len, fn, arg, &used, &lines);
-
-	if (rc == -ENOMEM && !used)
-		return fl_doc_error(doc, rc, 0, err, "out of memory");
-	if (rc || (len && used == len))
-		return rc;
-	return fl_libyaml_each(doc, text + used, len - used, lines, fn, fault, arg, err);
 }
