@@ -15,6 +15,27 @@
 #include "nodeport/egress.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 
+/* clang-format off */
+#define SLOW_ARRAY fl_tc_slow
+#define SLOW_LIST(X) \
+	X(ARRIVING,      fl_arriving) \
+	X(LEAVING,       fl_leaving) \
+	X(ICMP,          fl_icmp) \
+	X(ODD,           fl_odd) \
+	X(ODD_DECIDED,   fl_odd_decided) \
+	X(ODD_TUNNEL,    fl_odd_tunnel) \
+	X(UNPACK_ODD,    fl_unpack_odd) \
+	X(UNPACK_DECIDE, fl_unpack_decide) \
+	X(TUNNEL,        fl_tunnel) \
+	X(UNPACK,        fl_unpack) \
+	X(GENEVE,        fl_geneve) \
+	X(UNPACK_SLOW,   fl_unpack_slow) \
+	X(UNPACK_REST,   fl_unpack_rest) \
+	X(TUNNEL_ERROR,  fl_tunnel_error)
+/* clang-format on */
+
+#include "bpf/slow.bpf.h"
+
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD. */
 static __always_inline int send(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
@@ -56,7 +77,7 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 /* No TC_ACT_* either: a packet of no flow. */
 #define NO_FLOW -101
 #define TUNNEL -102   /* a packet of a flow, for which there is an order */
-#define GENEVE -104   /* perhaps one that another node has encapsulated */
+#define GENEVE -105   /* perhaps one that another node has encapsulated */
 #define VLAN_ID 0xfff /* 0: a priority, no VLAN */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
@@ -140,120 +161,15 @@ static __always_inline bool for_us(struct __sk_buff *skb)
 	return !(skb->vlan_present && skb->vlan_tci & VLAN_ID);
 }
 
-/* The programs that others make a tail call to, having left these in skb->cb. */
+/* What programs leave in skb->cb for those that they call. */
 enum { CB_HOOK, CB_WORK };
 
-int fl_arriving4(struct __sk_buff *skb);
-int fl_arriving6(struct __sk_buff *skb);
-int fl_leaving4(struct __sk_buff *skb);
-int fl_leaving6(struct __sk_buff *skb);
-int fl_icmp4(struct __sk_buff *skb);
-int fl_icmp6(struct __sk_buff *skb);
-int fl_odd4(struct __sk_buff *skb);
-int fl_odd6(struct __sk_buff *skb);
-int fl_odd_decided4(struct __sk_buff *skb);
-int fl_odd_decided6(struct __sk_buff *skb);
-int fl_odd_tunnel4(struct __sk_buff *skb);
-int fl_odd_tunnel6(struct __sk_buff *skb);
-int fl_unpack_odd4(struct __sk_buff *skb);
-int fl_unpack_odd6(struct __sk_buff *skb);
-int fl_unpack_decide4(struct __sk_buff *skb);
-int fl_unpack_decide6(struct __sk_buff *skb);
-int fl_tunnel4(struct __sk_buff *skb);
-int fl_tunnel6(struct __sk_buff *skb);
-int fl_unpack4(struct __sk_buff *skb);
-int fl_unpack6(struct __sk_buff *skb);
-int fl_geneve4(struct __sk_buff *skb);
-int fl_geneve6(struct __sk_buff *skb);
-int fl_unpack_slow4(struct __sk_buff *skb);
-int fl_unpack_slow6(struct __sk_buff *skb);
-int fl_unpack_rest4(struct __sk_buff *skb);
-int fl_unpack_rest6(struct __sk_buff *skb);
-int fl_tunnel_error4(struct __sk_buff *skb);
-int fl_tunnel_error6(struct __sk_buff *skb);
-
-enum {
-	ARRIVING4,
-	ARRIVING6,
-	LEAVING4,
-	LEAVING6,
-	ICMP4,
-	ICMP6,
-	ODD4,
-	ODD6,
-	ODD_DECIDED4,
-	ODD_DECIDED6,
-	ODD_TUNNEL4,
-	ODD_TUNNEL6,
-	UNPACK_ODD4,
-	UNPACK_ODD6,
-	UNPACK_DECIDE4,
-	UNPACK_DECIDE6,
-	TUNNEL4,
-	TUNNEL6,
-	UNPACK4,
-	UNPACK6,
-	GENEVE4,
-	GENEVE6,
-	UNPACK_SLOW4,
-	UNPACK_SLOW6,
-	UNPACK_REST4,
-	UNPACK_REST6,
-	TUNNEL_ERROR4,
-	TUNNEL_ERROR6,
-	SLOW_PROGRAMS,
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, SLOW_PROGRAMS);
-	__uint(key_size, sizeof(__u32));
-	__array(values, int(struct __sk_buff *skb));
-} fl_tc_slow SEC(".maps") = {
-	.values =
-		{
-			[ARRIVING4] = (void *)&fl_arriving4,
-			[ARRIVING6] = (void *)&fl_arriving6,
-			[LEAVING4] = (void *)&fl_leaving4,
-			[LEAVING6] = (void *)&fl_leaving6,
-			[ICMP4] = (void *)&fl_icmp4,
-			[ICMP6] = (void *)&fl_icmp6,
-			[ODD4] = (void *)&fl_odd4,
-			[ODD6] = (void *)&fl_odd6,
-			[ODD_DECIDED4] = (void *)&fl_odd_decided4,
-			[ODD_DECIDED6] = (void *)&fl_odd_decided6,
-			[ODD_TUNNEL4] = (void *)&fl_odd_tunnel4,
-			[ODD_TUNNEL6] = (void *)&fl_odd_tunnel6,
-			[UNPACK_ODD4] = (void *)&fl_unpack_odd4,
-			[UNPACK_ODD6] = (void *)&fl_unpack_odd6,
-			[UNPACK_DECIDE4] = (void *)&fl_unpack_decide4,
-			[UNPACK_DECIDE6] = (void *)&fl_unpack_decide6,
-			[TUNNEL4] = (void *)&fl_tunnel4,
-			[TUNNEL6] = (void *)&fl_tunnel6,
-			[UNPACK4] = (void *)&fl_unpack4,
-			[UNPACK6] = (void *)&fl_unpack6,
-			[GENEVE4] = (void *)&fl_geneve4,
-			[GENEVE6] = (void *)&fl_geneve6,
-			[UNPACK_SLOW4] = (void *)&fl_unpack_slow4,
-			[UNPACK_SLOW6] = (void *)&fl_unpack_slow6,
-			[UNPACK_REST4] = (void *)&fl_unpack_rest4,
-			[UNPACK_REST6] = (void *)&fl_unpack_rest6,
-			[TUNNEL_ERROR4] = (void *)&fl_tunnel_error4,
-			[TUNNEL_ERROR6] = (void *)&fl_tunnel_error6,
-		},
-};
-
-/* By constants, which become direct jumps. Comes back where the program is not there. */
 static __always_inline void decide(struct __sk_buff *skb, bool v6, bool leaving)
 {
-	if (leaving && v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING6);
-	else if (leaving)
-		bpf_tail_call_static(skb, &fl_tc_slow, LEAVING4);
-	else if (v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING6);
+	if (leaving)
+		slow_call(skb, v6, LEAVING);
 	else
-		bpf_tail_call_static(skb, &fl_tc_slow, ARRIVING4);
+		slow_call(skb, v6, ARRIVING);
 }
 
 /* The slow path. Of an odd packet other programs begin it, with numbered work, and end it. */
@@ -272,17 +188,14 @@ static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving
 		else
 			fl_decide_slow(skb, v6, &w->p, hook, &w->intent, &w->d);
 		if (odd) {
-			if (v6)
-				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED6);
-			else
-				bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED4);
+			slow_call(skb, v6, ODD_DECIDED);
 			action = drop(FL_REASON_SLOW_PATH);
 		} else if (!v6 && !leaving && w->d.action == FL_ACT_TUNNEL_FRAGMENTS) {
 			__builtin_memset(&w->odd, 0, sizeof(w->odd));
 			w->odd.place = -1;
 			w->odd.hash = fl_tunnel_hash(v6, &w->p);
 			skb->cb[CB_WORK] = w->number;
-			bpf_tail_call_static(skb, &fl_tc_slow, ODD_TUNNEL4);
+			slow_call(skb, v6, ODD_TUNNEL);
 			action = drop(FL_REASON_SLOW_PATH);
 		} else {
 			action = finish(skb, v6, &w->p, &w->d, hook);
@@ -292,29 +205,9 @@ static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving
 	return action;
 }
 
-SEC("tc")
-int fl_arriving4(struct __sk_buff *skb)
-{
-	return run_slow(skb, false, false);
-}
+PROGRAMS(fl_arriving, run_slow, false)
 
-SEC("tc")
-int fl_arriving6(struct __sk_buff *skb)
-{
-	return run_slow(skb, true, false);
-}
-
-SEC("tc")
-int fl_leaving4(struct __sk_buff *skb)
-{
-	return run_slow(skb, false, true);
-}
-
-SEC("tc")
-int fl_leaving6(struct __sk_buff *skb)
-{
-	return run_slow(skb, true, true);
-}
+PROGRAMS(fl_leaving, run_slow, true)
 
 static __always_inline int finish_icmp(struct __sk_buff *skb, bool v6, const struct fl_packet *p,
 				       const struct fl_decision *d, enum fl_hook hook)
@@ -352,24 +245,11 @@ static __always_inline int run_icmp(struct __sk_buff *skb, bool v6)
 	return action;
 }
 
-SEC("tc")
-int fl_icmp4(struct __sk_buff *skb)
-{
-	return run_icmp(skb, false);
-}
-
-SEC("tc")
-int fl_icmp6(struct __sk_buff *skb)
-{
-	return run_icmp(skb, true);
-}
+PROGRAMS(fl_icmp, run_icmp)
 
 static __always_inline int tunnel_odd(struct __sk_buff *skb, bool v6)
 {
-	if (v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, ODD_TUNNEL6);
-	else
-		bpf_tail_call_static(skb, &fl_tc_slow, ODD_TUNNEL4);
+	slow_call(skb, v6, ODD_TUNNEL);
 	return drop(FL_REASON_SLOW_PATH);
 }
 
@@ -380,10 +260,8 @@ static __always_inline int begin_odd(struct __sk_buff *skb, bool v6, struct fl_w
 	skb->cb[CB_WORK] = w->number;
 	switch (fl_frag_begin(skb, v6, w, side)) {
 	case FL_FRAG_DECIDE:
-		if (side == FL_ODD_UNPACKED && v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_DECIDE6);
-		else if (side == FL_ODD_UNPACKED)
-			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_DECIDE4);
+		if (side == FL_ODD_UNPACKED)
+			slow_call(skb, v6, UNPACK_DECIDE);
 		else
 			decide(skb, v6, side == FL_ODD_LEAVES);
 		return drop(FL_REASON_SLOW_PATH);
@@ -415,17 +293,7 @@ static __always_inline int run_odd(struct __sk_buff *skb, bool v6)
 	return action;
 }
 
-SEC("tc")
-int fl_odd4(struct __sk_buff *skb)
-{
-	return run_odd(skb, false);
-}
-
-SEC("tc")
-int fl_odd6(struct __sk_buff *skb)
-{
-	return run_odd(skb, true);
-}
+PROGRAMS(fl_odd, run_odd)
 
 /* And to its end, when it is decided. */
 static __always_inline int run_odd_decided(struct __sk_buff *skb, bool v6)
@@ -442,17 +310,7 @@ static __always_inline int run_odd_decided(struct __sk_buff *skb, bool v6)
 	return action;
 }
 
-SEC("tc")
-int fl_odd_decided4(struct __sk_buff *skb)
-{
-	return run_odd_decided(skb, false);
-}
-
-SEC("tc")
-int fl_odd_decided6(struct __sk_buff *skb)
-{
-	return run_odd_decided(skb, true);
-}
+PROGRAMS(fl_odd_decided, run_odd_decided)
 
 /* What goes on encapsulated: odd packets, and those that are too big for it as a whole. */
 static __always_inline int run_odd_tunnel(struct __sk_buff *skb, bool v6)
@@ -467,17 +325,7 @@ static __always_inline int run_odd_tunnel(struct __sk_buff *skb, bool v6)
 	return action;
 }
 
-SEC("tc")
-int fl_odd_tunnel4(struct __sk_buff *skb)
-{
-	return run_odd_tunnel(skb, false);
-}
-
-SEC("tc")
-int fl_odd_tunnel6(struct __sk_buff *skb)
-{
-	return run_odd_tunnel(skb, true);
-}
+PROGRAMS(fl_odd_tunnel, run_odd_tunnel)
 
 /* And what has come so, for a pod of this node: it is an odd packet without its outer header. */
 static __always_inline int run_unpack_odd(struct __sk_buff *skb, bool v6)
@@ -499,17 +347,7 @@ static __always_inline int run_unpack_odd(struct __sk_buff *skb, bool v6)
 	return action;
 }
 
-SEC("tc")
-int fl_unpack_odd4(struct __sk_buff *skb)
-{
-	return run_unpack_odd(skb, false);
-}
-
-SEC("tc")
-int fl_unpack_odd6(struct __sk_buff *skb)
-{
-	return run_unpack_odd(skb, true);
-}
+PROGRAMS(fl_unpack_odd, run_unpack_odd)
 
 static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6, enum fl_hook hook)
 {
@@ -517,59 +355,20 @@ static __always_inline void leave_to_others(struct __sk_buff *skb, bool v6, enum
 
 	if (fl_packet_is_icmp(data, data_end, v6)) {
 		if (hook == FL_HOOK_INGRESS && fl_packet_quotes_tunnel(skb, v6)) {
-			if (v6)
-				bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL_ERROR6);
-			else
-				bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL_ERROR4);
+			slow_call(skb, v6, TUNNEL_ERROR);
 			return;
 		}
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, ICMP6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, ICMP4);
+		slow_call(skb, v6, ICMP);
 	} else if (fl_packet_is_odd(data, data_end, v6)) {
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, ODD6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, ODD4);
+		slow_call(skb, v6, ODD);
 	}
 }
 
-SEC("tc")
-int fl_tunnel4(struct __sk_buff *skb)
-{
-	return run_tunnel(skb, false);
-}
+PROGRAMS(fl_tunnel, run_tunnel)
 
-SEC("tc")
-int fl_tunnel6(struct __sk_buff *skb)
-{
-	return run_tunnel(skb, true);
-}
+PROGRAMS(fl_unpack_rest, unpack_rest)
 
-SEC("tc")
-int fl_unpack_rest4(struct __sk_buff *skb)
-{
-	return unpack_rest(skb, false);
-}
-
-SEC("tc")
-int fl_unpack_rest6(struct __sk_buff *skb)
-{
-	return unpack_rest(skb, true);
-}
-
-SEC("tc")
-int fl_tunnel_error4(struct __sk_buff *skb)
-{
-	return run_tunnel_error(skb, false);
-}
-
-SEC("tc")
-int fl_tunnel_error6(struct __sk_buff *skb)
-{
-	return run_tunnel_error(skb, true);
-}
+PROGRAMS(fl_tunnel_error, run_tunnel_error)
 
 /* An odd packet that another node has sent, and has the ports. A program of its own, since with the
  * one below it there would be too little stack for both. */
@@ -583,88 +382,36 @@ static __always_inline int run_unpack_decide(struct __sk_buff *skb, bool v6)
 	/* it cannot go on as it came any more */
 	if (w->d.action == FL_ACT_PASS)
 		fl_decision_set(&w->d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
-	if (v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED6);
-	else
-		bpf_tail_call_static(skb, &fl_tc_slow, ODD_DECIDED4);
+	slow_call(skb, v6, ODD_DECIDED);
 	fl_work_put(w);
 	return drop(FL_REASON_SLOW_PATH);
 }
 
-SEC("tc")
-int fl_unpack_decide4(struct __sk_buff *skb)
-{
-	return run_unpack_decide(skb, false);
-}
+PROGRAMS(fl_unpack_decide, run_unpack_decide)
 
-SEC("tc")
-int fl_unpack_decide6(struct __sk_buff *skb)
-{
-	return run_unpack_decide(skb, true);
-}
-
-SEC("tc")
-int fl_unpack_slow4(struct __sk_buff *skb)
-{
-	return unpack_slow(skb, false);
-}
-
-SEC("tc")
-int fl_unpack_slow6(struct __sk_buff *skb)
-{
-	return unpack_slow(skb, true);
-}
+PROGRAMS(fl_unpack_slow, unpack_slow)
 
 static __always_inline int run_unpack(struct __sk_buff *skb, bool v6, __u32 dispatch)
 {
 	int action = unpack_fast(skb, v6, dispatch);
 
 	if (action == UNPACK_REST) {
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_REST4);
+		slow_call(skb, v6, UNPACK_REST);
 		return FL_CTX_PASS;
 	}
 	if (action == UNPACK_ODD) {
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_ODD4);
+		slow_call(skb, v6, UNPACK_ODD);
 		return FL_CTX_PASS;
 	}
 	if (action != SLOW_PATH)
 		return action;
-	if (v6)
-		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW6);
-	else
-		bpf_tail_call_static(skb, &fl_tc_slow, UNPACK_SLOW4);
+	slow_call(skb, v6, UNPACK_SLOW);
 	return drop(FL_REASON_SLOW_PATH);
 }
 
-SEC("tc")
-int fl_unpack4(struct __sk_buff *skb)
-{
-	return run_unpack(skb, false, FL_DISPATCH_IPIP);
-}
+PROGRAMS(fl_unpack, run_unpack, FL_DISPATCH_IPIP)
 
-SEC("tc")
-int fl_unpack6(struct __sk_buff *skb)
-{
-	return run_unpack(skb, true, FL_DISPATCH_IPIP);
-}
-
-SEC("tc")
-int fl_geneve4(struct __sk_buff *skb)
-{
-	return run_unpack(skb, false, FL_DISPATCH_GENEVE);
-}
-
-SEC("tc")
-int fl_geneve6(struct __sk_buff *skb)
-{
-	return run_unpack(skb, true, FL_DISPATCH_GENEVE);
-}
+PROGRAMS(fl_geneve, run_unpack, FL_DISPATCH_GENEVE)
 
 static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 {
@@ -680,17 +427,11 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 	if (likely(action >= TC_ACT_UNSPEC))
 		return action;
 	if (action == TUNNEL) {
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, TUNNEL4);
+		slow_call(skb, v6, TUNNEL);
 		return drop(FL_REASON_SLOW_PATH);
 	}
 	if (action == GENEVE) {
-		if (v6)
-			bpf_tail_call_static(skb, &fl_tc_slow, GENEVE6);
-		else
-			bpf_tail_call_static(skb, &fl_tc_slow, GENEVE4);
+		slow_call(skb, v6, GENEVE);
 		return TC_ACT_UNSPEC;
 	}
 	skb->cb[CB_HOOK] = hook;
@@ -702,10 +443,7 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 		/* never from a pod: nodes are not behind those devices */
 		if (hook == FL_HOOK_INGRESS &&
 		    fl_packet_is_tunnelled(fl_ctx_data(skb), fl_ctx_data_end(skb), v6)) {
-			if (v6)
-				bpf_tail_call_static(skb, &fl_tc_slow, UNPACK6);
-			else
-				bpf_tail_call_static(skb, &fl_tc_slow, UNPACK4);
+			slow_call(skb, v6, UNPACK);
 			return TC_ACT_UNSPEC;
 		}
 		leave_to_others(skb, v6, hook);

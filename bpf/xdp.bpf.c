@@ -7,6 +7,21 @@
 #include "nodeport/answer.bpf.h"
 #include "nodeport/icmp_error.bpf.h"
 
+/* clang-format off */
+#define SLOW_ARRAY fl_xdp_slow
+#define SLOW_LIST(X) \
+	X(SLOW,         fl_xdp_slow) \
+	X(ICMP,         fl_xdp_icmp) \
+	X(TUNNEL,       fl_xdp_tunnel) \
+	X(UNPACK,       fl_xdp_unpack) \
+	X(GENEVE,       fl_xdp_geneve) \
+	X(UNPACK_SLOW,  fl_xdp_unpack_slow) \
+	X(UNPACK_REST,  fl_xdp_unpack_rest) \
+	X(TUNNEL_ERROR, fl_xdp_tunnel_error)
+/* clang-format on */
+
+#include "bpf/slow.bpf.h"
+
 /* Send a packet on its way: FL_ACT_PASS, FL_ACT_STACK, FL_ACT_FORWARD, FL_ACT_TO_TC. */
 static __always_inline int send(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
 				const struct fl_decision *d)
@@ -48,7 +63,7 @@ static __always_inline __u16 *check_of(void *data, bool v6, __u8 proto)
 /* No XDP_* either: a packet of no flow. */
 #define NO_FLOW -101
 #define TUNNEL -102 /* a packet of a flow, for which there is an order */
-#define GENEVE -104 /* perhaps one that another node has encapsulated */
+#define GENEVE -105 /* perhaps one that another node has encapsulated */
 
 /* The assembly keeps the compiler from loading these values ahead of each of the many tests. */
 static __always_inline int no_fast_path(int action)
@@ -142,17 +157,7 @@ static __always_inline int run_slow(struct xdp_md *ctx, bool v6)
 	return action;
 }
 
-SEC("xdp")
-int fl_xdp_slow4(struct xdp_md *ctx)
-{
-	return run_slow(ctx, false);
-}
-
-SEC("xdp")
-int fl_xdp_slow6(struct xdp_md *ctx)
-{
-	return run_slow(ctx, true);
-}
+PROGRAMS(fl_xdp_slow, run_slow)
 
 static __always_inline int finish_icmp(struct xdp_md *ctx, bool v6, const struct fl_packet *p,
 				       const struct fl_decision *d)
@@ -190,162 +195,33 @@ static __always_inline int run_icmp(struct xdp_md *ctx, bool v6)
 	return action;
 }
 
-SEC("xdp")
-int fl_xdp_icmp4(struct xdp_md *ctx)
-{
-	return run_icmp(ctx, false);
-}
+PROGRAMS(fl_xdp_icmp, run_icmp)
 
-SEC("xdp")
-int fl_xdp_icmp6(struct xdp_md *ctx)
-{
-	return run_icmp(ctx, true);
-}
+PROGRAMS(fl_xdp_tunnel, run_tunnel)
 
-SEC("xdp")
-int fl_xdp_tunnel4(struct xdp_md *ctx)
-{
-	return run_tunnel(ctx, false);
-}
+PROGRAMS(fl_xdp_unpack_rest, unpack_rest)
 
-SEC("xdp")
-int fl_xdp_tunnel6(struct xdp_md *ctx)
-{
-	return run_tunnel(ctx, true);
-}
+PROGRAMS(fl_xdp_tunnel_error, run_tunnel_error)
 
-SEC("xdp")
-int fl_xdp_unpack_rest4(struct xdp_md *ctx)
-{
-	return unpack_rest(ctx, false);
-}
-
-SEC("xdp")
-int fl_xdp_unpack_rest6(struct xdp_md *ctx)
-{
-	return unpack_rest(ctx, true);
-}
-
-SEC("xdp")
-int fl_xdp_tunnel_error4(struct xdp_md *ctx)
-{
-	return run_tunnel_error(ctx, false);
-}
-
-SEC("xdp")
-int fl_xdp_tunnel_error6(struct xdp_md *ctx)
-{
-	return run_tunnel_error(ctx, true);
-}
-
-SEC("xdp")
-int fl_xdp_unpack_slow4(struct xdp_md *ctx)
-{
-	return unpack_slow(ctx, false);
-}
-
-SEC("xdp")
-int fl_xdp_unpack_slow6(struct xdp_md *ctx)
-{
-	return unpack_slow(ctx, true);
-}
-
-enum {
-	SLOW4,
-	SLOW6,
-	ICMP4,
-	ICMP6,
-	TUNNEL4,
-	TUNNEL6,
-	UNPACK4,
-	UNPACK6,
-	GENEVE4,
-	GENEVE6,
-	UNPACK_SLOW4,
-	UNPACK_SLOW6,
-	UNPACK_REST4,
-	UNPACK_REST6,
-	TUNNEL_ERROR4,
-	TUNNEL_ERROR6,
-	SLOW_PROGRAMS,
-};
-
-/* These call on those behind them. */
-int fl_xdp_unpack4(struct xdp_md *ctx);
-int fl_xdp_unpack6(struct xdp_md *ctx);
-int fl_xdp_geneve4(struct xdp_md *ctx);
-int fl_xdp_geneve6(struct xdp_md *ctx);
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, SLOW_PROGRAMS);
-	__uint(key_size, sizeof(__u32));
-	__array(values, int(struct xdp_md *ctx));
-} fl_xdp_slow SEC(".maps") = {
-	.values =
-		{
-			[SLOW4] = (void *)&fl_xdp_slow4,
-			[SLOW6] = (void *)&fl_xdp_slow6,
-			[ICMP4] = (void *)&fl_xdp_icmp4,
-			[ICMP6] = (void *)&fl_xdp_icmp6,
-			[TUNNEL4] = (void *)&fl_xdp_tunnel4,
-			[TUNNEL6] = (void *)&fl_xdp_tunnel6,
-			[UNPACK4] = (void *)&fl_xdp_unpack4,
-			[UNPACK6] = (void *)&fl_xdp_unpack6,
-			[GENEVE4] = (void *)&fl_xdp_geneve4,
-			[GENEVE6] = (void *)&fl_xdp_geneve6,
-			[UNPACK_SLOW4] = (void *)&fl_xdp_unpack_slow4,
-			[UNPACK_SLOW6] = (void *)&fl_xdp_unpack_slow6,
-			[UNPACK_REST4] = (void *)&fl_xdp_unpack_rest4,
-			[UNPACK_REST6] = (void *)&fl_xdp_unpack_rest6,
-			[TUNNEL_ERROR4] = (void *)&fl_xdp_tunnel_error4,
-			[TUNNEL_ERROR6] = (void *)&fl_xdp_tunnel_error6,
-		},
-};
+PROGRAMS(fl_xdp_unpack_slow, unpack_slow)
 
 static __always_inline int run_unpack(struct xdp_md *ctx, bool v6, __u32 dispatch)
 {
 	int action = unpack_fast(ctx, v6, dispatch);
 
 	if (action == UNPACK_REST) {
-		if (v6)
-			bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST6);
-		else
-			bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_REST4);
+		slow_call(ctx, v6, UNPACK_REST);
 		return FL_CTX_PASS;
 	}
 	if (action != SLOW_PATH)
 		return action;
-	if (v6)
-		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW6);
-	else
-		bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK_SLOW4);
+	slow_call(ctx, v6, UNPACK_SLOW);
 	return drop(FL_REASON_SLOW_PATH);
 }
 
-SEC("xdp")
-int fl_xdp_unpack4(struct xdp_md *ctx)
-{
-	return run_unpack(ctx, false, FL_DISPATCH_IPIP);
-}
+PROGRAMS(fl_xdp_unpack, run_unpack, FL_DISPATCH_IPIP)
 
-SEC("xdp")
-int fl_xdp_unpack6(struct xdp_md *ctx)
-{
-	return run_unpack(ctx, true, FL_DISPATCH_IPIP);
-}
-
-SEC("xdp")
-int fl_xdp_geneve4(struct xdp_md *ctx)
-{
-	return run_unpack(ctx, false, FL_DISPATCH_GENEVE);
-}
-
-SEC("xdp")
-int fl_xdp_geneve6(struct xdp_md *ctx)
-{
-	return run_unpack(ctx, true, FL_DISPATCH_GENEVE);
-}
+PROGRAMS(fl_xdp_geneve, run_unpack, FL_DISPATCH_GENEVE)
 
 SEC("xdp")
 int fl_xdp(struct xdp_md *ctx)
@@ -371,10 +247,7 @@ int fl_xdp(struct xdp_md *ctx)
 	if (likely(action >= 0))
 		return action;
 	if (action == TUNNEL) {
-		if (v6)
-			bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL6);
-		else
-			bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL4);
+		slow_call(ctx, v6, TUNNEL);
 		return drop(FL_REASON_SLOW_PATH);
 	}
 	if (!fl_mac_is_own(ctx->ingress_ifindex, data))
@@ -383,20 +256,14 @@ int fl_xdp(struct xdp_md *ctx)
 	if (unlikely(fl_ctx_whole_len(ctx) > fl_ctx_len(ctx)))
 		return leave_to_tc(ctx);
 	if (action == GENEVE) {
-		if (v6)
-			bpf_tail_call_static(ctx, &fl_xdp_slow, GENEVE6);
-		else
-			bpf_tail_call_static(ctx, &fl_xdp_slow, GENEVE4);
+		slow_call(ctx, v6, GENEVE);
 		return XDP_PASS;
 	}
 	/* of no flow: ICMP may be about one, and one may be inside; whatever else it is, and also
 	 * where the program is not there, it is not ours to drop */
 	if (action == NO_FLOW) {
 		if (fl_packet_is_tunnelled(data, fl_ctx_data_end(ctx), v6)) {
-			if (v6)
-				bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK6);
-			else
-				bpf_tail_call_static(ctx, &fl_xdp_slow, UNPACK4);
+			slow_call(ctx, v6, UNPACK);
 			return XDP_PASS;
 		}
 		/* fragments and options are tc's; where it cannot get them, they pass */
@@ -408,22 +275,13 @@ int fl_xdp(struct xdp_md *ctx)
 		if (!fl_packet_is_icmp(data, fl_ctx_data_end(ctx), v6))
 			return XDP_PASS;
 		if (fl_packet_quotes_tunnel(ctx, v6)) {
-			if (v6)
-				bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL_ERROR6);
-			else
-				bpf_tail_call_static(ctx, &fl_xdp_slow, TUNNEL_ERROR4);
+			slow_call(ctx, v6, TUNNEL_ERROR);
 			return XDP_PASS;
 		}
-		if (v6)
-			bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP6);
-		else
-			bpf_tail_call_static(ctx, &fl_xdp_slow, ICMP4);
+		slow_call(ctx, v6, ICMP);
 		return XDP_PASS;
 	}
-	if (v6)
-		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW6);
-	else
-		bpf_tail_call_static(ctx, &fl_xdp_slow, SLOW4);
+	slow_call(ctx, v6, SLOW);
 	return drop(FL_REASON_SLOW_PATH);
 }
 

@@ -10,6 +10,7 @@
 #include "bpf/lib/rewrite.bpf.h"
 
 typedef struct __sk_buff fl_ctx;
+#define FL_CTX_SECTION "tc"
 
 static const bool fl_ctx_is_xdp = false;
 

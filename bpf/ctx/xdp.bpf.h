@@ -10,6 +10,7 @@
 #include "bpf/lib/rewrite.bpf.h"
 
 typedef struct xdp_md fl_ctx;
+#define FL_CTX_SECTION "xdp"
 
 static const bool fl_ctx_is_xdp = true;
 
