@@ -10,7 +10,7 @@ import cells
 import topology
 from conftest import FAMILIES, close_lab, make_lab
 from test_changes import Traffic
-from test_dsr import MODES, by_node_2, counter, expect_no_failure, only, shown, want_mode
+from test_dsr import MODES, by_node_2, counter, expect_no_failure, only, shown, take_over_and_back, want_mode
 from test_dsr_packets import send_in_order, send_large_datagrams
 from test_icmp import NARROW, SIZE, forget_sizes, narrow_before
 from test_pmtu import UPLOAD
@@ -80,17 +80,7 @@ def test_d3_any_order(geneve_lab, order, family):
 
 
 def test_another_node_takes_connections_over(geneve_lab):
-    only(geneve_lab, *cells.ALL)
-    traffic = Traffic(geneve_lab, {"client": VIP}, ("long", "short"), streams=16)
-    try:
-        traffic.round()
-        with by_node_2(geneve_lab):
-            traffic.round()
-            assert counter(geneve_lab, "node-2", "flows-taken-over") > 0
-        traffic.round()
-    finally:
-        ledgers = traffic.stop()
-    expect_no_failure(ledgers)
+    take_over_and_back(geneve_lab)
 
 
 def test_a_restart_cuts_nothing(geneve_lab):

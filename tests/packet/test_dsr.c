@@ -9,15 +9,11 @@
 static void expect_wrapped(struct trial *t, const struct packet *packet, unsigned int backend,
 			   uint8_t tos)
 {
-	const struct net *net = t->p->net;
 	struct outer outer = outer_sent(t, backend);
-	struct packet inner = *packet;
+	const struct packet inner = inner_sent(t, packet);
 	struct frame want;
 
 	outer.tos = tos;
-	inner.ttl--;
-	inner.dst_mac = net->gateway_mac[t->network];
-	inner.src_mac = net->mac[net_dev(t->network)];
 	frame_build(&inner, &want);
 	if (tos && t->family == FL_IPV4)
 		frame_write(&want, ETH_HLEN + 1, &tos, 1);

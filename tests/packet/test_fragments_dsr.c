@@ -484,16 +484,13 @@ static void with_option(const struct trial *t, const struct packet *packet, stru
 
 static void options_are_carried_along(struct trial *t)
 {
-	struct packet packet = packet_of(t), inner = packet;
+	struct packet packet = packet_of(t), inner = inner_sent(t, &packet);
 	struct frame frame, want;
 	struct outer outer;
 
 	with_option(t, &packet, &frame);
 	feed_here(t, &frame);
 	outer = outer_sent(t, 1);
-	inner.ttl--;
-	inner.dst_mac = t->p->net->gateway_mac[t->network];
-	inner.src_mac = t->p->net->mac[net_dev(t->network)];
 	with_option(t, &inner, &want);
 	frame_wrap(&want, &outer);
 	expect_sent_frame(t, net_dev(t->network), &want);

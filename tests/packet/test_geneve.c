@@ -304,13 +304,9 @@ static void both_dispatches_are_taken(struct trial *t)
 /* The packet as it leaves for a backend. */
 static void expect_wrapped(struct trial *t, const struct packet *packet, const struct outer *outer)
 {
-	const struct net *net = t->p->net;
-	struct packet inner = *packet;
+	const struct packet inner = inner_sent(t, packet);
 	struct frame want;
 
-	inner.ttl--;
-	inner.dst_mac = net->gateway_mac[t->network];
-	inner.src_mac = net->mac[net_dev(t->network)];
 	build(t, &inner, outer, &want);
 	expect_sent_frame(t, net_dev(t->network), &want);
 }

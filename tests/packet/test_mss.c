@@ -62,13 +62,9 @@ static void expect_told(struct trial *t, const struct packet *packet, const stru
 			uint16_t mss)
 {
 	const struct outer outer = outer_sent(t, 1);
-	const struct net *net = t->p->net;
-	struct packet inner = *packet;
+	const struct packet inner = inner_sent(t, packet);
 	struct frame want;
 
-	inner.ttl--;
-	inner.dst_mac = net->gateway_mac[t->network];
-	inner.src_mac = net->mac[net_dev(t->network)];
 	with_options(&inner, o, mss, &want);
 	frame_wrap(&want, &outer);
 	expect_sent_frame(t, net_dev(t->network), &want);

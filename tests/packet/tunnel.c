@@ -41,6 +41,17 @@ struct outer outer_sent(const struct trial *t, unsigned int backend)
 	return outer;
 }
 
+struct packet inner_sent(const struct trial *t, const struct packet *packet)
+{
+	const struct net *net = t->p->net;
+	struct packet inner = *packet;
+
+	inner.ttl--;
+	inner.dst_mac = net->gateway_mac[t->network];
+	inner.src_mac = net->mac[net_dev(t->network)];
+	return inner;
+}
+
 struct outer outer_came(const struct trial *t, struct fl_ip from, unsigned int pod)
 {
 	struct outer outer = {.src = from, .dst = addr(t->family, AT_POD, pod)};

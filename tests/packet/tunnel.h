@@ -16,6 +16,8 @@ uint32_t l3_size(const struct trial *t);
 /* As this node sends a packet to backend number `backend` of the trial's network; of what is the
  * datapath's to choose, as it is in the packet that has come out last. */
 struct outer outer_sent(const struct trial *t, unsigned int backend);
+/* And what is inside then: one hop less, and nothing else of it changed. */
+struct packet inner_sent(const struct trial *t, const struct packet *packet);
 /* As the node at `from` sends one to this node, for its pod number `pod`. */
 struct outer outer_came(const struct trial *t, struct fl_ip from, unsigned int pod);
 

@@ -6,7 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <bpf/bpf.h>
+
 #include "lb/agent/upkeep.h"
+#include "lb/base/cleanup.h"
+#include "lb/dp/filter.h"
 #include "tests/unit/conntrack/table_fixture.h"
 
 #define REST_MS FL_UPKEEP_REST_MS
@@ -196,6 +200,59 @@ static void test_unknown_time_is_waited_for(void **state)
 	assert_int_equal(r.passes, 0);
 }
 
+static struct fl_filter_word filter[FL_FILTER_WORDS], own_ports[FL_OWN_PORT_WORDS];
+
+static bool any_bit(uint32_t half)
+{
+	for (size_t i = 0; i < FL_FILTER_WORDS; i++)
+		if (filter[i].half[half])
+			return true;
+	return false;
+}
+
+/* The node's address that is in the filter is gone; `addresses`: the map of those there are. Which
+ * half is read so many seconds later. */
+static uint32_t filter_half_after(int addresses, uint32_t seconds)
+{
+	const struct fl_addr gone = {.w = {0, 0, htonl(0xffff), htonl(0x0a000001)}};
+	struct fl_maps maps = FL_MAPS_INIT;
+	struct fl_meta meta = {0};
+	struct rhythm r;
+
+	begin(&r);
+	memset(filter, 0, sizeof(filter));
+	maps.filter = filter;
+	maps.n_filter = FL_FILTER_WORDS;
+	maps.own_ports = own_ports;
+	maps.n_own_ports = FL_OWN_PORT_WORDS;
+	maps.meta = &meta;
+	maps.local_fd = addresses;
+	r.upkeep.maps = &maps;
+	fl_filter_add_own(&maps, &gone);
+	go_on(&r, seconds);
+	return meta.filter_half;
+}
+
+static void test_the_filter_is_made_anew(void **state)
+{
+	_cleanup_close_ int addresses =
+		bpf_map_create(BPF_MAP_TYPE_HASH, "fl_test", sizeof(struct fl_addr), 4, 16, NULL);
+
+	if (addresses < 0)
+		skip();
+	assert_int_equal(filter_half_after(addresses, 590), 0);
+	assert_true(any_bit(0));
+	assert_int_equal(filter_half_after(addresses, 620), 1);
+	assert_false(any_bit(1));
+}
+
+/* What stays is what is known to be enough. */
+static void test_a_filter_that_cannot_be_made_stays(void **state)
+{
+	assert_int_equal(filter_half_after(-1, 1300), 0);
+	assert_true(any_bit(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +263,8 @@ int main(void)
 		cmocka_unit_test(test_a_lone_entry_goes_though_nothing_is_created),
 		cmocka_unit_test(test_flows_of_the_kernel_leave_no_rest),
 		cmocka_unit_test(test_unknown_time_is_waited_for),
+		cmocka_unit_test(test_the_filter_is_made_anew),
+		cmocka_unit_test(test_a_filter_that_cannot_be_made_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
