@@ -85,9 +85,12 @@ static __always_inline void fl_own_note(bool v6, const struct fl_packet *p, __u3
 	    !fl_frontend_find(v6, &p->tuple.saddr, p->tuple.sport, IPPROTO_UDP, false, &local, &fe))
 		return;
 	fl_tuple_reverse(&p->tuple, &key.tuple);
-	/* the kernel's NAT answers for a backend: FL_FLOW_KERNEL */
+	/* a backend's answer, translated by another hook, or by the kernel's NAT, which says itself
+	 * when that is over */
 	if (fl_flow_find(v6, &key.tuple, IPPROTO_UDP,
-			 fl_hash_tuple(v6, &key.tuple, IPPROTO_UDP, fl_config.flow_seed[0]), &ref))
+			 fl_hash_tuple(v6, &key.tuple, IPPROTO_UDP, fl_config.flow_seed[0]),
+			 &ref) &&
+	    (ref.head->flags & FL_FLOW_KERNEL || !fl_flow_expired(v6, ref.head, ref.word, now)))
 		return;
 	if (!fl_own_flow(&key.tuple, now, true))
 		bpf_map_update_elem(&fl_own_flows, &key, &now, BPF_ANY);

@@ -3,6 +3,8 @@
  * itself, nor what pretends to come from a frontend. */
 #include "tests/packet/packet.h"
 
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -113,6 +115,87 @@ static void own_connection_from_a_node_port(struct trial *t)
 	expect_flows(t, 0);
 }
 
+/* A datagram of the node's own, from the frontend to the client whose packet this is. */
+static struct packet own_datagram(const struct trial *t, const struct packet *packet)
+{
+	struct packet out = packet_reverse(packet);
+
+	out.src_mac = t->p->net->mac[DEV_EXT0];
+	out.dst_mac = t->p->net->gateway_mac[AT_OUTSIDE];
+	return out;
+}
+
+/* The records of what the node has asked look as if nothing had used them for so long. */
+static void age_own(struct trial *t, const struct packet *answer, uint32_t seconds)
+{
+	struct fl_own_key key = {
+		.tuple = {.sport = htons(answer->sport), .dport = htons(answer->dport)}};
+	uint32_t seen;
+
+	memcpy(&key.tuple.saddr, answer->src.b, sizeof(key.tuple.saddr));
+	memcpy(&key.tuple.daddr, answer->dst.b, sizeof(key.tuple.daddr));
+	assert_int_equal(bpf_map_lookup_elem(t->p->maps.own_flows_fd, &key, &seen), 0);
+	seen -= seconds * t->p->config.hz;
+	assert_int_equal(bpf_map_update_elem(t->p->maps.own_flows_fd, &key, &seen, BPF_EXIST), 0);
+}
+
+/* What the frontend says to a client of its may be a backend's answer, which another hook has
+ * translated. So it is no flow of the node's own, also when the client's is over. */
+static void said_to_a_client(struct trial *t)
+{
+	struct packet packet = packet_of(t), out = own_datagram(t, &packet);
+	struct fl_flow flow;
+
+	feed(t, &packet);
+	flow = expect_flow(t, &packet);
+	feed_at(t, HOOK_TC_EGRESS, &out);
+	expect_untouched(t);
+	flow_age(t->p, &flow, 1000 * t->p->config.hz);
+	feed(t, &packet);
+	expect_flow(t, &packet);
+	expect_flows(t, 1);
+}
+
+/* A flow that has expired is over, whoever notices that first. */
+static void said_after_a_client(struct trial *t)
+{
+	struct packet packet = packet_of(t), out = own_datagram(t, &packet);
+	struct fl_flow flow;
+
+	feed(t, &packet);
+	flow = expect_flow(t, &packet);
+	flow_age(t->p, &flow, 1000 * t->p->config.hz);
+	feed_at(t, HOOK_TC_EGRESS, &out);
+	expect_untouched(t);
+	feed(t, &packet);
+	expect_untouched(t);
+}
+
+/* Until its answers have stopped for as long as a flow of UDP lasts. */
+static void own_flow_ends(struct trial *t)
+{
+	struct packet packet = packet_of(t), out = own_datagram(t, &packet);
+	const uint32_t timeout = t->p->config.timeout[FL_TIMEOUT_UDP_ESTABLISHED] / t->p->config.hz;
+
+	feed_at(t, HOOK_TC_EGRESS, &out);
+	expect_untouched(t);
+	for (int i = 0; i < 3; i++) {
+		age_own(t, &packet, timeout - 2);
+		feed(t, &packet);
+		expect_untouched(t);
+	}
+	age_own(t, &packet, timeout - 2);
+	feed_at(t, HOOK_TC_EGRESS, &out);
+	expect_untouched(t);
+	age_own(t, &packet, timeout - 2);
+	feed(t, &packet);
+	expect_untouched(t);
+	expect_flows(t, 0);
+	age_own(t, &packet, timeout + 2);
+	feed(t, &packet);
+	expect_flow(t, &packet);
+}
+
 struct bound {
 	struct row row;
 	bool connected, other_peer;
@@ -198,6 +281,12 @@ static const struct test tests[] = {
 	 .frontends = EVERY_FRONTEND},
 	{"what comes back to the node's own connection is no traffic of a node port",
 	 CHECK(own_connection_from_a_node_port), .hooks = ON_NETWORK, .frontends = 1 << 3},
+	{"the frontend's answer to a client is no datagram of the node's own",
+	 CHECK(said_to_a_client), .protos = ONLY_UDP, .hooks = ON_NETWORK, .frontends = 1 << 3},
+	{"but what the node sends when the client's flow has expired is",
+	 CHECK(said_after_a_client), .protos = ONLY_UDP, .hooks = ON_NETWORK, .frontends = 1 << 3},
+	{"it lasts as long as a flow of UDP", CHECK(own_flow_ends), .protos = ONLY_UDP,
+	 .hooks = ON_NETWORK, .frontends = 1 << 3},
 	{"nor is what a connected socket waits for that was there before it",
 	 CHECK(own_socket_at_a_new_node_port), .undo = close_own_socket, .protos = ONLY_UDP,
 	 .hooks = ON_NETWORK, .frontends = 1 << 3, ROWS(bounds)},
