@@ -541,6 +541,44 @@ static struct fl_affinity_key record_key(const struct run *r, const struct model
 	return affinity;
 }
 
+static struct fl_own_key own_key(const struct model_own *own)
+{
+	const struct model_tuple *t = &own->answer;
+	struct fl_own_key key = {.tuple = {.sport = htons(t->sport), .dport = htons(t->dport)}};
+
+	memcpy(&key.tuple.saddr, t->src.b, 16);
+	memcpy(&key.tuple.daddr, t->dst.b, 16);
+	return key;
+}
+
+/* What records say of when they were used, in maps that are not mapped. */
+static void age_records(struct run *r, uint32_t jiffies)
+{
+	const struct plane *p = r->s->p;
+
+	for (int i = 0; i < MODEL_RECORDS; i++) {
+		struct fl_affinity_key key;
+		struct fl_affinity value;
+
+		if (!r->m.record[i].live)
+			continue;
+		key = record_key(r, &r->m.record[i]);
+		if (bpf_map_lookup_elem(p->maps.affinity_fd, &key, &value))
+			continue;
+		value.last -= jiffies;
+		bpf_map_update_elem(p->maps.affinity_fd, &key, &value, 0);
+	}
+	for (int i = 0; i < r->m.n_own; i++) {
+		const struct fl_own_key key = own_key(&r->m.own[i]);
+		uint32_t seen;
+
+		if (bpf_map_lookup_elem(p->maps.own_flows_fd, &key, &seen))
+			continue;
+		seen -= jiffies;
+		bpf_map_update_elem(p->maps.own_flows_fd, &key, &seen, BPF_EXIST);
+	}
+}
+
 static void wait_for(struct run *r, struct rng *g)
 {
 	static const uint32_t seconds[] = {1,  2,  3,	4,   5,	   11,	 20,   33,
@@ -556,18 +594,7 @@ static void wait_for(struct run *r, struct rng *g)
 	r->totals->waits++;
 	r->m.now_ms += ms;
 	age_table(r, (uint32_t)(ms * p->config.hz / 1000));
-	for (int i = 0; i < MODEL_RECORDS; i++) {
-		struct fl_affinity_key key;
-		struct fl_affinity value;
-
-		if (!r->m.record[i].live)
-			continue;
-		key = record_key(r, &r->m.record[i]);
-		if (bpf_map_lookup_elem(p->maps.affinity_fd, &key, &value))
-			continue;
-		value.last -= (uint32_t)(ms * p->config.hz / 1000);
-		bpf_map_update_elem(p->maps.affinity_fd, &key, &value, 0);
-	}
+	age_records(r, (uint32_t)(ms * p->config.hz / 1000));
 	if (r->trace)
 		fprintf(r->trace, "# %d: %lld ms pass\n", r->step, (long long)ms);
 }
@@ -605,12 +632,8 @@ static void forget_maps(struct run *r)
 		bpf_map_delete_elem(p->maps.affinity_fd, &key);
 	}
 	for (int i = 0; i < r->m.n_own; i++) {
-		const struct model_tuple *t = &r->m.own[i].answer;
-		struct fl_own_key key = {
-			.tuple = {.sport = htons(t->sport), .dport = htons(t->dport)}};
+		const struct fl_own_key key = own_key(&r->m.own[i]);
 
-		memcpy(&key.tuple.saddr, t->src.b, 16);
-		memcpy(&key.tuple.daddr, t->dst.b, 16);
 		bpf_map_delete_elem(p->maps.own_flows_fd, &key);
 	}
 }

@@ -357,11 +357,9 @@ static void judge_new(struct model *m, struct model_verdicts *v, enum model_hook
 		model_may_drop(v, "frontend-source"); /* D7 */
 		return;
 	}
-	for (int i = 0; i < m->n_own; i++) {
-		if (p->proto == 17 && model_same(&m->own[i].answer, &p->t)) {
-			model_may(v, PASSES);
-			return;
-		}
+	if (model_own_answers(m, p)) {
+		model_may(v, PASSES);
+		return;
 	}
 	if (!opens(p) && port >= 0 && !own) {
 		model_may_drop(v, "no-flow");
@@ -612,18 +610,4 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 		v->flow->packets[v->reply] += o->verdict != LEFT_TO_TC; /* tc will count it */
 	}
 	return NULL;
-}
-
-void model_note_own(struct model *m, const struct model_packet *p)
-{
-	enum model_kind kind;
-	struct model_tuple answer = model_mirror(&p->t);
-
-	if (p->proto != 17 || model_find(m, &p->t.src, p->t.sport, 17, &kind) < 0)
-		return;
-	for (int i = 0; i < m->n_own; i++)
-		if (model_same(&m->own[i].answer, &answer))
-			return;
-	if (m->n_own < 16)
-		m->own[m->n_own++].answer = answer;
 }

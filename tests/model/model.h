@@ -175,7 +175,10 @@ struct model_record { /* session affinity */
 
 struct model_own { /* a datagram that the node sent from a frontend's port */
 	struct model_tuple answer;
+	int64_t seen_ms;
 };
+
+#define MODEL_OWN 48
 
 struct model {
 	struct model_settings settings;
@@ -190,7 +193,7 @@ struct model {
 	int64_t now_ms;
 	struct model_flow flow[MODEL_FLOWS];
 	struct model_record record[MODEL_RECORDS];
-	struct model_own own[16];
+	struct model_own own[MODEL_OWN];
 	int n_own;
 	uint32_t flows_made;
 };
@@ -310,8 +313,9 @@ const char *model_settle(struct model *m, const struct model_verdicts *verdicts,
 			 const struct model_outcome *outcome, const struct model_packet *got,
 			 struct model_flow **ret_flow);
 
-/* The way out sees a datagram of the node itself. */
+/* own.c: the way out sees a datagram of the node itself; whether one that arrives answers such. */
 void model_note_own(struct model *m, const struct model_packet *packet);
+bool model_own_answers(struct model *m, const struct model_packet *packet);
 
 /* Time */
 
@@ -373,6 +377,7 @@ bool model_serves(const struct model_port *p, const struct fl_ip *ip, uint16_t p
 /* What a packet of a flow does to its state. */
 void model_track(const struct model *m, struct model_flow *flow, bool reply,
 		 const struct model_packet *packet);
+#define MODEL_UDP_PROOF_MS 2000
 /* The flow was seen in this state after the packet: false if it cannot be in it. */
 bool model_settle_state(struct model_flow *flow, enum model_state state);
 /* A SYN without anything else. */

@@ -360,7 +360,8 @@ static bool strange(const struct scenario *s, const struct model *m, struct rng 
 }
 
 /* What the node or a pod sends itself, on its way out. */
-static bool leaving(const struct scenario *s, const struct model *m, struct rng *r, struct step *to)
+static bool leaving(const struct scenario *s, const struct model *m, const struct conversation *of,
+		    struct rng *r, struct step *to)
 {
 	struct conversation c;
 	struct make k;
@@ -380,6 +381,12 @@ static bool leaving(const struct scenario *s, const struct model *m, struct rng 
 		k.t.sport = c.asked.dport;
 		k.t.dst = addr(c.family, AT_OUTSIDE, 10 + rng_below(r, 4));
 		k.t.dport = (uint16_t)(4000 + rng_below(r, 6));
+	}
+	if (of->used && model_is_local(m, &of->asked.dst) && rng_percent(r, 70)) {
+		/* and to who asks that node port */
+		k.family = of->family;
+		k.proto = of->proto;
+		k.t = model_mirror(&of->asked);
 	}
 	make_frame(&k, &to->frame);
 	to->node_sends = true;
@@ -447,7 +454,7 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 	if (how < 4)
 		return strange(s, m, r, to);
 	if (how < 8)
-		return leaving(s, m, r, to);
+		return leaving(s, m, c, r, to);
 	if (how < 11 && make_has_flow(c))
 		return straight(s, c, r, to);
 	if (how < 14 && c->used) {
