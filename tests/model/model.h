@@ -324,10 +324,15 @@ uint32_t model_timeout_s(const struct model *m, const struct model_flow *flow);
 bool model_may_wait(const struct model *m, int64_t ms);
 bool model_is_over(const struct model *m, const struct model_flow *flow);
 
-/* judge.c, for icmp.c */
+/* judge.c, for those that judge a part */
 
 struct model_outcome *model_may(struct model_verdicts *v, enum model_verdict verdict);
 void model_may_drop(struct model_verdicts *v, const char *reason);
+void model_may_answer(struct model_verdicts *v, const char *reason, enum model_answer answer,
+		      uint32_t mtu);
+void model_remove(struct model_flow *f);
+/* Whether it may begin a flow. */
+bool model_begins(const struct model_packet *p);
 struct model_tuple model_mirror(const struct model_tuple *t);
 bool model_same(const struct model_tuple *a, const struct model_tuple *b);
 /* A packet that has to leave the node as `to`. Returns the outcome in which it does, or NULL. */
@@ -337,6 +342,15 @@ struct model_outcome *model_send_on(const struct model *m, struct model_verdicts
 bool model_impossible(const struct model_tuple *t);
 /* Nobody on this node translates a reply here: it is, where it leaves or reaches a pod. */
 bool model_translated_later(const struct model_flow *f, enum model_hook hook);
+
+/* judge_new.c: a packet of no flow that arrives, and one that leaves */
+void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook hook);
+void model_judge_leaving(struct model *m, struct model_verdicts *v);
+/* The flow that has this tuple at its backend. */
+struct model_flow *model_holder(struct model *m, const struct model_packet *p,
+				const struct model_tuple *inner);
+const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
+					   int port);
 
 /* icmp.c: false, and it is no ICMP. */
 bool model_judge_icmp(struct model *m, enum model_hook hook, const struct model_frame *frame,

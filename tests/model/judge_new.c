@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What may become of a packet that begins a flow: by the rules of its frontend, or because it is
+ * for none. */
+#include "tests/model/model.h"
+
+/* The source port is another's at that backend, and cannot be taken over. */
+struct model_flow *model_holder(struct model *m, const struct model_packet *p,
+				const struct model_tuple *inner)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++) {
+		struct model_flow *f = &m->flow[i];
+
+		if (f->live && f->family == p->family && f->proto == p->proto &&
+		    model_same(&f->inner, inner))
+			return f;
+	}
+	return NULL;
+}
+
+/* One backend that a new flow may get. */
+static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
+		    const struct model_endpoint *b, bool masquerade)
+{
+	const struct model_packet *p = &v->packet;
+	struct model_tuple to = {p->t.src, b->ip, p->t.sport, b->port};
+	const bool hairpin = fl_ip_equal(&p->t.src, &b->ip);
+	const struct model_way way = m->way(m->way_arg, &b->ip);
+	const enum fl_family v6 = p->family;
+	struct model_outcome *o;
+
+	if (b->on_node)
+		masquerade &= m->settings.masquerade_local;
+	else if (masquerade && !way.none)
+		masquerade = m->device[way.device].external;
+	masquerade |= hairpin;
+	if (masquerade) {
+		if (way.none || m->device[way.device].has_address[v6])
+			to.src = m->device[way.device].address[v6];
+		else if (m->settings.has_node_address[v6])
+			to.src = m->settings.node_address[v6];
+		else {
+			model_may_drop(v, "no-masquerade-address");
+			return;
+		}
+		o = model_send_on(m, v, xdp, &to);
+		if (!o)
+			return;
+		o->any_port = true;
+	} else {
+		const struct model_flow *f = model_holder(m, p, &to);
+
+		o = model_may(v, PASSES);
+		o->translated = true;
+		o->to = to;
+		o->any_port = f;
+	}
+	model_may_drop(v, "no-source-port");
+	o->begins = true;
+	o->backend = b->ip;
+	o->backend_port = b->port;
+	o->backend_local = b->on_node;
+	o->masqueraded = masquerade;
+	o->source = to.src;
+}
+
+const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
+					   int port)
+{
+	for (int i = 0; i < MODEL_RECORDS; i++)
+		if (m->record[i].live && m->record[i].port == port &&
+		    fl_ip_equal(&m->record[i].client, client))
+			return &m->record[i];
+	return NULL;
+}
+
+/* 5.5: the record counts if it is young enough and its endpoint in the list in force. */
+static const struct model_endpoint *sticky(const struct model *m, const struct model_side *side,
+					   const struct fl_ip *client, int port)
+{
+	const struct model_port *p = &m->port[port];
+	const struct model_record *r = p->affinity ? model_record_of(m, client, port) : NULL;
+
+	if (!r || m->now_ms - r->last_ms >= p->affinity_s * 1000LL)
+		return NULL;
+	for (int i = 0; i < side->n; i++)
+		if (side->list[i]->port == r->backend_port &&
+		    fl_ip_equal(&side->list[i]->ip, &r->backend))
+			return side->list[i];
+	return NULL;
+}
+
+static enum model_client client_of(const struct model *m, enum model_hook hook,
+				   const struct fl_ip *ip)
+{
+	const enum fl_family family = fl_ip_family(ip);
+
+	if (hook == MEETS_POD_IN && m->settings.pod_by_device)
+		return CLIENT_POD;
+	/* 5.3.6: over the network comes no pod of this node */
+	if (hook == MEETS_POD_IN && m->settings.detector &&
+	    fl_prefix_contains(&m->settings.pod_cidr[family], ip))
+		return CLIENT_POD;
+	return CLIENT_OUTSIDE;
+}
+
+/*
+ * A pod of another node is outside, so that what a backend elsewhere answers comes back this way
+ * (5.3.6); a backend of this node answers by this node anyhow, and sees the pod's own address
+ * (5.3).
+ */
+static enum model_client class_for(const struct model *m, enum model_client client,
+				   const struct model_endpoint *b, const struct fl_ip *ip)
+{
+	if (b->on_node && m->settings.detector &&
+	    fl_prefix_contains(&m->settings.pod_cidr[fl_ip_family(ip)], ip))
+		return CLIENT_POD;
+	return client;
+}
+
+/* The verdict of a frontend, if it is not to forward. */
+static bool refuse(struct model_verdicts *v, const struct model_port *port, enum model_kind kind,
+		   const struct model_side *side)
+{
+	if (kind == KIND_LOAD_BALANCER && !model_in_ranges(port, &v->packet.t.src))
+		model_may_drop(v, "source-range");
+	else if (side->reject)
+		model_may_answer(v, "reject-no-endpoint", ANSWER_PORT_UNREACHABLE, 0);
+	else if (!side->forward)
+		model_may_drop(v, "no-local-endpoint");
+	else
+		return false;
+	return true;
+}
+
+/* From a client straight to a backend, from the port of a flow through a frontend: the answers
+ * could not be told apart. */
+static void judge_direct(struct model *m, struct model_verdicts *v)
+{
+	const struct model_packet *p = &v->packet;
+	struct model_flow *f = model_holder(m, p, &p->t);
+	struct model_outcome *o;
+
+	if (!f || f->masqueraded || model_is_local(m, &p->t.src) || !model_begins(p)) {
+		model_may(v, PASSES);
+		return;
+	}
+	if (model_is_over(m, f) ||
+	    (p->proto == 6 && f->state != STATE_ESTABLISHED && f->state != STATE_HALF_CLOSED)) {
+		model_remove(f);
+		v->restarted = p->proto == 6;
+		model_may(v, PASSES);
+		return;
+	}
+	o = model_may(v, PASSES);
+	o->translated = o->begins = o->any_port = true;
+	o->backend = p->t.dst;
+	o->backend_port = p->t.dport;
+	o->backend_local = f->reply_leaves_here;
+	o->source = p->t.src;
+	v->direct = true;
+}
+
+void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook hook)
+{
+	const struct model_packet *p = &v->packet;
+	enum model_kind kind, source_kind;
+	const int port = model_find(m, &p->t.dst, p->t.dport, p->proto, &kind);
+	const bool own = model_is_local(m, &p->t.dst);
+	const bool network = hook == MEETS_XDP || hook == MEETS_TC;
+	/* 2.22 */
+	const bool unknown = port < 0 && m->settings.reject_unknown_port && !own &&
+			     model_begins(p) &&
+			     (model_is_cluster_ip(m, &p->t.dst) ||
+			      (network && model_is_external(m, &p->t.dst))) &&
+			     !model_is_local(m, &p->t.src);
+	const struct model_endpoint *b;
+	enum model_client client;
+	struct model_side side;
+
+	if (model_impossible(&p->t)) {
+		model_may(v, PASSES);
+		return;
+	}
+	if (port < 0 && !unknown) {
+		judge_direct(m, v);
+		return;
+	}
+	/* from a node port's address and number it is just one of the node's own */
+	if ((model_find(m, &p->t.src, p->t.sport, p->proto, &source_kind) >= 0 &&
+	     source_kind != KIND_NODE_PORT) ||
+	    (m->settings.reject_unknown_port && model_is_cluster_ip(m, &p->t.src))) {
+		model_may_drop(v, "frontend-source"); /* D7 */
+		return;
+	}
+	if (model_own_answers(m, p)) {
+		model_may(v, PASSES);
+		return;
+	}
+	if (!model_begins(p) && port >= 0 && !own) {
+		model_may_drop(v, "no-flow");
+		return;
+	}
+	if (!model_begins(p) || model_is_local(m, &p->t.src)) {
+		model_may(v, PASSES);
+		return;
+	}
+	if (unknown) {
+		model_may_answer(v, "reject-unknown-port", ANSWER_PORT_UNREACHABLE, 0);
+		return;
+	}
+	client = client_of(m, hook, &p->t.src);
+	side = model_side_of(&m->port[port], kind, client != CLIENT_OUTSIDE);
+	if (refuse(v, &m->port[port], kind, &side))
+		return;
+	v->port = port;
+	v->client = p->t.src;
+	v->own_frontend = own;
+	b = sticky(m, &side, &p->t.src, port);
+	for (int i = 0; i < side.n; i++)
+		if (!b || b == side.list[i])
+			may_get(m, v, hook == MEETS_XDP, side.list[i],
+				model_masquerades(m, &m->port[port], kind,
+						  class_for(m, client, side.list[i], &p->t.src)));
+}
+
+/* 5.7.4: what leaves untranslated and is for one of our frontends. */
+void model_judge_leaving(struct model *m, struct model_verdicts *v)
+{
+	const struct model_packet *p = &v->packet;
+	enum model_kind kind;
+	const int port = model_find(m, &p->t.dst, p->t.dport, p->proto, &kind);
+	struct model_side side;
+
+	/* a node port is at addresses of this node, for which nothing leaves it */
+	if (!model_begins(p) || (port >= 0 && kind == KIND_NODE_PORT)) {
+		model_may(v, PASSES);
+	} else if (port >= 0) {
+		side = model_side_of(&m->port[port], kind, true);
+		if (!refuse(v, &m->port[port], kind, &side))
+			model_may(v, PASSES);
+	} else if (m->settings.reject_unknown_port && model_is_cluster_ip(m, &p->t.dst) &&
+		   !model_is_local(m, &p->t.dst)) {
+		model_may_answer(v, "reject-unknown-port", ANSWER_PORT_UNREACHABLE, 0);
+	} else {
+		model_may(v, PASSES);
+	}
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* An episode that is under way: what the files that run, compare and report share. */
+#pragma once
+
+#include "tests/model/fuzz.h"
+
+/* Where the entries of a flow lie. */
+struct place {
+	struct fl_flow_head *head, *reply;
+	uint32_t number;   /* of the flow */
+	bool way_known[2]; /* a request, a reply has been sent on */
+};
+
+struct run {
+	struct scenario *s;
+	struct model m;
+	struct talkers talkers;
+	struct place place[MODEL_FLOWS];
+	uint64_t expected[FL_COUNTER_MAX], before[FL_COUNTER_MAX];
+	struct totals *totals;
+	struct found *found;
+	FILE *trace;
+	int step;
+	bool counters;
+	uint64_t lookups; /* of the kernel's routes, before the last packet */
+	/* the last packet */
+	struct model_frame out;
+	int raw;
+	bool marked, known; /* known: it was of a flow */
+};
+
+/* report.c */
+
+extern const char *const run_verdict_names[], *const run_state_names[MODEL_STATES];
+
+void run_say_packet(FILE *out, enum model_hook hook, int device, const struct model_frame *frame);
+/* The first difference counts. */
+void run_differs(struct run *r, const struct step *step, const struct model_verdicts *v,
+		 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* compare.c */
+
+/* False: the program does not run. What came out is in *r. */
+bool run_frame(struct run *r, enum model_hook hook, int device, const struct model_frame *in);
+uint64_t run_counter(const struct run *r, uint32_t counter);
+uint32_t run_counter_of(const char *token);
+/* NULL: none that the model has. */
+const struct model_outcome *run_which(struct run *r, const struct step *step,
+				      const struct model_verdicts *v);
+const struct model_outcome *run_by_counter(struct run *r, const struct model_verdicts *v,
+					   const struct model_outcome *found);
+void run_check_counters(struct run *r);
+
+/* table.c */
+
+void run_check_flow(struct run *r, const struct step *step, const struct model_verdicts *v,
+		    struct model_flow *f);
+void run_place_flow(struct run *r, const struct step *step, const struct model_verdicts *v,
+		    const struct model_flow *f);
+void run_check_way(struct run *r, const struct step *step, const struct model_verdicts *v,
+		   const struct model_outcome *o);
+void run_age_table(struct run *r, uint32_t jiffies);
+/* And make it empty for the next episode. */
+void run_check_table(struct run *r);
+
+/* passing.c */
+
+void run_wait(struct run *r, struct rng *g);
+void run_forget_maps(struct run *r);

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What was chosen: it is held to the rules, and remembered. */
+#include "tests/model/model.h"
+
+static bool gives_way(const struct model *m, const struct model_flow *f)
+{
+	return model_is_over(m, f) || (f->state <= STATE_REPLIED && m->now_ms - f->seen_ms >= 3000);
+}
+
+static bool may_use(const struct model *m, uint16_t port)
+{
+	for (int i = 0; i < 4; i++)
+		if (port >= m->settings.ports[i].first &&
+		    port - m->settings.ports[i].first < m->settings.ports[i].count)
+			return true;
+	return false;
+}
+
+static void note_record(struct model *m, const struct model_verdicts *v,
+			const struct model_outcome *o)
+{
+	struct model_record *r = (struct model_record *)model_record_of(m, &v->client, v->port);
+
+	for (int i = 0; !r && i < MODEL_RECORDS; i++)
+		if (!m->record[i].live)
+			r = &m->record[i];
+	if (!r)
+		r = &m->record[0];
+	*r = (struct model_record){.live = true,
+				   .client = v->client,
+				   .backend = o->backend,
+				   .backend_port = o->backend_port,
+				   .port = v->port,
+				   .last_ms = m->now_ms};
+}
+
+static const char *begin(struct model *m, const struct model_verdicts *v,
+			 const struct model_outcome *o, const struct model_tuple *inner,
+			 struct model_flow **ret_flow)
+{
+	const struct model_packet *p = &v->packet;
+	struct model_flow *f = model_holder(m, p, inner);
+	bool kept = inner->sport == p->t.sport;
+
+	if (f && !gives_way(m, f))
+		return "the source port is another flow's at that backend";
+	if (f)
+		model_remove(f);
+	if (!o->masqueraded && !o->any_port && !kept)
+		return "the source port of a client that keeps its address was changed";
+	if ((o->masqueraded || !kept) && !may_use(m, inner->sport))
+		return "the source port is none of those for masquerading";
+	f = NULL;
+	for (int i = 0; i < MODEL_FLOWS && !f; i++)
+		if (!m->flow[i].live)
+			f = &m->flow[i];
+	if (!f)
+		return "too many flows for the model";
+	*f = (struct model_flow){
+		.live = true,
+		.family = p->family,
+		.proto = p->proto,
+		.asked = p->t,
+		.inner = *inner,
+		.masqueraded = o->masqueraded,
+		.to_stack = !o->masqueraded,
+		.reply_leaves_here = o->backend_local && !o->masqueraded,
+		.forwards_reply = o->masqueraded || (v->own_frontend && !o->backend_local),
+		.direct = v->direct,
+		.state = STATE_NEW,
+		.began_ms = m->now_ms,
+		.seen_ms = m->now_ms,
+		.port = v->port,
+		.packets = {1, 0},
+		.number = m->flows_made++,
+	};
+	/* the lowest number that an answer may acknowledge is that of the SYN itself */
+	f->n_memories = 1;
+	f->memory[0].state = STATE_NEW;
+	f->memory[0].client.sent = p->seq + p->payload + 1;
+	f->memory[0].backend.acked = p->seq + 1;
+	if (v->port >= 0 && m->port[v->port].affinity)
+		note_record(m, v, o);
+	*ret_flow = f;
+	return NULL;
+}
+
+const char *model_settle(struct model *m, const struct model_verdicts *v,
+			 const struct model_outcome *o, const struct model_packet *got,
+			 struct model_flow **ret_flow)
+{
+	struct model_tuple inner = o->to;
+
+	*ret_flow = NULL;
+	if (o->begins) {
+		if (o->any_port)
+			inner.sport = got->t.sport;
+		return begin(m, v, o, &inner, ret_flow);
+	}
+	/* a packet is tracked before it is known whether it can be sent on ("A packet's walk") */
+	if (v->flow) {
+		model_track(m, v->flow, v->reply, &v->packet);
+		v->flow->seen_ms = m->now_ms;
+		v->flow->packets[v->reply] += o->verdict != LEFT_TO_TC; /* tc will count it */
+	}
+	return NULL;
+}

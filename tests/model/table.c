@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The flow table: whether it has what the model has, and no more. */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "conntrack/table.h"
+#include "tests/model/run.h"
+
+static bool key_is(const struct fl_addr *saddr, const struct fl_addr *daddr, uint16_t sport,
+		   uint16_t dport, const struct model_tuple *t)
+{
+	return ntohs(sport) == t->sport && ntohs(dport) == t->dport &&
+	       !memcmp(saddr, t->src.b, 16) && !memcmp(daddr, t->dst.b, 16);
+}
+
+static struct fl_flow_head *find_entry(const struct plane *p, const struct model_flow *f,
+				       const struct model_tuple *t)
+{
+	const bool v6 = f->family == FL_IPV6;
+	const size_t n = v6 ? p->maps.n_flows6 : p->maps.n_flows4;
+	struct fl_tuple6 key = {.sport = htons(t->sport), .dport = htons(t->dport)};
+	uint64_t hash;
+
+	memcpy(&key.saddr, t->src.b, 16);
+	memcpy(&key.daddr, t->dst.b, 16);
+	hash = fl_hash_tuple(v6, &key, f->proto, p->config.flow_seed[0]);
+	for (uint32_t choice = 0; choice < FL_FLOW_CHOICES; choice++) {
+		const uint32_t bucket = fl_hash_bucket(hash, choice, (uint32_t)n - 1);
+
+		for (uint32_t way = 0; way < FL_FLOW_WAYS; way++) {
+			struct fl_flow_head *head =
+				plane_head(p, f->family, bucket * FL_FLOW_WAYS + way);
+			const struct fl_flow6 *six = (const struct fl_flow6 *)head;
+			const struct fl_flow4 *four = (const struct fl_flow4 *)head;
+			bool found;
+
+			if (fl_flow_state(head->word) < FL_FLOW_NEW || head->proto != f->proto)
+				continue;
+			if (v6)
+				found = key_is(&six->key.saddr, &six->key.daddr, six->key.sport,
+					       six->key.dport, t);
+			else
+				found = four->key.sport == key.sport &&
+					four->key.dport == key.dport &&
+					four->key.saddr == key.saddr.w[3] &&
+					four->key.daddr == key.daddr.w[3];
+			if (found)
+				return head;
+		}
+	}
+	return NULL;
+}
+
+/* False: the table's word is that of no whole flow. */
+static bool state_of(uint32_t word, enum model_state *ret_state)
+{
+	static const enum fl_flow_state states[MODEL_STATES] = {
+		FL_FLOW_NEW,	     FL_FLOW_REPLIED,	FL_FLOW_ESTABLISHED,
+		FL_FLOW_HALF_CLOSED, FL_FLOW_TIME_WAIT, FL_FLOW_CLOSING};
+
+	for (int i = 0; i < MODEL_STATES; i++)
+		if (states[i] == fl_flow_state(word)) {
+			*ret_state = i;
+			return true;
+		}
+	return false;
+}
+
+void run_check_flow(struct run *r, const struct step *step, const struct model_verdicts *v,
+		    struct model_flow *f)
+{
+	const struct place *at = &r->place[f - r->m.flow];
+	enum model_state state;
+
+	if (!at->head || !at->reply)
+		run_differs(r, step, v, "the flow is not in the table (%s)",
+			    at->head ? "no reply" : "no original");
+	else if (fl_flow_state(at->head->word) != fl_flow_state(at->reply->word) ||
+		 !state_of(at->head->word, &state) || !model_settle_state(f, state))
+		run_differs(r, step, v,
+			    "state of the flow: %s in the model, %u and %u in the table",
+			    run_state_names[f->state], fl_flow_state(at->head->word),
+			    fl_flow_state(at->reply->word));
+	else if (at->head->packets != (uint32_t)f->packets[0] ||
+		 at->reply->packets != (uint32_t)f->packets[1])
+		run_differs(r, step, v,
+			    "packets of the flow: %u and %u in the model, %u and %u in the table",
+			    (unsigned)f->packets[0], (unsigned)f->packets[1], at->head->packets,
+			    at->reply->packets);
+}
+
+/* What is new has its entries, and names its backend. */
+void run_place_flow(struct run *r, const struct step *step, const struct model_verdicts *v,
+		    const struct model_flow *f)
+{
+	struct place *at = &r->place[f - r->m.flow];
+	const struct model_tuple back = {f->inner.dst, f->inner.src, f->inner.dport,
+					 f->inner.sport};
+	const struct fl_backend *b;
+
+	at->head = find_entry(r->s->p, f, &f->asked);
+	at->reply = find_entry(r->s->p, f, &back);
+	if (at->head && f->port >= 0) {
+		b = &r->s->p->maps.backends[fl_flow_backend(at->head)];
+		if (memcmp(&b->addr, f->inner.dst.b, 16) || ntohs(b->port) != f->inner.dport)
+			run_differs(r, step, v, "the flow names another backend than it goes to");
+		if (!(at->head->flags & FL_FLOW_SNAT) == f->masqueraded)
+			run_differs(r, step, v, "the flow is%s said to be masqueraded",
+				    f->masqueraded ? " not" : "");
+	}
+}
+
+/* Where a flow's packets have gone the next one goes without a look at the kernel's routes; but a
+ * SYN may have one for the flow that it does not begin. */
+void run_check_way(struct run *r, const struct step *step, const struct model_verdicts *v,
+		   const struct model_outcome *o)
+{
+	struct place *at = v->flow ? &r->place[v->flow - r->m.flow] : NULL;
+
+	if (!at || o->verdict != SENT_OUT || o->any_mac)
+		return;
+	if (at->number != v->flow->number)
+		*at = (struct place){at->head, at->reply, v->flow->number, {false, false}};
+	if (at->way_known[v->reply] && r->counters && !(v->packet.flags & M_SYN) &&
+	    run_counter(r, FL_COUNTER_FIB_LOOKUP) != r->lookups)
+		run_differs(r, step, v, "the way is looked up again");
+	at->way_known[v->reply] = true;
+}
+
+void run_age_table(struct run *r, uint32_t jiffies)
+{
+	struct plane *p = r->s->p;
+
+	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
+		const size_t n = f == FL_IPV4 ? p->maps.n_flows4 : p->maps.n_flows6;
+
+		for (uint32_t slot = 0; slot < n * FL_FLOW_WAYS; slot++) {
+			struct fl_flow_head *head = plane_head(p, f, slot);
+
+			if (fl_flow_state(head->word) < FL_FLOW_NEW)
+				continue;
+			head->last_seen -= jiffies;
+			if (head->proto == IPPROTO_UDP && !(head->flags & FL_FLOW_IS_REPLY))
+				head->seq -= jiffies;
+		}
+	}
+}
+
+/* What an episode has written is cleared behind it: most entries it has not. */
+static size_t take_entries(const struct plane *p, enum fl_family f)
+{
+	const size_t n = f == FL_IPV4 ? p->maps.n_flows4 : p->maps.n_flows6;
+	const size_t size = f == FL_IPV4 ? sizeof(struct fl_flow4) : sizeof(struct fl_flow6);
+	size_t live = 0;
+
+	for (uint32_t slot = 0; slot < n * FL_FLOW_WAYS; slot++) {
+		struct fl_flow_head *head = plane_head(p, f, slot);
+
+		if (!head->word)
+			continue;
+		live += fl_flow_state(head->word) != FL_FLOW_FREE;
+		memset(head, 0, size);
+	}
+	return live;
+}
+
+/* And make it empty for the next episode. */
+void run_check_table(struct run *r)
+{
+	const struct plane *p = r->s->p;
+	size_t want[FL_FAMILIES] = {0};
+
+	for (int i = 0; i < MODEL_FLOWS; i++)
+		if (r->m.flow[i].live)
+			want[r->m.flow[i].family] += 2;
+	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
+		const size_t got = take_entries(p, f);
+
+		if (got != want[f])
+			run_differs(r, NULL, NULL,
+				    "entries of IPv%d: %zu in the model, %zu in the table",
+				    f == FL_IPV4 ? 4 : 6, want[f], got);
+	}
+	memset(p->maps.overflow4, 0, p->maps.n_overflow4 * sizeof(*p->maps.overflow4));
+	memset(p->maps.overflow6, 0, p->maps.n_overflow6 * sizeof(*p->maps.overflow6));
+	memset(p->maps.port_spaces, 0, p->maps.n_port_spaces * sizeof(*p->maps.port_spaces));
+}
