@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/outer.bpf.h"
 #include "bench/tuple.bpf.h"
 #include "lb/base/err.h"
 #include "lb/dp/dp.h"
@@ -17,6 +18,7 @@
 
 /* Commands: 0 or 1 as exit status; words of a failure in err */
 int bench_flows(int argc, char **argv, struct fl_err *err);
+int bench_dsr(int argc, char **argv, struct fl_err *err);
 int bench_foreign(int argc, char **argv, struct fl_err *err);
 int bench_refused(int argc, char **argv, struct fl_err *err);
 int bench_node(int argc, char **argv, struct fl_err *err);
@@ -29,6 +31,10 @@ int bench_resteer(int argc, char **argv, struct fl_err *err);
 /* The number after option `name`, or `fallback`. Text options: bench_option_text. */
 uint64_t bench_option(int argc, char **argv, const char *name, uint64_t fallback);
 const char *bench_option_text(int argc, char **argv, const char *name, const char *fallback);
+
+/* Numbers of flows: powers of two, separated by commas, ascending; at least one, at most `max`. */
+int bench_sizes(const char *list, size_t max, uint64_t ret_sizes[], size_t *ret_n,
+		struct fl_err *err);
 
 /* world.c */
 
@@ -61,6 +67,7 @@ enum bench_service_kind {
 	BENCH_NO_ENDPOINT, /* with none at all: clients are answered "port unreachable" */
 	BENCH_NO_LOCAL,	   /* externalTrafficPolicy Local, without an endpoint on this node */
 	BENCH_RANGES,	   /* loadBalancerSourceRanges that let no client in; IPv4 */
+	BENCH_TUNNEL,	   /* served by DSR, with all endpoints on the node BENCH_PEER */
 };
 
 struct bench_services;
@@ -85,7 +92,8 @@ struct bench_fairlead_options {
 	uint32_t services, endpoints;
 	unsigned int ports; /* enum bench_ports */
 	enum bench_service_kind kind;
-	bool answer_all;       /* refused clients, instead of 1,000 per CPU and second */
+	bool answer_all; /* refused clients, instead of 1,000 per CPU and second */
+	enum fl_dispatch dispatch;
 	uint32_t flow_buckets; /* of either family; 0: default */
 	const char *cgroup;    /* whose sockets are translated; NULL: none */
 };
@@ -105,8 +113,12 @@ void bench_fairlead_close(struct bench_fairlead *fairlead);
 /* Attach to a device, as external, with these addresses to masquerade with. */
 int bench_fairlead_attach(struct bench_fairlead *fairlead, const char *device, const char *addr4,
 			  const char *addr6, struct fl_err *err);
+/* The node is BENCH_NODE in a cluster with the node BENCH_PEER. */
+int bench_fairlead_join(struct bench_fairlead *fairlead, struct fl_err *err);
 /* Sum of a counter (enum fl_reason, enum fl_counter) over the CPUs. */
 uint64_t bench_fairlead_counter(struct bench_fairlead *fairlead, uint32_t counter);
+/* The same of all reasons why a packet is not sent on. */
+uint64_t bench_fairlead_dropped(struct bench_fairlead *fairlead);
 /* Say what an agent at the root of cgroup v2 says every second: there are no sockets but those that
  * the bind hooks have seen; here there are none. For the next FL_BOUND_PORTS_S seconds. */
 void bench_fairlead_refresh(struct bench_fairlead *fairlead);
@@ -122,6 +134,10 @@ struct bench_path {
 	bool reply_skb;	  /* the second one is, too */
 	bool to_stack;	  /* what is translated is for the node's own stack */
 	bool crowded;	  /* any number of flows may be refused */
+	bool one_way;	  /* answers do not come by here: only the client speaks */
+	/* what the client's packets come in, from BENCH_PEER, for bench_endpoint() */
+	enum bench_outer_kind outer;
+	uint32_t endpoints;
 	unsigned int client_device, endpoint_device;
 };
 

@@ -48,11 +48,15 @@ static const struct {
 	[BENCH_BITS] = {"bits", false, XDP_PASS},
 	[BENCH_BARE] = {"bare", false, XDP_TX},
 	[BENCH_BARE_INSERT] = {"bare-insert", false, XDP_TX},
+	[BENCH_BARE_ENCAP] = {"bare-encap", false, XDP_TX},
+	[BENCH_BARE_DECAP] = {"bare-decap", false, XDP_PASS},
 	[BENCH_TEXTBOOK] = {"textbook", false, XDP_TX},
 	[BENCH_TEXTBOOK_FIB] = {"textbook-fib", false, XDP_TX},
 	[BENCH_FAIRLEAD] = {"fairlead", false, XDP_TX},
 	[BENCH_EMPTY_TC] = {"empty-tc", true, TC_ACT_SHOT},
 	[BENCH_BITS_TC] = {"bits-tc", true, TC_ACT_UNSPEC},
+	[BENCH_BARE_ENCAP_TC] = {"bare-encap at tc", true, TC_ACT_REDIRECT},
+	[BENCH_BARE_DECAP_TC] = {"bare-decap at tc", true, TC_ACT_UNSPEC},
 	[BENCH_TC_INGRESS] = {"tc-ingress", true, TC_ACT_REDIRECT},
 	/* what it translates goes on by itself */
 	[BENCH_TC_EGRESS] = {"tc-egress", true, TC_ACT_UNSPEC},
@@ -162,6 +166,8 @@ static int open_fairlead(struct bench_arena *arena, struct fl_err *err)
 		.endpoints = arena->options.endpoints,
 		.kind = arena->options.kind,
 		.answer_all = arena->options.answer_all,
+		.dispatch = arena->options.outer == BENCH_GENEVE ? FL_DISPATCH_GENEVE
+								 : FL_DISPATCH_IPIP,
 		.ports = arena->options.v6		       ? BENCH_TCP6
 			 : arena->options.proto == IPPROTO_TCP ? BENCH_TCP4
 							       : BENCH_UDP4,
@@ -173,6 +179,8 @@ static int open_fairlead(struct bench_arena *arena, struct fl_err *err)
 		rc = bench_services_apply(arena->fairlead.services, arena->fairlead.sync, err);
 	if (!rc)
 		rc = bench_fairlead_attach(&arena->fairlead, DEVICE, ADDRESS, ADDRESS6, err);
+	if (!rc && arena->options.outer)
+		rc = bench_fairlead_join(&arena->fairlead, err);
 	if (rc)
 		return rc;
 	arena->fds[BENCH_FAIRLEAD] = fl_dp_program(arena->fairlead.dp, "fl_xdp");
@@ -194,6 +202,9 @@ static int open_minimal(struct bench_arena *arena, struct fl_err *err)
 		bpf_map__set_max_entries(m->maps.lines, entries / 2);
 		m->rodata->bucket_bits = __builtin_ctz(entries / 4);
 		bpf_map__set_max_entries(m->maps.buckets, entries / 4);
+		m->rodata->outer_len = bench_outer_size(arena->options.v6, arena->options.outer);
+		m->rodata->outer_v6 = arena->options.v6;
+		m->rodata->outer_udp = arena->options.outer == BENCH_GENEVE;
 	}
 	if (!arena->wrap || !m || minimal__load(m))
 		return fl_err_set(err, -errno, "cannot load the minimal programs: %s",
@@ -201,6 +212,12 @@ static int open_minimal(struct bench_arena *arena, struct fl_err *err)
 	arena->fds[BENCH_EMPTY] = bpf_program__fd(m->progs.bench_empty);
 	arena->fds[BENCH_EMPTY_TC] = bpf_program__fd(m->progs.bench_empty_skb);
 	arena->fds[BENCH_TX] = bpf_program__fd(m->progs.bench_tx);
+	if (arena->options.outer) {
+		arena->fds[BENCH_BARE_ENCAP] = bpf_program__fd(m->progs.bench_bare_encap);
+		arena->fds[BENCH_BARE_DECAP] = bpf_program__fd(m->progs.bench_bare_decap);
+		arena->fds[BENCH_BARE_ENCAP_TC] = bpf_program__fd(m->progs.bench_bare_encap_skb);
+		arena->fds[BENCH_BARE_DECAP_TC] = bpf_program__fd(m->progs.bench_bare_decap_skb);
+	}
 	if (!arena->options.v6) {
 		arena->fds[BENCH_BITS] = bpf_program__fd(m->progs.bench_bits);
 		arena->fds[BENCH_BITS_TC] = bpf_program__fd(m->progs.bench_bits_skb);
@@ -242,7 +259,7 @@ int bench_arena_open(const struct bench_arena_options *options, struct bench_are
 	if (!rc)
 		rc = open_fairlead(arena, err);
 	/* it knows services that all clients are served by, and IPv4 */
-	if (!rc && !options->v6 && options->kind == BENCH_SERVED) {
+	if (!rc && !options->v6 && options->kind == BENCH_SERVED && !options->no_textbook) {
 		rc = open_textbook(arena, false, err);
 		if (!rc)
 			rc = open_textbook(arena, true, err);
@@ -280,6 +297,11 @@ bool bench_arena_has(const struct bench_arena *arena, enum bench_contender c)
 				      !strcmp(only, contenders[c].name));
 }
 
+const uint8_t *bench_arena_mac(const struct bench_arena *arena)
+{
+	return arena->mac;
+}
+
 struct bench_fairlead *bench_arena_fairlead(struct bench_arena *arena)
 {
 	return &arena->fairlead;
@@ -295,6 +317,9 @@ int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint6
 		.reply_skb = on_node,
 		.to_stack = on_node,
 		.crowded = crowded,
+		.one_way = arena->options.kind == BENCH_TUNNEL,
+		.outer = on_node ? arena->options.outer : BENCH_NO_OUTER,
+		.endpoints = arena->options.endpoints,
 		.client_device = arena->device,
 		.endpoint_device = arena->device,
 	};
@@ -309,37 +334,38 @@ int bench_arena_prepare(struct bench_arena *arena, enum bench_contender c, uint6
 }
 
 /* Of the last packet of a run. */
-static bool is_verdict(const struct bench_run *run, enum bench_contender c, uint32_t verdict)
+static bool is_verdict(const struct bench_arena *arena, const struct bench_run *run,
+		       enum bench_contender c, uint32_t verdict)
 {
-	const bool skb = contenders[c].skb;
+	const bool skb = contenders[c].skb, empty = c == BENCH_EMPTY || c == BENCH_EMPTY_TC;
 	const bool foreign = run->way != BENCH_TO_SERVICE && run->way != BENCH_TO_CLIENT;
 
 	if (run->refused)
 		return true;
-	if (foreign && c != BENCH_EMPTY && c != BENCH_EMPTY_TC)
+	/* of what is unpacked the stack gets the rest */
+	if (!empty && (foreign || (run->outer && arena->options.kind == BENCH_ON_NODE)))
 		return verdict == (skb ? (uint32_t)TC_ACT_UNSPEC : XDP_PASS);
+	if (verdict == contenders[c].verdict)
+		return true;
 	/* Fairlead's table may refuse a few flows; bench_flows counts them */
-	return verdict == contenders[c].verdict || (c == BENCH_FAIRLEAD && verdict == XDP_DROP);
+	return c == BENCH_FAIRLEAD && !run->dsr && verdict == XDP_DROP;
 }
 
-int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run,
-		    struct fl_err *err)
+static struct bpf_program *wrapper_of(const struct bench_arena *arena, const struct bench_run *run,
+				      bool skb)
 {
-	const bool skb = contenders[c].skb;
-	struct bench_job *job = &arena->wrap->data_jobs->jobs[sched_getcpu() & (BENCH_CPUS - 1)];
-	struct bpf_program *program =
-		skb ? arena->wrap->progs.bench_wrap_skb : arena->wrap->progs.bench_wrap;
-	struct xdp_md md = {.data_end = BENCH_FRAME_LEN, .ingress_ifindex = arena->device};
-	struct __sk_buff sk = {.ifindex = arena->device};
-	uint8_t in[BENCH_FRAME_LEN] = {0};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in),
-		    .ctx_in = skb ? (void *)&sk : (void *)&md,
-		    .ctx_size_in = skb ? sizeof(sk) : sizeof(md));
-	uint64_t before, ns = 0;
-	int rc = bench_netns_enter(arena->netns, err);
+	const struct wrap *w = arena->wrap;
 
-	if (rc)
-		return rc;
+	if (run->dsr && !run->single)
+		return skb ? w->progs.bench_wrap_dsr_skb : w->progs.bench_wrap_dsr;
+	return skb ? w->progs.bench_wrap_skb : w->progs.bench_wrap;
+}
+
+static struct bench_job *start_job(struct bench_arena *arena, enum bench_contender c,
+				   const struct bench_run *run)
+{
+	struct bench_job *job = &arena->wrap->data_jobs->jobs[sched_getcpu() & (BENCH_CPUS - 1)];
+
 	*job = (struct bench_job){
 		.next = run->first,
 		.flows = run->flows,
@@ -348,26 +374,77 @@ int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct be
 		.proto = run->proto ? run->proto : arena->options.proto,
 		.tcp_flags = run->tcp_flags,
 		.v6 = arena->options.v6,
+		.checksums = run->checksums,
 		.way = run->way,
+		.outer = run->outer,
 		.port = run->port ? run->port : BENCH_PORT,
+		.frame_len = BENCH_LONG_FRAME_LEN,
+		.endpoints = arena->options.endpoints,
 	};
 	memcpy(job->dst_mac, arena->mac, 6);
+	return job;
+}
+
+/* How long one call took, as often as that was. */
+struct spread {
+	uint32_t of[16384]; /* ns; the last one: longer */
+};
+
+static double median_of(const struct spread *spread, uint32_t n)
+{
+	uint32_t below = 0;
+
+	for (uint32_t i = 0; i < sizeof(spread->of) / sizeof(*spread->of); i++) {
+		below += spread->of[i];
+		if (below > n / 2)
+			return i;
+	}
+	return 0;
+}
+
+int bench_arena_run(struct bench_arena *arena, enum bench_contender c, struct bench_run *run,
+		    struct fl_err *err)
+{
+	const bool skb = contenders[c].skb;
+	const uint32_t len = run->dsr ? BENCH_LONG_FRAME_LEN : BENCH_FRAME_LEN;
+	struct bench_job *job = start_job(arena, c, run);
+	struct xdp_md md = {.data_end = len, .ingress_ifindex = arena->device};
+	struct __sk_buff sk = {.ifindex = arena->device};
+	uint8_t in[BENCH_LONG_FRAME_LEN] = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = len,
+		    .ctx_in = skb ? (void *)&sk : (void *)&md,
+		    .ctx_size_in = skb ? sizeof(sk) : sizeof(md));
+	_cleanup_free_ struct spread *spread = calloc(1, sizeof(*spread));
+	const uint32_t slots = sizeof(spread->of) / sizeof(*spread->of);
+	const uint32_t piece = run->single ? 1 : PIECE;
+	uint64_t before, ns = 0;
+	int rc = bench_netns_enter(arena->netns, err);
+
+	if (rc)
+		return rc;
+	if (!spread)
+		return fl_err_set(err, -ENOMEM, "out of memory");
 	/* the kernel looks at these once, before the first packet is written */
 	memcpy(in, arena->mac, 6);
 	*(uint16_t *)(in + 12) = htons(arena->options.v6 ? ETH_P_IPV6 : ETH_P_IP);
 	/* in pieces: on a busy machine a long run would outlive what the agent says every second */
 	for (uint64_t done = 0; done < run->repeat; done += opts.repeat) {
-		opts.repeat = run->repeat - done < PIECE ? run->repeat - done : PIECE;
-		bench_fairlead_refresh(&arena->fairlead);
+		opts.repeat = run->repeat - done < piece ? run->repeat - done : piece;
+		opts.data_out = run->out;
+		opts.data_size_out = run->out ? BENCH_OUT_LEN : 0;
+		if (done % PIECE == 0)
+			bench_fairlead_refresh(&arena->fairlead);
 		before = bench_thread_ns();
-		if (bpf_prog_test_run_opts(bpf_program__fd(program), &opts))
+		if (bpf_prog_test_run_opts(bpf_program__fd(wrapper_of(arena, run, skb)), &opts))
 			return fl_err_set(err, -errno, "%s: test run: %s", contenders[c].name,
 					  strerror(errno));
 		ns += bench_thread_ns() - before;
+		spread->of[opts.duration < slots ? opts.duration : slots - 1]++;
 	}
-	run->ns = (double)ns / run->repeat;
+	run->ns = run->single ? median_of(spread, run->repeat) : (double)ns / run->repeat;
 	run->next = job->next;
-	if (!is_verdict(run, c, opts.retval))
+	run->out_len = opts.data_size_out;
+	if (!is_verdict(arena, run, c, opts.retval))
 		return fl_err_set(err, -EPROTO, "%s: verdict %u", contenders[c].name, opts.retval);
 	return 0;
 }

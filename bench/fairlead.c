@@ -14,6 +14,14 @@
 
 #define MAGLEV_SEED 0x66616972ULL
 
+/* In the form of the maps; IPv4 where net6 is 0. */
+static struct fl_addr addr_of(uint32_t net6, uint32_t low)
+{
+	struct fl_addr addr = {.w = {htonl(net6), 0, net6 ? 0 : htonl(0xffff), htonl(low)}};
+
+	return addr;
+}
+
 static void set_pod_network(struct fl_config *config)
 {
 	config->live.pod_detector4 = 1;
@@ -51,6 +59,7 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 			{
 				.maglev_seed = MAGLEV_SEED,
 				.reject_rate = o->answer_all ? 0 : 1000,
+				.dispatch = o->dispatch,
 				/* what the default ip_local_port_range and node ports leave */
 				.live.snat = {{1024, 28976}, {61000, 4536}},
 			},
@@ -61,6 +70,8 @@ int bench_fairlead_open(const struct bench_fairlead_options *o, struct bench_fai
 	int rc;
 
 	set_pod_network(&options.config);
+	options.config.live.node_addr4 = addr_of(0, BENCH_NODE);
+	options.config.live.node_addr6 = addr_of(BENCH_NODE_NET6, BENCH_NODE_LOW6);
 	set_sizes(o, &options.sizes);
 	rc = fl_dp_open(&options, &f.dp, err);
 	if (rc)
@@ -122,6 +133,23 @@ int bench_fairlead_attach(struct bench_fairlead *f, const char *device, const ch
 	return 0;
 }
 
+int bench_fairlead_join(struct bench_fairlead *f, struct fl_err *err)
+{
+	const struct fl_addr own[] = {addr_of(0, BENCH_NODE),
+				      addr_of(BENCH_NODE_NET6, BENCH_NODE_LOW6)},
+			     peers[] = {addr_of(0, BENCH_PEER),
+					addr_of(BENCH_PEER_NET6, BENCH_PEER_LOW6)};
+	const struct fl_maps *maps = fl_dp_maps(f->dp);
+	const uint32_t flags = FL_LOCAL_NODE, one = 1;
+
+	for (size_t i = 0; i < 2; i++)
+		if (bpf_map_update_elem(maps->local_fd, &own[i], &flags, BPF_ANY) ||
+		    bpf_map_update_elem(maps->peers_fd, &peers[i], &one, BPF_ANY))
+			return fl_err_set(err, -errno, "cannot describe the nodes: %s",
+					  strerror(errno));
+	return 0;
+}
+
 void bench_fairlead_refresh(struct bench_fairlead *f)
 {
 	struct fl_meta *meta = fl_dp_maps(f->dp)->meta;
@@ -141,6 +169,15 @@ uint64_t bench_fairlead_counter(struct bench_fairlead *f, uint32_t counter)
 		return 0;
 	for (int i = 0; i < cpus; i++)
 		sum += values[i];
+	return sum;
+}
+
+uint64_t bench_fairlead_dropped(struct bench_fairlead *f)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t reason = FL_REASON_NONE + 1; reason < FL_REASON_MAX; reason++)
+		sum += bench_fairlead_counter(f, reason);
 	return sum;
 }
 

@@ -90,20 +90,11 @@ static int measure_established(struct plan *plan, uint64_t flows, uint32_t round
 	return 0;
 }
 
-/* `sizes`: powers of two, comma-separated, ascending. */
 static int established(struct plan *plan, const char *list, struct fl_err *err)
 {
-	uint64_t sizes[8], max_flows = 0;
+	uint64_t sizes[8];
 	size_t n = 0;
-	int rc = 0;
-
-	for (const char *p = list; n < 8 && *p; p += strcspn(p, ","), p += *p == ',') {
-		sizes[n] = strtoull(p, NULL, 10);
-		if (!sizes[n] || sizes[n] & (sizes[n] - 1))
-			return fl_err_set(err, -EINVAL, "--sizes %s: not a power of two", list);
-		max_flows = sizes[n] > max_flows ? sizes[n] : max_flows;
-		n++;
-	}
+	int rc = bench_sizes(list, 8, sizes, &n, err);
 
 	for (int c = 0; c < BENCH_CONTENDERS && !rc; c++) {
 		uint64_t refused;
@@ -111,10 +102,10 @@ static int established(struct plan *plan, const char *list, struct fl_err *err)
 		/* tc's programs share the flows of fl_xdp */
 		if (!takes_part(plan, c) && c != BENCH_FAIRLEAD)
 			continue;
-		rc = bench_arena_prepare(plan->arena, c, max_flows, false, &refused, err);
+		rc = bench_arena_prepare(plan->arena, c, sizes[n - 1], false, &refused, err);
 		if (!rc && refused)
 			printf("{\"refused\":%llu,\"of\":%llu,\"contender\":\"%s\"}\n",
-			       (unsigned long long)refused, (unsigned long long)max_flows,
+			       (unsigned long long)refused, (unsigned long long)sizes[n - 1],
 			       bench_contender_name(c));
 	}
 	for (uint32_t round = 0; round < plan->rounds && !rc; round++)

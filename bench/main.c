@@ -15,6 +15,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{"flows", bench_flows, "rows 1 and 2: established and new flows by BPF_PROG_TEST_RUN"},
+	{"dsr", bench_dsr,
+	 "row 1d: DSR, both sides, by BPF_PROG_TEST_RUN; --dispatch ipip, geneve"},
 	{"foreign", bench_foreign, "row 1f: packets that are not ours, through XDP and tc"},
 	{"refused", bench_refused, "row 2r: first packets that are refused; --kind"},
 	{"node", bench_node, "rows 3 to 5: one contender's path over veth; commands on stdin"},
@@ -40,6 +42,25 @@ uint64_t bench_option(int argc, char **argv, const char *name, uint64_t fallback
 	const char *text = bench_option_text(argc, argv, name, NULL);
 
 	return text ? strtoull(text, NULL, 0) : fallback;
+}
+
+int bench_sizes(const char *list, size_t max, uint64_t ret_sizes[], size_t *ret_n,
+		struct fl_err *err)
+{
+	size_t n = 0;
+
+	for (const char *p = list; n < max && *p; p += strcspn(p, ","), p += *p == ',') {
+		const uint64_t size = strtoull(p, NULL, 10);
+
+		if (!size || size & (size - 1) || (n && size <= ret_sizes[n - 1]))
+			return fl_err_set(err, -EINVAL, "--sizes %s: not ascending powers of two",
+					  list);
+		ret_sizes[n++] = size;
+	}
+	if (!n)
+		return fl_err_set(err, -EINVAL, "--sizes: none");
+	*ret_n = n;
+	return 0;
 }
 
 int main(int argc, char **argv)

@@ -5,8 +5,10 @@
  * the rewrite, incremental checksums. It has no state, no second direction, no service, no next
  * hop, and forgets what collides: nothing that finds a flow in memory can be quicker.
  * `bare-insert` is the same for new flows: both addresses are known at once, and in each of two
- * buckets the oldest of four entries is written over. `bits` is the least that tells what is not a
- * load balancer's: a bit for the destination and one for the source in a bitmap of 128 KB.
+ * buckets the oldest of four entries is written over. `bare-encap` and `bare-decap` put an outer
+ * header before a packet and take it off, whatever the packet is. `bits` is the least that tells
+ * what is not a load balancer's: a bit for the destination and one for the source in a bitmap of
+ * 128 KB.
  */
 #include "bench/packet.bpf.h"
 
@@ -232,6 +234,85 @@ int bench_bits_skb(struct __sk_buff *skb)
 {
 	return is_known((void *)(long)skb->data, (void *)(long)skb->data_end) ? TC_ACT_SHOT
 									      : TC_ACT_UNSPEC;
+}
+
+/* What `bare-encap` puts before every packet. */
+const volatile __u32 outer_len = 20;
+const volatile bool outer_v6, outer_udp;
+__u32 frame_macs[3], outer_words[BENCH_OUTER_MAX / 4];
+
+static __always_inline void write_ethernet(void *data, const __u32 macs[3])
+{
+	__u32 *word = data;
+
+	word[0] = macs[0];
+	word[1] = macs[1];
+	word[2] = macs[2];
+	*(__be16 *)(data + 12) = outer_v6 ? bpf_htons(0x86dd) : bpf_htons(0x0800);
+}
+
+/* Into the room that there is for it. */
+static __always_inline bool write_outer(void *data, void *data_end)
+{
+	__u32 *word = data + BENCH_ETH_LEN;
+
+	if (data + BENCH_ETH_LEN + BENCH_OUTER_MAX > data_end)
+		return false;
+	write_ethernet(data, frame_macs);
+#pragma unroll
+	for (__u32 i = 0; i < BENCH_OUTER_MAX / 4; i++)
+		if (i < outer_len / 4)
+			word[i] = outer_words[i];
+	return true;
+}
+
+SEC("xdp.frags")
+int bench_bare_encap(struct xdp_md *ctx)
+{
+	if (bpf_xdp_adjust_head(ctx, -(int)outer_len) ||
+	    !write_outer((void *)(long)ctx->data, (void *)(long)ctx->data_end))
+		return XDP_ABORTED;
+	return XDP_TX;
+}
+
+SEC("xdp.frags")
+int bench_bare_decap(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	__u32 macs[3];
+
+	if (data + BENCH_ETH_LEN > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	__builtin_memcpy(macs, data, sizeof(macs));
+	if (bpf_xdp_adjust_head(ctx, (int)outer_len))
+		return XDP_ABORTED;
+	data = (void *)(long)ctx->data;
+	if (data + BENCH_ETH_LEN > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	write_ethernet(data, macs);
+	return XDP_PASS;
+}
+
+SEC("tc")
+int bench_bare_encap_skb(struct __sk_buff *skb)
+{
+	const __u64 flags =
+		BPF_F_ADJ_ROOM_FIXED_GSO |
+		(outer_v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) |
+		(outer_udp ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : 0);
+
+	if (bpf_skb_adjust_room(skb, (int)outer_len, BPF_ADJ_ROOM_MAC, flags) ||
+	    !write_outer((void *)(long)skb->data, (void *)(long)skb->data_end))
+		return TC_ACT_SHOT;
+	return bpf_redirect(skb->ifindex, 0);
+}
+
+SEC("tc")
+int bench_bare_decap_skb(struct __sk_buff *skb)
+{
+	if (bpf_skb_adjust_room(skb, -(int)outer_len, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO))
+		return TC_ACT_SHOT;
+	return TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

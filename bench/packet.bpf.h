@@ -16,6 +16,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bench/outer.bpf.h"
 #include "bench/tuple.bpf.h"
 
 #define BENCH_ETH_LEN 14

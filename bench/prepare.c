@@ -22,7 +22,7 @@
 
 #define SYN 0x02
 #define ACK 0x10
-#define FRAME_LEN 96
+#define FRAME_LEN BENCH_LONG_FRAME_LEN
 
 struct frame {
 	uint8_t bytes[FRAME_LEN];
@@ -149,6 +149,33 @@ static void from_endpoint(struct frame *f, uint8_t proto, bool v6, uint8_t flags
 	finish(f, v6, proto);
 }
 
+/* Put a client's packet into what another node sends it in. */
+static void put_behind(struct frame *f, const struct bench_path *path, uint64_t x, bool v6)
+{
+	const uint32_t size = bench_outer_size(v6, path->outer);
+	struct bench_outer o = {
+		.from_net6 = BENCH_PEER_NET6,
+		.from = v6 ? BENCH_PEER_LOW6 : BENCH_PEER,
+		.to_net6 = BENCH_POD_NET6,
+		.to = bench_endpoint(x, path->endpoints),
+		.pod_net6 = BENCH_POD_NET6,
+		.pod_port = BENCH_POD_PORT,
+		.sport = BENCH_GENEVE_SPORT,
+		.inner = f->len - ETH_HLEN,
+	};
+
+	if (path->outer == BENCH_NO_OUTER)
+		return;
+	if (path->outer == BENCH_GENEVE) {
+		o.pod = o.to;
+		o.to_net6 = BENCH_NODE_NET6;
+		o.to = v6 ? BENCH_NODE_LOW6 : BENCH_NODE;
+	}
+	memmove(f->bytes + ETH_HLEN + size, f->bytes + ETH_HLEN, f->len - ETH_HLEN);
+	bench_outer_write(f->bytes + ETH_HLEN, v6, path->outer, &o);
+	f->len += size;
+}
+
 /* Where frames come in. */
 struct door {
 	int prog_fd;
@@ -210,6 +237,8 @@ static bool pass_step(const struct bench_path *path, int step, const struct door
 		from_endpoint(f, proto, v6, tcp ? SYN | ACK : 0);
 	else
 		from_client(f, x, services, proto, v6, !tcp ? 0 : step ? ACK : SYN);
+	if (step != 1)
+		put_behind(f, path, x, v6);
 	return pass(path, step == 1 ? endpoint : client, f, ret_code);
 }
 
@@ -255,7 +284,7 @@ int bench_prepare(const struct bench_path *path, uint64_t n, uint32_t services, 
 		struct frame f;
 		int step = 0;
 
-		for (; step < 3; step++)
+		for (; step < 3; step += path->one_way ? 2 : 1)
 			if (!pass_step(path, step, &client, &endpoint, x, services, proto, v6, &f,
 				       &code))
 				goto failed;

@@ -6,6 +6,7 @@ import statistics
 TITLES = {
     1: "established flows: ns per packet, net of the empty program (BPF_PROG_TEST_RUN)",
     "1f": "packets that are none of ours: ns per packet, net of the empty program",
+    "1d": "DSR, packets of established flows: ns per packet, net of the empty program",
     2: "new flows, both directions recorded, table full: ns per packet, net of the empty program",
     "2r": "first packets that are refused: ns per packet, net of the empty program",
     3: "node path over veth, UDP, IPv4: CPU ns per packet, whole path (generator, node, sink)",
@@ -16,8 +17,9 @@ TITLES = {
     12: "an agent until it is ready",
 }
 
-ORDER = ["empty", "tx", "bits", "bare", "bare-insert", "floor", "direct", "row 1, one flow", "row 2", "fairlead", "foreign", "fairlead-xdp",
-         "fairlead-tc", "empty-tc", "bits-tc", "tc-ingress", "tc-egress", "textbook", "textbook-fib", "routing", "nftables", "iptables"]
+ORDER = ["empty", "tx", "bits", "bare", "bare-insert", "bare-encap", "bare-decap", "floor", "direct", "row 1", "row 1, one flow",
+         "row 2", "fairlead", "foreign", "fairlead-xdp", "fairlead-tc", "empty-tc", "bits-tc", "bare-encap at tc", "bare-decap at tc",
+         "row 1 at tc", "tc-ingress", "tc-egress", "textbook", "textbook-fib", "routing", "nftables", "iptables"]
 
 # What Fairlead is to reach: row, words that the column has, contender, beside whom, at most so many times that ("x") or so much
 # above it ("+", ns). The first that fits counts.
@@ -28,6 +30,8 @@ GOALS = [
     ("1f", "", "fairlead", "row 1, one flow", "x", 0.5),
     ("1f", "", "tc-ingress", "row 1, one flow", "x", 0.5),
     ("1f", "", "tc-egress", "row 1, one flow", "x", 0.5),
+    ("1d", "", "fairlead", "row 1", "+", 15),
+    ("1d", "", "tc-ingress", "row 1 at tc", "+", 15),
     (2, "10000 services", "fairlead", "bare-insert", "x", 3),
     (2, "16384 entries", "fairlead", "bare-insert", "x", 8),
     (2, "", "fairlead", "bare-insert", "x", 2.2),

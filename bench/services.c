@@ -64,7 +64,8 @@ void bench_services_range(const struct bench_services *services, uint32_t s, uin
 	*ret_count = (uint64_t)(s + 1) * services->n_endpoints / services->n - first;
 }
 
-static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t first,
+static struct fl_plan_endpoint *make_endpoints(const struct bench_services *all,
+					       enum fl_family family, uint32_t first,
 					       uint32_t count, uint8_t flags)
 {
 	struct fl_plan_endpoint *e = calloc(count + 1, sizeof(*e));
@@ -73,6 +74,9 @@ static struct fl_plan_endpoint *make_endpoints(enum fl_family family, uint32_t f
 		uint32_t addr = BENCH_POD_NET + 1 + first + i;
 
 		e[i].ip = family == FL_IPV4 ? ip4(addr) : ip6(BENCH_POD_NET6, addr);
+		if (all->kind == BENCH_TUNNEL)
+			e[i].node = family == FL_IPV4 ? ip4(BENCH_PEER)
+						      : ip6(BENCH_PEER_NET6, BENCH_PEER_LOW6);
 		e[i].port = BENCH_POD_PORT;
 		e[i].flags = flags;
 		e[i].weight = 1;
@@ -87,6 +91,7 @@ static void make_policy(const struct bench_services *all, struct fl_plan_port *p
 {
 	port->uses_cluster = true;
 	port->has_any = all->kind != BENCH_NO_ENDPOINT;
+	port->dsr = all->kind == BENCH_TUNNEL;
 	port->cluster_ip = port->has_any ? FL_PLAN_FORWARD : FL_PLAN_REJECT;
 	if (all->kind != BENCH_NO_LOCAL && all->kind != BENCH_RANGES)
 		return;
@@ -114,7 +119,7 @@ static int make_port(const struct bench_services *all, struct service *service, 
 	if (all->kind == BENCH_ON_NODE)
 		flags |= FL_PLAN_ON_NODE;
 	if (!service->endpoints[family])
-		service->endpoints[family] = make_endpoints(family, first, count, flags);
+		service->endpoints[family] = make_endpoints(all, family, first, count, flags);
 	if (!service->endpoints[family])
 		return -ENOMEM;
 	service->frontends[at] = (struct fl_plan_frontend){

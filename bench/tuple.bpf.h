@@ -22,8 +22,13 @@
 #define BENCH_NODE 0xc6120001U /* 198.18.0.1, fd00:12::1: the node */
 #define BENCH_NODE_NET6 0xfd000012U
 #define BENCH_NODE_LOW6 1
+#define BENCH_PEER 0xc6130001U /* 198.19.0.1, fd00:13::1: another node, of the other end of DSR */
+#define BENCH_PEER_NET6 0xfd000013U
+#define BENCH_PEER_LOW6 1
+#define BENCH_GENEVE_SPORT 50123 /* from there */
 
-#define BENCH_FRAME_LEN 128 /* of a test run, whatever the packet is long */
+#define BENCH_FRAME_LEN 128	 /* of a test run, whatever the packet is long */
+#define BENCH_LONG_FRAME_LEN 192 /* of one with an outer header */
 
 #define BENCH_PORTS_PER_CLIENT 1024
 
@@ -52,6 +57,12 @@ static inline __attribute__((always_inline)) __u64 bench_next(__u64 x, __u64 n)
 	return (x * 0x5851f42d4c957f2dULL + 0x14057b7ef767814fULL) & (n - 1);
 }
 
+/* Which endpoint another node has chosen for flow x. */
+static inline __attribute__((always_inline)) __u32 bench_endpoint(__u64 x, __u32 endpoints)
+{
+	return BENCH_POD_NET + 1 + ((__u32)x & (endpoints - 1));
+}
+
 /* Between whom a packet is. */
 enum bench_way {
 	BENCH_TO_SERVICE,  /* a client, its service */
@@ -72,10 +83,12 @@ struct bench_job {
 	__u8 v6;
 	__u8 checksums; /* fill them in */
 	__u8 dst_mac[6];
-	__u8 way; /* enum bench_way */
-	__u8 pad1;
-	__u16 port; /* the other end's */
-	__u8 pad[26];
+	__u8 way;	 /* enum bench_way */
+	__u8 outer;	 /* enum bench_outer_kind: what the packet comes in */
+	__u16 port;	 /* the other end's */
+	__u16 frame_len; /* of the frame, for a wrapper that keeps it so long */
+	__u16 endpoints; /* a power of two: how many the outer headers name in turn */
+	__u8 pad[22];
 };
 
 _Static_assert(sizeof(struct bench_job) == 64, "one cache line");

@@ -66,6 +66,18 @@ def test_foreign(binary, proto):
         assert len(times) == 10 and min(times) > 0, (contender, lines)
 
 
+@pytest.mark.parametrize("proto", ["tcp4", "tcp6"])
+@pytest.mark.parametrize("dispatch", ["ipip", "geneve"])
+def test_dsr(binary, dispatch, proto):
+    """Row 1d: both sides at both hooks, beside row 1. That every packet comes out as it should is the bench's own check."""
+    lines = list(driver.lines(binary, "dsr", dispatch=dispatch, proto=proto, sizes="1,64", entries=ENTRIES, rounds=1,
+                              repeat=1000, singles=50, endpoints=8))
+    for way in ("sent on", "unpacked"):
+        for contender in ("fairlead", "tc-ingress", "row 1", "row 1 at tc", "bare-encap" if way == "sent on" else "bare-decap"):
+            times = measured([line for line in lines if line["way"] == way], contender)
+            assert len(times) == 2 and min(times) > 0, (way, contender, lines)
+
+
 @pytest.mark.parametrize("kind", ["answered", "no-endpoint", "policy", "source-range", "table-full", "no-port"])
 def test_refused(binary, kind):
     """Row 2r. That the packets are refused is the bench's own check."""
