@@ -20,6 +20,7 @@ static __always_inline int release(struct __sk_buff *skb, bool v6, struct fl_wor
 				   enum fl_hook hook)
 {
 	struct fl_frag_out out = {.owner = w->odd.record, .mtu = 0xffff};
+	int rc;
 
 	switch (w->d.action) {
 	case FL_ACT_FORWARD:
@@ -39,7 +40,9 @@ static __always_inline int release(struct __sk_buff *skb, bool v6, struct fl_wor
 		if (w->d.action == FL_ACT_STACK)
 			fl_frag_expect(v6, w);
 	}
-	return fl_frag_release(skb, w, w->odd.place, &out);
+	rc = fl_frag_release(skb, w, w->odd.place, &out);
+	fl_frag_released(w);
+	return rc;
 }
 
 /* Whether the packet is to be rewritten, and not answered, dropped or left alone. */
@@ -149,8 +152,13 @@ static __always_inline int send_tunnelled(struct __sk_buff *skb, bool v6, struct
 		out.ifindex = hop->ifindex;
 		out.mtu = hop->mtu;
 	}
-	if (w->odd.place >= 0 && fl_frag_release(skb, w, w->odd.place, &out))
-		return drop(FL_REASON_REWRITE_FAILED);
+	if (w->odd.place >= 0) {
+		const int rc = fl_frag_release(skb, w, w->odd.place, &out);
+
+		fl_frag_released(w);
+		if (rc)
+			return drop(FL_REASON_REWRITE_FAILED);
+	}
 	if (pieces && fl_fragment(skb, &w->p, hop->ifindex, hop->mtu - out.outer,
 				  fragment_of(&w->odd) | FL_FRAGMENT_OUTER))
 		return drop(FL_REASON_TOO_BIG);

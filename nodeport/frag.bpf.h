@@ -87,7 +87,7 @@ static __always_inline int fl_frag_later(fl_ctx *ctx, bool v6, struct fl_work *w
 	for (int i = 0; i < FL_FRAG_TRIES; i++) {
 		at = fl_frag_find(&key, -1, &word);
 		if (at < 0)
-			at = fl_frag_make(&key, FL_FRAG_WAITING, &word);
+			at = fl_frag_make(&key, -1, FL_FRAG_WAITING, &word);
 		f = at < 0 ? NULL : fl_frag_at(at);
 		if (!f)
 			continue;
@@ -108,6 +108,8 @@ static __always_inline int fl_frag_later(fl_ctx *ctx, bool v6, struct fl_work *w
 			}
 			if (wait == FL_FRAG_NO_PLACE)
 				break;
+			if (wait == FL_FRAG_GONE)
+				continue;
 			word += FL_FRAG_READY - fl_frag_state(word);
 		}
 		if (fl_frag_follow(ctx, v6, f, word, w))
@@ -184,7 +186,7 @@ static __always_inline void fl_frag_settle(bool v6, struct fl_work *w)
 	for (int i = 0; i < FL_FRAG_TRIES; i++) {
 		at = fl_frag_find(&key, -1, &word);
 		if (at < 0)
-			at = fl_frag_make(&key, FL_FRAG_DECIDING, &word);
+			at = fl_frag_make(&key, -1, FL_FRAG_DECIDING, &word);
 		else if (fl_frag_state(word) != FL_FRAG_WAITING)
 			return;
 		f = at < 0 ? NULL : fl_frag_at(at);
@@ -230,7 +232,7 @@ static __always_inline void fl_frag_expect(bool v6, const struct fl_work *w)
 				  .id = w->odd.new_id,
 				  .proto = v6 ? 0 : w->p.proto};
 	__u64 word = 0;
-	int at = fl_frag_make(&key, FL_FRAG_DECIDING, &word);
+	int at = fl_frag_make(&key, w->odd.place, FL_FRAG_DECIDING, &word);
 	struct fl_frag *f = at < 0 ? NULL : fl_frag_at(at);
 
 	if (f)
@@ -377,6 +379,21 @@ __noinline int fl_frag_release(fl_ctx *skb, const struct fl_work *w, __u32 at,
 	    bpf_skb_store_bytes(skb, l4, scratch->bytes, size, BPF_F_RECOMPUTE_CSUM))
 		return -1;
 	return fl_frag_become(skb, w, out->outer, 0, size | FL_FRAG_MORE);
+}
+
+/*
+ * Nothing waits for the packet any more, a first fragment: its bytes count (struct fl_frag). A
+ * function of its own, since those above leave no stack.
+ */
+int fl_frag_released(const struct fl_work *w);
+
+__noinline int fl_frag_released(const struct fl_work *w)
+{
+	struct fl_frag *f = w ? fl_frag_at(w->odd.place) : NULL;
+
+	if (f && fl_frag_name(w->odd.place, READ_ONCE(f->word)) == w->odd.record)
+		__sync_fetch_and_add(&f->seen, w->odd.size);
+	return 0;
 }
 
 /* Put an odd packet behind an outer header, so that its length can still be changed. */

@@ -124,6 +124,7 @@ static __always_inline bool fl_frag_drop(__u64 number)
 enum fl_frag_wait {
 	FL_FRAG_WAITS,	  /* for the first one */
 	FL_FRAG_CAME,	  /* no: the first one has come meanwhile */
+	FL_FRAG_GONE,	  /* no: the record is another one's, or was given up, by now */
 	FL_FRAG_NO_PLACE, /* no: there is no place */
 };
 
@@ -155,11 +156,15 @@ __noinline int fl_frag_wait(fl_ctx *skb, const struct fl_packet *p, const struct
 	 * the first fragment finds this one, or this one finds it */
 	then = READ_ONCE(f->word);
 	same = then / FL_FRAG_STATES == word / FL_FRAG_STATES;
-	if (same && fl_frag_state(then) < FL_FRAG_READY)
+	if (same &&
+	    (fl_frag_state(then) == FL_FRAG_WAITING || fl_frag_state(then) == FL_FRAG_DECIDING))
 		return FL_FRAG_WAITS;
-	if (__sync_val_compare_and_swap(&f->held[i], number, 0) != number || !fl_frag_drop(number))
+	/* unless it has been taken from there, to be sent */
+	if (__sync_val_compare_and_swap(&f->held[i], number, 0) != number && same)
 		return FL_FRAG_WAITS;
-	return same ? FL_FRAG_CAME : FL_FRAG_NO_PLACE;
+	if (!fl_frag_drop(number))
+		return FL_FRAG_WAITS;
+	return same && fl_frag_state(then) == FL_FRAG_READY ? FL_FRAG_CAME : FL_FRAG_GONE;
 }
 
 /* How the fragments of a datagram leave besides the one that is at hand. */

@@ -49,8 +49,10 @@ struct fl_frag_way {
 struct fl_frag {
 	__u64 word; /* generation * FL_FRAG_STATES + enum fl_frag_state */
 	struct fl_frag_key key;
-	__u32 since;	   /* jiffies */
-	__u32 seen, total; /* bytes of the datagram; 0: the last one has not come */
+	__u32 since; /* jiffies */
+	/* bytes of the datagram; 0: the last one has not come. Those of the first fragment count
+	 * when what has waited for it is on its way: until then the record is needed. */
+	__u32 seen, total;
 	struct fl_frag_way way;
 	__u64 held[FL_FRAG_HELD];  /* places of fl_frag_held; 0 none */
 	__u64 bits[FL_FRAG_WORDS]; /* a bit for every 8 bytes */
@@ -147,10 +149,11 @@ __noinline int fl_frag_find(const struct fl_frag_key *key, int but, __u64 *ret_w
 	return -1;
 }
 
-/* The way to take for a newcomer: one that is free or complete, or else the oldest one; or -1. */
-int fl_frag_victim(__u32 first, __u32 now);
+/* The way to take for a newcomer, other than `but`: one that is free or complete, or else the
+ * oldest one; or -1. */
+int fl_frag_victim(__u32 first, int but, __u32 now);
 
-__noinline int fl_frag_victim(__u32 first, __u32 now)
+__noinline int fl_frag_victim(__u32 first, int but, __u32 now)
 {
 	__s32 age, oldest = -1;
 	int victim = -1;
@@ -159,7 +162,7 @@ __noinline int fl_frag_victim(__u32 first, __u32 now)
 		struct fl_frag *f = fl_frag_at(first + i);
 		__u64 word;
 
-		if (!f)
+		if (!f || (int)(first + i) == but)
 			continue;
 		word = READ_ONCE(f->word);
 		if (fl_frag_state(word) == FL_FRAG_FILLING ||
@@ -177,12 +180,12 @@ __noinline int fl_frag_victim(__u32 first, __u32 now)
 }
 
 /*
- * Make a record in this state, unless there is one by then: its place and word, or -1. What waited
- * for another datagram's first fragment at this place is forgotten with it.
+ * Make a record in this state, unless there is one by then: its place, other than `but`, and word,
+ * or -1. What waited for another datagram's first fragment at this place is forgotten with it.
  */
-int fl_frag_make(const struct fl_frag_key *key, __u32 state, __u64 *ret_word);
+int fl_frag_make(const struct fl_frag_key *key, int but, __u32 state, __u64 *ret_word);
 
-__noinline int fl_frag_make(const struct fl_frag_key *key, __u32 state, __u64 *ret_word)
+__noinline int fl_frag_make(const struct fl_frag_key *key, int but, __u32 state, __u64 *ret_word)
 {
 	__u64 word, filling;
 	struct fl_frag *f;
@@ -191,7 +194,7 @@ __noinline int fl_frag_make(const struct fl_frag_key *key, __u32 state, __u64 *r
 
 	if (!key || !ret_word)
 		return -1;
-	at = fl_frag_victim(fl_frag_bucket(key), now);
+	at = fl_frag_victim(fl_frag_bucket(key), but, now);
 	f = at < 0 ? NULL : fl_frag_at(at);
 	if (!f)
 		return -1;
@@ -254,6 +257,7 @@ __noinline int fl_frag_note(__u32 place, __u64 word, const struct fl_odd *odd)
 	}
 	if (!odd->more)
 		WRITE_ONCE(f->total, odd->at + odd->size);
-	__sync_fetch_and_add(&f->seen, odd->size);
+	if (odd->at)
+		__sync_fetch_and_add(&f->seen, odd->size);
 	return 0;
 }

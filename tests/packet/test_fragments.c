@@ -440,6 +440,30 @@ static void numbers_come_again(struct trial *t)
 	expect_counter(t, FL_COUNTER_FRAGMENT_HELD, 1);
 }
 
+/* What a datagram becomes on its way to the stack is expected there, in a place of its own, which
+ * is not that of the datagram itself while some of it still waits. */
+static void whoever_sends_them(struct trial *t)
+{
+	struct packet packet = request_of(t).packet;
+	const unsigned int datagrams = 3000;
+
+	for (unsigned int i = 0; i < datagrams; i++) {
+		struct whole w;
+
+		packet.src = addr(t->family, client_network(t->hook), 1 + i % 200);
+		w = whole_of(t, t->hook, hook_dev(t->hook), &packet);
+		feed_piece(&w, (struct piece){480, (uint16_t)(total_of(t) - 480), false});
+		expect_outcome(t, HELD);
+		feed_piece(&w, (struct piece){0, 480, true});
+		expect_outcome(t, PASSED);
+	}
+	expect_counter(t, FL_COUNTER_FRAGMENT_HELD, datagrams);
+	expect_counter(t, FL_COUNTER_FRAGMENT, 2 * datagrams);
+	/* of earlier trials */
+	allow_counter(t, FL_REASON_FRAGMENT_ALONE);
+	t->dropped += plane_counter(t->p, FL_REASON_FRAGMENT_ALONE);
+}
+
 /* More than can wait: the eldest go, each under its name, and fragments in order do not mind. */
 static void a_flood_of_later_ones(struct trial *t)
 {
@@ -601,6 +625,8 @@ static const struct test tests[] = {
 	{"RFC 6864: masqueraded datagrams have numbers of their own", CHECK(numbers_are_told_apart),
 	 .hooks = BY_TC},
 	{"a number comes again", CHECK(numbers_come_again), .hooks = BY_TC},
+	{"D3: those that wait are not lost, whoever sends them", CHECK(whoever_sends_them),
+	 .hooks = ON_TC_INGRESS, .networks = IN(AT_POD)},
 	{"D3: a flood of fragments does not stop others", CHECK(a_flood_of_later_ones),
 	 .hooks = ON_TC_INGRESS},
 	{"D2: options and extension headers are carried along", CHECK(headers_in_between),
