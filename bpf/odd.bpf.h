@@ -15,6 +15,46 @@ static __always_inline int send_back(struct __sk_buff *skb, enum fl_hook hook)
 	return bpf_redirect(skb->ifindex, fl_hook_is_leaving(hook) ? BPF_F_INGRESS : 0);
 }
 
+/* Whether copies of a packet can go there: the neighbour is known, or the egress program of the
+ * device has it found. */
+static __always_inline bool takes_copies(const struct fl_hop *hop)
+{
+	return hop->resolved || hop->flags & (FL_DEVICE_EXTERNAL | FL_DEVICE_POD);
+}
+
+/* In fragments by `hop`, of which the packet is then the last one: fl_fragment(). */
+static __always_inline int send_fragments(struct __sk_buff *skb, const struct fl_packet *p,
+					  const struct fl_hop *hop, __u32 mtu, __u32 of)
+{
+	__u32 mark;
+	int rc;
+
+	if (!takes_copies(hop))
+		return -1;
+	mark = fl_ctx_copies_begin(skb, hop->resolved);
+	rc = fl_fragment(skb, p, hop->ifindex, mtu, of);
+	fl_ctx_copies_end(skb, mark);
+	return rc;
+}
+
+/* What waited for the packet leaves as it does; not by a hop that takes no copies. */
+static __always_inline int release_by(struct __sk_buff *skb, const struct fl_work *w,
+				      struct fl_frag_out *out, const struct fl_hop *hop)
+{
+	__u32 mark;
+	int rc;
+
+	if (takes_copies(hop)) {
+		out->ifindex = hop->ifindex;
+		out->mtu = hop->mtu;
+	}
+	mark = fl_ctx_copies_begin(skb, hop->resolved);
+	rc = fl_frag_release(skb, w, w->odd.place, out);
+	fl_frag_released(w);
+	fl_ctx_copies_end(skb, mark);
+	return rc;
+}
+
 /* What waited for the packet leaves by the way that it takes. */
 static __always_inline int release(struct __sk_buff *skb, bool v6, struct fl_work *w,
 				   enum fl_hook hook)
@@ -25,12 +65,7 @@ static __always_inline int release(struct __sk_buff *skb, bool v6, struct fl_wor
 	switch (w->d.action) {
 	case FL_ACT_FORWARD:
 	case FL_ACT_FRAGMENT:
-		/* no copy of a packet can look for its neighbour */
-		if (!w->d.hop.resolved)
-			return 0;
-		out.ifindex = w->d.hop.ifindex;
-		out.mtu = w->d.hop.mtu;
-		break;
+		return release_by(skb, w, &out, &w->d.hop);
 	case FL_ACT_STACK:
 	case FL_ACT_PASS:
 		out.ifindex = skb->ifindex;
@@ -90,7 +125,7 @@ static __always_inline int finish_odd(struct __sk_buff *skb, bool v6, struct fl_
 		return leave(skb, &w->d.hop);
 	case FL_ACT_FRAGMENT:
 		if (w->p.l4 != fl_l4_offset(false) ||
-		    fl_fragment(skb, &w->p, w->d.hop.ifindex, w->d.hop.mtu, fragment_of(&w->odd)))
+		    send_fragments(skb, &w->p, &w->d.hop, w->d.hop.mtu, fragment_of(&w->odd)))
 			return drop(FL_REASON_TOO_BIG);
 		return leave(skb, &w->d.hop);
 	case FL_ACT_DROP:
@@ -147,20 +182,10 @@ static __always_inline int send_tunnelled(struct __sk_buff *skb, bool v6, struct
 		return drop(FL_REASON_REWRITE_FAILED);
 	if (w->odd.fragment)
 		fl_count(FL_COUNTER_FRAGMENT);
-	/* no copy of a packet can look for its neighbour */
-	if (hop->resolved) {
-		out.ifindex = hop->ifindex;
-		out.mtu = hop->mtu;
-	}
-	if (w->odd.place >= 0) {
-		const int rc = fl_frag_release(skb, w, w->odd.place, &out);
-
-		fl_frag_released(w);
-		if (rc)
-			return drop(FL_REASON_REWRITE_FAILED);
-	}
-	if (pieces && fl_fragment(skb, &w->p, hop->ifindex, hop->mtu - out.outer,
-				  fragment_of(&w->odd) | FL_FRAGMENT_OUTER))
+	if (w->odd.place >= 0 && release_by(skb, w, &out, hop))
+		return drop(FL_REASON_REWRITE_FAILED);
+	if (pieces && send_fragments(skb, &w->p, hop, hop->mtu - out.outer,
+				     fragment_of(&w->odd) | FL_FRAGMENT_OUTER))
 		return drop(FL_REASON_TOO_BIG);
 	return fl_ctx_redirect(skb, hop->ifindex, hop->resolved);
 }

@@ -62,11 +62,11 @@ static __noinline int finish(struct __sk_buff *skb, bool v6, const struct fl_pac
 		return drop(d->reason);
 	if (d->action == FL_ACT_FRAGMENT) {
 		if (fl_ctx_rewrite(skb, false, p, &d->to, true) ||
-		    fl_ctx_set_macs(skb, d->hop.macs))
+		    (d->hop.resolved && fl_ctx_set_macs(skb, d->hop.macs)))
 			return drop(FL_REASON_REWRITE_FAILED);
-		if (fl_fragment(skb, p, d->hop.ifindex, d->hop.mtu, 0))
+		if (send_fragments(skb, p, &d->hop, d->hop.mtu, 0))
 			return drop(FL_REASON_TOO_BIG);
-		return bpf_redirect(d->hop.ifindex, 0);
+		return fl_ctx_redirect(skb, d->hop.ifindex, d->hop.resolved);
 	}
 	if (!fl_is_answered(d->action))
 		return send(skb, v6, p, d);
@@ -423,6 +423,8 @@ static __always_inline int run(struct __sk_buff *skb, enum fl_hook hook)
 		return TC_ACT_UNSPEC;
 	if (!leaving && !for_us(skb))
 		return TC_ACT_UNSPEC;
+	if (leaving && fl_ctx_seeks_neighbour(skb))
+		return fl_ctx_find_neighbour(skb);
 	action = v6 ? handle_fast(skb, true, hook) : handle_fast(skb, false, hook);
 	if (likely(action >= TC_ACT_UNSPEC))
 		return action;

@@ -170,6 +170,37 @@ static __always_inline int fl_ctx_shrink(fl_ctx *ctx, __u32 len)
 	return bpf_skb_adjust_room(ctx, -(int)len, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
+/*
+ * bpf_clone_redirect() cannot look for a neighbour. So copies whose neighbour is not known yet
+ * carry this mark to the egress program of the device, which can (fl_ctx_find_neighbour()). The
+ * packet's own mark is put back when they are made.
+ */
+static __always_inline __u32 fl_ctx_copies_begin(fl_ctx *ctx, bool resolved)
+{
+	const __u32 mark = ctx->mark;
+
+	if (!resolved)
+		ctx->mark = FL_CTX_MARK;
+	return mark;
+}
+
+static __always_inline void fl_ctx_copies_end(fl_ctx *ctx, __u32 mark)
+{
+	ctx->mark = mark;
+}
+
+/* A copy on its way out: the kernel finds its neighbour, and it comes by once more. */
+static __always_inline bool fl_ctx_seeks_neighbour(fl_ctx *ctx)
+{
+	return ctx->mark == FL_CTX_MARK;
+}
+
+static __always_inline int fl_ctx_find_neighbour(fl_ctx *ctx)
+{
+	ctx->mark = 0;
+	return fl_ctx_redirect(ctx, ctx->ifindex, false);
+}
+
 static __always_inline int fl_ctx_mark(fl_ctx *ctx)
 {
 	return -1; /* no program comes after this one */

@@ -55,6 +55,8 @@ static const struct topic *const topics[] = {
 	&slow_topic,
 	&fragment_errors_topic,
 	&fragments_dsr_topic,
+	&cold_topic,
+	&cold_dsr_topic,
 	/* behind those: it ends with a flood, which leaves no place to wait */
 	&fragments_topic,
 	&dsr_topic,
@@ -67,6 +69,7 @@ static const struct topic *const topics[] = {
 	&mss_geneve_topic,
 	&tunnel_error_geneve_topic,
 	&fragments_dsr_geneve_topic,
+	&cold_geneve_topic,
 	&geneve_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */

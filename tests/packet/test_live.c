@@ -153,54 +153,26 @@ static void local_backend_on_the_wire(struct trial *t)
 	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_REPLIED);
 }
 
-/* "ip neigh ACTION ... dev ext1", for the router that nobody knows. */
-static void change_neighbour(struct trial *t, const char *action, const char *rest)
-{
-	struct fl_ip router = addr(t->family, AT_EXT1, 77);
-	char ip[FL_IP_STRLEN], text[200];
-	struct fl_err err;
-
-	snprintf(text, sizeof(text), "neigh %s %s %s dev ext1\n", action, fl_ip_format(&router, ip),
-		 rest);
-	assert_int_equal(net_batch(text, &err), 0);
-}
-
 static void forget_neighbour(struct trial *t)
 {
 	end(t);
-	change_neighbour(t, "replace", "lladdr 02:77:00:00:00:77 nud permanent");
-	change_neighbour(t, "del", "");
-}
-
-/* The kernel gives up after three seconds; on a slow machine the answer may come later. */
-static void keep_asking(struct trial *t)
-{
-	char path[80];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv%d/neigh/ext1/mcast_solicit",
-		 t->family == FL_IPV6 ? 6 : 4);
-	file = fopen(path, "we");
-	assert_non_null(file);
-	assert_true(fputs("30", file) >= 0);
-	assert_int_equal(fclose(file), 0);
+	neighbour_forget(t);
 }
 
 /* XDP cannot wait for it: tc leaves the packet to the kernel, which asks and then sends it. */
 static void neighbour_is_found(struct trial *t)
 {
-	static const uint8_t router_mac[ETH_ALEN] = {0x02, 0x77, 0, 0, 0, 0x77};
 	struct packet packet = packet_of(t), inner;
 	struct fl_flow flow;
 
 	begin(t, DEV_EXT1);
-	keep_asking(t);
+	neighbour_seek(t);
 	wire_send(live.ext0, &packet);
 	flow = wire_expect_flow(t, &packet);
-	change_neighbour(t, "replace", "lladdr 02:77:00:00:00:77 nud permanent");
+	neighbour_answer(t);
 	inner = translated(&packet, &flow);
 	inner = hop(t, inner, AT_UNRESOLVED);
-	inner.dst_mac = router_mac;
+	inner.dst_mac = neighbour_mac;
 	wire_expect(t, live.far, &inner);
 	expect_counter(t, FL_COUNTER_TO_TC, 1);
 }

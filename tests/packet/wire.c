@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -134,4 +135,43 @@ void tc_detach(struct tc_link *link)
 	if (link->ifindex)
 		bpf_tc_hook_destroy(&hook);
 	*link = (struct tc_link)TC_LINK_NONE;
+}
+
+const uint8_t neighbour_mac[ETH_ALEN] = {0x02, 0x77, 0, 0, 0, 0x77};
+
+/* "ip neigh ACTION ... dev ext1" */
+static void change_neighbour(const struct trial *t, const char *action, const char *rest)
+{
+	struct fl_ip router = addr(t->family, AT_EXT1, 77);
+	char ip[FL_IP_STRLEN], text[200];
+	struct fl_err err;
+
+	snprintf(text, sizeof(text), "neigh %s %s %s dev ext1\n", action, fl_ip_format(&router, ip),
+		 rest);
+	assert_int_equal(net_batch(text, &err), 0);
+}
+
+void neighbour_seek(const struct trial *t)
+{
+	char path[80];
+	FILE *file;
+
+	/* otherwise it gives up after three seconds */
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv%d/neigh/ext1/mcast_solicit",
+		 t->family == FL_IPV6 ? 6 : 4);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_true(fputs("30", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+void neighbour_answer(const struct trial *t)
+{
+	change_neighbour(t, "replace", "lladdr 02:77:00:00:00:77 nud permanent");
+}
+
+void neighbour_forget(const struct trial *t)
+{
+	neighbour_answer(t);
+	change_neighbour(t, "del", "");
 }

@@ -42,3 +42,12 @@ struct tc_link {
 void tc_attach(const struct plane *p, enum prog prog, unsigned int ifindex,
 	       enum bpf_tc_attach_point at, struct tc_link *ret_link);
 void tc_detach(struct tc_link *link);
+
+/*
+ * The next hop of AT_UNRESOLVED, which nobody knows. The kernel goes on asking for it however slow
+ * this machine is; it answers; and at the end of a trial it is forgotten.
+ */
+extern const uint8_t neighbour_mac[ETH_ALEN];
+void neighbour_seek(const struct trial *t);
+void neighbour_answer(const struct trial *t);
+void neighbour_forget(const struct trial *t);
