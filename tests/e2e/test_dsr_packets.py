@@ -10,7 +10,7 @@ import pytest
 import topology
 from conftest import FAMILIES
 from test_dsr import VIP, counter, dsr_lab, only, want_mode  # noqa: F401
-from test_fragments import ORDER, PORT
+from test_fragments import ORDER, PORT, forget_neighbours
 from test_icmp import to_pods_of_node_2
 from wait import until
 
@@ -37,8 +37,6 @@ def send_large_datagrams(lab, size, family):
 
     if family == 6:
         until(lambda: not ask(1)["failed"], "the sender knows what fits", 10)
-    # no copy of a fragment can wait until a neighbour is found
-    assert not lab["client"].udp(VIP[family], PORT, 1)["failed"]
     before = {name: counter(lab, node, name) for node, name in
               (("node-1", "flows-tunnelled"), ("node-2", "flows-unpacked"), ("node-2", "fragments"))}
     report = ask(20)
@@ -61,7 +59,7 @@ def refused(lab):
 def send_in_order(lab, order, family):
     """Those that come before the first one wait for it, at both nodes."""
     only(lab, "web-2a")
-    assert not lab["client"].udp(VIP[family], PORT, 1)["failed"]
+    forget_neighbours(lab)
     before, overlap = counter(lab, "node-1", "fragments-held"), refused(lab)
     result = lab["client"].run(["python3", "-c", ORDER, VIP[family], str(PORT), order, str(next(source_ports))])
     assert result.stdout.split() == ["answered"], result
@@ -124,11 +122,13 @@ def cut_behind(lab, family):
     there, node = to_pods_of_node_2(family), topology.NODES["node-2"][family]
     lab["router"].script(f"ip -{family} route replace unreachable {there}")
     lab["node-1"].script(f"ip -{family} route replace {there} via {topology.SEGMENT_ROUTER[family]}")
+    lab.nodes["node-1"].notice()
     try:
         yield
     finally:
         lab["router"].script(f"ip -{family} route del unreachable {there}; ip -{family} route replace {there} via {node}")
         lab["node-1"].script(f"ip -{family} route replace {there} via {node}")
+        lab.nodes["node-1"].notice()
 
 
 @FAMILIES

@@ -120,11 +120,13 @@ def narrow_between(lab, family):
     via = f"via {topology.SEGMENT_ROUTER[family]}"
     lab["router"].script(f"ip -{family} route add {node} dev br0 {lock} {NARROW}")
     lab["node-1"].script(f"ip -{family} route add {node} {via}")
+    lab.nodes["node-1"].notice()
     try:
         yield
     finally:
         lab["router"].script(f"ip -{family} route del {node} dev br0")
         lab["node-1"].script(f"ip -{family} route del {node} {via}")
+        lab.nodes["node-1"].notice()
 
 
 @FAMILIES

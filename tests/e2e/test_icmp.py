@@ -45,11 +45,13 @@ def narrow_behind(lab, family):
     lock = "mtu lock" if family == 4 else "mtu"
     lab["router"].script(f"ip -{family} route replace {there} via {node} {lock} {NARROW}")
     lab["node-1"].script(f"ip -{family} route replace {there} via {topology.SEGMENT_ROUTER[family]}")
+    lab.nodes["node-1"].notice()
     try:
         yield
     finally:
         lab["router"].script(f"ip -{family} route replace {there} via {node}")
         lab["node-1"].script(f"ip -{family} route replace {there} via {node}")
+        lab.nodes["node-1"].notice()
 
 
 @contextlib.contextmanager

@@ -35,11 +35,13 @@ def narrow_back(lab, family):
     lab["router"].script(f"ip -{family} route replace {pods} via {node} {lock} {NARROW}\n"
                          f"ip -{family} route add {node} dev br0 {lock} {NARROW}")
     lab["node-2"].script(f"ip -{family} route replace {pods} {via}\nip -{family} route add {node} {via}")
+    lab.nodes["node-2"].notice()
     try:
         yield
     finally:
         lab["router"].script(f"ip -{family} route del {node} dev br0\nip -{family} route replace {pods} via {node}")
         lab["node-2"].script(f"ip -{family} route del {node} {via}\nip -{family} route replace {pods} via {node}")
+        lab.nodes["node-2"].notice()
 
 
 def move(lab, place, address):

@@ -14,6 +14,8 @@ FAMILIES = (4, 6)
 def node_1_goes_by(lab, ways):
     """Towards the pods of node-2."""
     lab["node-1"].script("\n".join(f"ip -{f} route replace {block('node-2', f)} via {ways[f]}" for f in FAMILIES))
+    if lab.nodes["node-1"].agent:
+        lab.nodes["node-1"].notice()
 
 
 def router_has(lab, route):

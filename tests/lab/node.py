@@ -233,6 +233,11 @@ class Node:
             return want and have is not None and json.loads(want)["items"] == have["items"]
         until(same, f"{self.name}'s agent has planned what the manifests say", deadline_s)
 
+    def notice(self):
+        """What was changed of the machine's routes, devices and neighbours before is known to the agent after this:
+        the kernel's message lay there before our connection did, and one turn of its loop takes both."""
+        assert self.api("/v1/status") is not None
+
     def cleanup(self):
         return self.cli("cleanup")
 
