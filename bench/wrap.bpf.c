@@ -76,8 +76,10 @@ static __always_inline bool write_behind(void *data, void *data_end, struct benc
 		o.to_net6 = BENCH_NODE_NET6;
 		o.to = v6 ? BENCH_NODE_LOW6 : BENCH_NODE;
 	}
+	/* in words, as both addresses are read: a load of what two stores have written waits */
 	*(__u32 *)data = *(__u32 *)job->dst_mac;
-	*(__u16 *)(data + 4) = *(__u16 *)(job->dst_mac + 4);
+	*(__u32 *)(data + 4) = *(__u16 *)(job->dst_mac + 4);
+	*(__u32 *)(data + 8) = 0;
 	*(__be16 *)(data + 12) = v6 ? bpf_htons(0x86dd) : bpf_htons(0x0800);
 	bench_outer_write(data + BENCH_ETH_LEN, v6, kind, &o);
 	return true;

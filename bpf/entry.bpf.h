@@ -111,9 +111,13 @@ static __always_inline int unpack_fast(fl_ctx *ctx, bool v6, __u32 dispatch)
 	struct fl_packet p;
 	struct fl_tuple6 to;
 	struct fl_outer o;
+	bool seen;
 
 	fl_ctx_pull(ctx, fl_l4_offset(v6) + outer + sizeof(struct tcphdr));
-	if (!fl_unpack_outer(ctx, v6, dispatch, &o))
+	if (!fl_unpack_header(ctx, v6, dispatch, &o))
+		return FL_CTX_PASS;
+	seen = fl_unpack_seen(v6, dispatch, &o);
+	if (!seen && !fl_unpack_is_here(dispatch, &o))
 		return FL_CTX_PASS;
 	if (!fl_unpack_inner(ctx, v6, dispatch, &o, &p))
 		return unpack_other(ctx, v6, dispatch, &o);
@@ -121,7 +125,7 @@ static __always_inline int unpack_fast(fl_ctx *ctx, bool v6, __u32 dispatch)
 	if (fl_ctx_is_xdp && fl_config.unfinished_sums &&
 	    fl_packet_sum_unfinished(fl_ctx_data(ctx) + outer, fl_ctx_data_end(ctx), v6, &p))
 		return leave_to_tc(ctx);
-	if (!fl_unpack_fast(v6, &p, &ref, &to) || !fl_peer_is(v6, &o.from))
+	if (!seen || !fl_unpack_fast(v6, &p, &ref, &to))
 		return SLOW_PATH;
 	fl_flow_follow(ref.head, &p);
 	fl_flow_count(ref.head, p.len);
@@ -142,8 +146,10 @@ static __always_inline int unpack_slow(fl_ctx *ctx, bool v6)
 			fl_unpack_foreign(v6, &w->p, &w->d);
 		if (w->d.action == FL_ACT_DROP)
 			action = drop(w->d.reason);
-		else if (w->d.action == FL_ACT_STACK)
+		else if (w->d.action == FL_ACT_STACK) {
+			fl_unpack_see(v6, &w->outer);
 			action = unpack(ctx, v6, w->outer.dispatch, &w->p, &w->d.to);
+		}
 	}
 	fl_work_put(w);
 	return action;

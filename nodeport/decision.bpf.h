@@ -47,7 +47,7 @@ struct fl_decision {
 
 /* What the outer header of a packet says that another node has encapsulated. */
 struct fl_outer {
-	struct fl_addr from; /* that node */
+	struct fl_addr from, to; /* as the outer IP header has them: `from` is that node */
 	struct fl_addr pod;
 	__be16 port;	/* 0: of any */
 	__u16 len;	/* of the whole packet, bytes, of Geneve */

@@ -28,11 +28,34 @@ static __always_inline __u32 fl_tunnel_overhead(bool v6)
 	return fl_outer_size(v6, fl_config.dispatch);
 }
 
-/* The address of the range of outer sources; zero: none. Word by word, as fl_node_addr(). */
-static __always_inline void fl_tunnel_range(bool v6, struct fl_addr *ret_addr)
+/* A word of the address of the range of outer sources. */
+static __always_inline __u32 fl_tunnel_range(bool v6, __u32 word)
 {
-	for (__u32 i = 0; i < 4; i++)
-		ret_addr->w[i] = v6 ? fl_config.tunnel_addr6.w[i] : fl_config.tunnel_addr4.w[i];
+	return v6 ? fl_config.tunnel_addr6.w[word] : fl_config.tunnel_addr4.w[word];
+}
+
+/* What of its last word differs from flow to flow. */
+static __always_inline __u32 fl_tunnel_mask(bool v6)
+{
+	return v6 ? fl_config.tunnel_mask6 : fl_config.tunnel_mask4;
+}
+
+static __always_inline bool fl_tunnel_has_range(bool v6)
+{
+	return fl_tunnel_range(v6, 0) | fl_tunnel_range(v6, 1) | fl_tunnel_range(v6, 2) |
+	       fl_tunnel_range(v6, 3);
+}
+
+static __always_inline bool fl_tunnel_in_range(bool v6, const struct fl_addr *addr)
+{
+	__u32 differs;
+
+	if (!fl_tunnel_has_range(v6))
+		return false;
+	differs = fl_tunnel_range(v6, 3) ^ (addr->w[3] & ~fl_tunnel_mask(v6));
+	for (__u32 i = 0; i < 3; i++)
+		differs |= fl_tunnel_range(v6, i) ^ addr->w[i];
+	return !differs;
 }
 
 /*
@@ -45,9 +68,10 @@ static __always_inline bool fl_tunnel_source(bool v6, __u32 ifindex, __u32 hash,
 	struct fl_device *device;
 
 	/* Geneve is spread by its ports */
-	fl_tunnel_range(v6, ret_addr);
-	if (fl_config.dispatch == FL_DISPATCH_IPIP && !fl_addr_is_zero(ret_addr)) {
-		ret_addr->w[3] |= hash & (v6 ? fl_config.tunnel_mask6 : fl_config.tunnel_mask4);
+	if (fl_config.dispatch == FL_DISPATCH_IPIP && fl_tunnel_has_range(v6)) {
+		for (__u32 i = 0; i < 4; i++)
+			ret_addr->w[i] = fl_tunnel_range(v6, i);
+		ret_addr->w[3] |= hash & fl_tunnel_mask(v6);
 		return true;
 	}
 	fl_node_addr(v6, ret_addr);
@@ -62,25 +86,21 @@ static __always_inline bool fl_tunnel_source(bool v6, __u32 ifindex, __u32 hash,
 static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 proto, __u8 tos, __u32 len,
 					     const struct fl_addr *from, const struct fl_addr *to)
 {
-	const __u16 *word = (const __u16 *)ip;
-	__u64 sum = 0;
-
-	ip->version = 4;
-	ip->ihl = 5;
-	ip->tos = tos;
-	ip->tot_len = bpf_htons(len);
-	ip->id = 0;
+	__be32 *word = (__be32 *)ip;
 	/* what is inside goes in fragments rather than this, which the other end does not
 	 * reassemble */
-	ip->frag_off = bpf_htons(FL_IP4_DF);
-	ip->ttl = FL_TUNNEL_TTL;
-	ip->protocol = proto;
-	ip->check = 0;
-	ip->saddr = from->w[3];
-	ip->daddr = to->w[3];
-	for (__u32 i = 0; i < sizeof(*ip) / sizeof(*word); i++)
-		sum += word[i];
-	ip->check = ~fl_csum_fold16(sum);
+	const __be32 first = bpf_htonl(0x45U << 24 | (__u32)tos << 16 | (len & 0xffff)),
+		     second = bpf_htonl(FL_IP4_DF),
+		     third = bpf_htonl((__u32)FL_TUNNEL_TTL << 24 | (__u32)proto << 16);
+
+	word[0] = first;
+	word[1] = second;
+	word[2] = third;
+	word[3] = from->w[3];
+	word[4] = to->w[3];
+	/* of what was to be written: read back in other pieces than it was stored in, it would
+	 * have to get to memory first */
+	ip->check = ~fl_csum_fold16((__u64)first + second + third + from->w[3] + to->w[3]);
 }
 
 static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u8 proto, __u32 class, __u32 len,

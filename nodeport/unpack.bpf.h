@@ -14,6 +14,7 @@
 #include "bpf/lib/geneve.bpf.h"
 #include "bpf/lib/parse.bpf.h"
 #include "nodeport/decide.bpf.h"
+#include "nodeport/outer_seen.bpf.h"
 
 /* How many backends of a frontend are compared, where the table does not lead to the pod at once:
  * with session affinity, or while nodes do not agree about the endpoints. */
@@ -78,12 +79,9 @@ static __always_inline bool fl_unpack_geneve(void *data, bool v6, struct fl_oute
 	return true;
 }
 
-/*
- * What the outer header says. The outer destination is the backend, which no address of this node
- * is; or of Geneve an address of this node. False: it is none that could be unpacked here.
- */
-static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, __u32 dispatch,
-					    struct fl_outer *ret_o)
+/* What the outer header says. False: it is none of ours. */
+static __always_inline bool fl_unpack_header(fl_ctx *ctx, bool v6, __u32 dispatch,
+					     struct fl_outer *ret_o)
 {
 	const bool geneve = dispatch == FL_DISPATCH_GENEVE;
 	const __u8 proto = geneve ? IPPROTO_UDP : fl_tunnel_proto(v6);
@@ -93,11 +91,24 @@ static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, __u32 dispatch
 	ret_o->front = fl_outer_size(v6, dispatch);
 	ret_o->port = 0;
 	if (data + FL_L3 + fl_outer_size(v6, dispatch) > fl_ctx_data_end(ctx) ||
-	    !fl_unpack_addrs(data, v6, proto, &ret_o->from, &ret_o->pod))
+	    !fl_unpack_addrs(data, v6, proto, &ret_o->from, &ret_o->to))
 		return false;
-	if (!(fl_local_flags(&ret_o->pod) & FL_LOCAL_NODE) == geneve)
-		return false;
+	ret_o->pod = ret_o->to;
 	return !geneve || fl_unpack_geneve(data, v6, ret_o);
+}
+
+/* Whether the outer destination is one that this node unpacks: of Geneve it is an address of this
+ * node, else the backend, which no address of this node is. */
+static __always_inline bool fl_unpack_is_here(__u32 dispatch, const struct fl_outer *o)
+{
+	return !(fl_local_flags(&o->to) & FL_LOCAL_NODE) == (dispatch != FL_DISPATCH_GENEVE);
+}
+
+/* Both. */
+static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, __u32 dispatch,
+					    struct fl_outer *ret_o)
+{
+	return fl_unpack_header(ctx, v6, dispatch, ret_o) && fl_unpack_is_here(dispatch, ret_o);
 }
 
 /* Whether the packet, of `len` bytes with its outer header, is all that came in that: of merged
@@ -167,21 +178,45 @@ int fl_peer_is(bool v6, const struct fl_addr *addr);
 
 __noinline int fl_peer_is(bool v6, const struct fl_addr *addr)
 {
-	struct fl_addr key, range;
+	struct fl_addr key;
 
 	if (!addr)
 		return false;
 	key = *addr;
-	fl_tunnel_range(v6, &range);
-	if (!fl_addr_is_zero(&range)) {
-		range.w[3] ^= key.w[3] & ~(v6 ? fl_config.tunnel_mask6 : fl_config.tunnel_mask4);
-		range.w[0] ^= key.w[0];
-		range.w[1] ^= key.w[1];
-		range.w[2] ^= key.w[2];
-		if (fl_addr_is_zero(&range))
-			return true;
-	}
-	return bpf_map_lookup_elem(&fl_peers, &key) != NULL;
+	return fl_tunnel_in_range(v6, &key) || bpf_map_lookup_elem(&fl_peers, &key) != NULL;
+}
+
+static __always_inline enum fl_seen_as fl_unpack_seen_as(__u32 dispatch)
+{
+	return dispatch == FL_DISPATCH_GENEVE ? FL_SEEN_OWN : FL_SEEN_OTHER;
+}
+
+/* Whether both addresses were looked up lately: fl_unpack_is_here(), fl_peer_is(). */
+static __always_inline bool fl_unpack_seen(bool v6, __u32 dispatch, const struct fl_outer *o)
+{
+	const __u64 current = READ_ONCE(fl_meta_get()->next_hops);
+
+	return !fl_hops_over(current, fl_now()) &&
+	       fl_seen_is(v6, &o->to, fl_unpack_seen_as(dispatch), current) &&
+	       (fl_tunnel_in_range(v6, &o->from) ||
+		fl_seen_is(v6, &o->from, FL_SEEN_PEER, current));
+}
+
+/* Look them up once more and remember them: of a packet that was unpacked. */
+int fl_unpack_see(bool v6, const struct fl_outer *o);
+
+__noinline int fl_unpack_see(bool v6, const struct fl_outer *o)
+{
+	__u32 generation;
+
+	if (!o || fl_unpack_seen(v6, o->dispatch, o))
+		return 0;
+	generation = fl_hop_generation(fl_now());
+	if (fl_unpack_is_here(o->dispatch, o))
+		fl_seen_keep(v6, &o->to, fl_unpack_seen_as(o->dispatch), generation);
+	if (!fl_tunnel_in_range(v6, &o->from) && fl_peer_is(v6, &o->from))
+		fl_seen_keep(v6, &o->from, FL_SEEN_PEER, generation);
+	return 0;
 }
 
 /* The frontend that a node has found for this packet; a node port is at its address. */

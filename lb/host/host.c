@@ -164,7 +164,7 @@ static void update_addresses(struct fl_host *host)
 		.n_node_ips = o->rules.n_node_ips,
 	};
 	struct fl_err err = {""};
-	size_t n;
+	size_t n, writes = 0;
 	int r = fl_local_ips(&host->network, &ips, &n);
 
 	input.local = ips;
@@ -176,7 +176,10 @@ static void update_addresses(struct fl_host *host)
 	for (size_t i = 0; !r && i < n; i++)
 		fl_filter_add_own(o->maps, &pairs[i].addr);
 	if (!r)
-		r = fl_map_mirror_apply(host->addresses, pairs, n, NULL, &err);
+		r = fl_map_mirror_apply(host->addresses, pairs, n, &writes, &err);
+	/* the datapath remembers for as long as next hops which they were */
+	if (writes)
+		fl_host_forget_next_hops(host);
 	if (r) {
 		fl_host_fail(host, "addresses", "write this node's addresses", r, &err);
 		return;

@@ -20,7 +20,8 @@ static int compare(const void *a, const void *b)
 int fl_host_set_peers(struct fl_host *host, const struct fl_ip *ips, size_t n, struct fl_err *err)
 {
 	_cleanup_free_ struct peer_pair *pairs = calloc(n + 1, sizeof(*pairs));
-	size_t kept = 0;
+	size_t kept = 0, writes = 0;
+	int r;
 
 	if (!pairs)
 		return fl_err_set(err, -ENOMEM, "out of memory");
@@ -32,5 +33,9 @@ int fl_host_set_peers(struct fl_host *host, const struct fl_ip *ips, size_t n, s
 	for (size_t i = 0; i < n; i++)
 		if (!kept || compare(&pairs[kept - 1], &pairs[i]))
 			pairs[kept++] = pairs[i];
-	return fl_map_mirror_apply(host->peers, pairs, kept, NULL, err);
+	r = fl_map_mirror_apply(host->peers, pairs, kept, &writes, err);
+	/* the datapath remembers for as long as next hops who was one */
+	if (writes)
+		fl_host_forget_next_hops(host);
+	return r;
 }

@@ -403,8 +403,10 @@ void plane_reset(struct plane *p)
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.sockets, 0, p->maps.n_sockets * sizeof(*p->maps.sockets));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));
-	/* for as long as a test may take */
-	p->maps.meta->next_hops = fl_hops_word(1, plane_now(p) + 3600 * p->config.hz);
+	/* for as long as a test may take; what programs remember of another one counts no more */
+	p->maps.meta->next_hops =
+		fl_hops_word(fl_hops_next(fl_hops_generation(p->maps.meta->next_hops)),
+			     plane_now(p) + 3600 * p->config.hz);
 	memset(p->maps.filter, 0, p->maps.n_filter * sizeof(*p->maps.filter));
 	memset(p->maps.own_ports, 0, p->maps.n_own_ports * sizeof(*p->maps.own_ports));
 	memset(p->maps.own_macs, 0, p->maps.n_own_macs * sizeof(*p->maps.own_macs));

@@ -75,6 +75,12 @@ static void generation_makes_ways_be_asked_again(struct trial *t)
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 4);
 }
 
+/* The generation in force. */
+static uint32_t generation(const struct trial *t)
+{
+	return fl_hops_generation(t->p->maps.meta->next_hops);
+}
+
 /* Each remembered way that is in use. */
 static void change_ways(struct trial *t, void (*change)(struct trial *t, struct fl_next_hop *hop))
 {
@@ -88,15 +94,16 @@ static void old_ways_are_asked_again(struct trial *t)
 {
 	struct talk talk = talk_begin(t);
 	struct fl_meta *meta = t->p->maps.meta;
+	const uint32_t before = generation(t);
 
 	talk_establish(&talk);
-	meta->next_hops = fl_hops_word(1, plane_now(t->p) - 1);
+	meta->next_hops = fl_hops_word(before, plane_now(t->p) - 1);
 	for (int i = 0; i < 3; i++) {
 		talk_send(&talk, ACK);
 		talk_expect_request(&talk);
 	}
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 3);
-	assert_int_equal(fl_hops_generation(meta->next_hops), 2);
+	assert_int_equal(generation(t), before + 1);
 	assert_false(fl_hops_over(meta->next_hops, plane_now(t->p)));
 }
 
@@ -120,7 +127,7 @@ static void look_up_of_one_flow_is_not_another_s(struct trial *t)
 
 static void give_to_a_stranger(struct trial *t, struct fl_next_hop *hop)
 {
-	hop->word = 2 << 1;
+	hop->word = generation(t) << 1;
 	memset(hop->dst_mac, 0xee, sizeof(hop->dst_mac));
 }
 
@@ -157,7 +164,7 @@ static void old_source_mac_is_not_remembered_again(struct trial *t)
 /* All places for remembered ways, filled with one that is fresh. */
 static void fill_ways(struct trial *t, struct fl_next_hop hop)
 {
-	hop.word = 1 << 1;
+	hop.word = generation(t) << 1;
 	hop.mtu = 1500;
 	for (size_t i = 1; i < t->p->maps.n_next_hops; i++)
 		t->p->maps.next_hops[i] = hop;

@@ -5,7 +5,10 @@
  */
 #include "tests/packet/tunnel.h"
 
+#include <bpf/bpf.h>
 #include <string.h>
+
+#include "nodeport/next_hop.h"
 
 /* A node of the cluster, and somebody else. */
 static struct fl_ip node(const struct trial *t)
@@ -205,6 +208,102 @@ static void stranger_is_dropped(struct trial *t)
 	feed_wrapped(t, &packet, &outer);
 	expect_drop(t, FL_REASON_TUNNEL_SOURCE);
 	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
+/* A connection by the node, which goes on as it is: *ret_packet is the next segment of it. */
+static void go_on(struct trial *t, const struct outer *outer, struct packet *ret_packet)
+{
+	struct packet packet = packet_of(t);
+
+	know_the_node(t);
+	feed_wrapped(t, &packet, outer);
+	expect_unpacked(t, &packet, 1);
+	reply(t, &packet, 1, SYN | ACK);
+	packet.flags = ACK;
+	packet.seq++;
+	packet.ack = BACKEND_ISN + 1;
+	for (int i = 0; i < 3; i++) {
+		feed_wrapped(t, &packet, outer);
+		expect_unpacked(t, &packet, 1);
+	}
+	allow_counter(t, FL_COUNTER_FLOW_UNPACKED);
+	*ret_packet = packet;
+}
+
+/* What was remembered of it is forgotten, as by the agent that has changed the map. */
+static void node_that_has_left_is_a_stranger(struct trial *t)
+{
+	const struct outer outer = to_pod(t, 1);
+	const struct fl_ip from = node(t);
+	struct packet packet;
+
+	go_on(t, &outer, &packet);
+	assert_int_equal(bpf_map_delete_elem(t->p->maps.peers_fd, &from), 0);
+	fl_next_hops_forget(t->p->maps.meta);
+	for (int i = 0; i < 2; i++) {
+		feed_wrapped(t, &packet, &outer);
+		expect_drop(t, FL_REASON_TUNNEL_SOURCE);
+	}
+	know_the_node(t);
+	for (int i = 0; i < 2; i++) {
+		feed_wrapped(t, &packet, &outer);
+		expect_unpacked(t, &packet, 1);
+	}
+}
+
+/* Likewise: the outer destination has become an address of this node, or is none any more. */
+static void addresses_that_move_are_looked_up_again(struct trial *t)
+{
+	const struct outer outer = to_pod(t, 1);
+	const uint32_t flags = by_geneve(t) ? 0 : FL_LOCAL_NODE;
+	struct packet packet;
+
+	go_on(t, &outer, &packet);
+	assert_int_equal(bpf_map_update_elem(t->p->maps.local_fd, &outer.dst, &flags, 0), 0);
+	fl_next_hops_forget(t->p->maps.meta);
+	for (int i = 0; i < 2; i++) {
+		feed_wrapped(t, &packet, &outer);
+		expect_untouched(t);
+	}
+}
+
+/* One address does not vouch for the other, nor in another place: the pod's is no node's. */
+static void what_is_remembered_is_what_it_was(struct trial *t)
+{
+	const struct outer outer = to_pod(t, 1);
+	struct outer other = outer;
+	struct packet packet;
+
+	go_on(t, &outer, &packet);
+	other.src = outer.dst;
+	feed_wrapped(t, &packet, &other);
+	expect_drop(t, FL_REASON_TUNNEL_SOURCE);
+	other = outer;
+	other.dst = by_geneve(t) ? addr(t->family, AT_POD, 1) : addr(t->family, AT_EXT0, 1);
+	feed_wrapped(t, &packet, &other);
+	expect_untouched(t);
+	other.dst = outer.src;
+	feed_wrapped(t, &packet, &other);
+	if (by_geneve(t))
+		expect_untouched(t);
+	else
+		expect_unpacked(t, &packet, 1); /* no address of this node, and a flow of it */
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+}
+
+/* For longer than a generation of next hops is good. */
+static void it_goes_on_when_what_was_remembered_is_over(struct trial *t)
+{
+	const struct outer outer = to_pod(t, 1);
+	struct packet packet;
+
+	go_on(t, &outer, &packet);
+	fl_next_hops_keep(t->p->maps.meta, plane_now(t->p) - 1);
+	for (int i = 0; i < 3; i++) {
+		feed_wrapped(t, &packet, &outer);
+		expect_unpacked(t, &packet, 1);
+	}
 }
 
 static void nobody_is_known(struct trial *t)
@@ -412,6 +511,10 @@ static const struct test tests[] = {
 	{"node ports of other nodes", CHECK(node_port_of_another_node), HERE},
 	{"D5: only nodes are unpacked", CHECK(stranger_is_dropped), HERE},
 	{"D5: where no node is known, nobody is", CHECK(nobody_is_known), HERE},
+	{"D5: a node that has left the cluster", CHECK(node_that_has_left_is_a_stranger), HERE},
+	{"the node's addresses may change", CHECK(addresses_that_move_are_looked_up_again), HERE},
+	{"D5: who is remembered, and as what", CHECK(what_is_remembered_is_what_it_was), HERE},
+	{"and for how long", CHECK(it_goes_on_when_what_was_remembered_is_over), HERE},
 	{"D5: what is for no frontend is not unpacked", CHECK(what_is_not_ours_stays_as_it_is),
 	 HERE, ROWS(foreigners)},
 	{"D6, D11: sources that no client has", CHECK(inner_source_that_no_client_has), HERE,

@@ -68,17 +68,18 @@ static void no_route_is_a_named_drop(struct trial *t)
 
 static void route_of_a_known_flow_goes(struct trial *t)
 {
+	const uint32_t generation = fl_hops_generation(t->p->maps.meta->next_hops);
 	struct packet packet = packet_of(t);
 
 	/* as if there had been a route: the backend remembers a way */
 	t->p->maps.next_hops[1] = (struct fl_next_hop){
-		.word = 1 << 1,
+		.word = generation << 1,
 		.ifindex = t->p->net->ifindex[DEV_EXT0],
 		.mtu = 1500,
 		.flags = FL_DEVICE_XDP_TX | FL_DEVICE_EXTERNAL,
 	};
 	t->p->maps.backends[1].next_hop = 1;
-	t->p->maps.backends[1].next_hop_generation = 1;
+	t->p->maps.backends[1].next_hop_generation = (uint16_t)generation;
 	feed(t, &packet);
 	expect_outcome(t, SENT);
 	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_NEW);

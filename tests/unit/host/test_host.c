@@ -214,6 +214,34 @@ static void test_next_hops_are_forgotten_when_the_network_changes(void **state)
 	assert_true(fl_hops_generation(fake.meta.next_hops) > generation);
 }
 
+/* The datapath remembers as long as next hops whose outer headers it has found to be good. */
+static void test_next_hops_are_forgotten_when_nodes_change(void **state)
+{
+	const struct fl_ip nodes[] = {ip("192.0.2.1"), ip("192.0.2.2")};
+	uint32_t generation;
+
+	fake_start(&fake);
+	assert_int_equal(fl_host_set_peers(fake.host, nodes, 2, NULL), 0);
+	generation = fl_hops_generation(fake.meta.next_hops);
+	assert_int_equal(fl_host_set_peers(fake.host, nodes, 2, NULL), 0);
+	assert_int_equal(fl_hops_generation(fake.meta.next_hops), generation);
+	assert_int_equal(fl_host_set_peers(fake.host, nodes, 1, NULL), 0);
+	assert_true(fl_hops_generation(fake.meta.next_hops) > generation);
+}
+
+/* Likewise, but for the link: of an address that comes or goes. */
+static void test_next_hops_are_forgotten_when_addresses_are_written(void **state)
+{
+	uint32_t generation;
+
+	fake_start(&fake);
+	generation = fl_hops_generation(fake.meta.next_hops);
+	fake.n_addresses--;
+	fl_host_update(fake.host);
+	/* once before the maps are written, once after */
+	assert_true(fl_hops_generation(fake.meta.next_hops) > generation + 1);
+}
+
 static void test_next_hops_are_kept_only_while_the_network_is_watched(void **state)
 {
 	uint32_t generation;
@@ -346,6 +374,8 @@ int main(void)
 		TEST(test_the_map_says_what_an_earlier_agent_found),
 		TEST(test_nothing_is_done_without_a_reason),
 		TEST(test_next_hops_are_forgotten_when_the_network_changes),
+		TEST(test_next_hops_are_forgotten_when_nodes_change),
+		TEST(test_next_hops_are_forgotten_when_addresses_are_written),
 		TEST(test_next_hops_are_kept_only_while_the_network_is_watched),
 		TEST(test_a_device_that_refuses_is_tried_again),
 		TEST(test_a_device_that_flaps_keeps_its_programs),
