@@ -127,6 +127,7 @@ static __always_inline int unpack_fast(fl_ctx *ctx, bool v6, __u32 dispatch)
 		return leave_to_tc(ctx);
 	if (!seen || !fl_unpack_fast(v6, &p, &ref, &to))
 		return SLOW_PATH;
+	fl_flow_renew(v6, ref.head, p.proto, fl_now());
 	fl_flow_follow(ref.head, &p);
 	fl_flow_count(ref.head, p.len);
 	return unpack(ctx, v6, dispatch, &p, &to);

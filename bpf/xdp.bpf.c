@@ -118,7 +118,10 @@ static __always_inline int handle_proto(struct xdp_md *ctx, void *data, __u32 le
 		fl_fast_done(&fast, data, v6, p);
 		return no_fast_path(TUNNEL);
 	case FL_FAST_TO_TC:
-		return fl_mac_is_own(ctx->ingress_ifindex, data) ? leave_to_tc(ctx) : XDP_PASS;
+		if (!fl_mac_is_own(ctx->ingress_ifindex, data))
+			return XDP_PASS;
+		fl_flow_renew(v6, fast.head, proto, fl_now());
+		return leave_to_tc(ctx);
 	case FL_FAST_PASS:
 		return XDP_PASS;
 	default:

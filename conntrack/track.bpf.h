@@ -20,6 +20,20 @@ static __always_inline void fl_flow_see(struct fl_flow_head *head, __u32 now)
 }
 
 /*
+ * For the fast paths: whether there is nothing to do for the flow but to write, once a second, that
+ * it was seen. Then both directions are looked at.
+ */
+static __always_inline bool fl_flow_goes_on(bool v6, const struct fl_flow_ref *ref, __u8 proto,
+					    __u32 now)
+{
+	const __s32 idle = now - ref->head->last_seen;
+
+	return likely(idle < (__s32)fl_config.hz) ||
+	       (idle <= (__s32)fl_flow_timeout(fl_flow_state(ref->word), proto) &&
+		!fl_flow_lone(v6, ref->head));
+}
+
+/*
  * Both counters are one number to be added to: where packets wrap, at 2^32, that is a byte more. On
  * a big-endian machine they lie the other way round, and bytes wrap at 2^32, which is a packet
  * more.
@@ -111,6 +125,18 @@ static __always_inline void fl_flow_catch_up(struct fl_flow_head *head,
 {
 	if (twin && (__s32)(twin->ack - head->seq) > 0)
 		head->seq = twin->ack;
+}
+
+/* For the fast paths, behind fl_flow_goes_on(). */
+static __always_inline void fl_flow_renew(bool v6, struct fl_flow_head *head, __u8 proto, __u32 now)
+{
+	__u32 twin_word;
+
+	if (likely((__s32)(now - head->last_seen) < (__s32)fl_config.hz))
+		return;
+	WRITE_ONCE(head->last_seen, now);
+	if (proto == IPPROTO_TCP)
+		fl_flow_catch_up(head, fl_flow_twin(v6, head, &twin_word));
 }
 
 /* The segment acknowledges something of the other direction, and nothing it has not sent. Until the
@@ -301,6 +327,18 @@ static __always_inline bool fl_flow_backend_gone(bool v6, const struct fl_flow_h
 
 		return to->dport != backend->port || to->daddr != backend->addr.w[3];
 	}
+}
+
+/*
+ * The backend that the flow's packets go to, as long as it is one; NULL also for replies. What is
+ * kept there of the way to its address holds for all of its flows.
+ */
+static __always_inline struct fl_backend *
+fl_flow_backend_of(bool v6, const struct fl_flow_head *head, __u8 proto)
+{
+	if (head->flags & FL_FLOW_IS_REPLY || fl_flow_backend_gone(v6, head, proto))
+		return NULL;
+	return fl_backend_get(fl_flow_backend(head));
 }
 
 /*

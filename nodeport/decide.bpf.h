@@ -88,17 +88,33 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 	return fl_flow_unchanged(ref, d->to.sport) ? FL_KNOWN : FL_UNKNOWN;
 }
 
+/* Where the way of all flows to the same backend is kept; NULL: nowhere. */
+static __always_inline __u16 *fl_flow_common_hop(bool v6, const struct fl_packet *p,
+						 const struct fl_flow_head *head)
+{
+	struct fl_backend *backend = fl_flow_backend_of(v6, head, p->proto);
+
+	if (!backend)
+		return NULL;
+	return fl_flow_is_tunnelled(head->flags) ? fl_tunnel_hop(fl_flow_backend(head), backend)
+						 : &backend->next_hop;
+}
+
 /* Find a known flow's next hop, and remember it, unless another flow has taken the entry since. */
 static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_flow_ref *ref, __u32 now,
 					  struct fl_decision *d)
 {
 	struct fl_flow_head *head = ref->head;
+	__u16 *common;
 	const fl_hop_ref kept = READ_ONCE(*(const fl_hop_ref *)&head->next_hop);
 	const bool own = fl_flow_unchanged(ref, kept);
 
 	if (!own || !fl_hop_get((const __u16 *)&kept, now, &d->hop)) {
-		switch (fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
+		common = own ? fl_flow_common_hop(v6, p, head) : NULL;
+		switch (common && fl_hop_get(common, now, &d->hop)
+				? FL_FIB_OK
+				: fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
 		case FL_FIB_LOCAL:
 			fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 			return;
@@ -108,6 +124,8 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 		case FL_FIB_OK:
 			break;
 		}
+		if (common)
+			fl_hop_keep(common, &d->hop);
 		if (own)
 			fl_hop_replace(&head->next_hop, kept, &d->hop);
 	}

@@ -13,9 +13,9 @@
 /* What the fast path does. Constants that its caller goes on from at once, each on a way of its
  * own: kept in a decision, they cost more than what they say. */
 enum fl_fast {
-	FL_FAST_SLOW, /* nothing: the slow path decides */
-	FL_FAST_PASS, /* unchanged to the stack */
-	FL_FAST_TO_TC,
+	FL_FAST_SLOW,	 /* nothing: the slow path decides */
+	FL_FAST_PASS,	 /* unchanged to the stack */
+	FL_FAST_TO_TC,	 /* which will count it; then fl_flow_renew() */
 	FL_FAST_STACK,	 /* rewritten to the stack: fast->to; then fl_fast_done() */
 	FL_FAST_FORWARD, /* rewritten, and on by fast->ifindex; then fl_fast_done() */
 	/* XDP: the same by the device that the frame came in by, to whose own address it came */
@@ -43,6 +43,31 @@ static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 fla
 	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
 }
 
+/*
+ * Once in a generation of next hops: take over the one that another flow of the same backend has
+ * found in it. False: there is none.
+ */
+static __always_inline bool fl_fast_hop_again(bool v6, const struct fl_flow_ref *ref, __u8 proto)
+{
+	struct fl_flow_head *head = ref->head;
+	fl_hop_ref *kept_at = (fl_hop_ref *)&head->next_hop;
+	const fl_hop_ref kept = READ_ONCE(*kept_at);
+	const struct fl_backend *backend;
+	fl_hop_ref found;
+
+	/* tc's program has no stack left for this; and by Geneve the way leads to the backend's
+	 * node, and is kept elsewhere */
+	if (!fl_ctx_is_xdp ||
+	    (fl_config.dispatch == FL_DISPATCH_GENEVE && fl_flow_is_tunnelled(head->flags)))
+		return false;
+	backend = fl_flow_backend_of(v6, head, proto);
+	if (!backend)
+		return false;
+	found = READ_ONCE(*(const fl_hop_ref *)&backend->next_hop);
+	return found != kept && fl_flow_untouched(ref) &&
+	       __sync_val_compare_and_swap(kept_at, kept, found) == kept;
+}
+
 /* Of a flow that goes on encapsulated. */
 static __always_inline enum fl_fast fl_fast_tunnelled(fl_ctx *ctx, void *data, bool v6,
 						      struct fl_packet *p, __u64 hash, __u32 now,
@@ -52,7 +77,10 @@ static __always_inline enum fl_fast fl_fast_tunnelled(fl_ctx *ctx, void *data, b
 	__u32 hop_word;
 	fl_hop_ref kept;
 
-	if (!fl_hop_begin(&ref->head->next_hop, now, &nh, &kept, &hop_word))
+	if (!fl_hop_begin(&ref->head->next_hop, now, &nh, &kept, &hop_word) &&
+	    (!fl_ctx_is_xdp || fl_config.dispatch == FL_DISPATCH_GENEVE ||
+	     !fl_fast_hop_again(v6, ref, p->proto) ||
+	     !fl_hop_begin(&ref->head->next_hop, now, &nh, &kept, &hop_word)))
 		return FL_FAST_SLOW;
 	if (fl_ctx_is_xdp && !(nh->flags & FL_DEVICE_XDP_TX))
 		return fl_flow_untouched(ref) ? FL_FAST_TO_TC : FL_FAST_SLOW;
@@ -89,8 +117,7 @@ static __always_inline enum fl_fast fl_fast_arriving(fl_ctx *ctx, void *data, bo
 		return FL_FAST_PASS;
 	if (!fl_flow_steady(head, fl_flow_state(ref.word), p->proto, now))
 		return FL_FAST_SLOW;
-	/* once a second the slow path looks at both directions; no timeout is shorter */
-	if ((__s32)(now - head->last_seen) >= (__s32)fl_config.hz)
+	if (!fl_flow_goes_on(v6, &ref, p->proto, now))
 		return FL_FAST_SLOW;
 	if (!(flags & FL_FLOW_IS_REPLY) &&
 	    (flags & FL_FLOW_STALE || fl_flow_backend_lost(v6, head, p)))
@@ -102,7 +129,9 @@ static __always_inline enum fl_fast fl_fast_arriving(fl_ctx *ctx, void *data, bo
 			return fl_fast_tunnelled(ctx, data, v6, p, hash, now, &ref);
 		return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
 	}
-	if (!fl_hop_begin(&head->next_hop, now, &nh, &kept, &hop_word))
+	if (!fl_hop_begin(&head->next_hop, now, &nh, &kept, &hop_word) &&
+	    (!fl_fast_hop_again(v6, &ref, p->proto) ||
+	     !fl_hop_begin(&head->next_hop, now, &nh, &kept, &hop_word)))
 		return FL_FAST_SLOW;
 	fl_packet_read_hop(data + FL_L3, v6, p);
 	if (!fl_ctx_is_xdp)
@@ -139,7 +168,7 @@ static __always_inline enum fl_fast fl_fast_leaving(bool v6, const struct fl_pac
 	ret_fast->head = ref.head;
 	if (p->tcp_flags & (FL_TCP_SYN | FL_TCP_FIN | FL_TCP_RST) ||
 	    !fl_flow_steady(ref.head, fl_flow_state(ref.word), p->proto, now) ||
-	    (__s32)(now - ref.head->last_seen) >= (__s32)fl_config.hz)
+	    !fl_flow_goes_on(v6, &ref, p->proto, now))
 		return FL_FAST_SLOW;
 	fl_flow_rewrite(v6, ref.head, &ret_fast->to);
 	return fl_flow_untouched(&ref) ? FL_FAST_STACK : FL_FAST_SLOW;
@@ -150,6 +179,7 @@ static __always_inline void fl_fast_done(const struct fl_fast_flow *fast, void *
 					 struct fl_packet *p)
 {
 	fl_packet_read_l4(data, NULL, false, v6, p);
+	fl_flow_renew(v6, fast->head, p->proto, fl_now());
 	fl_flow_follow(fast->head, p);
 	fl_flow_count(fast->head, p->len);
 }

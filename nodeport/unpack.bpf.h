@@ -499,8 +499,7 @@ static __always_inline bool fl_unpack_fast(bool v6, const struct fl_packet *p,
 	head = ret_ref->head;
 	if ((head->flags & ways) != FL_FLOW_TO_STACK ||
 	    !fl_flow_steady(head, fl_flow_state(ret_ref->word), p->proto, now) ||
-	    (__s32)(now - head->last_seen) >= (__s32)fl_config.hz ||
-	    fl_flow_backend_lost(v6, head, p))
+	    !fl_flow_goes_on(v6, ret_ref, p->proto, now) || fl_flow_backend_lost(v6, head, p))
 		return false;
 	fl_flow_rewrite(v6, head, ret_to);
 	return fl_flow_untouched(ret_ref);

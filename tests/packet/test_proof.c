@@ -265,6 +265,22 @@ static void numbers_recover_from_a_hole(struct trial *t)
 	talk_expect_state(&talk, hole->state);
 }
 
+/* Each end's hole is healed by what the other one has acknowledged, which has to be believed. */
+static void hole_heals_within_a_second(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	talk.client_end.next += 0x30000;
+	talk_reply(&talk, ACK);
+	age(t, &talk, 2);
+	talk_expect_both(&talk);
+	talk.backend_end.next += 0x30000;
+	talk_send(&talk, ACK);
+	talk_reply(&talk, FIN | ACK);
+	talk_expect_state(&talk, FL_FLOW_HALF_CLOSED);
+}
+
 /* A port that is used again, at a backend that has not answered. */
 static void client_tries_with_another_number(struct trial *t)
 {
@@ -304,6 +320,8 @@ static const struct test tests[] = {
 	{"B10: what lies around a hole is believed again when it was acknowledged",
 	 CHECK(numbers_recover_from_a_hole), .protos = ONLY_TCP, .hooks = ON_INGRESS,
 	 .networks = EVERYWHERE, ROWS(holes)},
+	{"B10: and that without a FIN, within a second", CHECK(hole_heals_within_a_second),
+	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE},
 	{"B10: SYN after SYN, each with its own number", CHECK(client_tries_with_another_number),
 	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE},
 	{"B10: an answer to another SYN is none", CHECK(answer_to_another_syn_is_none),

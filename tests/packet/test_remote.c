@@ -107,8 +107,8 @@ static void old_ways_are_asked_again(struct trial *t)
 	assert_false(fl_hops_over(meta->next_hops, plane_now(t->p)));
 }
 
-/* What one flow has asked for anew says nothing about what another one has remembered. */
-static void look_up_of_one_flow_is_not_another_s(struct trial *t)
+/* What one flow has asked for anew is good for the others to its backend, and for nothing else. */
+static void look_up_is_good_for_its_destination(struct trial *t)
 {
 	struct talk talk = talk_begin(t), other = talk_from(t, CLIENT_HOST, CLIENT_PORT + 1, t->to);
 
@@ -120,9 +120,42 @@ static void look_up_of_one_flow_is_not_another_s(struct trial *t)
 	fl_next_hops_forget(t->p->maps.meta);
 	talk_expect_both(&talk);
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 5);
-	/* the same neighbours have the same places again */
+	/* the client's neighbour has the same place again, but was not asked for by this one */
 	talk_expect_both(&other);
-	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 7);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 6);
+	/* by now it is its own */
+	talk_expect_both(&other);
+	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 6);
+}
+
+/* The id belongs to another endpoint by now, whose way leads elsewhere; TCP stays where it was. */
+static void way_of_another_backend_is_not_taken(struct trial *t)
+{
+	enum { PLACE = 77 };
+	struct fl_meta *meta = t->p->maps.meta;
+	struct talk talk = talk_begin(t);
+	struct fl_backend *backend;
+
+	talk_establish(&talk);
+	fl_next_hops_forget(meta);
+	t->p->maps.next_hops[PLACE] = (struct fl_next_hop){
+		.word = fl_hops_generation(meta->next_hops) << 1,
+		.ifindex = 999,
+		.mtu = 1500,
+		.flags = FL_DEVICE_XDP_TX,
+	};
+	for (uint32_t id = 1; id < t->p->maps.n_backends; id++) {
+		backend = &t->p->maps.backends[id];
+		if (!(backend->flags & FL_BACKEND_LIVE))
+			continue;
+		backend->addr.w[3] ^= htonl(1);
+		backend->next_hop = PLACE;
+		backend->next_hop_generation = (uint16_t)fl_hops_generation(meta->next_hops);
+	}
+	for (int i = 0; i < 3; i++) {
+		talk_send(&talk, ACK);
+		talk_expect_request(&talk);
+	}
 }
 
 static void give_to_a_stranger(struct trial *t, struct fl_next_hop *hop)
@@ -248,8 +281,11 @@ static const struct test tests[] = {
 	 CHECK(conversation_asks_the_way_once), .hooks = ON_INGRESS, .networks = REMOTE},
 	{"ways are asked for again in another generation",
 	 CHECK(generation_makes_ways_be_asked_again), .hooks = ON_INGRESS, .networks = REMOTE},
-	{"what one flow has looked up makes nothing good that another remembers",
-	 CHECK(look_up_of_one_flow_is_not_another_s), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"what one flow has looked up is good for those to the same backend alone",
+	 CHECK(look_up_is_good_for_its_destination), .hooks = ON_INGRESS, .networks = REMOTE},
+	{"nor is the way good of a backend that has its backend's id",
+	 CHECK(way_of_another_backend_is_not_taken), .hooks = ON_INGRESS, .networks = REMOTE,
+	 .protos = ONLY_TCP},
 	{"ways are asked for again when they are old", CHECK(old_ways_are_asked_again),
 	 .hooks = ON_INGRESS, .networks = REMOTE},
 	{"a remembered way that was given to another next hop is not used",
