@@ -108,7 +108,7 @@ static void test_the_programs_have_the_maps_of_the_list(void **state)
 					    !strcmp(name, "fl_frag_held") ||
 					    !strcmp(name, "fl_frag_turn") ||
 					    !strcmp(name, "fl_tunnel_orders") ||
-					    !strcmp(name, "fl_paths"));
+					    !strcmp(name, "fl_paths") || !strcmp(name, "fl_seen"));
 				continue;
 			}
 			d = &fl_map_descs[i];
