@@ -391,7 +391,9 @@ __noinline int fl_frag_released(const struct fl_work *w)
 {
 	struct fl_frag *f = w ? fl_frag_at(w->odd.place) : NULL;
 
-	if (f && fl_frag_name(w->odd.place, READ_ONCE(f->word)) == w->odd.record)
+	/* what was refused was never noted */
+	if (f && w->d.reason != FL_REASON_FRAGMENT_OVERLAP &&
+	    fl_frag_name(w->odd.place, READ_ONCE(f->word)) == w->odd.record)
 		__sync_fetch_and_add(&f->seen, w->odd.size);
 	return 0;
 }

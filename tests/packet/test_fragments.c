@@ -299,6 +299,25 @@ static void bad_ones_are_refused(struct trial *t)
 	}
 }
 
+/* A first one that is refused does not make its datagram complete, after which another one might
+ * have the number. */
+static void refused_bytes_do_not_count(struct trial *t)
+{
+	const struct piece first = {0, 480, true}, last = {472, 480, false};
+	struct whole w = request_of(t);
+
+	feed_piece(&w, last);
+	expect_outcome(t, HELD);
+	feed_piece(&w, first);
+	expect_outcome(t, DROPPED);
+	feed_piece(&w, last);
+	expect_outcome(t, DROPPED);
+	expect_counter(t, FL_REASON_FRAGMENT_OVERLAP, 2);
+	expect_counter(t, FL_REASON_FRAGMENT_REFUSED, 1);
+	t->dropped++; /* the one that waited */
+	allow_counter(t, FL_COUNTER_FRAGMENT_HELD);
+}
+
 /* Neighbouring bytes are no overlap, whatever words their bits are in. */
 static void neighbours_are_none(struct trial *t)
 {
@@ -615,6 +634,8 @@ static const struct test tests[] = {
 	 .networks = IN(AT_POD) | IN(AT_TX) | IN(AT_REDIRECT)},
 	{"D3: tiny and overlapping fragments are refused by name", CHECK(bad_ones_are_refused),
 	 ROWS(bads), .hooks = BY_TC, .networks = IN(AT_TX) | IN(AT_POD)},
+	{"D3: refused bytes do not make a datagram complete", CHECK(refused_bytes_do_not_count),
+	 .hooks = BY_TC, .networks = IN(AT_TX) | IN(AT_POD)},
 	{"fragments side by side are no overlap", CHECK(neighbours_are_none), .hooks = BY_TC},
 	{"a refused first one is answered, the others are dropped", CHECK(refused_with_the_first),
 	 .hooks = BY_TC},
