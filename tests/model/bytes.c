@@ -61,7 +61,8 @@ static bool parse_ipv4(const struct model_frame *f, struct model_packet *ret)
 {
 	const uint8_t *ip = f->b + ETHER;
 	const uint32_t header = (ip[0] & 15) * 4U;
-	const bool fragment = get16(ip + 6) & 0x3fff;
+	const uint32_t word = get16(ip + 6);
+	const bool fragment = word & 0x3fff;
 
 	if (ip[0] >> 4 != 4)
 		return false;
@@ -74,10 +75,15 @@ static bool parse_ipv4(const struct model_frame *f, struct model_packet *ret)
 	ret->ip_len = get16(ip + 2);
 	ret->l4 = ETHER + header;
 	ret->odd = (ret->proto == 6 || ret->proto == 17) && (header > 20 || fragment);
-	if (header < 20 || fragment || ret->ip_len < header)
+	ret->id = get16(ip + 4);
+	ret->at = (word & 0x1fff) * 8;
+	ret->more = word & 0x2000;
+	if (header < 20 || ret->ip_len < header ||
+	    (header > 20 && (f->len < ETHER + header || !options_are_plain(ip + 20, header - 20))))
 		return false;
-	return header == 20 ||
-	       (f->len >= ETHER + header && options_are_plain(ip + 20, header - 20));
+	ret->size = ret->ip_len - header;
+	ret->fragment = fragment && ret->odd && f->len >= ETHER + ret->ip_len;
+	return !fragment || ret->fragment;
 }
 
 #define HOP_BY_HOP 0
@@ -105,15 +111,32 @@ static bool parse_ipv6(const struct model_frame *f, struct model_packet *ret)
 		return false;
 	ret->odd = ret->proto == HOP_BY_HOP || ret->proto == DESTINATION || ret->proto == FRAGMENT;
 	for (int i = 0; i < EXTENSIONS; i++) {
-		if (ret->proto != DESTINATION && (ret->proto != HOP_BY_HOP || i))
+		const bool fragment = ret->proto == FRAGMENT && !ret->fragment_header;
+
+		if (!fragment && ret->proto != DESTINATION && (ret->proto != HOP_BY_HOP || i))
 			break;
 		if (f->len < at + 8)
 			return false;
 		ret->proto = f->b[at];
-		at += (f->b[at + 1] + 1U) * 8;
+		if (fragment) {
+			ret->fragment_header = at;
+			ret->at = get16(f->b + at + 2) & 0xfff8;
+			ret->more = f->b[at + 3] & 1;
+			ret->id = get32(f->b + at + 4);
+		}
+		at += fragment ? 8 : (f->b[at + 1] + 1U) * 8;
+		/* what follows is in the first one only */
+		if (ret->at)
+			break;
 	}
 	ret->l4 = at;
-	return ret->ip_len >= at - ETHER;
+	if (ret->ip_len < at - ETHER)
+		return false;
+	ret->size = ret->ip_len - (at - ETHER);
+	ret->fragment =
+		(ret->at || ret->more) && f->len >= ETHER + ret->ip_len &&
+		(ret->proto == 6 || ret->proto == 17 || (ret->at && ret->proto == DESTINATION));
+	return !(ret->at || ret->more) || ret->fragment;
 }
 
 static bool parse_l4(const struct model_frame *f, struct model_packet *ret)
@@ -122,12 +145,11 @@ static bool parse_l4(const struct model_frame *f, struct model_packet *ret)
 	const uint32_t size = ret->ip_len - (ret->l4 - ETHER);
 	uint32_t header = ret->proto == 6 ? 20 : 8;
 
-	if ((ret->proto != 6 && ret->proto != 17) || size < header || f->len < ETHER + ret->ip_len)
+	if ((ret->proto != 6 && ret->proto != 17) || size < header ||
+	    f->len < ETHER + ret->ip_len || ret->at)
 		return false;
 	ret->t.sport = (uint16_t)get16(l4);
 	ret->t.dport = (uint16_t)get16(l4 + 2);
-	if (!ret->t.sport || !ret->t.dport)
-		return false;
 	if (ret->proto == 6) {
 		header = (uint32_t)(l4[12] >> 4) * 4;
 		if (header < 20 || header > size)
@@ -137,7 +159,8 @@ static bool parse_l4(const struct model_frame *f, struct model_packet *ret)
 		ret->flags = l4[13];
 	}
 	ret->payload = size - header;
-	return true;
+	ret->has_ports = true;
+	return ret->t.sport && ret->t.dport;
 }
 
 bool model_parse(const struct model_frame *f, struct model_packet *ret)
@@ -165,7 +188,7 @@ uint32_t model_makes_up(uint32_t want, uint32_t sum)
 }
 
 void model_rewrite(const struct model_frame *in, const struct model_packet *p,
-		   const struct model_tuple *to, bool forward, struct model_frame *out)
+		   const struct model_tuple *to, bool forward, uint32_t id, struct model_frame *out)
 {
 	const bool v6 = p->family == FL_IPV6, tcp = p->proto == 6;
 	const uint32_t len = p->ip_len - (p->l4 - ETHER);
@@ -179,14 +202,20 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *p,
 	memcpy(out->b, in->b, in->len);
 	put_address(v6, ip + (v6 ? 8 : 12), &to->src);
 	put_address(v6, ip + (v6 ? 24 : 16), &to->dst);
-	put16(l4, to->sport);
-	put16(l4 + 2, to->dport);
 	if (forward)
 		ip[v6 ? 7 : 8]--;
+	if (p->fragment && v6)
+		put32(out->b + p->fragment_header + 4, id);
+	else if (p->fragment)
+		put16(ip + 4, id);
 	if (!v6) {
 		put16(ip + 10, 0);
 		put16(ip + 10, model_makes_up(ip_sum, model_sum(0, ip, header)));
 	}
+	if (p->at)
+		return; /* nothing else of it is known */
+	put16(l4, to->sport);
+	put16(l4 + 2, to->dport);
 	if (!tcp && !get16(check))
 		return; /* there is none */
 	put16(check, 0);
@@ -228,8 +257,10 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 	put_address(v6, ip + (v6 ? 8 : 12), &p->t.dst);
 	put_address(v6, ip + (v6 ? 24 : 16), &p->t.src);
 	memcpy(icmp + 8, in->b + ETHER, header);
-	memcpy(icmp + 8 + header, in->b + p->l4, 8);
-	quote_without_options(icmp + 8, v6, p);
+	/* a later fragment is quoted as it is, but a first one as if it were whole */
+	memcpy(icmp + 8 + header, in->b + (p->at ? ETHER + header : p->l4), 8);
+	if (!p->at)
+		quote_without_options(icmp + 8, v6, p);
 	if (v6) {
 		ip[0] = 0x60;
 		put16(ip + 4, len);

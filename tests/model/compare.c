@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/model/run.h"
+#include "tests/model/wire.h"
 
 #define MARK_FOR_TC 0x464c5443U
 
@@ -106,7 +107,12 @@ static void put_macs(const struct run *r, const struct model_outcome *o, struct 
 		memcpy(ret->b, r->out.b, 12);
 }
 
-/* The frame that this outcome gives; with a free port the one that was chosen. */
+static uint32_t fragment_id(const struct model_packet *p, const struct model_frame *f)
+{
+	return p->family == FL_IPV4 ? get16(f->b + 18) : get32(f->b + p->fragment_header + 4);
+}
+
+/* The frame that this outcome gives; with a free port or number the one that was chosen. */
 static void expected_frame(const struct run *r, const struct step *step,
 			   const struct model_verdicts *v, const struct model_outcome *o,
 			   struct model_frame *ret)
@@ -131,7 +137,8 @@ static void expected_frame(const struct run *r, const struct step *step,
 	}
 	if (o->any_port && r->out.len >= l4 + 2)
 		to.sport = (uint16_t)(r->out.b[l4] << 8 | r->out.b[l4 + 1]);
-	model_rewrite(&step->frame, &v->packet, &to, o->forward, ret);
+	model_rewrite(&step->frame, &v->packet, &to, o->forward,
+		      o->any_id ? fragment_id(&v->packet, &r->out) : o->id, ret);
 	if (o->forward)
 		put_macs(r, o, ret);
 }
@@ -200,7 +207,8 @@ static bool compared(uint32_t c)
 {
 	return c < FL_REASON_MAX || c == FL_COUNTER_FLOW_NEW || c == FL_COUNTER_FLOW_RESTEERED ||
 	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_TO_TC || c == FL_COUNTER_ECHO ||
-	       c == FL_COUNTER_ICMP_ERROR;
+	       c == FL_COUNTER_ICMP_ERROR || c == FL_COUNTER_FRAGMENT ||
+	       c == FL_COUNTER_FRAGMENT_HELD;
 }
 
 void run_check_counters(struct run *r)

@@ -15,6 +15,26 @@ static void count_pick(struct run *r, const struct model_outcome *o, int port)
 			r->s->picks[port][i]++;
 }
 
+/* What becomes of the datagram that it is a fragment of. */
+static void take_fragment(struct run *r, const struct step *step, const struct model_verdicts *v,
+			  const struct model_outcome *o)
+{
+	struct model_fragments *f = r->m.fragments;
+	const char *wrong;
+
+	if (v->part == PART_NONE)
+		return;
+	wrong = model_settle_fragment(&r->m, v, o, step->hook, step->device, &step->frame, &r->out);
+	if (wrong)
+		run_differs(r, step, v, "%s", wrong);
+	r->expected[FL_REASON_FRAGMENT_ALONE] += f->alone;
+	r->expected[FL_REASON_FRAGMENT_REFUSED] += f->refused;
+	r->expected[FL_REASON_TOO_BIG] += f->too_big;
+	r->expected[FL_COUNTER_FRAGMENT] += f->translated;
+	f->alone = f->refused = f->too_big = f->translated = 0;
+	run_check_besides(r, step, v);
+}
+
 static void take_outcome(struct run *r, const struct step *step, const struct model_verdicts *v,
 			 const struct model_outcome *o)
 {
@@ -22,10 +42,13 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 	struct model_packet got = v->packet;
 	const char *wrong;
 
-	if (o->begins && !model_parse(&r->out, &got)) {
+	if (o->verdict == IS_DROPPED && v->part == PART_FIRST && !v->flow)
+		o = run_begun_besides(r, v, o, &got);
+	else if (o->begins && !model_parse(&r->out, &got)) {
 		run_differs(r, step, v, "what came out is no packet");
 		return;
 	}
+	take_fragment(r, step, v, o);
 	if (o->reason) {
 		const uint32_t c = run_counter_of(o->reason);
 
@@ -95,16 +118,32 @@ static void one_packet(struct run *r, struct step *step)
 }
 
 /* Of what tc divides a test run shows the last piece: tests/packet/test_size.c looks at that. */
-static bool comes_in_fragments(const struct model_frame *frame)
+static bool comes_in_fragments(const struct run *r, const struct step *step)
 {
 	struct model_packet p;
 
-	return frame->len > NARROW_MTU && model_parse(frame, &p) && !p.df;
+	if (step->frame.len <= NARROW_MTU || (!model_parse(&step->frame, &p) && !p.fragment))
+		return false;
+	return !p.df && !model_fragment_waits(&r->m, &p, step->hook);
+}
+
+/* A packet, at tc too if XDP leaves it to that. */
+static void run_step(struct run *r, struct step *step, struct rng *g)
+{
+	if (step->hook != MEETS_XDP && comes_in_fragments(r, step))
+		return;
+	one_packet(r, step);
+	if (step->hook != MEETS_XDP || !r->marked || r->found->differs ||
+	    (!r->known && !rng_percent(g, step->goes_on ? 97 : 75)) || comes_in_fragments(r, step))
+		return;
+	step->hook = MEETS_TC;
+	one_packet(r, step);
 }
 
 void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trace, bool counters,
 		 struct totals *totals, struct found *ret)
 {
+	static struct model_fragments fragments;
 	static struct run r;
 	static struct step step;
 	uint32_t changed = 0;
@@ -112,11 +151,15 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 	memset(&r, 0, sizeof(r));
 	r.s = s;
 	r.m = s->model;
+	r.m.fragments = &fragments;
+	model_fragments_clear(&fragments);
+	run_begin_fragments(&r);
 	r.totals = totals;
 	r.found = ret;
 	r.trace = trace;
 	r.counters = counters;
 	ret->differs = false;
+	ret->text[0] = 0;
 	memcpy(r.before, s->counted, sizeof(r.before));
 	totals->episodes++;
 	for (r.step = 0; r.step < STEPS && !ret->differs; r.step++) {
@@ -142,18 +185,14 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 		}
 		if (!packets_make(s, &r.m, &r.talkers, &g, &step))
 			continue;
-		if (step.hook != MEETS_XDP && comes_in_fragments(&step.frame))
-			continue;
-		one_packet(&r, &step);
-		if (step.hook == MEETS_XDP && r.marked && !ret->differs &&
-		    (r.known || rng_percent(&g, 75)) && !comes_in_fragments(&step.frame)) {
-			step.hook = MEETS_TC;
-			one_packet(&r, &step);
-		}
+		do {
+			run_step(&r, &step, &g);
+		} while (!ret->differs && packets_go_on(&g, &step));
 	}
 	run_check_table(&r);
 	run_check_counters(&r);
 	run_forget_maps(&r);
+	run_forget_fragments(&r);
 	for (uint32_t i = 0; i < s->n_services; i++)
 		if (changed >> i & 1)
 			scenario_change(s, &s->model, i);

@@ -145,12 +145,31 @@ struct step {
 	bool by_backend;
 	bool node_sends; /* from an address of the node */
 	struct model_frame frame;
+	struct sent_datagram *goes_on; /* packets_go_on() has more of it */
+	int n_more;
+};
+
+#define SENT_DATAGRAMS 4
+#define SENT_PIECES 8
+
+/* A packet that is sent in fragments, in any order, with others in between. */
+struct sent_datagram {
+	bool used;
+	struct step whole;
+	uint32_t id, l4;		    /* where TCP or UDP begins */
+	uint32_t begin[SENT_PIECES + 1], n; /* of pieces, without that header's place */
+	uint32_t sent;			    /* bits: those that were */
+	bool tiny, flood;		    /* of many more, eight bytes each */
 };
 
 struct talkers {
 	struct conversation slot[SLOTS];
+	struct sent_datagram datagram[SENT_DATAGRAMS];
+	uint32_t n_datagrams;
 };
 
 /* False: there is nothing to send. */
 bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, struct rng *r,
 		  struct step *ret_step);
+/* Another packet of the same step, or false. */
+bool packets_go_on(struct rng *r, struct step *step);

@@ -172,10 +172,10 @@ bool model_translated_later(const struct model_flow *f, enum model_hook hook)
 }
 
 /* Whether its addresses alone say that it is a Service's, this node's, or a reply. */
-static bool odd_concerns(const struct model *m, const struct model_packet *p)
+static bool odd_concerns(const struct model *m, const struct model_packet *p, bool leaving)
 {
 	if (model_is_cluster_ip(m, &p->t.dst) || model_is_external(m, &p->t.dst) ||
-	    model_is_local(m, &p->t.dst))
+	    (!leaving && model_is_local(m, &p->t.dst)))
 		return true;
 	for (int i = 0; i < MODEL_FLOWS; i++)
 		if (m->flow[i].live && fl_ip_equal(&m->flow[i].inner.dst, &p->t.src))
@@ -188,44 +188,31 @@ static bool odd_concerns(const struct model *m, const struct model_packet *p)
 static bool judge_odd(struct model *m, struct model_verdicts *v, enum model_hook hook)
 {
 	const struct model_packet *p = &v->packet;
+	const bool leaving = hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
 
 	if (!p->odd)
 		return false;
 	if (hook == MEETS_XDP) {
-		if (!odd_concerns(m, p))
+		if (!odd_concerns(m, p, false))
 			model_may(v, PASSES);
 		model_may(v, LEFT_TO_TC);
 		return true;
 	}
-	if (v->understood && (hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT ||
-			      (!model_impossible(&p->t) && !model_is_local(m, &p->t.src))))
+	if (p->fragment)
+		return model_judge_fragment(m, v, hook, odd_concerns(m, p, leaving));
+	if (v->understood &&
+	    (leaving || (!model_impossible(&p->t) && !model_is_local(m, &p->t.src))))
 		return false;
 	model_may(v, PASSES);
 	return true;
 }
 
-void model_judge(struct model *m, enum model_hook hook, int device, const struct model_frame *frame,
-		 struct model_verdicts *v)
+/* A packet of TCP or UDP that has its ports. */
+static void judge_flow_packet(struct model *m, enum model_hook hook, struct model_verdicts *v)
 {
 	const bool leaving = hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
 	struct model_flow *asked = NULL, *reply = NULL;
 
-	v->n = 0;
-	v->flow = NULL;
-	v->reply = v->own_frontend = v->direct = false;
-	v->port = -1;
-	v->restarted = v->resteered = 0;
-	v->understood = model_parse(frame, &v->packet);
-	if (!leaving && memcmp(frame->b, m->device[device].mac, 6)) {
-		model_may(v, PASSES);
-		return;
-	}
-	if (judge_odd(m, v, hook) || model_judge_icmp(m, hook, frame, v))
-		return;
-	if (!v->understood) {
-		model_may(v, PASSES);
-		return;
-	}
 	for (int i = 0; i < MODEL_FLOWS; i++) {
 		struct model_flow *f = &m->flow[i];
 		struct model_tuple back;
@@ -262,4 +249,31 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 		return;
 	}
 	model_judge_new(m, v, hook);
+}
+
+void model_judge(struct model *m, enum model_hook hook, int device, const struct model_frame *frame,
+		 struct model_verdicts *v)
+{
+	const bool leaving = hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
+
+	v->n = 0;
+	v->flow = NULL;
+	v->reply = v->own_frontend = v->direct = false;
+	v->port = -1;
+	v->restarted = v->resteered = 0;
+	v->part = PART_NONE;
+	v->datagram = NULL;
+	v->understood = model_parse(frame, &v->packet);
+	if (!leaving && memcmp(frame->b, m->device[device].mac, 6)) {
+		model_may(v, PASSES);
+		return;
+	}
+	if (judge_odd(m, v, hook) || model_judge_icmp(m, hook, frame, v))
+		return;
+	if (!v->understood) {
+		model_may(v, PASSES);
+		return;
+	}
+	judge_flow_packet(m, hook, v);
+	model_judged_fragment(m, v);
 }

@@ -36,3 +36,14 @@ void make_reply_way(const struct model *m, const struct conversation *c, struct 
 /* packets_icmp.c: an error about a packet of this conversation, or a ping. */
 void make_icmp(const struct scenario *s, const struct model *m, const struct conversation *c,
 	       struct rng *r, struct step *to);
+
+/* packets.c: a packet of a conversation as one of its ends sends it; payload 0: of any size */
+bool make_from_client(const struct scenario *s, struct conversation *c, struct rng *r,
+		      uint32_t payload, struct step *to);
+bool make_from_backend(const struct scenario *s, const struct model *m, struct conversation *c,
+		       struct rng *r, uint32_t payload, struct step *to);
+
+/* packets_pieces.c: a fragment, of a packet of this conversation or of another one before. False:
+ * there is nothing to send. */
+bool make_piece(const struct scenario *s, const struct model *m, struct talkers *t,
+		struct conversation *c, struct rng *r, struct step *to);

@@ -180,6 +180,8 @@ struct model_own { /* a datagram that the node sent from a frontend's port */
 
 #define MODEL_OWN 48
 
+struct model_fragments;
+
 struct model {
 	struct model_settings settings;
 	struct model_device device[MODEL_DEVICES];
@@ -194,6 +196,7 @@ struct model {
 	struct model_flow flow[MODEL_FLOWS];
 	struct model_record record[MODEL_RECORDS];
 	struct model_own own[MODEL_OWN];
+	struct model_fragments *fragments;
 	int n_own;
 	uint32_t flows_made;
 };
@@ -222,6 +225,10 @@ struct model_packet {
 	uint32_t seq, ack, payload;
 	uint32_t l4; /* offset */
 	uint32_t ip_len;
+	/* of a fragment, where its IP header makes sense: */
+	bool fragment, more, has_ports; /* others follow it; and all of the TCP or UDP header */
+	uint32_t id, at, size;		/* bytes of the datagram before it, and in it */
+	uint32_t fragment_header;	/* IPv6: offset of that; 0 none */
 };
 
 /* Whether the frame is a packet that the datapath deals with at all. */
@@ -231,9 +238,10 @@ bool model_parse(const struct model_frame *frame, struct model_packet *ret_packe
 void model_addresses(const struct model_frame *frame, struct fl_ip *ret_src, struct fl_ip *ret_dst);
 
 /* The frame with another tuple: checksums that were right are right again. `forward`: and one hop
- * less. */
+ * less. id: the number of a fragment, of which a later one has no ports. */
 void model_rewrite(const struct model_frame *in, const struct model_packet *packet,
-		   const struct model_tuple *to, bool forward, struct model_frame *ret_frame);
+		   const struct model_tuple *to, bool forward, uint32_t id,
+		   struct model_frame *ret_frame);
 
 enum model_answer {
 	ANSWER_PORT_UNREACHABLE,
@@ -283,9 +291,14 @@ struct model_outcome {
 	bool any_port;	  /* the source port is free within the rules */
 	bool made;	  /* it becomes model_verdicts.made: ICMP */
 	bool echo, error; /* counted as such */
+	/* of a fragment */
+	bool any_id;   /* its number is free within the rules */
+	uint32_t id;   /* or this one */
+	bool unheeded; /* nothing is remembered of it */
+	bool fresh;    /* the number is another datagram's by now */
 };
 
-#define MODEL_OUTCOMES 24
+#define MODEL_OUTCOMES 48
 
 struct model_verdicts {
 	struct model_packet packet;
@@ -298,7 +311,13 @@ struct model_verdicts {
 	struct fl_ip client;
 	bool own_frontend, direct;
 	int restarted, resteered; /* counted, whichever outcome it is */
-	struct model_frame made;  /* but for the MAC addresses of one that is sent on */
+	enum model_part {
+		PART_NONE,  /* a whole packet, or a fragment of which nothing is remembered */
+		PART_FIRST, /* the others become what it becomes */
+		PART_LATER,
+	} part;
+	struct model_datagram *datagram; /* of the fragment, if there was one before it */
+	struct model_frame made;	 /* but for the MAC addresses of one that is sent on */
 };
 
 /* All that may become of it. Flows that the packet finds over are removed. */
@@ -351,6 +370,15 @@ struct model_flow *model_holder(struct model *m, const struct model_packet *p,
 				const struct model_tuple *inner);
 const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
 					   int port);
+
+/* fragments.c: false, and it is for the others to judge, model_judged_fragment() has the rest. */
+bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			  bool concerns);
+void model_judged_fragment(struct model *m, struct model_verdicts *v);
+/* Of a later one: the first has not come. */
+bool model_fragment_waits(const struct model *m, const struct model_packet *p,
+			  enum model_hook hook);
+bool model_fragments_may_wait(const struct model *m, int64_t ms);
 
 /* icmp.c: false, and it is no ICMP. */
 bool model_judge_icmp(struct model *m, enum model_hook hook, const struct model_frame *frame,

@@ -232,8 +232,8 @@ static void number(struct conversation *c, bool by_backend, struct make *k, stru
 	*own = k->seq + k->payload + (k->flags & M_SYN ? 1 : 0) + (k->flags & M_FIN ? 1 : 0);
 }
 
-static bool from_client(const struct scenario *s, struct conversation *c, struct rng *r,
-			struct step *to)
+bool make_from_client(const struct scenario *s, struct conversation *c, struct rng *r,
+		      uint32_t payload, struct step *to)
 {
 	struct make k = make_for(s, c->device, r);
 
@@ -244,8 +244,10 @@ static bool from_client(const struct scenario *s, struct conversation *c, struct
 	k.df |= make_has_flow(c);
 	if (c->hook == MEETS_POD_IN)
 		k.src_mac = s->world->net.gateway_mac[AT_POD];
+	if (payload)
+		k.payload = payload;
 	number(c, false, &k, r);
-	if (rng_percent(r, 3))
+	if (!payload && rng_percent(r, 3))
 		make_extra(&k, r);
 	to->hook = c->hook;
 	to->device = c->device;
@@ -279,8 +281,8 @@ void make_reply_way(const struct model *m, const struct conversation *c, struct 
 									   : (int)rng_below(r, 3);
 }
 
-static bool from_backend(const struct scenario *s, const struct model *m, struct conversation *c,
-			 struct rng *r, struct step *to)
+bool make_from_backend(const struct scenario *s, const struct model *m, struct conversation *c,
+		       struct rng *r, uint32_t payload, struct step *to)
 {
 	const struct model_tuple *inner = &c->flow->inner;
 	struct make k;
@@ -292,8 +294,10 @@ static bool from_backend(const struct scenario *s, const struct model *m, struct
 	k.t = (struct model_tuple){inner->dst, inner->src, inner->dport, inner->sport};
 	k.flags = flags_of(c, true, r);
 	k.df = true;
+	if (payload)
+		k.payload = payload;
 	number(c, true, &k, r);
-	if (rng_percent(r, 3))
+	if (!payload && rng_percent(r, 3))
 		make_extra(&k, r);
 	to->of = c;
 	to->by_backend = true;
@@ -451,6 +455,9 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 
 	to->of = NULL;
 	to->node_sends = to->by_backend = false;
+	to->goes_on = NULL;
+	if (rng_percent(r, 6))
+		return make_piece(s, m, t, c, r, to);
 	if (how < 4)
 		return strange(s, m, r, to);
 	if (how < 8)
@@ -464,8 +471,8 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 	if (!c->used || how < 24)
 		make_conversation(m, c, r);
 	else if (how < 55 && make_has_flow(c))
-		return from_backend(s, m, c, r, to);
-	if (!from_client(s, c, r, to))
+		return make_from_backend(s, m, c, r, 0, to);
+	if (!make_from_client(s, c, r, 0, to))
 		return false;
 	if (how >= 96 && !is_odd(&to->frame)) {
 		spoil(&to->frame, r);

@@ -77,6 +77,7 @@ void run_wait(struct run *r, struct rng *g)
 	r->m.now_ms += ms;
 	run_age_table(r, (uint32_t)(ms * p->config.hz / 1000));
 	age_records(r, (uint32_t)(ms * p->config.hz / 1000));
+	run_age_fragments(r, (uint32_t)(ms * p->config.hz / 1000));
 	if (r->trace)
 		fprintf(r->trace, "# %d: %lld ms pass\n", r->step, (long long)ms);
 }
@@ -92,6 +93,14 @@ void run_forget_maps(struct run *r)
 			continue;
 		key = record_key(r, &r->m.record[i]);
 		bpf_map_delete_elem(p->maps.affinity_fd, &key);
+	}
+	/* some that the model knows nothing of, perhaps */
+	if (r->found->differs) {
+		struct fl_affinity_key key;
+
+		while (!bpf_map_get_next_key(p->maps.affinity_fd, NULL, &key) &&
+		       !bpf_map_delete_elem(p->maps.affinity_fd, &key))
+			;
 	}
 	for (int i = 0; i < r->m.n_own; i++) {
 		const struct fl_own_key key = own_key(&r->m.own[i]);

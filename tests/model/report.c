@@ -17,18 +17,21 @@ void run_say_packet(FILE *out, enum model_hook hook, int device, const struct mo
 	struct model_packet p;
 
 	fprintf(out, "%s of device %d, ", hook_names[hook], device);
-	if (!model_parse(f, &p)) {
+	if (!model_parse(f, &p) && !p.fragment) {
 		fprintf(out, "a frame of %u bytes:", f->len);
 		for (uint32_t i = 0; i < f->len && i < 64; i++)
 			fprintf(out, "%s%02x", i % 4 ? "" : " ", f->b[i]);
 		return;
 	}
-	fprintf(out, "%s %s > %s", p.proto == IPPROTO_TCP ? "TCP" : "UDP",
-		fl_ip_port_format(&p.t.src, p.t.sport, a),
-		fl_ip_port_format(&p.t.dst, p.t.dport, b));
-	if (p.proto == IPPROTO_TCP)
+	fprintf(out, "%s ", p.proto == IPPROTO_TCP ? "TCP" : "UDP");
+	fprintf(out, "%s > ", fl_ip_port_format(&p.t.src, p.t.sport, a));
+	fprintf(out, "%s", fl_ip_port_format(&p.t.dst, p.t.dport, b));
+	if (p.has_ports && p.proto == IPPROTO_TCP)
 		fprintf(out, " flags %#x seq %u ack %u", p.flags, p.seq, p.ack);
 	fprintf(out, " ttl %u payload %u%s", p.ttl, p.payload, p.df ? "" : ", no DF");
+	if (p.fragment)
+		fprintf(out, ", fragment of %#x: %u at %u%s", p.id, p.size, p.at,
+			p.more ? "" : ", the last");
 }
 
 /* The first difference counts. */

@@ -2,6 +2,7 @@
 /* An episode that is under way: what the files that run, compare and report share. */
 #pragma once
 
+#include "tests/model/fragments.h"
 #include "tests/model/fuzz.h"
 
 /* Where the entries of a flow lie. */
@@ -9,6 +10,13 @@ struct place {
 	struct fl_flow_head *head, *reply;
 	uint32_t number;   /* of the flow */
 	bool way_known[2]; /* a request, a reply has been sent on */
+};
+
+#define RUN_HEARD 64
+
+struct run_heard {
+	struct model_packet packet[RUN_HEARD];
+	int n;
 };
 
 struct run {
@@ -22,7 +30,8 @@ struct run {
 	FILE *trace;
 	int step;
 	bool counters;
-	uint64_t lookups; /* of the kernel's routes, before the last packet */
+	uint64_t lookups;	/* of the kernel's routes, before the last packet */
+	struct run_heard heard; /* what was given to the kernel's stack besides */
 	/* the last packet */
 	struct model_frame out;
 	int raw;
@@ -59,6 +68,9 @@ void run_place_flow(struct run *r, const struct step *step, const struct model_v
 		    const struct model_flow *f);
 void run_check_way(struct run *r, const struct step *step, const struct model_verdicts *v,
 		   const struct model_outcome *o);
+const struct model_outcome *run_begun_besides(struct run *r, const struct model_verdicts *v,
+					      const struct model_outcome *o,
+					      struct model_packet *ret_got);
 void run_age_table(struct run *r, uint32_t jiffies);
 /* And make it empty for the next episode. */
 void run_check_table(struct run *r);
@@ -67,3 +79,12 @@ void run_check_table(struct run *r);
 
 void run_wait(struct run *r, struct rng *g);
 void run_forget_maps(struct run *r);
+
+/* pieces.c: what the datapath keeps of fragments, and what it sends besides the packet at hand */
+
+void run_begin_fragments(const struct run *r);
+/* All of that came which the model expects, and nothing else. */
+void run_check_besides(struct run *r, const struct step *step, const struct model_verdicts *v);
+void run_age_fragments(struct run *r, uint32_t jiffies);
+/* Nothing else came in this episode; and nothing is kept for the next one. */
+void run_forget_fragments(struct run *r);

@@ -127,6 +127,50 @@ void run_check_way(struct run *r, const struct step *step, const struct model_ve
 	at->way_known[v->reply] = true;
 }
 
+/*
+ * A flow that has begun, whose packet is dropped all the same: the outcome of the backend that its
+ * entry names, and the tuple that it has there.
+ */
+const struct model_outcome *run_begun_besides(struct run *r, const struct model_verdicts *v,
+					      const struct model_outcome *o,
+					      struct model_packet *ret_got)
+{
+	const struct model_flow asked = {.family = v->packet.family, .proto = v->packet.proto};
+	const struct fl_flow_head *head = find_entry(r->s->p, &asked, &v->packet.t);
+
+	/* it has not begun: then it was to be dropped anyhow */
+	for (int i = 0; !head && i < v->n; i++)
+		if (!v->v[i].begins && v->v[i].verdict == o->verdict && v->v[i].reason == o->reason)
+			return &v->v[i];
+	if (!head)
+		return o;
+	if (asked.family == FL_IPV6) {
+		const struct fl_tuple6 *to = &((const struct fl_flow6 *)head)->rewrite;
+
+		memcpy(ret_got->t.src.b, &to->saddr, 16);
+		memcpy(ret_got->t.dst.b, &to->daddr, 16);
+		ret_got->t.sport = ntohs(to->sport);
+		ret_got->t.dport = ntohs(to->dport);
+	} else {
+		const struct fl_tuple4 *to = &((const struct fl_flow4 *)head)->rewrite;
+
+		ret_got->t.src = fl_ip_from_ipv4(&to->saddr);
+		ret_got->t.dst = fl_ip_from_ipv4(&to->daddr);
+		ret_got->t.sport = ntohs(to->sport);
+		ret_got->t.dport = ntohs(to->dport);
+	}
+	for (int i = 0; i < v->n; i++) {
+		const struct model_outcome *other = &v->v[i];
+
+		if (other->begins && other->verdict == o->verdict && other->reason == o->reason &&
+		    fl_ip_equal(&other->to.dst, &ret_got->t.dst) &&
+		    fl_ip_equal(&other->to.src, &ret_got->t.src) &&
+		    other->to.dport == ret_got->t.dport)
+			return other;
+	}
+	return o;
+}
+
 void run_age_table(struct run *r, uint32_t jiffies)
 {
 	struct plane *p = r->s->p;

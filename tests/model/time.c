@@ -48,7 +48,7 @@ bool model_may_wait(const struct model *m, int64_t ms)
 	for (int i = 0; i < m->n_own; i++)
 		if (on_edge(m->now_ms + ms - m->own[i].seen_ms, m->timeout_s[TIMEOUT_UDP] * 1000LL))
 			return false;
-	return true;
+	return model_fragments_may_wait(m, ms);
 }
 
 bool model_is_over(const struct model *m, const struct model_flow *f)
