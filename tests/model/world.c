@@ -8,7 +8,8 @@
 #include "lb/dp/dp.h"
 #include "tests/model/fuzz.h"
 
-#define BUCKETS 512 /* so that no bucket is ever full: who goes then, the model could not say */
+/* So that five flows hardly ever share one: which of them would go, the model does not know. */
+#define BUCKETS 512
 
 static void settings_of(enum variant variant, uint32_t hz, struct fl_config *c)
 {
