@@ -174,11 +174,13 @@ static __always_inline int send_tunnelled(struct __sk_buff *skb, bool v6, struct
 {
 	struct fl_frag_out out = {.owner = w->odd.record, .outer = fl_tunnel_overhead(v6)};
 	const bool pieces = !v6 && w->d.action == FL_ACT_TUNNEL_FRAGMENTS;
+	/* a fragment has none of its own: that of the first one */
+	const __u32 hash = w->odd.fragment ? w->odd.hash : fl_tunnel_hash(v6, &w->p);
 	struct fl_hop *hop = &w->d.hop;
 
 	if (pieces && w->p.l4 != fl_l4_offset(false))
 		return drop(FL_REASON_TOO_BIG);
-	if (fl_tunnel_wrap_odd(skb, v6, &w->p, &w->d, w->odd.hash))
+	if (fl_tunnel_wrap_odd(skb, v6, &w->p, &w->d, hash))
 		return drop(FL_REASON_REWRITE_FAILED);
 	if (w->odd.fragment)
 		fl_count(FL_COUNTER_FRAGMENT);

@@ -193,7 +193,6 @@ static __always_inline int run_slow(struct __sk_buff *skb, bool v6, bool leaving
 		} else if (!v6 && !leaving && w->d.action == FL_ACT_TUNNEL_FRAGMENTS) {
 			__builtin_memset(&w->odd, 0, sizeof(w->odd));
 			w->odd.place = -1;
-			w->odd.hash = fl_tunnel_hash(v6, &w->p);
 			skb->cb[CB_WORK] = w->number;
 			slow_call(skb, v6, ODD_TUNNEL);
 			action = drop(FL_REASON_SLOW_PATH);

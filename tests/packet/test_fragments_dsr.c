@@ -486,7 +486,7 @@ static void options_are_carried_along(struct trial *t)
 {
 	struct packet packet = packet_of(t), inner = inner_sent(t, &packet);
 	struct frame frame, want;
-	struct outer outer;
+	struct outer outer, without;
 
 	with_option(t, &packet, &frame);
 	feed_here(t, &frame);
@@ -494,6 +494,13 @@ static void options_are_carried_along(struct trial *t)
 	with_option(t, &inner, &want);
 	frame_wrap(&want, &outer);
 	expect_sent_frame(t, net_dev(t->network), &want);
+	/* the rest of its flow is not on another way between the nodes */
+	frame_build(&packet, &frame);
+	feed_here(t, &frame);
+	expect_outcome(t, SENT);
+	without = outer_sent(t, 1);
+	assert_int_equal(without.label, outer.label);
+	assert_int_equal(without.sport, outer.sport);
 	expect_counter(t, FL_COUNTER_FLOW_TUNNELLED, 1);
 }
 
