@@ -135,6 +135,11 @@ static void expected_frame(const struct run *r, const struct step *step,
 		memcpy(ret->b, step->frame.b, ret->len);
 		return;
 	}
+	if (o->wrapped) {
+		model_wrap(&r->m, &step->frame, &v->packet, o, &r->out, ret);
+		put_macs(r, o, ret);
+		return;
+	}
 	if (o->any_port && r->out.len >= l4 + 2)
 		to.sport = (uint16_t)(r->out.b[l4] << 8 | r->out.b[l4 + 1]);
 	model_rewrite(&step->frame, &v->packet, &to, o->forward,
@@ -208,7 +213,8 @@ static bool compared(uint32_t c)
 	return c < FL_REASON_MAX || c == FL_COUNTER_FLOW_NEW || c == FL_COUNTER_FLOW_RESTEERED ||
 	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_TO_TC || c == FL_COUNTER_ECHO ||
 	       c == FL_COUNTER_ICMP_ERROR || c == FL_COUNTER_FRAGMENT ||
-	       c == FL_COUNTER_FRAGMENT_HELD;
+	       c == FL_COUNTER_FRAGMENT_HELD || c == FL_COUNTER_FLOW_TUNNELLED ||
+	       c == FL_COUNTER_FLOW_TAKEN_OVER;
 }
 
 void run_check_counters(struct run *r)

@@ -44,7 +44,7 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 
 	if (o->verdict == IS_DROPPED && v->part == PART_FIRST && !v->flow)
 		o = run_begun_besides(r, v, o, &got);
-	else if (o->begins && !model_parse(&r->out, &got)) {
+	else if (o->begins && !o->wrapped && !model_parse(&r->out, &got)) {
 		run_differs(r, step, v, "what came out is no packet");
 		return;
 	}
@@ -62,7 +62,9 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 	r->expected[FL_COUNTER_ECHO] += o->echo;
 	r->expected[FL_COUNTER_ICMP_ERROR] += o->error;
 	r->totals->by_verdict[o->verdict]++;
-	wrong = model_settle(&r->m, v, o, &got, &begun);
+	wrong = model_settle_choice(&r->m, v, o, &r->out);
+	if (!wrong)
+		wrong = model_settle(&r->m, v, o, &got, &begun);
 	if (wrong) {
 		run_differs(r, step, v, "%s", wrong);
 		return;
@@ -70,6 +72,8 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 	if (begun) {
 		r->totals->flows++;
 		r->expected[FL_COUNTER_FLOW_NEW]++;
+		r->expected[FL_COUNTER_FLOW_TUNNELLED] += o->wrapped;
+		r->expected[FL_COUNTER_FLOW_TAKEN_OVER] += !model_begins(&v->packet);
 		run_place_flow(r, step, v, begun);
 		if (v->port >= 0)
 			count_pick(r, o, v->port);
@@ -117,12 +121,25 @@ static void one_packet(struct run *r, struct step *step)
 		model_note_own(&r->m, &v.packet);
 }
 
+#define OUTER 40 /* bytes that DSR may add */
+
+static bool is_for_dsr(const struct run *r, const struct model_packet *p)
+{
+	enum model_kind kind;
+	const int port = model_find(&r->m, &p->t.dst, p->t.dport, p->proto, &kind);
+
+	return port >= 0 && r->m.port[port].dsr;
+}
+
 /* Of what tc divides a test run shows the last piece: tests/packet/test_size.c looks at that. */
 static bool comes_in_fragments(const struct run *r, const struct step *step)
 {
 	struct model_packet p;
 
-	if (step->frame.len <= NARROW_MTU || (!model_parse(&step->frame, &p) && !p.fragment))
+	if (step->frame.len + OUTER <= NARROW_MTU ||
+	    (!model_parse(&step->frame, &p) && !p.fragment))
+		return false;
+	if (step->frame.len <= NARROW_MTU && !is_for_dsr(r, &p))
 		return false;
 	return !p.df && !model_fragment_waits(&r->m, &p, step->hook);
 }
@@ -177,6 +194,7 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 
 			scenario_mutate(s, &r.m, service, &g);
 			scenario_change(s, &r.m, service);
+			model_notice_lost(&r.m);
 			changed |= 1U << service;
 			totals->changes++;
 			if (trace)

@@ -40,8 +40,9 @@ void model_may_answer(struct model_verdicts *v, const char *reason, enum model_a
 	o->mtu = mtu;
 }
 
-struct model_outcome *model_send_on(const struct model *m, struct model_verdicts *v, bool xdp,
-				    const struct model_tuple *to)
+/* `outer`: bytes that come in front of it. */
+static struct model_outcome *send_on(const struct model *m, struct model_verdicts *v, bool xdp,
+				     const struct model_tuple *to, uint32_t outer)
 {
 	const struct model_way way = m->way(m->way_arg, &to->dst);
 	const struct model_packet *p = &v->packet;
@@ -54,10 +55,10 @@ struct model_outcome *model_send_on(const struct model *m, struct model_verdicts
 		model_may_drop(v, "no-route");
 		return NULL;
 	}
-	too_big = m->settings.check_mtu && p->ip_len > way.mtu;
+	too_big = m->settings.check_mtu && p->ip_len + outer > way.mtu;
 	tc = way.unknown || !m->device[way.device].xdp_may_send || (too_big && !p->df);
 	if (too_big && p->df)
-		model_may_answer(v, "too-big", ANSWER_TOO_BIG, way.mtu);
+		model_may_answer(v, "too-big", ANSWER_TOO_BIG, way.mtu - outer);
 	if (xdp && tc) {
 		model_may(v, LEFT_TO_TC);
 		return NULL;
@@ -73,16 +74,52 @@ struct model_outcome *model_send_on(const struct model *m, struct model_verdicts
 	return o;
 }
 
+struct model_outcome *model_send_on(const struct model *m, struct model_verdicts *v, bool xdp,
+				    const struct model_tuple *to)
+{
+	return send_on(m, v, xdp, to, 0);
+}
+
+struct model_outcome *model_send_wrapped(const struct model *m, struct model_verdicts *v, bool xdp,
+					 const struct model_tuple *to)
+{
+	struct model_outcome *o = send_on(m, v, xdp, to, model_outer_size(v->packet.family));
+
+	if (o)
+		o->wrapped = true;
+	return o;
+}
+
 void model_remove(struct model_flow *f)
 {
 	f->live = false;
 }
 
-/* 7.3, 7.7: datagrams leave a backend that does not serve, as those of a deleted Service do */
-static bool backend_lost(const struct model *m, const struct model_flow *f)
+/* 7.3, 7.7: datagrams leave a backend that does not serve, as those of a deleted Service do; and
+ * so does a SYN that goes on by DSR, where the end of the connection before it is not seen */
+static bool backend_lost(const struct model_flow *f, const struct model_packet *p)
 {
-	return f->proto == 17 && f->port >= 0 &&
-	       !model_serves(&m->port[f->port], &f->inner.dst, f->inner.dport);
+	return f->lost && (f->proto == 17 || (f->tunnelled && model_opens(p)));
+}
+
+static bool serves(const struct model *m, const struct model_flow *f)
+{
+	bool serves = false;
+
+	if (f->proto == 17)
+		return f->port < 0 ||
+		       model_serves(&m->port[f->port], &f->inner.dst, f->inner.dport);
+	for (int i = 0; i < m->n_ports; i++)
+		serves |= m->port[i].proto == f->proto &&
+			  model_serves(&m->port[i], &f->inner.dst, f->inner.dport);
+	return serves;
+}
+
+void model_notice_lost(struct model *m)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++)
+		if (m->flow[i].live)
+			m->flow[i].lost |= !serves(m, &m->flow[i]);
 }
 
 bool model_begins(const struct model_packet *p)
@@ -102,7 +139,7 @@ static bool judge_request(struct model *m, struct model_verdicts *v, struct mode
 		v->restarted = 1;
 		return false;
 	}
-	if (backend_lost(m, f)) {
+	if (backend_lost(f, &v->packet)) {
 		model_remove(f);
 		v->resteered = 1;
 		return false;
@@ -115,7 +152,10 @@ static bool judge_request(struct model *m, struct model_verdicts *v, struct mode
 		o->to = f->inner;
 		return true;
 	}
-	model_send_on(m, v, xdp, &f->inner);
+	if (f->tunnelled)
+		model_send_wrapped(m, v, xdp, &f->inner);
+	else
+		model_send_on(m, v, xdp, &f->inner);
 	return true;
 }
 
@@ -222,7 +262,7 @@ static void judge_flow_packet(struct model *m, enum model_hook hook, struct mode
 		back = model_mirror(&f->inner);
 		if (model_same(&f->asked, &v->packet.t))
 			asked = f;
-		else if (model_same(&back, &v->packet.t))
+		else if (!f->tunnelled && model_same(&back, &v->packet.t))
 			reply = f;
 	}
 	if (leaving) {
@@ -260,6 +300,7 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 	v->flow = NULL;
 	v->reply = v->own_frontend = v->direct = false;
 	v->port = -1;
+	v->by_table = v->by_record = false;
 	v->restarted = v->resteered = 0;
 	v->part = PART_NONE;
 	v->datagram = NULL;

@@ -10,7 +10,7 @@ struct model_flow *model_holder(struct model *m, const struct model_packet *p,
 	for (int i = 0; i < MODEL_FLOWS; i++) {
 		struct model_flow *f = &m->flow[i];
 
-		if (f->live && f->family == p->family && f->proto == p->proto &&
+		if (f->live && !f->tunnelled && f->family == p->family && f->proto == p->proto &&
 		    model_same(&f->inner, inner))
 			return f;
 	}
@@ -63,6 +63,22 @@ static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
 	o->source = to.src;
 }
 
+/* DSR: the same, and what opens no connection may be of one that another node has forwarded. */
+static void may_be_wrapped(struct model *m, struct model_verdicts *v, bool xdp,
+			   const struct model_endpoint *b)
+{
+	const struct model_packet *p = &v->packet;
+	const struct model_tuple to = {p->t.src, b->ip, p->t.sport, b->port};
+	struct model_outcome *o = model_send_wrapped(m, v, xdp, &to);
+
+	if (!o)
+		return;
+	/* what ends a connection begins none */
+	o->begins = model_begins(p) || !(p->flags & (M_SYN | M_FIN | M_RST));
+	o->backend = b->ip;
+	o->backend_port = b->port;
+}
+
 const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
 					   int port)
 {
@@ -80,7 +96,7 @@ static const struct model_endpoint *sticky(const struct model *m, const struct m
 	const struct model_port *p = &m->port[port];
 	const struct model_record *r = p->affinity ? model_record_of(m, client, port) : NULL;
 
-	if (!r || m->now_ms - r->last_ms >= p->affinity_s * 1000LL)
+	if (!r || r->unsure || m->now_ms - r->last_ms >= p->affinity_s * 1000LL)
 		return NULL;
 	for (int i = 0; i < side->n; i++)
 		if (side->list[i]->port == r->backend_port &&
@@ -173,6 +189,9 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 			     (model_is_cluster_ip(m, &p->t.dst) ||
 			      (network && model_is_external(m, &p->t.dst))) &&
 			     !model_is_local(m, &p->t.src);
+	/* an address of this node is no other node's */
+	const bool dsr = port >= 0 && network && m->port[port].dsr,
+		   takes_over = dsr && !own && !model_begins(p);
 	const struct model_endpoint *b;
 	enum model_client client;
 	struct model_side side;
@@ -196,11 +215,11 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 		model_may(v, PASSES);
 		return;
 	}
-	if (!model_begins(p) && port >= 0 && !own) {
+	if (!model_begins(p) && port >= 0 && !own && !takes_over) {
 		model_may_drop(v, "no-flow");
 		return;
 	}
-	if (!model_begins(p) || model_is_local(m, &p->t.src)) {
+	if ((!model_begins(p) && !takes_over) || model_is_local(m, &p->t.src)) {
 		model_may(v, PASSES);
 		return;
 	}
@@ -216,11 +235,20 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 	v->client = p->t.src;
 	v->own_frontend = own;
 	b = sticky(m, &side, &p->t.src, port);
-	for (int i = 0; i < side.n; i++)
-		if (!b || b == side.list[i])
+	v->by_table = dsr && !m->port[port].affinity;
+	v->by_record = dsr && m->port[port].affinity;
+	for (int i = 0; i < side.n; i++) {
+		if (b && b != side.list[i])
+			continue;
+		if (dsr && model_is_wrapped(m, &m->port[port], p, side.list[i]))
+			may_be_wrapped(m, v, hook == MEETS_XDP, side.list[i]);
+		else if (takes_over)
+			model_may_drop(v, "no-flow"); /* it would be known */
+		else
 			may_get(m, v, hook == MEETS_XDP, side.list[i],
 				model_masquerades(m, &m->port[port], kind,
 						  class_for(m, client, side.list[i], &p->t.src)));
+	}
 }
 
 /* 5.7.4: what leaves untranslated and is for one of our frontends. */

@@ -33,6 +33,14 @@ void make_conversation(const struct model *m, struct conversation *c, struct rng
 void make_reply_way(const struct model *m, const struct conversation *c, struct rng *r,
 		    struct step *to);
 
+/* packets_dsr.c: whether its frontend forwards by DSR */
+bool make_by_dsr(const struct scenario *s, const struct conversation *c);
+/* Of a client whose backend's answers are not seen here, and whose connection another node may have
+ * forwarded until now. */
+uint8_t make_dsr_flags(struct rng *r);
+/* DSCP and ECN, which the outer header copies. */
+void make_class(struct model_frame *f, uint8_t class);
+
 /* packets_icmp.c: an error about a packet of this conversation, or a ping. */
 void make_icmp(const struct scenario *s, const struct model *m, const struct conversation *c,
 	       struct rng *r, struct step *to);

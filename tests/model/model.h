@@ -49,6 +49,7 @@ struct model_port {
 	int n_external, n_balancer;
 	bool any_external; /* in any family (1.17) */
 	bool internal_local, external_local;
+	bool dsr; /* clients from outside reach backends of other nodes by it */
 	bool affinity;
 	uint32_t affinity_s;
 	struct fl_prefix range[MODEL_ADDRESSES];
@@ -92,6 +93,8 @@ struct model_settings {
 	bool answer_echo;
 	bool has_node_address[FL_FAMILIES];
 	struct fl_ip node_address[FL_FAMILIES];
+	bool has_outer_sources[FL_FAMILIES]; /* tunnelSources */
+	struct fl_prefix outer_sources[FL_FAMILIES];
 	struct model_range ports[4]; /* for masquerading */
 };
 
@@ -152,6 +155,8 @@ struct model_flow {
 	bool reply_leaves_here; /* a backend of this node: seen on the way out */
 	bool forwards_reply;	/* the reply is sent on, not left to the stack */
 	bool direct;		/* for no frontend */
+	bool tunnelled;		/* DSR: no answer is seen here */
+	bool lost;		/* at some time since it began its backend did not serve */
 	enum model_state state;
 	struct model_memory memory[MODEL_MEMORIES]; /* TCP */
 	int n_memories;
@@ -167,6 +172,7 @@ struct model_flow {
 
 struct model_record { /* session affinity */
 	bool live;
+	bool unsure; /* the packet did not show which backend it names */
 	struct fl_ip client, backend;
 	uint16_t backend_port;
 	int port;
@@ -179,6 +185,21 @@ struct model_own { /* a datagram that the node sent from a frontend's port */
 };
 
 #define MODEL_OWN 48
+
+/* What depends on nothing but a packet's tuple: of DSR. */
+struct model_choice {
+	bool live;
+	uint8_t proto;
+	struct model_tuple t;
+	bool chosen; /* by the frontend's table, of these endpoints */
+	uint32_t version;
+	struct fl_ip backend;
+	bool wrapped;
+	struct fl_ip source; /* of the outer header */
+	uint32_t label;
+};
+
+#define MODEL_CHOICES 64
 
 struct model_fragments;
 
@@ -196,6 +217,8 @@ struct model {
 	struct model_flow flow[MODEL_FLOWS];
 	struct model_record record[MODEL_RECORDS];
 	struct model_own own[MODEL_OWN];
+	struct model_choice choice[MODEL_CHOICES];
+	uint32_t n_choices; /* ever */
 	struct model_fragments *fragments;
 	int n_own;
 	uint32_t flows_made;
@@ -276,6 +299,7 @@ struct model_outcome {
 	const char *reason; /* token of a drop or answer */
 	bool translated;
 	bool forward; /* hop and MAC addresses change */
+	bool wrapped; /* as it is, but for the hop, behind an outer header for to.dst */
 	struct model_tuple to;
 	int device; /* SENT_OUT */
 	uint8_t mac[6];
@@ -310,6 +334,7 @@ struct model_verdicts {
 	int port; /* service port of a new flow, -1: none */
 	struct fl_ip client;
 	bool own_frontend, direct;
+	bool by_table, by_record; /* DSR: what may have chosen its backend */
 	int restarted, resteered; /* counted, whichever outcome it is */
 	enum model_part {
 		PART_NONE,  /* a whole packet, or a fragment of which nothing is remembered */
@@ -331,6 +356,9 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 const char *model_settle(struct model *m, const struct model_verdicts *verdicts,
 			 const struct model_outcome *outcome, const struct model_packet *got,
 			 struct model_flow **ret_flow);
+
+/* Endpoints have changed: what does not serve now is left, even if it serves again later. */
+void model_notice_lost(struct model *m);
 
 /* own.c: the way out sees a datagram of the node itself; whether one that arrives answers such. */
 void model_note_own(struct model *m, const struct model_packet *packet);
@@ -357,6 +385,9 @@ bool model_same(const struct model_tuple *a, const struct model_tuple *b);
 /* A packet that has to leave the node as `to`. Returns the outcome in which it does, or NULL. */
 struct model_outcome *model_send_on(const struct model *m, struct model_verdicts *v, bool xdp,
 				    const struct model_tuple *to);
+/* The same of one that goes there behind an outer header. */
+struct model_outcome *model_send_wrapped(const struct model *m, struct model_verdicts *v, bool xdp,
+					 const struct model_tuple *to);
 /* D6: what no network may deliver; one that comes from where it goes to is no better. */
 bool model_impossible(const struct model_tuple *t);
 /* Nobody on this node translates a reply here: it is, where it leaves or reaches a pod. */
@@ -370,6 +401,24 @@ struct model_flow *model_holder(struct model *m, const struct model_packet *p,
 				const struct model_tuple *inner);
 const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
 					   int port);
+
+/* tunnel.c: DSR */
+
+/* Bytes of the outer header. */
+static inline uint32_t model_outer_size(enum fl_family family)
+{
+	return family == FL_IPV6 ? 40 : 20;
+}
+/* Whether a packet of this tuple that the network brings goes to that backend so. */
+bool model_is_wrapped(const struct model *m, const struct model_port *port,
+		      const struct model_packet *p, const struct model_endpoint *backend);
+/* What of it is free within the rules is as it is in `got`. */
+void model_wrap(const struct model *m, const struct model_frame *in, const struct model_packet *p,
+		const struct model_outcome *o, const struct model_frame *got,
+		struct model_frame *ret_frame);
+/* NULL, or what is wrong with what was chosen. */
+const char *model_settle_choice(struct model *m, const struct model_verdicts *v,
+				const struct model_outcome *o, const struct model_frame *got);
 
 /* fragments.c: false, and it is for the others to judge, model_judged_fragment() has the rest. */
 bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_hook hook,

@@ -39,7 +39,8 @@ static bool is_of_a_flow(const struct model *m, const struct model_tuple *answer
 		const struct model_flow *f = &m->flow[i];
 
 		if (f->live && f->proto == 17 && !model_is_over(m, f) &&
-		    (model_same(&f->asked, answer) || model_same(&f->inner, &mirrored)))
+		    (model_same(&f->asked, answer) ||
+		     (!f->tunnelled && model_same(&f->inner, &mirrored))))
 			return true;
 	}
 	return false;

@@ -236,11 +236,14 @@ bool make_from_client(const struct scenario *s, struct conversation *c, struct r
 		      uint32_t payload, struct step *to)
 {
 	struct make k = make_for(s, c->device, r);
+	const bool by_dsr = make_by_dsr(s, c);
 
 	k.family = c->family;
 	k.proto = c->proto;
 	k.t = c->asked;
 	k.flags = flags_of(c, false, r);
+	if (by_dsr && rng_percent(r, 80))
+		k.flags = make_dsr_flags(r);
 	k.df |= make_has_flow(c);
 	if (c->hook == MEETS_POD_IN)
 		k.src_mac = s->world->net.gateway_mac[AT_POD];
@@ -254,6 +257,8 @@ bool make_from_client(const struct scenario *s, struct conversation *c, struct r
 	to->of = c;
 	to->by_backend = false;
 	make_frame(&k, &to->frame);
+	if (by_dsr && rng_percent(r, 30))
+		make_class(&to->frame, (uint8_t)rng_next(r));
 	return true;
 }
 
@@ -470,7 +475,7 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 	}
 	if (!c->used || how < 24)
 		make_conversation(m, c, r);
-	else if (how < 55 && make_has_flow(c))
+	else if (how < (make_has_flow(c) && c->flow->tunnelled ? 30 : 55) && make_has_flow(c))
 		return make_from_backend(s, m, c, r, 0, to);
 	if (!make_from_client(s, c, r, 0, to))
 		return false;

@@ -158,9 +158,9 @@ void make_icmp(const struct scenario *s, const struct model *m, const struct con
 	struct make k;
 	uint32_t len;
 
-	if (!known || rng_percent(r, 15)) {
+	if (!known || make_by_dsr(s, c) || rng_percent(r, 15)) {
 		ping(s, m, c, r, to);
-		if (rng_percent(r, 75))
+		if (rng_percent(r, 75) || make_by_dsr(s, c))
 			return;
 	}
 	quoted(s, c, reply, known, r, &about);

@@ -108,6 +108,8 @@ static void random_service(struct scenario *s, uint32_t number, struct rng *r)
 	const uint32_t families = rng_below(r, 4), protos = rng_below(r, 4);
 	const uint32_t external = rng_percent(r, 35), balancers = rng_below(r, 3);
 	const bool ranges = rng_percent(r, 45), at_node = number == 0 && rng_percent(r, 20);
+	/* hybrid: of TCP only */
+	const uint32_t by_dsr = rng_below(r, 100);
 
 	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
 		struct model_port ranged = {.family = f};
@@ -125,6 +127,7 @@ static void random_service(struct scenario *s, uint32_t number, struct rng *r)
 			*p = common;
 			p->family = f;
 			p->proto = udp ? IPPROTO_UDP : IPPROTO_TCP;
+			p->dsr = by_dsr < (udp ? 15 : 25);
 			p->has_cluster_ip = true;
 			p->cluster_ip = addr(f, AT_SERVICE, 10 + number);
 			if (node_port)
@@ -213,6 +216,9 @@ static void add_to_service(struct fl_service *service, const struct model_port *
 	service->cluster_ip[p->family] = p->cluster_ip;
 	service->internal_local = p->internal_local;
 	service->external_local = p->external_local;
+	if (p->dsr && service->forwarding != FL_FORWARDING_DSR)
+		service->forwarding =
+			p->proto == IPPROTO_UDP ? FL_FORWARDING_DSR : FL_FORWARDING_HYBRID;
 	service->affinity = p->affinity;
 	service->affinity_timeout_s = p->affinity_s;
 	for (size_t i = 0; i < service->n_ports; i++)
@@ -422,10 +428,11 @@ void scenario_print(const struct scenario *s, FILE *out)
 	for (int i = 0; i < m->n_ports; i++) {
 		const struct model_port *p = &m->port[i];
 
-		fprintf(out, "  s%u %s %s %u node port %u, iTP %s, eTP %s%s", p->service,
+		fprintf(out, "  s%u %s %s %u node port %u, iTP %s, eTP %s%s%s", p->service,
 			types[p->type], p->proto == IPPROTO_UDP ? "UDP" : "TCP", p->port,
 			p->node_port, p->internal_local ? "Local" : "Cluster",
-			p->external_local ? "Local" : "Cluster", p->affinity ? ", affinity" : "");
+			p->external_local ? "Local" : "Cluster", p->dsr ? ", DSR" : "",
+			p->affinity ? ", affinity" : "");
 		if (p->affinity)
 			fprintf(out, " %u s", p->affinity_s);
 		print_ips(out, "cluster", &p->cluster_ip, p->has_cluster_ip);

@@ -19,6 +19,7 @@ static bool may_use(const struct model *m, uint16_t port)
 static void note_record(struct model *m, const struct model_verdicts *v,
 			const struct model_outcome *o)
 {
+	const bool unsure = fl_ip_is_unspecified(&o->backend);
 	struct model_record *r = (struct model_record *)model_record_of(m, &v->client, v->port);
 
 	for (int i = 0; !r && i < MODEL_RECORDS; i++)
@@ -27,6 +28,7 @@ static void note_record(struct model *m, const struct model_verdicts *v,
 	if (!r)
 		r = &m->record[0];
 	*r = (struct model_record){.live = true,
+				   .unsure = unsure,
 				   .client = v->client,
 				   .backend = o->backend,
 				   .backend_port = o->backend_port,
@@ -39,7 +41,7 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 			 struct model_flow **ret_flow)
 {
 	const struct model_packet *p = &v->packet;
-	struct model_flow *f = model_holder(m, p, inner);
+	struct model_flow *f = o->wrapped ? NULL : model_holder(m, p, inner);
 	bool kept = inner->sport == p->t.sport;
 
 	if (f && !gives_way(m, f))
@@ -63,9 +65,10 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 		.asked = p->t,
 		.inner = *inner,
 		.masqueraded = o->masqueraded,
-		.to_stack = !o->masqueraded,
+		.to_stack = !o->masqueraded && !o->wrapped,
 		.reply_leaves_here = o->backend_local && !o->masqueraded,
 		.forwards_reply = o->masqueraded || (v->own_frontend && !o->backend_local),
+		.tunnelled = o->wrapped,
 		.direct = v->direct,
 		.state = STATE_NEW,
 		.began_ms = m->now_ms,
@@ -97,6 +100,8 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 			inner.sport = got->t.sport;
 		return begin(m, v, o, &inner, ret_flow);
 	}
+	if (v->by_record)
+		note_record(m, v, o);
 	/* a packet is tracked before it is known whether it can be sent on ("A packet's walk") */
 	if (v->flow) {
 		model_track(m, v->flow, v->reply, &v->packet);

@@ -72,21 +72,23 @@ void run_check_flow(struct run *r, const struct step *step, const struct model_v
 	const struct place *at = &r->place[f - r->m.flow];
 	enum model_state state;
 
-	if (!at->head || !at->reply)
-		run_differs(r, step, v, "the flow is not in the table (%s)",
-			    at->head ? "no reply" : "no original");
-	else if (fl_flow_state(at->head->word) != fl_flow_state(at->reply->word) ||
+	if (!at->head || !at->reply != f->tunnelled)
+		run_differs(r, step, v, "entries of the flow: %s",
+			    !at->head	? "no original"
+			    : at->reply ? "a reply"
+					: "no reply");
+	else if ((at->reply && fl_flow_state(at->head->word) != fl_flow_state(at->reply->word)) ||
 		 !state_of(at->head->word, &state) || !model_settle_state(f, state))
 		run_differs(r, step, v,
 			    "state of the flow: %s in the model, %u and %u in the table",
 			    run_state_names[f->state], fl_flow_state(at->head->word),
-			    fl_flow_state(at->reply->word));
+			    at->reply ? fl_flow_state(at->reply->word) : 0);
 	else if (at->head->packets != (uint32_t)f->packets[0] ||
-		 at->reply->packets != (uint32_t)f->packets[1])
+		 (at->reply && at->reply->packets != (uint32_t)f->packets[1]))
 		run_differs(r, step, v,
 			    "packets of the flow: %u and %u in the model, %u and %u in the table",
 			    (unsigned)f->packets[0], (unsigned)f->packets[1], at->head->packets,
-			    at->reply->packets);
+			    at->reply ? at->reply->packets : 0);
 }
 
 /* What is new has its entries, and names its backend. */
@@ -107,6 +109,9 @@ void run_place_flow(struct run *r, const struct step *step, const struct model_v
 		if (!(at->head->flags & FL_FLOW_SNAT) == f->masqueraded)
 			run_differs(r, step, v, "the flow is%s said to be masqueraded",
 				    f->masqueraded ? " not" : "");
+		if (fl_flow_is_tunnelled(at->head->flags) != f->tunnelled)
+			run_differs(r, step, v, "the flow is%s said to be tunnelled",
+				    f->tunnelled ? " not" : "");
 	}
 }
 
@@ -216,7 +221,7 @@ void run_check_table(struct run *r)
 
 	for (int i = 0; i < MODEL_FLOWS; i++)
 		if (r->m.flow[i].live)
-			want[r->m.flow[i].family] += 2;
+			want[r->m.flow[i].family] += r->m.flow[i].tunnelled ? 1 : 2;
 	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
 		const size_t got = take_entries(p, f);
 

@@ -87,6 +87,12 @@ static void make_model(struct world *w, enum variant variant)
 		.has_node_address = {c->live.node_addr4.w[3], c->live.node_addr6.w[3]},
 		.node_address = {ip_of(&c->live.node_addr4), ip_of(&c->live.node_addr6)},
 	};
+	if (c->tunnel_mask4 | c->tunnel_mask6) {
+		m->settings.has_outer_sources[FL_IPV4] = c->tunnel_mask4;
+		m->settings.has_outer_sources[FL_IPV6] = c->tunnel_mask6;
+		fl_prefix_parse("198.19.0.0/16", &m->settings.outer_sources[FL_IPV4]);
+		fl_prefix_parse("fdaa::/112", &m->settings.outer_sources[FL_IPV6]);
+	}
 	fl_prefix_parse("10.1.0.0/16", &m->settings.pod_cidr[FL_IPV4]);
 	fl_prefix_parse("fd01::/16", &m->settings.pod_cidr[FL_IPV6]);
 	for (int i = 0; i < 4; i++)
