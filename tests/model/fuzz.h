@@ -114,7 +114,7 @@ struct found {
 
 struct totals {
 	uint64_t packets, episodes, flows, by_hook[MODEL_HOOKS], by_verdict[5], changes, waits,
-		skipped;
+		skipped, stalls;
 };
 
 /*
