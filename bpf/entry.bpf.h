@@ -145,9 +145,9 @@ static __always_inline int unpack_slow(fl_ctx *ctx, bool v6)
 			fl_unpack_decide(ctx, v6, &w->p, &w->outer, &w->d);
 		else
 			fl_unpack_foreign(v6, &w->p, &w->d);
-		if (w->d.action == FL_ACT_DROP)
+		if (w->d.action == FL_ACT_DROP) {
 			action = drop(w->d.reason);
-		else if (w->d.action == FL_ACT_STACK) {
+		} else if (w->d.action == FL_ACT_STACK) {
 			fl_unpack_see(v6, &w->outer);
 			action = unpack(ctx, v6, w->outer.dispatch, &w->p, &w->d.to);
 		}

@@ -72,18 +72,26 @@ static void reply(struct trial *t, const struct packet *asked, unsigned int pod,
 	expect_stack(t, &want);
 }
 
-static void connection_is_unpacked_and_answered(struct trial *t)
+/* A connection by the node has begun: the client's next segment. */
+static struct packet begin(struct trial *t, const struct outer *outer)
 {
 	struct packet packet = packet_of(t);
-	struct outer outer = to_pod(t, 1);
 
 	know_the_node(t);
-	feed_wrapped(t, &packet, &outer);
+	feed_wrapped(t, &packet, outer);
 	expect_unpacked(t, &packet, 1);
 	reply(t, &packet, 1, SYN | ACK);
 	packet.flags = ACK;
 	packet.seq++;
 	packet.ack = BACKEND_ISN + 1;
+	return packet;
+}
+
+static void connection_is_unpacked_and_answered(struct trial *t)
+{
+	struct outer outer = to_pod(t, 1);
+	struct packet packet = begin(t, &outer);
+
 	for (uint16_t i = 0; i < 10; i++) {
 		packet.payload = (uint16_t)(i * 100);
 		feed_wrapped(t, &packet, &outer);
@@ -213,21 +221,29 @@ static void stranger_is_dropped(struct trial *t)
 /* A connection by the node, which goes on as it is: *ret_packet is the next segment of it. */
 static void go_on(struct trial *t, const struct outer *outer, struct packet *ret_packet)
 {
-	struct packet packet = packet_of(t);
+	struct packet packet = begin(t, outer);
 
-	know_the_node(t);
-	feed_wrapped(t, &packet, outer);
-	expect_unpacked(t, &packet, 1);
-	reply(t, &packet, 1, SYN | ACK);
-	packet.flags = ACK;
-	packet.seq++;
-	packet.ack = BACKEND_ISN + 1;
 	for (int i = 0; i < 3; i++) {
 		feed_wrapped(t, &packet, outer);
 		expect_unpacked(t, &packet, 1);
 	}
 	allow_counter(t, FL_COUNTER_FLOW_UNPACKED);
 	*ret_packet = packet;
+}
+
+static void flow_in_use_is_seen(struct trial *t)
+{
+	const struct outer outer = to_pod(t, 1);
+	struct packet packet;
+	struct fl_flow flow;
+
+	go_on(t, &outer, &packet);
+	flow = expect_flow(t, &packet);
+	flow_age(t->p, &flow, 2 * t->p->config.hz);
+	feed_wrapped(t, &packet, &outer);
+	expect_unpacked(t, &packet, 1);
+	assert_true(plane_now(t->p) - plane_head(t->p, t->family, flow.slot)->last_seen <
+		    t->p->config.hz);
 }
 
 /* What was remembered of it is forgotten, as by the agent that has changed the map. */
@@ -511,6 +527,7 @@ static const struct test tests[] = {
 	{"node ports of other nodes", CHECK(node_port_of_another_node), HERE},
 	{"D5: only nodes are unpacked", CHECK(stranger_is_dropped), HERE},
 	{"D5: where no node is known, nobody is", CHECK(nobody_is_known), HERE},
+	{"a flow that goes on is seen once a second", CHECK(flow_in_use_is_seen), HERE},
 	{"D5: a node that has left the cluster", CHECK(node_that_has_left_is_a_stranger), HERE},
 	{"the node's addresses may change", CHECK(addresses_that_move_are_looked_up_again), HERE},
 	{"D5: who is remembered, and as what", CHECK(what_is_remembered_is_what_it_was), HERE},
