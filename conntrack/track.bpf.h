@@ -302,43 +302,50 @@ static __always_inline void fl_flow_follow(struct fl_flow_head *head, const stru
 		head->ack = p->ack;
 }
 
-/* Whether the flow's backend is no serving endpoint any more. The entry has the backend's address,
- * so an id that was given to another since does not deceive. */
-static __always_inline bool fl_flow_backend_gone(bool v6, const struct fl_flow_head *head,
-						 __u8 proto)
+/* The flow's backend `id`, while it is a serving endpoint; else NULL. The entry has the backend's
+ * address, so an id that was given to another since does not deceive. */
+static __always_inline struct fl_backend *
+fl_flow_backend_at(bool v6, const struct fl_flow_head *head, __u32 id, __u8 proto)
 {
-	const struct fl_backend *backend;
-	__u32 id;
+	struct fl_backend *backend = fl_backend_get(id);
 
-	if (head->flags & FL_FLOW_STALE)
-		return true;
-	id = fl_flow_backend(head);
-	if (!id)
-		return false;
-	backend = fl_backend_get(id);
 	if (!backend || !(READ_ONCE(backend->flags) & FL_BACKEND_LIVE) || backend->proto != proto)
-		return true;
+		return NULL;
 	if (v6) {
 		const struct fl_tuple6 *to = &((const struct fl_flow6 *)head)->rewrite;
 
-		return to->dport != backend->port || !fl_addr_equal(&to->daddr, &backend->addr);
+		if (to->dport != backend->port || !fl_addr_equal(&to->daddr, &backend->addr))
+			return NULL;
 	} else {
 		const struct fl_tuple4 *to = &((const struct fl_flow4 *)head)->rewrite;
 
-		return to->dport != backend->port || to->daddr != backend->addr.w[3];
+		if (to->dport != backend->port || to->daddr != backend->addr.w[3])
+			return NULL;
 	}
+	return backend;
+}
+
+/* Whether the flow's backend is no serving endpoint any more. */
+static __always_inline bool fl_flow_backend_gone(bool v6, const struct fl_flow_head *head,
+						 __u8 proto)
+{
+	const __u32 id = fl_flow_backend(head);
+
+	if (head->flags & FL_FLOW_STALE)
+		return true;
+	return id && !fl_flow_backend_at(v6, head, id, proto);
 }
 
 /*
- * The backend that the flow's packets go to, as long as it is one; NULL also for replies. What is
- * kept there of the way to its address holds for all of its flows.
+ * The backend that the flow's packets go to, as long as it is one; NULL also for replies, and where
+ * none is known. What is kept there of the way to its address holds for all of its flows.
  */
 static __always_inline struct fl_backend *
 fl_flow_backend_of(bool v6, const struct fl_flow_head *head, __u8 proto)
 {
-	if (head->flags & FL_FLOW_IS_REPLY || fl_flow_backend_gone(v6, head, proto))
+	if (head->flags & (FL_FLOW_IS_REPLY | FL_FLOW_STALE))
 		return NULL;
-	return fl_backend_get(fl_flow_backend(head));
+	return fl_flow_backend_at(v6, head, fl_flow_backend(head), proto);
 }
 
 /*

@@ -158,6 +158,34 @@ static void way_of_another_backend_is_not_taken(struct trial *t)
 	}
 }
 
+/* Flows of an earlier agent's, whose backend was not found any more, have no way in common. */
+static void unknown_backends_are_not_the_same(struct trial *t)
+{
+	enum { PLACE = 77 };
+	struct fl_meta *meta = t->p->maps.meta;
+	struct talk talk = talk_begin(t);
+	struct fl_flow_head *head;
+
+	talk_establish(&talk);
+	head = plane_head(t->p, t->family, expect_flow(t, &talk.client).slot);
+	head->backend_low = 0;
+	head->backend_high = 0;
+	fl_next_hops_forget(meta);
+	/* what another such flow would have found */
+	t->p->maps.next_hops[PLACE] = (struct fl_next_hop){
+		.word = fl_hops_generation(meta->next_hops) << 1,
+		.ifindex = 999,
+		.mtu = 1500,
+		.flags = FL_DEVICE_XDP_TX,
+	};
+	t->p->maps.backends[0].next_hop = PLACE;
+	t->p->maps.backends[0].next_hop_generation = (uint16_t)fl_hops_generation(meta->next_hops);
+	talk_send(&talk, ACK);
+	t->p->maps.backends[0] = (struct fl_backend){0};
+	head->backend_low = 1;
+	talk_expect_request(&talk);
+}
+
 static void give_to_a_stranger(struct trial *t, struct fl_next_hop *hop)
 {
 	hop->word = generation(t) << 1;
@@ -286,6 +314,8 @@ static const struct test tests[] = {
 	{"nor is the way good of a backend that has its backend's id",
 	 CHECK(way_of_another_backend_is_not_taken), .hooks = ON_INGRESS, .networks = REMOTE,
 	 .protos = ONLY_TCP},
+	{"nor is a way kept for all flows whose backend is not known",
+	 CHECK(unknown_backends_are_not_the_same), .hooks = ON_INGRESS, .networks = REMOTE},
 	{"ways are asked for again when they are old", CHECK(old_ways_are_asked_again),
 	 .hooks = ON_INGRESS, .networks = REMOTE},
 	{"a remembered way that was given to another next hop is not used",
