@@ -283,6 +283,9 @@ static __always_inline void fl_decide_slow(fl_ctx *ctx, bool v6, const struct fl
 		/* here, where there is stack left */
 		if (d->action == FL_ACT_TUNNEL)
 			v6 ? fl_tunnel_begin6(ctx, p, d) : fl_tunnel_begin4(ctx, p, d);
+		if (in->sticky &&
+		    (d->action == FL_ACT_TUNNEL || d->action == FL_ACT_TUNNEL_FRAGMENTS))
+			fl_new_sticky_keep(p, in->sticky, d->tunnel_backend);
 		return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);

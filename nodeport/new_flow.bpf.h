@@ -182,23 +182,25 @@ static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_
 		in->reply.dport = fl_snat_first(in->hash);
 }
 
-/* What is remembered whatever becomes of the packet. */
-static __always_inline void fl_new_remember(bool v6, const struct fl_packet *p,
-					    const struct fl_intent *in, __u32 now)
+/* What the kernel has said of the way is remembered whatever becomes of the packet. */
+static __always_inline void fl_new_keep_hop(const struct fl_intent *in)
 {
 	struct fl_backend *backend;
 
-	if (in->hop_asked) {
-		backend = fl_backend_get(in->new.backend);
-		if (backend)
-			fl_hop_keep(&backend->next_hop, &in->d.hop);
-	}
+	if (!in->hop_asked)
+		return;
+	backend = fl_backend_get(in->new.backend);
+	if (backend)
+		fl_hop_keep(&backend->next_hop, &in->d.hop);
+}
+
+/* And of the flow, once it is made. */
+static __always_inline void fl_new_begun(const struct fl_packet *p, const struct fl_intent *in)
+{
 	if (in->sticky)
 		fl_new_sticky_keep(p, in->sticky, in->new.backend);
 	if (in->unserved_exit)
 		fl_count(FL_COUNTER_FLOW_UNSERVED_EXIT);
-	if (in->kind == FL_INTENT_OWN)
-		fl_own_flow(&p->tuple, now, true);
 }
 
 /*
@@ -225,7 +227,8 @@ static __always_inline bool fl_new_commit_scanned(bool v6, const struct fl_packe
 	in->d.to.sport = in->reply.dport;
 	if (!fl_new_enter_scanned(v6, p, &in->d, &in->reply, &in->new, bucket, in->scan, now))
 		return false;
-	fl_new_remember(v6, p, in, now);
+	fl_new_keep_hop(in);
+	fl_new_begun(p, in);
 	return true;
 }
 
@@ -239,7 +242,9 @@ static __always_inline int fl_new_commit(fl_ctx *ctx, bool v6, const struct fl_p
 	struct fl_tuple6 reply = in->reply;
 	enum fl_reason reason;
 
-	fl_new_remember(v6, p, in, now);
+	fl_new_keep_hop(in);
+	if (in->kind == FL_INTENT_OWN)
+		fl_own_flow(&p->tuple, now, true);
 	if (in->kind != FL_INTENT_SERVE &&
 	    (in->kind != FL_INTENT_DIRECT || !fl_new_direct(v6, p, &reply)))
 		return 0;
@@ -259,5 +264,7 @@ static __always_inline int fl_new_commit(fl_ctx *ctx, bool v6, const struct fl_p
 		fl_decision_set(&in->d, failed, reason);
 	else if (in->kind == FL_INTENT_DIRECT)
 		fl_decision_set(&in->d, FL_ACT_STACK, FL_REASON_NONE);
+	else
+		fl_new_begun(p, in);
 	return 0;
 }

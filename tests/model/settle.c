@@ -100,7 +100,7 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 			inner.sport = got->t.sport;
 		return begin(m, v, o, &inner, ret_flow);
 	}
-	if (v->by_record)
+	if (v->by_record && o->wrapped)
 		note_record(m, v, o);
 	/* a packet is tracked before it is known whether it can be sent on ("A packet's walk") */
 	if (v->flow) {

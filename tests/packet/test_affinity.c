@@ -230,9 +230,68 @@ static void without_affinity_nothing_is_recorded(struct trial *t)
 	assert_false(record_get(t, CLIENT_HOST, &record));
 }
 
+static void expect_no_record(struct trial *t)
+{
+	struct fl_affinity record;
+
+	if (record_get(t, CLIENT_HOST, &record))
+		trial_fail(t, "what was refused has written a record");
+}
+
+/* Of a connection that this node would know, since the backend is its own. */
+static void stray_segment_is_not_recorded(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	packet.flags = ACK;
+	packet.payload = 20;
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NO_FLOW);
+	expect_no_record(t);
+}
+
+static void expired_packet_is_not_recorded(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	packet.ttl = 1;
+	feed(t, &packet);
+	expect_answer(t, &packet, ICMP_TTL_EXCEEDED, 0, FL_REASON_TTL_EXCEEDED);
+	expect_no_record(t);
+}
+
+/* Above the rate. */
+static void refused_flow_is_not_recorded(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+
+	plane_rate_set(t->p, t->hook == HOOK_XDP ? FL_OBJECT_XDP : FL_OBJECT_TC, RATE_NEW_FLOW,
+		       (struct rate_bucket){.stamp = plane_now(t->p)});
+	feed(t, &packet);
+	expect_drop(t, FL_REASON_NEW_FLOW_RATE);
+	expect_no_record(t);
+}
+
+static void tunnelled_flow_is_recorded(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct fl_flow flow;
+
+	feed(t, &packet);
+	expect_outcome(t, SENT);
+	assert_true(find_flow(t->p, &packet, &flow));
+	expect_record(t, CLIENT_HOST, flow.backend_id);
+	expect_counter(t, FL_COUNTER_FLOW_TUNNELLED, 1);
+}
+
 #define STICKY                                                                                     \
 	.hooks = ON_INGRESS, .networks = IN(AT_TX) | IN(AT_POD),                                   \
 	.scene = {.backends = BACKENDS, .more_flags = FL_AFFINITY}
+
+#define STICKY_DSR                                                                                 \
+	{                                                                                          \
+		.backends = BACKENDS, .more_flags = FL_AFFINITY | FL_TUNNEL                        \
+	}
 
 static const struct test tests[] = {
 	{"5.5.1: a client keeps its backend at all frontends of a service port",
@@ -247,6 +306,20 @@ static const struct test tests[] = {
 	 STICKY},
 	{"5.5.3, 5.5.4: a record whose backend is not in force is a miss, never a drop",
 	 CHECK(unfit_record_is_a_miss), STICKY, ROWS(unfits)},
+	{"nothing is recorded for a segment of no flow", CHECK(stray_segment_is_not_recorded),
+	 .protos = ONLY_TCP, .hooks = ON_NETWORK, .networks = IN(AT_POD), .scene = STICKY_DSR},
+	{"nothing is recorded for a packet that is not sent on",
+	 CHECK(expired_packet_is_not_recorded), .hooks = ON_XDP | ON_TC_INGRESS | ON_POD_INGRESS,
+	 .scene = {.backends = BACKENDS, .more_flags = FL_AFFINITY}},
+	{"... also by DSR", CHECK(expired_packet_is_not_recorded), .hooks = ON_XDP | ON_TC_INGRESS,
+	 .scene = STICKY_DSR},
+	{"nothing is recorded for a flow that is not made", CHECK(refused_flow_is_not_recorded),
+	 .hooks = ON_XDP | ON_TC_INGRESS | ON_POD_INGRESS, .plane = PLANE_LIMITED,
+	 .scene = {.backends = BACKENDS, .more_flags = FL_AFFINITY}},
+	{"... nor by DSR", CHECK(refused_flow_is_not_recorded), .hooks = ON_XDP | ON_TC_INGRESS,
+	 .plane = PLANE_LIMITED, .scene = STICKY_DSR},
+	{"5.5.1: DSR records the backend", CHECK(tunnelled_flow_is_recorded), .hooks = ON_NETWORK,
+	 .scene = STICKY_DSR},
 	{"without affinity nothing is recorded", CHECK(without_affinity_nothing_is_recorded),
 	 .hooks = ON_INGRESS, .scene = {.backends = BACKENDS}},
 };
