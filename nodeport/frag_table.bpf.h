@@ -16,6 +16,8 @@
 #define FL_FRAG_HELD 48	  /* fragments of a datagram that wait for the first one */
 #define FL_FRAG_WORDS (65536 / 8 / 64)
 #define FL_FRAG_TRIES 3
+#define FL_FRAG_LAST (1U << 31)
+#define FL_FRAG_END_TRIES 8 /* while other processors move it */
 
 enum fl_frag_state {
 	FL_FRAG_FREE,
@@ -50,9 +52,10 @@ struct fl_frag {
 	__u64 word; /* generation * FL_FRAG_STATES + enum fl_frag_state */
 	struct fl_frag_key key;
 	__u32 since; /* jiffies */
-	/* bytes of the datagram; 0: the last one has not come. Those of the first fragment count
-	 * when what has waited for it is on its way: until then the record is needed. */
-	__u32 seen, total;
+	/* bytes of the datagram. Those of the first fragment count when what has waited for it is
+	 * on its way: until then the record is needed. */
+	__u32 seen;
+	__u32 end; /* of what was seen, bytes; with FL_FRAG_LAST that of the datagram */
 	struct fl_frag_way way;
 	__u64 held[FL_FRAG_HELD];  /* places of fl_frag_held; 0 none */
 	__u64 bits[FL_FRAG_WORDS]; /* a bit for every 8 bytes */
@@ -110,9 +113,9 @@ static __always_inline bool fl_frag_over(const struct fl_frag *f, __u32 now)
 /* All of its bytes have been seen. */
 static __always_inline bool fl_frag_complete(const struct fl_frag *f)
 {
-	const __u32 total = READ_ONCE(f->total);
+	const __u32 end = READ_ONCE(f->end);
 
-	return total && READ_ONCE(f->seen) >= total;
+	return end & FL_FRAG_LAST && READ_ONCE(f->seen) >= (end & ~FL_FRAG_LAST);
 }
 
 /* Nothing of the datagram is to come any more, or another one has its number by now. */
@@ -206,7 +209,7 @@ __noinline int fl_frag_make(const struct fl_frag_key *key, int but, __u32 state,
 		return -1;
 	f->key = *key;
 	f->since = now;
-	f->seen = f->total = 0;
+	f->seen = f->end = 0;
 	__builtin_memset(&f->way, 0, sizeof(f->way));
 	for (int i = 0; i < FL_FRAG_HELD; i++)
 		WRITE_ONCE(f->held[i], 0); /* no memset(), which BPF lacks */
@@ -230,7 +233,30 @@ static __always_inline bool fl_frag_is(const struct fl_frag *f, __u64 word)
 	return READ_ONCE(f->word) / FL_FRAG_STATES == word / FL_FRAG_STATES;
 }
 
-/* Note which bytes a fragment has; -1: some of them were there before (RFC 5722: it is refused). */
+/* Note where a fragment ends: false if the datagram ends before that, or is to end here and has
+ * bytes behind it. */
+static __always_inline bool fl_frag_note_end(struct fl_frag *f, const struct fl_odd *odd)
+{
+	const __u32 end = odd->at + odd->size;
+	__u32 known = READ_ONCE(f->end), next, now;
+
+	for (int i = 0; i < FL_FRAG_END_TRIES; i++) {
+		if (known & FL_FRAG_LAST ? end > (known & ~FL_FRAG_LAST) || !odd->more
+					 : !odd->more && known > end)
+			return false;
+		if (odd->more && end <= (known & ~FL_FRAG_LAST))
+			return true;
+		next = odd->more ? end : end | FL_FRAG_LAST;
+		now = __sync_val_compare_and_swap(&f->end, known, next);
+		if (now == known)
+			return true;
+		known = now;
+	}
+	return false;
+}
+
+/* Note which bytes a fragment has; -1: it is refused, since some of them were there before (RFC
+ * 5722), or lie behind the datagram's end. */
 int fl_frag_note(__u32 place, __u64 word, const struct fl_odd *odd);
 
 __noinline int fl_frag_note(__u32 place, __u64 word, const struct fl_odd *odd)
@@ -255,8 +281,8 @@ __noinline int fl_frag_note(__u32 place, __u64 word, const struct fl_odd *odd)
 			return -1;
 		bit = fl_forget((at + 1) * 64, word);
 	}
-	if (!odd->more)
-		WRITE_ONCE(f->total, odd->at + odd->size);
+	if (!fl_frag_note_end(f, odd))
+		return -1;
 	if (odd->at)
 		__sync_fetch_and_add(&f->seen, odd->size);
 	return 0;

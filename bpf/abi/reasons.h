@@ -30,7 +30,7 @@
 	X(FRAGMENT_TINY, "fragment-tiny",                                                          \
 	  "a fragment that has but a part of the TCP or UDP header")                               \
 	X(FRAGMENT_OVERLAP, "fragment-overlap",                                                    \
-	  "a fragment with bytes that another one of its datagram has had")                        \
+	  "a fragment with bytes that its datagram has had, or that lie behind its end")           \
 	X(FRAGMENT_ALONE, "fragment-alone", "a fragment whose first one did not come in time")     \
 	X(FRAGMENT_REFUSED, "fragment-refused", "a fragment whose first one was refused")          \
 	X(TUNNEL_SOURCE, "tunnel-source",                                                          \

@@ -41,13 +41,23 @@ static void note(struct model_datagram *d, const struct model_packet *p)
 {
 	bytes_add(&d->had, p->at, p->size);
 	d->seen += p->size;
-	if (!p->more)
-		d->total = p->at + p->size;
+	d->last |= !p->more;
+	if (d->end < p->at + p->size)
+		d->end = p->at + p->size;
 }
 
 static bool complete(const struct model_datagram *d)
 {
-	return d->total && d->seen >= d->total;
+	return d->last && d->seen >= d->end;
+}
+
+/* A byte comes once, and none behind the last one. */
+static bool contradicts(const struct model_datagram *d, const struct model_packet *p)
+{
+	const uint32_t end = p->at + p->size;
+
+	return bytes_have(&d->had, p->at, p->size) || (d->last && (end > d->end || !p->more)) ||
+	       (!p->more && end < d->end);
 }
 
 /* Datagrams */
@@ -175,13 +185,13 @@ static void judge_later(struct model *m, struct model_verdicts *v, bool leaving)
 			return;
 		d = NULL;
 	}
-	if (d && d->known && complete(d) && bytes_have(&d->had, p->at, p->size)) {
+	if (d && d->known && complete(d) && contradicts(d, p)) {
 		d->live = false; /* another datagram has the number by now */
 		d = NULL;
 	}
 	v->datagram = d;
 	v->part = PART_LATER;
-	if (d && bytes_have(&d->had, p->at, p->size)) {
+	if (d && contradicts(d, p)) {
 		model_may_drop(v, "fragment-overlap");
 		return;
 	}
@@ -247,7 +257,7 @@ void model_judged_fragment(struct model *m, struct model_verdicts *v)
 {
 	const struct model_packet *p = &v->packet;
 	const struct model_datagram *d = v->datagram;
-	const bool overlaps = d && bytes_have(&d->had, p->at, p->size);
+	const bool overlaps = d && contradicts(d, p);
 	const int n = v->n;
 
 	(void)m;

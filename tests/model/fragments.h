@@ -21,7 +21,8 @@ struct model_datagram {
 	uint8_t proto; /* IPv6: 0 */
 	bool leaving;
 	int64_t since_ms;
-	uint32_t seen, total;	       /* total 0: the last one has not come */
+	uint32_t seen, end; /* bytes; the end of what was seen, or with `last` of the datagram */
+	bool last;
 	struct model_bytes had, maybe; /* maybe: of fragments that were refused, which may count */
 	int waiters[MODEL_WAITERS], n_waiters;
 	bool perhaps; /* or it was not looked at, and passed for that reason */

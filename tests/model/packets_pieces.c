@@ -107,7 +107,11 @@ static uint32_t next(struct sent_datagram *d, struct rng *r)
 /* Something is wrong with it. */
 static void spoil(uint32_t *at, uint32_t *size, bool *more, uint32_t *id, struct rng *r)
 {
-	switch (rng_below(r, 9)) {
+	switch (rng_below(r, 10)) {
+	case 9: /* the end, or behind it */
+		*at += 8 * rng_below(r, 40);
+		*more = rng_percent(r, 50);
+		break;
 	case 8: /* the last eight of its bytes, or what there is of them */
 		*at = (*at + *size - 1) & ~7U;
 		*size = 8;

@@ -275,6 +275,26 @@ static const struct bad bads[] = {
 	 {{472, 480, true}},
 	 {0, 480, true},
 	 FL_REASON_FRAGMENT_OVERLAP},
+	{ROW("a last one before another"),
+	 {{0, 480, true}, {960, 64, true}},
+	 {480, 240, false},
+	 FL_REASON_FRAGMENT_OVERLAP},
+	{ROW("a last one before another that waits"),
+	 {{960, 64, true}},
+	 {480, 240, false},
+	 FL_REASON_FRAGMENT_OVERLAP},
+	{ROW("one behind the last one"),
+	 {{0, 480, true}, {960, 64, false}},
+	 {1024, 64, true},
+	 FL_REASON_FRAGMENT_OVERLAP},
+	{ROW("another last one behind it"),
+	 {{0, 480, true}, {960, 64, false}},
+	 {1200, 64, false},
+	 FL_REASON_FRAGMENT_OVERLAP},
+	{ROW("another last one before it"),
+	 {{0, 480, true}, {960, 64, false}},
+	 {480, 64, false},
+	 FL_REASON_FRAGMENT_OVERLAP},
 };
 
 static void bad_ones_are_refused(struct trial *t)
@@ -316,6 +336,36 @@ static void refused_bytes_do_not_count(struct trial *t)
 	expect_counter(t, FL_REASON_FRAGMENT_REFUSED, 1);
 	t->dropped++; /* the one that waited */
 	allow_counter(t, FL_COUNTER_FRAGMENT_HELD);
+}
+
+struct datagram_end {
+	struct row row;
+	struct piece before[2], wrong;
+};
+
+/* With `wrong` as many bytes would have been seen as the datagram had then. */
+static const struct datagram_end ends[] = {
+	{ROW("too early"), {{0, 480, true}, {960, 240, true}}, {480, 64, false}},
+	{ROW("behind the end"), {{0, 480, true}, {960, 64, false}}, {1024, 480, true}},
+};
+
+/* A datagram is not complete for what lies behind its end, after which another one might have the
+ * number. */
+static void datagrams_end_once(struct trial *t)
+{
+	const struct datagram_end *end = t->row;
+	struct whole w = request_of(t);
+
+	for (size_t i = 0; i < N(end->before); i++) {
+		feed_piece(&w, end->before[i]);
+		expect_outcome(t, t->network == AT_POD ? PASSED : SENT);
+	}
+	feed_piece(&w, end->wrong);
+	expect_outcome(t, DROPPED);
+	feed_piece(&w, end->before[0]);
+	expect_outcome(t, DROPPED);
+	expect_counter(t, FL_REASON_FRAGMENT_OVERLAP, 2);
+	allow_counter(t, FL_COUNTER_FRAGMENT);
 }
 
 /* Neighbouring bytes are no overlap, whatever words their bits are in. */
@@ -636,6 +686,8 @@ static const struct test tests[] = {
 	 ROWS(bads), .hooks = BY_TC, .networks = IN(AT_TX) | IN(AT_POD)},
 	{"D3: refused bytes do not make a datagram complete", CHECK(refused_bytes_do_not_count),
 	 .hooks = BY_TC, .networks = IN(AT_TX) | IN(AT_POD)},
+	{"D3: a datagram ends once", CHECK(datagrams_end_once), ROWS(ends), .hooks = BY_TC,
+	 .networks = IN(AT_TX) | IN(AT_POD)},
 	{"fragments side by side are no overlap", CHECK(neighbours_are_none), .hooks = BY_TC},
 	{"a refused first one is answered, the others are dropped", CHECK(refused_with_the_first),
 	 .hooks = BY_TC},
