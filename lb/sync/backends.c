@@ -33,13 +33,16 @@ int fl_backends_init(struct fl_backends *backends, const struct fl_maps *maps)
 		.fresh = 1,
 	};
 	backends->all = calloc(backends->n + 1, sizeof(*backends->all));
-	return backends->all ? 0 : -ENOMEM;
+	backends->nodes = calloc(backends->n + 1, sizeof(*backends->nodes));
+	return backends->all && backends->nodes ? 0 : -ENOMEM;
 }
 
 void fl_backends_fini(struct fl_backends *backends)
 {
 	free(backends->all);
 	backends->all = NULL;
+	free(backends->nodes);
+	backends->nodes = NULL;
 	fl_index_fini(&backends->index);
 }
 
@@ -75,6 +78,13 @@ static void unrest(struct fl_backends *backends, uint32_t id)
 	entry->prev = entry->next = 0;
 }
 
+static bool node_is_intact(const struct fl_backends *backends, uint32_t id)
+{
+	return id >= backends->maps->n_backend_nodes ||
+	       !memcmp(&backends->maps->backend_nodes[id].addr, &backends->nodes[id],
+		       sizeof(backends->nodes[id]));
+}
+
 /* Programs that read it meanwhile see that the word is odd, or another one afterwards. */
 static void write_node(struct fl_backends *backends, uint32_t id)
 {
@@ -82,7 +92,7 @@ static void write_node(struct fl_backends *backends, uint32_t id)
 
 	__atomic_store_n(&node->word, node->word | 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	node->addr = backends->all[id].node;
+	node->addr = backends->nodes[id];
 	/* the datapath's cache of the way to the old one */
 	node->next_hop = 0;
 	node->next_hop_generation = 0;
@@ -114,8 +124,7 @@ void fl_backend_write(struct fl_backends *backends, uint32_t id)
 		record->next_hop = 0;
 		record->next_hop_generation = 0;
 	}
-	if (id < backends->maps->n_backend_nodes &&
-	    memcmp(&backends->maps->backend_nodes[id].addr, &entry->node, sizeof(entry->node)))
+	if (!node_is_intact(backends, id))
 		write_node(backends, id);
 	/* for those who look at the maps; the datapath goes by the lists */
 	record->weight = entry->weight;
@@ -131,12 +140,12 @@ static bool is_zero(const struct fl_addr *addr)
 /* `addr`: zero, and nothing is known. */
 static void set_node(struct fl_backends *backends, uint32_t id, const struct fl_addr *addr)
 {
-	struct fl_backend_entry *entry = &backends->all[id];
+	struct fl_addr *node = &backends->nodes[id];
 
-	if (!memcmp(&entry->node, addr, sizeof(*addr)) || id >= backends->maps->n_backend_nodes)
+	if (!memcmp(node, addr, sizeof(*addr)) || id >= backends->maps->n_backend_nodes)
 		return;
-	backends->n_moved += !is_zero(&entry->node);
-	entry->node = *addr;
+	backends->n_moved += !is_zero(node);
+	*node = *addr;
 	write_node(backends, id);
 }
 
@@ -328,8 +337,9 @@ static int adopt(struct fl_backends *backends, uint32_t id)
 	entry->proto = record->proto;
 	entry->flags = record->flags;
 	entry->weight = record->weight;
-	if (id < backends->maps->n_backend_nodes)
-		entry->node = backends->maps->backend_nodes[id].addr;
+	if (id < backends->maps->n_backend_nodes &&
+	    !is_zero(&backends->maps->backend_nodes[id].addr))
+		backends->nodes[id] = backends->maps->backend_nodes[id].addr;
 	backends->live += !!(entry->flags & FL_BACKEND_LIVE);
 	backends->n_drained += is_drained(entry);
 	fl_index_add(&backends->index, backend_hash(&entry->addr, entry->port, entry->proto), id);
@@ -370,8 +380,7 @@ bool fl_backend_intact(const struct fl_backends *backends, uint32_t id)
 	const struct fl_backend_entry *entry = &backends->all[id];
 	const struct fl_backend *record = &backends->records[id];
 
-	if (id < backends->maps->n_backend_nodes &&
-	    memcmp(&backends->maps->backend_nodes[id].addr, &entry->node, sizeof(entry->node)))
+	if (!node_is_intact(backends, id))
 		return false;
 	return record->generation == entry->generation &&
 	       (!entry->generation ||

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,7 +18,6 @@
 
 struct fl_backend_entry {
 	struct fl_addr addr;
-	struct fl_addr node; /* where it is, as in array fl_backend_nodes */
 	__be16 port;
 	uint16_t generation; /* 0: never used */
 	uint8_t proto;
@@ -37,11 +37,15 @@ struct fl_backend_entry {
 		};
 	};
 };
+static_assert(sizeof(struct fl_backend_entry) == 40, "there is one of each backend");
 
 struct fl_backends {
 	const struct fl_maps *maps;
 	struct fl_backend *records;   /* of the maps */
 	struct fl_backend_entry *all; /* by id; 0 unused */
+	/* By id, as in array fl_backend_nodes: the node that it is on. Not written where none is
+	 * known, so that it takes no memory without DSR by Geneve. */
+	struct fl_addr *nodes;
 	uint32_t n, fresh;	      /* fresh: the first id never given */
 	uint32_t first, last;	      /* queue, longest resting first */
 	uint32_t live, n_resting;
