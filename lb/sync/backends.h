@@ -46,8 +46,8 @@ struct fl_backends {
 	/* By id, as in array fl_backend_nodes: the node that it is on. Not written where none is
 	 * known, so that it takes no memory without DSR by Geneve. */
 	struct fl_addr *nodes;
-	uint32_t n, fresh;	      /* fresh: the first id never given */
-	uint32_t first, last;	      /* queue, longest resting first */
+	uint32_t n, fresh;    /* fresh: the first id never given */
+	uint32_t first, last; /* queue, longest resting first */
 	uint32_t live, n_resting;
 	uint32_t n_drained; /* live, with weight 0 */
 	uint64_t writes;
