@@ -453,8 +453,10 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 		d->way.verdict = IS_DROPPED;
 	d->new_id = id;
 	m->fragments->translated += sent && o->translated;
-	/* what goes up the stack is seen again there, as it is now, and passes */
-	if (o->verdict == PASSES && o->translated && !leaving) {
+	/* what goes up the stack is seen again there, as it is now, and passes; not where a direct
+	 * flow leaves the addresses as they were, since then this record is found */
+	if (o->verdict == PASSES && o->translated && !leaving &&
+	    (!fl_ip_equal(&o->to.src, &p->t.src) || !fl_ip_equal(&o->to.dst, &p->t.dst))) {
 		struct model_datagram *again = add(m, p, &o->to, d->new_id, false);
 
 		again->known = true;
