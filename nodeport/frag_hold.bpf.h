@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Fragments that came before the first one wait here for it, as bytes: BPF cannot keep a packet.
- * There are FL_FRAG_PLACES for all datagrams together; when all are taken the next one takes the
- * place of the one that has waited longest, which is lost, and counted. Nothing is lost that way
- * that would have arrived: a datagram without its first fragment is none.
+ * There are FL_FRAG_PLACES for all datagrams together, which are taken in turn; one whose holder
+ * still waits is passed over. When FL_FRAG_TURNS in a row are, the last of them is taken all the
+ * same, and its holder is lost, and counted.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "nodeport/fragment.bpf.h"
 
 #define FL_FRAG_PLACES 256     /* a power of two */
+#define FL_FRAG_TURNS 64       /* looked at for one that is free: more than a datagram has */
 #define FL_FRAG_BYTES_MAX 8192 /* of one that can wait; a power of two */
 #define FL_FRAG_PART_MAX 2048  /* of a part of it, where it is too big for the way; likewise */
 #define FL_FRAG_BUSY (~0ULL)
@@ -79,21 +80,53 @@ static __always_inline __u64 fl_frag_name(__u32 at, __u64 word)
 	return word / FL_FRAG_STATES * FL_FRAGS + at;
 }
 
+/* Whether the fragment that has the place may still be sent. */
+static __always_inline bool fl_frag_is_awaited(const struct fl_frag_place *place, __u32 now)
+{
+	const __u64 owner = READ_ONCE(place->owner);
+	const struct fl_frag *f = fl_frag_at(owner % FL_FRAGS);
+	__u64 word;
+
+	if (!f || !READ_ONCE(place->number))
+		return false;
+	word = READ_ONCE(f->word);
+	return word / FL_FRAG_STATES == owner / FL_FRAGS && fl_frag_state(word) != FL_FRAG_FREE &&
+	       !fl_frag_over(f, now);
+}
+
+/* The number of the place to take; 0: there is none. */
+static __always_inline __u64 fl_frag_turn_next(void)
+{
+	struct fl_frag_turn *turn = fl_frag_turn_get();
+	const __u32 now = fl_now();
+	struct fl_frag_place *place;
+	__u64 number = 0;
+
+	if (!turn)
+		return 0;
+	for (int i = 0; i < FL_FRAG_TURNS; i++) {
+		number = __sync_fetch_and_add(&turn->place, 1) + 1;
+		place = fl_frag_place_of(number);
+		if (!place || !fl_frag_is_awaited(place, now))
+			break;
+	}
+	return number;
+}
+
 /* Put the fragment's bytes aside: the number of their place, or 0. */
 static __always_inline __u64 fl_frag_put(fl_ctx *skb, const struct fl_packet *p,
 					 const struct fl_odd *odd, __u64 owner)
 {
-	struct fl_frag_turn *turn = fl_frag_turn_get();
 	struct fl_frag_place *place;
 	__u64 number, before;
 	__u32 size = odd->size;
 
-	if (!turn || !size || size > FL_FRAG_BYTES_MAX)
+	if (!size || size > FL_FRAG_BYTES_MAX)
 		return 0;
 	size = fl_fragment_size(size, FL_FRAG_BYTES_MAX);
-	number = __sync_fetch_and_add(&turn->place, 1) + 1;
+	number = fl_frag_turn_next();
 	place = fl_frag_place_of(number);
-	if (!place)
+	if (!number || !place)
 		return 0;
 	before = __sync_lock_test_and_set(&place->number, FL_FRAG_BUSY);
 	/* another processor is there, a whole round later */

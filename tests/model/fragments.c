@@ -287,27 +287,36 @@ static void lose(struct model_fragments *all, int place)
 	all->place[place % MODEL_PLACES].live = false;
 }
 
-/* The next place in turn, whose holder is lost, if there is one. */
-static int take_place(struct model_fragments *all)
+/* The next place in turn whose holder waits no more; or else that of one that is lost. */
+static int take_place(const struct model *m)
 {
-	const int place = (int)(++all->turn % MODEL_PLACES);
+	struct model_fragments *all = m->fragments;
+	const struct model_waiter *w;
 
-	all->alone += all->place[place].live;
-	lose(all, place);
+	for (int i = 0; i < MODEL_TURNS; i++) {
+		w = &all->place[++all->turn % MODEL_PLACES];
+		if (!w->live || !w->of->live || is_over(m, w->of))
+			break;
+	}
+	all->alone += w->live;
+	lose(all, (int)(all->turn % MODEL_PLACES));
 	return (int)all->turn;
 }
 
 /* It waits, or finds 48 waiting already: a place is taken all the same. */
-static void wait_there(struct model_fragments *all, struct model_datagram *d,
+static void wait_there(const struct model *m, struct model_datagram *d,
 		       const struct model_packet *p, const struct model_frame *in)
 {
-	const int turn = take_place(all);
+	struct model_fragments *all = m->fragments;
+	const int turn = take_place(m);
 	struct model_waiter *w = &all->place[turn % MODEL_PLACES];
 
 	if (d->n_waiters >= MODEL_WAITERS)
 		return;
 	d->waiters[d->n_waiters++] = turn;
 	w->live = true;
+	w->turn = turn;
+	w->of = d;
 	w->at = p->at;
 	w->size = p->size;
 	w->more = p->more;
@@ -338,7 +347,7 @@ static void settle_later(struct model *m, const struct model_verdicts *v,
 		d = add(m, p, &p->t, p->id, leaving);
 	note(d, p);
 	if (!d->known)
-		wait_there(m->fragments, d, p, in);
+		wait_there(m, d, p, in);
 	else
 		m->fragments->translated += o->translated;
 }
@@ -387,7 +396,7 @@ static void release(struct model *m, const struct model_packet *p, struct model_
 		uint32_t each = w->size;
 
 		/* another one has its place by now */
-		if (!w->live || all->turn - (uint32_t)d->waiters[i] >= MODEL_PLACES)
+		if (!w->live || w->turn != d->waiters[i])
 			continue;
 		lose(all, d->waiters[i]);
 		if (d->way.verdict == IS_DROPPED) {

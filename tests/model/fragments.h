@@ -7,6 +7,7 @@
 #define MODEL_DATAGRAMS 96
 #define MODEL_PLACES 256 /* fragments that wait at a time */
 #define MODEL_WAITERS 48 /* of one datagram */
+#define MODEL_TURNS 64	 /* places that are looked at for one that is free */
 #define MODEL_BITS (65536 / 8 / 64)
 
 /* Bytes of a datagram, in eights. */
@@ -33,6 +34,8 @@ struct model_datagram {
 
 struct model_waiter {
 	bool live;
+	int turn; /* in which it took the place */
+	const struct model_datagram *of;
 	uint32_t at, size;
 	bool more;
 	uint8_t bytes[MODEL_FRAME];

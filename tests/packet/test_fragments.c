@@ -533,6 +533,37 @@ static void whoever_sends_them(struct trial *t)
 	t->dropped += plane_counter(t->p, FL_REASON_FRAGMENT_ALONE);
 }
 
+/* The first one of a datagram is late, while more than can wait at a time come and go. */
+static void those_that_wait_longer_are_not_lost(struct trial *t)
+{
+	enum { PIECES = 40, OTHERS = 600 };
+	const struct piece first = {0, 480, true},
+			   last = {480, (uint16_t)(total_of(t) - 480), false};
+	struct whole late = request_of(t), w;
+	uint32_t id = 0;
+
+	for (uint16_t i = 0; i < PIECES; i++) {
+		feed_piece(&late, (struct piece){480 + 16 * i, 16, true});
+		expect_outcome(t, HELD);
+	}
+	for (int i = 0; i < OTHERS; i++) {
+		w = whole_of(t, t->hook, hook_dev(t->hook), &late.packet);
+		feed_piece(&w, last);
+		expect_outcome(t, HELD);
+		feed_piece(&w, first);
+		expect_outcome(t, PASSED);
+	}
+	watched = watch(t, hook_dev(t->hook), true);
+	feed_piece(&late, first);
+	expect_outcome(t, PASSED);
+	learn(&late);
+	expect_piece(&late, first, &id);
+	for (uint16_t i = 0; i < PIECES; i++)
+		expect_sent_besides(&late, id, (struct piece){480 + 16 * i, 16, true});
+	expect_counter(t, FL_COUNTER_FRAGMENT_HELD, PIECES + OTHERS);
+	expect_counter(t, FL_COUNTER_FRAGMENT, PIECES + 1 + 2 * OTHERS);
+}
+
 /* More than can wait: the eldest go, each under its name, and fragments in order do not mind. */
 static void a_flood_of_later_ones(struct trial *t)
 {
@@ -700,6 +731,9 @@ static const struct test tests[] = {
 	{"a number comes again", CHECK(numbers_come_again), .hooks = BY_TC},
 	{"D3: those that wait are not lost, whoever sends them", CHECK(whoever_sends_them),
 	 .hooks = ON_TC_INGRESS, .networks = IN(AT_POD)},
+	{"D3: those that wait longer than others are not lost",
+	 CHECK(those_that_wait_longer_are_not_lost), .undo = stop_watching, .hooks = ON_TC_INGRESS,
+	 .networks = IN(AT_POD)},
 	{"D3: a flood of fragments does not stop others", CHECK(a_flood_of_later_ones),
 	 .hooks = ON_TC_INGRESS},
 	{"D2: options and extension headers are carried along", CHECK(headers_in_between),
