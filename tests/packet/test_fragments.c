@@ -111,6 +111,22 @@ static void in_order(struct trial *t)
 	expect_flows(t, 1);
 }
 
+/* No more than a header in front of it. */
+static void last_one_of_a_byte(struct trial *t)
+{
+	struct whole w = request_of(t);
+	const struct piece pieces[] = {{0, 480, true}, {480, 1, false}};
+	uint32_t id = 0;
+
+	for (size_t i = 0; i < N(pieces); i++) {
+		feed_piece(&w, pieces[i]);
+		if (!i)
+			learn(&w);
+		expect_piece(&w, pieces[i], &id);
+	}
+	expect_counter(t, FL_COUNTER_FRAGMENT, N(pieces));
+}
+
 static const struct order {
 	struct row row;
 	uint8_t at[3];
@@ -707,6 +723,9 @@ static const struct test tests[] = {
 	 .hooks = ON_XDP_TC | ON_TC_INGRESS | ON_POD_INGRESS,
 	 .networks = IN(AT_POD) | IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC),
 	 .frontends = EVERY_FRONTEND},
+	{"also a last one of a byte", CHECK(last_one_of_a_byte),
+	 .hooks = ON_XDP_TC | ON_TC_INGRESS | ON_POD_INGRESS,
+	 .networks = IN(AT_POD) | IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC)},
 	{"D3: those that come before the first one wait for it", CHECK(in_any_order),
 	 .undo = stop_watching, ROWS(orders), .hooks = BY_TC,
 	 .networks = IN(AT_POD) | IN(AT_REDIRECT) | IN(AT_TC), .frontends = EVERY_FRONTEND},

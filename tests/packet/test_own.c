@@ -199,12 +199,16 @@ static void own_flow_ends(struct trial *t)
 struct bound {
 	struct row row;
 	bool connected, other_peer;
+	bool reported; /* which ports have sockets is known; this one's, where it is `seen` */
+	bool seen;
 };
 
 static const struct bound bounds[] = {
-	{ROW("connected to the sender"), true, false},
-	{ROW("connected to another"), true, true},
-	{ROW("not connected"), false, false},
+	{ROW("connected to the sender"), true, false, false, false},
+	{ROW("connected to another"), true, true, false, false},
+	{ROW("not connected"), false, false, false, false},
+	{ROW("at a port that is known to have a socket"), true, false, true, true},
+	{ROW("at a port that is known to have none"), true, false, true, false},
 };
 
 static int own_socket = -1;
@@ -230,8 +234,13 @@ static void own_socket_at_a_new_node_port(struct trial *t)
 	len = to_sockaddr(&packet.src, (uint16_t)(packet.sport + bound->other_peer), false, &sa);
 	if (bound->connected)
 		assert_int_equal(connect(own_socket, &sa.sa, len), 0);
+	if (bound->reported)
+		t->p->maps.meta->bound_ports_stamp = plane_now(t->p);
+	if (bound->seen)
+		t->p->maps.bound_ports[FL_BOUND_WORD(t->proto, packet.dport)] |=
+			1ULL << (packet.dport & 63);
 	feed(t, &packet);
-	if (bound->connected && !bound->other_peer) {
+	if (bound->connected && !bound->other_peer && bound->reported == bound->seen) {
 		expect_untouched(t);
 		expect_flows(t, 0);
 	} else {

@@ -112,12 +112,17 @@ static void lost_flow_is_rebuilt_the_same(struct trial *t)
 
 struct half {
 	struct row row;
-	bool reply; /* is what is lost */
+	bool reply;	/* is what is lost */
+	uint8_t closed; /* TCP: by the client (1), by the backend (2) */
 };
 
 static const struct half halves[] = {
-	{ROW("the reply is lost"), true},
-	{ROW("the original is lost"), false},
+	{ROW("the reply is lost"), true, 0},
+	{ROW("the original is lost"), false, 0},
+	{ROW("the reply is lost, the client has closed", .protos = ONLY_TCP), true, 1},
+	{ROW("the original is lost, the client has closed", .protos = ONLY_TCP), false, 1},
+	{ROW("the reply is lost, the backend has closed", .protos = ONLY_TCP), true, 2},
+	{ROW("the original is lost, the backend has closed", .protos = ONLY_TCP), false, 2},
 };
 
 /* The twin is looked at where last_seen is written, once a second; what is lost is made again. */
@@ -128,6 +133,10 @@ static void half_a_flow_becomes_whole(struct trial *t)
 	struct fl_flow flow;
 
 	talk_establish(&talk);
+	if (half->closed == 1)
+		talk_send(&talk, FIN | ACK);
+	if (half->closed == 2)
+		talk_reply(&talk, FIN | ACK);
 	flow = expect_flow(t, &talk.client);
 	plane_forget(t->p, t->family, half->reply ? flow.reply_slot : flow.slot);
 	plane_head(t->p, t->family, half->reply ? flow.slot : flow.reply_slot)->last_seen =
@@ -141,14 +150,17 @@ static void half_a_flow_becomes_whole(struct trial *t)
 	}
 	talk_expect_reply(&talk);
 	talk_expect_both(&talk);
-	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+	talk_expect_state(&talk, half->closed ? FL_FLOW_HALF_CLOSED : FL_FLOW_ESTABLISHED);
 	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
 	assert_int_equal(lone(t->p), 0);
 	/* TCP is believed on both sides of it */
 	if (t->proto == IPPROTO_TCP) {
-		talk_send(&talk, FIN | ACK);
-		talk_expect_state(&talk, FL_FLOW_HALF_CLOSED);
-		talk_reply(&talk, FIN | ACK);
+		if (half->closed != 1)
+			talk_send(&talk, FIN | ACK);
+		if (!half->closed)
+			talk_expect_state(&talk, FL_FLOW_HALF_CLOSED);
+		if (half->closed != 2)
+			talk_reply(&talk, FIN | ACK);
 		talk_expect_state(&talk, FL_FLOW_TIME_WAIT);
 	}
 }

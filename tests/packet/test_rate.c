@@ -4,6 +4,7 @@
  * tests by moving the bucket's stamp, and what really passes meanwhile is allowed for.
  */
 #include "tests/packet/packet.h"
+#include "tests/packet/tunnel.h"
 
 /* What is limited. */
 struct limit {
@@ -162,6 +163,30 @@ static void direct_flows_are_limited(struct trial *t)
 	expect_counter(t, FL_COUNTER_FLOW_NEW, 1);
 }
 
+/* DSR: what another node has let through counts here as well. */
+static void unpacked_flows_are_limited(struct trial *t)
+{
+	struct packet packet = packet_of(t);
+	struct fl_ip peer = addr(t->family, AT_EXT0, 2);
+	struct outer outer = outer_came(t, peer, 1);
+
+	peer_add(t, &peer);
+	for (int i = 0; i < 2; i++) {
+		struct frame frame;
+
+		frame_build(&packet, &frame);
+		frame_wrap(&frame, &outer);
+		feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+		if (!i)
+			expect_flow(t, &packet);
+		else
+			expect_drop(t, FL_REASON_NEW_FLOW_RATE);
+		set_bucket(t, &flow_limit, plane_now(t->p), 0);
+		packet.sport++;
+	}
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
 static const struct test tests[] = {
 	{"new flows have a rate, of which a second's worth can be saved up",
 	 CHECK(new_flows_are_limited), .hooks = ON_INGRESS, LIMITED, ROWS(buckets)},
@@ -176,6 +201,8 @@ static const struct test tests[] = {
 	{"the limit of new flows holds for direct ones as well", CHECK(direct_flows_are_limited),
 	 .hooks = ON_INGRESS, .networks = IN(AT_POD), .plane = PLANE_LIMITED,
 	 .scene = {.keep_source = true}},
+	{"and for those that another node has sent on", CHECK(unpacked_flows_are_limited),
+	 .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD), LIMITED},
 };
 
 const struct topic rate_topic = {"rates", TESTS(tests)};

@@ -316,6 +316,28 @@ static void packets_and_bytes_are_counted(struct trial *t)
 	assert_int_equal(flow.reply_bytes, headers);
 }
 
+/* The entries of a flow that has ended are the next one's, which counts from nothing. */
+static void next_flow_counts_anew(struct trial *t)
+{
+	uint32_t headers = t->family == FL_IPV4 ? 40 : 60;
+	struct talk talk = talk_begin(t);
+	struct fl_flow old, new;
+
+	talk_establish(&talk);
+	talk_expect_both(&talk);
+	old = expect_flow(t, &talk.client);
+	flow_age(t->p, &old, (1 << 20) * t->p->config.hz);
+	talk = talk_begin(t);
+	talk_send(&talk, SYN);
+	new = expect_flow(t, &talk.client);
+	assert_int_equal(new.slot, old.slot);
+	assert_int_equal(new.reply_slot, old.reply_slot);
+	assert_int_equal(new.packets, 1);
+	assert_int_equal(new.bytes, headers);
+	assert_int_equal(new.reply_packets, 0);
+	assert_int_equal(new.reply_bytes, 0);
+}
+
 static void last_seen_is_written_once_a_second(struct trial *t)
 {
 	struct talk talk = talk_begin(t);
@@ -355,6 +377,9 @@ static const struct test tests[] = {
 	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE | IN(AT_TC)},
 	{"packets and bytes are counted for each direction", CHECK(packets_and_bytes_are_counted),
 	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE | IN(AT_TC)},
+	{"a flow in the place of one that has ended counts from nothing",
+	 CHECK(next_flow_counts_anew), .protos = ONLY_TCP, .hooks = ON_INGRESS,
+	 .networks = EVERYWHERE},
 	{"last_seen is written at most once a second", CHECK(last_seen_is_written_once_a_second),
 	 .protos = ONLY_TCP, .hooks = ON_INGRESS, .networks = EVERYWHERE},
 };

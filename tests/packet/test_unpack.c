@@ -487,6 +487,17 @@ static const struct marks {
 	{ROW("not congested"), 2, 2, 2, false},
 };
 
+/* Write this traffic class. */
+static void mark(struct frame *frame, enum fl_family family, uint8_t class)
+{
+	const uint8_t v6[] = {0x60, (uint8_t)(class << 4)};
+
+	if (family == FL_IPV4)
+		frame_write(frame, ETH_HLEN + 1, &class, 1);
+	else
+		frame_write(frame, ETH_HLEN, v6, sizeof(v6));
+}
+
 static void congestion_goes_over(struct trial *t)
 {
 	const struct marks *row = t->row;
@@ -496,7 +507,7 @@ static void congestion_goes_over(struct trial *t)
 
 	know_the_node(t);
 	frame_build(&packet, &frame);
-	frame_write(&frame, ETH_HLEN + 1, &row->inner, 1);
+	mark(&frame, t->family, row->inner);
 	outer.tos = row->outer;
 	frame_wrap(&frame, &outer);
 	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
@@ -508,7 +519,7 @@ static void congestion_goes_over(struct trial *t)
 	want.dst = addr(t->family, AT_POD, 1);
 	want.dport = BACKEND_PORT;
 	frame_build(&want, &out);
-	frame_write(&out, ETH_HLEN + 1, &row->becomes, 1);
+	mark(&out, t->family, row->becomes);
 	expect_outcome(t, PASSED);
 	expect_frame(t, &out);
 }
@@ -541,7 +552,7 @@ static const struct test tests[] = {
 	{"only for backends of this node", CHECK(backend_of_another_node),
 	 .hooks = ON_XDP | ON_TC_INGRESS},
 	{"RFC 6040: a mark of congestion goes over", CHECK(congestion_goes_over), HERE,
-	 .families = ONLY_IPV4, ROWS(marks)},
+	 ROWS(marks)},
 };
 
 const struct topic unpack_topic = {"unpack", TESTS(tests)};
