@@ -189,6 +189,8 @@ def main():
     options = vars(parser.parse_args())
     build = os.path.abspath(options.pop("build"))
     options["modes"] = [mode for mode in options["modes"].split(",") if mode and not options["playback"]]
+    if not os.path.exists(f"{build}/bench/fairlead-bench"):
+        sys.exit("cluster.py: there is no fairlead-bench yet; `make all bench-bin` builds it")
     lab, lines = Lab(build=build), []
     try:
         if options["playback"]:
