@@ -151,7 +151,7 @@ class Fairlead:
         self.config = f"{lab.directory}/sizes.yaml"
         with open(self.config, "w", encoding="utf-8") as out:
             out.write(SIZES.format(frontends=max(65536, 4 * services), backends=max(131072, services * endpoints * 5 // 4),
-                                   lines=max(786432, services * (endpoints * 8 + 8))))
+                                   lines=max(786432, services * (endpoints * 8 + 16))))
 
     def start(self, limit_s):
         """Start it: seconds until all is in force (None: not within the limit), and the most memory meanwhile."""
@@ -160,7 +160,12 @@ class Fairlead:
             "--config", self.config, "--kubeconfig", self.lab.cluster.kubeconfig(), "--state-dir", f"{self.lab.directory}/state"])
         with Peak(self.node.pid()) as peak:
             seconds = wait(self.node.ready, limit_s, 0.01)
-        return seconds and time.monotonic() - begin, peak.kib
+        took = time.monotonic() - begin
+        # what does not serve all of it is not to be compared
+        wrong = [c["text"] for c in self.node.json("status")["conditions"] if c["level"] == "error"]
+        if wrong:
+            raise RuntimeError(f"fairlead: {len(wrong)} conditions, such as: {wrong[0]}")
+        return seconds and took, peak.kib
 
     def pid(self):
         return self.node.pid()
