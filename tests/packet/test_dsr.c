@@ -294,6 +294,51 @@ static void sources_are_spread_by_flow(struct trial *t)
 #define ALL_WAYS ON_XDP | ON_XDP_TC | ON_TC_INGRESS
 #define REMOTE (IN(AT_TX) | IN(AT_REDIRECT))
 
+static const struct source {
+	struct row row;
+	const char *ip;
+	bool known;
+} tunnel_sources[] = {
+	{ROW("first of IPv4", .families = ONLY_IPV4), "198.19.0.0", true},
+	{ROW("last of IPv4", .families = ONLY_IPV4), "198.19.255.255", true},
+	{ROW("before IPv4", .families = ONLY_IPV4), "198.18.255.255", false},
+	{ROW("behind IPv4", .families = ONLY_IPV4), "198.20.0.0", false},
+	{ROW("first of IPv6", .families = ONLY_IPV6), "fdaa::", true},
+	{ROW("last of IPv6", .families = ONLY_IPV6), "fdaa::ffff", true},
+	{ROW("behind IPv6", .families = ONLY_IPV6), "fdaa::1:0", false},
+	{ROW("another prefix", .families = ONLY_IPV6), "fdab::1", false},
+	{ROW("another network", .families = ONLY_IPV6), "fdaa:0:1::1", false},
+	{ROW("another interface", .families = ONLY_IPV6), "fdaa::1:0:0:1", false},
+};
+
+/* What other nodes send has such sources as well: nobody else is unpacked for. */
+static void nodes_have_sources_of_the_range(struct trial *t)
+{
+	const struct source *source = t->row;
+	struct packet packet = packet_of(t);
+	/* nodes that speak Geneve have no range */
+	const bool known = source->known && !by_geneve(t);
+	struct outer outer;
+	struct frame frame;
+	struct fl_ip ip;
+
+	assert_int_equal(fl_ip_parse(source->ip, &ip), 0);
+	outer = outer_came(t, ip, 1);
+	/* the second time by what is remembered of the first */
+	for (int i = 0; i < 2; i++) {
+		frame_build(&packet, &frame);
+		frame_wrap(&frame, &outer);
+		feed_frame(t, t->hook, hook_dev(t->hook), &frame);
+		if (known)
+			expect_outcome(t, PASSED);
+		else
+			expect_drop(t, FL_REASON_TUNNEL_SOURCE);
+		packet.sport++;
+	}
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, known ? 2 : 0);
+	allow_counter(t, FL_COUNTER_FLOW_NEW);
+}
+
 static const struct test tests[] = {
 	{"DSR: packets go behind an outer header, with one hop less",
 	 CHECK(whole_connection_goes_as_it_is), .hooks = ALL_WAYS, .networks = REMOTE,
@@ -327,6 +372,9 @@ static const struct test tests[] = {
 	 .families = ONLY_IPV4, .hooks = ALL_WAYS, .scene = DSR},
 	{"tunnelSources: each flow has its outer source", CHECK(sources_are_spread_by_flow),
 	 .hooks = ALL_WAYS, .scene = DSR, .plane = PLANE_SMALL},
+	{"D5: and such sources are known", CHECK(nodes_have_sources_of_the_range),
+	 .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD), .plane = PLANE_SMALL,
+	 ROWS(tunnel_sources)},
 };
 
 const struct topic dsr_topic = {"dsr", TESTS(tests)};

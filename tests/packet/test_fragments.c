@@ -127,6 +127,29 @@ static void last_one_of_a_byte(struct trial *t)
 	expect_counter(t, FL_COUNTER_FRAGMENT, N(pieces));
 }
 
+/* IPv4 counts its header, IPv6 only what is behind the first one. */
+static void as_far_as_64_kb(struct trial *t)
+{
+	const bool v4 = t->family == FL_IPV4;
+	struct whole w = request_of(t);
+	struct piece last = {65512, v4 ? 3 : 7, false};
+	uint32_t id = 0;
+
+	if (!v4)
+		last.at = 65480;
+	feed_piece(&w, (struct piece){0, 480, true});
+	learn(&w);
+	id = w.id;
+	if (!fl_ip_equal(&w.want.src, &w.packet.src))
+		id = piece_id(&t->r.out);
+	feed_piece(&w, last);
+	expect_piece(&w, last, &id);
+	last.size++;
+	feed_piece(&w, last);
+	expect_drop(t, FL_REASON_FRAGMENT_MALFORMED);
+	allow_counter(t, FL_COUNTER_FRAGMENT);
+}
+
 static const struct order {
 	struct row row;
 	uint8_t at[3];
@@ -726,6 +749,8 @@ static const struct test tests[] = {
 	{"also a last one of a byte", CHECK(last_one_of_a_byte),
 	 .hooks = ON_XDP_TC | ON_TC_INGRESS | ON_POD_INGRESS,
 	 .networks = IN(AT_POD) | IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC)},
+	{"as far as 64 KB", CHECK(as_far_as_64_kb),
+	 .hooks = ON_XDP_TC | ON_TC_INGRESS | ON_POD_INGRESS},
 	{"D3: those that come before the first one wait for it", CHECK(in_any_order),
 	 .undo = stop_watching, ROWS(orders), .hooks = BY_TC,
 	 .networks = IN(AT_POD) | IN(AT_REDIRECT) | IN(AT_TC), .frontends = EVERY_FRONTEND},

@@ -303,7 +303,8 @@ static void test_unfinished_checksums(void **state)
 	for (int i = 0; i < 16; i++) {
 		const bool v6 = i & 1, tcp = i & 2, finished = i & 4, empty = i & 8;
 		const char *l4 = tcp ? TCP : UDP;
-		const size_t l4_at = FL_ETH_LEN + (v6 ? 40 : 20), l4_len = tcp ? 20 : 12 - 4 * empty;
+		const size_t l4_at = FL_ETH_LEN + (v6 ? 40 : 20),
+			     l4_len = tcp ? 20 : 12 - 4 * empty;
 		uint8_t *check, *ip;
 		struct fl_packet p;
 		struct frame f;
