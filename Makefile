@@ -159,6 +159,7 @@ $(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 
 # what it tests is in no library
 $(BUILD)/tests/unit/tools/test_kube_proxy_rules: $(BUILD)/tools/kube_proxy_rules.o
+$(BUILD)/tests/unit/tools/test_kube_proxy_ipvs: $(BUILD)/tools/kube_proxy_ipvs.o
 
 $(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)

@@ -55,7 +55,7 @@ static const struct fl_cli_option options[] = {
 		 "where to look for socket hooks without pins (default: the root of cgroup v2)"),
 	FL_FLAG(kube_proxy, 0, "kube-proxy",
 		"remove the rules that kube-proxy left instead: chains of iptables, tables of "
-		"nftables"),
+		"nftables, servers and sets of IPVS"),
 	FL_FLAG(hand_over, 0, "hand-over",
 		"first give the connections that live to the kernel's NAT, so that kube-proxy, "
 		"which has to run, goes on with them"),

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * kube-proxy's rules are in iptables (of two kinds, which do not know each other's), in tables of
- * nftables, or beside a device of IPVS. They are changed by iptables-restore and nft, each in one
- * step: the kernel's interface under iptables is private to that program and differs by release,
- * and a rule has to be named exactly as it was made.
+ * kube-proxy's rules are in iptables (of two kinds, which do not know each other's) or in tables of
+ * nftables; in IPVS mode there are virtual servers, sets and a device besides. They are changed by
+ * iptables-restore, nft, ipvsadm and ipset, each in one step: the kernel's interface under iptables
+ * is private to that program and differs by release, and a rule has to be named exactly as it was
+ * made.
  */
 #include "tools/kube_proxy.h"
 
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conntrack/kernel_nat.h"
+#include "lb/base/array.h"
 #include "lb/base/cleanup.h"
+#include "tools/kube_proxy_ipvs.h"
 #include "tools/kube_proxy_rules.h"
 #include "tools/run.h"
 
@@ -226,17 +232,115 @@ static void clean_nftables(struct kube_cleanup *cleanup)
 		puts("nft: tables removed");
 }
 
-/* 12.4: the addresses of Services are on it. */
+/* The addresses of Services, which the device has. The caller's; -errno: why not. */
+static ssize_t device_addrs(struct fl_ip **ret_addrs)
+{
+	_cleanup_free_ struct fl_ip *addrs = NULL;
+	struct ifaddrs *all;
+	size_t n = 0, room = 0;
+	int r = 0;
+
+	if (getifaddrs(&all))
+		return -errno;
+	for (const struct ifaddrs *at = all; at && !r; at = at->ifa_next) {
+		const struct sockaddr *sa = at->ifa_addr;
+
+		if (!sa || strcmp(at->ifa_name, IPVS_DEVICE) ||
+		    (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+			continue;
+		r = FL_ARRAY_ROOM(addrs, room, n + 1);
+		if (!r && sa->sa_family == AF_INET)
+			addrs[n++] = fl_ip_from_ipv4(&((const struct sockaddr_in *)sa)->sin_addr);
+		else if (!r)
+			fl_ip_from_bytes(&((const struct sockaddr_in6 *)sa)->sin6_addr, 16,
+					 &addrs[n++]);
+	}
+	freeifaddrs(all);
+	if (r)
+		return -ENOMEM;
+	*ret_addrs = TAKE_PTR(addrs);
+	return (ssize_t)n;
+}
+
+/* Let a program print what there is, and another one take out of it what is kube-proxy's. */
+static bool list_ipvs(struct kube_cleanup *cleanup, const char *const argv[], bool needed,
+		      char **ret_output)
+{
+	struct fl_err err = {""};
+	const int r = fl_run(argv, NULL, ret_output, &err);
+
+	if (r == -ENOENT && needed)
+		fail(cleanup,
+		     "%s is not installed, and " IPVS_DEVICE " of kube-proxy's IPVS mode "
+		     "is here: what it made besides is not known",
+		     argv[0]);
+	else if (r && needed)
+		fail(cleanup, "%s", err.text);
+	return !r;
+}
+
+static void clean_servers(struct kube_cleanup *cleanup)
+{
+	static const char *const save[] = {"ipvsadm", "--save", "--numeric", NULL};
+	static const char *const restore[] = {"ipvsadm", "--restore", NULL};
+	_cleanup_(fl_kube_ipvs_fini) struct fl_kube_ipvs servers = {0};
+	_cleanup_free_ struct fl_ip *addrs = NULL;
+	_cleanup_free_ char *saved = NULL;
+	ssize_t n;
+
+	/* or ipvsadm would load it */
+	if (access("/proc/net/ip_vs", F_OK) || !list_ipvs(cleanup, save, true, &saved))
+		return;
+	n = device_addrs(&addrs);
+	if (n < 0 || fl_kube_ipvs_servers(saved, addrs, (size_t)n, &servers)) {
+		fail(cleanup, "the addresses of " IPVS_DEVICE " cannot be read");
+		return;
+	}
+	if (servers.input)
+		change(cleanup, restore, servers.input);
+	if (servers.input && done(cleanup))
+		printf("ipvsadm: %zu virtual servers removed\n", servers.gone);
+	if (servers.left && cleanup->mode == CLEAN)
+		printf("ipvsadm: %zu virtual servers are not at addresses of " IPVS_DEVICE
+		       " nor at node ports, and stay\n",
+		       servers.left);
+}
+
+static void clean_sets(struct kube_cleanup *cleanup, bool device)
+{
+	static const char *const list[] = {"ipset", "list", "-name", NULL};
+	static const char *const restore[] = {"ipset", "restore", NULL};
+	_cleanup_(fl_kube_ipvs_fini) struct fl_kube_ipvs sets = {0};
+	_cleanup_free_ char *names = NULL;
+
+	if (!list_ipvs(cleanup, list, device, &names))
+		return;
+	if (fl_kube_ipvs_sets(names, &sets)) {
+		fail(cleanup, "no memory");
+		return;
+	}
+	if (!sets.input)
+		return;
+	change(cleanup, restore, sets.input);
+	if (done(cleanup))
+		printf("ipset: %zu sets removed\n", sets.gone);
+}
+
+/* 12.4: what IPVS has beside the rules, which name the sets and so go before. The device is last,
+ * for by its addresses the virtual servers are known. */
 static void clean_ipvs(struct kube_cleanup *cleanup)
 {
 	static const char *const argv[] = {"ip", "link", "delete", IPVS_DEVICE, NULL};
+	const bool device = if_nametoindex(IPVS_DEVICE);
 
-	if (!if_nametoindex(IPVS_DEVICE))
+	clean_sets(cleanup, device);
+	if (device)
+		clean_servers(cleanup);
+	if (!device || cleanup->failed)
 		return;
 	change(cleanup, argv, "link delete " IPVS_DEVICE "\n");
 	if (done(cleanup))
-		puts("ip: device " IPVS_DEVICE " removed; `ipvsadm --clear` removes the virtual "
-		     "servers, and `ipset` the sets");
+		puts("ip: device " IPVS_DEVICE " removed");
 }
 
 static void clean_rules(struct kube_cleanup *cleanup)
