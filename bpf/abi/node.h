@@ -58,12 +58,17 @@ static __always_inline __u64 fl_own_mac(__u32 ifindex, __u32 low, __u16 high)
 	return low | (__u64)high << 32 | (__u64)(ifindex / FL_OWN_MACS) << 48;
 }
 
+#define FL_DEVICE_POOL 8 /* a power of two */
+
 /* Value of map fl_devices, key ifindex: what to masquerade with when leaving by that device. */
 struct fl_device {
 	struct fl_addr addr4; /* zero: none */
 	struct fl_addr addr6; /* zero: none */
 	__u32 flags;	      /* enum fl_device_flags */
 	__u32 mtu;
+	/* how many there are of the following, of which each flow gets one; 0: it gets the above */
+	__u32 n_pool4, n_pool6;
+	struct fl_addr pool4[FL_DEVICE_POOL], pool6[FL_DEVICE_POOL];
 };
 
 #define FL_NEXT_HOPS 4096 /* a power of two */
@@ -101,6 +106,6 @@ struct fl_port_space {
 
 _Static_assert(sizeof(struct fl_mac_key) == 12, "abi");
 _Static_assert(sizeof(struct fl_backend_node) == 24, "abi");
-_Static_assert(sizeof(struct fl_device) == 40, "abi");
+_Static_assert(sizeof(struct fl_device) == 304, "abi");
 _Static_assert(sizeof(struct fl_next_hop) == 32, "abi");
 _Static_assert(sizeof(struct fl_port_space) == 16, "abi");

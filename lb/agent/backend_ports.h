@@ -6,8 +6,9 @@
 #include "lb/dp/maps.h"
 
 /*
- * Count the masqueraded flows of each backend, and make those near `ports` conditions. A walk over
- * the flow table: for when packets were dropped for want of a port. now: jiffies.
+ * Count the masqueraded flows of each backend, and make those conditions to which one of our
+ * addresses has nearly `ports`. One or two walks over the flow table: for when packets were dropped
+ * for want of a port. now: jiffies.
  */
 void fl_backend_ports_update(const struct fl_maps *maps, uint64_t now, uint32_t ports,
 			     struct fl_health *health);

@@ -44,6 +44,18 @@ struct fl_device_rules fl_datapath_device_rules(const struct fl_settings *settin
 	};
 }
 
+void fl_datapath_set_masquerade(struct fl_host *host, const struct fl_settings *settings)
+{
+	const struct fl_strings *texts = &settings->masquerade_addresses;
+	struct fl_ip ips[FL_FAMILIES * FL_DEVICE_POOL];
+	size_t n = 0;
+
+	/* fl_settings_check() has found all of them good */
+	for (size_t i = 0; i < texts->n && n < sizeof(ips) / sizeof(ips[0]); i++)
+		n += !fl_ip_parse(texts->items[i], &ips[n]);
+	fl_host_set_masquerade(host, ips, n);
+}
+
 /* A prefix as the programs compare it: address & mask. `len` counts the bits of the mapped form. */
 static void set_cidr(struct fl_addr *addr, struct fl_addr *mask, const struct fl_prefix *prefix)
 {

@@ -7,6 +7,7 @@
 
 #include "lb/dp/dp.h"
 #include "lb/host/devices.h"
+#include "lb/host/host.h"
 #include "lb/model/detect.h"
 #include "lb/settings/settings.h"
 #include "lb/sync/sync.h"
@@ -14,6 +15,9 @@
 /* How pods are told from other clients (5.2: by CIDR or by device). -EINVAL names the setting. */
 int fl_datapath_detector(const struct fl_settings *settings, const struct fl_node *node,
 			 struct fl_detect *ret_detect, struct fl_err *err);
+
+/* Setting masqueradeAddresses, as it was read last. */
+void fl_datapath_set_masquerade(struct fl_host *host, const struct fl_settings *settings);
 
 /* Borrows from settings; the Node's addresses are left to the caller. */
 struct fl_device_rules fl_datapath_device_rules(const struct fl_settings *settings);

@@ -132,6 +132,7 @@ static void take_settings(struct fl_agent *agent)
 	fl_log_level_set(agent->settings->log_level);
 	fl_port_span_parse(agent->settings->node_port_range, &node_ports); /* was checked */
 	fl_host_set_node_port_range(agent->host, node_ports);
+	fl_datapath_set_masquerade(agent->host, agent->settings);
 	agent->rereads++;
 }
 

@@ -95,6 +95,9 @@ static void add_status(struct fl_agent *agent, struct lists *lists, struct fl_me
 	facts->synced = status.synced;
 	facts->drift = status.drift;
 	facts->source_ports = status.source_ports;
+	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
+		facts->masquerade_addresses[family] =
+			fl_host_masquerade_addresses(agent->host, family);
 	lists->maps = calloc(status.n_maps + 1, sizeof(*lists->maps));
 	lists->devices = calloc(status.n_devices + 1, sizeof(*lists->devices));
 	for (size_t i = 0; lists->maps && i < status.n_maps; i++)

@@ -202,6 +202,7 @@ static int open_host(struct fl_agent *agent, const struct fl_device_rules *rules
 	if (r)
 		return r;
 	fl_host_set_node_ips(agent->host, agent->input.node_ips, agent->input.n_node_ips);
+	fl_datapath_set_masquerade(agent->host, s);
 	return fl_peers_set(agent->host, agent->settings, agent->input.store, err);
 }
 

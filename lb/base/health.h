@@ -37,6 +37,7 @@ const char *fl_health_level_name(enum fl_health_level level); /* "note", "warnin
 	X(NETWORK, "network", "devices or addresses of the node cannot be read or written")        \
 	X(EGRESS, "egress", "a route that leaves by a device that is not served (device)")         \
 	X(CONNTRACK, "conntrack", "a setting of the kernel's connection tracking (sysctl)")        \
+	X(MASQUERADE, "masquerade-address", "an address to masquerade with is not used (address)") \
 	X(SOURCE_PORTS, "source-ports", "source ports for masquerading")                           \
 	X(BACKEND_PORTS, "backend-ports", "source ports towards a backend are used up (backend)")  \
 	X(NODE, "node", "the node's name is known to no object")                                   \

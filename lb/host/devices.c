@@ -255,6 +255,48 @@ bool fl_node_address(const struct fl_network *network, const struct fl_device_ru
 	return false;
 }
 
+static bool has_address(const struct fl_network *network, unsigned int ifindex,
+			const struct fl_ip *ip)
+{
+	for (size_t i = 0; i < network->n_addresses; i++) {
+		const struct fl_netaddr *a = &network->addresses[i];
+
+		if (a->ifindex == ifindex && a->usable && fl_ip_equal(&a->ip, ip))
+			return true;
+	}
+	return false;
+}
+
+bool fl_device_has_masquerade(const struct fl_network *network, const struct fl_netdev *device,
+			      const struct fl_device_rules *rules, size_t i)
+{
+	const struct fl_ip *ip = &rules->masquerade[i];
+	const enum fl_family family = fl_ip_family(ip);
+	struct fl_ip usual;
+
+	if (!fl_device_address(network, device, rules, family, &usual) &&
+	    !fl_node_address(network, rules, family, &usual))
+		return false;
+	for (size_t d = 0; d < network->n_devices; d++)
+		if (has_address(network, network->devices[d].ifindex, &usual) &&
+		    has_address(network, network->devices[d].ifindex, ip))
+			return true;
+	return false;
+}
+
+static void add_pool(const struct fl_network *network, const struct fl_netdev *device,
+		     const struct fl_device_rules *rules, struct fl_device *entry)
+{
+	for (size_t i = 0; i < rules->n_masquerade; i++) {
+		const bool v6 = fl_ip_family(&rules->masquerade[i]) == FL_IPV6;
+		uint32_t *n = v6 ? &entry->n_pool6 : &entry->n_pool4;
+
+		if (*n < FL_DEVICE_POOL && fl_device_has_masquerade(network, device, rules, i))
+			memcpy(v6 ? &entry->pool6[(*n)++] : &entry->pool4[(*n)++],
+			       &rules->masquerade[i], sizeof(struct fl_addr));
+	}
+}
+
 struct fl_device fl_device_entry(const struct fl_network *network, const struct fl_netdev *device,
 				 const struct fl_device_rules *rules, enum fl_device_role role,
 				 bool xdp_tx)
@@ -276,5 +318,6 @@ struct fl_device fl_device_entry(const struct fl_network *network, const struct 
 		memcpy(&entry.addr4, &ip, sizeof(ip));
 	if (fl_device_address(network, device, rules, FL_IPV6, &ip))
 		memcpy(&entry.addr6, &ip, sizeof(ip));
+	add_pool(network, device, rules, &entry);
 	return entry;
 }

@@ -21,6 +21,8 @@ struct fl_device_rules {
 	size_t n_pod;
 	const struct fl_ip *node_ips; /* of the Node object */
 	size_t n_node_ips;
+	const struct fl_ip *masquerade; /* setting masqueradeAddresses */
+	size_t n_masquerade;
 	const unsigned int *remote; /* ifindexes: backends of other nodes were seen behind them */
 	size_t n_remote;
 };
@@ -78,6 +80,13 @@ bool fl_device_address(const struct fl_network *network, const struct fl_netdev 
  * route. */
 bool fl_node_address(const struct fl_network *network, const struct fl_device_rules *rules,
 		     enum fl_family family, struct fl_ip *ret_ip);
+
+/*
+ * The i-th address of rules->masquerade may be used by what leaves by that device: it is on the
+ * same device as the one that would be taken without them, to which answers are known to come.
+ */
+bool fl_device_has_masquerade(const struct fl_network *network, const struct fl_netdev *device,
+			      const struct fl_device_rules *rules, size_t i);
 
 /*
  * The value of map fl_devices. `role`: what it is served as, which may outlast what

@@ -129,19 +129,35 @@ int fl_host_handle(struct fl_host *host, struct fl_err *err)
 	return r;
 }
 
+/* Copy a list for the rules. Whether it is another than before. */
+static bool take_ips(const struct fl_ip *ips, size_t n, size_t room, struct fl_ip *ours,
+		     const struct fl_ip **ret_ips, size_t *n_ips)
+{
+	if (n > room)
+		n = room;
+	if (*n_ips == n && (!n || !memcmp(ours, ips, n * sizeof(*ips))))
+		return false;
+	if (n)
+		memcpy(ours, ips, n * sizeof(*ips));
+	*ret_ips = ours;
+	*n_ips = n;
+	return true;
+}
+
 void fl_host_set_node_ips(struct fl_host *host, const struct fl_ip *ips, size_t n)
 {
 	struct fl_device_rules *rules = &host->options.rules;
 
-	if (n > FL_FAMILIES)
-		n = FL_FAMILIES;
-	if (rules->n_node_ips == n && (!n || !memcmp(host->node_ips, ips, n * sizeof(*ips))))
-		return;
-	if (n)
-		memcpy(host->node_ips, ips, n * sizeof(*ips));
-	rules->node_ips = host->node_ips;
-	rules->n_node_ips = n;
-	host->pending = true;
+	host->pending |=
+		take_ips(ips, n, FL_FAMILIES, host->node_ips, &rules->node_ips, &rules->n_node_ips);
+}
+
+void fl_host_set_masquerade(struct fl_host *host, const struct fl_ip *ips, size_t n)
+{
+	struct fl_device_rules *rules = &host->options.rules;
+
+	host->pending |= take_ips(ips, n, FL_FAMILIES * FL_DEVICE_POOL, host->masquerade,
+				  &rules->masquerade, &rules->n_masquerade);
 }
 
 void fl_host_set_served(struct fl_host *host, enum fl_family family, bool served)
@@ -275,6 +291,24 @@ void fl_host_update(struct fl_host *host)
 bool fl_host_node_address(const struct fl_host *host, enum fl_family family, struct fl_ip *ret_ip)
 {
 	return fl_node_address(&host->network, &host->options.rules, family, ret_ip);
+}
+
+uint32_t fl_host_masquerade_addresses(const struct fl_host *host, enum fl_family family)
+{
+	uint32_t fewest = 0;
+
+	for (size_t i = 0; i < host->n_devices; i++) {
+		const struct fl_host_device *d = &host->devices[i];
+		const struct fl_device *entry = fl_map_mirror_get(host->device_map, &d->ifindex);
+		uint32_t n;
+
+		if (!entry || d->role == FL_ROLE_POD)
+			continue;
+		n = (family == FL_IPV6 ? entry->n_pool6 : entry->n_pool4) ?: 1;
+		if (!fewest || n < fewest)
+			fewest = n;
+	}
+	return fewest ?: 1;
 }
 
 uint64_t fl_host_changes(const struct fl_host *host)

@@ -73,6 +73,8 @@ int fl_host_handle(struct fl_host *host, struct fl_err *err); /* what came; for 
 /* The addresses that the Node object has, copied; what depends on them follows with the next
  * fl_host_turn(). */
 void fl_host_set_node_ips(struct fl_host *host, const struct fl_ip *ips, size_t n);
+/* Setting masqueradeAddresses, copied, at most FL_DEVICE_POOL of each family; likewise. */
+void fl_host_set_masquerade(struct fl_host *host, const struct fl_ip *ips, size_t n);
 /* The node-port range, which the source ports keep out of. */
 void fl_host_set_node_port_range(struct fl_host *host, struct fl_port_span node_ports);
 /* The programs have these source ports now. */
@@ -101,6 +103,9 @@ bool fl_host_failed(const struct fl_host *host);
  */
 bool fl_host_node_address(const struct fl_host *host, enum fl_family family, struct fl_ip *ret_ip);
 const struct fl_port_range *fl_host_source_ports(const struct fl_host *host);
+/* How many addresses a flow may be masqueraded with, at the device where these are fewest; at least
+ * 1. As of the last fl_host_update(). */
+uint32_t fl_host_masquerade_addresses(const struct fl_host *host, enum fl_family family);
 uint64_t fl_host_changes(const struct fl_host *host);
 
 /* Where node ports are served, as of the last update; borrowed until the next. */

@@ -26,6 +26,7 @@ struct fl_egress {
 struct fl_host {
 	struct fl_host_options options;
 	struct fl_ip node_ips[FL_FAMILIES];
+	struct fl_ip masquerade[FL_FAMILIES * FL_DEVICE_POOL];
 	struct fl_watch *watch; /* NULL: not listening */
 	struct fl_network network;
 	struct fl_node_ports node_ports;

@@ -108,8 +108,8 @@ static bool read_ip(const struct nlattr *attr, struct fl_ip *ret_ip)
 
 static int on_address(struct nl_msg *msg, void *arg)
 {
-	const uint32_t unfit =
-		IFA_F_SECONDARY | IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED;
+	const uint32_t unusable = IFA_F_TENTATIVE | IFA_F_DADFAILED;
+	const uint32_t unfit = unusable | IFA_F_SECONDARY | IFA_F_DEPRECATED;
 	struct scan *s = arg;
 	struct fl_network *net = s->network;
 	struct nlmsghdr *h = nlmsg_hdr(msg);
@@ -128,6 +128,7 @@ static int on_address(struct nl_msg *msg, void *arg)
 	addr.ifindex = ifa->ifa_index;
 	addr.prefix_len = ifa->ifa_prefixlen;
 	addr.global = ifa->ifa_scope < RT_SCOPE_LINK;
+	addr.usable = !(flags & unusable);
 	addr.primary = !(flags & unfit);
 	if (FL_ARRAY_ROOM(net->addresses, s->addresses_room, net->n_addresses + 1))
 		s->error = -ENOMEM;

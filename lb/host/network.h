@@ -39,8 +39,8 @@ struct fl_netaddr {
 	struct fl_ip ip;
 	uint8_t prefix_len; /* of its family: at most 32 or 128 */
 	bool global;	    /* scope global or wider */
-	bool primary;	    /* fit to be a source address: not secondary, deprecated, tentative or a
-			       duplicate */
+	bool usable;	    /* not tentative, and no duplicate */
+	bool primary;	    /* usable, and neither secondary nor deprecated */
 };
 
 struct fl_network {

@@ -139,6 +139,32 @@ static void check_any(struct fl_host *host)
 		fl_health_clear(health, FL_CONDITION_DEVICES, "");
 }
 
+/* Of setting masqueradeAddresses. */
+static void check_masquerade(struct fl_host *host, size_t i)
+{
+	const struct fl_device_rules *rules = &host->options.rules;
+	const struct fl_network *network = &host->network;
+	char text[FL_IP_STRLEN];
+	bool here = false;
+
+	for (size_t d = 0; d < host->n_devices; d++) {
+		const struct fl_netdev *dev = fl_network_device(network, host->devices[d].ifindex);
+
+		if (dev && host->devices[d].role != FL_ROLE_POD &&
+		    fl_device_has_masquerade(network, dev, rules, i))
+			return;
+	}
+	for (size_t a = 0; a < network->n_addresses; a++)
+		here |= network->addresses[a].usable &&
+			fl_ip_equal(&network->addresses[a].ip, &rules->masquerade[i]);
+	fl_ip_format(&rules->masquerade[i], text);
+	fl_health_set(host->options.health, FL_CONDITION_MASQUERADE, text, FL_HEALTH_WARNING,
+		      here ? "nothing is masqueraded with %s: it is not on the device that has the "
+			     "address used without masqueradeAddresses"
+			   : "nothing is masqueraded with %s: this node does not have it",
+		      text);
+}
+
 void fl_host_update_conditions(struct fl_host *host)
 {
 	const struct fl_device_rules *rules = &host->options.rules;
@@ -146,6 +172,10 @@ void fl_host_update_conditions(struct fl_host *host)
 
 	fl_health_scan_begin(health, FL_CONDITION_DEVICE);
 	fl_health_scan_begin(health, FL_CONDITION_FORWARDING);
+	fl_health_scan_begin(health, FL_CONDITION_MASQUERADE);
+	for (size_t i = 0; i < rules->n_masquerade; i++)
+		check_masquerade(host, i);
+	fl_health_scan_end(health, FL_CONDITION_MASQUERADE);
 	for (size_t i = 0; i < rules->n_external; i++)
 		check_name(host, rules->external[i], true);
 	for (size_t i = 0; i < rules->n_pod; i++)

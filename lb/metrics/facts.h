@@ -71,7 +71,7 @@ struct fl_metrics_facts {
 	const uint64_t *stats; /* FL_COUNTER_MAX of them; NULL: not known */
 	struct fl_metrics_flows flows[FL_FAMILIES];
 	struct fl_metrics_ports ports[FL_FAMILIES];
-	uint32_t source_ports;
+	uint32_t source_ports, masquerade_addresses[FL_FAMILIES];
 	uint64_t next_hops, next_hops_max;
 	const struct fl_metrics_map *maps;
 	size_t n_maps;

@@ -102,6 +102,8 @@ static void put_flows(struct fl_metrics_text *t, const struct fl_metrics_flows f
 static void put_ports(struct fl_metrics_text *t, const struct fl_metrics_facts *f)
 {
 	put(t, FL_METRIC_SOURCE_PORTS, f->source_ports);
+	put_families(t, FL_METRIC_MASQUERADE_ADDRESSES, f->masquerade_addresses[FL_IPV4],
+		     f->masquerade_addresses[FL_IPV6]);
 	put_families(t, FL_METRIC_PORTS_MOST, f->ports[FL_IPV4].most, f->ports[FL_IPV6].most);
 	for (enum fl_family family = FL_IPV4; family < FL_FAMILIES; family++)
 		for (size_t i = 0; i < f->ports[family].n; i++)

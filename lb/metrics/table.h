@@ -41,6 +41,8 @@
 	  "Entries that the flow table has room for.") \
 	X(SOURCE_PORTS, "fairlead_source_ports", GAUGE, "", \
 	  "Ports for masquerading that there are towards each backend, for each of the node's addresses.") \
+	X(MASQUERADE_ADDRESSES, "fairlead_masquerade_addresses", GAUGE, "ip_family", \
+	  "Addresses of the node that masqueraded flows are spread over, at the device that has fewest.") \
 	X(PORTS_MOST, "fairlead_backend_source_ports_used_max", GAUGE, "ip_family", \
 	  "Ports for masquerading in use towards the backend that has most of them.") \
 	X(PORTS_USED, "fairlead_backend_source_ports_used", GAUGE, "ip_family backend", \

@@ -32,10 +32,6 @@ static int check_addresses(const struct fl_settings *s, struct fl_err *err)
 		if (fl_prefix_parse(s->cluster_cidr.items[i], &prefix))
 			return fl_err_set(err, -EINVAL, "cluster CIDR \"%s\" is not a CIDR",
 					  s->cluster_cidr.items[i]);
-	for (size_t i = 0; i < s->node_addresses.n; i++)
-		if (fl_ip_parse(s->node_addresses.items[i], &ip))
-			return fl_err_set(err, -EINVAL, "nodeAddresses: \"%s\" is not an address",
-					  s->node_addresses.items[i]);
 	for (size_t i = 0; i < s->tunnel_sources.n; i++)
 		if (fl_prefix_parse(s->tunnel_sources.items[i], &prefix) || prefix.len == 128 ||
 		    prefix.len < 128 - FL_TUNNEL_RANGE_BITS)
@@ -46,6 +42,33 @@ static int check_addresses(const struct fl_settings *s, struct fl_err *err)
 	if (s->bind_address && *s->bind_address && fl_ip_parse(s->bind_address, &ip))
 		return fl_err_set(err, -EINVAL, "bindAddress \"%s\" is not an address",
 				  s->bind_address);
+	return 0;
+}
+
+/* That they are addresses was found when they were read. */
+static int check_masquerade(const struct fl_strings *texts, struct fl_err *err)
+{
+	size_t n[FL_FAMILIES] = {0};
+
+	for (size_t i = 0; i < texts->n; i++) {
+		const char *text = texts->items[i];
+		struct fl_ip ip, other;
+
+		if (fl_ip_parse(text, &ip) || fl_ip_is_unspecified(&ip) || fl_ip_is_loopback(&ip) ||
+		    fl_ip_is_multicast(&ip) || fl_ip_is_link_local(&ip))
+			return fl_err_set(err, -EINVAL,
+					  "masqueradeAddresses: %s is no address that backends "
+					  "could answer to",
+					  text);
+		for (size_t j = 0; j < i; j++)
+			if (!fl_ip_parse(texts->items[j], &other) && fl_ip_equal(&ip, &other))
+				return fl_err_set(err, -EINVAL,
+						  "masqueradeAddresses: %s is there twice", text);
+		if (++n[fl_ip_family(&ip)] > FL_DEVICE_POOL)
+			return fl_err_set(err, -EINVAL,
+					  "masqueradeAddresses: more than %d addresses of a family",
+					  FL_DEVICE_POOL);
+	}
 	return 0;
 }
 
@@ -125,6 +148,8 @@ int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
 		return fl_err_set(err, -EINVAL, "maglev.tableLength %u is not a prime up to %u",
 				  s->maglev_length, FL_MAGLEV_LENGTH_MAX);
 	r = check_addresses(s, err);
+	if (!r)
+		r = check_masquerade(&s->masquerade_addresses, err);
 	if (!r)
 		r = check_binds(s, err);
 	if (!r)

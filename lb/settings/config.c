@@ -155,7 +155,7 @@ static int set_value(struct config_reader *r, const struct fl_setting *setting,
 	if (type == FL_VALUE_NULL)
 		return 0;
 	fl_setting_clear(r->settings, setting);
-	if (type != FL_VALUE_LIST || setting->type != FL_SETTING_STRINGS)
+	if (type != FL_VALUE_LIST || !fl_setting_is_list(setting))
 		return set_scalar(r, setting, value, key);
 	FL_VALUE_EACH(item, value)
 	{

@@ -25,6 +25,7 @@ static void write_value(const struct fl_setting *setting, const void *field, str
 		fl_json_string(json, *(char *const *)field);
 		return;
 	case FL_SETTING_STRINGS:
+	case FL_SETTING_ADDRESSES:
 		write_strings(field, json);
 		return;
 	case FL_SETTING_NUMBER:

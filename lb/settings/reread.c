@@ -13,6 +13,7 @@
 
 static const size_t followed[] = {
 	offsetof(struct fl_settings, cluster_cidr),
+	offsetof(struct fl_settings, masquerade_addresses),
 	offsetof(struct fl_settings, node_port_range),
 	offsetof(struct fl_settings, log_level),
 };
@@ -83,6 +84,7 @@ static bool is_same(const void *a, const void *b, enum fl_setting_type type)
 	case FL_SETTING_STRING:
 		return same_text(*(char *const *)a, *(char *const *)b);
 	case FL_SETTING_STRINGS:
+	case FL_SETTING_ADDRESSES:
 		return same_texts(a, b);
 	case FL_SETTING_NUMBER:
 	case FL_SETTING_SECONDS:
@@ -101,6 +103,7 @@ static size_t size_of(enum fl_setting_type type)
 	case FL_SETTING_STRING:
 		return sizeof(char *);
 	case FL_SETTING_STRINGS:
+	case FL_SETTING_ADDRESSES:
 		return sizeof(struct fl_strings);
 	default:
 		return sizeof(uint32_t);

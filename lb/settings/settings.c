@@ -116,6 +116,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("podInterfaceNamePrefix", STRING, pod_prefix),
 	KEY("nodePortRange", STRING, node_port_range),
 	KEY("masqueradeAll", FLAG, masquerade_all),
+	KEY("masqueradeAddresses", ADDRESSES, masquerade_addresses),
 	KEY("masqueradeLocal", FLAG, masquerade_local),
 	KEY("rejectUnknownPort", FLAG, reject_unknown_port),
 	KEY("answerEcho", FLAG, answer_echo),
@@ -124,7 +125,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("events", FLAG, events),
 	{{.words = system_call_words}, "systemCallFilter", FL_SETTING_WORD, F(system_calls)},
 	{{.words = fl_dispatch_words}, "dsr.dispatch", FL_SETTING_WORD, F(dispatch)},
-	KEY("nodeAddresses", STRINGS, node_addresses),
+	KEY("nodeAddresses", ADDRESSES, node_addresses),
 	KEY("tunnelSources", STRINGS, tunnel_sources),
 	KEY("maglev.seed", STRING, maglev_seed),
 	KEY("maglev.ratio", NUMBER, maglev_ratio),
@@ -198,6 +199,11 @@ int fl_settings_init(struct fl_settings *settings)
 	return 0;
 }
 
+bool fl_setting_is_list(const struct fl_setting *setting)
+{
+	return setting->type == FL_SETTING_STRINGS || setting->type == FL_SETTING_ADDRESSES;
+}
+
 void *fl_setting_field(struct fl_settings *settings, const struct fl_setting *setting)
 {
 	return (char *)settings + setting->offset;
@@ -208,7 +214,7 @@ void fl_settings_fini(struct fl_settings *settings)
 	for (size_t i = 0; i < fl_setting_count; i++) {
 		const struct fl_setting *s = &fl_setting_table[i];
 
-		if (s->type == FL_SETTING_STRINGS) {
+		if (fl_setting_is_list(s)) {
 			fl_strings_clear(fl_setting_field(settings, s));
 		} else if (s->type == FL_SETTING_STRING) {
 			free(*(char **)fl_setting_field(settings, s));
@@ -219,7 +225,7 @@ void fl_settings_fini(struct fl_settings *settings)
 
 void fl_setting_clear(struct fl_settings *settings, const struct fl_setting *setting)
 {
-	if (setting->type == FL_SETTING_STRINGS)
+	if (fl_setting_is_list(setting))
 		fl_strings_clear(fl_setting_field(settings, setting));
 }
 

@@ -69,6 +69,7 @@ struct fl_settings {
 	uint32_t dispatch;		  /* enum fl_dispatch */
 	struct fl_strings node_addresses; /* of other nodes, which may encapsulate */
 	struct fl_strings tunnel_sources; /* CIDRs, one per family: what they do so with */
+	struct fl_strings masquerade_addresses;
 	bool masquerade_all, masquerade_local, reject_unknown_port, answer_echo;
 	bool node_hints, external_ips;
 	bool host_ports;       /* of this node's pods */
@@ -102,6 +103,7 @@ enum fl_setting_type {
 	FL_SETTING_FLAG, /* option without argument; true or false in the file */
 	FL_SETTING_STRING,
 	FL_SETTING_STRINGS,	 /* repeated or separated by commas; a list in the file */
+	FL_SETTING_ADDRESSES,	 /* the same, and each is an IP address */
 	FL_SETTING_NUMBER,	 /* uint32_t */
 	FL_SETTING_SECONDS,	 /* uint32_t; "90", "90s", "24h" */
 	FL_SETTING_MILLISECONDS, /* uint32_t; "500ms", "1s" */
@@ -118,6 +120,8 @@ struct fl_setting {
 extern const struct fl_setting fl_setting_table[];
 extern const size_t fl_setting_count;
 
+/* Whether the field is a struct fl_strings. */
+bool fl_setting_is_list(const struct fl_setting *setting);
 /* Where the value of a setting is, in the type that it has. */
 void *fl_setting_field(struct fl_settings *settings, const struct fl_setting *setting);
 

@@ -135,6 +135,18 @@ static int set_word(const struct fl_word *words, const char *text, uint32_t *ret
 	return 0;
 }
 
+static int set_addresses(struct fl_strings *list, const char *text, struct fl_err *err)
+{
+	const size_t n = list->n;
+	struct fl_ip ip;
+	int r = strings_split(list, text, err);
+
+	for (size_t i = n; !r && i < list->n; i++)
+		if (fl_ip_parse(list->items[i], &ip))
+			r = fl_err_set(err, -EINVAL, "\"%s\" is not an address", list->items[i]);
+	return r;
+}
+
 int fl_setting_set(struct fl_settings *settings, const struct fl_setting *setting, const char *text,
 		   struct fl_err *err)
 {
@@ -147,6 +159,8 @@ int fl_setting_set(struct fl_settings *settings, const struct fl_setting *settin
 		return set_string(text, at);
 	case FL_SETTING_STRINGS:
 		return strings_split(at, text, err);
+	case FL_SETTING_ADDRESSES:
+		return set_addresses(at, text, err);
 	case FL_SETTING_NUMBER:
 		return set_number(text, at, err);
 	case FL_SETTING_SECONDS:

@@ -18,6 +18,7 @@ SETTINGS = "apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
 VIP = cells.vip(10)[4]
 FIRST_PORT, LAST_PORT = 29951, 29999  # of all those for masquerading only these are not reserved
 PORTS = LAST_PORT - FIRST_PORT + 1
+MORE_ADDRESSES = ("172.18.0.111", "172.18.0.112")
 
 
 def start(lab, settings="", extra=()):
@@ -120,6 +121,8 @@ def few_ports(own_lab):
     own_lab.manifests.set_backends("web", ("web-2a",))
     yield own_lab
     node.place.script(f"echo > {reserve}")
+    for address in MORE_ADDRESSES:
+        node.place.run(["ip", "address", "del", f"{address}/24", "dev", "eth0"])
     own_lab.manifests.reset()
 
 
@@ -159,6 +162,48 @@ def test_used_up_source_ports(few_ports, tmp_path):
         until(lambda: not conditions(node, "backend-ports"), "the condition is over", 60, 1)
         until(lambda: not is_firing(tmp_path, "FairleadSourcePortsNearlyUsedUp", quiet, scrape(node)),
               "the alert is over", 20, 1)
+        goes_on(client, "first")
+
+
+def test_several_masquerade_addresses_multiply_the_ports(few_ports):
+    """B2, 5.3.4: what uses up the ports of one address leaves two thirds of three addresses' to others."""
+    lab, node, client = few_ports, few_ports.nodes["node-1"], few_ports["client"]
+    pool = [topology.NODES["node-1"][4], *MORE_ADDRESSES]
+    node.place.script(f"ip addr add {pool[1]}/24 dev eth0")
+    start(lab, f"timeouts: {{tcpTimeWait: 2s}}\nmasqueradeAddresses: [{', '.join(pool)}]\n")
+    backend = f"{topology.pod_addresses('web-2a')[4]}:8080"
+
+    def sources():
+        flows = node.json("flow", "list", "--backend", backend)["items"]
+        counted = collections.Counter(flow["source"] for flow in flows)
+        assert set(counted.values()) <= {1}, counted
+        return collections.Counter(source.rpartition(":")[0] for source in counted)
+
+    assert [c["subject"] for c in conditions(node, "masquerade-address")] == [pool[2]]
+    with load(client, "first", PORTS, 10):
+        goes_on(client, "first")
+        assert set(sources()) == set(pool[:2])
+        node.place.script(f"ip addr add {pool[2]}/24 dev eth0")
+        until(lambda: not conditions(node, "masquerade-address"), "the third one is used", 20, 0.1)
+        assert samples(scrape(node))["fairlead_masquerade_addresses", "IPv4"] == len(pool)
+        with load(client, "more", PORTS, 3):
+            goes_on(client, "more")
+            assert set(sources()) == set(pool)
+            assert sum(sources().values()) >= 2 * PORTS
+            assert not conditions(node, "backend-ports")
+            goes_on(client, "first")
+        # an address that goes: the node takes the others
+        node.place.script(f"ip addr del {pool[2]}/24 dev eth0")
+        until(lambda: conditions(node, "masquerade-address"), "it says so", 20, 0.1)
+        assert client.http(VIP, 80, 20, timeout=3)["failed"] == 0
+        goes_on(client, "first")
+        # without the setting: all goes by one address again, and what was begun with others goes on
+        path = f"{lab.directory}/{node.name}-exhaustion.yaml"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(SETTINGS + "timeouts: {tcpTimeWait: 2s}\n")
+        assert node.cli("reload").returncode == 0
+        until(lambda: not conditions(node, "masquerade-address"), "the setting is read again", 20, 0.1)
+        assert set(client.http(VIP, 80, 5, timeout=3)["clients"]) == {pool[0]}
         goes_on(client, "first")
 
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* What may become of a packet that begins a flow: by the rules of its frontend, or because it is
  * for none. */
+#include <string.h>
+
 #include "tests/model/model.h"
 
 /* The source port is another's at that backend, and cannot be taken over. */
@@ -17,6 +19,26 @@ struct model_flow *model_holder(struct model *m, const struct model_packet *p,
 	return NULL;
 }
 
+/* Addresses that a new flow may be masqueraded with, at most `MODEL_POOL`; which of several it
+ * gets is for the datapath to say. */
+static int sources(const struct model *m, const struct model_way *way, enum fl_family family,
+		   struct fl_ip ret_sources[static MODEL_POOL])
+{
+	const struct model_device *device = way->none ? NULL : &m->device[way->device];
+
+	if (device && device->n_pool[family]) {
+		memcpy(ret_sources, device->pool[family], sizeof(device->pool[family]));
+		return device->n_pool[family];
+	}
+	if (!device || device->has_address[family])
+		ret_sources[0] = m->device[way->device].address[family];
+	else if (m->settings.has_node_address[family])
+		ret_sources[0] = m->settings.node_address[family];
+	else
+		return 0;
+	return 1;
+}
+
 /* One backend that a new flow may get. */
 static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
 		    const struct model_endpoint *b, bool masquerade)
@@ -25,42 +47,42 @@ static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
 	struct model_tuple to = {p->t.src, b->ip, p->t.sport, b->port};
 	const bool hairpin = fl_ip_equal(&p->t.src, &b->ip);
 	const struct model_way way = m->way(m->way_arg, &b->ip);
-	const enum fl_family v6 = p->family;
-	struct model_outcome *o;
+	struct fl_ip source[MODEL_POOL] = {p->t.src};
+	int n = 1;
 
 	if (b->on_node)
 		masquerade &= m->settings.masquerade_local;
 	else if (masquerade && !way.none)
 		masquerade = m->device[way.device].external;
 	masquerade |= hairpin;
-	if (masquerade) {
-		if (way.none || m->device[way.device].has_address[v6])
-			to.src = m->device[way.device].address[v6];
-		else if (m->settings.has_node_address[v6])
-			to.src = m->settings.node_address[v6];
-		else {
-			model_may_drop(v, "no-masquerade-address");
-			return;
-		}
-		o = model_send_on(m, v, xdp, &to);
-		if (!o)
-			return;
-		o->any_port = true;
-	} else {
-		const struct model_flow *f = model_holder(m, p, &to);
+	if (masquerade)
+		n = sources(m, &way, p->family, source);
+	if (!n)
+		model_may_drop(v, "no-masquerade-address");
+	for (int i = 0; i < n; i++) {
+		struct model_outcome *o;
 
-		o = model_may(v, PASSES);
-		o->translated = true;
-		o->to = to;
-		o->any_port = f;
+		to.src = source[i];
+		if (masquerade) {
+			o = model_send_on(m, v, xdp, &to);
+			if (!o)
+				return;
+			o->any_port = true;
+		} else {
+			o = model_may(v, PASSES);
+			o->translated = true;
+			o->to = to;
+			o->any_port = model_holder(m, p, &to);
+		}
+		o->begins = true;
+		o->backend = b->ip;
+		o->backend_port = b->port;
+		o->backend_local = b->on_node;
+		o->masqueraded = masquerade;
+		o->source = to.src;
 	}
-	model_may_drop(v, "no-source-port");
-	o->begins = true;
-	o->backend = b->ip;
-	o->backend_port = b->port;
-	o->backend_local = b->on_node;
-	o->masqueraded = masquerade;
-	o->source = to.src;
+	if (n)
+		model_may_drop(v, "no-source-port");
 }
 
 /* DSR: the same, and what opens no connection may be of one that another node has forwarded. */

@@ -65,11 +65,15 @@ struct model_port {
 
 #define MODEL_DEVICES 4
 
+#define MODEL_POOL 3
+
 struct model_device {
 	uint8_t mac[6];
 	bool xdp_may_send, external, pods;
 	bool has_address[FL_FAMILIES];
 	struct fl_ip address[FL_FAMILIES];
+	struct fl_ip pool[FL_FAMILIES][MODEL_POOL]; /* masqueradeAddresses that it has */
+	int n_pool[FL_FAMILIES];
 };
 
 /* The way to an address. */
@@ -209,7 +213,7 @@ struct model {
 	struct model_way (*way)(const void *arg, const struct fl_ip *to);
 	const void *way_arg;
 	uint32_t timeout_s[MODEL_TIMEOUTS];
-	struct fl_ip local[8]; /* addresses of the node; node ports are served on them */
+	struct fl_ip local[32]; /* addresses of the node; node ports are served on them */
 	int n_local;
 	struct model_port port[MODEL_PORTS];
 	int n_ports;
@@ -322,7 +326,7 @@ struct model_outcome {
 	bool fresh;    /* the number is another datagram's by now */
 };
 
-#define MODEL_OUTCOMES 48
+#define MODEL_OUTCOMES 128
 
 struct model_verdicts {
 	struct model_packet packet;

@@ -346,6 +346,29 @@ void scenario_change(struct scenario *s, const struct model *m, uint32_t service
 	resteer(s);
 }
 
+#define POOL_HOST 101
+
+/* In half of the scenarios, masqueradeAddresses on some devices. */
+static void random_pools(struct scenario *s, struct rng *r)
+{
+	struct model *m = &s->model;
+
+	if (rng_percent(r, 50))
+		return;
+	for (int d = 0; d < MODEL_DEVICES; d++) {
+		struct model_device *to = &m->device[d];
+
+		for (enum fl_family f = FL_IPV4; to->external && f < FL_FAMILIES; f++) {
+			to->n_pool[f] = (int)rng_below(r, MODEL_POOL + 1);
+			pool_set(s->p, (enum dev)d, f, POOL_HOST, (uint32_t)to->n_pool[f]);
+			for (int i = 0; i < to->n_pool[f]; i++) {
+				to->pool[f][i] = addr(f, (enum network)d, POOL_HOST + (unsigned)i);
+				m->local[m->n_local++] = to->pool[f][i];
+			}
+		}
+	}
+}
+
 void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 {
 	struct rng r = rng_of(seed, 0);
@@ -369,6 +392,7 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 	for (uint32_t i = 0; i < s->n_services; i++)
 		random_service(s, i, &r);
 	plane_reset(s->p);
+	random_pools(s, &r);
 	options = (struct fl_sync_options){
 		.maglev_seed = s->p->config.maglev_seed,
 		.maglev_length = 251,
@@ -425,6 +449,10 @@ void scenario_print(const struct scenario *s, FILE *out)
 
 	fprintf(out, "  settings %s%s\n", variants[s->variant],
 		m->settings.masquerade_all ? ", masqueradeAll" : "");
+	for (int d = 0; d < MODEL_DEVICES; d++)
+		if (m->device[d].n_pool[FL_IPV4] || m->device[d].n_pool[FL_IPV6])
+			fprintf(out, "  device %d masquerades with %d IPv4 and %d IPv6 addresses\n",
+				d, m->device[d].n_pool[FL_IPV4], m->device[d].n_pool[FL_IPV6]);
 	for (int i = 0; i < m->n_ports; i++) {
 		const struct model_port *p = &m->port[i];
 

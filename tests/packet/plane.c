@@ -249,7 +249,7 @@ void plane_close(struct plane *p)
 static void empty(int fd, const struct fl_map_desc *d)
 {
 	bool array = d->type == BPF_MAP_TYPE_ARRAY;
-	uint8_t key[64], zero[64] = {0};
+	uint8_t key[64], zero[sizeof(struct fl_device)] = {0};
 	uint32_t index = 0;
 
 	assert_true(d->key_size <= sizeof(key) && d->value_size <= sizeof(zero));

@@ -143,6 +143,39 @@ void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags)
 	assert_int_equal(bpf_map_update_elem(p->maps.local_fd, ip, &flags, 0), 0);
 }
 
+void pool_set(struct plane *p, enum dev dev, enum fl_family family, unsigned int host, uint32_t n)
+{
+	const uint32_t key = p->net->ifindex[dev];
+	struct fl_device device;
+
+	assert_true(n <= FL_DEVICE_POOL);
+	assert_int_equal(bpf_map_lookup_elem(p->maps.devices_fd, &key, &device), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct fl_ip ip = addr(family, (enum network)dev, host + i);
+
+		memcpy(family == FL_IPV4 ? &device.pool4[i] : &device.pool6[i], &ip, sizeof(ip));
+		local_add(p, &ip, FL_LOCAL_NODE | FL_LOCAL_NODE_PORTS);
+	}
+	*(family == FL_IPV4 ? &device.n_pool4 : &device.n_pool6) = n;
+	assert_int_equal(bpf_map_update_elem(p->maps.devices_fd, &key, &device, 0), 0);
+}
+
+bool pool_allows(const struct plane *p, enum dev dev, const struct fl_ip *ip)
+{
+	const bool v6 = fl_ip_family(ip) == FL_IPV6;
+	const struct fl_ip usual = addr(fl_ip_family(ip), (enum network)dev, 1);
+	struct fl_device device;
+	uint32_t n;
+
+	assert_int_equal(bpf_map_lookup_elem(p->maps.devices_fd, &p->net->ifindex[dev], &device),
+			 0);
+	n = v6 ? device.n_pool6 : device.n_pool4;
+	for (uint32_t i = 0; i < n; i++)
+		if (!memcmp(v6 ? &device.pool6[i] : &device.pool4[i], ip, sizeof(*ip)))
+			return true;
+	return !n && !memcmp(ip, &usual, sizeof(*ip));
+}
+
 void service_replace(struct plane *p, const struct frontend frontends[SCENE_FRONTENDS],
 		     struct service service)
 {

@@ -40,6 +40,10 @@ void range_add(struct plane *p, uint32_t service_id, const char *prefix);
 /* An address, by its text. */
 struct fl_ip ip(const char *text);
 void local_add(struct plane *p, const struct fl_ip *ip, uint32_t flags);
+/* Addresses of the node to masquerade with at a device, from the host-th of its network on. */
+void pool_set(struct plane *p, enum dev dev, enum fl_family family, unsigned int host, uint32_t n);
+/* Whether what leaves by that device may be masqueraded with the address. */
+bool pool_allows(const struct plane *p, enum dev dev, const struct fl_ip *ip);
 
 #define SCENE_FRONTENDS 4
 

@@ -127,15 +127,15 @@ static void expect_translation(const struct talk *talk)
 {
 	struct trial *t = talk->t;
 	struct fl_flow flow = do_expect_flow(t, &talk->client);
-	struct fl_ip ours = addr(t->family, (enum network)net_dev(t->network), 1),
-		     backend = addr(t->family, t->network, flow.backend_id);
+	struct fl_ip backend = addr(t->family, t->network, flow.backend_id);
 	uint8_t flags = talk->masqueraded ? FL_FLOW_SNAT : FL_FLOW_TO_STACK,
 		reply_flags = talk->own_frontend ? flags & FL_FLOW_SNAT : flags;
 	const uint8_t which = FL_FLOW_SNAT | FL_FLOW_TO_STACK;
 
 	if (!fl_ip_equal(&flow.backend, &backend) || flow.backend_port != BACKEND_PORT)
 		do_fail(t, "the flow leads elsewhere than to backend %u", flow.backend_id);
-	if (!fl_ip_equal(&flow.source, talk->masqueraded ? &ours : &talk->client.src))
+	if (talk->masqueraded ? !pool_allows(t->p, net_dev(t->network), &flow.source)
+			      : !fl_ip_equal(&flow.source, &talk->client.src))
 		do_fail(t, "the source is %s", talk->masqueraded ? "kept" : "masqueraded");
 	if (talk->masqueraded && !plane_may_use_port(t->p, flow.source_port))
 		do_fail(t, "source port %u is not for masquerading", flow.source_port);

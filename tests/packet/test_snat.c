@@ -246,6 +246,111 @@ static void first_candidate_is_the_same_again(struct trial *t)
 	}
 }
 
+#define POOL 3
+#define POOL_HOST 101
+
+static void set_pool(struct trial *t)
+{
+	pool_set(t->p, net_dev(t->network), t->family, POOL_HOST, POOL);
+}
+
+/* Which of the pool's addresses it is. */
+static unsigned int pool_index(struct trial *t, const struct fl_ip *ip)
+{
+	for (unsigned int i = 0; i < POOL; i++) {
+		const struct fl_ip ours =
+			addr(t->family, (enum network)net_dev(t->network), POOL_HOST + i);
+
+		if (fl_ip_equal(ip, &ours))
+			return i;
+	}
+	trial_fail(t, "an address that is not in the pool");
+}
+
+/* Lost and made again, with others in between, a flow has the same one. */
+static void each_flow_has_one_of_several_addresses(struct trial *t)
+{
+	unsigned int used[POOL] = {0}, index[CLIENTS];
+	uint16_t ports[CLIENTS];
+
+	set_pool(t);
+	for (int round = 0; round < 2; round++) {
+		plane_flows_clear(t->p);
+		for (uint16_t i = 0; i < CLIENTS; i++) {
+			const uint16_t n = (uint16_t)(round ? CLIENTS - 1 - i : i);
+			struct talk talk = talk_from(t, CLIENT_HOST, CLIENT_PORT + n, t->to);
+			unsigned int at;
+
+			talk_establish(&talk);
+			talk_expect_both(&talk);
+			at = pool_index(t, &talk.inner.src);
+			used[at]++;
+			if (round && (at != index[n] || talk.inner.sport != ports[n]))
+				trial_fail(t, "address %u and port %u, before %u and %u", at,
+					   talk.inner.sport, index[n], ports[n]);
+			index[n] = at;
+			ports[n] = talk.inner.sport;
+		}
+	}
+	for (unsigned int i = 0; i < POOL; i++)
+		assert_true(used[i] >= CLIENTS / POOL / 2);
+}
+
+/* Some clients more than there are ports, which none of them loses to another. */
+static void several_addresses_have_all_ports_each(struct trial *t)
+{
+	static bool seen[POOL][65536];
+	unsigned int n[POOL] = {0};
+
+	memset(seen, 0, sizeof(seen));
+	set_pool(t);
+	for (unsigned int i = 0; i < 6 * POOL * SMALL_PORTS; i++) {
+		struct packet packet = from_client(t, 1 + i % 100, (uint16_t)(1000 + i * 31));
+		struct fl_flow flow;
+		unsigned int at;
+
+		if (!insist(t, &packet))
+			continue;
+		flow = expect_flow(t, &packet);
+		at = pool_index(t, &flow.source);
+		assert_false(seen[at][flow.source_port]);
+		seen[at][flow.source_port] = true;
+		set_state(t->p, &flow, FL_FLOW_ESTABLISHED);
+		if (++n[at] == SMALL_PORTS && n[0] + n[1] + n[2] == POOL * SMALL_PORTS)
+			return;
+	}
+	trial_fail(t, "%u, %u and %u ports were given out", n[0], n[1], n[2]);
+}
+
+static void expect_goes_on_with(struct talk *talk, const struct fl_ip *source)
+{
+	struct trial *t = talk->t;
+
+	talk_send(talk, ACK);
+	expect_outcome(t, SENT);
+	expect_address(t, &talk->inner.src, source);
+	talk_reply(talk, ACK);
+	talk_expect_reply(talk);
+}
+
+/* What has an address that others do not get any more goes on with it. */
+static void flows_outlive_the_addresses_of_others(struct trial *t)
+{
+	struct talk talk = talk_begin(t), next = talk_from(t, CLIENT_HOST, CLIENT_PORT + 1, t->to);
+	struct fl_ip source;
+
+	set_pool(t);
+	talk_establish(&talk);
+	source = talk.inner.src;
+	pool_index(t, &source);
+	pool_set(t->p, net_dev(t->network), t->family, POOL_HOST, 0);
+	expect_goes_on_with(&talk, &source);
+	talk_establish(&next);
+	source = addr(t->family, (enum network)net_dev(t->network), 1);
+	talk_expect_both(&next);
+	expect_address(t, &next.inner.src, &source);
+}
+
 static void ports_of_sockets_are_not_used(struct trial *t)
 {
 	const struct fl_port_range *range = &t->p->config.live.snat[0];
@@ -345,6 +450,12 @@ static const struct test tests[] = {
 	 SMALL},
 	{"5.3.4: the first candidate is a function of the tuple",
 	 CHECK(first_candidate_is_the_same_again), .hooks = ON_INGRESS},
+	{"5.3.4: each flow has one of several addresses, a function of its tuple",
+	 CHECK(each_flow_has_one_of_several_addresses), .hooks = ON_INGRESS},
+	{"B2: each of several addresses has all ports",
+	 CHECK(several_addresses_have_all_ports_each), SMALL},
+	{"5.3.4: a flow keeps an address that new ones do not get",
+	 CHECK(flows_outlive_the_addresses_of_others), .hooks = ON_INGRESS},
 	{"B3: ports of the node's sockets are not used", CHECK(ports_of_sockets_are_not_used),
 	 SMALL, .undo = close_sockets},
 	{"B3: only ports that the bind hooks have seen are looked at, while that is known",

@@ -207,8 +207,11 @@ static inline struct fl_netdev *fake_add_device(struct fake *f, unsigned int ifi
 
 static inline void fake_add_address(struct fake *f, unsigned int ifindex, const char *text)
 {
-	f->addresses[f->n_addresses++] = (struct fl_netaddr){
-		.ifindex = ifindex, .ip = ip(text), .global = true, .primary = true};
+	f->addresses[f->n_addresses++] = (struct fl_netaddr){.ifindex = ifindex,
+							     .ip = ip(text),
+							     .global = true,
+							     .usable = true,
+							     .primary = true};
 }
 
 /* lo, eth0 with the default route, eth1, and veth1 of a pod. */

@@ -37,6 +37,7 @@ static void add(unsigned int ifindex, const char *text, bool global, bool primar
 							       .ip = ip(text),
 							       .prefix_len = 24,
 							       .global = global,
+							       .usable = true,
 							       .primary = primary};
 }
 
@@ -369,6 +370,57 @@ static void test_entry_of_a_device(void **state)
 	assert_memory_equal(&e.addr4, &none, 16);
 }
 
+/* 5.3.4: where an address counts: on the device that has the one taken otherwise. */
+static void test_several_addresses_to_masquerade_with(void **state)
+{
+	const struct fl_ip pool[] = {ip("192.0.2.9"), ip("198.51.100.1"), ip("192.0.2.77"),
+				     ip("2001:db8::2"), ip("192.0.2.7")};
+	struct fl_device_rules rules = {.masquerade = pool, .n_masquerade = 5};
+	struct fl_device e = fl_device_entry(&network, fl_network_device(&network, 2), &rules,
+					     FL_ROLE_EXTERNAL, true);
+
+	/* a secondary one too, but none of eth1 or of nobody */
+	assert_int_equal(e.n_pool4, 2);
+	assert_memory_equal(&e.pool4[0], &pool[0], 16);
+	assert_memory_equal(&e.pool4[1], &pool[4], 16);
+	assert_int_equal(e.n_pool6, 1);
+	assert_memory_equal(&e.pool6[0], &pool[3], 16);
+	e = fl_device_entry(&network, fl_network_device(&network, 3), &rules, FL_ROLE_EXTERNAL,
+			    true);
+	assert_int_equal(e.n_pool4, 1);
+	assert_memory_equal(&e.pool4[0], &pool[1], 16);
+	/* a device without addresses uses the node's, and so eth0's */
+	e = fl_device_entry(&network, fl_network_device(&network, 5), &rules, FL_ROLE_NONE, false);
+	assert_int_equal(e.n_pool4, 2);
+	/* a bridge of pods has its own */
+	e = fl_device_entry(&network, fl_network_device(&network, 4), &rules, FL_ROLE_NONE, false);
+	assert_int_equal(e.n_pool4, 0);
+	/* a duplicate, or one that may still become one, is nobody's */
+	addresses[3].usable = false;
+	e = fl_device_entry(&network, fl_network_device(&network, 2), &rules, FL_ROLE_EXTERNAL,
+			    true);
+	assert_int_equal(e.n_pool4, 1);
+}
+
+/* An unnumbered router: the route's source is on the loopback device, and so are the others. */
+static void test_addresses_beside_the_preferred_source_count(void **state)
+{
+	const struct fl_ip pool[] = {ip("203.0.113.2"), ip("192.0.2.9")};
+	struct fl_device_rules rules = {.masquerade = pool, .n_masquerade = 2};
+	struct fl_netdev dev = *fl_network_device(&network, 2);
+	struct fl_device e;
+
+	network.n_addresses--;
+	add(1, "203.0.113.1", true, true);
+	addresses[0] = addresses[network.n_addresses - 1];
+	addresses[1] = (struct fl_netaddr){
+		.ifindex = 1, .ip = pool[0], .prefix_len = 32, .global = true, .usable = true};
+	dev.preferred_source[FL_IPV4] = ip("203.0.113.1");
+	e = fl_device_entry(&network, &dev, &rules, FL_ROLE_EXTERNAL, true);
+	assert_int_equal(e.n_pool4, 1);
+	assert_memory_equal(&e.pool4[0], &pool[0], 16);
+}
+
 static const struct fl_local_pair *pair(const struct fl_local_pair *pairs, size_t n,
 					const char *text)
 {
@@ -425,6 +477,8 @@ int main(void)
 		cmocka_unit_test_setup(test_forwarding_matters_where_there_are_addresses, setup),
 		cmocka_unit_test_setup(test_pod_patterns_beat_what_is_found, setup),
 		cmocka_unit_test_setup(test_masquerade_address_is_primary_and_global, setup),
+		cmocka_unit_test_setup(test_several_addresses_to_masquerade_with, setup),
+		cmocka_unit_test_setup(test_addresses_beside_the_preferred_source_count, setup),
 		cmocka_unit_test_setup(test_a_floating_address_is_not_masqueraded_with, setup),
 		cmocka_unit_test_setup(test_a_floating_ipv6_address_is_not_masqueraded_with, setup),
 		cmocka_unit_test_setup(test_node_address_is_one_that_is_here, setup),

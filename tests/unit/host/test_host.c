@@ -333,6 +333,39 @@ static void test_the_node_object_brings_devices_and_node_port_addresses(void **s
 	assert_int_equal(fake.n_calls, 0);
 }
 
+static void test_addresses_to_masquerade_with_come_and_go(void **state)
+{
+	const struct fl_ip pool[] = {ip("192.0.2.1"), ip("192.0.2.2")};
+
+	fake_start(&fake);
+	fl_host_set_masquerade(fake.host, pool, 2);
+	fl_host_turn(fake.host);
+	assert_int_equal(fake_map_device(&fake, 2)->n_pool4, 1);
+	assert_int_equal(fl_host_masquerade_addresses(fake.host, FL_IPV4), 1);
+	expect_condition(&fake, FL_CONDITION_MASQUERADE, "192.0.2.2", FL_HEALTH_WARNING,
+			 "nothing is masqueraded with 192.0.2.2: this node does not have it");
+	assert_int_equal(fake_level(&fake, FL_CONDITION_MASQUERADE, "192.0.2.1"), -1);
+	/* on a device that is not served */
+	fake_add_address(&fake, 3, "192.0.2.2");
+	fl_host_update(fake.host);
+	expect_condition(&fake, FL_CONDITION_MASQUERADE, "192.0.2.2", FL_HEALTH_WARNING,
+			 "nothing is masqueraded with 192.0.2.2: it is not on the device that has "
+			 "the address used without masqueradeAddresses");
+	fake.addresses[2].ifindex = 2;
+	fl_host_update(fake.host);
+	assert_true(fl_health_is_good(fake.health));
+	assert_int_equal(fake_map_device(&fake, 2)->n_pool4, 2);
+	assert_int_equal(fl_host_masquerade_addresses(fake.host, FL_IPV4), 2);
+	fake_forget_calls(&fake);
+	fl_host_set_masquerade(fake.host, pool, 2);
+	fl_host_turn(fake.host);
+	assert_int_equal(fake.n_calls, 0);
+	fl_host_set_masquerade(fake.host, NULL, 0);
+	fl_host_turn(fake.host);
+	assert_int_equal(fake_map_device(&fake, 2)->n_pool4, 0);
+	assert_true(fl_health_is_good(fake.health));
+}
+
 static void test_a_look_that_fails_changes_nothing(void **state)
 {
 	fake_start(&fake);
@@ -382,6 +415,7 @@ int main(void)
 		TEST(test_a_device_that_is_gone_is_forgotten),
 		TEST(test_what_earlier_agents_left_is_removed_once),
 		TEST(test_the_node_object_brings_devices_and_node_port_addresses),
+		TEST(test_addresses_to_masquerade_with_come_and_go),
 		TEST(test_a_look_that_fails_changes_nothing),
 		TEST(test_settings_that_cannot_be_understood_are_told),
 	};

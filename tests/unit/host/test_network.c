@@ -82,11 +82,13 @@ static void test_devices_and_addresses(void **state)
 		const struct fl_netaddr *a = &net.addresses[i];
 		char buf[FL_IP_STRLEN];
 
+		if (a->ifindex == v0->ifindex && !strcmp(fl_ip_format(&a->ip, buf), "192.0.2.9"))
+			assert_true(a->usable && !a->primary); /* secondary */
 		if (a->ifindex != v0->ifindex || strcmp(fl_ip_format(&a->ip, buf), "192.0.2.100"))
 			continue;
 		found = true;
 		assert_int_equal(a->prefix_len, 32);
-		assert_true(a->primary && a->global);
+		assert_true(a->usable && a->primary && a->global);
 	}
 	assert_true(found);
 }

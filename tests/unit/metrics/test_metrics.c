@@ -114,6 +114,7 @@ static void test_all_of_it(void **state)
 			   .top = {{"10.1.0.1:80/TCP", 500}, {"10.1.0.2:80/UDP", 9}},
 			   .n = 2}},
 		.source_ports = 33512,
+		.masquerade_addresses = {3, 1},
 		.next_hops = 4,
 		.next_hops_max = 4096,
 		.maps = maps,

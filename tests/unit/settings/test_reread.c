@@ -88,8 +88,9 @@ static void test_what_is_followed(void **state)
 	assert_false(s->changed);
 	assert_string_equal(s->waiting, "");
 	write_file(s, "clusterCIDR: [10.0.0.0/8, 'fd00::/8']\nnodePortRange: 1000-2000\n"
-		      "logLevel: debug\n");
+		      "logLevel: debug\nmasqueradeAddresses: [192.0.2.1, 192.0.2.2]\n");
 	assert_int_equal(reread(s), 0);
+	assert_int_equal(s->settings.masquerade_addresses.n, 2);
 	assert_true(s->changed);
 	assert_string_equal(s->waiting, "");
 	assert_int_equal(s->settings.cluster_cidr.n, 2);

@@ -254,6 +254,8 @@ static void test_faults_name_file_line_and_key(void **state)
 	refused(OWN "mode: [xdp]\n", "f.yaml:3: mode: must be a single value");
 	refused(OWN "timeouts:\n  udp: soon\n",
 		"f.yaml:4: timeouts.udp: \"soon\" is not a duration");
+	refused(OWN "masqueradeAddresses:\n- 192.0.2.1\n- 192.0.2\n",
+		"f.yaml:5: masqueradeAddresses: \"192.0.2\" is not an address");
 	refused(OWN "maps:\n  lines: -1\n", "maps.lines: \"-1\" is not a number");
 	refused(OWN "maps:\n  lines: 4294967296\n", "is not a number from 0 to 4294967295");
 	refused(OWN "nodeHints: yes please\n", "neither true nor false");
@@ -460,6 +462,14 @@ static void test_settings_are_judged_by_those_who_use_them(void **state)
 		{"detectLocalMode: InterfaceNamePrefix\npodInterfaceNamePrefix: muchtoolongaprefix",
 		 "is too long"},
 		{"nodePortRange: 0-10", "nodePortRange \"0-10\""},
+		{"masqueradeAddresses: [192.0.2.1, 192.0.2.2, 192.0.2.1]",
+		 "192.0.2.1 is there twice"},
+		{"masqueradeAddresses: ['fe80::1']", "fe80::1 is no address that backends could"},
+		{"masqueradeAddresses: [127.0.0.2]", "127.0.0.2 is no address that backends could"},
+		{"masqueradeAddresses: ['::1,::2,::3,::4,::5,::6,::7,::8,::9']",
+		 "::1 is no address that backends could"},
+		{"masqueradeAddresses: ['1::1,1::2,1::3,1::4,1::5,1::6,1::7,1::8,1::9,1.1.1.1']",
+		 "more than 8 addresses of a family"},
 		{"masqueradeLocal: true", "masqueradeLocal needs podDevices"},
 	};
 
