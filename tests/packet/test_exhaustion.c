@@ -148,6 +148,73 @@ static void refused_flow_costs_no_more_than_two(struct trial *t)
 	allow_counter(t, FL_COUNTER_FLOW_EVICTED);
 }
 
+static const struct search {
+	struct row row;
+	int ago_s; /* since one was in vain; -1: never */
+	uint32_t turns;
+} searches[] = {
+	{ROW("none was in vain"), -1, 7},
+	{ROW("one was in vain just now"), 0, 2},
+	{ROW("one was in vain long ago"), 10, 7},
+};
+
+/* How many candidates have come in turn so far. */
+struct turns {
+	uint32_t usual, of_all; /* of the ports that no hash leads to, and of all */
+};
+
+static struct turns count_turns(const struct trial *t)
+{
+	struct turns turns = {0};
+
+	for (uint32_t i = 0; i < FL_PORT_SPACES; i++) {
+		turns.usual += t->p->maps.port_spaces[i].cursor;
+		turns.of_all += t->p->maps.port_spaces[i].cursor_all;
+	}
+	return turns;
+}
+
+/* The last search in vain was so long ago; -1: there was none. */
+static void set_in_vain(struct trial *t, int ago_s)
+{
+	const uint32_t then = plane_now(t->p) - (uint32_t)ago_s * t->p->config.hz;
+
+	for (uint32_t i = 0; i < FL_PORT_SPACES; i++)
+		t->p->maps.port_spaces[i].gave_up = ago_s < 0 ? 0 : then;
+}
+
+/* A search in vain makes the next ones short, for a moment. */
+static void search_is_short_after_one_in_vain(struct trial *t)
+{
+	const struct search *search = t->row;
+	struct turns before, first, next;
+	uint32_t then;
+	uint16_t port = 1;
+
+	exhaust(t);
+	make_all(t, FL_FLOW_ESTABLISHED, 0);
+	/* again if the machine stood still meanwhile */
+	do {
+		struct packet packet = from_client(t, 49, port++);
+
+		set_in_vain(t, search->ago_s);
+		then = plane_now(t->p);
+		before = count_turns(t);
+		feed(t, &packet);
+		expect_outcome(t, DROPPED);
+		first = count_turns(t);
+		packet.sport = port++;
+		feed(t, &packet);
+		expect_outcome(t, DROPPED);
+		next = count_turns(t);
+	} while (plane_now(t->p) - then > 1);
+	assert_int_equal(first.usual - before.usual, search->turns - 1);
+	assert_int_equal(first.of_all - before.of_all, 1);
+	assert_int_equal(next.usual - first.usual, 1);
+	assert_int_equal(next.of_all - first.of_all, 1);
+	allow_counter(t, FL_COUNTER_FLOW_EVICTED);
+}
+
 #define SMALL .hooks = ON_INGRESS, .plane = PLANE_SMALL
 
 static const struct test tests[] = {
@@ -157,6 +224,8 @@ static const struct test tests[] = {
 	 SMALL, ROWS(unprovens)},
 	{"B2: a flow that finds no port costs no more than two that find one",
 	 CHECK(refused_flow_costs_no_more_than_two), SMALL},
+	{"B2: at most eight candidates are looked at, and three when none was free just now",
+	 CHECK(search_is_short_after_one_in_vain), SMALL, ROWS(searches)},
 };
 
 const struct topic exhaustion_topic = {"exhaustion", TESTS(tests)};
