@@ -59,6 +59,8 @@ static const struct topic *const topics[] = {
 	&cold_dsr_topic,
 	/* behind those: it ends with a flood, which leaves no place to wait */
 	&fragments_topic,
+	&fragments_refused_topic,
+	&headers_topic,
 	&dsr_topic,
 	&unpack_topic,
 	&allocations_topic,
