@@ -390,6 +390,18 @@ static void refill(struct plane *p, enum fl_bpf_object_id id)
 		       (struct rate_bucket){.stamp = now, .parts = p->config.reject_rate * hz});
 }
 
+void plane_forget_fragments(const struct plane *p)
+{
+	const struct bpf_map *map =
+		bpf_object__find_map_by_name(p->objects[FL_OBJECT_TC].bpf, "fl_frag_held");
+	void *nothing = calloc(1, bpf_map__value_size(map));
+
+	assert_non_null(nothing);
+	for (uint32_t i = 0; i < bpf_map__max_entries(map); i++)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &i, nothing, 0), 0);
+	free(nothing);
+}
+
 void plane_reset(struct plane *p)
 {
 	for (int i = 0; i < FL_MAPS; i++)

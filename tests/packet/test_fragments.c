@@ -348,6 +348,11 @@ static void those_that_wait_longer_are_not_lost(struct trial *t)
 	expect_counter(t, FL_COUNTER_FRAGMENT, PIECES + 1 + 2 * OTHERS);
 }
 
+static void forget_them(struct trial *t)
+{
+	plane_forget_fragments(t->p);
+}
+
 /* More than can wait: the eldest go, each under its name, and fragments in order do not mind. */
 static void a_flood_of_later_ones(struct trial *t)
 {
@@ -421,7 +426,7 @@ static const struct test tests[] = {
 	 CHECK(those_that_wait_longer_are_not_lost), .undo = stop_watching, .hooks = ON_TC_INGRESS,
 	 .networks = IN(AT_POD)},
 	{"D3: a flood of fragments does not stop others", CHECK(a_flood_of_later_ones),
-	 .hooks = ON_TC_INGRESS},
+	 .undo = forget_them, .hooks = ON_TC_INGRESS},
 	{"XDP leaves fragments that may be ours to tc", CHECK(xdp_leaves_them_to_tc)},
 };
 
