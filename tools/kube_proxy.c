@@ -2,9 +2,9 @@
 /*
  * kube-proxy's rules are in iptables (of two kinds, which do not know each other's) or in tables of
  * nftables; in IPVS mode there are virtual servers, sets and a device besides. They are changed by
- * iptables-restore, nft, ipvsadm and ipset, each in one step: the kernel's interface under iptables
- * is private to that program and differs by release, and a rule has to be named exactly as it was
- * made.
+ * iptables-restore and nft, each in one step, and by ipvsadm and ipset: the kernel's interface
+ * under iptables is private to that program and differs by release, and a rule has to be named
+ * exactly as it was made.
  */
 #include "tools/kube_proxy.h"
 

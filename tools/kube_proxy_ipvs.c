@@ -142,12 +142,10 @@ int fl_kube_ipvs_sets(const char *names, struct fl_kube_ipvs *ret_sets)
 	if (!out)
 		return -ENOMEM;
 	while (next_line(&names, name, sizeof(name))) {
-		if (is_our_set(name)) {
-			fprintf(out, "destroy %s\n", name);
-			ret_sets->gone++;
-		} else {
-			ret_sets->left++;
-		}
+		if (!is_our_set(name))
+			continue;
+		fprintf(out, "destroy %s\n", name);
+		ret_sets->gone++;
 	}
 	return finish(ret_sets, out);
 }

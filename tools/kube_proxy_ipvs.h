@@ -10,8 +10,9 @@
 #include "lb/base/ip.h"
 
 struct fl_kube_ipvs {
-	char *input;	   /* for the program that restores; NULL: nothing is to be changed */
-	size_t gone, left; /* virtual servers or sets that go, and that are others' */
+	char *input; /* for the program that restores; NULL: nothing is to be changed */
+	size_t gone; /* virtual servers or sets */
+	size_t left; /* virtual servers that are others' */
 };
 
 /*

@@ -277,9 +277,10 @@ bool fl_device_has_masquerade(const struct fl_network *network, const struct fl_
 	if (!fl_device_address(network, device, rules, family, &usual) &&
 	    !fl_node_address(network, rules, family, &usual))
 		return false;
-	for (size_t d = 0; d < network->n_devices; d++)
-		if (has_address(network, network->devices[d].ifindex, &usual) &&
-		    has_address(network, network->devices[d].ifindex, ip))
+	for (size_t a = 0; a < network->n_addresses; a++)
+		if (network->addresses[a].usable &&
+		    fl_ip_equal(&network->addresses[a].ip, &usual) &&
+		    has_address(network, network->addresses[a].ifindex, ip))
 			return true;
 	return false;
 }

@@ -39,6 +39,21 @@ static void expect_tunnelled(struct trial *t, uint64_t flows, uint64_t taken_ove
 	expect_counter(t, FL_COUNTER_FLOW_TAKEN_OVER, taken_over);
 }
 
+/* The backend sees the client. */
+static void flow_says_what_the_backend_sees(struct trial *t)
+{
+	for (unsigned int host = 50; host < 53; host++) {
+		const struct packet packet = from_client(t, host, CLIENT_PORT);
+		struct fl_flow flow;
+
+		feed(t, &packet);
+		assert_true(find_flow(t->p, &packet, &flow));
+		assert_true(fl_ip_equal(&flow.source, &packet.src));
+		assert_int_equal(flow.source_port, packet.sport);
+	}
+	expect_tunnelled(t, 3, 0);
+}
+
 static void whole_connection_goes_as_it_is(struct trial *t)
 {
 	struct packet packet = client_says(t, SYN, 0, 0);
@@ -343,6 +358,8 @@ static const struct test tests[] = {
 	{"DSR: packets go behind an outer header, with one hop less",
 	 CHECK(whole_connection_goes_as_it_is), .hooks = ALL_WAYS, .networks = REMOTE,
 	 .frontends = EVERY_FRONTEND, .scene = DSR},
+	{"what is known of a flow says what its backend sees",
+	 CHECK(flow_says_what_the_backend_sees), .hooks = ALL_WAYS, .scene = DSR},
 	{"DSR by a device that XDP cannot use", CHECK(whole_connection_goes_as_it_is),
 	 .hooks = ON_XDP_TC | ON_TC_INGRESS, .networks = IN(AT_TC), .scene = DSR},
 	{"DSR is for backends of other nodes", CHECK(local_backend_is_served_as_always),

@@ -389,8 +389,6 @@ static void xdp_leaves_them_to_tc(struct trial *t)
 	expect_left_to_tc(t);
 	whole_feed(&w, (struct piece){480, 480, true});
 	expect_left_to_tc(t);
-	whole_feed(&w, (struct piece){960, 1, false});
-	expect_left_to_tc(t);
 	w.packet.dst = addr(t->family, AT_FOREIGN, 1);
 	frame_build(&w.packet, &w.frame);
 	whole_feed(&w, (struct piece){480, 480, true});

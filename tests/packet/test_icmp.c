@@ -255,6 +255,7 @@ static const struct quotation quotations[] = {
 	{ROW("options in the quotation", .families = ONLY_IPV4), 8, 0, 12, 0, false},
 	{ROW("as many options as there may be", .families = ONLY_IPV4), 20, 40, 40, 0, false},
 	{ROW("a fragment header in it", .families = ONLY_IPV6), 8, 0, 8, 0, false},
+	{ROW("the ports alone behind it", .families = ONLY_IPV6), 4, 0, 8, 0, false},
 	{ROW("options before the message", .families = ONLY_IPV4), 8, 8, 0, 0, false},
 	{ROW("and a checksum", .families = ONLY_IPV4), 20, 40, 0, 0, false},
 };

@@ -128,22 +128,29 @@ static void look_up_is_good_for_its_destination(struct trial *t)
 	expect_counter(t, FL_COUNTER_FIB_LOOKUP, 6);
 }
 
+#define PLACE 77 /* of the cache of next hops */
+
+/* A way there that no flow has. */
+static void lead_astray(struct trial *t)
+{
+	t->p->maps.next_hops[PLACE] = (struct fl_next_hop){
+		.word = fl_hops_generation(t->p->maps.meta->next_hops) << 1,
+		.ifindex = 999,
+		.mtu = 1500,
+		.flags = FL_DEVICE_XDP_TX,
+	};
+}
+
 /* The id belongs to another endpoint by now, whose way leads elsewhere; TCP stays where it was. */
 static void way_of_another_backend_is_not_taken(struct trial *t)
 {
-	enum { PLACE = 77 };
 	struct fl_meta *meta = t->p->maps.meta;
 	struct talk talk = talk_begin(t);
 	struct fl_backend *backend;
 
 	talk_establish(&talk);
 	fl_next_hops_forget(meta);
-	t->p->maps.next_hops[PLACE] = (struct fl_next_hop){
-		.word = fl_hops_generation(meta->next_hops) << 1,
-		.ifindex = 999,
-		.mtu = 1500,
-		.flags = FL_DEVICE_XDP_TX,
-	};
+	lead_astray(t);
 	for (uint32_t id = 1; id < t->p->maps.n_backends; id++) {
 		backend = &t->p->maps.backends[id];
 		if (!(backend->flags & FL_BACKEND_LIVE))
@@ -161,7 +168,6 @@ static void way_of_another_backend_is_not_taken(struct trial *t)
 /* Flows of an earlier agent's, whose backend was not found any more, have no way in common. */
 static void unknown_backends_are_not_the_same(struct trial *t)
 {
-	enum { PLACE = 77 };
 	struct fl_meta *meta = t->p->maps.meta;
 	struct talk talk = talk_begin(t);
 	struct fl_flow_head *head;
@@ -172,12 +178,7 @@ static void unknown_backends_are_not_the_same(struct trial *t)
 	head->backend_high = 0;
 	fl_next_hops_forget(meta);
 	/* what another such flow would have found */
-	t->p->maps.next_hops[PLACE] = (struct fl_next_hop){
-		.word = fl_hops_generation(meta->next_hops) << 1,
-		.ifindex = 999,
-		.mtu = 1500,
-		.flags = FL_DEVICE_XDP_TX,
-	};
+	lead_astray(t);
 	t->p->maps.backends[0].next_hop = PLACE;
 	t->p->maps.backends[0].next_hop_generation = (uint16_t)fl_hops_generation(meta->next_hops);
 	talk_send(&talk, ACK);

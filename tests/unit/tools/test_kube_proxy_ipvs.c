@@ -69,7 +69,7 @@ static const struct row sets[] = {
 	 {NULL},
 	 "destroy KUBE-CLUSTER-IP\n",
 	 1,
-	 8},
+	 0},
 };
 
 static void check(const struct row *row, const struct fl_kube_ipvs *got)
