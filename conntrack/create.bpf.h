@@ -120,6 +120,10 @@ static __always_inline __s64 fl_flow_take(bool v6, __u32 bucket, __u32 home, __u
 	if (rank != FL_RANK_FREE && (rank != FL_RANK_EMBRYONIC || (head->flags & FL_FLOW_IS_REPLY &&
 								   head->proto == IPPROTO_UDP))) {
 		twin = fl_flow_twin(v6, head, &twin_word);
+		/* or it is that of another flow, which has taken the entry */
+		fl_loads_in_order();
+		if (READ_ONCE(head->word) != word)
+			return FL_TAKE_AGAIN;
 		if (twin && rank & (FL_RANK_EXPIRED | FL_RANK_LAST) &&
 		    (__s32)(twin->last_seen - head->last_seen) > 0 &&
 		    !(rank & FL_RANK_EXPIRED && fl_flow_expired(v6, head, word, now))) {

@@ -154,22 +154,22 @@ bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, siz
 	return true;
 }
 
-void fl_entry_set_flag(struct fl_flow_head *head, uint8_t flag)
+bool fl_entry_change_flags(struct fl_flow_head *head, uint32_t word, uint8_t set, uint8_t clear)
 {
 	/* the word that the datapath's atomic operations on flags are on */
-	uint32_t *word = (uint32_t *)(void *)&head->twin_generation;
+	uint32_t *flags = (uint32_t *)(void *)&head->twin_generation, seen;
 
 	static_assert(offsetof(struct fl_flow_head, flags) ==
 			      offsetof(struct fl_flow_head, twin_generation) + 3,
 		      "flags are the last byte of the word");
-	__atomic_fetch_or(word, htonl(flag), __ATOMIC_RELAXED);
-}
-
-void fl_entry_clear_flag(struct fl_flow_head *head, uint8_t flag)
-{
-	uint32_t *word = (uint32_t *)(void *)&head->twin_generation;
-
-	__atomic_fetch_and(word, ~htonl(flag), __ATOMIC_RELAXED);
+	do {
+		seen = __atomic_load_n(flags, __ATOMIC_ACQUIRE);
+		if (fl_flow_generation(__atomic_load_n(&head->word, __ATOMIC_RELAXED)) !=
+		    fl_flow_generation(word))
+			return false;
+	} while (!__atomic_compare_exchange_n(flags, &seen, (seen | htonl(set)) & ~htonl(clear),
+					      false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	return true;
 }
 
 bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,

@@ -46,10 +46,9 @@ static inline bool fl_entry_is_whole(const struct fl_flow_head *head, size_t slo
 	return fl_flow_is_tunnelled(head->flags) && head->twin == slot;
 }
 
-/* Set or clear a flag of an entry that is in use. Should it have passed to another flow since it
- * was looked at, that flow has it now, or no more. */
-void fl_entry_set_flag(struct fl_flow_head *head, uint8_t flag);
-void fl_entry_clear_flag(struct fl_flow_head *head, uint8_t flag);
+/* Set and clear flags of an entry that was read with this word. False: another flow has it, and
+ * keeps its own. */
+bool fl_entry_change_flags(struct fl_flow_head *head, uint32_t word, uint8_t set, uint8_t clear);
 
 /* The key of a live entry, as fl_hash_tuple() wants it. False as above. */
 bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,

@@ -10,9 +10,11 @@
  * - take: compare-and-exchange from what was seen to (generation + 1, BUSY). The one that wins owns
  * the entry.
  * - fill: plain stores.
- * - publish: atomic exchange to (generation + 1, NEW): a full barrier, so that the stores before it
- * are seen by every CPU that sees the new word. The original is claimed first, in the same way but
- * still BUSY, then published by compare-and-exchange (fl_flow_claim()).
+ * - claim: atomic exchange to (generation + 1, BUSY | CLAIM): a full barrier, so that the stores
+ * before it are seen by every CPU that sees the new word, and of two that claim one key at least
+ * one sees the other.
+ * - publish: compare-and-exchange from the claim to (the same generation, NEW), the reply first
+ * (fl_flow_claim()).
  * - read: load the word, then the rest through an address that depends on it, then the word again
  * through an address that depends on the rest. Another generation, or no live state, the second
  * time: a miss.
@@ -347,19 +349,27 @@ static __always_inline bool fl_flow_alone(bool v6, const struct fl_tuple6 *t, __
 	return head && fl_flow_same(v6, head, own);
 }
 
+/* Publish an entry that was claimed with the word `claim`. False: another CPU has taken the claim
+ * away. */
+static __always_inline bool fl_flow_appear(struct fl_flow_head *head, __u32 claim)
+{
+	return fl_flow_swap(head, claim, fl_flow_word(fl_flow_generation(claim), FL_FLOW_NEW));
+}
+
 #define FL_RIVALS 3
 
 /*
- * Publish an original that was claimed with the word `claim`, unless another CPU has an entry with
- * this key: then it made the flow at the same moment, and ours gives way: false. Claiming is a full
- * barrier, so of two at least one sees the other. If both still look, the one in the lower slot
- * goes on: it takes the claim from the other, which finds that out when it wants to publish. With
- * `insist` slots do not count: the other's CPU may be kept from going on for longer than a packet
- * can wait.
+ * Publish an original that was claimed with the word `claim`, and before it its reply, which is
+ * claimed too (NULL: it has none), unless another CPU has an entry with the original's key: then it
+ * made the flow at the same moment, and ours gives way: false. If both still look, the one in the
+ * lower slot goes on: it takes the claim from the other, which finds that out when it wants to
+ * publish. With `insist` slots do not count: the other's CPU may be kept from going on for longer
+ * than a packet can wait.
  */
 static __always_inline bool fl_flow_claim(bool v6, const struct fl_tuple6 *t, __u8 proto,
 					  __u64 hash, __u32 slot, struct fl_flow_head *own,
-					  __u32 claim, bool insist)
+					  __u32 claim, bool insist, struct fl_flow_head *reply,
+					  __u32 reply_claim)
 {
 	for (int i = 0; i < FL_RIVALS; i++) {
 		__s64 rival = fl_flow_rival(v6, t, proto, hash, slot);
@@ -367,8 +377,8 @@ static __always_inline bool fl_flow_claim(bool v6, const struct fl_tuple6 *t, __
 		__u32 word;
 
 		if (likely(rival < 0))
-			return fl_flow_swap(own, claim,
-					    fl_flow_word(fl_flow_generation(claim), FL_FLOW_NEW));
+			return (!reply || fl_flow_appear(reply, reply_claim)) &&
+			       fl_flow_appear(own, claim);
 		head = fl_flow_at(v6, rival);
 		if (!head || (rival < slot && !insist))
 			return false;
@@ -470,13 +480,14 @@ static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *
 /* Remove the entry and its twin. */
 static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *ref)
 {
-	__u32 twin_word, word = READ_ONCE(ref->head->word);
+	__u32 twin_word = 0, word = READ_ONCE(ref->head->word);
 	struct fl_flow_head *twin;
 
 	if (fl_flow_generation(word) != fl_flow_generation(ref->word))
 		return; /* it is gone, and another flow may have its place */
 	twin = fl_flow_twin(v6, ref->head, &twin_word);
-	fl_flow_free(ref->head, word);
+	if (!fl_flow_free(ref->head, word) && !fl_flow_unchanged(ref, twin_word))
+		return; /* the twin may be that other flow's */
 	if (twin)
 		fl_flow_free(twin, twin_word);
 }
@@ -497,9 +508,12 @@ static __always_inline void fl_flow_withdraw(struct fl_flow_head *head, __u32 wo
  */
 static __always_inline void fl_flow_prove(bool v6, struct fl_flow_ref *ref, __u32 state)
 {
-	__u32 twin_word, word = fl_flow_word(fl_flow_generation(ref->word), state), now_word;
+	__u32 twin_word = 0, word = fl_flow_word(fl_flow_generation(ref->word), state), now_word;
 	struct fl_flow_head *twin = fl_flow_twin(v6, ref->head, &twin_word);
 
+	/* or it is that of another flow, which has taken the entry */
+	if (!fl_flow_unchanged(ref, twin_word))
+		return;
 	if (twin &&
 	    !fl_flow_swap(twin, twin_word, fl_flow_word(fl_flow_generation(twin_word), state))) {
 		/* by another CPU at the same moment, unless it was taken */
@@ -522,11 +536,11 @@ static __always_inline void fl_flow_prove(bool v6, struct fl_flow_ref *ref, __u3
 static __always_inline void fl_flow_set_state(bool v6, struct fl_flow_ref *ref, __u32 state)
 {
 	struct fl_flow_head *twin;
-	__u32 twin_word, word = fl_flow_word(fl_flow_generation(ref->word), state);
+	__u32 twin_word = 0, word = fl_flow_word(fl_flow_generation(ref->word), state);
 
 	if (fl_flow_swap(ref->head, ref->word, word))
 		ref->word = word;
 	twin = fl_flow_twin(v6, ref->head, &twin_word);
-	if (twin)
+	if (twin && fl_flow_unchanged(ref, twin_word))
 		fl_flow_swap(twin, twin_word, fl_flow_word(fl_flow_generation(twin_word), state));
 }

@@ -79,18 +79,22 @@ static bool later(uint32_t a, uint32_t b)
 	return (int32_t)(a - b) > 0;
 }
 
-static void renew(struct fl_flow_head *head, const struct fl_half *half)
+/* seen: its word, when it was found to be of this flow. */
+static void renew(struct fl_flow_head *head, uint32_t seen, const struct fl_half *half)
 {
+	const uint8_t flags = half->flags & (FL_FLOW_FIN | FL_FLOW_RST | FL_FLOW_STALE);
 	uint32_t word = __atomic_load_n(&head->word, __ATOMIC_ACQUIRE);
 	bool onward = fl_flow_state(word) < half->state;
 
+	/* all that is written below is another flow's otherwise */
+	if (fl_flow_generation(word) != fl_flow_generation(seen) ||
+	    (flags && !fl_entry_change_flags(head, seen, flags, 0)))
+		return;
 	/* until the handshake is over a lower number may be the one that counts */
 	if (onward || later(half->seq, head->seq))
 		__atomic_store_n(&head->seq, half->seq, __ATOMIC_RELAXED);
 	if (onward || later(half->ack, head->ack))
 		__atomic_store_n(&head->ack, half->ack, __ATOMIC_RELAXED);
-	if (half->flags & (FL_FLOW_FIN | FL_FLOW_RST | FL_FLOW_STALE))
-		fl_entry_set_flag(head, half->flags & (FL_FLOW_FIN | FL_FLOW_RST | FL_FLOW_STALE));
 	if (later(half->last_seen, __atomic_load_n(&head->last_seen, __ATOMIC_RELAXED)))
 		__atomic_store_n(&head->last_seen, half->last_seen, __ATOMIC_RELAXED);
 	/* should it have become another's, that one's word is another */
@@ -133,8 +137,8 @@ static bool settle(const struct fl_flow_table *table, enum fl_family family, uin
 	paired = fl_entry_twin(table, family, slot, &entry, &twin);
 	if (paired && same_flow(table, family, &entry, half) &&
 	    same_flow(table, family, &twin, twin_half)) {
-		renew(fl_entry_head(table, family, slot), half);
-		renew(fl_entry_head(table, family, entry.head.twin), twin_half);
+		renew(fl_entry_head(table, family, slot), entry.head.word, half);
+		renew(fl_entry_head(table, family, entry.head.twin), twin.head.word, twin_half);
 		*ret_placed = FL_PLACED_RENEWED;
 		return true;
 	}

@@ -34,10 +34,10 @@ static bool send_straight(const struct fl_flow_table *table, enum fl_family fami
 
 	if (!fl_entry_read(table, family, slot, &entry) ||
 	    entry.head.flags & (FL_FLOW_IS_REPLY | FL_FLOW_KERNEL) ||
-	    !(entry.head.flags & FL_FLOW_TO_STACK))
+	    fl_flow_is_tunnelled(entry.head.flags) || !(entry.head.flags & FL_FLOW_TO_STACK))
 		return false;
-	fl_entry_clear_flag(fl_entry_head(table, family, slot), FL_FLOW_TO_STACK);
-	return true;
+	return fl_entry_change_flags(fl_entry_head(table, family, slot), entry.head.word, 0,
+				     FL_FLOW_TO_STACK);
 }
 
 static size_t send_all_straight(const struct fl_flow_table *table)

@@ -159,9 +159,9 @@ static void look_at_flow(struct fl_resteer *r, enum fl_family family, size_t slo
 		port = twin.sport;
 	}
 	if (!is_touched(r, &frontend) ||
-	    !must_leave(r, &frontend, ask(r, &frontend, &backend, htons(port))))
+	    !must_leave(r, &frontend, ask(r, &frontend, &backend, htons(port))) ||
+	    !fl_entry_change_flags(head, entry.head.word, FL_FLOW_STALE, 0))
 		return;
-	fl_entry_set_flag(head, FL_FLOW_STALE);
 	if (entry.head.proto == IPPROTO_UDP)
 		r->done.flows++;
 	else

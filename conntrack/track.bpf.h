@@ -249,13 +249,18 @@ static __always_inline __u32 fl_flow_next_of_udp(const struct fl_flow_head *head
 static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 					  const struct fl_packet *p, __u32 now)
 {
-	__u32 state = fl_flow_state(ref->word), next, twin_word;
+	__u32 state = fl_flow_state(ref->word), next, twin_word = 0;
+	struct fl_flow_head *twin;
 
-	if (p->proto == IPPROTO_UDP)
+	if (p->proto == IPPROTO_UDP) {
 		next = fl_flow_next_of_udp(ref->head, state, now);
-	else
-		next = fl_flow_next_of_tcp(ref->head, fl_flow_twin(v6, ref->head, &twin_word),
-					   state, p);
+	} else {
+		twin = fl_flow_twin(v6, ref->head, &twin_word);
+		/* the numbers of another flow are not ours to write */
+		if (!fl_flow_unchanged(ref, twin_word))
+			return;
+		next = fl_flow_next_of_tcp(ref->head, twin, state, p);
+	}
 	/* for the verifier, one way on instead of one per state */
 	next = fl_forget(next, ref->word);
 	if (next == state)

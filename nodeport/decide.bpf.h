@@ -54,19 +54,24 @@ static __always_inline bool fl_flow_not_here(enum fl_hook hook, __u8 flags)
 	return fl_flow_translated_later(hook, flags);
 }
 
-/* The flow of a packet, whatever its state, which is brought up to date. */
+/* The flow of a packet, whatever its state, which is brought up to date. FL_KNOWN counts if the
+ * entry is unchanged afterwards. */
 static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_packet *p,
 						   enum fl_hook hook, __u32 now,
 						   struct fl_flow_ref *ref, struct fl_decision *d)
 {
 	__u64 hash = fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
+	__u8 flags;
 	bool reply;
 
 	if (!fl_flow_find(v6, &p->tuple, p->proto, hash, ref))
 		return FL_UNKNOWN;
-	if (fl_flow_not_here(hook, ref->head->flags))
+	flags = READ_ONCE(ref->head->flags);
+	if (!fl_flow_unchanged(ref, flags))
+		return FL_UNKNOWN;
+	if (fl_flow_not_here(hook, flags))
 		return FL_UNKNOWN_REPLY;
-	reply = ref->head->flags & FL_FLOW_IS_REPLY;
+	reply = flags & FL_FLOW_IS_REPLY;
 	if (hook != FL_HOOK_EGRESS && unlikely(fl_flow_abandoned(ref->head, p->proto)))
 		return fl_flow_give_up(v6, p, ref, d);
 	if (fl_flow_over(v6, p, reply, now, ref))
@@ -85,7 +90,7 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 		fl_addr_map4(&d->to.daddr);
 	}
 	fl_flow_track(v6, ref, p, now);
-	return fl_flow_unchanged(ref, d->to.sport) ? FL_KNOWN : FL_UNKNOWN;
+	return FL_KNOWN;
 }
 
 /* Where the way of all flows to the same backend is kept; NULL: nowhere. */
@@ -108,10 +113,14 @@ static __always_inline void fl_flow_route(fl_ctx *ctx, bool v6, const struct fl_
 	struct fl_flow_head *head = ref->head;
 	__u16 *common;
 	const fl_hop_ref kept = READ_ONCE(*(const fl_hop_ref *)&head->next_hop);
-	const bool own = fl_flow_unchanged(ref, kept);
+	bool own = fl_flow_unchanged(ref, kept);
 
 	if (!own || !fl_hop_get((const __u16 *)&kept, now, &d->hop)) {
 		common = own ? fl_flow_common_hop(v6, p, head) : NULL;
+		/* or it is the way to another flow's backend */
+		own = own && fl_flow_unchanged(ref, kept);
+		if (!own)
+			common = NULL;
 		switch (common && fl_hop_get(common, now, &d->hop)
 				? FL_FIB_OK
 				: fl_fib_lookup(ctx, &d->to.daddr, &d->hop)) {
@@ -138,16 +147,21 @@ static __always_inline enum fl_known fl_decide_known(fl_ctx *ctx, bool v6,
 {
 	struct fl_flow_ref ref;
 	enum fl_known known;
-	__u32 now = fl_now();
+	__u32 now = fl_now(), backend;
 	bool tunnelled;
+	__u8 flags;
 
 	known = fl_flow_known(v6, p, hook, now, &ref, d);
 	if (known != FL_KNOWN)
 		return known;
-	tunnelled = fl_flow_is_tunnelled(ref.head->flags);
-	if (tunnelled && !fl_tunnel_aimed(v6, fl_flow_backend(ref.head), d))
+	flags = READ_ONCE(ref.head->flags);
+	backend = fl_flow_backend(ref.head);
+	if (!fl_flow_unchanged(&ref, d->to.sport ^ flags ^ backend))
+		return FL_UNKNOWN;
+	tunnelled = fl_flow_is_tunnelled(flags);
+	if (tunnelled && !fl_tunnel_aimed(v6, backend, d))
 		return FL_KNOWN;
-	if (!tunnelled && ref.head->flags & FL_FLOW_TO_STACK)
+	if (!tunnelled && flags & FL_FLOW_TO_STACK)
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 	else
 		fl_flow_route(ctx, v6, p, &ref, now, d);

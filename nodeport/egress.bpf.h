@@ -62,6 +62,10 @@ static __always_inline int fl_egress_slow(bool v6, const struct fl_packet *p, st
 		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 		break;
 	case FL_KNOWN:
+		if (!fl_flow_unchanged(&ref, d->to.sport)) {
+			fl_egress_new(v6, p, d);
+			break;
+		}
 		fl_flow_touch(ref.head, now, p->len);
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);
 		d->mss = fl_egress_mss(p, &ref);

@@ -88,7 +88,7 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 {
 	__u64 reply_hash = fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]);
 	struct fl_new_pair pair = {};
-	__u32 claim, reply_word;
+	__u32 claim, reply_claim;
 
 	pair.head = fl_flow_new(v6, hash, now, &pair.slot);
 	if (!pair.head)
@@ -99,18 +99,18 @@ static __always_inline enum fl_reason fl_new_enter(bool v6, const struct fl_pack
 		return FL_REASON_FLOW_TABLE_FULL;
 	}
 	fl_new_fill(v6, p, d, reply, new, &pair, now);
-	reply_word = fl_flow_publish(pair.reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	reply_claim = fl_flow_publish(pair.reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
 	if (!fl_flow_alone(v6, reply, p->proto, reply_hash, pair.reply_slot, pair.reply)) {
 		/* another processor has given this source port away since it was found free */
-		fl_flow_withdraw(pair.reply, reply_word);
+		fl_flow_withdraw(pair.reply, reply_claim);
 		fl_flow_publish(pair.head, FL_FLOW_FREE);
 		return FL_REASON_NO_SOURCE_PORT;
 	}
-	reply_word = fl_flow_publish(pair.reply, FL_FLOW_NEW);
 	claim = fl_flow_publish(pair.head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, pair.slot, pair.head, claim, insist)) {
+	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, pair.slot, pair.head, claim, insist,
+			   pair.reply, reply_claim)) {
 		fl_flow_withdraw(pair.head, claim);
-		fl_flow_withdraw(pair.reply, reply_word);
+		fl_flow_withdraw(pair.reply, reply_claim);
 		return FL_NEW_GAVE_WAY;
 	}
 	fl_count(FL_COUNTER_FLOW_NEW);
@@ -129,7 +129,7 @@ static __always_inline bool fl_new_enter_scanned(bool v6, const struct fl_packet
 						 const struct fl_scan scan[2], __u32 now)
 {
 	struct fl_new_pair pair;
-	__u32 claim, reply_word;
+	__u32 claim, reply_claim;
 
 	pair.slot = scan[0].bucket * FL_FLOW_WAYS + scan[0].way;
 	pair.reply_slot = scan[1].bucket * FL_FLOW_WAYS + scan[1].way;
@@ -142,18 +142,17 @@ static __always_inline bool fl_new_enter_scanned(bool v6, const struct fl_packet
 		return false;
 	}
 	fl_new_fill(v6, p, d, reply, new, &pair, now);
-	reply_word = fl_flow_publish(pair.reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	reply_claim = fl_flow_publish(pair.reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
 	if (!fl_scan_still(v6, bucket[1], &scan[1])) {
-		fl_flow_withdraw(pair.reply, reply_word);
+		fl_flow_withdraw(pair.reply, reply_claim);
 		fl_flow_publish(pair.head, FL_FLOW_FREE);
 		return false;
 	}
-	reply_word = fl_flow_publish(pair.reply, FL_FLOW_NEW);
 	claim = fl_flow_publish(pair.head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!fl_scan_still(v6, bucket[0], &scan[0]) ||
-	    !fl_flow_swap(pair.head, claim, fl_flow_word(fl_flow_generation(claim), FL_FLOW_NEW))) {
+	if (!fl_scan_still(v6, bucket[0], &scan[0]) || !fl_flow_appear(pair.reply, reply_claim) ||
+	    !fl_flow_appear(pair.head, claim)) {
 		fl_flow_withdraw(pair.head, claim);
-		fl_flow_withdraw(pair.reply, reply_word);
+		fl_flow_withdraw(pair.reply, reply_claim);
 		return false;
 	}
 	fl_count(FL_COUNTER_FLOW_NEW);
@@ -218,12 +217,15 @@ static __always_inline bool fl_flow_rebuild_twin(bool v6, const struct fl_flow_r
 		fl_filter_add_source(v6, &key.daddr, key.dport, proto);
 	else if (!reply)
 		fl_filter_add_backend(v6, &key.saddr, key.sport, proto);
-	word = fl_flow_publish(twin, fl_flow_state(ref->word));
-	head->twin = twin_slot;
-	head->twin_generation = fl_flow_generation(word);
-	if (fl_flow_generation(READ_ONCE(head->word)) == fl_flow_generation(ref->word) &&
-	    fl_flow_alone(v6, &key, proto, hash, twin_slot, twin))
-		return true;
+	word = fl_flow_publish(twin, FL_FLOW_BUSY | FL_FLOW_CLAIM);
+	if (fl_flow_unchanged(ref, twin_slot) &&
+	    fl_flow_alone(v6, &key, proto, hash, twin_slot, twin)) {
+		head->twin = twin_slot;
+		head->twin_generation = fl_flow_generation(word);
+		if (fl_flow_swap(twin, word,
+				 fl_flow_word(fl_flow_generation(word), fl_flow_state(ref->word))))
+			return true;
+	}
 	fl_flow_withdraw(twin, word);
 	return false;
 }

@@ -114,7 +114,7 @@ static __always_inline enum fl_fast fl_fast_arriving(fl_ctx *ctx, void *data, bo
 	head = ref.head;
 	flags = head->flags;
 	if (fl_flow_translated_later(hook, flags))
-		return FL_FAST_PASS;
+		return fl_flow_untouched(&ref) ? FL_FAST_PASS : FL_FAST_SLOW;
 	if (!fl_flow_steady(head, fl_flow_state(ref.word), p->proto, now))
 		return FL_FAST_SLOW;
 	if (!fl_flow_goes_on(v6, &ref, p->proto, now))

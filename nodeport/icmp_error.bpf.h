@@ -209,6 +209,7 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 	struct fl_quote q = {};
 	__u32 now = fl_now();
 	bool tunnelled;
+	__u32 backend;
 	__u8 flags;
 
 	/* never from a wire: the kernel drops these itself */
@@ -228,23 +229,24 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 			fl_icmp_error_last(d);
 		return;
 	}
-	flags = ref.head->flags;
+	flags = READ_ONCE(ref.head->flags);
+	backend = fl_flow_backend(ref.head);
+	fl_flow_rewrite(v6, ref.head, &d->to);
+	if (!fl_flow_unchanged(&ref, d->to.sport ^ flags ^ backend)) {
+		fl_icmp_error_stray(v6, p, hook, d);
+		return;
+	}
 	tunnelled = fl_flow_is_tunnelled(flags);
 	/* as with packets of the flow: only replies to unmasqueraded ones are translated on their
 	 * way out, and these nowhere else */
 	if (fl_hook_is_leaving(hook) ? !(flags & FL_FLOW_IS_REPLY) || flags & FL_FLOW_SNAT
 				     : fl_flow_translated_later(hook, flags))
 		return;
-	fl_flow_rewrite(v6, ref.head, &d->to);
 	if (!v6) {
 		fl_addr_map4(&d->to.saddr);
 		fl_addr_map4(&d->to.daddr);
 	}
-	if (!fl_flow_unchanged(&ref, d->to.sport)) {
-		fl_icmp_error_stray(v6, p, hook, d);
-		return;
-	}
-	if (tunnelled && !fl_tunnel_aimed(v6, fl_flow_backend(ref.head), d))
+	if (tunnelled && !fl_tunnel_aimed(v6, backend, d))
 		return;
 	if (fl_hook_is_leaving(hook) || (flags & FL_FLOW_TO_STACK && !tunnelled))
 		fl_decision_set(d, FL_ACT_STACK, FL_REASON_NONE);

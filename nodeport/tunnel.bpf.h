@@ -321,7 +321,7 @@ static __always_inline void fl_tunnel_enter(bool v6, const struct fl_packet *p,
 	fl_flow_set_backend(head, d->tunnel_backend);
 	fl_hop_keep(&head->next_hop, &d->hop);
 	claim = fl_flow_publish(head, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim, false)) {
+	if (!fl_flow_claim(v6, &p->tuple, p->proto, hash, slot, head, claim, false, NULL, 0)) {
 		fl_flow_withdraw(head, claim);
 		return;
 	}
@@ -416,7 +416,7 @@ __noinline __u32 fl_tunnel_path_mtu(const struct fl_decision *d)
 	struct fl_device *device;
 	struct fl_path *path;
 	struct fl_addr key;
-	__u32 mtu;
+	__u32 mtu, learnt;
 
 	if (!d)
 		return 0;
@@ -426,8 +426,12 @@ __noinline __u32 fl_tunnel_path_mtu(const struct fl_decision *d)
 	if (device && device->mtu && device->mtu < mtu)
 		mtu = device->mtu;
 	path = bpf_map_lookup_elem(&fl_paths, &key);
-	if (path && path->mtu < mtu && fl_now() - path->since < FL_PATH_SECONDS * fl_config.hz)
-		mtu = path->mtu;
+	if (!path)
+		return mtu;
+	/* once: by the second time it may be another path's */
+	learnt = READ_ONCE(path->mtu);
+	if (learnt < mtu && fl_now() - path->since < FL_PATH_SECONDS * fl_config.hz)
+		mtu = learnt;
 	return mtu;
 }
 

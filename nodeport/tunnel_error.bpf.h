@@ -162,17 +162,22 @@ static __always_inline bool fl_tunnel_error_known(bool v6, const struct fl_tunne
 {
 	int slot = v6 ? fl_quote_slot6(&e->tuple, e->proto) : fl_quote_slot4(&e->tuple, e->proto);
 	struct fl_flow_head *head = slot < 0 ? NULL : fl_flow_at(v6, slot);
+	struct fl_flow_ref ref = {.head = head};
 	struct fl_addr to;
+	__u8 flags;
 
-	if (!head || !fl_flow_is_tunnelled(head->flags))
+	if (!head)
 		return false;
+	ref.word = READ_ONCE(head->word);
+	flags = READ_ONCE(head->flags);
 	if (v6) {
 		to = ((struct fl_flow6 *)head)->rewrite.daddr;
 	} else {
 		fl_addr_map4(&to);
 		to.w[3] = ((struct fl_flow4 *)head)->rewrite.daddr;
 	}
-	return fl_addr_equal(&to, &e->backend);
+	return fl_flow_is_tunnelled(flags) && fl_addr_equal(&to, &e->backend) &&
+	       fl_flow_unchanged(&ref, flags);
 }
 
 /* Remember what the way to a backend takes; of what is worse than any way, nothing. */

@@ -163,11 +163,11 @@ static __always_inline __u32 fl_affinity_get(const struct fl_affinity_key *key,
 
 	if (!record || now - record->last + ahead > fe->affinity_timeout + ahead)
 		return 0;
-	member.backend = record->backend;
-	if (!fl_backend_is(fl_backend_get(record->backend), record->generation) ||
+	member.backend = READ_ONCE(record->backend);
+	if (!fl_backend_is(fl_backend_get(member.backend), record->generation) ||
 	    !bpf_map_lookup_elem(&fl_members, &member))
 		return 0;
-	return record->backend;
+	return member.backend;
 }
 
 /* The backend that this client has from now on. */

@@ -485,7 +485,7 @@ void plane_abandon(const struct plane *p, enum fl_family family)
 		struct fl_flow_head *head = plane_head(p, family, (uint32_t)slot);
 
 		if (fl_flow_state(head->word) >= FL_FLOW_NEW && !(head->flags & FL_FLOW_IS_REPLY))
-			fl_entry_set_flag(head, FL_FLOW_STALE);
+			fl_entry_change_flags(head, head->word, FL_FLOW_STALE, 0);
 	}
 }
 

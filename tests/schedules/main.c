@@ -31,6 +31,7 @@ static void put_back(void *arg)
 	struct running *r = arg;
 
 	memcpy(r->at, r->memory, r->size);
+	ways_forget();
 	memory_begin(r->order);
 	oracle_begin(r->order == ORDER_STRICT, r->s->halves);
 }
@@ -38,9 +39,11 @@ static void put_back(void *arg)
 static void processor(unsigned int n, void *arg)
 {
 	const struct running *r = arg;
+	const struct act *a = r->s->acts[n];
+	bool sent = false;
 
-	for (unsigned int i = 0; i < ACTS && r->s->acts[n][i].what; i++)
-		act(n, &r->s->acts[n][i], r->s->served);
+	for (unsigned int i = 0; i < ACTS && a[i].what; i++)
+		sent = act(n, &a[i], r->s->served || (a[i].sent && sent)).translated;
 	memory_finish();
 }
 

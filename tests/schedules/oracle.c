@@ -116,11 +116,16 @@ static void begin_life(unsigned int slot, uint32_t word)
 	if (!was_wanted(&c))
 		wrong("entry %u says %s becomes %s, which no flow was made for", slot, say(&c.key),
 		      say(&c.rewrite));
+	if (is_reply(&c) && is_being_filled(c.twin, c.twin_generation))
+		wrong("%s can be answered before anybody has looked for another flow of it",
+		      say(&c.rewrite));
 	for (unsigned int i = 0; i < o.n_lives; i++) {
 		const struct life *l = &o.life[i];
 
+		/* a reply may be there twice, until one of the originals gives way */
 		if (l->ended == UINT64_MAX && l->c.proto == c.proto &&
-		    tuple_equal(&l->c.key, &c.key) && !tuple_equal(&l->c.rewrite, &c.rewrite))
+		    tuple_equal(&l->c.key, &c.key) &&
+		    !(is_reply(&c) && tuple_equal(&l->c.rewrite, &c.rewrite)))
 			wrong("%s is the key of two flows: entries %u and %u", say(&c.key), l->slot,
 			      slot);
 	}

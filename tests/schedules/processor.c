@@ -41,6 +41,7 @@ static __always_inline __u64 fl_forget(__u64 value, __u64 unknown)
 
 #define HZ TICKS_PER_SECOND
 #define NODE 0x01000001U /* our address */
+#define DEVICES 256
 
 /* The memory that processors share: buckets of the one family or the other, and overflow bits. */
 static struct {
@@ -56,6 +57,7 @@ static struct {
 static struct {
 	struct fl_port_space space;
 	struct fl_device device;
+	struct fl_backend backend[2 * DEVICES]; /* of TCP, and behind them of UDP */
 	__u64 stats[FL_COUNTER_MAX], bound_ports[FL_BOUND_WORDS];
 	struct fl_filter_word own_ports[FL_OWN_PORT_WORDS];
 	struct fl_bucket_rate rate[FL_RATES];
@@ -83,6 +85,9 @@ NOT_INSTRUMENTED void *bpf_map_lookup_elem(const void *map, const void *key)
 		return &common.space;
 	if (map == &fl_devices)
 		return &common.device;
+	if (map == &fl_backends)
+		return at < 2 * DEVICES && common.backend[at].generation ? &common.backend[at]
+									 : NULL;
 	if (map == &fl_stats)
 		return at < FL_COUNTER_MAX ? &common.stats[at] : NULL;
 	if (map == &fl_own_ports)
@@ -232,6 +237,20 @@ NOT_INSTRUMENTED static void frame_of(const struct packet *packet, struct frame 
 	p->l4 = fl_l4_offset(table.v6);
 }
 
+NOT_INSTRUMENTED static uint32_t backend_of(const struct packet *packet)
+{
+	const uint32_t id = device_of(packet->backend) + DEVICES * (packet->proto == IPPROTO_UDP);
+	struct fl_backend *b = &common.backend[id];
+
+	map_addr(&b->addr);
+	b->addr.w[3] = bpf_htonl(packet->backend);
+	b->port = bpf_htons(80);
+	b->generation = 1;
+	b->proto = packet->proto;
+	b->flags = FL_BACKEND_LIVE;
+	return id;
+}
+
 static void note_made(const struct fl_packet *p, const struct fl_tuple6 *to)
 {
 	const struct tuple asked = from_abi(&p->tuple), becomes = from_abi(to);
@@ -254,6 +273,8 @@ static void decide_new(fl_ctx *ctx, const struct packet *packet, const struct fl
 	if (masquerade && fl_fib_lookup(ctx, &in->d.to.daddr, &in->d.hop) != FL_FIB_OK)
 		return;
 	in->new.masquerade = masquerade;
+	in->new.backend = backend_of(packet);
+	in->hop_asked = masquerade;
 	in->kind = FL_INTENT_SERVE;
 	fl_decision_set(&in->d, masquerade ? FL_ACT_FORWARD : FL_ACT_STACK, FL_REASON_NONE);
 	in->hash = fl_hash_tuple(table.v6, &p->tuple, p->proto, fl_config.flow_seed[0]);
@@ -287,6 +308,7 @@ static int commit_new(fl_ctx *ctx, const struct fl_packet *p, struct fl_intent *
 	struct fl_tuple6 reply = in->reply;
 	enum fl_reason reason;
 
+	fl_new_keep_hop(in);
 	if (in->kind != FL_INTENT_SERVE)
 		return 0;
 	if (!fl_snat_choose(ctx, table.v6, &reply, p->proto,
@@ -467,6 +489,12 @@ NOT_INSTRUMENTED void table_clear(void)
 	memset(fl_next_hops, 0, sizeof(fl_next_hops));
 }
 
+NOT_INSTRUMENTED void ways_forget(void)
+{
+	for (unsigned int i = 0; i < 2 * DEVICES; i++)
+		common.backend[i].next_hop = common.backend[i].next_hop_generation = 0;
+}
+
 NOT_INSTRUMENTED static struct fl_flow_head *entry(unsigned int slot)
 {
 	return fl_flow_way(table.v6, bucket_at(slot / WAYS), slot % WAYS);
@@ -518,6 +546,14 @@ NOT_INSTRUMENTED bool entry_content(unsigned int slot, struct content *ret)
 		head->twin_generation,
 	};
 	return is_live(head->word);
+}
+
+NOT_INSTRUMENTED bool is_being_filled(unsigned int slot, uint32_t generation)
+{
+	const uint32_t word = entry(slot)->word;
+
+	return fl_flow_generation_is(word, (__u16)generation) &&
+	       (word & (FL_FLOW_STATE_MASK | FL_FLOW_CLAIM)) == FL_FLOW_BUSY;
 }
 
 NOT_INSTRUMENTED bool is_reply(const struct content *c)

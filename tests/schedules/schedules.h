@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define PROCESSORS 3
-#define BUCKETS 2 /* at most: what a situation needs */
+#define BUCKETS 4 /* at most: what a situation needs */
 #define WAYS 4
 
 /* IPv4 addresses, host byte order; those of IPv6 differ in their last 32 bits only. */
@@ -76,8 +76,11 @@ void flush_run(void);
 /* Not instrumented: the entry in a slot, and where its word lies. */
 uint32_t *entry_word(unsigned int slot);
 bool entry_content(unsigned int slot, struct content *ret_content);
+/* It is of this generation, and not even claimed. */
+bool is_being_filled(unsigned int slot, uint32_t generation);
 void entry_age(unsigned int slot, uint32_t seconds);
 void table_clear(void);
+void ways_forget(void); /* those that backends' flows share */
 void source_ports_set(uint16_t first, uint16_t count);
 bool is_reply(const struct content *c);
 bool is_live(uint32_t word);

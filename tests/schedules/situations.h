@@ -16,6 +16,7 @@ struct act {
 	enum what what;
 	uint32_t client, backend; /* from KEEPS_SOURCE on without masquerading */
 	bool other;		  /* another frontend of the same backend */
+	bool sent;		  /* its packet is not dropped if that of the act before was not */
 };
 
 #define KEEPS_SOURCE 100 /* a client asks it with its own address */

@@ -108,6 +108,27 @@ static void test_flushing_asks_for_no_idle_time(void **state)
 	assert_int_equal(fixture_state(&s.f, FL_IPV4, 17), FL_FLOW_FREE);
 }
 
+static void test_flags_are_changed_of_the_flow_that_was_read(void **state)
+{
+	struct fl_flow_head *head, other;
+	struct state s;
+
+	begin(&s);
+	head = fixture_head(&s.f, FL_IPV4, 3);
+	/* its state may be another by now, and the twin be made again */
+	head->word = fl_flow_word(fl_flow_generation(s.word), FL_FLOW_ESTABLISHED);
+	head->twin_generation++;
+	assert_true(fl_entry_change_flags(head, s.word, FL_FLOW_STALE | FL_FLOW_RST, 0));
+	assert_int_equal(head->flags, s.entry.head.flags | FL_FLOW_STALE | FL_FLOW_RST);
+	assert_true(fl_entry_change_flags(head, s.word, FL_FLOW_FIN, FL_FLOW_RST));
+	assert_int_equal(head->flags, s.entry.head.flags | FL_FLOW_STALE | FL_FLOW_FIN);
+	/* another flow has the entry */
+	head->word = fl_flow_word(fl_flow_generation(s.word) + 1, FL_FLOW_NEW);
+	other = *head;
+	assert_false(fl_entry_change_flags(head, s.word, FL_FLOW_RST, FL_FLOW_STALE));
+	assert_memory_equal(head, &other, sizeof(other));
+}
+
 static void test_twins_must_name_each_other_and_differ_in_direction(void **state)
 {
 	struct fl_entry entry, twin;
@@ -133,6 +154,7 @@ int main(void)
 		cmocka_unit_test(test_state_changed_in_between_keeps_both),
 		cmocka_unit_test(test_stranger_that_took_the_slot_stays),
 		cmocka_unit_test(test_flushing_asks_for_no_idle_time),
+		cmocka_unit_test(test_flags_are_changed_of_the_flow_that_was_read),
 		cmocka_unit_test(test_twins_must_name_each_other_and_differ_in_direction),
 	};
 
