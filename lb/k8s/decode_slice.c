@@ -16,7 +16,6 @@
 #define MAX_ENDPOINTS 2000
 #define MAX_ADDRESSES 200
 #define MAX_PORTS 200
-#define MAX_HINTS 16 /* fits what counts them */
 
 /* What addressType may be besides an enum fl_family. */
 enum {
@@ -44,8 +43,9 @@ static const struct fl_field_key hint_keys[] = {
 static const struct fl_field_key port_keys[] = {
 	{"appProtocol", false}, {"name", true}, {"port", true}, {"protocol", true}, {NULL, false}};
 
+/* Borrowed from the document. */
 struct hint_names {
-	char **v;
+	const char *v[FL_HINTS_MAX];
 	size_t n;
 };
 
@@ -55,24 +55,45 @@ static int read_hint(struct fl_decoding *d, const struct fl_value *item, void *a
 	int rc = fl_field_item_map(d, item);
 
 	if (!rc)
-		rc = fl_field_text_copy(d, item, "name", &names->v[names->n]);
+		rc = fl_field_text(d, item, "name", &names->v[names->n]);
 	names->n += !rc;
 	return rc;
 }
 
 /* hints.forZones or hints.forNodes: a list of {name}. */
 static int read_hints(struct fl_decoding *d, const struct fl_value *hints, const char *key,
-		      char ***ret, uint8_t *ret_n)
+		      struct hint_names *names)
 {
-	struct hint_names names = {0};
-	int rc;
+	const struct fl_value *list;
+	int rc = fl_field_list(d, hints, key, FL_HINTS_MAX, &list);
 
-	names.v = fl_field_room(d, hints, key, MAX_HINTS, sizeof(*names.v), &rc);
+	return rc ? rc : fl_field_each(d, hints, key, read_hint, names);
+}
+
+/* The name of its node, and its hints. */
+static int read_names(struct fl_decoding *d, const struct fl_value *item,
+		      struct fl_endpoint *endpoint)
+{
+	struct hint_names zones = {.n = 0}, nodes = {.n = 0};
+	const struct fl_value *hints;
+	const char *node_name;
+	int rc = fl_field_text(d, item, "nodeName", &node_name);
+	size_t mark;
+
 	if (!rc)
-		rc = fl_field_each(d, hints, key, read_hint, &names);
-	*ret = names.v; /* also after a failure: the slice's end frees it */
-	*ret_n = (uint8_t)names.n;
-	return rc;
+		rc = fl_field_map(d, item, "hints", &hints);
+	if (rc)
+		return rc;
+	mark = fl_field_enter(d, "hints");
+	rc = fl_field_check_keys(d, hints, hint_keys);
+	if (!rc)
+		rc = read_hints(d, hints, "forZones", &zones);
+	if (!rc)
+		rc = read_hints(d, hints, "forNodes", &nodes);
+	if (rc)
+		return rc;
+	fl_field_leave(d, mark);
+	return fl_endpoint_name(endpoint, node_name, zones.v, zones.n, nodes.v, nodes.n);
 }
 
 static int read_conditions(struct fl_decoding *d, const struct fl_value *item,
@@ -135,9 +156,7 @@ static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, voi
 {
 	struct fl_slice *s = arg;
 	struct fl_endpoint *endpoint = &s->endpoints[s->n_endpoints];
-	const struct fl_value *hints;
 	bool usable;
-	size_t mark;
 	int rc = fl_field_item_map(d, item);
 
 	if (!rc)
@@ -148,23 +167,7 @@ static int read_endpoint(struct fl_decoding *d, const struct fl_value *item, voi
 		return rc;
 	s->n_endpoints++; /* from here on the slice's end frees it */
 	rc = read_conditions(d, item, endpoint);
-	if (!rc)
-		rc = fl_field_text_copy(d, item, "nodeName", &endpoint->node_name);
-	if (!rc)
-		rc = fl_field_map(d, item, "hints", &hints);
-	if (rc)
-		return rc;
-	mark = fl_field_enter(d, "hints");
-	rc = fl_field_check_keys(d, hints, hint_keys);
-	if (!rc)
-		rc = read_hints(d, hints, "forZones", &endpoint->zone_hints,
-				&endpoint->n_zone_hints);
-	if (!rc)
-		rc = read_hints(d, hints, "forNodes", &endpoint->node_hints,
-				&endpoint->n_node_hints);
-	if (!rc)
-		fl_field_leave(d, mark);
-	return rc;
+	return rc ? rc : read_names(d, item, endpoint);
 }
 
 static int read_endpoints(struct fl_decoding *d, const struct fl_value *root, struct fl_slice *s)

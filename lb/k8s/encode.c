@@ -193,14 +193,14 @@ void fl_encode_service(const struct fl_service *s, struct fl_json *json)
 	fl_json_object_end(json);
 }
 
-static void hints(struct fl_json *json, const char *key, char *const *names, size_t n)
+static void write_hints(struct fl_json *json, const char *key, struct fl_hints hints)
 {
-	if (!n)
+	if (!hints.n)
 		return;
 	begin_list(json, key);
-	for (size_t i = 0; i < n; i++) {
+	for (; hints.n; hints.n--, hints.first = fl_hint_next(hints.first)) {
 		fl_json_object_begin(json);
-		fl_json_member_string(json, "name", names[i]);
+		fl_json_member_string(json, "name", hints.first);
 		fl_json_object_end(json);
 	}
 	fl_json_array_end(json);
@@ -217,8 +217,8 @@ static void endpoint(struct fl_json *json, const struct fl_endpoint *e)
 	fl_json_object_end(json);
 	text_unless_empty(json, "nodeName", e->node_name);
 	begin(json, "hints");
-	hints(json, "forZones", e->zone_hints, e->n_zone_hints);
-	hints(json, "forNodes", e->node_hints, e->n_node_hints);
+	write_hints(json, "forZones", fl_endpoint_zone_hints(e));
+	write_hints(json, "forNodes", fl_endpoint_node_hints(e));
 	fl_json_object_end(json);
 	fl_json_object_end(json);
 }

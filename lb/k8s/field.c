@@ -401,8 +401,8 @@ int fl_field_name_copy(struct fl_decoding *d, const struct fl_value *map, const 
 	return rc ? rc : copy(name, ret_name);
 }
 
-int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
-		       char **ret_text)
+int fl_field_text(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		  const char **ret_text)
 {
 	const char *text = "";
 	int rc = fl_field_string(d, map, key, &text);
@@ -416,7 +416,17 @@ int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const 
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return fl_field_error(d, fl_value_get(map, key), key,
 					      "a control character (0x%02x)", (unsigned char)*c);
-	return copy(text, ret_text);
+	*ret_text = text;
+	return 0;
+}
+
+int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		       char **ret_text)
+{
+	const char *text = "";
+	int rc = fl_field_text(d, map, key, &text);
+
+	return rc ? rc : copy(text, ret_text);
 }
 
 int fl_field_proto(struct fl_decoding *d, const struct fl_value *map, uint8_t *ret_proto)

@@ -88,7 +88,10 @@ int fl_field_word(struct fl_decoding *d, const struct fl_value *map, const char 
 /* A name as Kubernetes allows them: lower case letters, digits, '-' and '.'; "" when absent. */
 int fl_field_name(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		  const char **ret_name);
-/* The same, or any text without control characters, as a copy the caller owns. */
+/* Any text without control characters, of the length of a name at most; "" when absent. */
+int fl_field_text(struct fl_decoding *d, const struct fl_value *map, const char *key,
+		  const char **ret_text);
+/* The same two as a copy the caller owns. */
 int fl_field_name_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,
 		       char **ret_name);
 int fl_field_text_copy(struct fl_decoding *d, const struct fl_value *map, const char *key,

@@ -155,12 +155,11 @@ static bool is_fallback(const struct fl_endpoint *endpoint)
 	return !endpoint->ready && endpoint->serving && endpoint->terminating;
 }
 
-static bool names(char *const *list, size_t n, const char *name)
+static bool names(struct fl_hints hints, const char *name)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (!strcmp(list[i], name))
+	for (; hints.n; hints.n--, hints.first = fl_hint_next(hints.first))
+		if (!strcmp(hints.first, name))
 			return true;
-	}
 	return false;
 }
 
@@ -169,9 +168,9 @@ static bool is_hinted(const struct fl_endpoint *endpoint, enum fl_plan_hints mod
 {
 	switch (mode) {
 	case FL_PLAN_NODE_HINTS:
-		return names(endpoint->node_hints, endpoint->n_node_hints, options->node_name);
+		return names(fl_endpoint_node_hints(endpoint), options->node_name);
 	case FL_PLAN_ZONE_HINTS:
-		return names(endpoint->zone_hints, endpoint->n_zone_hints, options->zone);
+		return names(fl_endpoint_zone_hints(endpoint), options->zone);
 	default:
 		return true;
 	}

@@ -131,8 +131,7 @@ static int make_endpoint(const struct fl_pod *pod, enum fl_family family, struct
 	endpoint->ip = *ip_of(pod, family);
 	endpoint->weight = FL_WEIGHT_DEFAULT;
 	endpoint->ready = endpoint->serving = true;
-	endpoint->node_name = strdup(pod->node_name);
-	return endpoint->node_name ? 0 : -ENOMEM;
+	return fl_endpoint_name(endpoint, pod->node_name, NULL, 0, NULL, 0);
 }
 
 static int make_slice(const struct fl_pod *pod, size_t first, const struct fl_service *service,

@@ -4,6 +4,7 @@
 #include "lb/model/object.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,11 +21,65 @@ bool fl_node_name_fold(char *name)
 	return *name;
 }
 
-static void free_strings(char **strings, size_t n)
+static const char *after(struct fl_hints hints)
 {
-	for (size_t i = 0; strings && i < n; i++)
-		free(strings[i]);
-	free(strings);
+	for (; hints.n; hints.n--)
+		hints.first = fl_hint_next(hints.first);
+	return hints.first;
+}
+
+struct fl_hints fl_endpoint_zone_hints(const struct fl_endpoint *endpoint)
+{
+	return (struct fl_hints){fl_hint_next(endpoint->node_name), endpoint->n_zone_hints};
+}
+
+struct fl_hints fl_endpoint_node_hints(const struct fl_endpoint *endpoint)
+{
+	return (struct fl_hints){after(fl_endpoint_zone_hints(endpoint)), endpoint->n_node_hints};
+}
+
+size_t fl_endpoint_texts_size(const struct fl_endpoint *endpoint)
+{
+	if (!endpoint->node_name)
+		return 0;
+	return (size_t)(after(fl_endpoint_node_hints(endpoint)) - endpoint->node_name);
+}
+
+static size_t size_of(const char *const *texts, size_t n)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < n; i++)
+		size += strlen(texts[i]) + 1;
+	return size;
+}
+
+/* Returns where the next one goes. */
+static char *put_texts(char *at, const char *const *texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		at = stpcpy(at, texts[i]) + 1;
+	return at;
+}
+
+int fl_endpoint_name(struct fl_endpoint *endpoint, const char *node_name,
+		     const char *const *zone_hints, size_t n_zone_hints,
+		     const char *const *node_hints, size_t n_node_hints)
+{
+	char *texts = malloc(size_of(&node_name, 1) + size_of(zone_hints, n_zone_hints) +
+			     size_of(node_hints, n_node_hints)),
+	     *at;
+
+	assert(n_zone_hints <= FL_HINTS_MAX && n_node_hints <= FL_HINTS_MAX);
+	if (!texts)
+		return -ENOMEM;
+	at = put_texts(texts, &node_name, 1);
+	at = put_texts(at, zone_hints, n_zone_hints);
+	put_texts(at, node_hints, n_node_hints);
+	endpoint->node_name = texts;
+	endpoint->n_zone_hints = (uint8_t)n_zone_hints;
+	endpoint->n_node_hints = (uint8_t)n_node_hints;
+	return 0;
 }
 
 void fl_service_free(struct fl_service **service)
@@ -59,13 +114,8 @@ void fl_slice_free(struct fl_slice **slice)
 	free(s->ns);
 	free(s->name);
 	free(s->service);
-	for (size_t i = 0; s->endpoints && i < s->n_endpoints; i++) {
-		struct fl_endpoint *endpoint = &s->endpoints[i];
-
-		free(endpoint->node_name);
-		free_strings(endpoint->zone_hints, endpoint->n_zone_hints);
-		free_strings(endpoint->node_hints, endpoint->n_node_hints);
-	}
+	for (size_t i = 0; s->endpoints && i < s->n_endpoints; i++)
+		free(s->endpoints[i].node_name);
 	free(s->endpoints);
 	for (size_t i = 0; s->ports && i < s->n_ports; i++)
 		free(s->ports[i].name);
@@ -124,16 +174,6 @@ void fl_object_free(struct fl_object *object)
 static bool same(const char *a, const char *b)
 {
 	return !strcmp(a, b);
-}
-
-static bool same_strings(char *const *a, size_t n_a, char *const *b, size_t n_b)
-{
-	if (n_a != n_b)
-		return false;
-	for (size_t i = 0; i < n_a; i++)
-		if (!same(a[i], b[i]))
-			return false;
-	return true;
 }
 
 static bool same_ips(const struct fl_ip *a, size_t n_a, const struct fl_ip *b, size_t n_b)
@@ -216,11 +256,12 @@ bool fl_service_equal(const struct fl_service *a, const struct fl_service *b)
 
 static bool same_endpoint(const struct fl_endpoint *a, const struct fl_endpoint *b)
 {
+	const size_t size = fl_endpoint_texts_size(a);
+
 	return fl_ip_equal(&a->ip, &b->ip) && a->weight == b->weight && a->ready == b->ready &&
 	       a->serving == b->serving && a->terminating == b->terminating &&
-	       same(a->node_name, b->node_name) &&
-	       same_strings(a->zone_hints, a->n_zone_hints, b->zone_hints, b->n_zone_hints) &&
-	       same_strings(a->node_hints, a->n_node_hints, b->node_hints, b->n_node_hints);
+	       a->n_zone_hints == b->n_zone_hints && a->n_node_hints == b->n_node_hints &&
+	       size == fl_endpoint_texts_size(b) && !memcmp(a->node_name, b->node_name, size);
 }
 
 bool fl_slice_equal(const struct fl_slice *a, const struct fl_slice *b)

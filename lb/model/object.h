@@ -6,9 +6,11 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lb/base/ip.h"
 
@@ -82,15 +84,29 @@ struct fl_service {
 #define FL_WEIGHT_DEFAULT 1
 #define FL_WEIGHT_MAX 1000
 
+#define FL_HINTS_MAX 16 /* of each kind */
+
 struct fl_endpoint {
 	struct fl_ip ip;		  /* the first address (rule 4.5) */
 	uint16_t weight;		  /* share of new connections; 0: none (drained) */
 	bool ready, serving, terminating; /* defaults applied (rule 3.1.1) */
 	uint8_t n_zone_hints, n_node_hints;
-	char *node_name;   /* "" when absent */
-	char **zone_hints; /* hints.forZones[].name */
-	char **node_hints; /* hints.forNodes[].name */
+	/* "" when absent. In the same block the texts of the hints follow, each with its NUL: first
+	 * hints.forZones[].name, then hints.forNodes[].name. */
+	char *node_name;
 };
+static_assert(sizeof(struct fl_endpoint) == 32, "most of what an agent holds");
+
+/* Texts of hints, one behind the other. */
+struct fl_hints {
+	const char *first;
+	uint8_t n;
+};
+
+static inline const char *fl_hint_next(const char *hint)
+{
+	return hint + strlen(hint) + 1;
+}
 
 struct fl_slice_port {
 	char *name;
@@ -164,6 +180,19 @@ struct fl_object {
 
 /* Rule 9.4: trim a node's name in place and put it into lower case. False when nothing is left. */
 bool fl_node_name_fold(char *name);
+
+/* Borrowed from the endpoint. */
+struct fl_hints fl_endpoint_zone_hints(const struct fl_endpoint *endpoint);
+struct fl_hints fl_endpoint_node_hints(const struct fl_endpoint *endpoint);
+/*
+ * Give an endpoint that has none the name of its node and its hints, FL_HINTS_MAX of each kind at
+ * most, which are copied. 0 or -ENOMEM.
+ */
+int fl_endpoint_name(struct fl_endpoint *endpoint, const char *node_name,
+		     const char *const *zone_hints, size_t n_zone_hints,
+		     const char *const *node_hints, size_t n_node_hints);
+/* Bytes of all its texts; 0 without any. */
+size_t fl_endpoint_texts_size(const struct fl_endpoint *endpoint);
 
 /* All free functions accept NULL and half-built objects, and set the pointer to NULL. */
 void fl_service_free(struct fl_service **service);

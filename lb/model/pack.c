@@ -58,10 +58,13 @@ static void pack_text(struct block *block, char **text)
 		*text = to;
 }
 
-static void pack_texts(struct block *block, char **texts, size_t n)
+/* The name of its node and what follows it. */
+static void pack_endpoint(struct block *block, struct fl_endpoint *endpoint)
 {
-	for (size_t i = 0; texts && i < n; i++)
-		pack_text(block, &texts[i]);
+	char *to = move(block, endpoint->node_name, fl_endpoint_texts_size(endpoint));
+
+	if (to && endpoint->node_name)
+		endpoint->node_name = to;
 }
 
 /* Counted, `s` is the object itself, else the copy that is at the beginning of the block: all that
@@ -70,22 +73,13 @@ static void pack_slice(struct block *block, struct fl_slice *s)
 {
 	PACK_ARRAY(block, s->endpoints, s->n_endpoints);
 	PACK_ARRAY(block, s->ports, s->n_ports);
-	for (size_t i = 0; s->endpoints && i < s->n_endpoints; i++) {
-		PACK_ARRAY(block, s->endpoints[i].zone_hints, s->endpoints[i].n_zone_hints);
-		PACK_ARRAY(block, s->endpoints[i].node_hints, s->endpoints[i].n_node_hints);
-	}
 	pack_text(block, &s->ns);
 	pack_text(block, &s->name);
 	pack_text(block, &s->service);
 	for (size_t i = 0; s->ports && i < s->n_ports; i++)
 		pack_text(block, &s->ports[i].name);
-	for (size_t i = 0; s->endpoints && i < s->n_endpoints; i++) {
-		struct fl_endpoint *e = &s->endpoints[i];
-
-		pack_text(block, &e->node_name);
-		pack_texts(block, e->zone_hints, e->n_zone_hints);
-		pack_texts(block, e->node_hints, e->n_node_hints);
-	}
+	for (size_t i = 0; s->endpoints && i < s->n_endpoints; i++)
+		pack_endpoint(block, &s->endpoints[i]);
 }
 
 static void pack_service(struct block *block, struct fl_service *s)

@@ -39,6 +39,7 @@ static void test_decode_slice_in_full(void **state)
 		"- {name: zero, port: 0}\n";
 	_cleanup_result_ struct result r = {.n = 0};
 	const struct fl_slice *s = one_slice(&r, text);
+	struct fl_hints hints;
 
 	assert_string_equal(s->ns, "shop");
 	assert_string_equal(s->name, "web-abcde");
@@ -50,9 +51,12 @@ static void test_decode_slice_in_full(void **state)
 	assert_true(!s->endpoints[0].ready && s->endpoints[0].serving &&
 		    s->endpoints[0].terminating);
 	assert_string_equal(s->endpoints[0].node_name, "node-1");
-	assert_int_equal(s->endpoints[0].n_zone_hints, 2);
-	assert_string_equal(s->endpoints[0].zone_hints[1], "zone-b");
-	assert_int_equal(s->endpoints[0].n_node_hints, 1);
+	hints = fl_endpoint_zone_hints(&s->endpoints[0]);
+	assert_int_equal(hints.n, 2);
+	assert_string_equal(fl_hint_next(hints.first), "zone-b");
+	hints = fl_endpoint_node_hints(&s->endpoints[0]);
+	assert_int_equal(hints.n, 1);
+	assert_string_equal(hints.first, "node-1");
 	/* rule 3.1.1: what an absent condition means */
 	assert_true(s->endpoints[1].ready && s->endpoints[1].serving &&
 		    !s->endpoints[1].terminating);
@@ -113,6 +117,9 @@ static void test_decode_slice_refuses_endpoints(void **state)
 	}
 }
 
+#define HINTS_8                                                                                    \
+	"{name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, {name: a}, "
+
 static void test_decode_slice_refuses(void **state)
 {
 	static const char meta[] = "metadata: {name: a, labels: {kubernetes.io/service-name: s}}";
@@ -148,6 +155,10 @@ static void test_decode_slice_refuses(void **state)
 		{"addressType: IPv4, endpoints: [{addresses: [10.0.0.1], hints: {forZones: [a]}}]",
 		 "EndpointSlice default/a: endpoints[0].hints.forZones[0]: expected a map, found a "
 		 "string"},
+		{"addressType: IPv4, endpoints: [{addresses: [10.0.0.1], hints: {forNodes: "
+		 "[" HINTS_8 HINTS_8 "{name: a}]}}]",
+		 "EndpointSlice default/a: endpoints[0].hints.forNodes: 17 entries are more than "
+		 "the limit of 16"},
 		{"addressType: IPv4, endpoints: [{addresses: [10.0.0.1], nodeName: \"a\\nb\"}]",
 		 "EndpointSlice default/a: endpoints[0].nodeName: a control character (0x0a)"},
 		{"addressType: IPv4, ports: [{port: 70000}]",

@@ -146,19 +146,23 @@ FIXTURE void add_slice_port(struct fl_slice *slice, const char *name, uint8_t pr
 }
 
 /* "a+b" with prefix "zone-" adds "zone-a" and "zone-b". */
-FIXTURE void add_hints(char ***list, uint8_t *ret_n, const char *kind, const char *words)
+struct hints_of {
+	char texts[FL_HINTS_MAX][64];
+	const char *list[FL_HINTS_MAX];
+	size_t n;
+};
+
+FIXTURE void add_hints(struct hints_of *hints, const char *kind, const char *words)
 {
-	size_t n = *ret_n;
 	_cleanup_free_ char *copy = strdup(words);
 	char *rest = copy, *word;
 
 	while ((word = strsep(&rest, "+"))) {
-		char text[64];
+		char *text = hints->texts[hints->n];
 
-		snprintf(text, sizeof(text), "%s%s", kind, word);
-		*GROW(*list, n) = strdup(text);
+		snprintf(text, sizeof(hints->texts[0]), "%s%s", kind, word);
+		hints->list[hints->n++] = text;
 	}
-	*ret_n = (uint8_t)n;
 }
 
 /*
@@ -169,6 +173,7 @@ FIXTURE void add_endpoint(struct fl_slice *slice, const char *spec, const char *
 {
 	struct fl_endpoint *endpoint = GROW(slice->endpoints, slice->n_endpoints);
 	_cleanup_free_ char *copy = strdup(spec);
+	struct hints_of zones = {.n = 0}, nodes = {.n = 0};
 	const char *on = "elsewhere";
 	char *rest = copy, *word;
 	int n = 0;
@@ -189,19 +194,18 @@ FIXTURE void add_endpoint(struct fl_slice *slice, const char *spec, const char *
 		} else if (!strcmp(word, "nowhere")) {
 			on = "";
 		} else if (!strncmp(word, "Z=", 2)) {
-			add_hints(&endpoint->zone_hints, &endpoint->n_zone_hints, "zone-",
-				  word + 2);
+			add_hints(&zones, "zone-", word + 2);
 		} else if (!strncmp(word, "W=", 2)) {
 			endpoint->weight = (uint16_t)atoi(word + 2);
 		} else if (!strncmp(word, "N=", 2)) {
-			add_hints(&endpoint->node_hints, &endpoint->n_node_hints, "node-",
-				  word + 2);
+			add_hints(&nodes, "node-", word + 2);
 		} else {
 			fail_msg("bad endpoint in a test: %s", spec);
 		}
 		n++;
 	}
-	endpoint->node_name = strdup(on);
+	assert_int_equal(fl_endpoint_name(endpoint, on, zones.list, zones.n, nodes.list, nodes.n),
+			 0);
 }
 
 /* Several, separated by ";". */

@@ -174,19 +174,19 @@ static void test_packed_is_the_same(void **state)
 {
 	struct fl_slice *slice = calloc(1, sizeof(*slice)), *packed;
 	struct fl_service *service = calloc(1, sizeof(*service)), *one;
+	const char *const zones[] = {"a", "bcd"}, *const nodes[] = {"n"};
+	struct fl_hints hints;
 
 	*slice = (struct fl_slice){.ns = strdup("shop"), .name = strdup("web-1"), .version = 7};
 	slice->service = strdup("web");
 	slice->endpoints = calloc(3, sizeof(*slice->endpoints));
 	slice->n_endpoints = 3;
 	for (size_t i = 0; i < 3; i++)
-		slice->endpoints[i].node_name = strdup(i ? "node-with-a-name-of-some-length" : "");
+		assert_int_equal(fl_endpoint_name(&slice->endpoints[i],
+						  i ? "node-with-a-name-of-some-length" : "", zones,
+						  i ? 2 : 0, nodes, i == 2),
+				 0);
 	slice->endpoints[1].ip.b[15] = 9;
-	slice->endpoints[1].zone_hints = calloc(2, sizeof(char *));
-	slice->endpoints[1].zone_hints[slice->endpoints[1].n_zone_hints++] = strdup("a");
-	slice->endpoints[1].zone_hints[slice->endpoints[1].n_zone_hints++] = strdup("bcd");
-	slice->endpoints[2].node_hints = calloc(1, sizeof(char *));
-	slice->endpoints[2].node_hints[slice->endpoints[2].n_node_hints++] = strdup("n");
 	slice->ports = calloc(1, sizeof(*slice->ports));
 	slice->ports[slice->n_ports++] = (struct fl_slice_port){strdup("http"), 6, 80};
 
@@ -200,11 +200,18 @@ static void test_packed_is_the_same(void **state)
 	assert_int_equal(packed->version, 7);
 	assert_int_equal(packed->n_endpoints, 3);
 	assert_string_equal(packed->endpoints[0].node_name, "");
-	assert_null(packed->endpoints[0].zone_hints);
+	assert_int_equal(fl_endpoint_zone_hints(&packed->endpoints[0]).n, 0);
+	assert_int_equal(fl_endpoint_node_hints(&packed->endpoints[0]).n, 0);
 	assert_string_equal(packed->endpoints[2].node_name, "node-with-a-name-of-some-length");
 	assert_int_equal(packed->endpoints[1].ip.b[15], 9);
-	assert_string_equal(packed->endpoints[1].zone_hints[1], "bcd");
-	assert_string_equal(packed->endpoints[2].node_hints[0], "n");
+	hints = fl_endpoint_zone_hints(&packed->endpoints[1]);
+	assert_int_equal(hints.n, 2);
+	assert_string_equal(hints.first, "a");
+	assert_string_equal(fl_hint_next(hints.first), "bcd");
+	assert_int_equal(fl_endpoint_node_hints(&packed->endpoints[1]).n, 0);
+	hints = fl_endpoint_node_hints(&packed->endpoints[2]);
+	assert_int_equal(hints.n, 1);
+	assert_string_equal(hints.first, "n");
 	assert_string_equal(packed->ports[0].name, "http");
 	free(slice);
 	slice = packed;

@@ -179,7 +179,9 @@ static void test_4_10_and_3_4_5_empty_names_match_nothing(void **state)
 	struct fl_plan_options options = {.node_name = "", .zone = ""};
 	_cleanup_(fl_plan_fini) struct fl_plan plan = {0};
 
-	slice->endpoints[0].zone_hints[0][0] = '\0';
+	free(slice->endpoints[0].node_name);
+	assert_int_equal(
+		fl_endpoint_name(&slice->endpoints[0], "", (const char *[]){""}, 1, NULL, 0), 0);
 	assert_int_equal(fl_plan_service(service, slices, 1, &options, &plan), 0);
 	expect_list("empty zone", &plan.ports[0], FL_PLAN_IN_CLUSTER, "10.1.1.1:80 10.1.1.2:80");
 	assert_int_equal(plan.ports[0].endpoints[0].flags & FL_PLAN_ON_NODE, 0);
