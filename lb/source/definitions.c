@@ -118,7 +118,8 @@ struct fl_definition *fl_definition_new(struct fl_definitions *all, struct fl_de
 		return NULL;
 	memcpy(d->text, key->ns, ns_size);
 	memcpy(d->text + ns_size, key->name, name_size);
-	d->key = (struct fl_object_key){key->kind, d->text, d->text + ns_size};
+	d->name_at = (uint32_t)ns_size;
+	d->kind = (uint8_t)key->kind;
 	d->definer = definer;
 	d->hash = hash_key(key);
 	spread(all);
@@ -150,7 +151,9 @@ void fl_definition_free(struct fl_definitions *all, struct fl_definition *d)
 
 static bool same_object(const struct fl_definition *a, const struct fl_definition *b)
 {
-	return a->hash == b->hash && !fl_object_key_cmp(&a->key, &b->key);
+	const struct fl_object_key x = fl_definition_key(a), y = fl_definition_key(b);
+
+	return a->hash == b->hash && !fl_object_key_cmp(&x, &y);
 }
 
 uint64_t fl_definitions_marks(const struct fl_definitions *all)
@@ -208,12 +211,14 @@ static int activate(struct fl_definitions *all, struct fl_definition *d, struct 
 /* Another definition becomes the active one. */
 static void displace(struct fl_definitions *all, struct fl_definition *d)
 {
+	const struct fl_object_key key = fl_definition_key(d);
+
 	if (d->leaving.ns) {
 		unchain(all, d);
 		d->dead = true;
 		d->definer->n_dead++;
 	} else {
-		d->standby = fl_store_take(all->store, d->key.kind, d->key.ns, d->key.name);
+		d->standby = fl_store_take(all->store, key.kind, key.ns, key.name);
 		d->definer->displaced = true;
 		all->marks++;
 	}
@@ -241,13 +246,14 @@ int fl_definition_settle(struct fl_definitions *all, struct fl_definition *d,
 
 int fl_definition_drop(struct fl_definitions *all, struct fl_definition *d)
 {
+	const struct fl_object_key key = fl_definition_key(d);
 	struct fl_definition *next = d->active ? find_next(all, d) : NULL;
 	int rc = 0;
 
 	if (next)
 		rc = activate(all, next, &next->standby);
 	else if (d->active)
-		fl_store_del(all->store, d->key.kind, d->key.ns, d->key.name);
+		fl_store_del(all->store, key.kind, key.ns, key.name);
 	fl_definition_free(all, d);
 	return rc;
 }
@@ -259,15 +265,18 @@ bool fl_definition_is_loss(const struct fl_definitions *all, const struct fl_def
 
 void fl_definition_count(struct fl_definitions_loss *loss, const struct fl_definition *d)
 {
-	loss->services += d->key.kind == FL_KIND_SERVICE;
-	loss->slices += d->key.kind == FL_KIND_SLICE;
-	loss->nodes += d->key.kind == FL_KIND_NODE;
-	loss->pods += d->key.kind == FL_KIND_POD;
+	loss->services += d->kind == FL_KIND_SERVICE;
+	loss->slices += d->kind == FL_KIND_SLICE;
+	loss->nodes += d->kind == FL_KIND_NODE;
+	loss->pods += d->kind == FL_KIND_POD;
 }
 
 static int compare_to_definition(const void *key, const void *element)
 {
-	return fl_object_key_cmp(key, &(*(struct fl_definition *const *)element)->key);
+	const struct fl_object_key other =
+		fl_definition_key(*(struct fl_definition *const *)element);
+
+	return fl_object_key_cmp(key, &other);
 }
 
 bool fl_definitions_has(const struct fl_definer *definer, const struct fl_object_key *key)
@@ -329,11 +338,13 @@ void fl_definitions_each_standby(const struct fl_definitions *all, const struct 
 {
 	for (size_t i = 0; i < definer->n; i++) {
 		const struct fl_definition *d = definer->list[i], *active;
+		struct fl_object_key key;
 
 		if (!d || d->dead || d->active)
 			continue;
+		key = fl_definition_key(d);
 		active = find_active(all, d);
 		if (active)
-			fn(&d->key, d->line, active->definer, active->line, arg);
+			fn(&key, d->line, active->definer, active->line, arg);
 	}
 }

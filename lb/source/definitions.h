@@ -99,11 +99,10 @@ int fl_definitions_put(struct fl_definitions *all, struct fl_definer *definer,
 		       struct fl_staged *staged);
 int fl_definitions_remove(struct fl_definitions *all, struct fl_definer *definer,
 			  const struct fl_object_key *key);
-/* Whether the object is as the definer has it already: its key there, or NULL. Borrowed until the
+/* Whether the object is as the definer has it already. `ret_key`: its key there, borrowed until the
  * definition goes. */
-const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all,
-						const struct fl_definer *definer,
-						const struct fl_object *object);
+bool fl_definitions_same(const struct fl_definitions *all, const struct fl_definer *definer,
+			 const struct fl_object *object, struct fl_object_key *ret_key);
 
 bool fl_definitions_has(const struct fl_definer *definer, const struct fl_object_key *key);
 static inline bool fl_definitions_any(const struct fl_definer *definer)

@@ -16,24 +16,27 @@ static int compare_to_key(const void *key, const void *element)
 
 static bool is_kept(const struct fl_definition *d, const struct fl_definitions_change *change)
 {
+	const struct fl_object_key key = fl_definition_key(d);
+
 	if (change->keep_all)
 		return true;
-	return change->n_keep && bsearch(&d->key, change->keep, change->n_keep,
-					 sizeof(*change->keep), compare_to_key);
+	return change->n_keep &&
+	       bsearch(&key, change->keep, change->n_keep, sizeof(*change->keep), compare_to_key);
 }
 
 /* The order of two lists at their heads: < 0 the old one is missing in the new list, > 0 the staged
  * one is new, 0 both are there. */
 static int compare_heads(const struct fl_definition *old, const struct fl_staged *staged)
 {
-	struct fl_object_key key;
+	struct fl_object_key before, now;
 
 	if (!staged)
 		return -1;
 	if (!old)
 		return 1;
-	key = fl_object_key_of(&staged->object);
-	return fl_object_key_cmp(&old->key, &key);
+	before = fl_definition_key(old);
+	now = fl_object_key_of(&staged->object);
+	return fl_object_key_cmp(&before, &now);
 }
 
 struct fl_definitions_loss fl_definitions_loss(const struct fl_definitions *all,

@@ -14,7 +14,8 @@ static bool find_place(const struct fl_definer *definer, const struct fl_object_
 
 	while (low < high) {
 		const size_t middle = low + (high - low) / 2;
-		const int order = fl_object_key_cmp(&definer->list[middle]->key, key);
+		const struct fl_object_key there = fl_definition_key(definer->list[middle]);
+		const int order = fl_object_key_cmp(&there, key);
 
 		if (!order) {
 			*ret_place = middle;
@@ -80,9 +81,8 @@ int fl_definitions_remove(struct fl_definitions *all, struct fl_definer *definer
 	return 0;
 }
 
-const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all,
-						const struct fl_definer *definer,
-						const struct fl_object *object)
+bool fl_definitions_same(const struct fl_definitions *all, const struct fl_definer *definer,
+			 const struct fl_object *object, struct fl_object_key *ret_key)
 {
 	const struct fl_object_key key = fl_object_key_of(object);
 	const struct fl_definition *d;
@@ -94,7 +94,7 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 	size_t place;
 
 	if (!find_place(definer, &key, &place) || definer->list[place]->dead)
-		return NULL;
+		return false;
 	d = definer->list[place];
 	switch (object->kind) {
 	case FL_KIND_SERVICE:
@@ -115,7 +115,9 @@ const struct fl_object_key *fl_definitions_same(const struct fl_definitions *all
 		same = pod && fl_pod_equal(pod, object->pod);
 		break;
 	}
-	return same ? &d->key : NULL;
+	if (same)
+		*ret_key = fl_definition_key(d);
+	return same;
 }
 
 bool fl_definitions_next(const struct fl_definer *definer, const struct fl_object_key *after,
@@ -129,7 +131,7 @@ bool fl_definitions_next(const struct fl_definer *definer, const struct fl_objec
 		place++;
 	if (place == definer->n)
 		return false;
-	*ret_key = definer->list[place]->key;
+	*ret_key = fl_definition_key(definer->list[place]);
 	*ret_standby = definer->list[place]->active ? NULL : &definer->list[place]->standby;
 	return true;
 }

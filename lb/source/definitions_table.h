@@ -3,6 +3,8 @@
  * (definitions_change.c), and a single change (definitions_one.c). */
 #pragma once
 
+#include <assert.h>
+
 #include "lb/source/definitions.h"
 
 struct fl_definition {
@@ -12,10 +14,17 @@ struct fl_definition {
 	struct fl_mono leaving;	  /* since when; ns 0: it is not */
 	uint32_t hash;
 	unsigned int line;
-	bool active, dead;	  /* dead: in no chain, only in its definer's list */
-	struct fl_object_key key; /* into text */
-	char text[];
+	uint32_t name_at;  /* in text */
+	uint8_t kind;	   /* enum fl_kind */
+	bool active, dead; /* dead: in no chain, only in its definer's list */
+	char text[];	   /* the namespace, then the name */
 };
+static_assert(sizeof(struct fl_definition) == 56, "there is one of each object");
+
+static inline struct fl_object_key fl_definition_key(const struct fl_definition *d)
+{
+	return (struct fl_object_key){(enum fl_kind)d->kind, d->text, d->text + d->name_at};
+}
 
 struct fl_definitions {
 	struct fl_store *store;

@@ -69,17 +69,14 @@ static int list_room(struct fl_kube_kind *kind)
 
 static int list_object(struct fl_kube_kind *kind, struct fl_object *object)
 {
-	const struct fl_object_key *same =
-		fl_definitions_same(kind->definitions, &kind->definer, object);
 	struct fl_kube_listed listed = {.order = kind->n_listed};
 
 	if (list_room(kind)) {
 		fl_object_free(object);
 		return -ENOMEM;
 	}
-	if (same) {
+	if (fl_definitions_same(kind->definitions, &kind->definer, object, &listed.key)) {
 		listed.as = FL_KUBE_LISTED_SAME;
-		listed.key = *same;
 		fl_object_free(object);
 	} else {
 		listed.as = FL_KUBE_LISTED_NEW;

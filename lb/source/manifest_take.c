@@ -130,8 +130,9 @@ static int compare_keys(const void *a, const void *b)
 
 static int judge_strangers(struct fl_manifest_file *file, struct fl_reading *reading)
 {
-	struct fl_foreign *foreign = calloc(reading->n_strangers + 1, sizeof(*foreign));
-	int rc = foreign ? 0 : -ENOMEM;
+	struct fl_foreign *foreign =
+		reading->n_strangers ? calloc(reading->n_strangers, sizeof(*foreign)) : NULL;
+	int rc = !foreign && reading->n_strangers ? -ENOMEM : 0;
 
 	for (size_t i = 0; i < reading->n_strangers && !rc; i++) {
 		const struct fl_stranger *stranger = &reading->strangers[i];
