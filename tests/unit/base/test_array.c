@@ -25,8 +25,8 @@ static void test_room_doubles(void **state)
 	}
 	for (size_t n = 0; n < 1000; n++)
 		assert_int_equal(v[n], n * n);
-	assert_int_equal(room, 1024);
-	assert_int_equal(moves, 8); /* 8, 16, ... 1024 */
+	assert_int_equal(room, 1536);
+	assert_int_equal(moves, 10); /* 3, 6, ... 1536 */
 }
 
 static void test_room_for_many_at_once(void **state)
@@ -36,9 +36,9 @@ static void test_room_for_many_at_once(void **state)
 
 	(void)state;
 	assert_int_equal(FL_ARRAY_ROOM(text, room, 1000), 0);
-	assert_int_equal(room, 1024);
-	assert_int_equal(FL_ARRAY_ROOM(text, room, 1024), 0);
-	assert_int_equal(room, 1024);
+	assert_int_equal(room, 1536);
+	assert_int_equal(FL_ARRAY_ROOM(text, room, 1536), 0);
+	assert_int_equal(room, 1536);
 }
 
 static void test_sizes_that_overflow_are_refused(void **state)
@@ -56,7 +56,7 @@ static void test_sizes_that_overflow_are_refused(void **state)
 	assert_int_equal(FL_ARRAY_ROOM(v, room, SIZE_MAX / 4096 + 2), -ENOMEM);
 	assert_int_equal(FL_ARRAY_ROOM(v, room, SIZE_MAX), -ENOMEM);
 	assert_ptr_equal(v, before);
-	assert_int_equal(room, 8);
+	assert_int_equal(room, 4);
 }
 
 static void test_a_narrow_room_stays_within_its_type(void **state)
