@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Engine: from a hash to element numbers of an array that the caller keeps: open addressing, eight
- * bytes per slot, no pointers into the elements, so arrays may move. The caller compares the
- * elements.
+ * bytes per slot, of which four in five are in use at most; no pointers into the elements, so
+ * arrays may move. The caller compares the elements.
  */
 #pragma once
 
@@ -45,12 +45,12 @@ static inline int fl_index_reserve(struct fl_index *index, uint32_t more)
 	struct fl_index next = {0};
 	uint64_t want = index->live + (uint64_t)more;
 
-	if ((want + index->gone) * 2 <= index->n_slots)
+	if ((want + index->gone) * 5 <= index->n_slots * 4ULL)
 		return 0;
 	if (want > UINT32_MAX / 8)
 		return -ENOMEM;
 	/* more than is asked for, so that a few removals do not bring it here again */
-	for (next.n_slots = 16; next.n_slots * 2ULL < want * 5;)
+	for (next.n_slots = 16; next.n_slots * 2ULL < want * 3;)
 		next.n_slots *= 2;
 	next.slots = calloc(next.n_slots, sizeof(*next.slots));
 	if (!next.slots)
