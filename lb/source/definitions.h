@@ -18,12 +18,12 @@ struct fl_definition;
 struct fl_definer {
 	const char *path;
 	unsigned int order; /* the smaller comes first; of equal ones the path that sorts first */
-	struct fl_definition **list; /* sorted by key; NULL: moved on by a change under way */
-	size_t n, room;
-	size_t n_dead; /* in the list: another file took over from one that was leaving */
 	/* another file has taken over an object: for the caller to report, and to clear */
 	bool displaced;
 	bool stale; /* there was no memory for an object that became active: read the file again */
+	struct fl_definition **list; /* sorted by key; NULL: moved on by a change under way */
+	size_t n, room;
+	size_t n_dead; /* in the list: another file took over from one that was leaving */
 };
 
 struct fl_object_key {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <utlist.h>
+#include <xxhash.h>
 
 #include "lb/base/array.h"
 #include "lb/base/cleanup.h"
@@ -55,7 +56,6 @@ void fl_manifest_file_free(struct fl_manifest_file **file)
 	free(f->foreign);
 	fl_manifest_forget_unread(f);
 	free(f->definer.list);
-	free(f->path);
 	free(f);
 }
 
@@ -95,23 +95,23 @@ struct fl_manifest_file *fl_manifest_find(const struct fl_manifest *m, size_t ro
 static struct fl_manifest_file *file_new(const struct fl_manifest_root *root, size_t order,
 					 const char *name)
 {
-	_cleanup_(fl_manifest_file_free) struct fl_manifest_file *file = calloc(1, sizeof(*file));
-	size_t dir_len = strlen(root->dir);
+	size_t dir_len = strlen(root->dir), size;
+	struct fl_manifest_file *file;
 
-	if (!file)
-		return NULL;
 	while (dir_len > 1 && root->dir[dir_len - 1] == '/')
 		dir_len--;
-	if (root->name)
-		file->path = strdup(root->path);
-	else if (asprintf(&file->path, "%.*s/%s", (int)dir_len, root->dir, name) < 0)
-		file->path = NULL;
-	if (!file->path)
+	size = root->name ? strlen(root->path) + 1 : dir_len + strlen(name) + 2;
+	file = calloc(1, sizeof(*file) + size);
+	if (!file)
 		return NULL;
+	if (root->name)
+		memcpy(file->path, root->path, size);
+	else
+		snprintf(file->path, size, "%.*s/%s", (int)dir_len, root->dir, name);
 	file->name = strrchr(file->path, '/') ? strrchr(file->path, '/') + 1 : file->path;
 	file->definer.path = file->path;
 	file->definer.order = (unsigned int)order;
-	return TAKE_PTR(file);
+	return file;
 }
 
 struct fl_manifest_file *fl_manifest_get(struct fl_manifest *m, size_t root, const char *name)
@@ -152,22 +152,23 @@ void fl_manifest_settled(struct fl_manifest *m, struct fl_manifest_file *file)
 	file->last = (struct fl_manifest_stat){0};
 }
 
-struct fl_manifest_stat fl_manifest_stat_of(const struct stat *st)
+static uint64_t digest_of(const struct stat *st)
 {
-	return (struct fl_manifest_stat){st->st_dev, st->st_ino, st->st_size, st->st_mtim,
-					 st->st_ctim};
+	const int64_t of[] = {st->st_size, st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+			      st->st_ctim.tv_sec, st->st_ctim.tv_nsec};
+
+	return XXH3_64bits(of, sizeof(of));
 }
 
-static bool same_time(const struct timespec *a, const struct timespec *b)
+struct fl_manifest_stat fl_manifest_stat_of(const struct stat *st)
 {
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+	return (struct fl_manifest_stat){st->st_dev, st->st_ino, digest_of(st)};
 }
 
 bool fl_manifest_differs(const struct stat *st, const struct fl_manifest_stat *before)
 {
 	return st->st_dev != before->dev || st->st_ino != before->ino ||
-	       st->st_size != before->size || !same_time(&st->st_mtim, &before->mtime) ||
-	       !same_time(&st->st_ctim, &before->ctime);
+	       digest_of(st) != before->digest;
 }
 
 /* Touch every known file of a root that is not as it was when it was read. */

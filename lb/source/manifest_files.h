@@ -44,36 +44,40 @@ struct fl_foreign {
 struct fl_manifest_stat {
 	dev_t dev;
 	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
+	uint64_t digest; /* of its size and times */
 };
 
 struct fl_manifest_file {
 	struct fl_definer definer; /* path and order: those of the file and its root */
-	char *path;
-	const char *name; /* the last part of path */
+	const char *name;	   /* the last part of path */
 	/* as it was when it was read last; zero: never */
 	struct fl_manifest_stat seen;
 	uint64_t hash;
 	struct fl_text_digest lines;
-	bool is_applied; /* `hash` and `lines` are of the text that is in force */
-	bool refused;	 /* the text that was read last is not, and `problems` are of that */
 	struct fl_problems problems;
 	struct fl_foreign *foreign;
-	size_t n_foreign;
 	struct fl_unread *unread; /* at fault in the text that is in force */
-	size_t n_unread;
+	uint32_t n_foreign, n_unread;
 	/* what is to be done: in the list of pending files */
-	bool pending;
 	struct fl_manifest_file *prev, *next;
-	bool closed;   /* since it was changed: it is whole */
-	bool written;  /* in place, and not by a rename */
-	bool modified; /* by a writer who has not closed it yet */
-	bool forced;   /* read it as it is, and believe it */
 	struct fl_manifest_stat last;
 	struct fl_mono quiet;	    /* since when `last` is so */
 	struct fl_mono due;	    /* look again then; 0: at the next turn */
 	struct fl_reading *reading; /* by the worker, or being taken in */
+	/* of an undated file that is open, or mapped: the text that was read last and is not in
+	 * force; once more the same, it is taken for whole */
+	uint64_t passing_hash;
+	struct fl_mono cut;    /* since when it ends early and is not believed; ns 0: it does not */
+	struct fl_mono hollow; /* since when it has been empty, from the first reading on */
+	unsigned int cut_line; /* the last whole one */
+	bool is_passing;
+	bool is_applied; /* `hash` and `lines` are of the text that is in force */
+	bool refused;	 /* the text that was read last is not, and `problems` are of that */
+	bool pending;
+	bool closed;   /* since it was changed: it is whole */
+	bool written;  /* in place, and not by a rename */
+	bool modified; /* by a writer who has not closed it yet */
+	bool forced;   /* read it as it is, and believe it */
 	/* what it is; `good` and `gone` are changed by fl_manifest_set_state() alone */
 	bool good;	 /* was read once without a fault that may hide an object */
 	bool unreadable; /* at the last attempt: a change of mode may help */
@@ -82,13 +86,7 @@ struct fl_manifest_file {
 	bool elsewhere;	   /* no event tells of it: it has other names, or another machine writes */
 	bool through_data; /* a link through the ..data of a mounted ConfigMap */
 	bool is_open;	   /* it was read while a program had it open for writing */
-	/* of an undated file that is open, or mapped: the text that was read last and is not in
-	 * force; once more the same, it is taken for whole */
-	uint64_t passing_hash;
-	bool is_passing;
-	struct fl_mono cut;    /* since when it ends early and is not believed; ns 0: it does not */
-	unsigned int cut_line; /* the last whole one */
-	struct fl_mono hollow; /* since when it has been empty, from the first reading on */
+	char path[];
 };
 
 struct fl_manifest_root {

@@ -150,7 +150,7 @@ static int judge_strangers(struct fl_manifest_file *file, struct fl_reading *rea
 		qsort(reading->failed, reading->n_failed, sizeof(*reading->failed), compare_keys);
 	free(file->foreign);
 	file->foreign = foreign;
-	file->n_foreign = reading->n_strangers;
+	file->n_foreign = (uint32_t)reading->n_strangers;
 	return 0;
 }
 
@@ -193,7 +193,7 @@ static void adopt(struct fl_manifest *m, struct fl_manifest_file *file, struct f
 	file->problems.keeps = had_objects;
 	fl_manifest_forget_unread(file);
 	file->unread = TAKE_PTR(reading->unread);
-	file->n_unread = reading->n_unread;
+	file->n_unread = (uint32_t)reading->n_unread;
 	reading->n_unread = 0;
 	reading->problems = (struct fl_problems){0};
 	if (!m->options.report)

@@ -84,7 +84,7 @@ void fl_problems_each(const struct fl_problems *problems, const char *file, fl_p
 	}
 	if (!problems->n_dropped)
 		return;
-	snprintf(text, sizeof(text), "%zu more problems in this file", problems->n_dropped);
+	snprintf(text, sizeof(text), "%u more problems in this file", problems->n_dropped);
 	problem = (struct fl_problem){
 		.level = FL_PROBLEM_WARNING, .file = file, .object = "", .reason = text};
 	fn(&problem, arg);

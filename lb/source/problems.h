@@ -2,13 +2,19 @@
 /* The problems of one file, kept for as long as they stand. */
 #pragma once
 
+#include <assert.h>
+#include <stdint.h>
+
 #include "lb/source/source.h"
 
 #define FL_PROBLEMS_MAX 100 /* of one file; the rest is counted */
 
+static_assert(FL_PROBLEMS_MAX <= UINT8_MAX, "fits what counts them");
+
 struct fl_problems {
 	struct fl_stored_problem *list; /* owned */
-	size_t n, room, n_dropped;
+	uint32_t n_dropped;		/* of at most FL_DOC_MAX_BYTES */
+	uint8_t n, room;
 	/* the file had objects before: for those that may hide one of them this is worth a word */
 	bool keeps;
 	bool foreign; /* all are about objects of other kinds */

@@ -11,7 +11,7 @@
 
 struct fl_text_digest {
 	uint8_t *digest; /* of each whole line; owned */
-	size_t n, room;
+	uint32_t n, room;
 	bool open_end; /* what follows the last line break is not empty */
 };
 
