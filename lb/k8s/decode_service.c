@@ -214,6 +214,8 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 		      struct fl_service **ret_service)
 {
 	_cleanup_(fl_service_free) struct fl_service *s = calloc(1, sizeof(*s));
+	enum fl_forwarding forwarding = FL_FORWARDING_AS_SET;
+	enum fl_reset reset = FL_RESET_AS_SET;
 	int rc;
 
 	if (!s)
@@ -226,9 +228,9 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 	if (!rc)
 		rc = read_metadata(d, root, s);
 	if (!rc)
-		rc = fl_decode_reset(d, root, &s->reset);
+		rc = fl_decode_reset(d, root, &reset);
 	if (!rc)
-		rc = fl_decode_forwarding(d, root, &s->forwarding);
+		rc = fl_decode_forwarding(d, root, &forwarding);
 	if (!rc)
 		rc = read_spec(d, root, s);
 	if (!rc)
@@ -240,6 +242,8 @@ int fl_decode_service(struct fl_decoding *d, const struct fl_value *root,
 			"it has no frontends");
 	if (rc)
 		return rc;
+	s->reset = reset;
+	s->forwarding = forwarding;
 	fl_service_pack(&s);
 	*ret_service = TAKE_PTR(s);
 	return 0;

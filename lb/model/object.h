@@ -51,34 +51,31 @@ enum fl_forwarding {
 
 struct fl_service {
 	char *ns, *name;
-	int64_t created;  /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
-	bool host_ports;  /* of a pod, not of the API (lb/model/host_ports.h) */
-	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
-	enum fl_service_type type;
-	bool headless; /* spec.clusterIP: None */
+	int64_t created; /* metadata.creationTimestamp, seconds since 1970; 0 unknown */
+	struct fl_service_port *ports;
+	struct fl_ip *external_ips;
+	struct fl_lb_ingress *ingress;
+	struct fl_prefix *source_ranges; /* the parsable ones (rule 5.6.2) */
+	uint32_t n_ports, n_external_ips, n_ingress, n_source_ranges;
+	enum fl_service_type type : 8;
+	enum fl_reset reset : 8;	   /* annotation fairlead.dev/reset-on-backend-removal */
+	enum fl_forwarding forwarding : 8; /* annotation fairlead.dev/forwarding-mode */
+	uint32_t affinity_timeout_s;	   /* 10800 when absent (rule 1.19) */
+	uint16_t health_check_node_port;   /* 0 none */
 	/*
 	 * the ClusterIP of each family, if any (rule 1.12: clusterIPs in the order of ipFamilies)
 	 */
-	bool has_cluster_ip[FL_FAMILIES];
 	struct fl_ip cluster_ip[FL_FAMILIES];
+	bool has_cluster_ip[FL_FAMILIES];
+	bool headless;		    /* spec.clusterIP: None */
 	bool families[FL_FAMILIES]; /* those of spec.ipFamilies; none when it is absent */
-	struct fl_service_port *ports;
-	size_t n_ports;
-	struct fl_ip *external_ips;
-	size_t n_external_ips;
-	struct fl_lb_ingress *ingress;
-	size_t n_ingress;
-	bool external_local; /* spec.externalTrafficPolicy: Local, as written; rule 1.17 says
-				when it counts */
-	bool internal_local; /* spec.internalTrafficPolicy: Local */
-	uint16_t health_check_node_port; /* 0 none */
-	bool affinity;			 /* sessionAffinity: ClientIP */
-	uint32_t affinity_timeout_s;	 /* 10800 when absent (rule 1.19) */
-	struct fl_prefix *source_ranges; /* the parsable ones (rule 5.6.2) */
-	size_t n_source_ranges;
-	enum fl_reset reset;	       /* annotation fairlead.dev/reset-on-backend-removal */
-	enum fl_forwarding forwarding; /* annotation fairlead.dev/forwarding-mode */
-	bool packed;		       /* all of it is one block (fl_service_pack()) */
+	bool affinity;		    /* sessionAffinity: ClientIP */
+	bool external_local;	    /* spec.externalTrafficPolicy: Local, as written; rule 1.17 says
+				       when it counts */
+	bool internal_local;	    /* spec.internalTrafficPolicy: Local */
+	bool host_ports;	    /* of a pod, not of the API (lb/model/host_ports.h) */
+	bool other_proxy; /* label service.kubernetes.io/service-proxy-name present (rule 1.3) */
+	bool packed;	  /* all of it is one block (fl_service_pack()) */
 };
 
 #define FL_WEIGHT_DEFAULT 1

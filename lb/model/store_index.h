@@ -19,9 +19,9 @@ struct fl_store_record {
 	struct fl_store_name key;   /* points into `text` */
 	struct fl_service *service; /* or NULL */
 	struct fl_slice **slices;
-	size_t n_slices, room_slices;
-	bool dirty; /* in the queue */
+	uint32_t n_slices, room_slices;
 	struct fl_store_record *prev, *next;
+	bool dirty; /* in the queue */
 	char text[];
 };
 

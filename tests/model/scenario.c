@@ -188,16 +188,15 @@ void scenario_mutate(struct scenario *s, struct model *m, uint32_t service, stru
 
 /* Into the maps */
 
-static void *more(void *array, size_t *n, size_t size)
+static void *more(void *array, size_t n, size_t size)
 {
-	char *larger = realloc(array, (*n + 1) * size);
+	char *larger = realloc(array, (n + 1) * size);
 
 	assert_non_null(larger);
-	memset(larger + *n * size, 0, size);
-	(*n)++;
+	memset(larger + n * size, 0, size);
 	return larger;
 }
-#define MORE(array, n) ((array) = more((array), &(n), sizeof(*(array))), &(array)[(n)-1])
+#define MORE(array, n) ((array) = more((array), (n), sizeof(*(array))), &(array)[(n)++])
 
 static const char *port_name(const struct model_port *p)
 {

@@ -41,17 +41,16 @@ FIXTURE struct fl_prefix prefix(const char *text)
 }
 
 /* Make room for one more element at the end of an owned array. */
-FIXTURE void *grow(void *array, size_t *n, size_t size)
+FIXTURE void *grow(void *array, size_t n, size_t size)
 {
-	char *larger = realloc(array, (*n + 1) * size);
+	char *larger = realloc(array, (n + 1) * size);
 
 	assert_non_null(larger);
-	memset(larger + *n * size, 0, size);
-	(*n)++;
+	memset(larger + n * size, 0, size);
 	return larger;
 }
 
-#define GROW(array, n) ((array) = grow((array), &(n), sizeof(*(array))), &(array)[(n)-1])
+#define GROW(array, n) ((array) = grow((array), (n), sizeof(*(array))), &(array)[(n)++])
 
 /* Services */
 

@@ -246,7 +246,7 @@ static void describe(const struct fixture *f, char *buf, size_t size)
 		const struct fl_slice *const *slices =
 			fl_store_slices(f->store, "default", names[i], &n_slices);
 
-		snprintf(buf + len, size - len, "%s %s %zu ports %zu slices %zu endpoints; ",
+		snprintf(buf + len, size - len, "%s %s %u ports %zu slices %zu endpoints; ",
 			 names[i], ip_of(f, names[i]), s ? s->n_ports : 0, n_slices,
 			 n_slices ? slices[0]->n_endpoints : 0);
 	}

@@ -469,7 +469,7 @@ static int describe_unread(const struct fl_unread *unread, void *arg)
 	char *text = arg;
 	size_t len = strlen(text);
 
-	snprintf(text + len, 512 - len, "%s %s/%s %s %zu ports %zu addresses; ",
+	snprintf(text + len, 512 - len, "%s %s/%s %s %u ports %u addresses; ",
 		 fl_kind_name(unread->kind), unread->ns, unread->name, unread->service,
 		 unread->sketch ? unread->sketch->n_ports : 0,
 		 unread->sketch ? unread->sketch->n_external_ips : 0);
