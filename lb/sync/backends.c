@@ -335,7 +335,7 @@ static int adopt(struct fl_backends *backends, uint32_t id)
 	entry->port = record->port;
 	entry->generation = record->generation;
 	entry->proto = record->proto;
-	entry->flags = record->flags;
+	entry->flags = record->flags & FL_BACKEND_FLAGS; /* any other is a difference, and goes */
 	entry->weight = record->weight;
 	if (id < backends->maps->n_backend_nodes &&
 	    !is_zero(&backends->maps->backend_nodes[id].addr))

@@ -14,6 +14,7 @@
 #include "lb/dp/maps.h"
 #include "lb/sync/index.h"
 
+#define FL_BACKEND_FLAGS (FL_BACKEND_LIVE | FL_BACKEND_LOCAL)
 #define FL_BACKEND_ID_BITS 24 /* as in a flow; a state uses two more bits of the word */
 
 struct fl_backend_entry {
@@ -21,11 +22,11 @@ struct fl_backend_entry {
 	__be16 port;
 	uint16_t generation; /* 0: never used */
 	uint8_t proto;
-	uint8_t flags;	 /* enum fl_backend_flags, as in the map */
-	bool resting;	 /* in the queue of ids that may be given to another backend */
-	bool found;	 /* live at start, though in no list */
-	uint16_t weight; /* as in the map: 0 while it is drained in all states that name it */
-	uint32_t sets;	 /* that hold it */
+	uint8_t flags : 6;   /* enum fl_backend_flags, as in the map */
+	uint8_t resting : 1; /* in the queue of ids that may be given to another backend */
+	uint8_t found : 1;   /* live at start, though in no list */
+	uint16_t weight;     /* as in the map: 0 while it is drained in all states that name it */
+	uint32_t sets;	     /* that hold it */
 	union {
 		struct {
 			uint32_t states;  /* that name it */
@@ -37,7 +38,8 @@ struct fl_backend_entry {
 		};
 	};
 };
-static_assert(sizeof(struct fl_backend_entry) == 40, "there is one of each backend");
+static_assert(FL_BACKEND_FLAGS < 1 << 6, "fits");
+static_assert(sizeof(struct fl_backend_entry) == 36, "there is one of each backend");
 
 struct fl_backends {
 	const struct fl_maps *maps;

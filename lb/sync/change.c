@@ -42,7 +42,7 @@ static int port_lost(struct fl_sync *sync, struct fl_sync_service_port *port,
 	sync->contents.frontends.conflicts_changed |= plan->n_lost || port->n_lost;
 	free(port->lost);
 	port->lost = lost;
-	port->n_lost = plan->n_lost;
+	port->n_lost = (uint32_t)plan->n_lost;
 	return 0;
 }
 

@@ -68,7 +68,7 @@ struct fl_sync_service_port {
 	struct fl_plan_port *plan; /* there was no room for; NULL without memory to copy it */
 	int64_t plan_created;
 	struct fl_plan_frontend *lost; /* as planned last: what other ports of the Service have */
-	size_t n_lost;
+	uint32_t n_lost;
 	struct fl_refusal refusal; /* while it waits */
 	struct fl_sync_service_port *prev_waiting, *next_waiting;
 	struct fl_change change; /* its writes in the commit under way */

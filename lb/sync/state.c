@@ -24,7 +24,7 @@ static struct fl_state *state_alloc(const struct fl_plan_port *plan)
 		       plan->n_endpoints * sizeof(*state->weights));
 	if (!state)
 		return NULL;
-	*state = (struct fl_state){.holders = (struct fl_holder *)(state + 1)};
+	*state = (struct fl_state){.n_ids = 0};
 	words = (uint32_t *)(state->holders + n_holders);
 	state->ids = words;
 	state->members = state->ids + plan->n_endpoints;

@@ -23,9 +23,10 @@ struct fl_state {
 	uint16_t flags[FL_FRONTEND_TYPES];
 	uint8_t verdict[FL_FRONTEND_TYPES][FL_SIDES];
 	uint8_t list[FL_FRONTEND_TYPES][FL_SIDES];
+	bool linked;
+	bool resets;		/* TCP flows whose backend it does not serve any more */
 	uint32_t set[FL_LISTS]; /* 0: none */
 	uint32_t n_ids, n_members, n_ranges, n_holders;
-	struct fl_holder *holders;
 	uint32_t *ids;		    /* backends it keeps live, and the lists each is in */
 	uint32_t *sorted;	    /* the backends alone; NULL: nobody has asked yet */
 	uint32_t *members, *ranges; /* elements of these tables */
@@ -35,8 +36,7 @@ struct fl_state {
 	 * it holds its sets. NULL: the state was made from a plan.
 	 */
 	struct fl_frontend_record *found;
-	bool linked;
-	bool resets; /* TCP flows whose backend it does not serve any more */
+	struct fl_holder holders[]; /* then all other arrays */
 };
 
 /*

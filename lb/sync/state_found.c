@@ -42,7 +42,7 @@ static struct fl_state *found_alloc(const struct fl_found *found, uint32_t n_ids
 
 	if (!state)
 		return NULL;
-	*state = (struct fl_state){.holders = (struct fl_holder *)(state + 1)};
+	*state = (struct fl_state){.n_ids = 0};
 	state->found = (struct fl_frontend_record *)(state->holders + n_holders);
 	state->ids = (uint32_t *)(state->found + n_holders);
 	state->members = state->ids + n_ids;

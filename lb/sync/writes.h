@@ -11,8 +11,7 @@
 /* Writes that stand or fall together. Zeroed, it has none. */
 struct fl_change {
 	uint32_t first[FL_SYNC_HASHES]; /* of its writes to a map in the batch */
-	uint32_t n_done;
-	bool undone;
+	uint32_t n_done : 31, undone : 1;
 };
 
 struct fl_write {

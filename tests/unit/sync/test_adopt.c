@@ -303,6 +303,28 @@ static void test_nodes_of_backends(void **state)
 	expect_node(fake, "10.2.0.1", "192.168.0.9");
 }
 
+/* A later version's flags of a backend are no flags of ours: a difference, and mended. */
+static void test_unknown_flags_of_a_backend(void **state)
+{
+	struct fake *fake = *state;
+	struct fl_backend *record = NULL;
+
+	for (uint32_t id = 1; id < fake->maps.n_backends && !record; id++)
+		if (fake->maps.backends[id].flags & FL_BACKEND_LIVE)
+			record = &fake->maps.backends[id];
+	assert_non_null(record);
+	record->flags |= 0xc0;
+	fake->unchecked = true;
+	fake_restart(fake);
+	fill(fake);
+	assert_int_equal(fl_sync_settle(fake->sync, &fake->err), 0);
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 1);
+	assert_int_equal(fl_sync_retry(fake->sync, &fake->err), 0);
+	assert_int_equal(fl_sync_verify(fake->sync, NULL, NULL), 0);
+	assert_int_equal(record->flags & 0xc0, 0);
+	fake_check(fake);
+}
+
 /* Whatever stands in the maps, adoption must not read outside of them. */
 static void test_nonsense_in_maps_is_survived(void **state)
 {
@@ -333,6 +355,7 @@ int main(void)
 		TEST(test_other_seed_rebuilds_tables),
 		TEST(test_drift_is_found_and_mended),
 		TEST(test_nodes_of_backends),
+		TEST(test_unknown_flags_of_a_backend),
 		TEST(test_nonsense_in_maps_is_survived),
 	};
 
