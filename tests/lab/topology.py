@@ -8,6 +8,8 @@ The nodes share a segment, so pod traffic between them goes from node to node an
 router. How pods hang on their node, and nodes reach one another's pods, is pod_network.py's.
 """
 
+import os
+
 OUTSIDE = {"client": {4: "198.51.100.10", 6: "2001:db8:51::10"},
            "router": {4: "198.51.100.1", 6: "2001:db8:51::1"}}
 MORE_CLIENTS = range(11, 20)  # further addresses of the client: 198.51.100.11 ...
@@ -133,5 +135,14 @@ def node_script(node, network_lines, devices):
     return "\n".join(lines + network_lines)
 
 
+def one_processor_per_flow(device):
+    """A kernel before 6.19 looks in vain for a socket while it puts it in the place of the handshake's ("inet: Avoid ehash
+    lookup race in inet_ehash_insert()"): a client's first data, if another processor has them meanwhile, is answered with a
+    reset. So each flow's packets stay on one processor (receive packet steering), where the kernel can do that."""
+    mask = (1 << min(os.cpu_count(), 32)) - 1
+    return (f"unshare --mount /bin/sh -euc 'mount -t sysfs sysfs /sys; for cpus in /sys/class/net/{device}/queues/rx-*/rps_cpus; "
+            f"do [ ! -e $cpus ] || echo {mask:x} >$cpus; done'")
+
+
 def pod_script(network_lines, devices):
-    return "\n".join(["ip link set eth0 up", offloads("eth0", devices), *network_lines])
+    return "\n".join(["ip link set eth0 up", offloads("eth0", devices), one_processor_per_flow("eth0"), *network_lines])
