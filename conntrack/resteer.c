@@ -2,7 +2,7 @@
 /*
  * A flow leaves its backend by being marked as stale: the client's next packet chooses again, while
  * a reply that is under way still gets home. Should the entry have passed to another flow since it
- * was read, that flow chooses again too, which brings it back to where it was.
+ * was read, that flow is left alone.
  */
 #include "conntrack/resteer.h"
 

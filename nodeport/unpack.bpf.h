@@ -183,6 +183,9 @@ __noinline int fl_peer_is(bool v6, const struct fl_addr *addr)
 	if (!addr)
 		return false;
 	key = *addr;
+	/* RFC 4291: an IPv4 address in an IPv6 header is nobody's, though it is a node's key */
+	if (v6 && fl_addr_is_mapped(&key))
+		return false;
 	return fl_tunnel_in_range(v6, &key) || bpf_map_lookup_elem(&fl_peers, &key) != NULL;
 }
 

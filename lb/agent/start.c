@@ -99,7 +99,7 @@ static enum fl_serving serving(const struct fl_frontend_key *frontend,
 
 static bool has_node_ports(const struct fl_addr *addr, void *ctx)
 {
-	return fl_maps_local(fl_dp_maps(((struct fl_agent *)ctx)->dp), addr) & FL_LOCAL_NODE_PORTS;
+	return fl_maps_has_node_ports(fl_dp_maps(((struct fl_agent *)ctx)->dp), addr);
 }
 
 static const struct fl_resteer_ops resteer_ops = {serving, has_node_ports};

@@ -206,6 +206,14 @@ uint32_t fl_maps_local(const struct fl_maps *maps, const struct fl_addr *addr)
 	return bpf_map_lookup_elem(maps->local_fd, addr, &flags) ? 0 : flags;
 }
 
+bool fl_maps_has_node_ports(const struct fl_maps *maps, const struct fl_addr *addr)
+{
+	uint32_t peer;
+
+	return fl_maps_local(maps, addr) & FL_LOCAL_NODE_PORTS ||
+	       !bpf_map_lookup_elem(maps->peers_fd, addr, &peer);
+}
+
 void fl_map_close(struct fl_maps *maps, enum fl_map_id id)
 {
 	const struct fl_map_desc *d = &fl_map_descs[id];

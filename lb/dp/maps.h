@@ -55,3 +55,6 @@ void fl_maps_close(struct fl_maps *maps);
 
 /* What the datapath takes an address for: enum fl_local_flags, 0 if it is not this node's. */
 uint32_t fl_maps_local(const struct fl_maps *maps, const struct fl_addr *addr);
+/* Whether packets for node ports come to this node at the address: it is one of its own, or another
+ * node's, which sends them on in an outer header. */
+bool fl_maps_has_node_ports(const struct fl_maps *maps, const struct fl_addr *addr);

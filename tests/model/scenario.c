@@ -319,7 +319,7 @@ static enum fl_serving serving(const struct fl_frontend_key *frontend,
 
 static bool has_node_ports(const struct fl_addr *a, void *ctx)
 {
-	return fl_maps_local(&((struct scenario *)ctx)->p->maps, a) & FL_LOCAL_NODE_PORTS;
+	return fl_maps_has_node_ports(&((struct scenario *)ctx)->p->maps, a);
 }
 
 static void resteer(struct scenario *s)
