@@ -29,6 +29,8 @@ uint32_t make_sum(uint64_t sum, const uint8_t *p, uint32_t len);
 bool make_has_flow(const struct conversation *c);
 /* A client and what it asks. */
 void make_conversation(const struct model *m, struct conversation *c, struct rng *r);
+/* An address and port to ask; most are frontends. */
+void make_target(const struct model *m, struct rng *r, struct conversation *c);
 /* Where a reply to this conversation's flow meets the datapath. */
 void make_reply_way(const struct model *m, const struct conversation *c, struct rng *r,
 		    struct step *to);
@@ -50,6 +52,17 @@ bool make_from_client(const struct scenario *s, struct conversation *c, struct r
 		      uint32_t payload, struct step *to);
 bool make_from_backend(const struct scenario *s, const struct model *m, struct conversation *c,
 		       struct rng *r, uint32_t payload, struct step *to);
+
+/* packets_strange.c: from a client to a backend, without a frontend in between */
+bool make_straight(const struct scenario *s, const struct conversation *c, struct rng *r,
+		   struct step *to);
+/* From where nobody may send. */
+bool make_strange(const struct scenario *s, const struct model *m, struct rng *r, struct step *to);
+/* What the node or a pod sends itself, on its way out. */
+bool make_leaving(const struct scenario *s, const struct model *m, const struct conversation *of,
+		  struct rng *r, struct step *to);
+/* Bytes that say something else than they should. */
+void make_spoilt(struct model_frame *f, struct rng *r);
 
 /* packets_pieces.c: a fragment, of a packet of this conversation or of another one before. False:
  * there is nothing to send. */

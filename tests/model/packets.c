@@ -120,8 +120,7 @@ static struct fl_ip client_address(enum fl_family f, bool pod, struct rng *r)
 	}
 }
 
-/* An address and port to ask; most are frontends. */
-static void target(const struct model *m, struct rng *r, struct conversation *c)
+void make_target(const struct model *m, struct rng *r, struct conversation *c)
 {
 	const struct model_port *p = &m->port[rng_below(r, (uint32_t)m->n_ports)];
 	const uint32_t n = (uint32_t)(p->n_external + p->n_balancer);
@@ -156,7 +155,7 @@ void make_conversation(const struct model *m, struct conversation *c, struct rng
 
 	memset(c, 0, sizeof(*c));
 	c->used = true;
-	target(m, r, c);
+	make_target(m, r, c);
 	c->hook = where < 62 ? MEETS_XDP : where < 76 ? MEETS_TC : MEETS_POD_IN;
 	c->device = c->hook == MEETS_POD_IN ? DEV_POD : where % 8 == 0 ? DEV_EXT1 : DEV_EXT0;
 	c->asked.src = client_address(c->family, c->hook == MEETS_POD_IN, r);
@@ -310,141 +309,6 @@ bool make_from_backend(const struct scenario *s, const struct model *m, struct c
 	return true;
 }
 
-/* From a client to a backend, without a frontend in between. */
-static bool straight(const struct scenario *s, const struct conversation *c, struct rng *r,
-		     struct step *to)
-{
-	struct make k = make_for(s, c->device, r);
-
-	k.family = c->family;
-	k.proto = c->proto;
-	k.t = c->flow->inner;
-	if (rng_percent(r, 20))
-		k.t.sport++;
-	k.flags = rng_percent(r, 70) ? M_SYN : M_ACK;
-	k.seq = rng_next(r);
-	to->hook = c->hook;
-	to->device = c->device;
-	make_frame(&k, &to->frame);
-	return true;
-}
-
-/* From where nobody may send. */
-static bool strange(const struct scenario *s, const struct model *m, struct rng *r, struct step *to)
-{
-	static const char *const sources[FL_FAMILIES][6] = {
-		{"0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "0.1.2.3"},
-		{"::", "::1", "fe80::1", "febf::9", "ff02::1", "192.0.2.1"}};
-	struct conversation c, other;
-	struct make k;
-
-	make_conversation(m, &c, r);
-	k = make_for(s, c.device, r);
-	k.family = c.family;
-	k.proto = c.proto;
-	k.t = c.asked;
-	k.flags = rng_percent(r, 80) ? M_SYN : M_ACK;
-	switch (rng_below(r, 4)) {
-	case 0:
-		k.t.src = addr(c.family, (enum network)rng_below(r, 3), 1);
-		break;
-	case 1:
-		fl_ip_parse(sources[c.family][rng_below(r, 6)], &k.t.src);
-		break;
-	case 2:
-		k.t.src = k.t.dst;
-		k.t.sport = k.t.dport;
-		break;
-	default:
-		target(m, r, &other);
-		if (other.family != c.family)
-			return false;
-		k.t.src = other.asked.dst;
-		k.t.sport = rng_percent(r, 70) ? other.asked.dport : 4000;
-	}
-	to->hook = c.hook;
-	to->device = c.device;
-	make_frame(&k, &to->frame);
-	return true;
-}
-
-/* What the node or a pod sends itself, on its way out. */
-static bool leaving(const struct scenario *s, const struct model *m, const struct conversation *of,
-		    struct rng *r, struct step *to)
-{
-	struct conversation c;
-	struct make k;
-
-	make_conversation(m, &c, r);
-	to->hook = rng_percent(r, 75) ? MEETS_WAY_OUT : MEETS_POD_OUT;
-	to->device = to->hook == MEETS_POD_OUT ? DEV_POD : DEV_EXT0;
-	k = make_for(s, to->device, r);
-	k.family = c.family;
-	k.proto = c.proto;
-	k.t = c.asked;
-	k.t.src = rng_percent(r, 70) ? addr(c.family, AT_EXT0, 1)
-				     : addr(c.family, AT_POD, 1 + rng_below(r, 6));
-	k.flags = rng_percent(r, 85) ? M_SYN : M_ACK;
-	if (rng_percent(r, 25)) {
-		/* from a port that may be a node port, to somebody outside */
-		k.t.sport = c.asked.dport;
-		k.t.dst = addr(c.family, AT_OUTSIDE, 10 + rng_below(r, 4));
-		k.t.dport = (uint16_t)(4000 + rng_below(r, 6));
-	}
-	if (of->used && model_is_local(m, &of->asked.dst) && rng_percent(r, 70)) {
-		/* and to who asks that node port */
-		k.family = of->family;
-		k.proto = of->proto;
-		k.t = model_mirror(&of->asked);
-	}
-	make_frame(&k, &to->frame);
-	to->node_sends = true;
-	return true;
-}
-
-/* Bytes that say something else than they should. */
-static void spoil(struct model_frame *f, struct rng *r)
-{
-	uint8_t *ip = f->b + ETHER;
-	const bool v6 = f->b[12] == 0x86;
-	/* of 0x45: another version, or a header that is too short */
-	static const uint8_t lengths[] = {0x01, 0x04, 0x10, 0x20, 0x40, 0x80};
-
-	switch (rng_below(r, 9)) {
-	case 0:
-		f->b[rng_below(r, 6)] ^= (uint8_t)(1 + rng_below(r, 255));
-		break;
-	case 1:
-		f->b[12 + rng_below(r, 2)] ^= (uint8_t)(1 << rng_below(r, 8));
-		break;
-	case 2: /* but no options, which the model does not know, nor fragments below */
-		ip[0] ^= (uint8_t)(v6 ? 1 << rng_below(r, 8) : lengths[rng_below(r, 6)]);
-		break;
-	case 3:
-		ip[v6 ? 5 : 3] ^= (uint8_t)(1 << rng_below(r, 8));
-		break;
-	case 4:
-		if (!v6)
-			ip[6] ^= rng_percent(r, 50) ? 0x40 : 0x80;
-		break;
-	case 5:
-		ip[v6 ? 6 : 9] ^= (uint8_t)(1 << rng_below(r, 8));
-		/* what UDP becomes by one bit, and the model does not know */
-		if (!v6 && ip[9] == IPPROTO_ICMP)
-			ip[9] = IPPROTO_IGMP;
-		break;
-	case 6: /* cut off; tc gets no frame without its headers */
-		f->len -= rng_below(r, f->len - ETHER - (v6 ? 40 : 20));
-		break;
-	case 7:
-		memset(ip + (v6 ? 40 : 20) + (rng_percent(r, 50) ? 2 : 0), 0, 2);
-		break;
-	default: /* padding */
-		memset(f->b + f->len, 0x5a, 6);
-		f->len += 6;
-	}
-}
-
 static bool is_odd(const struct model_frame *f)
 {
 	struct model_packet p;
@@ -464,11 +328,11 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 	if (rng_percent(r, 6))
 		return make_piece(s, m, t, c, r, to);
 	if (how < 4)
-		return strange(s, m, r, to);
+		return make_strange(s, m, r, to);
 	if (how < 8)
-		return leaving(s, m, c, r, to);
+		return make_leaving(s, m, c, r, to);
 	if (how < 11 && make_has_flow(c))
-		return straight(s, c, r, to);
+		return make_straight(s, c, r, to);
 	if (how < 14 && c->used) {
 		make_icmp(s, m, c, r, to);
 		return true;
@@ -480,7 +344,7 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 	if (!make_from_client(s, c, r, 0, to))
 		return false;
 	if (how >= 96 && !is_odd(&to->frame)) {
-		spoil(&to->frame, r);
+		make_spoilt(&to->frame, r);
 		to->of = NULL;
 	}
 	return true;
