@@ -10,6 +10,7 @@
 enum {
 	OPTION_END = 0,
 	OPTION_NOP = 1,
+	OPTION_MSS = 2, /* of TCP */
 	OPTION_LOOSE_ROUTE = 131,
 	OPTION_STRICT_ROUTE = 137,
 };
@@ -30,6 +31,26 @@ uint32_t model_sum(uint64_t sum, const uint8_t *p, uint32_t len)
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return (uint32_t)sum;
+}
+
+/* RFC 9293, 3.7.1 */
+static void parse_mss(const struct model_frame *f, uint32_t at, uint32_t end,
+		      struct model_packet *ret)
+{
+	while (at + 1 < end && f->b[at] != OPTION_END) {
+		if (f->b[at] == OPTION_NOP) {
+			at++;
+			continue;
+		}
+		if (f->b[at + 1] < 2 || at + f->b[at + 1] > end)
+			return;
+		if (f->b[at] == OPTION_MSS && f->b[at + 1] == 4) {
+			ret->mss_at = at + 2;
+			ret->mss = get16(f->b + at + 2);
+			return;
+		}
+		at += f->b[at + 1];
+	}
 }
 
 /* With the pseudo header; 0xffff where the sum inside is right. */
@@ -106,9 +127,6 @@ static bool parse_ipv6(const struct model_frame *f, struct model_packet *ret)
 	ret->t.src = address(true, ip + 8);
 	ret->t.dst = address(true, ip + 24);
 	ret->ip_len = 40 + get16(ip + 4);
-	/* an IPv4 address in an IPv6 header is none of the network's (RFC 4291) */
-	if (fl_ip_family(&ret->t.src) == FL_IPV4 || fl_ip_family(&ret->t.dst) == FL_IPV4)
-		return false;
 	ret->odd = ret->proto == HOP_BY_HOP || ret->proto == DESTINATION || ret->proto == FRAGMENT;
 	for (int i = 0; i < EXTENSIONS; i++) {
 		const bool fragment = ret->proto == FRAGMENT && !ret->fragment_header;
@@ -151,16 +169,23 @@ static bool parse_l4(const struct model_frame *f, struct model_packet *ret)
 	ret->t.sport = (uint16_t)get16(l4);
 	ret->t.dport = (uint16_t)get16(l4 + 2);
 	if (ret->proto == 6) {
+		/* one that is wrong is for the endpoint to judge */
 		header = (uint32_t)(l4[12] >> 4) * 4;
-		if (header < 20 || header > size)
-			return false;
 		ret->seq = get32(l4 + 4);
 		ret->ack = get32(l4 + 8);
 		ret->flags = l4[13];
+		parse_mss(f, ret->l4 + 20, ret->l4 + header < f->len ? ret->l4 + header : f->len,
+			  ret);
 	}
 	ret->payload = size - header;
 	ret->has_ports = true;
 	return ret->t.sport && ret->t.dport;
+}
+
+/* An IPv4 address in an IPv6 header is none of the network's (RFC 4291). */
+static bool has_mapped(const struct model_packet *p)
+{
+	return fl_ip_family(&p->t.src) == FL_IPV4 || fl_ip_family(&p->t.dst) == FL_IPV4;
 }
 
 bool model_parse(const struct model_frame *f, struct model_packet *ret)
@@ -168,8 +193,15 @@ bool model_parse(const struct model_frame *f, struct model_packet *ret)
 	const uint32_t type = f->len >= ETHER ? get16(f->b + 12) : 0;
 
 	memset(ret, 0, sizeof(*ret));
-	if (type == 0x86dd)
-		return f->len >= ETHER + 40 && parse_ipv6(f, ret) && parse_l4(f, ret);
+	if (type == 0x86dd) {
+		const bool known = f->len >= ETHER + 40 && parse_ipv6(f, ret) && parse_l4(f, ret);
+
+		if (!has_mapped(ret))
+			return known;
+		ret->mapped = known;
+		ret->fragment = false;
+		return false;
+	}
 	return type == 0x0800 && f->len >= ETHER + 20 && parse_ipv4(f, ret) && parse_l4(f, ret);
 }
 
@@ -221,6 +253,23 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *p,
 	put16(check, 0);
 	sum = model_makes_up(l4_sum, sum_l4(out, v6, p->l4, len, p->proto));
 	put16(check, sum || tcp ? sum : 0xffff);
+}
+
+void model_lower_mss(struct model_frame *f, const struct model_packet *p, uint32_t most)
+{
+	const bool v6 = p->family == FL_IPV6;
+	uint32_t len = p->ip_len - (p->l4 - ETHER), sum;
+	uint8_t *check = f->b + p->l4 + 16;
+
+	if (!p->mss_at || p->mss <= most)
+		return;
+	/* where the header is said to be longer than the packet */
+	if (p->l4 + len < p->mss_at + 2)
+		len = p->mss_at + 2 - p->l4;
+	sum = sum_l4(f, v6, p->l4, len, p->proto);
+	put16(f->b + p->mss_at, most);
+	put16(check, 0);
+	put16(check, model_makes_up(sum, sum_l4(f, v6, p->l4, len, p->proto)));
 }
 
 /* What is quoted has nothing between the IP header and TCP or UDP. */

@@ -24,7 +24,8 @@ static void take_fragment(struct run *r, const struct step *step, const struct m
 
 	if (v->part == PART_NONE)
 		return;
-	wrong = model_settle_fragment(&r->m, v, o, step->hook, step->device, &step->frame, &r->out);
+	wrong = model_settle_fragment(&r->m, v, o, step->hook, step->device,
+				      v->encapsulated ? &v->inner : &step->frame, &r->out);
 	if (wrong)
 		run_differs(r, step, v, "%s", wrong);
 	r->expected[FL_REASON_FRAGMENT_ALONE] += f->alone;
@@ -42,7 +43,7 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 	struct model_packet got = v->packet;
 	const char *wrong;
 
-	if (o->verdict == IS_DROPPED && v->part == PART_FIRST && !v->flow)
+	if (o->verdict == IS_DROPPED && (v->part == PART_FIRST || v->encapsulated) && !v->flow)
 		o = run_begun_besides(r, v, o, &got);
 	else if (o->begins && !o->wrapped && !model_parse(&r->out, &got)) {
 		run_differs(r, step, v, "what came out is no packet");
@@ -71,9 +72,11 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 	}
 	if (begun) {
 		r->totals->flows++;
+		r->totals->unpacked += v->encapsulated;
 		r->expected[FL_COUNTER_FLOW_NEW]++;
 		r->expected[FL_COUNTER_FLOW_TUNNELLED] += o->wrapped;
 		r->expected[FL_COUNTER_FLOW_TAKEN_OVER] += !model_begins(&v->packet);
+		r->expected[FL_COUNTER_FLOW_UNPACKED] += v->encapsulated;
 		run_place_flow(r, step, v, begun);
 		if (v->port >= 0)
 			count_pick(r, o, v->port);
@@ -164,6 +167,7 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 	static struct run r;
 	static struct step step;
 	uint32_t changed = 0;
+	bool nodes_changed = false;
 
 	memset(&r, 0, sizeof(r));
 	r.s = s;
@@ -195,22 +199,34 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 			scenario_mutate(s, &r.m, service, &g);
 			scenario_change(s, &r.m, service);
 			model_notice_lost(&r.m);
+			run_take_stale(&r);
 			changed |= 1U << service;
 			totals->changes++;
 			if (trace)
 				fprintf(trace, "# %d: endpoints of s%u change\n", r.step, service);
 			continue;
 		}
+		if (how < 35) {
+			scenario_random_nodes(&r.m, &g);
+			scenario_nodes(s, &r.m);
+			run_forget_ways(&r);
+			nodes_changed = true;
+			if (trace)
+				fprintf(trace, "# %d: the nodes are others\n", r.step);
+			continue;
+		}
 		if (!packets_make(s, &r.m, &r.talkers, &g, &step))
 			continue;
 		do {
 			run_step(&r, &step, &g);
-		} while (!ret->differs && packets_go_on(&g, &step));
+		} while (!ret->differs && packets_go_on(&r.m, &g, &step));
 	}
 	run_check_table(&r);
 	run_check_counters(&r);
 	run_forget_maps(&r);
 	run_forget_fragments(&r);
+	if (nodes_changed)
+		scenario_nodes(s, &s->model);
 	for (uint32_t i = 0; i < s->n_services; i++)
 		if (changed >> i & 1)
 			scenario_change(s, &s->model, i);

@@ -68,12 +68,12 @@ static bool is_over(const struct model *m, const struct model_datagram *d)
 }
 
 static struct model_datagram *find(const struct model *m, const struct model_packet *p,
-				   bool leaving)
+				   enum model_fragment_side side)
 {
 	for (int i = 0; i < m->fragments->n; i++) {
 		struct model_datagram *d = &m->fragments->datagram[i];
 
-		if (d->live && d->id == p->id && d->leaving == leaving &&
+		if (d->live && d->id == p->id && d->side == side &&
 		    d->proto == (p->family == FL_IPV4 ? p->proto : 0) &&
 		    fl_ip_equal(&d->src, &p->t.src) && fl_ip_equal(&d->dst, &p->t.dst) &&
 		    !is_over(m, d))
@@ -83,7 +83,8 @@ static struct model_datagram *find(const struct model *m, const struct model_pac
 }
 
 static struct model_datagram *add(struct model *m, const struct model_packet *p,
-				  const struct model_tuple *t, uint32_t id, bool leaving)
+				  const struct model_tuple *t, uint32_t id,
+				  enum model_fragment_side side)
 {
 	struct model_fragments *all = m->fragments;
 	struct model_datagram *d =
@@ -95,7 +96,7 @@ static struct model_datagram *add(struct model *m, const struct model_packet *p,
 	d->dst = t->dst;
 	d->id = id;
 	d->proto = p->family == FL_IPV4 ? p->proto : 0;
-	d->leaving = leaving;
+	d->side = side;
 	d->since_ms = m->now_ms;
 	return d;
 }
@@ -119,9 +120,14 @@ static bool is_leaving(enum model_hook hook)
 	return hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
 }
 
+static enum model_fragment_side side_of(const struct model_verdicts *v, enum model_hook hook)
+{
+	return v->encapsulated ? SIDE_UNPACKED : is_leaving(hook) ? SIDE_LEAVES : SIDE_ARRIVES;
+}
+
 bool model_fragment_waits(const struct model *m, const struct model_packet *p, enum model_hook hook)
 {
-	const struct model_datagram *d = find(m, p, is_leaving(hook));
+	const struct model_datagram *d = find(m, p, is_leaving(hook) ? SIDE_LEAVES : SIDE_ARRIVES);
 
 	return p->fragment && p->at && (!d || !d->known);
 }
@@ -140,12 +146,14 @@ static const char *fault(const struct model_packet *p)
 
 /* Without a first one, and without a place to wait: dropped only where it is certainly a
  * Service's. */
-static void alone(const struct model *m, struct model_verdicts *v, bool leaving)
+static void alone(const struct model *m, struct model_verdicts *v, enum model_fragment_side side)
 {
 	const struct fl_ip *to = &v->packet.t.dst;
 
-	if (!leaving && !model_is_local(m, to) &&
-	    (model_is_cluster_ip(m, to) || model_is_external(m, to)))
+	if (side == SIDE_UNPACKED)
+		model_may_drop(v, "fragment-alone");
+	else if (side == SIDE_ARRIVES && !model_is_local(m, to) &&
+		 (model_is_cluster_ip(m, to) || model_is_external(m, to)))
 		model_may_drop(v, "fragment-alone");
 	else
 		model_may(v, PASSES);
@@ -174,14 +182,28 @@ static void follow(struct model *m, struct model_verdicts *v, const struct model
 	}
 }
 
-static void judge_later(struct model *m, struct model_verdicts *v, bool leaving)
+/* It is complete, and what comes or goes another way with its name has taken the place. */
+static bool may_be_forgotten(const struct model *m, const struct model_datagram *d)
+{
+	for (int i = 0; complete(d) && i < m->fragments->n; i++) {
+		const struct model_datagram *other = &m->fragments->datagram[i];
+
+		if (other->live && other->side != d->side && other->id == d->id &&
+		    other->proto == d->proto && fl_ip_equal(&other->src, &d->src) &&
+		    fl_ip_equal(&other->dst, &d->dst))
+			return true;
+	}
+	return false;
+}
+
+static void judge_later(struct model *m, struct model_verdicts *v, enum model_fragment_side side)
 {
 	const struct model_packet *p = &v->packet;
-	struct model_datagram *d = find(m, p, leaving);
+	struct model_datagram *d = find(m, p, side);
 
 	if (d && d->known && d->way.verdict == PASSES && !d->way.translated) {
 		model_may(v, PASSES)->unheeded = true;
-		if (!d->perhaps)
+		if (!d->perhaps && !may_be_forgotten(m, d))
 			return;
 		d = NULL;
 	}
@@ -202,7 +224,7 @@ static void judge_later(struct model *m, struct model_verdicts *v, bool leaving)
 	if (d && d->known)
 		follow(m, v, d);
 	else if (d && d->n_waiters >= MODEL_WAITERS)
-		alone(m, v, leaving);
+		alone(m, v, side);
 	else
 		model_may_drop(v, "fragments-held");
 }
@@ -211,17 +233,17 @@ bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_
 			  bool concerns)
 {
 	const struct model_packet *p = &v->packet;
-	const bool leaving = is_leaving(hook);
+	const enum model_fragment_side side = side_of(v, hook);
 	struct model_datagram *d;
 	const char *wrong;
 
 	if (!p->fragment)
 		return false;
 	/* a bit of the filter may be another address's */
-	d = find(m, p, leaving);
+	d = find(m, p, side);
 	if (!concerns && (!d || d->perhaps))
 		model_may(v, PASSES)->unheeded = true;
-	if (!leaving && (model_impossible(&p->t) || model_is_local(m, &p->t.src))) {
+	if (side != SIDE_LEAVES && (model_impossible(&p->t) || model_is_local(m, &p->t.src))) {
 		model_may(v, PASSES)->unheeded = true;
 		return true;
 	}
@@ -233,7 +255,7 @@ bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_
 		return true;
 	}
 	if (p->at) {
-		judge_later(m, v, leaving);
+		judge_later(m, v, side);
 		return true;
 	}
 	if (!v->understood) { /* there is no port 0 */
@@ -330,10 +352,11 @@ static bool is_overlap(const struct model_outcome *o)
 }
 
 static void settle_later(struct model *m, const struct model_verdicts *v,
-			 const struct model_outcome *o, bool leaving, const struct model_frame *in)
+			 const struct model_outcome *o, enum model_fragment_side side,
+			 const struct model_frame *in)
 {
 	const struct model_packet *p = &v->packet;
-	struct model_datagram *d = v->datagram, *other = d ? NULL : find(m, p, leaving);
+	struct model_datagram *d = v->datagram, *other = d ? NULL : find(m, p, side);
 
 	if (other)
 		other->live = false;
@@ -344,7 +367,7 @@ static void settle_later(struct model *m, const struct model_verdicts *v,
 	if (d && o->fresh)
 		d->live = false;
 	if (!d || o->fresh)
-		d = add(m, p, &p->t, p->id, leaving);
+		d = add(m, p, &p->t, p->id, side);
 	note(d, p);
 	if (!d->known)
 		wait_there(m, d, p, in);
@@ -383,10 +406,11 @@ static void send_copy(struct model_fragments *all, const struct model_packet *p,
 
 /* What has waited goes the way of the first one, in smaller ones where it is too big. */
 static void release(struct model *m, const struct model_packet *p, struct model_datagram *d,
-		    const struct model_frame *first, int device, bool leaving)
+		    const struct model_frame *first, int device, enum model_fragment_side side)
 {
 	struct model_fragments *all = m->fragments;
-	const bool sent_out = d->way.verdict == SENT_OUT, arrives = !sent_out && !leaving;
+	const bool sent_out = d->way.verdict == SENT_OUT,
+		   arrives = !sent_out && side != SIDE_LEAVES;
 	const uint32_t header = p->l4 - ETHER;
 	const struct model_way way = m->way(m->way_arg, &d->way.to.dst);
 	const uint32_t mtu = sent_out && m->settings.check_mtu ? way.mtu : 0xffff;
@@ -440,8 +464,8 @@ static bool is_taken(const struct model *m, const struct model_packet *p,
 }
 
 static const char *settle_first(struct model *m, const struct model_verdicts *v,
-				const struct model_outcome *o, bool leaving, int device,
-				const struct model_frame *out)
+				const struct model_outcome *o, enum model_fragment_side side,
+				int device, const struct model_frame *out)
 {
 	const struct model_packet *p = &v->packet;
 	struct model_datagram *d = v->datagram;
@@ -451,7 +475,7 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 	if (sent && o->any_id && is_taken(m, p, &o->to, id))
 		return "the number is another datagram's from there";
 	if (!d)
-		d = add(m, p, &p->t, p->id, leaving);
+		d = add(m, p, &p->t, p->id, side);
 	if (is_overlap(o))
 		bytes_add(&d->maybe, p->at, p->size);
 	else
@@ -464,26 +488,27 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 	m->fragments->translated += sent && o->translated;
 	/* what goes up the stack is seen again there, as it is now, and passes; not where a direct
 	 * flow leaves the addresses as they were, since then this record is found */
-	if (o->verdict == PASSES && o->translated && !leaving &&
+	if (o->verdict == PASSES && o->translated && side != SIDE_LEAVES &&
 	    (!fl_ip_equal(&o->to.src, &p->t.src) || !fl_ip_equal(&o->to.dst, &p->t.dst))) {
-		struct model_datagram *again = add(m, p, &o->to, d->new_id, false);
+		struct model_datagram *again = add(m, p, &o->to, d->new_id, SIDE_ARRIVES);
 
 		again->known = true;
 		again->way.verdict = PASSES;
 	}
-	release(m, p, d, out, device, leaving);
+	release(m, p, d, out, device, side);
 	return NULL;
 }
 
 /* A first one that passes: whether it was looked at cannot be seen from that. */
-static void settle_unheeded(struct model *m, const struct model_verdicts *v, bool leaving)
+static void settle_unheeded(struct model *m, const struct model_verdicts *v,
+			    enum model_fragment_side side)
 {
 	const struct model_packet *p = &v->packet;
 	struct model_datagram *d;
 
 	if (v->part != PART_FIRST)
 		return;
-	d = add(m, p, &p->t, p->id, leaving);
+	d = add(m, p, &p->t, p->id, side);
 	d->known = d->perhaps = true;
 	d->way.verdict = PASSES;
 }
@@ -493,12 +518,12 @@ const char *model_settle_fragment(struct model *m, const struct model_verdicts *
 				  const struct model_frame *in, const struct model_frame *out)
 {
 	if (o->unheeded) {
-		settle_unheeded(m, v, is_leaving(hook));
+		settle_unheeded(m, v, side_of(v, hook));
 		return NULL;
 	}
 	if (v->part == PART_FIRST)
-		return settle_first(m, v, o, is_leaving(hook), device, out);
+		return settle_first(m, v, o, side_of(v, hook), device, out);
 	if (v->part == PART_LATER)
-		settle_later(m, v, o, is_leaving(hook), in);
+		settle_later(m, v, o, side_of(v, hook), in);
 	return NULL;
 }

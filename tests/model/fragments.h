@@ -15,12 +15,19 @@ struct model_bytes {
 	uint64_t word[MODEL_BITS];
 };
 
+/* What this node sends on to another one says nothing about what comes from there. */
+enum model_fragment_side {
+	SIDE_ARRIVES,
+	SIDE_LEAVES,
+	SIDE_UNPACKED,
+};
+
 struct model_datagram {
 	bool live;
 	struct fl_ip src, dst;
 	uint32_t id;
 	uint8_t proto; /* IPv6: 0 */
-	bool leaving;
+	enum model_fragment_side side;
 	int64_t since_ms;
 	uint32_t seen, end; /* bytes; the end of what was seen, or with `last` of the datagram */
 	bool last;

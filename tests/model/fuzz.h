@@ -100,6 +100,9 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed);
 void scenario_end(struct scenario *s);
 /* Give the endpoints of `model` to the datapath. */
 void scenario_change(struct scenario *s, const struct model *model, uint32_t service);
+/* Other nodes, at random; and give them to the datapath, as the agent does. */
+void scenario_random_nodes(struct model *m, struct rng *r);
+void scenario_nodes(const struct scenario *s, const struct model *m);
 void scenario_print(const struct scenario *s, FILE *out);
 /* A random endpoint, and a random change of those of a Service. */
 void scenario_mutate(struct scenario *s, struct model *model, uint32_t service, struct rng *r);
@@ -113,8 +116,8 @@ struct found {
 };
 
 struct totals {
-	uint64_t packets, episodes, flows, by_hook[MODEL_HOOKS], by_verdict[5], changes, waits,
-		skipped, stalls;
+	uint64_t packets, episodes, flows, unpacked, by_hook[MODEL_HOOKS], by_verdict[5], changes,
+		waits, skipped, stalls;
 };
 
 /*
@@ -133,6 +136,8 @@ struct conversation {
 	enum model_hook hook;
 	int device;
 	struct model_tuple asked;
+	bool by_node; /* DSR: the client's packets come by another node, for this pod */
+	struct fl_ip node, pod;
 	uint32_t client_next, backend_next; /* sequence numbers */
 	struct model_flow *flow;	    /* what the model made of it */
 	uint32_t flow_number;
@@ -172,4 +177,4 @@ struct talkers {
 bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, struct rng *r,
 		  struct step *ret_step);
 /* Another packet of the same step, or false. */
-bool packets_go_on(struct rng *r, struct step *step);
+bool packets_go_on(const struct model *m, struct rng *r, struct step *step);

@@ -263,6 +263,7 @@ static void judge_error(struct model *m, enum model_hook hook, const struct mess
 	if (stack) {
 		o = model_may(v, PASSES);
 		o->made = o->error = true;
+		o->to = to;
 		return;
 	}
 	v->packet.ttl = x->ttl;
@@ -275,6 +276,33 @@ static void judge_error(struct model *m, enum model_hook hook, const struct mess
 	for (int i = 0; i < v->n; i++)
 		if (v->v[i].verdict == IS_ANSWERED)
 			v->v[i].verdict = IS_DROPPED;
+}
+
+bool model_is_icmp_error(const struct model_frame *frame, struct fl_ip *ret_dst)
+{
+	struct message x;
+
+	if (!parse(frame, &x) || !x.error)
+		return false;
+	*ret_dst = x.dst;
+	return true;
+}
+
+void model_judge_icmp_for(struct model *m, enum model_hook hook, const struct fl_ip *pod,
+			  const struct model_frame *frame, struct model_verdicts *v)
+{
+	struct message x;
+
+	parse(frame, &x);
+	judge_error(m, hook, &x, frame, v);
+	for (int i = 0; i < v->n; i++) {
+		struct model_outcome *o = &v->v[i];
+
+		if (o->verdict == IS_DROPPED ||
+		    (o->verdict == PASSES && o->made && fl_ip_equal(&o->to.dst, pod)))
+			continue;
+		*o = (struct model_outcome){.verdict = IS_DROPPED, .reason = "tunnel-frontend"};
+	}
 }
 
 bool model_judge_icmp(struct model *m, enum model_hook hook, const struct model_frame *frame,

@@ -127,8 +127,7 @@ bool model_begins(const struct model_packet *p)
 	return p->proto == 17 || model_opens(p);
 }
 
-/* False: it is over, and the packet begins another, if it can. */
-static bool judge_request(struct model *m, struct model_verdicts *v, struct model_flow *f, bool xdp)
+bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow *f)
 {
 	if (model_is_over(m, f)) {
 		model_remove(f);
@@ -145,6 +144,13 @@ static bool judge_request(struct model *m, struct model_verdicts *v, struct mode
 		return false;
 	}
 	v->flow = f;
+	return true;
+}
+
+static bool judge_request(struct model *m, struct model_verdicts *v, struct model_flow *f, bool xdp)
+{
+	if (!model_goes_on(m, v, f))
+		return false;
 	if (f->to_stack) {
 		struct model_outcome *o = model_may(v, PASSES);
 
@@ -193,6 +199,9 @@ static bool judge_reply_leaving(struct model *m, struct model_verdicts *v, struc
 	o = model_may(v, PASSES);
 	o->translated = true;
 	o->to = model_mirror(&f->asked);
+	/* but behind options and extension headers */
+	if (v->packet.flags & M_SYN && !v->packet.odd)
+		o->mss = f->mss;
 	return true;
 }
 
@@ -233,7 +242,9 @@ static bool judge_odd(struct model *m, struct model_verdicts *v, enum model_hook
 	if (!p->odd)
 		return false;
 	if (hook == MEETS_XDP) {
-		if (!odd_concerns(m, p, false))
+		/* and an IPv4 address in an IPv6 header is nobody's: tc will let that pass */
+		if (!odd_concerns(m, p, false) || fl_ip_family(&p->t.src) != p->family ||
+		    fl_ip_family(&p->t.dst) != p->family)
 			model_may(v, PASSES);
 		model_may(v, LEFT_TO_TC);
 		return true;
@@ -247,24 +258,34 @@ static bool judge_odd(struct model *m, struct model_verdicts *v, enum model_hook
 	return true;
 }
 
-/* A packet of TCP or UDP that has its ports. */
-static void judge_flow_packet(struct model *m, enum model_hook hook, struct model_verdicts *v)
+void model_find_flows(struct model *m, const struct model_packet *p, struct model_flow **ret_asked,
+		      struct model_flow **ret_reply)
 {
-	const bool leaving = hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
-	struct model_flow *asked = NULL, *reply = NULL;
-
+	*ret_asked = *ret_reply = NULL;
 	for (int i = 0; i < MODEL_FLOWS; i++) {
 		struct model_flow *f = &m->flow[i];
 		struct model_tuple back;
 
-		if (!f->live || f->family != v->packet.family || f->proto != v->packet.proto)
+		if (!f->live || f->family != p->family || f->proto != p->proto)
 			continue;
 		back = model_mirror(&f->inner);
-		if (model_same(&f->asked, &v->packet.t))
-			asked = f;
-		else if (!f->tunnelled && model_same(&back, &v->packet.t))
-			reply = f;
+		if (model_same(&f->asked, &p->t))
+			*ret_asked = f;
+		else if (!f->tunnelled && model_same(&back, &p->t))
+			*ret_reply = f;
 	}
+}
+
+/* A packet of TCP or UDP that has its ports. */
+static void judge_flow_packet(struct model *m, enum model_hook hook, struct model_verdicts *v)
+{
+	const bool leaving = hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
+	struct model_flow *asked, *reply;
+
+	model_find_flows(m, &v->packet, &asked, &reply);
+	/* what has no outer header and is for another node is that node's */
+	if (asked && asked->elsewhere)
+		asked = NULL;
 	if (leaving) {
 		/* also one that came in by a device that is not served */
 		if (reply && !reply->masqueraded && judge_reply_leaving(m, v, reply))
@@ -304,12 +325,15 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 	v->restarted = v->resteered = 0;
 	v->part = PART_NONE;
 	v->datagram = NULL;
+	v->encapsulated = v->elsewhere = false;
+	v->mss = 0;
 	v->understood = model_parse(frame, &v->packet);
 	if (!leaving && memcmp(frame->b, m->device[device].mac, 6)) {
 		model_may(v, PASSES);
 		return;
 	}
-	if (judge_odd(m, v, hook) || model_judge_icmp(m, hook, frame, v))
+	if (model_judge_encapsulated(m, v, hook, device, frame) || judge_odd(m, v, hook) ||
+	    model_judge_icmp(m, hook, frame, v))
 		return;
 	if (!v->understood) {
 		model_may(v, PASSES);

@@ -198,10 +198,20 @@ static void judge_direct(struct model *m, struct model_verdicts *v)
 	v->direct = true;
 }
 
+/* From a node port's address and number it is just one of the node's own. */
+bool model_from_frontend(const struct model *m, const struct model_packet *p)
+{
+	enum model_kind kind;
+
+	return (model_find(m, &p->t.src, p->t.sport, p->proto, &kind) >= 0 &&
+		kind != KIND_NODE_PORT) ||
+	       (m->settings.reject_unknown_port && model_is_cluster_ip(m, &p->t.src));
+}
+
 void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook hook)
 {
 	const struct model_packet *p = &v->packet;
-	enum model_kind kind, source_kind;
+	enum model_kind kind;
 	const int port = model_find(m, &p->t.dst, p->t.dport, p->proto, &kind);
 	const bool own = model_is_local(m, &p->t.dst);
 	const bool network = hook == MEETS_XDP || hook == MEETS_TC;
@@ -226,11 +236,8 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 		judge_direct(m, v);
 		return;
 	}
-	/* from a node port's address and number it is just one of the node's own */
-	if ((model_find(m, &p->t.src, p->t.sport, p->proto, &source_kind) >= 0 &&
-	     source_kind != KIND_NODE_PORT) ||
-	    (m->settings.reject_unknown_port && model_is_cluster_ip(m, &p->t.src))) {
-		model_may_drop(v, "frontend-source"); /* D7 */
+	if (model_from_frontend(m, p)) {
+		model_may_drop(v, "frontend-source");
 		return;
 	}
 	if (model_own_answers(m, p)) {

@@ -13,6 +13,7 @@ struct make {
 	struct model_tuple t;
 	uint32_t seq, ack, payload;
 	bool df, no_sum;
+	uint32_t mss; /* of its option; 0: none */
 	const uint8_t *dst_mac, *src_mac;
 	/* IPv4 options, or IPv6 extension headers of which the first is of this kind */
 	uint32_t n_extra;
@@ -42,6 +43,15 @@ bool make_by_dsr(const struct scenario *s, const struct conversation *c);
 uint8_t make_dsr_flags(struct rng *r);
 /* DSCP and ECN, which the outer header copies. */
 void make_class(struct model_frame *f, uint8_t class);
+
+/* packets_outer.c: the conversation of a client whose packets come by another node */
+void make_by_node(const struct model *m, struct conversation *c, struct rng *r);
+/* It is one with another frontend, from where the client of one of them asks. */
+void make_sibling(const struct model *m, const struct talkers *t, struct conversation *c,
+		  struct rng *r);
+/* The packet that is to be sent gets an outer header; `c`: its conversation, or NULL. */
+void make_outer(const struct model *m, const struct conversation *c, struct rng *r,
+		struct step *to);
 
 /* packets_icmp.c: an error about a packet of this conversation, or a ping. */
 void make_icmp(const struct scenario *s, const struct model *m, const struct conversation *c,

@@ -70,6 +70,7 @@ struct model_port {
 struct model_device {
 	uint8_t mac[6];
 	bool xdp_may_send, external, pods;
+	uint32_t mtu;
 	bool has_address[FL_FAMILIES];
 	struct fl_ip address[FL_FAMILIES];
 	struct fl_ip pool[FL_FAMILIES][MODEL_POOL]; /* masqueradeAddresses that it has */
@@ -160,6 +161,8 @@ struct model_flow {
 	bool forwards_reply;	/* the reply is sent on, not left to the stack */
 	bool direct;		/* for no frontend */
 	bool tunnelled;		/* DSR: no answer is seen here */
+	bool elsewhere;		/* asked at another node, which has encapsulated it */
+	uint32_t mss;		/* most that its backend's SYN may ask for; 0: anything */
 	bool lost;		/* at some time since it began its backend did not serve */
 	enum model_state state;
 	struct model_memory memory[MODEL_MEMORIES]; /* TCP */
@@ -167,11 +170,13 @@ struct model_flow {
 	int64_t began_ms, seen_ms;
 	int port; /* index of its service port, -1 none */
 	uint64_t packets[2];
-	void *own; /* the harness's */
+	bool uncounted; /* the last one is, perhaps */
+	void *own;	/* the harness's */
 	uint32_t number;
 };
 
 #define MODEL_FLOWS 64
+#define MODEL_NODES 8
 #define MODEL_RECORDS 64
 
 struct model_record { /* session affinity */
@@ -215,6 +220,8 @@ struct model {
 	uint32_t timeout_s[MODEL_TIMEOUTS];
 	struct fl_ip local[32]; /* addresses of the node; node ports are served on them */
 	int n_local;
+	struct fl_ip node[MODEL_NODES]; /* addresses of other nodes, of either family */
+	int n_nodes;
 	struct model_port port[MODEL_PORTS];
 	int n_ports;
 	int64_t now_ms;
@@ -248,9 +255,11 @@ struct model_packet {
 	struct model_tuple t;
 	uint8_t ttl, flags;
 	bool df;
+	bool mapped; /* not understood, but for IPv4 addresses in an IPv6 header */
 	bool odd; /* its header is not right behind a plain IP header; also of one not understood */
 	uint32_t seq, ack, payload;
-	uint32_t l4; /* offset */
+	uint32_t l4;	      /* offset */
+	uint32_t mss, mss_at; /* what the option says, and where in the frame; 0: it has none */
 	uint32_t ip_len;
 	/* of a fragment, where its IP header makes sense: */
 	bool fragment, more, has_ports; /* others follow it; and all of the TCP or UDP header */
@@ -269,6 +278,9 @@ void model_addresses(const struct model_frame *frame, struct fl_ip *ret_src, str
 void model_rewrite(const struct model_frame *in, const struct model_packet *packet,
 		   const struct model_tuple *to, bool forward, uint32_t id,
 		   struct model_frame *ret_frame);
+
+/* Its option says no more than `most`. */
+void model_lower_mss(struct model_frame *frame, const struct model_packet *packet, uint32_t most);
 
 enum model_answer {
 	ANSWER_PORT_UNREACHABLE,
@@ -302,8 +314,11 @@ struct model_outcome {
 	enum model_verdict verdict;
 	const char *reason; /* token of a drop or answer */
 	bool translated;
-	bool forward; /* hop and MAC addresses change */
-	bool wrapped; /* as it is, but for the hop, behind an outer header for to.dst */
+	bool forward;	/* hop and MAC addresses change */
+	bool wrapped;	/* as it is, but for the hop, behind an outer header for to.dst */
+	bool unpacked;	/* it was behind an outer header */
+	bool uncounted; /* its flow may have counted it, or not */
+	uint32_t mss;	/* most that its MSS option says; 0: anything */
 	struct model_tuple to;
 	int device; /* SENT_OUT */
 	uint8_t mac[6];
@@ -347,6 +362,10 @@ struct model_verdicts {
 	} part;
 	struct model_datagram *datagram; /* of the fragment, if there was one before it */
 	struct model_frame made;	 /* but for the MAC addresses of one that is sent on */
+	bool encapsulated;	  /* `packet` is what was behind the outer header of a node, */
+	struct model_frame inner; /* and this the frame that it makes */
+	bool elsewhere;
+	uint32_t mss; /* for the flow that begins */
 };
 
 /* All that may become of it. Flows that the packet finds over are removed. */
@@ -397,12 +416,21 @@ bool model_impossible(const struct model_tuple *t);
 /* Nobody on this node translates a reply here: it is, where it leaves or reaches a pod. */
 bool model_translated_later(const struct model_flow *f, enum model_hook hook);
 
+/* The flow that asks with this packet's tuple, and the one that answers with it. */
+void model_find_flows(struct model *m, const struct model_packet *p, struct model_flow **ret_asked,
+		      struct model_flow **ret_reply);
+/* The packet goes on with the flow: v->flow. False: that is over, and the packet begins another,
+ * if it can. */
+bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow *f);
+
 /* judge_new.c: a packet of no flow that arrives, and one that leaves */
 void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook hook);
 void model_judge_leaving(struct model *m, struct model_verdicts *v);
 /* The flow that has this tuple at its backend. */
 struct model_flow *model_holder(struct model *m, const struct model_packet *p,
 				const struct model_tuple *inner);
+/* D7: it comes from where Services are asked. */
+bool model_from_frontend(const struct model *m, const struct model_packet *p);
 const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
 					   int port);
 
@@ -424,6 +452,10 @@ void model_wrap(const struct model *m, const struct model_frame *in, const struc
 const char *model_settle_choice(struct model *m, const struct model_verdicts *v,
 				const struct model_outcome *o, const struct model_frame *got);
 
+/* unpack.c: what a node has encapsulated for a pod of this one. False: it is for the others. */
+bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			      int device, const struct model_frame *frame);
+
 /* fragments.c: false, and it is for the others to judge, model_judged_fragment() has the rest. */
 bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_hook hook,
 			  bool concerns);
@@ -436,6 +468,11 @@ bool model_fragments_may_wait(const struct model *m, int64_t ms);
 /* icmp.c: false, and it is no ICMP. */
 bool model_judge_icmp(struct model *m, enum model_hook hook, const struct model_frame *frame,
 		      struct model_verdicts *v);
+/* Of an error: who it is for. */
+bool model_is_icmp_error(const struct model_frame *frame, struct fl_ip *ret_dst);
+/* One that is for a backend of this node, or for nobody here. */
+void model_judge_icmp_for(struct model *m, enum model_hook hook, const struct fl_ip *pod,
+			  const struct model_frame *frame, struct model_verdicts *v);
 /* bytes.c: sums for it */
 uint32_t model_sum(uint64_t sum, const uint8_t *p, uint32_t len);
 uint32_t model_makes_up(uint32_t want, uint32_t sum);
@@ -458,6 +495,9 @@ bool model_is_local(const struct model *m, const struct fl_ip *ip);
 /* The service port that a packet for this address is for; -1: none. */
 int model_find(const struct model *m, const struct fl_ip *ip, uint16_t port, uint8_t proto,
 	       enum model_kind *ret_kind);
+/* Likewise of the node port that another node is asked for; of type and family alone. */
+int model_find_node_port(const struct model *m, enum fl_family family, uint16_t port,
+			 uint8_t proto);
 bool model_is_cluster_ip(const struct model *m, const struct fl_ip *ip);
 /* An external IP or a load balancer's address. */
 bool model_is_external(const struct model *m, const struct fl_ip *ip);

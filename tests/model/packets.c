@@ -31,7 +31,8 @@ uint32_t make_sum(uint64_t sum, const uint8_t *p, uint32_t len)
 void make_frame(const struct make *k, struct model_frame *f)
 {
 	const bool v6 = k->family == FL_IPV6, tcp = k->proto == IPPROTO_TCP;
-	const uint32_t header = (v6 ? 40 : 20) + k->n_extra, l4_header = tcp ? 20 : 8;
+	const uint32_t options = tcp && k->mss ? 8 : 0;
+	const uint32_t header = (v6 ? 40 : 20) + k->n_extra, l4_header = tcp ? 20 + options : 8;
 	const uint32_t len = l4_header + k->payload;
 	uint8_t *ip = f->b + ETHER, *l4 = ip + header;
 	uint64_t sum;
@@ -65,9 +66,18 @@ void make_frame(const struct make *k, struct model_frame *f)
 	if (tcp) {
 		put32(l4 + 4, k->seq);
 		put32(l4 + 8, k->ack);
-		l4[12] = 5 << 4;
+		l4[12] = (uint8_t)(l4_header / 4 << 4);
 		l4[13] = k->flags;
 		put16(l4 + 14, 0x7210);
+		if (options) {
+			/* in front of it or behind, "selective acknowledgements permitted" */
+			uint8_t *sack = l4 + 20 + (k->mss & 1 ? 4 : 0),
+				*mss = l4 + 24 - (k->mss & 1 ? 4 : 0);
+
+			put32(sack, 0x04020101);
+			put16(mss, 0x0204);
+			put16(mss + 2, k->mss);
+		}
 	} else {
 		put16(l4 + 4, len);
 	}
@@ -165,6 +175,8 @@ void make_conversation(const struct model *m, struct conversation *c, struct rng
 	c->backend_next = rng_next(r);
 	if (rng_percent(r, 10))
 		c->client_next = 0xfffffff0 + rng_below(r, 32);
+	if (c->hook != MEETS_POD_IN && rng_percent(r, 25))
+		make_by_node(m, c, r);
 }
 
 bool make_has_flow(const struct conversation *c)
@@ -231,6 +243,17 @@ static void number(struct conversation *c, bool by_backend, struct make *k, stru
 	*own = k->seq + k->payload + (k->flags & M_SYN ? 1 : 0) + (k->flags & M_FIN ? 1 : 0);
 }
 
+/* What a SYN asks for. */
+static void make_mss(struct make *k, struct rng *r)
+{
+	static const uint32_t usual[] = {1460, 1440, 1400, 1421,  1380,
+					 1361, 536,  8961, 65535, 1220};
+
+	if (k->proto == IPPROTO_TCP && k->flags & M_SYN && rng_percent(r, 70))
+		k->mss = rng_percent(r, 85) ? usual[rng_below(r, sizeof(usual) / sizeof(usual[0]))]
+					    : 1 + rng_below(r, 65535);
+}
+
 bool make_from_client(const struct scenario *s, struct conversation *c, struct rng *r,
 		      uint32_t payload, struct step *to)
 {
@@ -249,6 +272,8 @@ bool make_from_client(const struct scenario *s, struct conversation *c, struct r
 	if (payload)
 		k.payload = payload;
 	number(c, false, &k, r);
+	if (!payload)
+		make_mss(&k, r);
 	if (!payload && rng_percent(r, 3))
 		make_extra(&k, r);
 	to->hook = c->hook;
@@ -301,6 +326,8 @@ bool make_from_backend(const struct scenario *s, const struct model *m, struct c
 	if (payload)
 		k.payload = payload;
 	number(c, true, &k, r);
+	if (!payload)
+		make_mss(&k, r);
 	if (!payload && rng_percent(r, 3))
 		make_extra(&k, r);
 	to->of = c;
@@ -316,6 +343,20 @@ static bool is_odd(const struct model_frame *f)
 	return !model_parse(f, &p) || p.odd;
 }
 
+static bool by_network(const struct step *step)
+{
+	return step->hook == MEETS_XDP || step->hook == MEETS_TC;
+}
+
+/* True: of so many of a hundred. */
+static bool perhaps_outer(const struct model *m, const struct conversation *c, uint32_t percent,
+			  struct rng *r, struct step *to)
+{
+	if (by_network(to) && rng_percent(r, percent))
+		make_outer(m, c, r, to);
+	return true;
+}
+
 bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, struct rng *r,
 		  struct step *to)
 {
@@ -328,24 +369,27 @@ bool packets_make(const struct scenario *s, struct model *m, struct talkers *t, 
 	if (rng_percent(r, 6))
 		return make_piece(s, m, t, c, r, to);
 	if (how < 4)
-		return make_strange(s, m, r, to);
+		return make_strange(s, m, r, to) && perhaps_outer(m, NULL, 30, r, to);
 	if (how < 8)
 		return make_leaving(s, m, c, r, to);
 	if (how < 11 && make_has_flow(c))
-		return make_straight(s, c, r, to);
+		return make_straight(s, c, r, to) && perhaps_outer(m, NULL, 10, r, to);
 	if (how < 14 && c->used) {
 		make_icmp(s, m, c, r, to);
-		return true;
+		return perhaps_outer(m, c, c->by_node ? 75 : 3, r, to);
 	}
-	if (!c->used || how < 24)
+	if (!c->used || how < 24) {
 		make_conversation(m, c, r);
-	else if (how < (make_has_flow(c) && c->flow->tunnelled ? 30 : 55) && make_has_flow(c))
-		return make_from_backend(s, m, c, r, 0, to);
+		if (c->by_node && rng_percent(r, 30))
+			make_sibling(m, t, c, r);
+	} else if (how < (make_has_flow(c) && c->flow->tunnelled ? 30 : 55) && make_has_flow(c)) {
+		return make_from_backend(s, m, c, r, 0, to) && perhaps_outer(m, NULL, 2, r, to);
+	}
 	if (!make_from_client(s, c, r, 0, to))
 		return false;
 	if (how >= 96 && !is_odd(&to->frame)) {
 		make_spoilt(&to->frame, r);
 		to->of = NULL;
 	}
-	return true;
+	return perhaps_outer(m, c, c->by_node ? 94 : 3, r, to);
 }

@@ -143,7 +143,8 @@ static void spoil(uint32_t *at, uint32_t *size, bool *more, uint32_t *id, struct
 	}
 }
 
-static void send_piece(struct sent_datagram *d, struct rng *r, struct step *to)
+static void send_piece(const struct model *m, struct sent_datagram *d, struct rng *r,
+		       struct step *to)
 {
 	const uint32_t i = next(d, r);
 	uint32_t at = d->begin[i], size = d->begin[i + 1] - at, id = d->id;
@@ -175,6 +176,9 @@ static void send_piece(struct sent_datagram *d, struct rng *r, struct step *to)
 		put16(to->frame.b + ETHER + 10, 0);
 		put16(to->frame.b + ETHER + 10, make_sum(0, to->frame.b + ETHER, 20));
 	}
+	if (!d->flood && !d->whole.by_backend && (to->hook == MEETS_XDP || to->hook == MEETS_TC) &&
+	    rng_percent(r, d->whole.of && d->whole.of->by_node ? 94 : 3))
+		make_outer(m, d->whole.of, r, to);
 }
 
 bool make_piece(const struct scenario *s, const struct model *m, struct talkers *t,
@@ -185,19 +189,19 @@ bool make_piece(const struct scenario *s, const struct model *m, struct talkers 
 	if ((!d->used || rng_percent(r, 25)) && !begin(s, m, t, c, r, d))
 		return false;
 	to->n_more = d->flood ? FLOOD : (int)rng_below(r, d->n + 1);
-	send_piece(d, r, to);
+	send_piece(m, d, r, to);
 	to->goes_on = d;
 	return true;
 }
 
-bool packets_go_on(struct rng *r, struct step *step)
+bool packets_go_on(const struct model *m, struct rng *r, struct step *step)
 {
 	struct sent_datagram *d = step->goes_on;
 
 	if (!d || !step->n_more)
 		return false;
 	step->n_more--;
-	send_piece(d, r, step);
+	send_piece(m, d, r, step);
 	d->flood &= step->n_more > 0;
 	return true;
 }

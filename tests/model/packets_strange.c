@@ -102,7 +102,7 @@ void make_spoilt(struct model_frame *f, struct rng *r)
 	/* of 0x45: another version, or a header that is too short */
 	static const uint8_t lengths[] = {0x01, 0x04, 0x10, 0x20, 0x40, 0x80};
 
-	switch (rng_below(r, 9)) {
+	switch (rng_below(r, 10)) {
 	case 0:
 		f->b[rng_below(r, 6)] ^= (uint8_t)(1 + rng_below(r, 255));
 		break;
@@ -130,6 +130,9 @@ void make_spoilt(struct model_frame *f, struct rng *r)
 		break;
 	case 7:
 		memset(ip + (v6 ? 40 : 20) + (rng_percent(r, 50) ? 2 : 0), 0, 2);
+		break;
+	case 8: /* of TCP, where its data begins */
+		ip[(v6 ? 40 : 20) + 12] ^= (uint8_t)(0x10 << rng_below(r, 4));
 		break;
 	default: /* padding */
 		memset(f->b + f->len, 0x5a, 6);

@@ -4,6 +4,7 @@
  * maps, by planner (lb/model) and sync (lb/sync). So what is compared is the whole way from a
  * Service to a packet.
  */
+#include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include "conntrack/resteer.h"
 #include "lb/base/cleanup.h"
 #include "lb/model/plan.h"
+#include "nodeport/next_hop.h"
 #include "tests/model/fuzz.h"
 #include "tests/packet/service.h"
 
@@ -345,6 +347,30 @@ void scenario_change(struct scenario *s, const struct model *m, uint32_t service
 	resteer(s);
 }
 
+#define NODE_HOST 2
+
+void scenario_random_nodes(struct model *m, struct rng *r)
+{
+	m->n_nodes = 0;
+	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++)
+		for (unsigned int i = 0; i < MODEL_NODES / FL_FAMILIES; i++)
+			if (rng_percent(r, 65))
+				m->node[m->n_nodes++] = addr(f, AT_EXT0, NODE_HOST + i);
+}
+
+void scenario_nodes(const struct scenario *s, const struct model *m)
+{
+	const int fd = s->p->maps.peers_fd;
+	const uint32_t one = 1;
+	struct fl_addr key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
+	for (int i = 0; i < m->n_nodes; i++)
+		assert_int_equal(bpf_map_update_elem(fd, &m->node[i], &one, 0), 0);
+	fl_next_hops_forget(s->p->maps.meta);
+}
+
 #define POOL_HOST 101
 
 /* In half of the scenarios, masqueradeAddresses on some devices. */
@@ -392,6 +418,8 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 		random_service(s, i, &r);
 	plane_reset(s->p);
 	random_pools(s, &r);
+	scenario_random_nodes(&s->model, &r);
+	scenario_nodes(s, &s->model);
 	options = (struct fl_sync_options){
 		.maglev_seed = s->p->config.maglev_seed,
 		.maglev_length = 251,
@@ -448,6 +476,8 @@ void scenario_print(const struct scenario *s, FILE *out)
 
 	fprintf(out, "  settings %s%s\n", variants[s->variant],
 		m->settings.masquerade_all ? ", masqueradeAll" : "");
+	print_ips(out, "node", m->node, m->n_nodes);
+	fputs("\n", out);
 	for (int d = 0; d < MODEL_DEVICES; d++)
 		if (m->device[d].n_pool[FL_IPV4] || m->device[d].n_pool[FL_IPV6])
 			fprintf(out, "  device %d masquerades with %d IPv4 and %d IPv6 addresses\n",

@@ -21,6 +21,17 @@ static bool has(const struct fl_ip *all, int n, const struct fl_ip *ip)
 	return false;
 }
 
+int model_find_node_port(const struct model *m, enum fl_family family, uint16_t port, uint8_t proto)
+{
+	for (int i = 0; i < m->n_ports; i++) {
+		const struct model_port *p = &m->port[i];
+
+		if (port && p->proto == proto && p->node_port == port && p->family == family)
+			return i;
+	}
+	return -1;
+}
+
 /* 2.1 to 2.3, 2.6, 2.19 to 2.21: the first that asks for an address has it. */
 int model_find(const struct model *m, const struct fl_ip *ip, uint16_t port, uint8_t proto,
 	       enum model_kind *ret_kind)
@@ -39,13 +50,8 @@ int model_find(const struct model *m, const struct fl_ip *ip, uint16_t port, uin
 	}
 	if (!model_is_local(m, ip))
 		return -1;
-	for (int i = 0; i < m->n_ports; i++) {
-		const struct model_port *p = &m->port[i];
-
-		if (p->proto == proto && p->node_port == port && p->family == fl_ip_family(ip))
-			return *ret_kind = KIND_NODE_PORT, i;
-	}
-	return -1;
+	*ret_kind = KIND_NODE_PORT;
+	return model_find_node_port(m, fl_ip_family(ip), port, proto);
 }
 
 bool model_is_cluster_ip(const struct model *m, const struct fl_ip *ip)

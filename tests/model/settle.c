@@ -73,6 +73,8 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 		.state = STATE_NEW,
 		.began_ms = m->now_ms,
 		.seen_ms = m->now_ms,
+		.elsewhere = v->elsewhere,
+		.mss = v->mss,
 		.port = v->port,
 		.packets = {1, 0},
 		.number = m->flows_made++,
@@ -82,7 +84,8 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 	f->memory[0].state = STATE_NEW;
 	f->memory[0].client.sent = p->seq + p->payload + 1;
 	f->memory[0].backend.acked = p->seq + 1;
-	if (v->port >= 0 && m->port[v->port].affinity)
+	/* session affinity is each node's own: who has forwarded it has chosen */
+	if (v->port >= 0 && m->port[v->port].affinity && !v->encapsulated)
 		note_record(m, v, o);
 	*ret_flow = f;
 	return NULL;
@@ -107,6 +110,7 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 		model_track(m, v->flow, v->reply, &v->packet);
 		v->flow->seen_ms = m->now_ms;
 		v->flow->packets[v->reply] += o->verdict != LEFT_TO_TC; /* tc will count it */
+		v->flow->uncounted = o->uncounted;
 	}
 	return NULL;
 }

@@ -72,6 +72,12 @@ void run_check_flow(struct run *r, const struct step *step, const struct model_v
 	const struct place *at = &r->place[f - r->m.flow];
 	enum model_state state;
 
+	if (f->uncounted && at->head) {
+		const struct fl_flow_head *head = v->reply ? at->reply : at->head;
+
+		f->packets[v->reply] -= head && head->packets + 1 == (uint32_t)f->packets[v->reply];
+		f->uncounted = false;
+	}
 	if (!at->head || !at->reply != f->tunnelled)
 		run_differs(r, step, v, "entries of the flow: %s",
 			    !at->head	? "no original"
@@ -98,10 +104,14 @@ void run_place_flow(struct run *r, const struct step *step, const struct model_v
 	struct place *at = &r->place[f - r->m.flow];
 	const struct model_tuple back = {f->inner.dst, f->inner.src, f->inner.dport,
 					 f->inner.sport};
+	const struct model_packet packet = {.family = f->family, .proto = f->proto};
 	const struct fl_backend *b;
 
 	at->head = find_entry(r->s->p, f, &f->asked);
-	at->reply = find_entry(r->s->p, f, &back);
+	/* of one that goes by DSR it would be another one's, straight to that backend */
+	at->reply = f->tunnelled && model_holder(&r->m, &packet, &f->inner)
+			    ? NULL
+			    : find_entry(r->s->p, f, &back);
 	if (at->head && f->port >= 0) {
 		b = &r->s->p->maps.backends[fl_flow_backend(at->head)];
 		if (memcmp(&b->addr, f->inner.dst.b, 16) || ntohs(b->port) != f->inner.dport)
@@ -130,6 +140,22 @@ void run_check_way(struct run *r, const struct step *step, const struct model_ve
 	    run_counter(r, FL_COUNTER_FIB_LOOKUP) != r->lookups)
 		run_differs(r, step, v, "the way is looked up again");
 	at->way_known[v->reply] = true;
+}
+
+void run_take_stale(struct run *r)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++) {
+		struct model_flow *f = &r->m.flow[i];
+
+		if (f->live && f->elsewhere && f->proto == IPPROTO_UDP && r->place[i].head)
+			f->lost |= r->place[i].head->flags & FL_FLOW_STALE;
+	}
+}
+
+void run_forget_ways(struct run *r)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++)
+		r->place[i].way_known[0] = r->place[i].way_known[1] = false;
 }
 
 /*

@@ -34,6 +34,13 @@ static void count_hop(uint8_t *ip, bool v6)
 	put16(ip + 10, model_makes_up(sum, model_sum(0, ip, header)));
 }
 
+/* Without checkMTU only what devices take is known. */
+static uint32_t room(const struct model *m, const struct model_outcome *o)
+{
+	return m->settings.check_mtu ? m->way(m->way_arg, &o->to.dst).mtu
+				     : m->device[o->device].mtu;
+}
+
 static struct fl_ip source_of(const struct model *m, enum fl_family family,
 			      const struct model_outcome *o, const uint8_t *got)
 {
@@ -54,10 +61,15 @@ void model_wrap(const struct model *m, const struct model_frame *in, const struc
 {
 	const bool v6 = p->family == FL_IPV6;
 	const uint32_t size = model_outer_size(p->family);
-	const uint8_t *inner = in->b + ETHER;
+	const uint32_t headers = size + (v6 ? 40 : 20) + 20;
+	struct model_frame told = *in;
+	const uint8_t *inner = told.b + ETHER;
 	uint8_t *ip = out->b + ETHER;
 	struct fl_ip source;
 
+	/* a SYN names at most the MSS that fits into the tunnel */
+	if (p->flags & M_SYN)
+		model_lower_mss(&told, p, room(m, o) - headers);
 	memset(out->b, 0, ETHER + size);
 	out->len = in->len + size;
 	memcpy(out->b, in->b, ETHER);

@@ -104,6 +104,7 @@ static void make_model(struct world *w, enum variant variant)
 		memcpy(to->mac, w->net.mac[d], 6);
 		to->xdp_may_send = d == DEV_EXT0 || d == DEV_EXT1;
 		to->external = d != DEV_POD;
+		to->mtu = 1500;
 		to->pods = d == DEV_POD;
 		for (enum fl_family f = FL_IPV4; d != DEV_POD && f < FL_FAMILIES; f++) {
 			to->has_address[f] = true;

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What comes in an outer header: from other nodes for pods of this one, and from anybody else, for
+ * whatever destination; whole, or as nobody should write it.
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "tests/model/make.h"
+#include "tests/model/wire.h"
+
+static struct fl_ip in_range(const struct fl_prefix *range, struct rng *r)
+{
+	struct fl_ip ip = range->ip;
+
+	ip.b[14] = (uint8_t)rng_next(r);
+	ip.b[15] = (uint8_t)rng_next(r);
+	return ip;
+}
+
+static struct fl_ip node_address(enum fl_family f, struct rng *r)
+{
+	return addr(f, AT_EXT0, 2 + rng_below(r, MODEL_NODES / FL_FAMILIES));
+}
+
+static struct fl_ip outer_source(const struct model *m, enum fl_family f, struct rng *r)
+{
+	const uint32_t how = rng_below(r, 100);
+
+	if (m->settings.has_outer_sources[f] && how < 60)
+		return in_range(&m->settings.outer_sources[f], r);
+	if (how < 92)
+		return node_address(f, r);
+	if (how < 93) /* an IPv4 address in an IPv6 header is none */
+		return node_address(FL_IPV4, r);
+	return rng_percent(r, 50)   ? addr(f, AT_OUTSIDE, 1 + rng_below(r, 140))
+	       : rng_percent(r, 50) ? addr(f, AT_EXT0, 77)
+	       : rng_percent(r, 50) ? addr(f, AT_EXT0, 1)
+				    : addr(f, AT_POD, 1 + rng_below(r, 6));
+}
+
+static int port_asked(const struct model *m, enum fl_family family, uint8_t proto,
+		      const struct model_tuple *t)
+{
+	enum model_kind kind;
+	const int port = model_find(m, &t->dst, t->dport, proto, &kind);
+
+	return port >= 0 ? port : model_find_node_port(m, family, t->dport, proto);
+}
+
+/* Mostly a backend of this node that the frontend has. */
+static struct fl_ip pod_of(const struct model *m, enum fl_family family, uint8_t proto,
+			   const struct model_tuple *t, struct rng *r)
+{
+	const int port = port_asked(m, family, proto, t);
+
+	for (int tries = 0; port >= 0 && m->port[port].n_endpoints && tries < 6; tries++) {
+		const struct model_port *p = &m->port[port];
+		const struct model_endpoint *e =
+			&p->endpoint[rng_below(r, (uint32_t)p->n_endpoints)];
+
+		if (e->on_node || rng_percent(r, 3))
+			return e->ip;
+	}
+	return addr(family, AT_POD, 1 + rng_below(r, 8));
+}
+
+void make_by_node(const struct model *m, struct conversation *c, struct rng *r)
+{
+	enum model_kind kind;
+	int port = model_find(m, &c->asked.dst, c->asked.dport, c->proto, &kind);
+
+	c->by_node = true;
+	/* a node port at the node that was asked; or at what is no node's address */
+	if (port >= 0 && kind == KIND_NODE_PORT && rng_percent(r, 85))
+		c->asked.dst = node_address(c->family, r);
+	if (port >= 0 && kind == KIND_NODE_PORT && rng_percent(r, 5) &&
+	    m->settings.has_outer_sources[c->family])
+		c->asked.dst = in_range(&m->settings.outer_sources[c->family], r);
+	c->node = outer_source(m, c->family, r);
+	c->pod = pod_of(m, c->family, c->proto, &c->asked, r);
+	/* The pod is its own client; but of a node port of another node, where the filter says by
+	 * chance whether what has no outer header is looked up. */
+	if (model_find(m, &c->asked.dst, c->asked.dport, c->proto, &kind) >= 0 && rng_percent(r, 2))
+		c->asked.src = c->pod;
+}
+
+/* Another frontend of the same pod, asked by the same client from the same port. */
+void make_sibling(const struct model *m, const struct talkers *t, struct conversation *c,
+		  struct rng *r)
+{
+	const struct conversation *other = &t->slot[rng_below(r, SLOTS)];
+	struct conversation one = *c;
+	int port;
+
+	port = port_asked(m, other->family, other->proto, &other->asked);
+	if (!other->used || !other->by_node || port < 0)
+		return;
+	for (int tries = 0; tries < 40; tries++) {
+		make_target(m, r, &one);
+		if (one.family != other->family || one.proto != other->proto ||
+		    port_asked(m, one.family, one.proto, &one.asked) != port)
+			continue;
+		*c = one;
+		make_by_node(m, c, r);
+		c->hook = other->hook;
+		c->device = other->device;
+		c->asked.src = other->asked.src;
+		c->asked.sport = other->asked.sport;
+		c->pod = other->pod;
+		return;
+	}
+}
+
+/* In front of what there is. */
+static void wrap(struct model_frame *f, const struct fl_ip *from, const struct fl_ip *to,
+		 uint8_t class)
+{
+	const bool v6 = f->b[12] == 0x86;
+	const uint32_t size = v6 ? 40 : 20, len = f->len - ETHER;
+	uint8_t *ip = f->b + ETHER;
+
+	memmove(ip + size, ip, len);
+	memset(ip, 0, size);
+	f->len += size;
+	put_address(v6, ip + (v6 ? 8 : 12), from);
+	put_address(v6, ip + (v6 ? 24 : 16), to);
+	if (v6) {
+		ip[0] = (uint8_t)(0x60 | class >> 4);
+		ip[1] = (uint8_t)(class << 4);
+		put16(ip + 4, len);
+		ip[6] = IPPROTO_IPV6;
+		ip[7] = 64;
+		return;
+	}
+	ip[0] = 0x45;
+	ip[1] = class;
+	put16(ip + 2, len + size);
+	ip[6] = 0x40;
+	ip[8] = 64;
+	ip[9] = IPPROTO_IPIP;
+	put16(ip + 10, make_sum(0, ip, 20));
+}
+
+/* Where it is for. */
+static struct fl_ip other_destination(const struct model *m, enum fl_family f,
+				      const struct fl_ip *usual, struct rng *r)
+{
+	switch (rng_below(r, 6)) {
+	case 0:
+		return addr(f, (enum network)rng_below(r, 3), 1);
+	case 1:
+		return m->port[rng_below(r, (uint32_t)m->n_ports)].family == f
+			       ? m->port[0].cluster_ip
+			       : *usual;
+	case 2:
+		return addr(f, AT_TX, 1 + rng_below(r, 6));
+	case 3:
+		return node_address(f, r);
+	default:
+		return addr(f, AT_POD, 1 + rng_below(r, 8));
+	}
+}
+
+/* An outer header that is another one, or is wrong. */
+static void change(struct model_frame *f, struct rng *r)
+{
+	static const uint8_t protos[] = {47, 41, 4, 50, 0, 60, 44, 97};
+	const bool v6 = f->b[12] == 0x86;
+	uint8_t *ip = f->b + ETHER;
+
+	switch (rng_below(r, 5)) {
+	case 0:
+		ip[v6 ? 6 : 9] = protos[rng_below(r, sizeof(protos))];
+		break;
+	case 1:
+		if (!v6)
+			put16(ip + 6, rng_percent(r, 50) ? 0x2000 : 1 + rng_below(r, 100));
+		break;
+	case 2: /* its length */
+		put16(ip + (v6 ? 4 : 2), get16(ip + (v6 ? 4 : 2)) + rng_below(r, 5) - 2);
+		break;
+	default:
+		make_spoilt(f, r);
+	}
+	if (v6 || rng_percent(r, 20))
+		return;
+	put16(ip + 10, 0);
+	put16(ip + 10, make_sum(0, ip, (ip[0] & 15) * 4U));
+}
+
+/* Room for two of them, and padding. */
+static bool has_room(const struct model_frame *f)
+{
+	return f->len + 2 * 40 + 6 <= MODEL_FRAME;
+}
+
+void make_outer(const struct model *m, const struct conversation *c, struct rng *r, struct step *to)
+{
+	const bool v6 = to->frame.b[12] == 0x86;
+	const enum fl_family f = v6 ? FL_IPV6 : FL_IPV4;
+	const bool by_node = c && c->by_node && c->family == f;
+	struct model_packet p;
+	struct fl_ip from, pod;
+
+	if (!has_room(&to->frame))
+		return;
+	model_parse(&to->frame, &p);
+	from = by_node && rng_percent(r, 90) ? c->node : outer_source(m, f, r);
+	pod = by_node && rng_percent(r, 95) ? c->pod : pod_of(m, f, p.proto, &p.t, r);
+	if (rng_percent(r, 5))
+		pod = other_destination(m, f, &pod, r);
+	if (rng_percent(r, 3))
+		wrap(&to->frame, &from, &pod, 0);
+	wrap(&to->frame, &from, &pod, rng_percent(r, 20) ? (uint8_t)rng_next(r) : 0);
+	if (rng_percent(r, 4))
+		change(&to->frame, r);
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Direct server return on the backend's side (docs/edge.md, "Direct server return"; robustness D5):
+ * what another node has encapsulated for a pod of this one loses its outer header, and its flow is
+ * one to that pod, which sees the client and whose answers leave as the frontend's. What is for no
+ * Service stays as it is, and so does what is for this node's own addresses.
+ */
+#include <string.h>
+
+#include "tests/model/model.h"
+#include "tests/model/wire.h"
+
+#define ETHER 14
+#define CONGESTED 3 /* of ECN */
+
+struct outer {
+	bool v6;
+	struct fl_ip from, to;
+	uint32_t len; /* of the whole, as it says */
+	uint8_t ecn;
+};
+
+/* IPv4 in IPv4 or IPv6 in IPv6, by a header without options that is no fragment's. */
+static bool parse_outer(const struct model_frame *f, struct outer *ret)
+{
+	const uint32_t type = f->len >= ETHER ? get16(f->b + 12) : 0;
+	const uint8_t *ip = f->b + ETHER;
+
+	ret->v6 = type == 0x86dd;
+	if ((!ret->v6 && type != 0x0800) || f->len < ETHER + (ret->v6 ? 40U : 20U))
+		return false;
+	ret->from = address(ret->v6, ip + (ret->v6 ? 8 : 12));
+	ret->to = address(ret->v6, ip + (ret->v6 ? 24 : 16));
+	if (ret->v6) {
+		ret->len = 40 + get16(ip + 4);
+		ret->ecn = ip[1] >> 4 & 3;
+		return ip[0] >> 4 == 6 && ip[6] == 41;
+	}
+	ret->len = get16(ip + 2);
+	ret->ecn = ip[1] & 3;
+	return ip[0] == 0x45 && ip[9] == 4 && !(get16(ip + 6) & 0x3fff);
+}
+
+/* The frame without it. */
+static void strip(const struct model_frame *f, const struct outer *o, struct model_frame *ret)
+{
+	const uint32_t size = o->v6 ? 40 : 20;
+
+	ret->len = f->len - size;
+	memcpy(ret->b, f->b, ETHER);
+	memcpy(ret->b + ETHER, f->b + ETHER + size, ret->len - ETHER);
+}
+
+static uint8_t ecn_of(const struct model_frame *f, bool v6)
+{
+	return v6 ? f->b[ETHER + 1] >> 4 & 3 : f->b[ETHER + 1] & 3;
+}
+
+/* RFC 6040: a mark of congestion goes over to a packet that takes such marks. */
+static void mark(struct model_frame *f, bool v6)
+{
+	uint8_t *ip = f->b + ETHER;
+	const uint32_t sum = v6 ? 0 : model_sum(0, ip, 20);
+
+	ip[1] |= v6 ? CONGESTED << 4 : CONGESTED;
+	if (v6)
+		return;
+	put16(ip + 10, 0);
+	put16(ip + 10, model_makes_up(sum, model_sum(0, ip, 20)));
+}
+
+static bool is_node(const struct model *m, const struct fl_ip *ip)
+{
+	for (int i = 0; i < m->n_nodes; i++)
+		if (fl_ip_equal(&m->node[i], ip))
+			return true;
+	return false;
+}
+
+/* A node that is known, or an outer source that one may use. */
+static bool is_tunnel_source(const struct model *m, enum fl_family family, const struct fl_ip *ip)
+{
+	return is_node(m, ip) ||
+	       (m->settings.has_outer_sources[family] && fl_ip_family(ip) == family &&
+		fl_prefix_contains(&m->settings.outer_sources[family], ip));
+}
+
+/* The service port whose client has sent it; of a node port the one of any node. -1: none. */
+static int served(const struct model *m, const struct model_packet *p, enum model_kind *ret_kind)
+{
+	const int port = model_find(m, &p->t.dst, p->t.dport, p->proto, ret_kind);
+
+	/* addresses of tunnelSources count as well, though no node has one */
+	if (port >= 0 || !is_tunnel_source(m, p->family, &p->t.dst))
+		return port;
+	*ret_kind = KIND_NODE_PORT;
+	return model_find_node_port(m, p->family, p->t.dport, p->proto);
+}
+
+/* It was congested, and its ends would not understand the mark. */
+static bool is_lost(const struct outer *o, const struct model_frame *inner)
+{
+	return o->ecn == CONGESTED && !ecn_of(inner, o->v6);
+}
+
+/* It goes to the pod, unless it was congested and does not know the mark. */
+static struct model_outcome *unpack(struct model_verdicts *v, const struct outer *o,
+				    const struct model_tuple *to)
+{
+	const bool lost = is_lost(o, &v->inner);
+	struct model_outcome *may = model_may(v, lost ? IS_DROPPED : PASSES);
+
+	may->reason = lost ? "tunnel-content" : NULL;
+	may->translated = may->unpacked = true;
+	may->to = *to;
+	return may;
+}
+
+/* Of a flow that goes elsewhere no node sends anything here: it is balanced once (D7). */
+static void refuse_to_send_on(struct model *m, struct model_verdicts *v, bool wrapped, bool xdp,
+			      const struct model_tuple *to)
+{
+	if (wrapped)
+		model_send_wrapped(m, v, xdp, to);
+	else
+		model_send_on(m, v, xdp, to);
+	for (int i = 0; i < v->n; i++) {
+		struct model_outcome *o = &v->v[i];
+
+		o->uncounted = true;
+		if (o->verdict != IS_DROPPED)
+			o->reason = "tunnel-frontend";
+		o->verdict = IS_DROPPED;
+		o->wrapped = false;
+	}
+}
+
+/* The backend's SYN asks for no more than fits into the tunnel of the node before, which has told
+ * by the client's, and through the device that it came by. */
+static uint32_t mss_of(const struct model *m, const struct model_packet *p, int device)
+{
+	const bool v6 = p->family == FL_IPV6;
+	const uint32_t most =
+		m->device[device].mtu - model_outer_size(p->family) - (v6 ? 40 : 20) - 20;
+
+	return p->mss_at && p->mss < most ? p->mss : most;
+}
+
+static bool refuses(struct model_verdicts *v, const struct model_port *port, enum model_kind kind,
+		    const struct model_side *side)
+{
+	if (kind == KIND_LOAD_BALANCER && !model_in_ranges(port, &v->packet.t.src))
+		model_may_drop(v, "source-range");
+	else if (side->reject) /* the node that the client has written to answers */
+		model_may_drop(v, "reject-no-endpoint");
+	else if (!side->forward)
+		model_may_drop(v, "no-local-endpoint");
+	else
+		return false;
+	return true;
+}
+
+/* D6, D11: no client has this source. */
+static bool no_client(const struct model *m, const struct model_packet *p)
+{
+	return p->mapped || model_impossible(&p->t) || model_is_local(m, &p->t.src) ||
+	       model_from_frontend(m, p);
+}
+
+static void judge_new(struct model *m, struct model_verdicts *v, const struct outer *outer,
+		      int port, enum model_kind kind, int device)
+{
+	const struct model_packet *p = &v->packet;
+	const struct model_side side = model_side_of(&m->port[port], kind, false);
+	const struct model_endpoint *b = NULL;
+	struct model_outcome *o;
+	struct model_tuple to;
+
+	if (no_client(m, p)) {
+		model_may_drop(v, "tunnel-content");
+		return;
+	}
+	if (!model_begins(p)) {
+		model_may_drop(v, "no-flow");
+		return;
+	}
+	if (refuses(v, &m->port[port], kind, &side))
+		return;
+	for (int i = 0; i < side.n; i++)
+		if (side.list[i]->on_node && fl_ip_equal(&side.list[i]->ip, &outer->to))
+			b = side.list[i];
+	if (!b) {
+		model_may_drop(v, "tunnel-frontend");
+		return;
+	}
+	to = (struct model_tuple){p->t.src, b->ip, p->t.sport, b->port};
+	v->port = port;
+	v->client = p->t.src;
+	v->elsewhere = kind == KIND_NODE_PORT && !model_is_local(m, &p->t.dst);
+	v->mss = p->proto == 6 ? mss_of(m, p, device) : 0;
+	o = unpack(v, outer, &to);
+	o->begins = o->backend_local = true;
+	o->backend = b->ip;
+	o->backend_port = b->port;
+	o->source = p->t.src;
+	/* another frontend's flow from there is to the same backend: they are kept apart */
+	o->any_port = model_holder(m, p, &to);
+	if (o->verdict == IS_DROPPED)
+		model_may_drop(v, o->reason); /* without a flow */
+}
+
+/* A reply of a flow that this node has made; none comes so. */
+static void judge_reply(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			const struct outer *outer, struct model_flow *f)
+{
+	const struct model_tuple to = model_mirror(&f->asked);
+
+	if (model_translated_later(f, hook)) {
+		model_may_drop(v, "tunnel-frontend");
+		return;
+	}
+	if (model_is_over(m, f)) {
+		model_remove(f);
+		model_may_drop(v, "tunnel-frontend");
+		return;
+	}
+	v->flow = f;
+	v->reply = true;
+	if (f->forwards_reply)
+		refuse_to_send_on(m, v, false, hook == MEETS_XDP, &to);
+	else
+		unpack(v, outer, &to);
+}
+
+/* What is for no Service stays as it is; but of what a node has sent that is so only of what is of
+ * no flow, and from where a client may be. */
+static void judge_not_served(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			     const struct outer *outer, struct model_flow *asked,
+			     struct model_flow *reply)
+{
+	if (asked && model_goes_on(m, v, asked))
+		unpack(v, outer, &asked->inner);
+	else if (reply && !asked)
+		judge_reply(m, v, hook, outer, reply);
+	else if (no_client(m, &v->packet))
+		model_may_drop(v, "tunnel-content");
+	else
+		model_may(v, PASSES);
+}
+
+/* What a known node has sent, of TCP or UDP; port -1: for no Service. */
+static void judge_inner(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			const struct outer *outer, int port, enum model_kind kind, int device)
+{
+	struct model_flow *asked, *reply;
+
+	if (outer->ecn == CONGESTED && ecn_of(&v->inner, outer->v6))
+		mark(&v->inner, outer->v6);
+	model_find_flows(m, &v->packet, &asked, &reply);
+	if (port < 0)
+		judge_not_served(m, v, hook, outer, asked, reply);
+	else if (!asked || !model_goes_on(m, v, asked))
+		judge_new(m, v, outer, port, kind, device);
+	else if (asked->to_stack)
+		unpack(v, outer, &asked->inner);
+	else
+		refuse_to_send_on(m, v, asked->tunnelled, hook == MEETS_XDP, &asked->inner);
+}
+
+/* Clients of Services write to it, here or at another node. */
+static bool has_frontends(const struct model *m, enum fl_family family, const struct fl_ip *ip)
+{
+	return !model_is_local(m, ip) && (model_is_cluster_ip(m, ip) || model_is_external(m, ip) ||
+					  is_tunnel_source(m, family, ip));
+}
+
+/* An error about what a backend has answered; another node has found out that it is here. */
+static bool judge_error_inside(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			       const struct outer *outer)
+{
+	const enum fl_family family = outer->v6 ? FL_IPV6 : FL_IPV4;
+	struct fl_ip dst;
+
+	if (!model_is_icmp_error(&v->inner, &dst) || !has_frontends(m, family, &dst))
+		return false;
+	v->encapsulated = false; /* no flow begins */
+	if (!is_tunnel_source(m, family, &outer->from)) {
+		model_may_drop(v, "tunnel-source");
+	} else if (is_lost(outer, &v->inner)) {
+		model_may_drop(v, "tunnel-content");
+	} else {
+		if (outer->ecn == CONGESTED)
+			mark(&v->inner, outer->v6);
+		model_judge_icmp_for(m, hook, &outer->to, &v->inner, v);
+	}
+	return true;
+}
+
+/* It has no outer header any more. */
+static void cannot_pass(struct model_verdicts *v, const char *reason)
+{
+	for (int i = 0; i < v->n; i++) {
+		struct model_outcome *o = &v->v[i];
+
+		o->unpacked |= o->translated;
+		if (o->verdict != PASSES || o->translated)
+			continue;
+		o->verdict = IS_DROPPED;
+		o->reason = reason;
+	}
+}
+
+/*
+ * Fragments, options and extension headers inside: XDP leaves them to tc, which takes the outer
+ * header off before it looks at more than the addresses. So what cannot go to a pod then is
+ * dropped.
+ */
+static bool judge_odd_inside(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			     const struct outer *outer, int device)
+{
+	const struct model_packet *p = &v->packet;
+	enum model_kind kind;
+	int port;
+
+	if (!has_frontends(m, p->family, &p->t.dst))
+		return false;
+	if (hook == MEETS_XDP) {
+		model_may(v, LEFT_TO_TC);
+		return true;
+	}
+	if (!is_tunnel_source(m, p->family, &outer->from)) {
+		model_may_drop(v, "tunnel-source");
+	} else if (is_lost(outer, &v->inner)) {
+		model_may_drop(v, "tunnel-content");
+	} else if (model_judge_fragment(m, v, hook, true)) {
+		cannot_pass(v, "tunnel-content");
+	} else if (!v->understood || no_client(m, p)) {
+		model_may_drop(v, "tunnel-content");
+	} else {
+		port = served(m, p, &kind);
+		judge_inner(m, v, hook, outer, port, kind, device);
+		cannot_pass(v, "tunnel-frontend");
+		model_judged_fragment(m, v);
+	}
+	return true;
+}
+
+bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum model_hook hook,
+			      int device, const struct model_frame *frame)
+{
+	const struct model_packet as_it_came = v->packet;
+	enum model_kind kind;
+	struct outer outer;
+	int port;
+
+	if ((hook != MEETS_XDP && hook != MEETS_TC) || !parse_outer(frame, &outer) ||
+	    model_is_local(m, &outer.to))
+		return false;
+	strip(frame, &outer, &v->inner);
+	v->understood = model_parse(&v->inner, &v->packet);
+	v->encapsulated = true;
+	if (v->packet.odd) {
+		if (judge_odd_inside(m, v, hook, &outer, device))
+			return true;
+	} else if (v->understood || v->packet.mapped) {
+		port = served(m, &v->packet, &kind);
+		if (is_tunnel_source(m, v->packet.family, &outer.from)) {
+			judge_inner(m, v, hook, &outer, port, kind, device);
+			return true;
+		}
+		if (port >= 0) {
+			model_may_drop(v, "tunnel-source");
+			return true;
+		}
+	}
+	if (judge_error_inside(m, v, hook, &outer))
+		return true;
+	/* what makes no sense, and what is not for a Service, may be somebody else's */
+	v->packet = as_it_came;
+	v->understood = v->encapsulated = false;
+	return false;
+}
