@@ -80,9 +80,10 @@ static bool is_node(const struct model *m, const struct fl_ip *ip)
 /* A node that is known, or an outer source that one may use. */
 static bool is_tunnel_source(const struct model *m, enum fl_family family, const struct fl_ip *ip)
 {
-	return is_node(m, ip) ||
-	       (m->settings.has_outer_sources[family] && fl_ip_family(ip) == family &&
-		fl_prefix_contains(&m->settings.outer_sources[family], ip));
+	/* RFC 4291: an IPv4 address in an IPv6 header is none of the network's */
+	return fl_ip_family(ip) == family &&
+	       (is_node(m, ip) || (m->settings.has_outer_sources[family] &&
+				   fl_prefix_contains(&m->settings.outer_sources[family], ip)));
 }
 
 /* The service port whose client has sent it; of a node port the one of any node. -1: none. */
