@@ -199,7 +199,6 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 			scenario_mutate(s, &r.m, service, &g);
 			scenario_change(s, &r.m, service);
 			model_notice_lost(&r.m);
-			run_take_stale(&r);
 			changed |= 1U << service;
 			totals->changes++;
 			if (trace)

@@ -68,9 +68,6 @@ void run_place_flow(struct run *r, const struct step *step, const struct model_v
 		    const struct model_flow *f);
 void run_check_way(struct run *r, const struct step *step, const struct model_verdicts *v,
 		   const struct model_outcome *o);
-/* The agent does not know of node ports at other nodes whether their backends serve: which flows
- * datagrams leave then is as it says. */
-void run_take_stale(struct run *r);
 /* What was remembered of ways is forgotten. */
 void run_forget_ways(struct run *r);
 const struct model_outcome *run_begun_besides(struct run *r, const struct model_verdicts *v,

@@ -142,16 +142,6 @@ void run_check_way(struct run *r, const struct step *step, const struct model_ve
 	at->way_known[v->reply] = true;
 }
 
-void run_take_stale(struct run *r)
-{
-	for (int i = 0; i < MODEL_FLOWS; i++) {
-		struct model_flow *f = &r->m.flow[i];
-
-		if (f->live && f->elsewhere && f->proto == IPPROTO_UDP && r->place[i].head)
-			f->lost |= r->place[i].head->flags & FL_FLOW_STALE;
-	}
-}
-
 void run_forget_ways(struct run *r)
 {
 	for (int i = 0; i < MODEL_FLOWS; i++)
