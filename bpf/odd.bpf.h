@@ -98,7 +98,8 @@ static __always_inline int translate_odd(struct __sk_buff *skb, bool v6, struct 
 	const bool forward = w->d.action != FL_ACT_STACK;
 
 	if (fl_odd_rewrite(skb, w, v6, forward) ||
-	    (forward && w->d.hop.resolved && fl_ctx_set_macs(skb, w->d.hop.macs)))
+	    (forward && w->d.hop.resolved && fl_ctx_set_macs(skb, w->d.hop.macs)) ||
+	    (!forward && w->d.mss && fl_mss_lower(skb, w->p.l4, w->d.mss)))
 		return -1;
 	if (w->odd.fragment)
 		fl_count(FL_COUNTER_FRAGMENT);

@@ -172,11 +172,11 @@ __noinline int fl_unpack_read6(fl_ctx *ctx, struct fl_outer *ret_o, struct fl_pa
 		       : fl_unpack_read_as(ctx, true, FL_DISPATCH_IPIP, ret_o, p);
 }
 
-/* Whether a node of the cluster encapsulates with this source. Global, so that its keys take no
- * stack from others. */
-int fl_peer_is(bool v6, const struct fl_addr *addr);
+/* Whether a node of the cluster has this address. Global, so that its key takes no stack from
+ * others. */
+int fl_node_is(bool v6, const struct fl_addr *addr);
 
-__noinline int fl_peer_is(bool v6, const struct fl_addr *addr)
+__noinline int fl_node_is(bool v6, const struct fl_addr *addr)
 {
 	struct fl_addr key;
 
@@ -186,7 +186,13 @@ __noinline int fl_peer_is(bool v6, const struct fl_addr *addr)
 	/* RFC 4291: an IPv4 address in an IPv6 header is nobody's, though it is a node's key */
 	if (v6 && fl_addr_is_mapped(&key))
 		return false;
-	return fl_tunnel_in_range(v6, &key) || bpf_map_lookup_elem(&fl_peers, &key) != NULL;
+	return bpf_map_lookup_elem(&fl_peers, &key) != NULL;
+}
+
+/* Whether a node of the cluster encapsulates with this source. */
+static __always_inline bool fl_peer_is(bool v6, const struct fl_addr *addr)
+{
+	return fl_tunnel_in_range(v6, addr) || fl_node_is(v6, addr);
 }
 
 static __always_inline enum fl_seen_as fl_unpack_seen_as(__u32 dispatch)
@@ -230,7 +236,7 @@ static __always_inline bool fl_unpack_frontend(bool v6, const struct fl_packet *
 
 	if (fl_frontend_find(v6, &p->tuple.daddr, p->tuple.dport, p->proto, false, &local, ret_fe))
 		return true;
-	return fl_peer_is(v6, &p->tuple.daddr) &&
+	return fl_node_is(v6, &p->tuple.daddr) &&
 	       fl_frontend_get_node_port(v6, p->tuple.dport, p->proto, ret_fe);
 }
 
@@ -438,7 +444,7 @@ __noinline int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, __u32 dispatch, struct
 static __always_inline bool fl_unpack_serves(bool v6, const struct fl_addr *addr)
 {
 	return fl_addr_is_cluster_ip(v6, addr) || fl_addr_is_external(v6, addr) ||
-	       fl_peer_is(v6, addr);
+	       fl_node_is(v6, addr);
 }
 
 /*
