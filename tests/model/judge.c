@@ -199,8 +199,7 @@ static bool judge_reply_leaving(struct model *m, struct model_verdicts *v, struc
 	o = model_may(v, PASSES);
 	o->translated = true;
 	o->to = model_mirror(&f->asked);
-	/* but behind options and extension headers */
-	if (v->packet.flags & M_SYN && !v->packet.odd)
+	if (v->packet.flags & M_SYN)
 		o->mss = f->mss;
 	return true;
 }
