@@ -91,8 +91,7 @@ static int served(const struct model *m, const struct model_packet *p, enum mode
 {
 	const int port = model_find(m, &p->t.dst, p->t.dport, p->proto, ret_kind);
 
-	/* addresses of tunnelSources count as well, though no node has one */
-	if (port >= 0 || !is_tunnel_source(m, p->family, &p->t.dst))
+	if (port >= 0 || !is_node(m, &p->t.dst))
 		return port;
 	*ret_kind = KIND_NODE_PORT;
 	return model_find_node_port(m, p->family, p->t.dport, p->proto);
@@ -269,10 +268,10 @@ static void judge_inner(struct model *m, struct model_verdicts *v, enum model_ho
 }
 
 /* Clients of Services write to it, here or at another node. */
-static bool has_frontends(const struct model *m, enum fl_family family, const struct fl_ip *ip)
+static bool has_frontends(const struct model *m, const struct fl_ip *ip)
 {
-	return !model_is_local(m, ip) && (model_is_cluster_ip(m, ip) || model_is_external(m, ip) ||
-					  is_tunnel_source(m, family, ip));
+	return !model_is_local(m, ip) &&
+	       (model_is_cluster_ip(m, ip) || model_is_external(m, ip) || is_node(m, ip));
 }
 
 /* An error about what a backend has answered; another node has found out that it is here. */
@@ -282,7 +281,7 @@ static bool judge_error_inside(struct model *m, struct model_verdicts *v, enum m
 	const enum fl_family family = outer->v6 ? FL_IPV6 : FL_IPV4;
 	struct fl_ip dst;
 
-	if (!model_is_icmp_error(&v->inner, &dst) || !has_frontends(m, family, &dst))
+	if (!model_is_icmp_error(&v->inner, &dst) || !has_frontends(m, &dst))
 		return false;
 	v->encapsulated = false; /* no flow begins */
 	if (!is_tunnel_source(m, family, &outer->from)) {
@@ -323,7 +322,7 @@ static bool judge_odd_inside(struct model *m, struct model_verdicts *v, enum mod
 	enum model_kind kind;
 	int port;
 
-	if (!has_frontends(m, p->family, &p->t.dst))
+	if (!has_frontends(m, &p->t.dst))
 		return false;
 	if (hook == MEETS_XDP) {
 		model_may(v, LEFT_TO_TC);
