@@ -5,8 +5,8 @@
  * What orders what (the other side is BPF code, whose cmpxchg and xchg are full barriers on every
  * CPU):
  *
- * - Publishing. A writer takes an entry by cmpxchg of its word, fills it by plain stores, and
- * publishes it by xchg. A reader loads the word with acquire, so that its copy comes after; copies;
+ * - Publishing. A writer takes an entry by cmpxchg of its word, fills it by plain stores, claims it
+ * by xchg, and publishes it by cmpxchg. A reader loads the word with acquire, so that its copy comes after; copies;
  * then an acquire fence keeps the second load of the word behind the copy. If both loads give the
  * same generation, no writer had the entry in between: one that takes it raises the generation, and
  * a cmpxchg that others see comes before the stores that follow it. The copy is made of relaxed
@@ -101,16 +101,18 @@ union raw {
 	struct fl_flow6 flow6;
 };
 
-/* The first `size` bytes, heads included. */
+/* The first `size` bytes, heads included, of an entry that is live; with `claims` also of one that
+ * is claimed. */
 static bool read_part(const struct fl_flow_table *table, enum fl_family family, size_t slot,
-		      size_t size, void *ret_raw)
+		      size_t size, bool claims, void *ret_raw)
 {
 	const struct fl_flow_head *head = fl_entry_head(table, family, slot);
 	uint32_t before, after;
 
 	for (int i = 0; head && i < READ_TRIES; i++) {
 		before = __atomic_load_n(&head->word, __ATOMIC_ACQUIRE);
-		if (fl_flow_state(before) < FL_FLOW_NEW || fl_flow_state(before) >= FL_FLOW_STATES)
+		if (fl_flow_state(before) >= FL_FLOW_STATES ||
+		    !(fl_flow_state(before) >= FL_FLOW_NEW || (claims && before & FL_FLOW_CLAIM)))
 			return false;
 		copy_relaxed(ret_raw, head, size);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -119,17 +121,17 @@ static bool read_part(const struct fl_flow_table *table, enum fl_family family, 
 		if (fl_flow_generation(before) != fl_flow_generation(after))
 			continue;
 		memcpy(ret_raw, &after, sizeof(after)); /* the word comes first */
-		return fl_flow_state(after) >= FL_FLOW_NEW;
+		return fl_flow_state(after) >= FL_FLOW_NEW || (claims && after & FL_FLOW_CLAIM);
 	}
 	return false;
 }
 
 static bool read_raw(const struct fl_flow_table *table, enum fl_family family, size_t slot,
-		     union raw *ret_raw)
+		     bool claims, union raw *ret_raw)
 {
 	return read_part(table, family, slot,
 			 family == FL_IPV4 ? sizeof(ret_raw->flow4) : sizeof(ret_raw->flow6),
-			 ret_raw);
+			 claims, ret_raw);
 }
 
 bool fl_entry_head_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
@@ -137,7 +139,7 @@ bool fl_entry_head_read(const struct fl_flow_table *table, enum fl_family family
 {
 	static_assert(!offsetof(struct fl_flow_head, word) && !(sizeof(*ret_head) % 8),
 		      "read as words of eight bytes, the entry's word first");
-	return read_part(table, family, slot, sizeof(*ret_head), ret_head);
+	return read_part(table, family, slot, sizeof(*ret_head), false, ret_head);
 }
 
 bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, size_t slot,
@@ -145,7 +147,7 @@ bool fl_entry_read(const struct fl_flow_table *table, enum fl_family family, siz
 {
 	union raw raw;
 
-	if (!read_raw(table, family, slot, &raw))
+	if (!read_raw(table, family, slot, false, &raw))
 		return false;
 	if (family == FL_IPV4)
 		entry_from4(&raw.flow4, ret_entry);
@@ -177,7 +179,7 @@ bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size
 {
 	union raw raw;
 
-	if (!read_raw(table, family, slot, &raw))
+	if (!read_raw(table, family, slot, true, &raw))
 		return false;
 	*ret_proto = raw.head.proto;
 	if (family == FL_IPV6) {
@@ -188,6 +190,32 @@ bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size
 	ret_key->saddr.w[3] = raw.flow4.key.saddr;
 	ret_key->daddr.w[3] = raw.flow4.key.daddr;
 	return true;
+}
+
+uint32_t fl_entry_claim(struct fl_flow_head *head)
+{
+	const uint32_t word = __atomic_load_n(&head->word, __ATOMIC_RELAXED) | FL_FLOW_CLAIM;
+
+	__atomic_exchange_n(&head->word, word, __ATOMIC_SEQ_CST);
+	return word;
+}
+
+bool fl_entry_appear(struct fl_flow_head *head, uint32_t claim, enum fl_flow_state state)
+{
+	return __atomic_compare_exchange_n(&head->word, &claim,
+					   fl_flow_word(fl_flow_generation(claim), state), false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+void fl_entry_withdraw(struct fl_flow_head *head, uint32_t taken)
+{
+	uint32_t word = __atomic_load_n(&head->word, __ATOMIC_RELAXED);
+
+	while (fl_flow_generation(word) == fl_flow_generation(taken) &&
+	       !__atomic_compare_exchange_n(
+		       &head->word, &word, fl_flow_word(fl_flow_generation(word) + 1, FL_FLOW_FREE),
+		       false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
 }
 
 bool fl_entry_twin(const struct fl_flow_table *table, enum fl_family family, size_t slot,

@@ -50,7 +50,17 @@ static inline bool fl_entry_is_whole(const struct fl_flow_head *head, size_t slo
  * keeps its own. */
 bool fl_entry_change_flags(struct fl_flow_head *head, uint32_t word, uint8_t set, uint8_t clear);
 
-/* The key of a live entry, as fl_hash_tuple() wants it. False as above. */
+/*
+ * Publishing, as the programs do: an entry that was taken (BUSY) and filled is claimed, which is a
+ * full barrier, so that of two that claim a key at least one finds the other's; then it appears,
+ * false if a program has taken the claim away. Or it is withdrawn, whatever it has become, unless
+ * another flow has it by now. `claim`, `taken`: its word when it was claimed, or taken.
+ */
+uint32_t fl_entry_claim(struct fl_flow_head *head);
+bool fl_entry_appear(struct fl_flow_head *head, uint32_t claim, enum fl_flow_state state);
+void fl_entry_withdraw(struct fl_flow_head *head, uint32_t taken);
+
+/* The key of an entry that is live or claimed, as fl_hash_tuple() wants it. False as above. */
 bool fl_entry_key(const struct fl_flow_table *table, enum fl_family family, size_t slot,
 		  struct fl_tuple6 *ret_key, uint8_t *ret_proto);
 

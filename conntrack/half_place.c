@@ -210,13 +210,6 @@ static uint32_t take(const struct fl_flow_table *table, enum fl_family family,
 	return FL_SLOT_NONE;
 }
 
-static void give_back(struct fl_flow_head *head)
-{
-	uint32_t generation = fl_flow_generation(__atomic_load_n(&head->word, __ATOMIC_RELAXED));
-
-	__atomic_store_n(&head->word, fl_flow_word(generation + 1, FL_FLOW_FREE), __ATOMIC_SEQ_CST);
-}
-
 static void fill(struct fl_flow_head *head, enum fl_family family, const struct fl_half *half,
 		 uint32_t twin_slot, const struct fl_flow_head *twin)
 {
@@ -253,41 +246,35 @@ static void fill(struct fl_flow_head *head, enum fl_family family, const struct 
 	}
 }
 
-static void publish(struct fl_flow_head *head, enum fl_flow_state state)
-{
-	__atomic_exchange_n(&head->word, fl_flow_word(fl_flow_generation(head->word), state),
-			    __ATOMIC_SEQ_CST);
-}
-
 static enum fl_migrate_end place(const struct fl_flow_table *table, enum fl_family family,
 				 const struct fl_half *original, const struct fl_half *reply)
 {
 	uint32_t slot = take(table, family, original), reply_slot;
 	struct fl_flow_head *head, *reply_head;
-	struct fl_entry entry, twin;
+	uint32_t claim, reply_claim;
 
 	if (slot == FL_SLOT_NONE)
 		return FL_PLACED_NO_ROOM;
 	head = fl_entry_head(table, family, slot);
 	reply_slot = take(table, family, reply);
 	if (reply_slot == FL_SLOT_NONE) {
-		give_back(head);
+		fl_entry_withdraw(head, head->word);
 		return FL_PLACED_NO_ROOM;
 	}
 	reply_head = fl_entry_head(table, family, reply_slot);
 	fill(head, family, original, reply_slot, reply_head);
 	fill(reply_head, family, reply, slot, head);
-	publish(reply_head, reply->state);
-	publish(head, original->state);
+	reply_claim = fl_entry_claim(reply_head);
+	claim = fl_entry_claim(head);
 	/* a program may have made a flow with one of the keys just now: that one is at work */
-	if ((find(table, family, original, slot) != FL_SLOT_NONE ||
-	     find(table, family, reply, reply_slot) != FL_SLOT_NONE) &&
-	    fl_entry_read(table, family, slot, &entry) &&
-	    fl_entry_twin(table, family, slot, &entry, &twin)) {
-		fl_entry_free(table, family, slot, &entry, &twin, 0, FL_NO_TIMEOUT);
-		return FL_PLACED_KEPT;
-	}
-	return FL_PLACED_MOVED;
+	if (find(table, family, original, slot) == FL_SLOT_NONE &&
+	    find(table, family, reply, reply_slot) == FL_SLOT_NONE &&
+	    fl_entry_appear(reply_head, reply_claim, reply->state) &&
+	    fl_entry_appear(head, claim, original->state))
+		return FL_PLACED_MOVED;
+	fl_entry_withdraw(head, claim);
+	fl_entry_withdraw(reply_head, reply_claim);
+	return FL_PLACED_KEPT;
 }
 
 enum fl_migrate_end fl_half_place_pair(const struct fl_flow_table *table, enum fl_family family,

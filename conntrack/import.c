@@ -108,19 +108,6 @@ static bool take(const struct fl_flow_table *table, enum fl_family family, struc
 	return false;
 }
 
-static void publish(const struct half *half, uint32_t state)
-{
-	__atomic_exchange_n(&half->head->word, fl_flow_word(fl_flow_generation(half->word), state),
-			    __ATOMIC_SEQ_CST);
-}
-
-static void give_back(const struct half *half)
-{
-	__atomic_store_n(&half->head->word,
-			 fl_flow_word(fl_flow_generation(half->word) + 1, FL_FLOW_FREE),
-			 __ATOMIC_RELEASE);
-}
-
 /* The rewrite is the key: packets stay as they are. */
 static void fill(enum fl_family family, const struct half *half, const struct half *twin,
 		 uint8_t proto, uint8_t flags, uint32_t now)
@@ -179,18 +166,20 @@ int fl_flow_import(const struct fl_flow_table *table, const struct fl_flow *flow
 	if (!take(table, family, &original))
 		return -ENOSPC;
 	if (!take(table, family, &reply)) {
-		give_back(&original);
+		fl_entry_withdraw(original.head, original.word);
 		return -ENOSPC;
 	}
 	fill(family, &original, &reply, flow->proto, flags, (uint32_t)now);
 	fill(family, &reply, &original, flow->proto, flags | FL_FLOW_IS_REPLY, (uint32_t)now);
-	publish(&reply, FL_FLOW_BUSY | FL_FLOW_CLAIM);
-	if (has_key(table, family, &reply, flow->proto, reply.slot)) {
-		give_back(&reply);
-		give_back(&original);
-		return 0;
-	}
-	publish(&reply, flow->state);
-	publish(&original, flow->state);
-	return 1;
+	reply.word = fl_entry_claim(reply.head);
+	original.word = fl_entry_claim(original.head);
+	/* a program makes a flow with one of the keys just now: that one is at work */
+	if (!has_key(table, family, &reply, flow->proto, reply.slot) &&
+	    !has_key(table, family, &original, flow->proto, original.slot) &&
+	    fl_entry_appear(reply.head, reply.word, flow->state) &&
+	    fl_entry_appear(original.head, original.word, flow->state))
+		return 1;
+	fl_entry_withdraw(original.head, original.word);
+	fl_entry_withdraw(reply.head, reply.word);
+	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "conntrack/entry.h"
 #include "conntrack/half.h"
 #include "lb/dp/layout.h"
 #include "tests/unit/conntrack/table_fixture.h"
@@ -213,6 +214,44 @@ static void test_the_later_of_two_flows_of_a_key_stays(void **state)
 	}
 }
 
+/* A program has claimed one of the keys, and still looks for others. */
+static void test_a_flow_that_a_program_is_making_stays_its(void **state)
+{
+	static struct move m;
+	struct fl_half half[2];
+
+	(void)state;
+	for (int which = 0; which < 2; which++) {
+		struct fl_flow_head *claimed = NULL;
+		uint32_t claim;
+
+		move_init(&m);
+		fixture_pair(&m.from, &usual[FL_IPV4]);
+		assert_int_equal(bring(&m, &usual[FL_IPV4]), FL_PLACED_MOVED);
+		for (uint32_t slot = 0; slot < BUCKETS * FL_FLOW_WAYS; slot++) {
+			struct fl_flow_head *head = fixture_head(&m.to, FL_IPV4, slot);
+
+			if (fl_flow_state(head->word) < FL_FLOW_NEW)
+				continue;
+			if (!!(head->flags & FL_FLOW_IS_REPLY) == which) {
+				claimed = head;
+				head->word =
+					fl_flow_word(fl_flow_generation(head->word), FL_FLOW_BUSY);
+			} else {
+				head->word = fl_flow_word(fl_flow_generation(head->word) + 1,
+							  FL_FLOW_FREE);
+			}
+		}
+		assert_non_null(claimed);
+		claim = fl_entry_claim(claimed);
+		assert_int_equal(bring(&m, &usual[FL_IPV4]), FL_PLACED_KEPT);
+		assert_int_equal(placed(&m, FL_IPV4, half), 0);
+		assert_int_equal(claimed->word, claim);
+		fl_entry_withdraw(claimed, claim);
+		assert_int_equal(bring(&m, &usual[FL_IPV4]), FL_PLACED_MOVED);
+	}
+}
+
 static void test_a_full_table_is_left_as_it_was(void **state)
 {
 	static struct move m;
@@ -241,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_are_read_as_described),
 		cmocka_unit_test(test_a_flow_is_placed_once_and_brought_up_to_date),
 		cmocka_unit_test(test_the_later_of_two_flows_of_a_key_stays),
+		cmocka_unit_test(test_a_flow_that_a_program_is_making_stays_its),
 		cmocka_unit_test(test_a_full_table_is_left_as_it_was),
 	};
 

@@ -123,6 +123,37 @@ static void test_entries_leave_packets_alone(void **state)
 	}
 }
 
+/* One half of the flow is claimed by a program, which still looks for others; the other is free. */
+static void test_a_flow_that_a_program_is_making_stays_its(void **state)
+{
+	(void)state;
+	for (int row = 0; row < 4; row++) {
+		const enum fl_family family = row & 1 ? FL_IPV6 : FL_IPV4;
+		const struct fl_flow flow = kernel_flow(family, 40000, false);
+		struct fl_flow_head *claimed, *other;
+		struct scene s;
+		struct seen seen;
+		uint32_t claim;
+
+		scene_init(&s);
+		assert_int_equal(fl_flow_import(&s.f.table, &flow, NOW), 1);
+		seen = walk(&s);
+		claimed = fl_entry_head(&s.f.table, family,
+					row & 2 ? seen.flow.reply_slot : seen.flow.slot);
+		other = fl_entry_head(&s.f.table, family,
+				      row & 2 ? seen.flow.slot : seen.flow.reply_slot);
+		claimed->word = fl_flow_word(fl_flow_generation(claimed->word), FL_FLOW_BUSY);
+		claim = fl_entry_claim(claimed);
+		other->word = fl_flow_word(fl_flow_generation(other->word) + 1, FL_FLOW_FREE);
+		assert_int_equal(fl_flow_import(&s.f.table, &flow, NOW), 0);
+		assert_int_equal(walk(&s).n, 0);
+		assert_int_equal(claimed->word, claim);
+		/* nothing of it is left claimed */
+		fl_entry_withdraw(claimed, claim);
+		assert_int_equal(fl_flow_import(&s.f.table, &flow, NOW), 1);
+	}
+}
+
 /* A program looks where the hash says, in the first bucket, and in others if a bit says so. */
 static bool found(struct scene *s, const struct fl_flow *flow, size_t slot)
 {
@@ -221,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_entries_leave_packets_alone),
+		cmocka_unit_test(test_a_flow_that_a_program_is_making_stays_its),
 		cmocka_unit_test(test_a_full_table_refuses),
 		cmocka_unit_test(test_kernel_decides),
 	};
