@@ -101,7 +101,8 @@ def test_a_reload_is_over_when_it_is(machine):
     start(machine)
     done = machine.run("systemctl", "reload", UNIT)
     assert done.returncode == 0, done.stderr
-    assert machine.show(UNIT, "ActiveState") == "active"
+    # the command waits for the signal to be sent; the agent says itself when it begins to reload, and when it is done
+    until(lambda: machine.show(UNIT, "ActiveState") == "active", "the unit is reloaded", 10, 0.1)
 
 
 def test_an_agent_that_hangs_is_started_anew(machine):
