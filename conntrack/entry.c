@@ -6,12 +6,12 @@
  * CPU):
  *
  * - Publishing. A writer takes an entry by cmpxchg of its word, fills it by plain stores, claims it
- * by xchg, and publishes it by cmpxchg. A reader loads the word with acquire, so that its copy comes after; copies;
- * then an acquire fence keeps the second load of the word behind the copy. If both loads give the
- * same generation, no writer had the entry in between: one that takes it raises the generation, and
- * a cmpxchg that others see comes before the stores that follow it. The copy is made of relaxed
- * atomic loads, because a plain copy that races with a writer has no defined meaning, even if it is
- * thrown away.
+ * by xchg, and publishes it by cmpxchg. A reader loads the word with acquire, so that its copy
+ * comes after; copies; then an acquire fence keeps the second load of the word behind the copy. If
+ * both loads give the same generation, no writer had the entry in between: one that takes it raises
+ * the generation, and a cmpxchg that others see comes before the stores that follow it. The copy is
+ * made of relaxed atomic loads, because a plain copy that races with a writer has no defined
+ * meaning, even if it is thrown away.
  *
  * - Refreshing. last_seen is stored without touching the word. Freeing therefore exchanges the word
  * first and reads last_seen again after it, with a sequentially consistent fence between: a refresh
