@@ -320,8 +320,9 @@ static __always_inline void fl_flow_fill(bool v6, struct fl_flow_head *head, __u
 	}
 }
 
-/* Make the entry visible; returns its word. An atomic exchange is a full barrier: the entry is
- * filled before. */
+/* Of an entry that was taken: claim it, or give it back (FL_FLOW_FREE); returns its word. An atomic
+ * exchange is a full barrier: the entry is filled before. What is claimed becomes visible by
+ * fl_flow_appear(). */
 static __always_inline __u32 fl_flow_publish(struct fl_flow_head *head, __u32 state)
 {
 	__u32 word = fl_flow_word(fl_flow_generation(READ_ONCE(head->word)), state);
