@@ -43,7 +43,7 @@ const struct fl_value *fl_value_get(const struct fl_value *map, const char *key)
 	if (fl_value_type(map) != FL_VALUE_MAP)
 		return NULL;
 	FL_VALUE_EACH(member, map)
-	if (!strcmp(member->key, key))
+	if (fl_key_is(member->key, key))
 		return member->type == FL_VALUE_NULL ? NULL : member;
 	return NULL;
 }

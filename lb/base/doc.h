@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lb/base/err.h"
 
@@ -65,6 +66,12 @@ typedef int (*fl_doc_fault_fn)(unsigned int line, const char *reason, void *arg)
 int fl_doc_each_tolerant(const char *text, size_t len, enum fl_doc_syntax syntax, fl_doc_fn fn,
 			 fl_doc_fault_fn fault, void *arg, unsigned int *ret_line,
 			 struct fl_err *err);
+
+/* Most keys that are compared differ in the first letter, for which a call is too much. */
+static inline bool fl_key_is(const char *key, const char *name)
+{
+	return *key == *name && !strcmp(key, name);
+}
 
 const struct fl_value *fl_doc_root(const struct fl_doc *doc);
 

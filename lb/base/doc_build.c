@@ -122,7 +122,7 @@ static const struct fl_value *find_duplicate_among_few(const struct fl_value *ma
 {
 	FL_VALUE_EACH(later, map)
 	for (const struct fl_value *m = map->first; m != later; m = m->next)
-		if (m->key == later->key || !strcmp(m->key, later->key))
+		if (m->key == later->key || fl_key_is(m->key, later->key))
 			return later;
 	return NULL;
 }
@@ -229,7 +229,7 @@ static int merge_map(struct fl_doc *doc, const struct fl_value *from, unsigned i
 		int rc;
 
 		FL_VALUE_EACH(other, map)
-		known |= other->key == member->key || !strcmp(other->key, member->key);
+		known |= other->key == member->key || fl_key_is(other->key, member->key);
 		if (known)
 			continue;
 		doc->key = member->key;

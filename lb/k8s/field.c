@@ -186,7 +186,7 @@ bool fl_field_is_present(struct fl_decoding *d, const struct fl_value *map, cons
 		return false;
 	FL_VALUE_EACH(member, map)
 	{
-		if (!strcmp(fl_value_key(member), key))
+		if (fl_key_is(fl_value_key(member), key))
 			return true;
 	}
 	return false;
@@ -195,7 +195,7 @@ bool fl_field_is_present(struct fl_decoding *d, const struct fl_value *map, cons
 static bool is_key(const struct fl_field_key *keys, const char *name)
 {
 	for (const struct fl_field_key *k = keys; k->name; k++)
-		if (!strcmp(k->name, name))
+		if (fl_key_is(k->name, name))
 			return true;
 	return false;
 }

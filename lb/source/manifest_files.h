@@ -20,12 +20,11 @@
 #include "lb/source/text_digest.h"
 #include "lb/source/manifest.h"
 #include "lb/source/problems.h"
-#include "lb/source/reading.h"
+#include "lb/source/readings.h"
 #include "lb/source/worker.h"
 
 #define FL_MANIFEST_MAX_FILES 65536	      /* of one directory */
 #define FL_MANIFEST_LARGE_BYTES (256u * 1024) /* from here on a thread reads it */
-#define FL_MANIFEST_GATHER 256		      /* files of the first turn that are read at once */
 #define FL_MANIFEST_STEP 2048		      /* objects of a large file that one turn takes in */
 #define FL_MANIFEST_LOOK_MS 250		      /* between looks at what no event tells */
 #define FL_MANIFEST_LOOK_FILES 200	      /* in a second */
@@ -114,6 +113,12 @@ struct fl_manifest_root {
 	struct fl_mono bare; /* since when it has had no file from the first reading on */
 };
 
+/* Files that are read at once; readings.n of them. */
+struct fl_manifest_batch {
+	struct fl_manifest_file *files[FL_READINGS_MAX];
+	struct fl_readings readings;
+};
+
 struct fl_manifest {
 	struct fl_source source;
 	struct fl_manifest_options options;
@@ -121,8 +126,9 @@ struct fl_manifest {
 	struct fl_definitions *definitions;
 	int epoll, inotify, timer;
 	struct fl_worker *worker; /* NULL: nothing is followed, or there is no thread */
-	struct fl_manifest_file *gathered[FL_MANIFEST_GATHER]; /* of the first turn, to be read */
-	size_t n_gathered;
+	/* of the first turn: one that is gathered, and one that is read meanwhile */
+	struct fl_manifest_batch batches[2];
+	size_t gathering;		  /* which of them is which */
 	struct fl_manifest_file *working; /* the file that the worker reads */
 	struct fl_manifest_file *merging; /* a large file that is being taken in */
 	struct fl_definitions_merge merge;

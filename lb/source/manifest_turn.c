@@ -15,7 +15,6 @@
 
 #include "lb/base/cleanup.h"
 #include "lb/source/manifest_files.h"
-#include "lb/source/readings.h"
 #include "lb/source/writers.h"
 
 static struct fl_mono now_of(const struct fl_manifest *m)
@@ -46,35 +45,78 @@ static bool leads_through_data(const char *path)
 	return len >= (ssize_t)sizeof(data) - 1 && !strncmp(target, data, sizeof(data) - 1);
 }
 
-/* Whether a file may change without an event of the directory that its name is in. */
-static bool is_elsewhere(const struct fl_manifest *m, const struct fl_manifest_file *file)
-{
-	struct stat st;
+/* What a path leads to, with one call where that is a file. */
+struct path_look {
+	int error;	  /* errno of lstat() */
+	struct stat link; /* of the path itself */
+	bool there;
+	struct stat st; /* of what it leads to, if it is there */
+};
 
-	return m->roots[file->definer.order].remote || lstat(file->path, &st) ||
-	       !S_ISREG(st.st_mode) || st.st_nlink > 1;
+static void look_at(const char *path, struct path_look *ret_look)
+{
+	ret_look->error = lstat(path, &ret_look->link) ? errno : 0;
+	ret_look->st = ret_look->link;
+	ret_look->there = !ret_look->error &&
+			  (!S_ISLNK(ret_look->link.st_mode) || !stat(path, &ret_look->st));
 }
 
-/* They take effect in the order in which they were gathered. */
+/* Whether a file may change without an event of the directory that its name is in. */
+static bool is_elsewhere(const struct fl_manifest *m, const struct fl_manifest_file *file,
+			 const struct path_look *look)
+{
+	return m->roots[file->definer.order].remote || look->error ||
+	       !S_ISREG(look->link.st_mode) || look->link.st_nlink > 1;
+}
+
+static struct fl_manifest_batch *gathering(struct fl_manifest *m)
+{
+	return &m->batches[m->gathering];
+}
+
+/*
+ * Have what was gathered read, while what was gathered before it takes effect; that has been read
+ * by now. So files take effect in the order in which they were gathered.
+ */
 static int read_gathered(struct fl_manifest *m)
 {
-	struct fl_reading *readings[FL_MANIFEST_GATHER] = {NULL};
-	const size_t n = m->n_gathered;
+	struct fl_manifest_batch *begun, *done;
+	size_t n;
 	int rc = 0;
 
-	for (size_t i = 0; i < n; i++)
-		readings[i] = m->gathered[i]->reading;
-	fl_readings_run(readings, n);
-	m->n_gathered = 0;
+	begun = gathering(m);
+	m->gathering = !m->gathering;
+	done = gathering(m);
+	n = done->readings.n;
+	fl_readings_end(&done->readings);
+	fl_readings_begin(&begun->readings);
 	for (size_t i = 0; i < n; i++) {
-		int failed = fl_manifest_take(m, m->gathered[i], readings[i]);
+		int failed = fl_manifest_take(m, done->files[i], done->readings.list[i]);
 
 		rc = rc ? rc : failed;
 	}
 	return rc;
 }
 
-static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t size, bool inside)
+/* And wait for it. */
+static int read_all_gathered(struct fl_manifest *m)
+{
+	int rc = read_gathered(m), failed = read_gathered(m);
+
+	return rc ? rc : failed;
+}
+
+static int gather(struct fl_manifest *m, struct fl_manifest_file *file)
+{
+	struct fl_manifest_batch *batch = gathering(m);
+
+	batch->files[batch->readings.n] = file;
+	batch->readings.list[batch->readings.n++] = file->reading;
+	return batch->readings.n == FL_READINGS_MAX ? read_gathered(m) : 0;
+}
+
+static int read_file(struct fl_manifest *m, struct fl_manifest_file *file,
+		     const struct path_look *look, bool inside)
 {
 	struct fl_reading *reading = calloc(1, sizeof(*reading));
 
@@ -89,16 +131,14 @@ static int read_file(struct fl_manifest *m, struct fl_manifest_file *file, off_t
 	reading->forced = file->forced;
 	reading->in_place = file->written;
 	file->definer.stale = false;
-	file->elsewhere = is_elsewhere(m, file);
+	file->elsewhere = is_elsewhere(m, file, look);
 	m->any_elsewhere |= file->elsewhere || file->is_open;
 	file->through_data = file->elsewhere && leads_through_data(file->path);
 	file->reading = reading;
 	fl_manifest_settled(m, file);
-	if (inside) {
-		m->gathered[m->n_gathered++] = file;
-		return m->n_gathered == FL_MANIFEST_GATHER ? read_gathered(m) : 0;
-	}
-	if (m->worker && size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+	if (inside)
+		return gather(m, file);
+	if (m->worker && look->there && look->st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
 		give_to_worker(m, file);
 	if (m->working == file)
 		return 0;
@@ -145,40 +185,37 @@ static bool is_whole(struct fl_manifest *m, struct fl_manifest_file *file, const
 }
 
 /* A file that is not there although its directory is. */
-static bool is_missing(const struct fl_manifest *m, const struct fl_manifest_file *file)
+static bool is_missing(const struct fl_manifest *m, const struct fl_manifest_file *file,
+		       const struct path_look *look)
 {
-	struct stat st;
-
-	if (m->roots[file->definer.order].is_input)
-		return false;
-	return lstat(file->path, &st) && errno == ENOENT &&
-	       (file->deleted || !m->roots[file->definer.order].lost);
+	return look->error == ENOENT && (file->deleted || !m->roots[file->definer.order].lost);
 }
 
-static int look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, bool inside)
+static int look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, bool inside,
+			const struct path_look *look)
 {
 	const struct fl_manifest_root *root = &m->roots[file->definer.order];
-	struct stat st = {0};
 
-	if (is_missing(m, file)) {
+	if (is_missing(m, file, look)) {
 		bool forced = file->forced;
 
 		fl_manifest_settled(m, file);
 		return fl_manifest_miss(m, file, forced);
 	}
-	if (root->lost && stat(file->path, &st)) {
+	if (root->lost && !look->there) {
 		/* out of sight; when its directory is back it is looked at again */
 		fl_manifest_settled(m, file);
 		return 0;
 	}
 	/* what cannot be looked at is read as well, since that tells why */
-	if (!root->is_input && !stat(file->path, &st) && !is_whole(m, file, &st))
+	if (look->there && !is_whole(m, file, &look->st))
 		return 0;
-	if (!inside && m->worker && m->working && st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
+	if (!inside && m->worker && m->working && look->there &&
+	    look->st.st_size >= (off_t)FL_MANIFEST_LARGE_BYTES)
 		return 0; /* one at a time */
 	file->deleted = false;
 	fl_manifest_set_state(m, file, file->good, false);
-	return read_file(m, file, st.st_size, inside);
+	return read_file(m, file, look, inside);
 }
 
 /* Files that are gone go first: what they held may have moved into another file. */
@@ -191,19 +228,23 @@ static int look_at_pending(struct fl_manifest *m, bool inside)
 
 		DL_FOREACH_SAFE(m->pending, file, next)
 		{
+			struct path_look look = {0};
 			int failed;
 
-			if (file->reading || !is_due(file->due, now_of(m)) ||
-			    (missing && !is_missing(m, file)))
+			if (file->reading || !is_due(file->due, now_of(m)))
 				continue;
-			failed = look_at_file(m, file, inside);
+			if (!m->roots[file->definer.order].is_input)
+				look_at(file->path, &look);
+			if (missing && !is_missing(m, file, &look))
+				continue;
+			failed = look_at_file(m, file, inside, &look);
 			if (failed == -ENOMEM && !file->pending)
 				fl_manifest_touch(m, file); /* again at the next chance */
 			rc = rc ? rc : failed;
 		}
 	}
 	if (inside) {
-		int failed = read_gathered(m);
+		int failed = read_all_gathered(m);
 
 		rc = rc ? rc : failed;
 	}

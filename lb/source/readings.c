@@ -6,36 +6,33 @@
 
 #include "lb/base/thread.h"
 
-#define THREADS_MAX 4
 #define READINGS_PER_THREAD 16 /* fewer are not worth a thread */
-
-struct reading_queue {
-	struct fl_reading *const *list;
-	size_t n, next; /* next: atomic, the first that no thread has taken yet */
-};
 
 static void *work(void *arg)
 {
-	struct reading_queue *queue = arg;
+	struct fl_readings *r = arg;
 	size_t i;
 
-	while ((i = __atomic_fetch_add(&queue->next, 1, __ATOMIC_RELAXED)) < queue->n)
-		fl_reading_run(queue->list[i]);
+	while ((i = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED)) < r->n)
+		fl_reading_run(r->list[i]);
 	return NULL;
 }
 
-void fl_readings_run(struct fl_reading *const *list, size_t n)
+void fl_readings_begin(struct fl_readings *r)
 {
-	struct reading_queue queue = {.list = list, .n = n};
-	pthread_t threads[THREADS_MAX - 1];
-	size_t n_threads = 0, max = n / READINGS_PER_THREAD;
-	const long cpus = max > 1 ? sysconf(_SC_NPROCESSORS_ONLN) : 1;
+	const size_t shares = r->n / READINGS_PER_THREAD;
+	const long cpus = shares > 1 ? sysconf(_SC_NPROCESSORS_ONLN) : 1;
 
-	max = max < THREADS_MAX ? max : THREADS_MAX;
-	while (n_threads + 1 < max && (long)n_threads + 1 < cpus &&
-	       fl_thread_start(&threads[n_threads], work, &queue))
-		n_threads++;
-	work(&queue);
-	while (n_threads)
-		pthread_join(threads[--n_threads], NULL);
+	r->next = r->n_threads = 0;
+	while (r->n_threads < FL_READINGS_THREADS && r->n_threads + 1 < shares &&
+	       (long)r->n_threads + 1 < cpus && fl_thread_start(&r->threads[r->n_threads], work, r))
+		r->n_threads++;
+}
+
+void fl_readings_end(struct fl_readings *r)
+{
+	work(r);
+	while (r->n_threads)
+		pthread_join(r->threads[--r->n_threads], NULL);
+	r->n = 0;
 }
