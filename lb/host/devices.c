@@ -117,12 +117,30 @@ enum fl_device_role fl_device_role(const struct fl_network *network, const struc
 							: role_by_bridge(network, device, rules);
 }
 
+const struct fl_netdev *fl_device_next_veth(const struct fl_network *network,
+					    const struct fl_netdev *device, size_t *at)
+{
+	const bool bond = !strcmp(device->kind, "bond");
+
+	while (*at < network->n_devices) {
+		const struct fl_netdev *dev = &network->devices[(*at)++];
+
+		if (!strcmp(dev->kind, "veth") &&
+		    (dev->ifindex == device->ifindex || (bond && dev->master == device->ifindex)))
+			return dev;
+	}
+	return NULL;
+}
+
 bool fl_devices_have_veth(const struct fl_network *network, const struct fl_device_rules *rules)
 {
-	for (size_t i = 0; i < network->n_devices; i++)
-		if (!strcmp(network->devices[i].kind, "veth") &&
-		    fl_device_role(network, &network->devices[i], rules) == FL_ROLE_EXTERNAL)
+	for (size_t i = 0; i < network->n_devices; i++) {
+		const struct fl_netdev *dev = &network->devices[i];
+
+		if (fl_device_next_veth(network, dev, &(size_t){0}) &&
+		    fl_device_role(network, dev, rules) == FL_ROLE_EXTERNAL)
 			return true;
+	}
 	return false;
 }
 

@@ -49,7 +49,14 @@ enum fl_device_role fl_device_role(const struct fl_network *network, const struc
 bool fl_device_yields(const struct fl_network *network, const struct fl_netdev *device,
 		      const struct fl_device_rules *rules);
 
-/* Whether a device that faces the network is one end of a veth pair. */
+/*
+ * The next veth, from number *at on, by which a device sends: itself, or of a bond a port. NULL:
+ * there is none.
+ */
+const struct fl_netdev *fl_device_next_veth(const struct fl_network *network,
+					    const struct fl_netdev *device, size_t *at);
+
+/* Whether a device that faces the network sends by one end of a veth pair. */
 bool fl_devices_have_veth(const struct fl_network *network, const struct fl_device_rules *rules);
 
 /* Whether only the missing Ethernet header keeps the device from being served. */

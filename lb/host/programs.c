@@ -36,7 +36,7 @@ static bool is_veth(const struct fl_host *host, unsigned int ifindex)
 {
 	const struct fl_netdev *dev = fl_network_device(&host->network, ifindex);
 
-	return dev && !strcmp(dev->kind, "veth");
+	return dev && fl_device_next_veth(&host->network, dev, &(size_t){0});
 }
 
 /*
@@ -121,17 +121,17 @@ static void report_attached(const struct fl_host *host, const struct fl_host_dev
 }
 
 /*
- * Native XDP on a veth: frames that it sends out are lost unless the other end polls, which it
- * surely does only when it has an XDP program of its own; and nothing on this side ever sees the
- * loss. So it is refused without that program. Once it is there it stays: its flows must not lose
- * it when somebody takes that program away for a moment.
+ * Native XDP on a veth, or a bond of some: frames that it sends out are lost unless the other end
+ * polls, which it surely does only when it has an XDP program of its own; and nothing on this side
+ * ever sees the loss. So it is refused without that program. Once it is there it stays: its flows
+ * must not lose it when somebody takes that program away for a moment.
  */
 static int prove_veth(const struct fl_host *host, const struct fl_host_device *d,
 		      struct fl_err *err)
 {
 	const struct fl_host_options *o = &host->options;
-	bool proven = false;
-	int r;
+	const struct fl_netdev *dev = fl_network_device(&host->network, d->ifindex), *veth;
+	size_t at = 0;
 
 	if (d->attached && d->got.mode == FL_DP_XDP)
 		return 0;
@@ -140,13 +140,18 @@ static int prove_veth(const struct fl_host *host, const struct fl_host_device *d
 				  "device %s: a veth that came after the agent: restart it to "
 				  "serve this by XDP",
 				  d->name);
-	r = o->ops->veth_peer_has_xdp(o->ctx, d->ifindex, &proven);
-	if (!r && proven)
-		return 0;
-	return fl_err_set(err, r ? r : -EOPNOTSUPP,
-			  "device %s: a veth, whose other end %s an XDP program: frames that "
-			  "native XDP sends out would be lost there (mode auto or tc works)",
-			  d->name, r ? "cannot be asked whether it has" : "does not have");
+	while ((veth = fl_device_next_veth(&host->network, dev, &at))) {
+		bool proven = false;
+		int r = o->ops->veth_peer_has_xdp(o->ctx, veth->ifindex, &proven);
+
+		if (r || !proven)
+			return fl_err_set(
+				err, r ? r : -EOPNOTSUPP,
+				"device %s: a veth, whose other end %s an XDP program: frames that "
+				"native XDP sends out would be lost there (mode auto or tc works)",
+				veth->name, r ? "cannot be asked whether it has" : "does not have");
+	}
+	return 0;
 }
 
 static void attach(struct fl_host *host, struct fl_host_device *d)

@@ -134,6 +134,51 @@ static void test_a_veth_has_native_xdp_only_if_that_works(void **state)
 	}
 }
 
+/* So is a bond by one of whose ports frames would be lost. */
+static void test_a_bond_of_veths_is_one(void **state)
+{
+	static const struct {
+		enum fl_dp_mode mode;
+		unsigned int master; /* of the veth */
+		const char *kind;    /* of the other device */
+		bool has_xdp;
+		enum fl_dp_mode asked;
+		const char *refused;
+	} rows[] = {
+		{FL_DP_AUTO, 2, "bond", false, FL_DP_TC, NULL},
+		{FL_DP_XDP, 2, "bond", true, FL_DP_XDP, NULL},
+		{FL_DP_XDP, 2, "bond", false, 0, "device port0: a veth, whose other end does not"},
+		{FL_DP_AUTO, 0, "bond", false, FL_DP_AUTO, NULL},
+		{FL_DP_XDP, 0, "bond", false, FL_DP_XDP, NULL},
+		/* a bridge has no native XDP: its device is not where frames leave */
+		{FL_DP_AUTO, 2, "bridge", false, FL_DP_AUTO, NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fl_netdev *port = &fake.devices[fake.n_devices];
+		const struct fl_host_device *devices;
+		size_t n;
+
+		strcpy(fake.devices[1].kind, rows[i].kind);
+		*port = (struct fl_netdev){.ifindex = 77, .master = rows[i].master};
+		strcpy(port->name, "port0");
+		strcpy(port->kind, "veth");
+		fake.n_devices++;
+		fake.options.mode = rows[i].mode;
+		fake.options.unfinished_sums = true;
+		fake.peer_has_xdp = rows[i].has_xdp;
+		fake_start(&fake);
+		devices = fl_host_devices(fake.host, &n);
+		assert_int_equal(devices[0].attached, !rows[i].refused);
+		if (rows[i].refused)
+			assert_non_null(strstr(devices[0].error, rows[i].refused));
+		else
+			assert_int_equal(fake.asked, rows[i].asked);
+		fl_host_free(&fake.host);
+		fake.n_devices--;
+	}
+}
+
 /* Where pods of other nodes are behind it too, it stays what it was when its default route goes. */
 static void test_a_device_keeps_its_mode_when_its_default_route_goes(void **state)
 {
