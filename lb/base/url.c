@@ -51,3 +51,52 @@ const char *fl_url_text(const struct fl_url *url)
 {
 	return url->too_long ? NULL : url->text;
 }
+
+static bool is_port(const char *text, size_t len)
+{
+	unsigned int port = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9' || port > 65535)
+			return false;
+		port = port * 10 + (unsigned int)(text[i] - '0');
+	}
+	return port && port <= 65535;
+}
+
+/* HOST[:PORT], or [ADDRESS][:PORT], behind USER@ where there is one. */
+static bool is_authority(const char *text, size_t len)
+{
+	const char *at = memrchr(text, '@', len), *end = text + len;
+	size_t host;
+
+	if (at)
+		text = at + 1;
+	len = (size_t)(end - text);
+	if (len && *text == '[') {
+		const char *close = memchr(text, ']', len);
+
+		if (!close || close == text + 1)
+			return false;
+		host = (size_t)(close + 1 - text);
+	} else {
+		const char *colon = memchr(text, ':', len);
+
+		host = colon ? (size_t)(colon - text) : len;
+	}
+	if (!host)
+		return false;
+	return host == len || (text[host] == ':' && is_port(text + host + 1, len - host - 1));
+}
+
+bool fl_url_is_base(const char *text, const char *const *schemes)
+{
+	for (; *schemes; schemes++) {
+		const size_t len = strlen(*schemes);
+
+		if (!strncmp(text, *schemes, len))
+			return strcspn(text, " \t\r\n?#") == strlen(text) &&
+			       is_authority(text + len, strcspn(text + len, "/"));
+	}
+	return false;
+}

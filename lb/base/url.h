@@ -28,5 +28,10 @@ struct fl_url {
 void fl_url_path(struct fl_url *url, const char *path);
 /* Append "?key=value" or "&key=value", the value percent-encoded. */
 void fl_url_arg(struct fl_url *url, const char *key, const char *value);
+/*
+ * Whether the text is SCHEME://[USER@]HOST[:PORT][/PATH] without a query, and SCHEME:// one of
+ * `schemes`, which ends with NULL. HOST is any word, or anything in brackets.
+ */
+bool fl_url_is_base(const char *text, const char *const *schemes);
 /* NULL: it is too long. */
 const char *fl_url_text(const struct fl_url *url);

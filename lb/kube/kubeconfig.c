@@ -12,6 +12,7 @@
 #include "lb/base/cleanup.h"
 #include "lb/base/doc.h"
 #include "lb/base/read_file.h"
+#include "lb/base/url.h"
 #include "lb/kube/access.h"
 #include "lb/kube/base64.h"
 
@@ -199,17 +200,6 @@ static bool is_given(const struct fl_kube_pem *pem)
 	return pem->file || pem->data;
 }
 
-static bool is_url(const char *text, const char *const *schemes)
-{
-	for (; *schemes; schemes++) {
-		const size_t len = strlen(*schemes);
-
-		if (!strncmp(text, *schemes, len) && text[len] && text[len] != '/')
-			return strcspn(text, " \t\r\n?#") == strlen(text);
-	}
-	return false;
-}
-
 static int check(const struct config_file *f)
 {
 	static const char *const server_schemes[] = {"https://", "http://", NULL};
@@ -221,13 +211,13 @@ static int check(const struct config_file *f)
 	prefer_data(&a->key);
 	if (!a->server)
 		return fl_err_set(f->err, -EINVAL, "%s: the cluster has no server", f->path);
-	if (!is_url(a->server, server_schemes))
+	if (!fl_url_is_base(a->server, server_schemes))
 		return fl_err_set(f->err, -EINVAL,
 				  "%s: server \"%.200s\" is not https://HOST[:PORT]", f->path,
 				  a->server);
 	while (a->server[strlen(a->server) - 1] == '/')
 		a->server[strlen(a->server) - 1] = '\0';
-	if (a->proxy && !is_url(a->proxy, proxy_schemes))
+	if (a->proxy && !fl_url_is_base(a->proxy, proxy_schemes))
 		return fl_err_set(f->err, -EINVAL,
 				  "%s: proxy-url is not http://, https:// or socks5://HOST[:PORT]",
 				  f->path);

@@ -60,12 +60,50 @@ static void test_a_short_part_after_one_that_did_not_fit_is_no_success(void **st
 	assert_null(fl_url_text(&url));
 }
 
+static void test_a_base(void **state)
+{
+	static const char *const schemes[] = {"https://", "http://", NULL};
+	static const char *const good[] = {"https://a",
+					   "http://a:1/",
+					   "https://10.0.0.1:65535/b/c",
+					   "https://[fd00::1]:6443",
+					   "https://[fd00::1]",
+					   "http://me:word@a:80"};
+	static const char *const bad[] = {"",
+					  "a",
+					  "https://",
+					  "https:///a",
+					  "ftp://a",
+					  "https://a?b",
+					  "https://a#b",
+					  "https://a b",
+					  "https://a:",
+					  "https://a:0",
+					  "https://a:65536",
+					  "https://a:99999999999",
+					  "https://a:80a",
+					  "https://:80",
+					  "https://fd00::1:6443",
+					  "https://[]:1",
+					  "https://[fd00::1",
+					  "https://[fd00::1]6443",
+					  "https://me@"};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (!fl_url_is_base(good[i], schemes))
+			fail_msg("\"%s\" is refused", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (fl_url_is_base(bad[i], schemes))
+			fail_msg("\"%s\" is taken", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values_are_encoded),
 		cmocka_unit_test(test_a_part_that_does_not_fit_spoils_the_whole),
 		cmocka_unit_test(test_a_short_part_after_one_that_did_not_fit_is_no_success),
+		cmocka_unit_test(test_a_base),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
