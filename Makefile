@@ -161,6 +161,9 @@ $(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 $(BUILD)/tests/unit/tools/test_kube_proxy_rules: $(BUILD)/tools/kube_proxy_rules.o
 $(BUILD)/tests/unit/tools/test_kube_proxy_ipvs: $(BUILD)/tools/kube_proxy_ipvs.o
 
+# it has servers that speak TLS
+$(BUILD)/tests/unit/kube/test_servers: LDLIBS += -lssl -lcrypto
+
 $(PACKET_BIN): $(PACKET_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lcmocka

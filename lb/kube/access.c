@@ -20,6 +20,7 @@ static void pem_fini(struct fl_kube_pem *pem)
 void fl_kube_access_fini(struct fl_kube_access *access)
 {
 	free(access->server);
+	fl_strings_clear(&access->other_servers);
 	free(access->tls_server_name);
 	free(access->proxy);
 	pem_fini(&access->ca);

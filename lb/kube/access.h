@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "lb/base/err.h"
+#include "lb/base/strings.h"
 
 /* A PEM text: in a file, or as it is. Neither: there is none. */
 struct fl_kube_pem {
@@ -20,7 +21,9 @@ struct fl_kube_pem {
 
 /* Strings are owned; NULL: not given. */
 struct fl_kube_access {
-	char *server;	       /* "https://HOST:PORT[/PATH]", without a slash at its end */
+	char *server; /* "https://HOST:PORT[/PATH]", without a slash at its end */
+	/* where the same API server is reached as well, in the same form */
+	struct fl_strings other_servers;
 	char *tls_server_name; /* the name in its certificate, when that is not HOST */
 	char *proxy;
 	bool insecure; /* its certificate is not checked */

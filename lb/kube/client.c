@@ -139,7 +139,7 @@ void fl_kube_client_free(struct fl_kube_client **ptr)
 	if (client->token)
 		explicit_bzero(client->token, strlen(client->token));
 	free(client->token);
-	fl_strings_clear(&client->places);
+	fl_strings_clear(&client->learnt);
 	free(client);
 }
 
@@ -191,37 +191,67 @@ static bool same_places(const struct fl_strings *known, const char *const *place
 	return true;
 }
 
+static void move(struct fl_kube_client *client, size_t place)
+{
+	client->moves += place != client->place;
+	client->place = place;
+}
+
+/* The place in use keeps its turn, wherever it stands now; if it is gone the first has it. */
+static void replace_learnt(struct fl_kube_client *client, const struct fl_strings *learnt)
+{
+	const size_t before = client->access->other_servers.n + 1;
+	const char *used = NULL;
+	size_t place = client->place < before ? client->place : 0;
+
+	if (client->place >= before)
+		used = client->learnt.items[client->place - before];
+	for (size_t i = 0; used && i < learnt->n; i++)
+		if (!strcmp(learnt->items[i], used))
+			place = before + i;
+	move(client, place);
+	fl_strings_clear(&client->learnt);
+	client->learnt = *learnt;
+}
+
 int fl_kube_client_learn(struct fl_kube_client *client, const char *const *places, size_t n)
 {
 	const struct fl_kube_access *access = client->access;
 	const bool proven = !strncmp(access->server, "https://", 8) && !access->insecure;
-	struct fl_strings next = {0};
-	size_t place = 0;
+	struct fl_strings learnt = {0};
 
 	if (!n || (!proven &&
 		   (access->token || access->token_file || access->key.file || access->key.data)))
 		return 0;
-	if (same_places(&client->places, places, n))
+	if (same_places(&client->learnt, places, n))
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		if (fl_strings_add(&next, strdup(places[i]))) {
-			fl_strings_clear(&next);
+		if (fl_strings_add(&learnt, strdup(places[i]))) {
+			fl_strings_clear(&learnt);
 			return -ENOMEM;
 		}
-		if (client->place && !strcmp(places[i], client->places.items[client->place - 1]))
-			place = i + 1;
 	}
-	fl_strings_clear(&client->places);
-	client->places = next;
-	client->place = place;
+	replace_learnt(client, &learnt);
 	return 0;
+}
+
+/*
+ * Nobody is there, or somebody else, or one who does not know us or has lost what it needs, as an
+ * API server without its etcd. Another may do better.
+ */
+static bool is_of_no_use(const struct fl_kube_reply *reply)
+{
+	return reply->end == FL_KUBE_UNREACHABLE || reply->end == FL_KUBE_FAILED ||
+	       reply->status == 401 || reply->status >= 500;
 }
 
 /* Several requests that failed at one place move on once. */
 static void try_elsewhere(struct fl_kube_client *client, const struct fl_kube_request *request)
 {
-	if (request->place == client->place)
-		client->place = (client->place + 1) % (client->places.n + 1);
+	const size_t places = 1 + client->access->other_servers.n + client->learnt.n;
+
+	if (request->moves == client->moves)
+		move(client, (client->place + 1) % places);
 }
 
 static void end_request(struct fl_kube_request *request, CURLcode code)
@@ -230,7 +260,7 @@ static void end_request(struct fl_kube_request *request, CURLcode code)
 	struct fl_kube_reply reply = fl_kube_request_reply(request, code);
 
 	client->fresh |= reply.status == 401;
-	if (reply.end == FL_KUBE_UNREACHABLE)
+	if (is_of_no_use(&reply))
 		try_elsewhere(client, request);
 	unlink_request(request);
 	request->call.done(&reply, request->call.arg);

@@ -21,8 +21,8 @@ struct fl_kube_request;
 enum fl_kube_end {
 	FL_KUBE_ANSWERED,    /* in full, whatever the status */
 	FL_KUBE_CUT,	     /* it began, and then the connection ended or stood still */
-	FL_KUBE_UNREACHABLE, /* there was no connection */
-	FL_KUBE_FAILED,	     /* there was one, and no answer: TLS, a proxy, bad credentials here */
+	FL_KUBE_UNREACHABLE, /* no answer: no connection, TLS or a proxy that fails, nonsense */
+	FL_KUBE_FAILED,	     /* it was never sent: bad credentials here */
 	FL_KUBE_STOPPED,     /* by call->body */
 };
 
@@ -64,11 +64,14 @@ void fl_kube_client_handle(struct fl_kube_client *client);
 void fl_kube_client_wake(struct fl_kube_client *client, struct fl_mono at);
 
 /*
- * 11.8: where else the same API server is, each as "ADDRESS:PORT". When the place in use cannot be
- * reached the next one is tried, in turn, the configured one included; its certificate must be good
- * for the configured name. An empty list is not believed. Ignored where nothing would prove that it
- * is our server. 0 or -ENOMEM.
+ * 11.8: where else the same API server is, each as "ADDRESS:PORT". When the place in use gives no
+ * answer, or one that shows it to be of no use (401, 5xx), the next one is tried, in turn: the
+ * configured server, the others of `access`, and these. A certificate must be good for the host in
+ * the URL, and that of a place which was learnt for FL_KUBE_OWN_NAME; or for tls_server_name,
+ * wherever it is. An empty list is not believed. Ignored where nothing would prove that it is our
+ * server. 0 or -ENOMEM.
  */
+#define FL_KUBE_OWN_NAME "kubernetes.default.svc"
 int fl_kube_client_learn(struct fl_kube_client *client, const char *const *places, size_t n);
 
 /* 0 or -ENOMEM. Everything else is told by call->done, later. */

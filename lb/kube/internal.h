@@ -12,6 +12,8 @@
 #include "lb/base/strings.h"
 #include "lb/kube/client.h"
 
+#define FL_KUBE_WHERE_MAX 80 /* for words: the rest is cut */
+
 struct fl_kube_request {
 	struct fl_kube_client *client;
 	struct fl_kube_request *prev, *next;
@@ -19,13 +21,15 @@ struct fl_kube_request {
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	char *url;
-	size_t place;	      /* that was in use when it was sent */
-	struct fl_mono heard; /* when there was a sign of life */
+	char where[FL_KUBE_WHERE_MAX]; /* it was sent, other than to access->server; "" */
+	unsigned int moves;	       /* of the client, when it was sent */
+	struct fl_mono heard;	       /* when there was a sign of life */
 	bool begun, stopped, stalled;
 	bool broken; /* it was never sent */
 	char *body;  /* of an answer that is no 200 */
 	size_t body_len;
 	char error[CURL_ERROR_SIZE];
+	char why[CURL_ERROR_SIZE + FL_KUBE_WHERE_MAX + 2];
 };
 
 struct fl_kube_client {
@@ -34,10 +38,15 @@ struct fl_kube_client {
 	int epoll, timer;
 	struct fl_mono curl_due, wake; /* ns 0: never */
 	struct fl_kube_request *requests;
-	struct fl_strings places; /* that were learnt */
-	size_t place;		  /* in use: 0 the configured one, else places.items[place - 1] */
-	char *token;		  /* as it was read last */
-	bool fresh;		  /* the next request is not sent on a connection that is open */
+	/*
+	 * Where the API server may be: access->server, access->other_servers, and what was learnt,
+	 * in this order; `place` is the one in use.
+	 */
+	struct fl_strings learnt;
+	size_t place;
+	unsigned int moves; /* how often it was another */
+	char *token;	    /* as it was read last */
+	bool fresh;	    /* the next request is not sent on a connection that is open */
 };
 
 /* A handle for the call, ready to be added. 0 or -ENOMEM. */

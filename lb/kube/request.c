@@ -91,12 +91,13 @@ static int add_headers(struct fl_kube_client *client, struct fl_kube_request *re
 	return r;
 }
 
-/* The server's certificate is checked against the name in the URL, so that has to be the one that
- * is in the certificate; where the connection goes is said beside it. */
-static int connect_elsewhere(struct fl_kube_client *client, struct fl_kube_request *request,
-			     CURLU *url)
+/*
+ * The server's certificate is checked against the name in the URL, so that has to be the one that
+ * is in the certificate; where the connection goes is said beside it.
+ */
+static int connect_to(struct fl_kube_request *request, CURLU *url, const char *place,
+		      const char *name)
 {
-	const char *name = client->access->tls_server_name;
 	_cleanup_(curl_freep) char *host = NULL;
 	_cleanup_(curl_freep) char *port = NULL;
 	_cleanup_free_ char *to = NULL;
@@ -105,8 +106,8 @@ static int connect_elsewhere(struct fl_kube_client *client, struct fl_kube_reque
 	if (curl_url_get(url, CURLUPART_HOST, &host, 0) ||
 	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
 		return -EINVAL;
-	if (client->place)
-		r = asprintf(&to, "::%s", client->places.items[client->place - 1]);
+	if (place)
+		r = asprintf(&to, "::%s", place);
 	else
 		r = asprintf(&to, "::%s:%s", host, port);
 	if (r < 0) {
@@ -116,27 +117,64 @@ static int connect_elsewhere(struct fl_kube_client *client, struct fl_kube_reque
 	request->connect_to = curl_slist_append(NULL, to);
 	if (!request->connect_to)
 		return -ENOMEM;
-	return name && curl_url_set(url, CURLUPART_HOST, name, 0) ? -EINVAL : 0;
+	return curl_url_set(url, CURLUPART_HOST, name, 0) ? -EINVAL : 0;
+}
+
+/*
+ * What was learnt is an endpoint of the Service default/kubernetes. It is checked against that
+ * Service's name, which the certificate of every API server has, and no other of the same
+ * authority: its own address may also be in a kubelet's, and the configured name be that of one
+ * machine. What stands before the configured server, and so its path, is not before this one.
+ */
+static int aim_at_learnt(struct fl_kube_client *client, struct fl_kube_request *request, CURLU *url,
+			 const char *place)
+{
+	const char *name = client->access->tls_server_name;
+
+	if (curl_url_set(url, CURLUPART_PATH, "/", 0))
+		return -EINVAL;
+	return connect_to(request, url, place, name ? name : FL_KUBE_OWN_NAME);
+}
+
+/* Where the request goes: in `url`, in connect_to, and in `where` for words. */
+static int aim(struct fl_kube_client *client, struct fl_kube_request *request, CURLU *url)
+{
+	const struct fl_kube_access *access = client->access;
+	const struct fl_strings *others = &access->other_servers;
+	const size_t place = client->place;
+	const char *server = access->server, *learnt = NULL;
+
+	if (place > others->n)
+		learnt = client->learnt.items[place - others->n - 1];
+	else if (place)
+		server = others->items[place - 1];
+	if (place)
+		snprintf(request->where, sizeof(request->where), "%s", learnt ? learnt : server);
+	if (curl_url_set(url, CURLUPART_URL, server, 0)) {
+		snprintf(request->error, sizeof(request->error), "\"%.200s\" is no URL", server);
+		return -EINVAL;
+	}
+	if (learnt)
+		return aim_at_learnt(client, request, url, learnt);
+	if (access->tls_server_name)
+		return connect_to(request, url, NULL, access->tls_server_name);
+	return 0;
 }
 
 static int make_url(struct fl_kube_client *client, struct fl_kube_request *request)
 {
-	const struct fl_kube_access *access = client->access;
 	_cleanup_(curl_freep) char *base = NULL;
 	_cleanup_(curlup) CURLU *url = curl_url();
-	int r = 0;
+	int r;
 
 	if (!url)
 		return -ENOMEM;
-	if (curl_url_set(url, CURLUPART_URL, access->server, 0))
-		r = -EINVAL;
-	if (!r && (access->tls_server_name || client->place))
-		r = connect_elsewhere(client, request, url);
+	r = aim(client, request, url);
 	if (!r && curl_url_get(url, CURLUPART_URL, &base, 0))
 		r = -EINVAL;
-	if (r == -EINVAL)
-		snprintf(request->error, sizeof(request->error), "\"%.200s\" is no URL",
-			 access->server);
+	if (r == -EINVAL && !request->error[0])
+		snprintf(request->error, sizeof(request->error), "no URL for \"%.200s\"",
+			 request->where[0] ? request->where : client->access->server);
 	if (r)
 		return r;
 	while (*base && base[strlen(base) - 1] == '/')
@@ -382,7 +420,7 @@ int fl_kube_request_new(struct fl_kube_client *client, const struct fl_kube_call
 	if (!request)
 		return -ENOMEM;
 	request->client = client;
-	request->place = client->place;
+	request->moves = client->moves;
 	request->call = *call;
 	request->heard = fl_mono_now();
 	r = make_url(client, request);
@@ -425,24 +463,17 @@ static enum fl_kube_end end_of(const struct fl_kube_request *request, CURLcode c
 	if (request->broken)
 		return FL_KUBE_FAILED;
 	if (request->stalled || code)
-		if (status)
-			return FL_KUBE_CUT;
-	if (request->stalled)
-		return FL_KUBE_UNREACHABLE;
-	switch (code) {
-	case CURLE_OK:
-		return FL_KUBE_ANSWERED;
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_COULDNT_RESOLVE_PROXY:
-	case CURLE_OPERATION_TIMEDOUT:
-	case CURLE_GOT_NOTHING:
-	case CURLE_RECV_ERROR:
-	case CURLE_SEND_ERROR:
-		return FL_KUBE_UNREACHABLE;
-	default:
-		return FL_KUBE_FAILED;
-	}
+		return status ? FL_KUBE_CUT : FL_KUBE_UNREACHABLE;
+	return FL_KUBE_ANSWERED;
+}
+
+/* With where it was, if that is not where everybody expects it. */
+static const char *words(struct fl_kube_request *request, const char *why)
+{
+	if (!request->where[0])
+		return why;
+	snprintf(request->why, sizeof(request->why), "%s: %s", request->where, why);
+	return request->why;
 }
 
 struct fl_kube_reply fl_kube_request_reply(struct fl_kube_request *request, CURLcode code)
@@ -465,10 +496,11 @@ struct fl_kube_reply fl_kube_request_reply(struct fl_kube_request *request, CURL
 		return reply;
 	/* libcurl's words for these two have milliseconds in them, and so are others each time */
 	if (request->stalled)
-		reply.why = "the connection stands still";
-	else if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT)
-		reply.why = curl_easy_strerror(code);
+		reply.why = words(request, "the connection stands still");
+	else if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT ||
+		 !request->error[0])
+		reply.why = words(request, curl_easy_strerror(code));
 	else
-		reply.why = request->error[0] ? request->error : curl_easy_strerror(code);
+		reply.why = words(request, request->error);
 	return reply;
 }
