@@ -101,6 +101,12 @@ static int open_api(struct fl_input *input, struct fl_source **ret_source, struc
 
 	options.state = open_state_dir(input);
 	r = fl_kube_source_access(input->settings->kubeconfig, &access, err);
+	for (size_t i = 0; i < input->settings->api_servers.n && !r; i++)
+		if (fl_strings_add(&access.other_servers,
+				   strdup(input->settings->api_servers.items[i])))
+			r = fl_err_set(err, -ENOMEM, "out of memory");
+	if (r)
+		fl_kube_access_fini(&access);
 	if (!r)
 		r = fl_kube_source_new(&access, &options, ret_source, err);
 	if (!r)

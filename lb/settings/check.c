@@ -133,6 +133,10 @@ int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
 				  "or --in-cluster");
 	if (s->kubeconfig && s->in_cluster)
 		return fl_err_set(err, -EINVAL, "--kubeconfig and --in-cluster exclude each other");
+	if (s->api_servers.n && !s->kubeconfig && !s->in_cluster)
+		return fl_err_set(err, -EINVAL,
+				  "apiServerURLs without --kubeconfig or --in-cluster, which say "
+				  "who is trusted there");
 	if (s->kubeconfig && !*s->kubeconfig)
 		return fl_err_set(err, -EINVAL, "kubeconfig must not be empty");
 	if (fl_port_span_parse(s->node_port_range, &span) || !span.first)

@@ -26,6 +26,7 @@ static void write_value(const struct fl_setting *setting, const void *field, str
 		return;
 	case FL_SETTING_STRINGS:
 	case FL_SETTING_ADDRESSES:
+	case FL_SETTING_SERVERS:
 		write_strings(field, json);
 		return;
 	case FL_SETTING_NUMBER:

@@ -85,6 +85,7 @@ static bool is_same(const void *a, const void *b, enum fl_setting_type type)
 		return same_text(*(char *const *)a, *(char *const *)b);
 	case FL_SETTING_STRINGS:
 	case FL_SETTING_ADDRESSES:
+	case FL_SETTING_SERVERS:
 		return same_texts(a, b);
 	case FL_SETTING_NUMBER:
 	case FL_SETTING_SECONDS:
@@ -104,6 +105,7 @@ static size_t size_of(enum fl_setting_type type)
 		return sizeof(char *);
 	case FL_SETTING_STRINGS:
 	case FL_SETTING_ADDRESSES:
+	case FL_SETTING_SERVERS:
 		return sizeof(struct fl_strings);
 	default:
 		return sizeof(uint32_t);

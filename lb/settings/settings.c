@@ -57,6 +57,8 @@ const struct fl_setting fl_setting_table[] = {
 	       "follow the API server of its current context"),
 	OPTION("in-cluster", "inCluster", FLAG, in_cluster, NULL,
 	       "follow the API server of the pod this runs in"),
+	OPTION("api-server-urls", "apiServerURLs", SERVERS, api_servers, "URL,..",
+	       "where else the same API server is reached, tried in turn"),
 	OPTION("node", "nodeName", STRING, node, "NAME", "this node's name (default: the host's)"),
 	OPTION("config", NULL, STRINGS, config, "FILE",
 	       "KubeProxyConfiguration and FairleadConfiguration; may be repeated"),
@@ -201,7 +203,8 @@ int fl_settings_init(struct fl_settings *settings)
 
 bool fl_setting_is_list(const struct fl_setting *setting)
 {
-	return setting->type == FL_SETTING_STRINGS || setting->type == FL_SETTING_ADDRESSES;
+	return setting->type == FL_SETTING_STRINGS || setting->type == FL_SETTING_ADDRESSES ||
+	       setting->type == FL_SETTING_SERVERS;
 }
 
 void *fl_setting_field(struct fl_settings *settings, const struct fl_setting *setting)

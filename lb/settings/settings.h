@@ -42,8 +42,9 @@ struct fl_settings {
 	struct fl_strings manifests;
 	char *kubeconfig;
 	bool in_cluster;
-	uint32_t manifest_grace_s; /* what seems to be gone from them stays for so long */
-	struct fl_strings config;  /* files; what a later one sets counts */
+	struct fl_strings api_servers; /* URLs where the same API server is as well */
+	uint32_t manifest_grace_s;     /* what seems to be gone from them stays for so long */
+	struct fl_strings config;      /* files; what a later one sets counts */
 	char *bpffs, *cgroup, *socket;
 	char *state_dir;    /* what an API server said last is kept there; NULL: nowhere */
 	char *bind_address; /* overrides the node's address of its family */
@@ -104,6 +105,7 @@ enum fl_setting_type {
 	FL_SETTING_STRING,
 	FL_SETTING_STRINGS,	 /* repeated or separated by commas; a list in the file */
 	FL_SETTING_ADDRESSES,	 /* the same, and each is an IP address */
+	FL_SETTING_SERVERS,	 /* the same, and each is https://HOST[:PORT] */
 	FL_SETTING_NUMBER,	 /* uint32_t */
 	FL_SETTING_SECONDS,	 /* uint32_t; "90", "90s", "24h" */
 	FL_SETTING_MILLISECONDS, /* uint32_t; "500ms", "1s" */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/base/url.h"
 #include "lb/settings/settings.h"
 
 /* Add the words between commas, without the blanks around them. */
@@ -147,6 +148,20 @@ static int set_addresses(struct fl_strings *list, const char *text, struct fl_er
 	return r;
 }
 
+/* Without TLS whoever is there would get our credentials. */
+static int set_servers(struct fl_strings *list, const char *text, struct fl_err *err)
+{
+	static const char *const schemes[] = {"https://", NULL};
+	const size_t n = list->n;
+	int r = strings_split(list, text, err);
+
+	for (size_t i = n; !r && i < list->n; i++)
+		if (!fl_url_is_base(list->items[i], schemes) || strchr(list->items[i], '@'))
+			r = fl_err_set(err, -EINVAL, "\"%s\" is not https://HOST[:PORT]",
+				       list->items[i]);
+	return r;
+}
+
 int fl_setting_set(struct fl_settings *settings, const struct fl_setting *setting, const char *text,
 		   struct fl_err *err)
 {
@@ -161,6 +176,8 @@ int fl_setting_set(struct fl_settings *settings, const struct fl_setting *settin
 		return strings_split(at, text, err);
 	case FL_SETTING_ADDRESSES:
 		return set_addresses(at, text, err);
+	case FL_SETTING_SERVERS:
+		return set_servers(at, text, err);
 	case FL_SETTING_NUMBER:
 		return set_number(text, at, err);
 	case FL_SETTING_SECONDS:

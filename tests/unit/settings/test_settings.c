@@ -256,6 +256,13 @@ static void test_faults_name_file_line_and_key(void **state)
 		"f.yaml:4: timeouts.udp: \"soon\" is not a duration");
 	refused(OWN "masqueradeAddresses:\n- 192.0.2.1\n- 192.0.2\n",
 		"f.yaml:5: masqueradeAddresses: \"192.0.2\" is not an address");
+	refused(OWN "apiServerURLs:\n- https://10.0.0.2:6443\n- 10.0.0.3:6443\n",
+		"f.yaml:5: apiServerURLs: \"10.0.0.3:6443\" is not https://HOST[:PORT]");
+	refused(OWN "apiServerURLs: [http://10.0.0.3]\n", "f.yaml:3: apiServerURLs: ");
+	refused(OWN "apiServerURLs: ['https://10.0.0.3:0']\n", "f.yaml:3: apiServerURLs: ");
+	refused(OWN "apiServerURLs: ['https://fd00::3:6443']\n", "f.yaml:3: apiServerURLs: ");
+	refused(OWN "apiServerURLs: ['https://me@10.0.0.3']\n", "f.yaml:3: apiServerURLs: ");
+	refused(OWN "apiServerURLs: {a: b}\n", "f.yaml:3: apiServerURLs: must be a single value");
 	refused(OWN "maps:\n  lines: -1\n", "maps.lines: \"-1\" is not a number");
 	refused(OWN "maps:\n  lines: 4294967296\n", "is not a number from 0 to 4294967295");
 	refused(OWN "nodeHints: yes please\n", "neither true nor false");
@@ -317,6 +324,26 @@ static void test_command_line(void **state)
 	assert_string_equal(s->devices.items[1], "eth1");
 	assert_int_equal(s->mode, FL_DP_XDP_GENERIC);
 	assert_true(s->once);
+}
+
+/* 11.8: others of the same API server, of which only how it is reached says who is trusted. */
+static void test_11_8_api_servers(void **state)
+{
+	struct fl_settings *s = *state;
+	struct fl_err err = {""};
+
+	assert_int_equal(OPTIONS(s, &err, "--in-cluster", "--api-server-urls",
+				 "https://10.0.0.2:6443,https://[fd00::3]:6443"),
+			 0);
+	assert_int_equal(s->api_servers.n, 2);
+	assert_string_equal(s->api_servers.items[1], "https://[fd00::3]:6443");
+	s->in_cluster = false;
+	assert_int_equal(OPTIONS(s, &err, "--manifests", "/a", "--api-server-urls", "https://a"),
+			 -EBADMSG);
+	assert_non_null(strstr(err.text, "apiServerURLs without"));
+	assert_int_equal(OPTIONS(s, &err, "--in-cluster", "--api-server-urls", "a:6443"), -EINVAL);
+	assert_string_equal(err.text,
+			    "option --api-server-urls: \"a:6443\" is not https://HOST[:PORT]");
 }
 
 static void test_auto_is_no_device_name(void **state)
@@ -544,6 +571,7 @@ int main(void)
 		T(test_durations),
 		T(test_command_line),
 		T(test_several_files),
+		T(test_11_8_api_servers),
 		T(test_auto_is_no_device_name),
 		T(test_command_line_beats_the_file),
 		T(test_wrong_command_lines),
