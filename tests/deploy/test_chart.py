@@ -18,7 +18,8 @@ EVERYTHING = ("--set", "prometheus.enabled=true,prometheus.serviceMonitor.enable
               "debug.enabled=true,socketLB.enabled=false,loadBalancer.acceleration=native,devices=eth0 bond*,"
               "nodePort.range=30000\\,32000,hostPort.enabled=true,maglev.tableSize=16381,maglev.hashSeed=seed,detectLocalMode=NodeCIDR,"
               "kubeProxyReplacementHealthzBindAddr=0.0.0.0:10300,k8sServiceHost=172.18.0.1,k8sServicePort=6443,"
-              "clusterCIDR=10.244.0.0/16\\,fd00:244::/56",
+              "clusterCIDR=10.244.0.0/16\\,fd00:244::/56,"
+              "k8s.apiServerURLs=https://172.18.0.2:6443 https://[fd00::3]:6443",
               "--set-json", 'nodePort.addresses=["10.0.0.0/8"]', "--set-json", 'config={"timeouts":{"udp":"20s"}}')
 VALUES = pytest.mark.parametrize("values", [(), KUBE_PROXY, EVERYTHING, ("--set", "cleanup=true")],
                                  ids=["default", "kube-proxy", "everything", "cleanup"])
@@ -65,6 +66,7 @@ def test_the_schema_knows_every_value():
     ("loadBalancer.acceleration=fast", "acceleration"),
     ("k8sServiceHost=10.0.0.1,kubeProxy.configMap.enabled=true", "not both"),
     ("image.useDigest=true", "needs image.digest"),
+    ("daemon.statePath=state", "statePath"),
 ])
 def test_what_makes_no_sense_is_refused(values, words):
     done = chart.helm("template", "fairlead", chart.CHART, "--set", values)
@@ -117,6 +119,28 @@ def test_pods_are_read_for_host_ports_only(values, pods):
     assert any("pods" in rule["resources"] for rule in role["rules"]) == pods
     (config,) = chart.objects(chart.render(*values))["ConfigMap"]
     assert ("hostPorts: true" in config["data"]["fairleadd.yaml"]) == pods
+
+
+def test_a_state_directory_of_the_node():
+    """It outlives pod and node, and is where the agent is told to keep its state; without one it keeps none."""
+    def about(*values):
+        found = chart.objects(chart.render(*values))
+        pod, (config,) = chart.pod_of(found), found["ConfigMap"]
+        return [volume["hostPath"] for volume in pod["volumes"] if volume["name"] == "state"], \
+               [at["mountPath"] for at in pod["containers"][0]["volumeMounts"] if at["name"] == "state"], \
+               re.findall(r"^stateDir: (.*)$", config["data"]["fairleadd.yaml"], re.M)
+    within = "/var/lib/fairlead"
+    assert about() == ([{"path": within, "type": "DirectoryOrCreate"}], [within], [within])
+    assert about("--set", "daemon.statePath=/srv/state") == ([{"path": "/srv/state", "type": "DirectoryOrCreate"}], [within], [within])
+    assert about("--set", "daemon.statePath=") == ([], [], [])
+
+
+@pytest.mark.parametrize("values", [("--set", "k8s.apiServerURLs=https://10.0.0.2:6443 https://10.0.0.3:6443"),
+                                    ("--set-json", 'k8s.apiServerURLs=["https://10.0.0.2:6443","https://10.0.0.3:6443"]')],
+                         ids=["words", "list"])
+def test_other_api_servers(values):
+    (config,) = chart.objects(chart.render(*values))["ConfigMap"]
+    assert "apiServerURLs:\n- https://10.0.0.2:6443\n- https://10.0.0.3:6443\n" in config["data"]["fairleadd.yaml"]
 
 
 def test_another_configuration_is_another_pod():

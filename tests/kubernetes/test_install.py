@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 
 import pytest
@@ -129,7 +130,9 @@ class Installation(ControlPlane):
             else:
                 node.own_paths(f"{lab.directory}/bpf/fairlead", f"{run}/fairlead.sock")
                 host = {"/sys/fs/bpf": f"{lab.directory}/bpf"}
-            host.update({"/sys/fs/cgroup": node.cgroup, "/run/fairlead": run, "/proc/sys/net": "/proc/sys/net"})
+            # not there yet: the kubelet makes it
+            host.update({"/sys/fs/cgroup": node.cgroup, "/run/fairlead": run, "/proc/sys/net": "/proc/sys/net",
+                         "/var/lib/fairlead": f"{self.directory}/{name}-state"})
             self.kubelets[name] = Kubelet(self, node, self.root, LIBRARIES, host)
 
     def apply(self, tree, how=""):
@@ -320,6 +323,39 @@ def test_an_update_leaves_the_datapath_at_work(lab):
     kubelet.run(lab.cluster.request("GET", PATHS["DaemonSet"].format(chart.NAMESPACE) + "/fairlead"))
     node.wait_status(0, 60)
     serves(lab, ("cli-1", "client"))
+
+
+def test_a7_a_reboot_while_the_api_server_is_down(lab):
+    """Robustness A7: what a reboot takes is gone, and so is the API server; the pod that its kubelet starts serves, from the
+    node's state directory, in which the agent may write without capabilities for files."""
+    node, kubelet = lab.nodes["node-1"], lab.cluster.kubelets["node-1"]
+    daemonset = lab.cluster.install(*LAB)
+    serves(lab)
+    path = f"{lab.cluster.directory}/node-1-state/api-state"
+
+    def is_kept():
+        if not os.path.exists(path):
+            return False
+        with open(path, encoding="utf-8") as file:
+            return '"web"' in file.read()
+    until(is_kept, "the Service is kept", 60, 0.2)
+    about = os.stat(path)
+    assert (stat.S_IMODE(about.st_mode), about.st_uid) == (0o600, 0)
+    assert kubelet.stop() == {"fairleadd": 0}
+    assert node.cleanup().returncode == 0
+    assert not node.pins()
+    assert lab["cli-1"].http("10.96.0.12", 80, 1, timeout=1.0)["failed"] == 1
+    lab.cluster.stop("kube-apiserver")
+    kubelet.alone = True
+    try:
+        kubelet.run(daemonset)
+        serves(lab, ("cli-1", "client"))
+        assert "it has not been reached since" in node.cli("status").stdout
+    finally:
+        kubelet.alone = False
+        lab.cluster.start_api()
+    until(lambda: "it has not been reached since" not in node.cli("status").stdout, "the API server is followed", 120, 0.2)
+    node.wait_status(0, 60)
 
 
 def test_9_1_settings_from_the_config_map_of_kube_proxy(lab):

@@ -42,6 +42,12 @@ app.kubernetes.io/component: service-proxy
 {{- if not .Values.kubeProxy.configMap.enabled -}}
 {{- $_ := set $c "inCluster" true -}}
 {{- end -}}
+{{- with .Values.k8s.apiServerURLs -}}
+{{- $_ := set $c "apiServerURLs" (include "fairlead.list" . | fromYamlArray) -}}
+{{- end -}}
+{{- if .Values.daemon.statePath -}}
+{{- $_ := set $c "stateDir" "/var/lib/fairlead" -}}
+{{- end -}}
 {{- with .Values.clusterCIDR -}}
 {{- $_ := set $c "clusterCIDR" (include "fairlead.list" . | fromYamlArray) -}}
 {{- end -}}
