@@ -13,8 +13,12 @@ import topology
 from wait import until
 
 PORT = 6443
+SECOND = "172.18.0.2"  # an address for another server
 USER, ADMIN = "fairlead", "admin"
 RANGES = "10.96.0.0/16,fd00:96::/112"
+# what kubeadm writes into the certificate of each API server, beside its own address; and loopback, for the tests
+NAMES = ("DNS:kubernetes", "DNS:kubernetes.default", "DNS:kubernetes.default.svc", "DNS:kubernetes.default.svc.cluster.local",
+         "IP:10.96.0.1", "DNS:localhost", "IP:127.0.0.1")
 
 
 class Refused(AssertionError):
@@ -52,12 +56,16 @@ class ControlPlane:
         """A new CA, and a certificate of the API server by it."""
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                       "-keyout", "ca.key", "-out", "ca.crt", "-days", "3", "-subj", f"/CN={name}")
-        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                      "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=kube-apiserver")
-        self.write("server.ext", f"subjectAltName=DNS:kubernetes,DNS:localhost,IP:127.0.0.1,IP:{self.address}\n")
-        self._openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                      "-CAcreateserial", "-out", "server.crt", "-days", "3", "-extfile", "server.ext")
+        self.certificate("server", self.address)
         self._openssl("genrsa", "-out", "accounts.key", "2048")
+
+    def certificate(self, name, address, names=NAMES):
+        """NAME.key and NAME.crt of a server at this address, by the CA that there is."""
+        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                      "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        self.write(f"{name}.ext", f"subjectAltName={','.join([*names, f'IP:{address}'])}\n")
+        self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+                      "-CAcreateserial", "-out", f"{name}.crt", "-days", "3", "-extfile", f"{name}.ext")
 
     def _tokens(self, tokens):
         self.tokens = tokens
@@ -98,11 +106,11 @@ class ControlPlane:
         done = self.etcd("kv/compaction", {"revision": now, "physical": True})
         assert "header" in done, done
 
-    def start_api(self, *more, bind="0.0.0.0"):
+    def start_api(self, *more, bind="0.0.0.0", certificate="server"):
         self._spawn("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379",
                     "--bind-address", bind, "--advertise-address", self.address,
                     "--secure-port", str(PORT), "--service-cluster-ip-range", RANGES,
-                    "--tls-cert-file", "server.crt", "--tls-private-key-file", "server.key",
+                    "--tls-cert-file", f"{certificate}.crt", "--tls-private-key-file", f"{certificate}.key",
                     "--service-account-issuer", "https://kubernetes.default.svc",
                     "--service-account-key-file", "accounts.key",
                     "--service-account-signing-key-file", "accounts.key",

@@ -9,12 +9,11 @@ import subprocess
 import pytest
 
 from conftest import HERE
-from control_plane import PORT, USER
+from control_plane import PORT, SECOND, USER
 from place import PYTHON
 from proxy import NAME
 from test_api import PODS, reaches, serve, vip
 from test_chaos import RELAY_PORT, ChaosRelay
-from test_trouble import SECOND
 from wait import until
 
 PROXY_PORTS = {"http": 3128, "https": 3129, "socks5": 1080}

@@ -12,7 +12,6 @@ from test_api import PODS, answers, is_gone, reaches, serve, vip
 from wait import until
 
 RELAY_PORT = 7443
-SECOND = "172.18.0.2"
 
 
 @pytest.fixture(scope="module")
@@ -101,62 +100,6 @@ def trusting(cluster, name):
         yield
     finally:
         cluster.path = path
-
-
-@contextlib.contextmanager
-def second_server(cluster):
-    """Another kube-apiserver of the same cluster, at an address of its own."""
-    first, processes = cluster.address, cluster.processes
-    others = {}
-    cluster.place.script(f"ip addr add {SECOND}/24 dev br0")
-    try:
-        cluster.address, cluster.processes = SECOND, others
-        try:
-            cluster.start_api(bind=SECOND)
-        finally:
-            cluster.address, cluster.processes = first, processes
-        yield
-    finally:
-        for process in others.values():
-            process.kill()
-            process.wait()
-        cluster.place.script(f"ip addr del {SECOND}/24 dev br0")
-
-
-def server_addresses(cluster):
-    found = cluster.request("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes")
-    return {address for endpoint in found["endpoints"] for address in endpoint["addresses"]}
-
-
-def test_11_8_one_of_two_api_servers_dies(lab):
-    """11.8: the other is known from the endpoints of default/kubernetes, and is followed; back again, too."""
-    cluster = lab.cluster
-    first = cluster.address
-    cluster.stop("kube-apiserver")
-    cluster.write("server.ext", f"subjectAltName=DNS:kubernetes,DNS:localhost,IP:127.0.0.1,IP:{first},IP:{SECOND}\n")
-    cluster._openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-                     "-out", "server.crt", "-days", "3", "-extfile", "server.ext")
-    cluster.start_api(bind=first)
-    node = restart(lab)
-    with second_server(cluster):
-        until(lambda: server_addresses(cluster) == {first, SECOND}, "both are endpoints", 60, 0.3)
-        # the agents have seen that
-        until(lambda: f"{SECOND}:{PORT}" in node.cli("service", "get", "default/kubernetes").stdout, "node-1 knows both",
-              30, 0.2)
-        cluster.stop("kube-apiserver")
-        cluster.address = SECOND
-        try:
-            serve(lab, "second", 21, ["web-2a"])
-            follows(lab, 21, ["web-2a"], 90)
-            until(lambda: "may be out of date" not in node.cli("status").stdout, "node-1 is content", 60, 0.2)
-        finally:
-            cluster.address = first
-        cluster.start_api(bind=first)
-    serve(lab, "second", 21, ["web-1b"])
-    follows(lab, 21, ["web-1b"], 90)
-    cluster.delete("Service", "second")
-    cluster.stop("kube-apiserver")
-    cluster.start_api()
 
 
 class Relay:
