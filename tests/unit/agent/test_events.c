@@ -139,6 +139,44 @@ static void test_events_are_about_the_node(void **state)
 	answer(s, c, "201 Created", "{}");
 }
 
+/* Every kind of Event that there is: sent at its level, with its words, and not below that. */
+static void test_every_event_is_sent(void **state)
+{
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < fl_event_n_kinds; i++) {
+		const struct fl_event_kind *kind = &fl_event_kinds[i];
+		const bool of_node = kind->object == FL_EVENT_OF_NODE;
+		const unsigned int before = s->server.requests;
+		struct fake_connection *c;
+		char subject[80], what[200];
+
+		snprintf(subject, sizeof(subject), "%s%s%zu", kind->subject,
+			 of_node ? "of " : "shop/web", i);
+		fl_health_set(s->health, kind->condition, subject, kind->at_least - 1, "better");
+		fl_agent_events_tick(&s->events, s->health);
+		assert_false(fl_kube_events_busy(s->events.events));
+		assert_int_equal(s->server.requests, before);
+		fl_health_set(s->health, kind->condition, subject, kind->at_least,
+			      "the words of %zu", i);
+		if (!of_node)
+			answer(s, asked(s, "services?fieldSelector="), "200 OK", FOUND);
+		snprintf(what, sizeof(what), "\"reason\":\"%s\",\"action\":\"%s\"", kind->reason,
+			 kind->action);
+		c = asked(s, what);
+		snprintf(what, sizeof(what), "POST " EVENTS "%s/events ",
+			 of_node ? "default" : "shop");
+		assert_non_null(strstr(c->request, what));
+		assert_non_null(
+			strstr(c->request, of_node ? "\"kind\":\"Node\",\"name\":\"node-1\""
+						   : "\"kind\":\"Service\",\"name\":\"web"));
+		assert_non_null(strstr(c->request, "\"type\":\"Warning\""));
+		snprintf(what, sizeof(what), "\"note\":\"the words of %zu\"", i);
+		assert_non_null(strstr(c->request, what));
+		answer(s, c, "201 Created", "{}");
+	}
+}
+
 /* Notes, gauges that are not bad enough, and what is over */
 static void test_what_is_no_event(void **state)
 {
@@ -197,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_6_1_9_events_are_about_services),
 		T(test_events_are_about_the_node),
+		T(test_every_event_is_sent),
 		T(test_what_is_no_event),
 		T(test_trouble_is_a_note),
 		cmocka_unit_test(test_the_manual),
