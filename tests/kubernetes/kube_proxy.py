@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """The real kube-proxy, on a node of the lab."""
+import os
 import signal
 import subprocess
 
@@ -18,9 +19,33 @@ nftables: {{minSyncPeriod: 10ms}}
 """
 
 
+# which mode finds which iptables; "iptables-legacy" is no mode of kube-proxy, which takes the one that is first in its path
+PROGRAMS = {"iptables": "iptables-nft", "iptables-legacy": "iptables-legacy", "nftables": "iptables-nft"}
+LEGACY = "/usr/sbin/xtables-legacy-multi"
+
+
+def has_legacy():
+    """Whether this machine has the old kind of iptables, and its kernel the tables."""
+    return os.path.exists(LEGACY) and os.path.exists("/proc/net/ip_tables_names") and os.path.exists("/proc/net/ip6_tables_names")
+
+
+def legacy_path(cluster):
+    """A PATH in which iptables is the old one."""
+    directory = cluster.path("legacy")
+    os.makedirs(directory, exist_ok=True)
+    for family in ("ip", "ip6"):
+        for name in (f"{family}tables", f"{family}tables-save", f"{family}tables-restore"):
+            if not os.path.exists(f"{directory}/{name}"):
+                os.symlink(LEGACY, f"{directory}/{name}")
+    return f"{directory}:{os.environ['PATH']}"
+
+
 class KubeProxy:
     def __init__(self, cluster, node, mode):
-        self.node, self.mode = node, mode
+        self.node, self.mode, self.program = node, mode, PROGRAMS[mode]
+        environment = dict(os.environ)
+        if mode == "iptables-legacy":
+            mode, environment["PATH"] = "iptables", legacy_path(cluster)
         name = f"kube-proxy-{node.name}"
         cluster.write(f"{name}.yaml", CONFIG.format(
             mode=mode, node=node.name, kubeconfig=cluster.kubeconfig("proxy"),
@@ -29,7 +54,7 @@ class KubeProxy:
         with open(self.log_path, "a", encoding="utf-8") as log:
             self.process = node.place.popen(
                 [f"{cluster.programs}/kube-proxy", "--config", cluster.path(f"{name}.yaml")],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
@@ -40,7 +65,7 @@ class KubeProxy:
         if self.mode == "nftables":
             return self.node.place.run(["nft", "list", "ruleset"]).stdout
         return "".join(self.node.place.run([f"{program}-save"]).stdout
-                       for program in ("iptables-nft", "ip6tables-nft"))
+                       for program in (self.program, self.program.replace("ip", "ip6", 1)))
 
     def wait(self, words):
         def there():

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
-from kube_proxy import KubeProxy
+from kube_proxy import KubeProxy, has_legacy
 from test_api import FAMILIES, PODS, outside, serve, vip  # noqa: F401
 from wait import until
 
 KEEPER = "fairlead-keeps-nat"
+MODES = pytest.mark.parametrize("mode", ["iptables", "nftables", pytest.param("iptables-legacy", marks=pytest.mark.skipif(
+    not has_legacy(), reason="SKIP: needs iptables-legacy, and a kernel that has its tables"))])
 
 
 def targets(back):
@@ -79,7 +81,7 @@ def forget_soon(lab):
                           "echo 5 > /proc/sys/net/netfilter/nf_conntrack_$f; done")
 
 
-@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@MODES
 def test_12_4_moving_over(own_lab, mode):
     """12.4, 12.5, 12.6: kube-proxy, then both, then Fairlead alone; nothing fails and nobody moves."""
     lab = own_lab
@@ -128,7 +130,7 @@ def test_12_4_moving_over(own_lab, mode):
             node.cli("cleanup", "--kube-proxy")
 
 
-@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@MODES
 def test_12_4_moving_back(own_lab, mode):
     """12.4 the other way: Fairlead, then kube-proxy alone; nothing fails and nobody moves."""
     lab = own_lab
@@ -186,24 +188,28 @@ def refused(node, why):
 
 
 def everything(place):
-    """The rules of all programs; iptables alone shows its comments."""
-    return "".join(place.run(command).stdout for command in (
-        ["nft", "list", "ruleset"], ["iptables-nft-save"], ["ip6tables-nft-save"]))
+    """The rules of all programs, without their counters; iptables alone shows its comments."""
+    rules = "".join(place.run(command).stdout for command in (
+        ["nft", "list", "ruleset"], ["iptables-nft-save"], ["ip6tables-nft-save"], ["iptables-legacy-save"],
+        ["ip6tables-legacy-save"]))
+    return re.sub(r"\[\d+:\d+\]|packets \d+ bytes \d+|^#.*$", "", rules, flags=re.M)
 
 
 def remove_rules(lab, proxies):
     """Dry run first; then kube-proxy's are gone and those of others are there, also the second time."""
     for proxy in proxies:
-        place = proxy.node.place
+        place, program = proxy.node.place, proxy.program
         # kube-proxy makes the second as well, and leaves it (12.5)
-        place.script("iptables-nft -t mangle -N KUBE-KUBELET-CANARY || :; iptables-nft -N KUBE-FIREWALL || :; "
-                     "iptables-nft -A INPUT -j KUBE-FIREWALL; nft add table ip others")
+        place.script(f"{program} -t mangle -N KUBE-KUBELET-CANARY || :; {program} -N KUBE-FIREWALL || :; "
+                     f"{program} -A INPUT -j KUBE-FIREWALL; nft add table ip others")
         # only node-1 has connections that need the kernel's NAT
         needed = proxy.node.name == "node-1"
         before = everything(place)
         done = proxy.node.cli("cleanup", "--kube-proxy", "--dry-run")
         assert done.returncode == 0, done.stderr
         assert ("delete table ip6 kube-proxy" if proxy.mode == "nftables" else "-X KUBE-SERVICES") in done.stdout
+        assert proxy.mode == "nftables" or f"# {program}-restore\n" in done.stdout
+        assert everything(place) == before, "a dry run changes nothing"
         done = proxy.node.cli("cleanup", "--kube-proxy")
         assert done.returncode == 0, done.stderr
         rules = everything(place)
@@ -212,8 +218,10 @@ def remove_rules(lab, proxies):
                      "KUBE-PROXY-CANARY", "table ip kube-proxy", "table ip6 kube-proxy"):
             assert gone in before or proxy.mode == "nftables" or "table" in gone
             assert gone not in rules, rules
-        for stays in ("KUBE-KUBELET-CANARY", "jump KUBE-FIREWALL", "table ip others"):
-            assert stays in rules, rules
+        own = place.run([f"{program}-save"]).stdout
+        for stays in (":KUBE-KUBELET-CANARY ", "-A INPUT -j KUBE-FIREWALL"):
+            assert stays in own, rules
+        assert "table ip others" in rules, rules
         assert (KEEPER in rules, KEEPER in done.stdout) == (needed, needed), rules
         again = proxy.node.cli("cleanup", "--kube-proxy")
         assert again.returncode == 0, again.stderr
