@@ -108,6 +108,16 @@ static __always_inline bool fl_flow_believes(const struct fl_flow_head *head,
 		p->ack - head->ack <= FL_SEGMENT_SLACK);
 }
 
+/* Whether a segment has acknowledged more than those before it. `ahead`: p->ack - head->ack. Where
+ * the other end of a tunnelled flow begins nobody says but the first segment that acknowledges
+ * something; until then ack is 0. */
+static __always_inline bool fl_flow_acked_more(const struct fl_flow_head *head,
+					       const struct fl_packet *p, __u32 ahead)
+{
+	return p->tcp_flags & FL_TCP_ACK &&
+	       ((__s32)ahead > 0 || (!head->ack && fl_flow_is_tunnelled(head->flags)));
+}
+
 /* Take note of a segment that is believed. */
 static __always_inline void fl_flow_advance(struct fl_flow_head *head, const struct fl_packet *p)
 {
@@ -115,7 +125,7 @@ static __always_inline void fl_flow_advance(struct fl_flow_head *head, const str
 
 	if ((__s32)(end - head->seq) > 0)
 		head->seq = end;
-	if (p->tcp_flags & FL_TCP_ACK && (__s32)(p->ack - head->ack) > 0)
+	if (fl_flow_acked_more(head, p, p->ack - head->ack))
 		head->ack = p->ack;
 }
 
@@ -135,7 +145,8 @@ static __always_inline void fl_flow_renew(bool v6, struct fl_flow_head *head, __
 	if (likely((__s32)(now - head->last_seen) < (__s32)fl_config.hz))
 		return;
 	WRITE_ONCE(head->last_seen, now);
-	if (proto == IPPROTO_TCP)
+	/* a tunnelled flow's entry is its own twin: of the other end nothing is seen */
+	if (proto == IPPROTO_TCP && !fl_flow_is_tunnelled(head->flags))
 		fl_flow_catch_up(head, fl_flow_twin(v6, head, &twin_word));
 }
 
@@ -246,15 +257,35 @@ static __always_inline __u32 fl_flow_next_of_udp(const struct fl_flow_head *head
 									: state;
 }
 
+/* A segment of a tunnelled flow, which stays what it is. A SYN may be a new connection's: the end
+ * of the last one was not seen. */
+static __always_inline void fl_flow_track_tunnelled(struct fl_flow_head *head,
+						    const struct fl_packet *p)
+{
+	if (fl_packet_opens(p)) {
+		head->seq = fl_packet_seq_end(p);
+		head->ack = 0;
+	} else if (!(p->tcp_flags & (FL_TCP_SYN | FL_TCP_RST)) && fl_flow_believes(head, p)) {
+		fl_flow_advance(head, p);
+	}
+}
+
 static __always_inline void fl_flow_track(bool v6, struct fl_flow_ref *ref,
 					  const struct fl_packet *p, __u32 now)
 {
 	__u32 state = fl_flow_state(ref->word), next, twin_word = 0;
 	struct fl_flow_head *twin;
+	__u8 flags;
 
 	if (p->proto == IPPROTO_UDP) {
 		next = fl_flow_next_of_udp(ref->head, state, now);
 	} else {
+		flags = READ_ONCE(ref->head->flags);
+		if (fl_flow_is_tunnelled(flags)) {
+			if (fl_flow_unchanged(ref, flags))
+				fl_flow_track_tunnelled(ref->head, p);
+			return;
+		}
 		twin = fl_flow_twin(v6, ref->head, &twin_word);
 		/* the numbers of another flow are not ours to write */
 		if (!fl_flow_unchanged(ref, twin_word))
@@ -303,7 +334,7 @@ static __always_inline void fl_flow_follow(struct fl_flow_head *head, const stru
 	ahead += p->len - p->headers;
 	if ((__s32)ahead > 0)
 		head->seq = seq + ahead;
-	if (p->tcp_flags & FL_TCP_ACK && (__s32)acked > 0)
+	if (fl_flow_acked_more(head, p, acked))
 		head->ack = p->ack;
 }
 
@@ -372,6 +403,17 @@ static __always_inline bool fl_flow_abandoned(const struct fl_flow_head *head, _
 {
 	return proto == IPPROTO_TCP &&
 	       (head->flags & (FL_FLOW_STALE | FL_FLOW_IS_REPLY)) == FL_FLOW_STALE;
+}
+
+/* A client may have sent so much that its backend has not acknowledged, and repeats it. */
+#define FL_WINDOW_MAX (64U << 20)
+
+/* Whether a segment is of what this direction has sent before: with numbers that were not far from
+ * the last when it was sent first, and an acknowledgement that is not far from the last now. */
+static __always_inline bool fl_flow_repeats(const struct fl_flow_head *head,
+					    const struct fl_packet *p)
+{
+	return head->seq - p->seq <= FL_WINDOW_MAX && p->ack - head->ack <= FL_SEGMENT_SLACK;
 }
 
 /*

@@ -14,7 +14,7 @@ static __always_inline enum fl_reason fl_answer(fl_ctx *ctx, bool v6, const stru
 				 : d->action == FL_ACT_EXPIRED ? FL_ICMP_EXPIRED
 							       : FL_ICMP_PORT_UNREACHABLE;
 
-	/* no more than one for each connection */
+	/* no more than one for each segment that goes on with a connection */
 	if (d->reason == FL_REASON_RESET_BACKEND_GONE) {
 		if (fl_reset_answer(ctx, v6, p))
 			return FL_REASON_REWRITE_FAILED;

@@ -19,16 +19,20 @@ enum fl_known {
 
 /*
  * The backend of a TCP flow is gone. Who goes on with the connection, by its numbers, is told by a
- * reset, and the flow is over; a SYN begins another one; what somebody else made up is dropped.
+ * reset, and the flow is over; a SYN begins another one; what somebody else made up is dropped. The
+ * entry of a tunnelled flow is kept until it expires, for else what is still under way would go to
+ * the backend that the table has now. To a client whose packets come by another node, that node
+ * says so; here what the backend has still sent leaves as the frontend's.
  */
 static __always_inline enum fl_known fl_flow_give_up(bool v6, const struct fl_packet *p,
-						     const struct fl_flow_ref *ref,
+						     enum fl_hook hook, struct fl_flow_ref *ref,
 						     struct fl_decision *d)
 {
-	const bool believed = fl_flow_believes(ref->head, p);
+	const bool believed = fl_flow_believes(ref->head, p) || fl_flow_repeats(ref->head, p);
+	const bool tunnelled = fl_flow_is_tunnelled(READ_ONCE(ref->head->flags));
 
 	/* another flow has taken the entry */
-	if (!fl_flow_unchanged(ref, believed))
+	if (!fl_flow_unchanged(ref, believed ^ tunnelled))
 		return FL_UNKNOWN;
 	if (fl_packet_opens(p)) {
 		fl_flow_remove(v6, ref);
@@ -38,10 +42,20 @@ static __always_inline enum fl_known fl_flow_give_up(bool v6, const struct fl_pa
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 	if (!believed)
 		return FL_REFUSED;
-	fl_flow_remove(v6, ref);
 	/* a reset is not answered by one */
-	if (!(p->tcp_flags & FL_TCP_RST))
-		fl_decision_set(d, FL_ACT_REJECT, FL_REASON_RESET_BACKEND_GONE);
+	if (p->tcp_flags & FL_TCP_RST) {
+		fl_flow_remove(v6, ref);
+		return FL_REFUSED;
+	}
+	if (hook == FL_HOOK_UNPACKED) {
+		if (fl_flow_open(fl_flow_state(ref->word)))
+			fl_flow_set_state(v6, ref, FL_FLOW_CLOSING);
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
+		return FL_REFUSED;
+	}
+	if (!tunnelled)
+		fl_flow_remove(v6, ref);
+	fl_decision_set(d, FL_ACT_REJECT, FL_REASON_RESET_BACKEND_GONE);
 	return FL_REFUSED;
 }
 
@@ -73,7 +87,7 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 		return FL_UNKNOWN_REPLY;
 	reply = flags & FL_FLOW_IS_REPLY;
 	if (hook != FL_HOOK_EGRESS && unlikely(fl_flow_abandoned(ref->head, p->proto)))
-		return fl_flow_give_up(v6, p, ref, d);
+		return fl_flow_give_up(v6, p, hook, ref, d);
 	if (fl_flow_over(v6, p, reply, now, ref))
 		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
 	if (unlikely(fl_flow_broken(v6, ref, now))) {

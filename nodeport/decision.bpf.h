@@ -14,6 +14,7 @@ enum fl_hook {
 	FL_HOOK_EGRESS,	     /* to the network */
 	FL_HOOK_POD_INGRESS, /* from a pod's device */
 	FL_HOOK_POD_EGRESS,  /* to a pod's device */
+	FL_HOOK_UNPACKED,    /* from the network, behind the outer header of another node */
 };
 
 enum fl_action {

@@ -40,7 +40,8 @@ static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 fla
 
 	if (unmasqueraded != FL_FLOW_IS_REPLY)
 		return false;
-	return hook == FL_HOOK_POD_INGRESS || (hook == FL_HOOK_INGRESS && flags & FL_FLOW_LOCAL);
+	return hook == FL_HOOK_POD_INGRESS ||
+	       ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_UNPACKED) && flags & FL_FLOW_LOCAL);
 }
 
 /*

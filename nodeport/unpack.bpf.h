@@ -406,8 +406,8 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 	__builtin_memset(d, 0, sizeof(*d));
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
 		const bool insist = i >= FL_DECIDE_TRIES / 2;
-		int known = v6 ? fl_decide_known6(ctx, p, FL_HOOK_INGRESS, d)
-			       : fl_decide_known4(ctx, p, FL_HOOK_INGRESS, d);
+		int known = v6 ? fl_decide_known6(ctx, p, FL_HOOK_UNPACKED, d)
+			       : fl_decide_known4(ctx, p, FL_HOOK_UNPACKED, d);
 
 		if (known == FL_BROKEN) {
 			v6 ? fl_flow_mend6(p) : fl_flow_mend4(p);

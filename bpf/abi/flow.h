@@ -82,8 +82,9 @@ static __always_inline _Bool fl_flow_is_tunnelled(__u8 flags)
  *
  * seq and ack are what this direction's packets have shown to be true (TCP, host byte order): the
  * end of what was sent in sequence, and the highest acknowledgement. Before the handshake is over
- * ack is the lowest number that an acknowledgement of this direction may have. In the original of a
- * UDP flow seq is when it began, in jiffies.
+ * ack is the lowest number that an acknowledgement of this direction may have; where the flow is
+ * tunnelled, so that nobody sees the handshake, it is 0 until the client acknowledges something. In
+ * the original of a UDP flow seq is when it began, in jiffies.
  */
 struct fl_flow_head {
 	__u32 word;

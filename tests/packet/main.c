@@ -50,6 +50,7 @@ static const struct topic *const topics[] = {
 	&opening_topic,
 	&proof_topic,
 	&reset_topic,
+	&reset_dsr_topic,
 	&own_topic,
 	&exhaustion_topic,
 	&slow_topic,
@@ -72,6 +73,7 @@ static const struct topic *const topics[] = {
 	&tunnel_error_geneve_topic,
 	&fragments_dsr_geneve_topic,
 	&cold_geneve_topic,
+	&reset_geneve_topic,
 	&geneve_topic,
 	&torture_topic,
 	/* the last: whether the others reached every name */

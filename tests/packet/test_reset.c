@@ -60,6 +60,24 @@ static void a_repeated_segment_is_reset(struct trial *t)
 	expect_flows(t, 0);
 }
 
+/* Of what was sent last, the backend may have got nothing. */
+static void what_was_sent_is_repeated(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+	struct packet again;
+
+	talk_establish(&talk);
+	talk.client.payload = 1000;
+	talk_send(&talk, ACK | PSH);
+	again = talk.client;
+	for (int i = 0; i < 400; i++)
+		talk_send(&talk, ACK | PSH);
+	plane_abandon(t->p, t->family);
+	feed_dev(t, talk.hook, talk.dev, &again);
+	expect_reset(t, &again);
+	expect_flows(t, 0);
+}
+
 /* 7.9: the client begins anew from the same port. */
 static void a_syn_begins_another_flow(struct trial *t)
 {
@@ -168,6 +186,8 @@ static const struct test tests[] = {
 	 .frontends = EVERY_FRONTEND, .rows = segments, .row_size = sizeof(segments[0]),
 	 .n_rows = 2},
 	{"also with a number of the past", CHECK(a_repeated_segment_is_reset), .protos = ONLY_TCP,
+	 .hooks = ON_INGRESS},
+	{"even what was sent long before", CHECK(what_was_sent_is_repeated), .protos = ONLY_TCP,
 	 .hooks = ON_INGRESS},
 	{"7.9: a SYN is no segment of it", CHECK(a_syn_begins_another_flow), .protos = ONLY_TCP,
 	 .hooks = ON_INGRESS},
