@@ -50,8 +50,9 @@ struct fl_decision {
 struct fl_outer {
 	struct fl_addr from, to; /* as the outer IP header has them: `from` is that node */
 	struct fl_addr pod;
-	__be16 port;	/* 0: of any */
-	__u16 len;	/* of the whole packet, bytes, of Geneve */
+	__u32 len;   /* of the whole packet, bytes */
+	__be16 port; /* 0: of any */
+	__u16 pad;
 	__u32 dispatch; /* enum fl_dispatch */
 	__u32 front;	/* bytes of it that are in front of the packet: 0 when it is off */
 };

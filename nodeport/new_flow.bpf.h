@@ -93,7 +93,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		in->sticky = fe->service_id;
 	d->to.daddr = backend->addr;
 	d->to.dport = backend->port;
-	if (fl_tunnel_wanted(fe, client, hook, backend)) {
+	if (fl_tunnel_wanted(p, fe, client, hook, backend)) {
 		fl_decision_set(d, FL_ACT_TUNNEL, FL_REASON_NONE);
 		d->tunnel_backend = in->new.backend;
 		return false;

@@ -260,13 +260,16 @@ static __always_inline __u16 *fl_tunnel_hop(__u32 id, struct fl_backend *backend
 	return &node->next_hop;
 }
 
-/* Whether a new flow of this frontend goes to the backend so. */
-static __always_inline bool fl_tunnel_wanted(const struct fl_frontend_packed *fe,
+/* Whether a new flow of this frontend goes to the backend so; not one of the backend itself
+ * (5.3.3), which would get packets from its own address. */
+static __always_inline bool fl_tunnel_wanted(const struct fl_packet *p,
+					     const struct fl_frontend_packed *fe,
 					     enum fl_client client, enum fl_hook hook,
 					     const struct fl_backend *backend)
 {
 	return fe->flags & FL_TUNNEL && client == FL_CLIENT_OUTSIDE && hook == FL_HOOK_INGRESS &&
-	       !(backend->flags & FL_BACKEND_LOCAL);
+	       !(backend->flags & FL_BACKEND_LOCAL) &&
+	       !fl_addr_equal(&p->tuple.saddr, &backend->addr);
 }
 
 /* What fl_decision_forward() has said, for a packet that gets an outer header. */

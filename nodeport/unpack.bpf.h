@@ -34,15 +34,18 @@ static __always_inline bool fl_packet_is_tunnelled(void *data, void *data_end, b
 	return data + at < data_end && *(__u8 *)(data + at) == fl_tunnel_proto(v6);
 }
 
-/* The outer addresses; false: no whole header of the usual length, or another protocol. */
+/* The outer addresses, and how long the whole is; false: no whole header of the usual length, or
+ * another protocol. */
 static __always_inline bool fl_unpack_addrs(void *data, bool v6, __u8 proto,
-					    struct fl_addr *ret_from, struct fl_addr *ret_to)
+					    struct fl_addr *ret_from, struct fl_addr *ret_to,
+					    __u32 *ret_len)
 {
 	if (v6) {
 		struct ipv6hdr *ip = data + FL_L3;
 
 		__builtin_memcpy(ret_from, &ip->saddr, 16);
 		__builtin_memcpy(ret_to, &ip->daddr, 16);
+		*ret_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 		return ip->version == 6 && ip->nexthdr == proto;
 	} else {
 		struct iphdr *ip = data + FL_L3;
@@ -51,6 +54,7 @@ static __always_inline bool fl_unpack_addrs(void *data, bool v6, __u8 proto,
 		fl_addr_map4(ret_to);
 		ret_from->w[3] = ip->saddr;
 		ret_to->w[3] = ip->daddr;
+		*ret_len = bpf_ntohs(ip->tot_len);
 		return *(__u8 *)ip == 0x45 && ip->protocol == proto &&
 		       !(ip->frag_off & bpf_htons(FL_IP4_FRAGMENT));
 	}
@@ -75,7 +79,6 @@ static __always_inline bool fl_unpack_geneve(void *data, bool v6, struct fl_oute
 		ret_o->pod.w[3] = *option++;
 	}
 	ret_o->port = *(const __be16 *)option;
-	ret_o->len = bpf_ntohs(len) + fl_l4_offset(v6) - FL_L3;
 	return true;
 }
 
@@ -91,7 +94,8 @@ static __always_inline bool fl_unpack_header(fl_ctx *ctx, bool v6, __u32 dispatc
 	ret_o->front = fl_outer_size(v6, dispatch);
 	ret_o->port = 0;
 	if (data + FL_L3 + fl_outer_size(v6, dispatch) > fl_ctx_data_end(ctx) ||
-	    !fl_unpack_addrs(data, v6, proto, &ret_o->from, &ret_o->to))
+	    !fl_unpack_addrs(data, v6, proto, &ret_o->from, &ret_o->to, &ret_o->len) ||
+	    FL_L3 + ret_o->len > fl_ctx_len(ctx))
 		return false;
 	ret_o->pod = ret_o->to;
 	return !geneve || fl_unpack_geneve(data, v6, ret_o);
@@ -111,11 +115,11 @@ static __always_inline bool fl_unpack_outer(fl_ctx *ctx, bool v6, __u32 dispatch
 	return fl_unpack_header(ctx, v6, dispatch, ret_o) && fl_unpack_is_here(dispatch, ret_o);
 }
 
-/* Whether the packet, of `len` bytes with its outer header, is all that came in that: of merged
- * datagrams of Geneve only the first would be seen. */
+/* Whether the packet, of `len` bytes with its outer header, came in that; and of Geneve, whether it
+ * is all that did, since of merged datagrams only the first would be seen. */
 static __always_inline bool fl_unpack_fits(__u32 dispatch, const struct fl_outer *o, __u32 len)
 {
-	return dispatch != FL_DISPATCH_GENEVE || o->len == len;
+	return dispatch == FL_DISPATCH_GENEVE ? o->len == len : o->len >= len;
 }
 
 /* The inner packet, as if it lay where the outer one does. */
@@ -298,15 +302,16 @@ static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 	enum fl_reason reason;
 	__u64 side;
 
-	/* the source of a client, of which the first node has thought so too */
-	fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_CONTENT);
-	if (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE ||
-	    fl_source_is_frontend(v6, p))
-		return false;
 	if (!fl_unpack_frontend(v6, p, &fe)) {
 		fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 		return false;
 	}
+	/* the source of a client, of which the first node has thought so too; who gets what it has
+	 * sent itself is masqueraded there */
+	fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_CONTENT);
+	if (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE ||
+	    fl_addr_equal(&p->tuple.saddr, &o->pod) || fl_source_is_frontend(v6, p))
+		return false;
 	reason = fl_packet_opens(p) ? fl_frontend_refuses(&fe, FL_SIDE_EXTERNAL, &p->tuple.saddr)
 				    : FL_REASON_NO_FLOW;
 	if (!reason && !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate))
@@ -396,6 +401,89 @@ __noinline int fl_unpack_new6(fl_ctx *ctx, const struct fl_packet *p, const stru
 	return p && o && d ? fl_unpack_new(ctx, true, p, o, d, insist) : 0;
 }
 
+/* Whether it is for a frontend, of which the flow may be older; whatever else it is, is not ours.
+ * Not zero: yes. Global, so that it takes no stack from what comes next. */
+int fl_unpack_concerns4(const struct fl_packet *p);
+int fl_unpack_concerns6(const struct fl_packet *p);
+
+static __always_inline bool fl_unpack_concerns(bool v6, const struct fl_packet *p)
+{
+	struct fl_frontend_packed fe = {};
+	struct fl_flow_ref ref;
+	struct fl_tuple6 to;
+
+	if (fl_unpack_frontend(v6, p, &fe))
+		return true;
+	if (!fl_flow_find(v6, &p->tuple, p->proto,
+			  fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]), &ref) ||
+	    READ_ONCE(ref.head->flags) & FL_FLOW_IS_REPLY)
+		return false;
+	fl_flow_rewrite(v6, ref.head, &to);
+	return (v6 ? !fl_addr_equal(&to.daddr, &p->tuple.daddr)
+		   : to.daddr.w[3] != p->tuple.daddr.w[3]) ||
+	       to.dport != p->tuple.dport;
+}
+
+__noinline int fl_unpack_concerns4(const struct fl_packet *p)
+{
+	return p && fl_unpack_concerns(false, p);
+}
+
+__noinline int fl_unpack_concerns6(const struct fl_packet *p)
+{
+	return p && fl_unpack_concerns(true, p);
+}
+
+/* A SYN that is repeated may name a smaller MSS than the first one, for which the way was another:
+ * `mss`, of fl_unpack_mss(). Not of a connection that is there. */
+static __always_inline void fl_unpack_retell(bool v6, const struct fl_packet *p, __u16 mss)
+{
+	const __u8 kind = FL_FLOW_IS_REPLY | FL_FLOW_LOCAL;
+	struct fl_flow_ref ref;
+	struct fl_flow_head *reply;
+	__u16 told[2], tell[2] = {mss};
+	__u32 word = 0;
+
+	if (!fl_flow_find(v6, &p->tuple, p->proto,
+			  fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]), &ref))
+		return;
+	reply = fl_flow_twin(v6, ref.head, &word);
+	if (!reply || fl_flow_state(word) >= FL_FLOW_ESTABLISHED ||
+	    (reply->flags & (kind | FL_FLOW_SNAT)) != kind || !fl_flow_unchanged(&ref, word))
+		return;
+	*(fl_hop_ref *)told = READ_ONCE(*(fl_hop_ref *)&reply->next_hop);
+	/* with the generation of the entry: it is not another flow's by now */
+	tell[1] = fl_flow_generation(word);
+	if (told[1] == tell[1] && (!told[0] || mss < told[0]))
+		__sync_val_compare_and_swap((fl_hop_ref *)&reply->next_hop, *(fl_hop_ref *)told,
+					    *(fl_hop_ref *)tell);
+}
+
+int fl_unpack_retell4(const struct fl_packet *p, __u16 mss);
+int fl_unpack_retell6(const struct fl_packet *p, __u16 mss);
+
+__noinline int fl_unpack_retell4(const struct fl_packet *p, __u16 mss)
+{
+	if (p)
+		fl_unpack_retell(false, p, mss);
+	return 0;
+}
+
+__noinline int fl_unpack_retell6(const struct fl_packet *p, __u16 mss)
+{
+	if (p)
+		fl_unpack_retell(true, p, mss);
+	return 0;
+}
+
+static __always_inline void fl_unpack_again(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					    const struct fl_outer *o)
+{
+	const __u16 mss = fl_unpack_mss(ctx, v6, o->dispatch, p->l4 + o->front);
+
+	v6 ? fl_unpack_retell6(p, mss) : fl_unpack_retell4(p, mss);
+}
+
 /*
  * The inner packet of one that a node has encapsulated: FL_ACT_STACK, FL_ACT_DROP, or FL_ACT_PASS
  * as it came.
@@ -404,6 +492,8 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 					     const struct fl_outer *o, struct fl_decision *d)
 {
 	__builtin_memset(d, 0, sizeof(*d));
+	if (!(v6 ? fl_unpack_concerns6(p) : fl_unpack_concerns4(p)))
+		return;
 	for (int i = 0; i < FL_DECIDE_TRIES; i++) {
 		const bool insist = i >= FL_DECIDE_TRIES / 2;
 		int known = v6 ? fl_decide_known6(ctx, p, FL_HOOK_UNPACKED, d)
@@ -417,6 +507,9 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 			/* of a flow to yet another node, or a reply: no node sends that so */
 			if (d->action != FL_ACT_STACK && d->action != FL_ACT_DROP)
 				fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
+			else if (d->action == FL_ACT_STACK && p->tcp_flags & FL_TCP_SYN &&
+				 fl_packet_opens(p))
+				fl_unpack_again(ctx, v6, p, o);
 			return;
 		}
 		if (!(v6 ? fl_unpack_new6(ctx, p, o, d, insist)
@@ -440,11 +533,11 @@ __noinline int fl_unpack_parse_rest(fl_ctx *ctx, bool v6, __u32 dispatch, struct
 				    fl_ctx_len(ctx) - outer, v6, p);
 }
 
-/* Whether an address is one that clients of Services write to, here or at another node. */
+/* Whether an address is one that clients of Services write to, also if it is one of this node's;
+ * for node ports, another node's. */
 static __always_inline bool fl_unpack_serves(bool v6, const struct fl_addr *addr)
 {
-	return fl_addr_is_cluster_ip(v6, addr) || fl_addr_is_external(v6, addr) ||
-	       fl_node_is(v6, addr);
+	return fl_addr_is_vip(v6, addr) || fl_node_is(v6, addr);
 }
 
 /*
@@ -456,6 +549,7 @@ static __always_inline void fl_unpack_error(fl_ctx *ctx, bool v6, struct fl_pack
 {
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
 	if (fl_unpack_parse_rest(ctx, v6, o->dispatch, p) != FL_PACKET_ICMP_ERROR ||
+	    !fl_unpack_fits(o->dispatch, o, p->len + o->front) ||
 	    !fl_unpack_serves(v6, &p->tuple.daddr))
 		return;
 	if (fl_peer_is(v6, &o->from))
@@ -511,6 +605,9 @@ static __always_inline bool fl_unpack_fast(bool v6, const struct fl_packet *p,
 	    !fl_flow_goes_on(v6, ret_ref, p->proto, now) || fl_flow_backend_lost(v6, head, p))
 		return false;
 	fl_flow_rewrite(v6, head, ret_to);
+	/* of one that goes straight to a backend no node sends anything: the slow path looks */
+	if (ret_to->daddr.w[3] == p->tuple.daddr.w[3] && ret_to->dport == p->tuple.dport)
+		return false;
 	return fl_flow_untouched(ret_ref);
 }
 

@@ -173,7 +173,8 @@ static __always_inline bool fl_packet_parse_ip(void *data, void *data_end, __u32
 }
 
 /*
- * The rest that finding a flow needs, of one of the two protocols. fl_packet_read_hop() and
+ * The rest that finding a flow needs, of one of the two protocols; false also of a header that is
+ * longer than the packet. fl_packet_read_hop() and
  * fl_packet_read_l4() read what would only be in the way of the fast path's few registers here.
  */
 static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u32 len, bool v6,
@@ -188,7 +189,10 @@ static __always_inline bool fl_packet_parse_key(void *data, void *data_end, __u3
 		if (l4 + sizeof(struct tcphdr) > data_end)
 			return false;
 		p->tcp_flags = ((__u8 *)l4)[13];
-		need += sizeof(struct tcphdr);
+		/* D1: the header says how long it is, with its options */
+		if (((__u8 *)l4)[12] >> 4 < sizeof(struct tcphdr) / 4)
+			return false;
+		need += (((__u8 *)l4)[12] >> 4) * 4;
 	} else {
 		need += sizeof(struct udphdr);
 	}

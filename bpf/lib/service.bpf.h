@@ -73,6 +73,12 @@ static __always_inline bool fl_addr_is_external(bool v6, const struct fl_addr *a
 	return fl_frontend_is(v6, addr, 0, IPPROTO_ICMP) && !fl_local_flags(addr);
 }
 
+/* Either, also if it is an address of this node. */
+static __always_inline bool fl_addr_is_vip(bool v6, const struct fl_addr *addr)
+{
+	return fl_frontend_is(v6, addr, 0, 0) || fl_frontend_is(v6, addr, 0, IPPROTO_ICMP);
+}
+
 /* Whether a source is a pod's by its address (detectLocalMode ClusterCIDR or NodeCIDR). */
 static __always_inline bool fl_addr_is_pod(bool v6, const struct fl_addr *a)
 {

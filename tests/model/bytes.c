@@ -169,13 +169,14 @@ static bool parse_l4(const struct model_frame *f, struct model_packet *ret)
 	ret->t.sport = (uint16_t)get16(l4);
 	ret->t.dport = (uint16_t)get16(l4 + 2);
 	if (ret->proto == 6) {
-		/* one that is wrong is for the endpoint to judge */
 		header = (uint32_t)(l4[12] >> 4) * 4;
+		/* D1: what says so of itself makes no sense */
+		if (header < 20 || size < header)
+			return false;
 		ret->seq = get32(l4 + 4);
 		ret->ack = get32(l4 + 8);
 		ret->flags = l4[13];
-		parse_mss(f, ret->l4 + 20, ret->l4 + header < f->len ? ret->l4 + header : f->len,
-			  ret);
+		parse_mss(f, ret->l4 + 20, ret->l4 + header, ret);
 	}
 	ret->payload = size - header;
 	ret->has_ports = true;
@@ -258,14 +259,12 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *p,
 void model_lower_mss(struct model_frame *f, const struct model_packet *p, uint32_t most)
 {
 	const bool v6 = p->family == FL_IPV6;
-	uint32_t len = p->ip_len - (p->l4 - ETHER), sum;
+	const uint32_t len = p->ip_len - (p->l4 - ETHER);
 	uint8_t *check = f->b + p->l4 + 16;
+	uint32_t sum;
 
 	if (!p->mss_at || p->mss <= most)
 		return;
-	/* where the header is said to be longer than the packet */
-	if (p->l4 + len < p->mss_at + 2)
-		len = p->mss_at + 2 - p->l4;
 	sum = sum_l4(f, v6, p->l4, len, p->proto);
 	put16(f->b + p->mss_at, most);
 	put16(check, 0);

@@ -79,9 +79,8 @@ void make_by_node(const struct model *m, struct conversation *c, struct rng *r)
 		c->asked.dst = in_range(&m->settings.outer_sources[c->family], r);
 	c->node = outer_source(m, c->family, r);
 	c->pod = pod_of(m, c->family, c->proto, &c->asked, r);
-	/* The pod is its own client; but of a node port of another node, where the filter says by
-	 * chance whether what has no outer header is looked up. */
-	if (model_find(m, &c->asked.dst, c->asked.dport, c->proto, &kind) >= 0 && rng_percent(r, 2))
+	/* the pod is its own client */
+	if (rng_percent(r, 2))
 		c->asked.src = c->pod;
 }
 

@@ -19,7 +19,8 @@ bool model_is_wrapped(const struct model *m, const struct model_port *port,
 	const bool pod = m->settings.detector &&
 			 fl_prefix_contains(&m->settings.pod_cidr[p->family], &p->t.src);
 
-	return port->dsr && !pod && !backend->on_node;
+	/* 5.3.3: nor does a backend get from itself what it has sent */
+	return port->dsr && !pod && !backend->on_node && !fl_ip_equal(&p->t.src, &backend->ip);
 }
 
 /* One hop less: all that changes inside. */

@@ -16,7 +16,7 @@
 struct outer {
 	bool v6;
 	struct fl_ip from, to;
-	uint32_t len; /* of the whole, as it says */
+	uint32_t len; /* of the whole, as it says; no more than came */
 	uint8_t ecn;
 };
 
@@ -34,11 +34,12 @@ static bool parse_outer(const struct model_frame *f, struct outer *ret)
 	if (ret->v6) {
 		ret->len = 40 + get16(ip + 4);
 		ret->ecn = ip[1] >> 4 & 3;
-		return ip[0] >> 4 == 6 && ip[6] == 41;
+		return ip[0] >> 4 == 6 && ip[6] == 41 && ETHER + ret->len <= f->len;
 	}
 	ret->len = get16(ip + 2);
 	ret->ecn = ip[1] & 3;
-	return ip[0] == 0x45 && ip[9] == 4 && !(get16(ip + 6) & 0x3fff);
+	return ip[0] == 0x45 && ip[9] == 4 && !(get16(ip + 6) & 0x3fff) &&
+	       ETHER + ret->len <= f->len;
 }
 
 /* The frame without it. */
@@ -176,7 +177,8 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 	struct model_outcome *o;
 	struct model_tuple to;
 
-	if (no_client(m, p)) {
+	/* who is its own backend is masqueraded where it has asked (5.3.3) */
+	if (no_client(m, p) || fl_ip_equal(&p->t.src, &outer->to)) {
 		model_may_drop(v, "tunnel-content");
 		return;
 	}
@@ -209,46 +211,21 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 		model_may_drop(v, o->reason); /* without a flow */
 }
 
-/* A reply of a flow that this node has made; none comes so. */
-static void judge_reply(struct model *m, struct model_verdicts *v, enum model_hook hook,
-			const struct outer *outer, struct model_flow *f)
+/* A SYN that is repeated may ask for less; one for a connection that is there says nothing. */
+static void tell_again(struct model *m, struct model_verdicts *v, const struct model_flow *f,
+		       int device)
 {
-	const struct model_tuple to = model_mirror(&f->asked);
+	const struct model_packet *p = &v->packet;
+	uint32_t most;
 
-	if (model_translated_later(f, hook)) {
-		model_may_drop(v, "tunnel-frontend");
+	if (p->proto != 6 || !model_opens(p) || !f->reply_leaves_here)
 		return;
-	}
-	if (model_is_over(m, f)) {
-		model_remove(f);
-		model_may_drop(v, "tunnel-frontend");
-		return;
-	}
-	v->flow = f;
-	v->reply = true;
-	if (f->forwards_reply)
-		refuse_to_send_on(m, v, false, hook == MEETS_XDP, &to);
-	else
-		unpack(v, outer, &to);
+	most = mss_of(m, p, device);
+	v->mss = !f->mss || most < f->mss ? most : f->mss;
 }
 
-/* What is for no Service stays as it is; but of what a node has sent that is so only of what is of
- * no flow, and from where a client may be. */
-static void judge_not_served(struct model *m, struct model_verdicts *v, enum model_hook hook,
-			     const struct outer *outer, struct model_flow *asked,
-			     struct model_flow *reply)
-{
-	if (asked && model_goes_on(m, v, asked))
-		unpack(v, outer, &asked->inner);
-	else if (reply && !asked)
-		judge_reply(m, v, hook, outer, reply);
-	else if (no_client(m, &v->packet))
-		model_may_drop(v, "tunnel-content");
-	else
-		model_may(v, PASSES);
-}
-
-/* What a known node has sent, of TCP or UDP; port -1: for no Service. */
+/* What a known node has sent, of TCP or UDP; port -1: for no Service, and it stays as it is,
+ * whoever else it may be of. */
 static void judge_inner(struct model *m, struct model_verdicts *v, enum model_hook hook,
 			const struct outer *outer, int port, enum model_kind kind, int device)
 {
@@ -257,21 +234,23 @@ static void judge_inner(struct model *m, struct model_verdicts *v, enum model_ho
 	if (outer->ecn == CONGESTED && ecn_of(&v->inner, outer->v6))
 		mark(&v->inner, outer->v6);
 	model_find_flows(m, &v->packet, &asked, &reply);
-	if (port < 0)
-		judge_not_served(m, v, hook, outer, asked, reply);
-	else if (!asked || !model_goes_on(m, v, asked))
+	if (port < 0 && (!asked || asked->direct || !model_goes_on(m, v, asked))) {
+		model_may(v, PASSES);
+	} else if (!asked || !model_goes_on(m, v, asked)) {
 		judge_new(m, v, outer, port, kind, device);
-	else if (asked->to_stack)
+	} else if (asked->to_stack) {
+		tell_again(m, v, asked, device);
 		unpack(v, outer, &asked->inner);
-	else
+	} else {
 		refuse_to_send_on(m, v, asked->tunnelled, hook == MEETS_XDP, &asked->inner);
+	}
 }
 
-/* Clients of Services write to it, here or at another node. */
+/* Clients of Services write to it, here, also where it is an address of this node, or at another
+ * node. */
 static bool has_frontends(const struct model *m, const struct fl_ip *ip)
 {
-	return !model_is_local(m, ip) &&
-	       (model_is_cluster_ip(m, ip) || model_is_external(m, ip) || is_node(m, ip));
+	return model_is_cluster_ip(m, ip) || model_is_external(m, ip) || is_node(m, ip);
 }
 
 /* An error about what a backend has answered; another node has found out that it is here. */
@@ -334,7 +313,7 @@ static bool judge_odd_inside(struct model *m, struct model_verdicts *v, enum mod
 		model_may_drop(v, "tunnel-content");
 	} else if (model_judge_fragment(m, v, hook, true)) {
 		cannot_pass(v, "tunnel-content");
-	} else if (!v->understood || no_client(m, p)) {
+	} else if (!v->understood || model_impossible(&p->t) || model_is_local(m, &p->t.src)) {
 		model_may_drop(v, "tunnel-content");
 	} else {
 		port = served(m, p, &kind);
@@ -351,6 +330,7 @@ bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum mo
 	const struct model_packet as_it_came = v->packet;
 	enum model_kind kind;
 	struct outer outer;
+	bool fits;
 	int port;
 
 	if ((hook != MEETS_XDP && hook != MEETS_TC) || !parse_outer(frame, &outer) ||
@@ -359,7 +339,10 @@ bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum mo
 	strip(frame, &outer, &v->inner);
 	v->understood = model_parse(&v->inner, &v->packet);
 	v->encapsulated = true;
-	if (v->packet.odd) {
+	fits = outer.len >= (outer.v6 ? 40 : 20) + v->packet.ip_len;
+	if (!fits) {
+		/* D1: it makes no sense */
+	} else if (v->packet.odd) {
 		if (judge_odd_inside(m, v, hook, &outer, device))
 			return true;
 	} else if (v->understood || v->packet.mapped) {
@@ -373,7 +356,7 @@ bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum mo
 			return true;
 		}
 	}
-	if (judge_error_inside(m, v, hook, &outer))
+	if (fits && judge_error_inside(m, v, hook, &outer))
 		return true;
 	/* what makes no sense, and what is not for a Service, may be somebody else's */
 	v->packet = as_it_came;

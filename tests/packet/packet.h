@@ -34,7 +34,8 @@ extern const struct topic frontend_topic, foreign_topic, local_topic, remote_top
 	fields_topic, link_topic, size_topic, opening_topic, exhaustion_topic, slow_topic,
 	fragments_topic, fragments_refused_topic, headers_topic, fragment_errors_topic,
 	fragments_dsr_topic, cold_topic, cold_dsr_topic, proof_topic, reset_topic, reset_dsr_topic,
-	reset_geneve_topic, own_topic, dsr_topic, unpack_topic, mss_topic, tunnel_error_topic,
-	dsr_geneve_topic, unpack_geneve_topic, mss_geneve_topic, tunnel_error_geneve_topic,
+	reset_geneve_topic, own_topic, dsr_topic, unpack_topic, unpack_left_topic,
+	unpack_left_geneve_topic, tcp_header_topic, mss_topic, tunnel_error_topic, dsr_geneve_topic,
+	unpack_geneve_topic, mss_geneve_topic, tunnel_error_geneve_topic,
 	fragments_dsr_geneve_topic, cold_geneve_topic, geneve_topic, allocations_topic,
 	torture_topic, coverage_topic;

@@ -128,25 +128,33 @@ static const struct answer answers[] = {
 	{ROW("and less"), 1180, 900, 900},
 };
 
-static void backend_asks_for_what_fits(struct trial *t)
+/* The SYN comes by another node, and goes to the pod. */
+static void tell_by_a_node(struct trial *t, uint16_t mss)
 {
-	const struct answer *row = t->row;
-	const uint16_t most = most_of(t, 1500);
 	const struct outer outer = outer_came(t, addr(t->family, AT_EXT0, 2), 1);
-	struct packet packet = packet_of(t), answer = packet_reverse(&packet), want;
+	struct packet packet = packet_of(t);
 	struct frame frame;
 
 	peer_add(t, &outer.src);
-	with_options(&packet, &options[1], row->syn, &frame);
+	with_options(&packet, &options[1], mss, &frame);
 	frame_wrap(&frame, &outer);
 	feed_frame(t, t->hook, hook_dev(t->hook), &frame);
 	/* what the client asks for is its own matter: answers get no outer header */
 	packet.dst = addr(t->family, AT_POD, 1);
 	packet.dport = BACKEND_PORT;
-	with_options(&packet, &options[1], row->syn, &frame);
+	with_options(&packet, &options[1], mss, &frame);
 	expect_outcome(t, PASSED);
 	expect_frame(t, &frame);
-	answer.src = packet.dst;
+	allow_counter(t, FL_COUNTER_FLOW_UNPACKED);
+}
+
+/* The pod asks for one, and its SYN for another when it is on its way to the client. */
+static void expect_asked(struct trial *t, uint16_t asked, uint16_t mss)
+{
+	struct packet packet = packet_of(t), answer = packet_reverse(&packet), want;
+	struct frame frame;
+
+	answer.src = addr(t->family, AT_POD, 1);
 	answer.sport = BACKEND_PORT;
 	answer.flags = SYN | ACK;
 	answer.seq = BACKEND_ISN;
@@ -156,14 +164,48 @@ static void backend_asks_for_what_fits(struct trial *t)
 	want = answer;
 	want.src = t->to->ip;
 	want.sport = t->to->port;
-	for (int i = 0; i < 2; i++) {
-		with_options(&answer, &options[2], row->asked ? row->asked : most, &frame);
-		feed_frame(t, HOOK_TC_EGRESS, DEV_EXT0, &frame);
-		with_options(&want, &options[2], row->want ? row->want : most, &frame);
-		expect_outcome(t, PASSED);
-		expect_frame(t, &frame);
-	}
+	with_options(&answer, &options[2], asked, &frame);
+	feed_frame(t, HOOK_TC_EGRESS, DEV_EXT0, &frame);
+	with_options(&want, &options[2], mss, &frame);
+	expect_outcome(t, PASSED);
+	expect_frame(t, &frame);
+}
+
+static void backend_asks_for_what_fits(struct trial *t)
+{
+	const struct answer *row = t->row;
+	const uint16_t most = most_of(t, 1500);
+
+	tell_by_a_node(t, row->syn);
+	for (int i = 0; i < 2; i++)
+		expect_asked(t, row->asked ? row->asked : most, row->want ? row->want : most);
 	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
+/* A SYN that comes again, by a narrower way; wider ones do not undo what it has said. */
+static void a_second_syn_may_ask_for_less(struct trial *t)
+{
+	tell_by_a_node(t, 1400);
+	tell_by_a_node(t, 1200);
+	expect_asked(t, ANYTHING, 1200);
+	tell_by_a_node(t, 1300);
+	expect_asked(t, ANYTHING, 1200);
+	tell_by_a_node(t, 1100);
+	expect_asked(t, ANYTHING, 1100);
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 1);
+}
+
+/* The first one came from the client itself. */
+static void a_second_syn_may_come_by_a_node(struct trial *t)
+{
+	const struct packet packet = packet_of(t);
+
+	feed(t, &packet);
+	expect_outcome(t, PASSED);
+	expect_asked(t, ANYTHING, ANYTHING);
+	tell_by_a_node(t, 1200);
+	expect_asked(t, ANYTHING, 1200);
+	expect_counter(t, FL_COUNTER_FLOW_UNPACKED, 0);
 }
 
 /* Whose segments get no outer header. */
@@ -207,6 +249,10 @@ static const struct test tests[] = {
 	{"G23: so does the backend's SYN ask for no more", CHECK(backend_asks_for_what_fits),
 	 .protos = ONLY_TCP, .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD),
 	 .frontends = 7, ROWS(answers)},
+	{"the smallest of several counts", CHECK(a_second_syn_may_ask_for_less), .protos = ONLY_TCP,
+	 .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD), .frontends = 7},
+	{"also where the first has not come so", CHECK(a_second_syn_may_come_by_a_node),
+	 .protos = ONLY_TCP, .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD)},
 	{"other flows ask for anything", CHECK(other_flows_ask_for_anything), .protos = ONLY_TCP,
 	 .hooks = ON_XDP | ON_TC_INGRESS, .networks = IN(AT_POD), .scene = DSR},
 };
