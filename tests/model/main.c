@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -165,16 +166,23 @@ static void run_in_time(struct scenario *s, uint64_t episode, struct totals *tot
 			struct found *ret_found)
 {
 	for (int i = 0; i < STALLS; i++) {
+		const uint64_t packets = totals->packets;
 		const double begin = now_s();
 
 		episode_run(s, episode, ALL_STEPS, NULL, episode % 8 == 0, totals, ret_found);
 		if (!ret_found->differs || now_s() - begin < STALL_S)
 			return;
+		totals->packets = packets; /* those of the next time count */
 		totals->stalls++;
 	}
 }
 
-static int fuzz(struct world *world, const struct options *o)
+/* Of all processes. */
+struct sum {
+	uint64_t packets, differences;
+};
+
+static int fuzz(struct world *world, const struct options *o, struct sum *sum)
 {
 	static struct scenario s;
 	struct totals totals = {0};
@@ -216,6 +224,8 @@ static int fuzz(struct world *world, const struct options *o)
 		printf("# %" PRIu64 " episodes were run again, since the machine stood still\n",
 		       totals.stalls);
 	printf("# %d differences\n", differences);
+	__atomic_add_fetch(&sum->packets, totals.packets, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&sum->differences, (uint64_t)differences, __ATOMIC_SEQ_CST);
 	return differences ? 1 : 0;
 }
 
@@ -248,7 +258,7 @@ static void take_processor(int n)
 	sched_setaffinity(0, sizeof(one), &one);
 }
 
-static int work(const struct options *o)
+static int work(const struct options *o, struct sum *sum)
 {
 	static struct world world;
 	struct fl_err err;
@@ -258,13 +268,13 @@ static int work(const struct options *o)
 		fprintf(stderr, "fuzz: %s\n", err.text);
 		return 1;
 	}
-	r = o->one ? again(&world, o) : fuzz(&world, o);
+	r = o->one ? again(&world, o) : fuzz(&world, o, sum);
 	world_close(&world);
 	return r;
 }
 
 /* The first process is one of them, and waits for the others. */
-static int share(struct options o)
+static int share(struct options o, struct sum *sum)
 {
 	int failed = 0, status, n;
 
@@ -278,10 +288,10 @@ static int share(struct options o)
 			continue;
 		take_processor(n);
 		o.seed += (uint64_t)n;
-		exit(work(&o));
+		exit(work(&o, sum));
 	}
 	take_processor(0);
-	failed = work(&o);
+	failed = work(&o, sum);
 	while (--n > 0)
 		failed |= wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status);
 	return failed;
@@ -305,7 +315,8 @@ int main(int argc, char **argv)
 			    .episodes = 400,
 			    .max_found = 1,
 			    .jobs = 1};
-	int c;
+	struct sum *sum;
+	int c, failed;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
@@ -348,5 +359,16 @@ int main(int argc, char **argv)
 	}
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
-	return o.one || o.jobs < 2 ? work(&o) : share(o);
+	sum = mmap(NULL, sizeof(*sum), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sum == MAP_FAILED) {
+		perror("fuzz: mmap");
+		return 1;
+	}
+	failed = o.one || o.jobs < 2 ? work(&o, sum) : share(o, sum);
+	if (!o.one)
+		printf("%" PRIu64 " packets compared, %" PRIu64 " differences%s\n", sum->packets,
+		       sum->differences,
+		       failed && !sum->differences ? ", and a process failed" : "");
+	munmap(sum, sizeof(*sum));
+	return failed;
 }
