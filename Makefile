@@ -269,8 +269,14 @@ variants: $(SCHEDULES_BIN) ## whether these schedules notice what is taken out o
 mutants: ## whether fuzzer, packet tests and schedules notice FL_MUTANTS=200 faults in the BPF source (root; hours)
 	$(Q)tests/model/mutants --sample $(or $(FL_MUTANTS),200) --seed $(or $(FL_MUTANTS_SEED),1) --jobs $(or $(FL_MUTANTS_JOBS),2)
 
-chaos: $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, FL_CHAOS_PLANS=10000 times
-	$(Q)FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-10000} FL_CHAOS_SEED=$${FL_CHAOS_SEED:-$$(date +%s)} $<
+# each with seeds of its own, in turn; FL_CHAOS_SEED and FL_CHAOS_PLANS or FL_CHAOS_API_ROUNDS play one again
+chaos: all $(BUILD)/tests/unit/source/test_chaos ## the API client behind a bad network, until stopped; as root at a real API server too
+	$(Q)while :; do \
+		FL_CHAOS_PLANS=$${FL_CHAOS_PLANS:-4000} $(BUILD)/tests/unit/source/test_chaos || exit 1; \
+		[ "$$(id -u)" = 0 ] || continue; \
+		FL_CHAOS_API_ROUNDS=$${FL_CHAOS_API_ROUNDS:-40} tests/run --build $(BUILD) --only e2e --suite tests/kubernetes \
+			--match test_g11 --jobs 1 --may-skip || exit 1; \
+	done
 
 unit-bins: $(UNIT_BIN) $(SCHEDULES_BIN)
 packet-bin: $(PACKET_BIN)

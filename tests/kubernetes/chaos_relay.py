@@ -4,8 +4,8 @@
 It is the API server to its clients, with the certificate in DIRECTORY, and a client to the API server; in between are
 responses as text. `plan SEED FAULTS` on its input: until there were so many faults, connections are cut, and chunks of
 what the server says (an event of a watch is one) are cut off in the middle, held back, split, repeated or corrupted,
-each connection for itself. `keep`: each response is passed on when it has ended, as by a proxy that buffers. `pass`: no
-more of that. Says `ready`, and the faults so far for each word.
+each connection for itself. `more FAULTS`: so many again. Both cut half of the connections. `keep`: each response is
+passed on when it has ended, as by a proxy that buffers. `pass`: no more of that. Says `ready`, and the faults so far for each word.
 
 One thread: an SSL connection that one thread reads from while another one writes to it ends the interpreter.
 """
@@ -64,9 +64,10 @@ class Relay:
         word, *numbers = line.split()
         self.left, self.keeps = 0, word == "keep"
         if word == "plan":
-            seed, self.left = map(int, numbers)
-            self.chance = random.Random(seed)
+            self.chance = random.Random(int(numbers.pop(0)))
             self.done = {}
+        if word in ("plan", "more"):
+            self.left = int(numbers[0])
             for client in list(self.open):
                 if self.chance.random() < 0.5:
                     client.transport.abort()

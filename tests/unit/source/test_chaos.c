@@ -6,7 +6,8 @@
  * goes back in time with no object, and loses none that was not deleted (10.3, 10.10.1); and once
  * the trouble is over it is what the server has.
  *
- * FL_CHAOS_PLANS plans, from FL_CHAOS_SEED on.
+ * FL_CHAOS_PLANS plans (0: without end), from FL_CHAOS_SEED on, or from one that no run had before.
+ * Most of the time a plan waits, so some run side by side, each in a process of its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,13 +16,17 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lb/base/cleanup.h"
 #include "lb/source/kube.h"
 #include "tests/unit/kube/server_fixture.h"
 
-#define PLANS 100
+#define PLANS 400
+#define JOBS 8
 #define STEPS 60      /* of a plan, before the trouble ends */
 #define IDLE_MS 120   /* the agent takes a silent connection for dead */
 #define AT_ONCE_MS 1  /* words so far apart came when they were said */
@@ -616,24 +621,74 @@ static uint32_t number_from(const char *variable, uint32_t usual)
 	return text && *text ? (uint32_t)strtoul(text, NULL, 10) : usual;
 }
 
-static void test_every_plan_ends_well(void **state)
-{
-	const uint32_t plans = number_from("FL_CHAOS_PLANS", PLANS),
-		       first = number_from("FL_CHAOS_SEED", 1);
+static struct {
+	uint32_t first, plans; /* 0 plans: without end */
+	unsigned int job;
+	uint32_t at; /* the plan that is being played */
+} share;
 
-	for (uint32_t i = 0; i < plans; i++) {
+static void test_share(void **state)
+{
+	for (uint32_t i = share.job; !share.plans || i < share.plans; i += JOBS) {
 		_cleanup_free_ struct scene *s = calloc(1, sizeof(*s));
 
 		assert_non_null(s);
-		/* said before, since a failure leaves at once */
-		fprintf(stderr, "plan: FL_CHAOS_SEED=%u FL_CHAOS_PLANS=1\n", first + i);
-		play(s, first + i);
+		share.at = share.first + i;
+		play(s, share.at);
 	}
+}
+
+static pid_t start_share(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_share)};
+	const pid_t parent = getpid(), pid = fork();
+	int failed;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* the lines about its test would be among ours */
+	if (getppid() != parent || !freopen("/dev/null", "w", stdout))
+		_exit(1);
+	failed = cmocka_run_group_tests_name("plans", tests, NULL, NULL);
+	if (failed)
+		fprintf(stderr, "failed: FL_CHAOS_SEED=%u FL_CHAOS_PLANS=1\n", share.at);
+	exit(failed != 0);
+}
+
+static void test_every_plan_ends_well(void **state)
+{
+	pid_t pids[JOBS];
+	int failed = 0;
+
+	fprintf(stderr, "plans: FL_CHAOS_SEED=%u FL_CHAOS_PLANS=%u\n", share.first, share.plans);
+	fflush(NULL);
+	for (share.job = 0; share.job < JOBS; share.job++) {
+		pids[share.job] = start_share();
+		assert_true(pids[share.job] > 0);
+	}
+	/* the first that fails ends the others, so that its words are the last ones */
+	for (unsigned int left = JOBS; left; left--) {
+		int status = 0;
+		const pid_t ended = wait(&status);
+
+		assert_true(ended > 0);
+		for (unsigned int i = 0; i < JOBS; i++) {
+			if (pids[i] == ended)
+				pids[i] = 0;
+			else if (status && !failed && pids[i])
+				kill(pids[i], SIGTERM);
+		}
+		failed |= status;
+	}
+	assert_int_equal(failed, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_plan_ends_well)};
 
+	share.plans = number_from("FL_CHAOS_PLANS", PLANS);
+	share.first = number_from("FL_CHAOS_SEED", (uint32_t)(time(NULL) % 1000000000));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
