@@ -15,6 +15,7 @@ from wait import until
 
 HTTP = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}
 ECHO = {"name": "echo", "port": 5353, "protocol": "UDP", "targetPort": 5353}
+BRIEF = 2  # seconds of affinity
 LABEL = "service.kubernetes.io/service-proxy-name"
 
 
@@ -234,6 +235,27 @@ def test_4_affinity(lab, app, family):
     reaches_port(lab, "client", outside(31, family), 80, PODS)
 
 
+@FAMILIES
+def test_4_affinity_of_pods(lab, app, family):
+    """5.5, at sockets: a Pod's connections and datagrams keep their backend, by each protocol's own record; the timeout is
+    what the Service says."""
+    web = app("stuck", 32, sessionAffinity="ClientIP")
+    until(lambda: not lab["cli-1"].http(vip(32, family), 80, 1)["failed"], "it is served", 10, 0.1)
+    (pod,) = answers(lab, "cli-1", vip(32, family), 40)
+    for connected in (True, False):
+        report = lab["cli-1"].udp(vip(32, family), 5353, 20, connected=connected)
+        assert report["failed"] == 0 and len(report["answers"]) == 1, report
+    web.pods.ready(pod, False)
+    until(lambda: pod not in lab["cli-1"].http(vip(32, family), 80, 1)["answers"], "it moves", 10, 0.1)
+    (other,) = answers(lab, "cli-1", vip(32, family), 40)
+    web.pods.ready(pod)
+    is_seen(lab, app)
+    assert answers(lab, "cli-1", vip(32, family), 40) == {other}
+    web.put(sessionAffinityConfig={"clientIP": {"timeoutSeconds": BRIEF}})
+    # a connection makes the time begin anew, so none is made before it is over
+    until(lambda: other not in lab["cli-1"].http(vip(32, family), 80, 1)["answers"], "it is forgotten", 20, BRIEF + 0.5)
+
+
 def health(lab, node, port, family):
     """What a balancer's probe is told: status, and how many are there."""
     address = topology.NODES[node][family]
@@ -264,15 +286,40 @@ def test_5_8_5_local_policy_drains_gracefully(lab, app, family):
     assert health(lab, "node-2", 32014, family) == (200, 1)
 
 
-def test_5_4_internal_traffic_policy_local(lab, app):
-    """Only Pods of the client's node; without one a client gets no answer."""
-    web = app("inside", 33, pods=["web-1a", "web-2a"], internalTrafficPolicy="Local")
-    for family in (4, 6):
-        reaches(lab, "cli-1", vip(33, family), ["web-1a"])
-        reaches(lab, "cli-2", vip(33, family), ["web-2a"])
-    web.pods.remove("web-2a")
-    until(lambda: lab["cli-2"].http(vip(33, 4), 80, 1, timeout=1.0)["failures"] == {"timeout": 1}, "none is left", 10, 0.1)
-    assert answers(lab, "cli-1", vip(33, 4)) == {"web-1a"}
+def is_seen(lab, app):
+    """The agents know what the slices say now: one that is written later is followed."""
+    app("marker", 36).reaches()
+
+
+@FAMILIES
+def test_5_4_internal_traffic_policy_local(lab, app, family):
+    """Only Pods of the client's node (5.4.1). The last one ends: while it does it is asked still (3.1.3), then clients get
+    no answer (5.4.5)."""
+    web = app("inside", 33, pods=["web-1a", "web-2a", "web-2b"], internalTrafficPolicy="Local")
+    reaches(lab, "cli-1", vip(33, family), ["web-1a"])
+    reaches(lab, "cli-2", vip(33, family), ["web-2a", "web-2b"])
+    web.pods.terminate("web-2b")
+    reaches(lab, "cli-2", vip(33, family), ["web-2a"])
+    web.pods.terminate("web-2a")
+    is_terminating(lab.cluster, "inside", "web-2a")
+    is_seen(lab, app)
+    assert answers(lab, "cli-2", vip(33, family)) == {"web-2a", "web-2b"}
+    assert answers(lab, "cli-1", vip(33, family)) == {"web-1a"}
+    web.pods.remove("web-2a", "web-2b")
+    until(lambda: lab["cli-2"].http(vip(33, family), 80, 1, timeout=1.0)["failures"] == {"timeout": 1},
+          "none is left", 10, 0.1)
+    assert answers(lab, "cli-1", vip(33, family)) == {"web-1a"}
+
+
+def is_terminating(cluster, service, pod):
+    """Wait until the controller's slices say so."""
+    def said():
+        slices = cluster.request("GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector="
+                                 f"kubernetes.io%2Fservice-name%3D{service}")["items"]
+        states = [endpoint["conditions"] for piece in slices for endpoint in piece["endpoints"] or []
+                  if endpoint["targetRef"]["name"] == f"{service}-{pod}"]
+        return len(states) == 2 and all(state["terminating"] and state["serving"] for state in states)
+    until(said, f"{pod} is terminating", 20, 0.1)
 
 
 def test_3_1_traffic_distribution(lab, app):
