@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Pod networks as CNI plugins make them (tests/lab/pod_network.py), of which nothing is named in the settings: the demo's
 cells over each, what leaves for another node's pods and comes back, sizes, and devices that come and go."""
-import contextlib
 
 import pytest
 
 import cells
 import pod_network
+import portmap
 from conftest import FAMILIES, close_lab, make_lab, outside_of_its_cgroup
 from wait import until
 
@@ -125,39 +125,41 @@ def test_node_port_of_another_node(net_lab, family):
     assert set(report["answers"]) == set(cells.ALL)
 
 
-@contextlib.contextmanager
-def host_port(lab, pod, port):
-    """A pod of node-1 has a port of the node, by the portmap plugin."""
-    place = lab["node-1"]
-    place.script("\n".join(line for family in (4, 6) for line in
-                           pod_network.host_port_lines(pod, family, port, 8080)))
-    try:
-        yield
-    finally:
-        place.script("nft delete table ip portmap; nft delete table ip6 portmap")
+def portmap_or_skip(lab, form):
+    reason = portmap.unable(lab["node-1"], form)
+    if reason:
+        pytest.skip(f"SKIP: {reason}")
 
 
 @FAMILIES
-def test_host_port_by_the_portmap_plugin(net_lab, family):
+@pytest.mark.parametrize("form", portmap.FORMS)
+def test_host_port_by_the_portmap_plugin(net_lab, family, form):
     """It works as without Fairlead: from outside, where the pod sees the client, from pods here and elsewhere, and from
     nodes; and a client may ask the same pod as a backend meanwhile."""
+    portmap_or_skip(net_lab, form)
     address, client = cells.node_ip("node-1")[family], net_lab["client"]
-    with host_port(net_lab, "web-1a", HOST_PORT):
+    with portmap.ports(net_lab, "web-1a", {("tcp", HOST_PORT): 8080, ("udp", HOST_PORT): 5353}, form):
         for source in ("client", "cli-1", "cli-2", "node-1", "node-2"):
             report = net_lab[source].http(address, HOST_PORT, 10)
             assert report["answers"] == {"web-1a": 10}, f"{source}: {report}"
             if source == "client":
                 assert list(report["clients"]) == [client.addresses[family]]
+            report = net_lab[source].udp(address, HOST_PORT, 5)
+            assert report["answers"] == {"web-1a": 5}, f"{source}: {report}"
         only(net_lab, "web-1a")
         for port in (30080, HOST_PORT) * 5:
             report = client.http(address, port, 2)
             assert report["answers"] == {"web-1a": 2}, f"port {port}: {report}"
+    # so that this test is worth something
+    assert client.http(address, HOST_PORT, 1, timeout=2.0)["failed"] == 1
 
 
 @FAMILIES
-def test_a_node_port_beats_a_host_port(net_lab, family):
+@pytest.mark.parametrize("form", portmap.FORMS)
+def test_a_node_port_beats_a_host_port(net_lab, family, form):
+    portmap_or_skip(net_lab, form)
     only(net_lab, "web-1a")
-    with host_port(net_lab, "web-1b", 30080):
+    with portmap.ports(net_lab, "web-1b", {("tcp", 30080): 8080}, form):
         for source in ("client", "cli-2"):
             report = net_lab[source].http(cells.node_ip("node-1")[family], 30080, 5)
             assert report["answers"] == {"web-1a": 5}, f"{source}: {report}"

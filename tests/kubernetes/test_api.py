@@ -9,6 +9,7 @@ import pytest
 
 import topology
 from conftest import HERE
+from control_plane import PORT
 from place import PYTHON
 from wait import until
 
@@ -112,6 +113,43 @@ def test_10_10_2_api_server_goes_and_comes_back(lab, family):
           "the change is followed", 60, 0.2)
     until(lambda: "may be out of date" not in node.cli("status").stdout, "node-1 is content", 60, 0.2)
     lab.cluster.delete("Service", "before")
+
+
+@contextlib.contextmanager
+def half_open(lab, node):
+    """Nothing of the connections that the agent has to the API server gets through any more, without a word; others do."""
+    shown = lab[node].run(["ss", "-Htn", "state", "established", f"dst {lab.cluster.address}:{PORT}"]).stdout
+    ports = {line.split()[2].rsplit(":", 1)[1] for line in shown.splitlines()}
+    assert ports, shown
+    ends = f"{{ {', '.join(ports)} }}"
+    lab.cluster.place.script(f"""nft add table ip halfopen
+        nft add chain ip halfopen in '{{ type filter hook input priority 0; }}'
+        nft add chain ip halfopen out '{{ type filter hook output priority 0; }}'
+        nft add rule ip halfopen in ip saddr {topology.NODES[node][4]} tcp sport '{ends}' counter drop
+        nft add rule ip halfopen out ip daddr {topology.NODES[node][4]} tcp dport '{ends}' counter drop""")
+    try:
+        yield
+    finally:
+        lab.cluster.place.script("nft delete table ip halfopen")
+
+
+def test_10_10_half_open_connections_are_noticed(lab):
+    """10.10: while nothing comes what is known is served; the agent finds by itself that its connections are dead, and
+    catches up by new ones."""
+    serve(lab, "unheard", 16, ["web-1a"])
+    for client in ("cli-1", "cli-2"):
+        reaches(lab, client, vip(16, 4), ["web-1a"])
+    pid = lab.nodes["node-1"].pid()
+    with half_open(lab, "node-1"):
+        serve(lab, "unheard", 16, ["web-2b"])
+        reaches(lab, "cli-2", vip(16, 4), ["web-2b"])
+        # so that this test is worth something
+        assert answers(lab, "cli-1", vip(16, 4)) == {"web-1a"}
+        assert answers(lab, "cli-1", vip(12, 4)) == set(PODS)
+        until(lambda: answers(lab, "cli-1", vip(16, 4)) == {"web-2b"}, "node-1 follows again", 60, 0.5)
+        lab.nodes["node-1"].wait_status(0, 60)
+    assert lab.nodes["node-1"].pid() == pid
+    lab.cluster.delete("Service", "unheard")
 
 
 def test_a7_agent_starts_without_api_server(lab):

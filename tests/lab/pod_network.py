@@ -183,25 +183,6 @@ def _veth_lines(network, node, netns_of, devices):
     return lines
 
 
-def host_port_lines(pod, family, host_port, port):
-    """What the portmap plugin makes of a pod's hostPort: the node's addresses and that port lead to the pod, and who may
-    be answered past the node, as pods of its subnet are, is masqueraded."""
-    name, address = ("ip" if family == 4 else "ip6"), topology.pod_addresses(pod)[family]
-    quoted = f"[{address}]:{port}" if family == 6 else f"{address}:{port}"
-    own = block(f"node-{pod.split('-')[1][0]}", family)
-    lines = [f"nft add table {name} portmap",
-             f"nft add chain {name} portmap dn"]
-    for chain, hook, priority in (("pre", "prerouting", -100), ("out", "output", -100), ("post", "postrouting", 90)):
-        lines.append(f"nft add chain {name} portmap {chain} '{{ type nat hook {hook} priority {priority}; }}'")
-    for protocol in ("tcp", "udp"):
-        for chain in ("pre", "out"):
-            lines.append(f"nft add rule {name} portmap {chain} fib daddr type local {protocol} dport {host_port} jump dn")
-        lines += [f"nft add rule {name} portmap dn {protocol} dport {host_port} {name} saddr {own} "
-                  "meta mark set meta mark or 0x2000",
-                  f"nft add rule {name} portmap dn {protocol} dport {host_port} dnat to {quoted}"]
-    return lines + [f"nft add rule {name} portmap post meta mark and 0x2000 == 0x2000 masquerade"]
-
-
 def node_lines(network, node, netns_of, devices):
     """What makes a node part of the pod network."""
     lines = _card_lines(network, node, netns_of) if network.card else []
