@@ -294,12 +294,12 @@ test-kubernetes: all ## against a real kube-apiserver and etcd, built by Go (roo
 	$(Q)tests/kubernetes/build >/dev/null || [ $$? = 3 ]
 	$(Q)tests/run --build $(BUILD) --only e2e --suite tests/kubernetes --jobs 1 --may-skip
 
-test-packages: deb image ## the Debian package in a bare Debian 12, the image (root, the archive)
-	$(Q)python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy/test_deb.py tests/deploy/test_image.py
+test-packages: deb image ## the Debian package in a bare Debian 12, the image, the Dockerfile (root, the archive)
+	$(Q)python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy/test_deb.py tests/deploy/test_image.py tests/deploy/test_dockerfile.py
 
 test-deploy: all ## the Helm chart and what is made from it (Go; minutes the first time)
 	$(Q)tests/deploy/build >/dev/null || [ $$? = 3 ]
-	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy
+	$(Q)FAIRLEAD_BUILD=$(abspath $(BUILD)) python3 -B -m pytest -p no:cacheprovider -rs -v tests/deploy --ignore tests/deploy/test_dockerfile.py
 
 # committed, so that installing them takes neither Helm nor Go; tests/deploy holds that they are the chart's
 manifests: ## make the plain manifests from the Helm chart (Go)
