@@ -239,6 +239,7 @@ static void slice(struct fl_resteer *r)
 
 static void begin(struct fl_resteer *r, struct fl_mono now)
 {
+	r->oldest = fl_touched_oldest(&r->touched);
 	fl_touched_begin(&r->touched, now);
 	r->part = FL_RESTEER_FLOWS4;
 	r->next = 0;
@@ -247,10 +248,15 @@ static void begin(struct fl_resteer *r, struct fl_mono now)
 
 static void end(struct fl_resteer *r, struct fl_mono now)
 {
-	const uint64_t rest_ms = REST_OF_PASS * r->pass_ns / FL_NSEC_PER_MSEC;
+	uint64_t rest_ms = REST_OF_PASS * r->pass_ns / FL_NSEC_PER_MSEC;
+	const uint64_t waited_ns = r->oldest.ns ? fl_mono_ns_between(r->oldest, now) : 0;
 
+	rest_ms = rest_ms > REST_MS ? rest_ms : REST_MS;
+	rest_ms = rest_ms < FL_RESTEER_REST_MS ? rest_ms : FL_RESTEER_REST_MS;
 	fl_touched_end(&r->touched);
-	r->rest = fl_mono_plus_ms(now, rest_ms > REST_MS ? rest_ms : REST_MS);
+	r->rest = fl_mono_plus_ms(now, rest_ms);
+	if (waited_ns > r->done.longest_ns)
+		r->done.longest_ns = waited_ns;
 	r->done.passes++;
 	r->done.ns += r->pass_ns;
 }

@@ -4,8 +4,10 @@
  * frontend that a flow or a socket asked serves now, whatever states lay between. A backend that no
  * Service has any more is no longer live, which the datapath sees by itself; this finds the rest,
  * by passes over the memory of the two tables. One pass is for all that has changed until it
- * begins, and what it costs is followed by a rest of nine times that, so however many changes there
- * are they take a tenth of a processor at most.
+ * begins, and what it costs is followed by a rest of nine times that, but of a second at most. So
+ * however many changes there are they take a tenth of a processor, more only where a pass takes
+ * longer than a ninth of a second; and a change is judged within that second and two passes: the
+ * one that was under way, which was too early for it, and its own.
  *
  * TCP clients of Services that want it are told when their backend is gone: their flows are found
  * in the same way, and the datapath answers the next segment with a reset.
@@ -15,6 +17,8 @@
 #include "conntrack/sockets.h"
 #include "conntrack/table.h"
 #include "conntrack/touched.h"
+
+#define FL_RESTEER_REST_MS 1000 /* between two passes, and not more than */
 
 /* What is known of a frontend and a backend. */
 enum fl_serving {
@@ -38,7 +42,8 @@ struct fl_resteered {
 	size_t connected;      /* UDP sockets whose next send fails */
 	size_t resets;	       /* TCP flows whose next packet is answered with a reset */
 	size_t passes;
-	uint64_t ns; /* that these took */
+	uint64_t ns;	     /* that these took */
+	uint64_t longest_ns; /* from a change to the end of the pass that judged it first */
 };
 
 enum fl_resteer_part {
@@ -58,6 +63,7 @@ struct fl_resteer {
 	enum fl_resteer_part part;
 	size_t next;		  /* slot of the part where the pass goes on */
 	uint64_t pass_ns;	  /* that the pass took so far */
+	struct fl_mono oldest;	  /* change that the pass is the first for; zero: none */
 	struct fl_mono rest;	  /* no pass begins before */
 	bool reset_orphans;	  /* TCP: also where a Service is gone of which nothing is known */
 	struct fl_resteered done; /* since the beginning */

@@ -83,19 +83,27 @@ void fl_touched_fini(struct fl_touched *touched)
 	*touched = (struct fl_touched){0};
 }
 
+/* The pass under way is too early for a change that is made now. */
+static void mark_again(struct fl_touched_mark *mark, struct fl_mono now)
+{
+	const bool waits = mark->since.ns && !mark->judged && !mark->in_pass;
+
+	*mark = (struct fl_touched_mark){.since = now, .first = waits ? mark->first : now};
+}
+
 void fl_touched_add(struct fl_touched *touched, const struct fl_frontend_key *frontend,
 		    struct fl_mono now)
 {
-	const struct fl_touched_mark mark = {.since = now};
+	const struct fl_touched_mark mark = {.since = now, .first = now};
 	struct fl_touched_frontend *found = frontend ? find(touched, frontend) : NULL;
 
 	if (found) {
-		found->mark = mark;
+		mark_again(&found->mark, now);
 	} else if (frontend && touched->n < FL_TOUCHED_MAX && !make_room(touched)) {
 		touched->all[touched->n] = (struct fl_touched_frontend){*frontend, mark};
 		index_add(touched, touched->n++);
 	} else {
-		touched->everything = mark;
+		mark_again(&touched->everything, now);
 	}
 }
 
@@ -125,6 +133,22 @@ bool fl_touched_due(const struct fl_touched *touched, struct fl_mono now)
 		if (is_due(&touched->all[i].mark, now))
 			return true;
 	return is_due(&touched->everything, now);
+}
+
+static void take_older(const struct fl_touched_mark *mark, struct fl_mono *oldest)
+{
+	if (mark->since.ns && !mark->judged && (!oldest->ns || mark->first.ns < oldest->ns))
+		*oldest = mark->first;
+}
+
+struct fl_mono fl_touched_oldest(const struct fl_touched *touched)
+{
+	struct fl_mono oldest = {0};
+
+	for (size_t i = 0; i < touched->n; i++)
+		take_older(&touched->all[i].mark, &oldest);
+	take_older(&touched->everything, &oldest);
+	return oldest;
 }
 
 static void mark_begin(struct fl_touched_mark *mark, struct fl_mono now)

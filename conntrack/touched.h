@@ -18,6 +18,7 @@
 
 struct fl_touched_mark {
 	struct fl_mono since; /* zero: not marked */
+	struct fl_mono first; /* of several changes that no pass has judged, the first */
 	bool judged;	      /* by a pass since then */
 	bool in_pass;	      /* by the pass under way */
 	bool last;	      /* which is the second one */
@@ -51,6 +52,14 @@ static inline bool fl_touched_has_port(const struct fl_touched *touched, uint16_
 bool fl_touched_has(const struct fl_touched *touched, const struct fl_frontend_key *frontend);
 /* By name, and not only since all were. */
 bool fl_touched_names(const struct fl_touched *touched, const struct fl_frontend_key *frontend);
+
+/* How many are to be judged yet, for the first or the second time; all there are count as one. */
+static inline size_t fl_touched_count(const struct fl_touched *touched)
+{
+	return touched->n + (touched->everything.since.ns != 0);
+}
+/* When the first of those was touched that no pass has judged since; zero: there is none. */
+struct fl_mono fl_touched_oldest(const struct fl_touched *touched);
 
 /* Whether there is something for a pass to do. */
 bool fl_touched_due(const struct fl_touched *touched, struct fl_mono now);

@@ -37,6 +37,10 @@ static void add_sync(const struct fl_agent *agent, struct fl_metrics_facts *fact
 	facts->drained_backends = stats.drained_backends;
 	facts->backend_sets = stats.backend_sets;
 	facts->drains = agent->drains.set.n;
+	facts->judged.frontends = fl_touched_count(&agent->resteer.touched);
+	facts->judged.passes = agent->resteer.done.passes;
+	facts->judged.seconds = (double)agent->resteer.done.ns / (double)FL_NSEC_PER_SEC;
+	facts->judged.longest_s = (double)agent->resteer.done.longest_ns / (double)FL_NSEC_PER_SEC;
 }
 
 static void add_input(const struct fl_agent *agent, struct fl_metrics_facts *facts)

@@ -79,6 +79,11 @@ struct fl_metrics_facts {
 	uint64_t services, slices;
 	uint64_t service_ports[FL_FAMILIES], refused_ports, frontends, backends;
 	uint64_t drained_backends, drains, backend_sets;
+	/* clients that may have to leave their backend */
+	struct {
+		uint64_t frontends, passes;
+		double seconds, longest_s;
+	} judged;
 	const struct fl_metrics_device *devices;
 	size_t n_devices;
 	const struct fl_metrics_service *traffic; /* per Service */

@@ -133,6 +133,10 @@ static void put_maps(struct fl_metrics_text *t, const struct fl_metrics_facts *f
 	put(t, FL_METRIC_DRAINED, f->drained_backends);
 	put(t, FL_METRIC_DRAINS, f->drains);
 	put(t, FL_METRIC_BACKEND_SETS, f->backend_sets);
+	put(t, FL_METRIC_STALE_FRONTENDS, f->judged.frontends);
+	put(t, FL_METRIC_STALE_PASSES, f->judged.passes);
+	fl_metric_put(t, FL_METRIC_STALE_SECONDS, NULL, f->judged.seconds);
+	fl_metric_put(t, FL_METRIC_STALE_LONGEST, NULL, f->judged.longest_s);
 	for (size_t i = 0; i < f->n_devices; i++)
 		fl_metric_put_uint(
 			t, FL_METRIC_DEVICE,

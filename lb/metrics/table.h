@@ -75,6 +75,17 @@
 	  "What `fairlead backend drain` keeps drained: addresses, and single ports of them.") \
 	X(BACKEND_SETS, "fairlead_backend_sets", GAUGE, "", \
 	  "Different lists of backends in the maps.") \
+	X(STALE_FRONTENDS, "fairlead_frontends_to_judge", GAUGE, "", \
+	  "Frontends that serve something else than before and whose clients are being " \
+	  "looked at, twice: at 0 no UDP client is at an endpoint that its frontend does " \
+	  "not serve any more.") \
+	X(STALE_PASSES, "fairlead_judging_passes_total", COUNTER, "", \
+	  "Passes over the tables of flows and sockets that did so.") \
+	X(STALE_SECONDS, "fairlead_judging_seconds_total", COUNTER, "", \
+	  "Time that these took.") \
+	X(STALE_LONGEST, "fairlead_judging_delay_seconds_max", GAUGE, "", \
+	  "The longest time from such a change to the end of the pass that looked at its " \
+	  "clients first, since the agent started.") \
 	X(DEVICE, "fairlead_device_info", GAUGE, "device role hook", \
 	  "A device that is served, and how; always 1.") \
 	X(SERVICE_CONNECTIONS, "fairlead_service_connections_total", COUNTER, "namespace service", \

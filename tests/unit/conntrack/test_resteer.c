@@ -503,6 +503,74 @@ static void test_passes_take_a_tenth_of_the_time(void **state)
 	assert_true(s->resteer.done.ns * 10 <= s->now.ns - begin);
 }
 
+/*
+ * However long passes take: a change is judged by the end of the pass that begins a second after
+ * the one that was under way, for which it came too late.
+ */
+static void test_a_change_is_judged_within_a_rest_and_two_passes(void **state)
+{
+	static const uint64_t pass_ms[] = {1, 20, 100, 500, 3000};
+	struct scene *s = *state;
+
+	s->own = FL_SERVING_YES;
+	for (size_t i = 0; i < sizeof(pass_ms) / sizeof(pass_ms[0]); i++) {
+		const uint64_t bound_ms = FL_RESTEER_REST_MS + 2 * pass_ms[i];
+		uint64_t changed, waited_ms;
+		size_t passes;
+
+		s->now.ns += 60 * FL_NSEC_PER_SEC;
+		s->step_ns = 0;
+		while (fl_touched_count(&s->resteer.touched)) {
+			run(s);
+			s->now.ns += FL_NSEC_PER_SEC;
+		}
+		s->resteer.done.longest_ns = 0;
+		/* a pass, which takes as long as it is between two looks at the clock */
+		touch(s, FL_IPV4);
+		s->step_ns = pass_ms[i] * FL_NSEC_PER_MSEC;
+		run(s);
+		s->step_ns = 0;
+		/* just after it has begun, which is the worst moment */
+		changed = s->now.ns - pass_ms[i] * FL_NSEC_PER_MSEC;
+		fl_touched_add(&s->resteer.touched, &(struct fl_frontend_key){.proto = IPPROTO_UDP},
+			       (struct fl_mono){changed});
+		/* the next one begins as soon as it may */
+		passes = s->resteer.done.passes;
+		while (s->now.ns < s->resteer.rest.ns) {
+			assert_false(fl_resteer_run(&s->resteer));
+			assert_int_equal(s->resteer.done.passes, passes);
+			s->now.ns += FL_NSEC_PER_MSEC;
+		}
+		s->step_ns = pass_ms[i] * FL_NSEC_PER_MSEC;
+		s->now.ns -= s->step_ns; /* it looks at the clock once to begin */
+		run(s);
+		assert_int_equal(s->resteer.done.passes, passes + 1);
+		waited_ms = (s->now.ns - changed) / FL_NSEC_PER_MSEC;
+		if (waited_ms > bound_ms)
+			fail_msg("%llu ms, with passes of %llu ms", (unsigned long long)waited_ms,
+				 (unsigned long long)pass_ms[i]);
+		assert_int_equal(s->resteer.done.longest_ns / FL_NSEC_PER_MSEC, waited_ms);
+	}
+}
+
+/* Changes that come faster than passes do not hide how long the first of them has waited. */
+static void test_the_delay_is_that_of_the_first_change(void **state)
+{
+	struct scene *s = *state;
+
+	s->own = FL_SERVING_YES;
+	touch(s, FL_IPV4);
+	run(s);
+	for (int i = 0; i < 4; i++) {
+		touch(s, FL_IPV4);
+		s->now.ns += 10 * FL_NSEC_PER_MSEC;
+	}
+	s->now.ns += 60 * FL_NSEC_PER_MSEC;
+	run(s);
+	assert_int_equal(s->resteer.done.passes, 2);
+	assert_int_equal(s->resteer.done.longest_ns, 100 * FL_NSEC_PER_MSEC);
+}
+
 /* A table that is larger than a slice is judged in several, whole. */
 static void test_a_large_table_is_judged_in_slices(void **state)
 {
@@ -544,6 +612,8 @@ int main(void)
 		TEST(test_node_ports_at_loopback),
 		TEST(test_a_flow_that_comes_behind_a_pass),
 		TEST(test_passes_take_a_tenth_of_the_time),
+		TEST(test_a_change_is_judged_within_a_rest_and_two_passes),
+		TEST(test_the_delay_is_that_of_the_first_change),
 		TEST(test_a_large_table_is_judged_in_slices),
 	};
 

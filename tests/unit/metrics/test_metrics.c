@@ -130,6 +130,7 @@ static void test_all_of_it(void **state)
 		.drained_backends = 2,
 		.drains = 1,
 		.backend_sets = 8,
+		.judged = {2, 40, 0.75, 1.25},
 		.devices = devices,
 		.n_devices = 2,
 		.traffic = traffic,
