@@ -19,12 +19,18 @@ VIP = cells.vip(10)
 NETWORKS = {4: "203.0.113.0/28", 6: "2001:db8:113::/124"}
 
 
-def restart(lab):
+def write_nodes(lab):
+    """A configuration file that names all nodes; its path."""
     path = f"{lab.directory}/nodes.yaml"
     addresses = ", ".join(f'"{node[family]}"' for node in topology.NODES.values() for family in (4, 6))
     with open(path, "w", encoding="utf-8") as file:
         file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
                    f"nodeAddresses: [{addresses}]\n")
+    return path
+
+
+def restart(lab):
+    path = write_nodes(lab)
     for node in lab.nodes.values():
         node.stop()
         node.start(mode=lab.hook, extra=["--config", path])
