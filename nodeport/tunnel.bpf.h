@@ -451,6 +451,18 @@ static __always_inline struct fl_tunnel_end fl_tunnel_end(const struct fl_decisi
 				      d->hop.macs};
 }
 
+/*
+ * What a SYN is told of the way. Of IPv6 no more than what every way takes, unless the
+ * configuration says more: a router could tell the sender to make smaller packets, but none of less
+ * than 1280 bytes, and with the outer header those may still be too big.
+ */
+static __always_inline __u32 fl_tunnel_mtu(bool v6, const struct fl_decision *d)
+{
+	const __u32 known = fl_tunnel_path_mtu(d), presumed = v6 ? fl_config.tunnel_mtu6 : 0;
+
+	return presumed && presumed < known ? presumed : known;
+}
+
 /* A SYN is told what fits into the tunnel: the node of the backend will not let that ask for larger
  * segments. */
 static __always_inline int fl_tunnel_tell(fl_ctx *ctx, bool v6, const struct fl_packet *p,
@@ -459,7 +471,7 @@ static __always_inline int fl_tunnel_tell(fl_ctx *ctx, bool v6, const struct fl_
 	if (!(p->tcp_flags & FL_TCP_SYN))
 		return 0;
 	return fl_mss_lower(ctx, p->l4,
-			    fl_mss_of(v6, fl_tunnel_path_mtu(d) - fl_tunnel_overhead(v6)));
+			    fl_mss_of(v6, fl_tunnel_mtu(v6, d) - fl_tunnel_overhead(v6)));
 }
 
 static __always_inline int fl_tunnel_send(fl_ctx *ctx, bool v6, const struct fl_packet *p,

@@ -122,7 +122,9 @@ struct fl_config {
 	__u8 unfinished_sums; /* XDP may see checksums left to a device (veth, generic) */
 	__u8 answer_echo;     /* to addresses of Services */
 	__u8 dispatch;	      /* enum fl_dispatch */
-	__u8 pad1[3];
+	__u8 pad1;
+	__u16 tunnel_mtu6; /* what ways between nodes are taken to let through of IPv6; 0: no less
+			      than known */
 	/* outer sources of encapsulated packets: the range's address (zero: the node's own is
 	 * used), and of its last word the bits that differ from flow to flow */
 	struct fl_addr tunnel_addr4, tunnel_addr6;

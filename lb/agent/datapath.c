@@ -135,6 +135,7 @@ struct fl_config fl_datapath_config(const struct fl_settings *settings, const st
 		.answer_echo = settings->answer_echo,
 		.unfinished_sums = veth,
 		.dispatch = (uint8_t)settings->dispatch,
+		.tunnel_mtu6 = (uint16_t)settings->dsr_mtu6,
 		.maglev_seed = XXH64(settings->maglev_seed, strlen(settings->maglev_seed), 0),
 		.live = *live,
 	};

@@ -151,6 +151,9 @@ int fl_settings_check(const struct fl_settings *s, struct fl_err *err)
 	if (s->maglev_length && !fl_maglev_length_valid(s->maglev_length))
 		return fl_err_set(err, -EINVAL, "maglev.tableLength %u is not a prime up to %u",
 				  s->maglev_length, FL_MAGLEV_LENGTH_MAX);
+	if (s->dsr_mtu6 && (s->dsr_mtu6 < FL_DSR_MTU6_MIN || s->dsr_mtu6 > UINT16_MAX))
+		return fl_err_set(err, -EINVAL, "dsr.ipv6PathMTU is %u, and not 0 or %d to %d",
+				  s->dsr_mtu6, FL_DSR_MTU6_MIN, UINT16_MAX);
 	r = check_addresses(s, err);
 	if (!r)
 		r = check_masquerade(&s->masquerade_addresses, err);

@@ -127,6 +127,7 @@ const struct fl_setting fl_setting_table[] = {
 	KEY("events", FLAG, events),
 	{{.words = system_call_words}, "systemCallFilter", FL_SETTING_WORD, F(system_calls)},
 	{{.words = fl_dispatch_words}, "dsr.dispatch", FL_SETTING_WORD, F(dispatch)},
+	KEY("dsr.ipv6PathMTU", NUMBER, dsr_mtu6),
 	KEY("nodeAddresses", ADDRESSES, node_addresses),
 	KEY("tunnelSources", STRINGS, tunnel_sources),
 	KEY("maglev.seed", STRING, maglev_seed),
@@ -191,6 +192,7 @@ int fl_settings_init(struct fl_settings *settings)
 		.reject_rate = 1000,
 		.forwarding = FL_FORWARDING_SNAT,
 		.dispatch = FL_DISPATCH_IPIP,
+		.dsr_mtu6 = FL_DSR_MTU6_MIN,
 		.log_level = FL_LOG_INFO,
 	};
 	if (!settings->bpffs || !settings->socket || !settings->node_port_range ||

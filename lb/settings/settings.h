@@ -68,6 +68,7 @@ struct fl_settings {
 	bool reset_removed;		  /* TCP connections whose backend is gone */
 	uint32_t forwarding;		  /* enum fl_forwarding */
 	uint32_t dispatch;		  /* enum fl_dispatch */
+	uint32_t dsr_mtu6;		  /* of ways between nodes; 0: what is known of them */
 	struct fl_strings node_addresses; /* of other nodes, which may encapsulate */
 	struct fl_strings tunnel_sources; /* CIDRs, one per family: what they do so with */
 	struct fl_strings masquerade_addresses;
@@ -96,6 +97,7 @@ struct fl_settings {
 };
 
 #define FL_TUNNEL_RANGE_BITS 24 /* of tunnelSources: that many differ from flow to flow */
+#define FL_DSR_MTU6_MIN 1280	/* RFC 8200, section 5 */
 #define FL_OOM_SCORE_BIAS 2000
 #define FL_SYNC_PERIOD_S 30 /* kube-proxy's */
 #define FL_METRICS_SERVICES_MAX 100000U

@@ -151,6 +151,8 @@ struct fl_config plane_config(enum plane_kind kind, uint32_t hz)
 	case PLANE_LIMITED:
 		c.new_flow_rate = NEW_FLOW_RATE;
 		c.reject_rate = REJECT_RATE;
+		c.tunnel_mtu6 = 1280;
+		c.reject_unknown_port = 1;
 		c.masquerade_local = 1;
 		c.live.node_addr4 = to_abi(&node4);
 		c.live.node_addr6 = to_abi(&node6);

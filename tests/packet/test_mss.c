@@ -114,6 +114,18 @@ static void every_syn_is_told(struct trial *t)
 		tell(t, &options[1], ANYTHING, way_of(t));
 }
 
+/* No sender of IPv6 makes packets of less than 1280 bytes: what a router could tell it later would
+ * be of no use where the way takes no more than that with the outer header. */
+static void syn_is_told_what_every_way_takes(struct trial *t)
+{
+	const uint16_t most = most_of(t, t->family == FL_IPV6 ? 1280 : 1500);
+
+	tell(t, &options[0], ANYTHING, most);
+	tell(t, &options[1], most + 1, most);
+	tell(t, &options[1], most, most);
+	tell(t, &options[1], 1000, 1000);
+}
+
 /* What is said of the SYN, and what the answer to it asks for then. */
 struct answer {
 	struct row row;
@@ -242,6 +254,9 @@ static const struct test tests[] = {
 	{"... and of the way there", CHECK(syn_is_told_what_fits), .protos = ONLY_TCP,
 	 .hooks = ON_NETWORK, .networks = IN(AT_NARROW) | IN(AT_REDIRECT), .scene = DSR,
 	 .rows = options, .row_size = sizeof(options[0]), .n_rows = 1},
+	{"G23: in IPv6 no way is presumed to take more than it has to",
+	 CHECK(syn_is_told_what_every_way_takes), .protos = ONLY_TCP, .hooks = ON_NETWORK,
+	 .scene = DSR, .plane = PLANE_LIMITED},
 	{"an MSS that fits stays", CHECK(smaller_ones_stay), .protos = ONLY_TCP,
 	 .hooks = ON_NETWORK, .networks = IN(AT_TX) | IN(AT_NARROW), .scene = DSR},
 	{"also when the SYN comes again", CHECK(every_syn_is_told), .protos = ONLY_TCP,

@@ -210,7 +210,7 @@ static void test_own_settings(void **state)
 	assert_int_equal(
 		parse(s,
 		      OWN "manifests: [/a, /b]\nmode: tc\ntcHook: clsact\ndevices: [eth*, bond0]\n"
-			  "dsr: {dispatch: geneve}\n"
+			  "dsr: {dispatch: geneve, ipv6PathMTU: 1500}\n"
 			  "rejectUnknownPort: false\nanswerEcho: false\nmaglev: {ratio: 100, seed: "
 			  "blue}\n"
 			  "timeouts:\n  udpStream: 3m\n  nextHop: 250ms\n  tcpClosing: 15\n"
@@ -221,6 +221,7 @@ static void test_own_settings(void **state)
 	assert_int_equal(s->mode, FL_DP_TC);
 	assert_int_equal(s->tc_hook, FL_TC_HOOK_CLSACT);
 	assert_int_equal(s->dispatch, FL_DISPATCH_GENEVE);
+	assert_int_equal(s->dsr_mtu6, 1500);
 	assert_string_equal(s->devices.items[1], "bond0");
 	assert_false(s->reject_unknown_port);
 	assert_false(s->answer_echo);
