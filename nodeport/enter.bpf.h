@@ -48,7 +48,9 @@ static __always_inline void fl_new_fill(bool v6, const struct fl_packet *p,
 	else if (!(fl_local_flags(&p->tuple.daddr) & FL_LOCAL_NODE))
 		/* the stack would drop a source that is an address of its own */
 		reply_flags |= FL_FLOW_TO_STACK;
-	if (new->local)
+	/* masqueraded are flows to other machines, by devices whose replies we see, and to pods
+	 * here */
+	if (new->masquerade ? !(d->hop.flags & FL_DEVICE_EXTERNAL) : new->local)
 		reply_flags |= FL_FLOW_LOCAL;
 	/* for the verifier, one way on instead of one for each combination of flags */
 	reply_flags = fl_forget(reply_flags, now);
@@ -199,8 +201,13 @@ static __always_inline bool fl_flow_rebuild_twin(bool v6, const struct fl_flow_r
 	hash = fl_hash_tuple(v6, &key, proto, fl_config.flow_seed[0]);
 	if (!flags && (reply || !(fl_local_flags(&own->daddr) & FL_LOCAL_NODE)))
 		flags = FL_FLOW_TO_STACK;
-	if (!reply)
+	if (!reply) {
+		struct fl_backend *backend = fl_backend_get(fl_flow_backend(head));
+
 		flags |= FL_FLOW_IS_REPLY;
+		if (backend && backend->flags & FL_BACKEND_LOCAL)
+			flags |= FL_FLOW_LOCAL;
+	}
 	/* half closed, but not by this end */
 	if (fl_flow_state(ref->word) == FL_FLOW_HALF_CLOSED && !(head->flags & FL_FLOW_FIN))
 		flags |= FL_FLOW_FIN;

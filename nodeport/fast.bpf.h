@@ -32,16 +32,18 @@ struct fl_fast_flow {
 
 /*
  * The reply of a local backend is translated where it leaves the node or reaches a pod, not where
- * it comes from; and what comes from the network as such a reply is forged.
+ * it comes from, unless the flow is masqueraded. What comes from the network as the reply of a
+ * local backend is forged, and so is what comes from a pod as that of any other (D11); by which of
+ * several devices of the network a reply comes is the network's matter.
  */
 static __always_inline bool fl_flow_translated_later(enum fl_hook hook, __u8 flags)
 {
-	const __u8 unmasqueraded = flags & (FL_FLOW_IS_REPLY | FL_FLOW_SNAT);
+	const __u8 of_pod = FL_FLOW_IS_REPLY | FL_FLOW_SNAT | FL_FLOW_LOCAL;
 
-	if (unmasqueraded != FL_FLOW_IS_REPLY)
-		return false;
-	return hook == FL_HOOK_POD_INGRESS ||
-	       ((hook == FL_HOOK_INGRESS || hook == FL_HOOK_UNPACKED) && flags & FL_FLOW_LOCAL);
+	if (hook == FL_HOOK_POD_INGRESS)
+		return flags & FL_FLOW_IS_REPLY && (flags & of_pod) != of_pod;
+	return (hook == FL_HOOK_INGRESS || hook == FL_HOOK_UNPACKED) &&
+	       (flags & (FL_FLOW_IS_REPLY | FL_FLOW_LOCAL)) == (FL_FLOW_IS_REPLY | FL_FLOW_LOCAL);
 }
 
 /*

@@ -212,11 +212,13 @@ bool model_impossible(const struct model_tuple *t)
 	       fl_ip_is_multicast(ip) || fl_ip_equal(ip, &t->dst);
 }
 
-/* Where it reaches the client, not where it begins; and what a backend of this node answers comes
- * from no network (D11). */
+/* Where it reaches the client, not where it begins, unless it is masqueraded; and what a backend of
+ * this node answers comes from no network, what another one does from no pod (D11). */
 bool model_translated_later(const struct model_flow *f, enum model_hook hook)
 {
-	return f->reply_leaves_here || (hook == MEETS_POD_IN && !f->masqueraded);
+	if (f->masqueraded)
+		return (hook == MEETS_POD_IN) != f->comes_from_pod;
+	return f->reply_leaves_here || hook == MEETS_POD_IN;
 }
 
 /* Whether its addresses alone say that it is a Service's, this node's, or a reply. */

@@ -159,6 +159,7 @@ struct model_flow {
 	bool to_stack;		/* the request is left to the stack */
 	bool reply_leaves_here; /* a backend of this node: seen on the way out */
 	bool forwards_reply;	/* the reply is sent on, not left to the stack */
+	bool comes_from_pod;	/* of a masqueraded one: the reply, and not from the network */
 	bool direct;		/* for no frontend */
 	bool tunnelled;		/* DSR: no answer is seen here */
 	bool elsewhere;		/* asked at another node, which has encapsulated it */

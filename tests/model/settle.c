@@ -68,6 +68,8 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 		.to_stack = !o->masqueraded && !o->wrapped,
 		.reply_leaves_here = o->backend_local && !o->masqueraded,
 		.forwards_reply = o->masqueraded || (v->own_frontend && !o->backend_local),
+		.comes_from_pod = o->masqueraded &&
+				  !m->device[m->way(m->way_arg, &inner->dst).device].external,
 		.tunnelled = o->wrapped,
 		.direct = v->direct,
 		.state = STATE_NEW,

@@ -265,6 +265,66 @@ static void reply_of_a_local_backend_from_outside(struct trial *t)
 	expect_untouched(t);
 }
 
+/* Replies of masqueraded flows come from the network, by whatever device of that. */
+static void reply_by_another_way(struct trial *t)
+{
+	struct talk talk = talk_begin(t);
+
+	talk_establish(&talk);
+	talk.reply_dev = talk.reply_dev == DEV_EXT0 ? DEV_EXT1 : DEV_EXT0;
+	for (int i = 0; i < 2; i++) {
+		talk_reply(&talk, ACK);
+		talk_expect_reply(&talk);
+	}
+	talk_expect_both(&talk);
+}
+
+/* A pod of this node sends as if it were the backend of another one. */
+static void reply_of_a_remote_backend_from_a_pod(struct trial *t)
+{
+	const uint8_t flags[] = {ACK, SYN | ACK, FIN | ACK, RST | ACK};
+	struct talk talk = talk_begin(t);
+	struct packet forged;
+
+	talk_establish(&talk);
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		forged = packet_reverse(&talk.inner);
+		forged.flags = flags[i];
+		forged.dst_mac = t->p->net->mac[DEV_POD];
+		forged.src_mac = t->p->net->gateway_mac[AT_POD];
+		feed_at(t, HOOK_POD_INGRESS, &forged);
+		expect_untouched(t);
+	}
+	talk_expect_state(&talk, FL_FLOW_ESTABLISHED);
+	talk_expect_both(&talk);
+}
+
+/* The network sends as if it were a pod of this node, whose clients are masqueraded. */
+static void reply_of_a_masqueraded_local_backend_from_outside(struct trial *t)
+{
+	struct packet packet = packet_of(t), forged;
+	struct fl_flow flow;
+
+	/* where XDP leaves it */
+	feed_at(t, HOOK_TC_INGRESS, &packet);
+	flow = expect_flow(t, &packet);
+	assert_true(flow.flags & FL_FLOW_SNAT);
+	forged = translated(&packet, &flow);
+	forged = packet_reverse(&forged);
+	forged.flags = SYN | ACK;
+	forged.ack = packet.seq + 1;
+	forged.dst_mac = t->p->net->mac[DEV_EXT0];
+	forged.src_mac = t->p->net->gateway_mac[AT_OUTSIDE];
+	feed(t, &forged);
+	expect_untouched(t);
+	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_NEW);
+	/* the pod itself is believed */
+	forged.dst_mac = t->p->net->mac[DEV_POD];
+	forged.src_mac = t->p->net->gateway_mac[AT_POD];
+	assert_int_equal(feed_at(t, HOOK_POD_INGRESS, &forged), SENT);
+	assert_int_equal(expect_flow(t, &packet).state, FL_FLOW_REPLIED);
+}
+
 /* What the bits say is certain: nothing else is looked at. */
 static void what_has_no_bit_is_left_alone(struct trial *t)
 {
@@ -301,6 +361,13 @@ static const struct test tests[] = {
 	 .hooks = ON_NETWORK, .frontends = 1 << 3, ROWS(bounds)},
 	{"D11: a reply of a local backend does not come from the network",
 	 CHECK(reply_of_a_local_backend_from_outside), .hooks = ON_NETWORK, .networks = IN(AT_POD)},
+	{"D11: nor where its clients are masqueraded",
+	 CHECK(reply_of_a_masqueraded_local_backend_from_outside), .hooks = ON_NETWORK,
+	 .networks = IN(AT_POD), .plane = PLANE_LIMITED},
+	{"D11: nor do pods send as another node's", CHECK(reply_of_a_remote_backend_from_a_pod),
+	 .hooks = ON_NETWORK, .networks = IN(AT_TX) | IN(AT_REDIRECT) | IN(AT_TC)},
+	{"replies may come by any device of the network", CHECK(reply_by_another_way),
+	 .hooks = ON_NETWORK, .networks = IN(AT_TX) | IN(AT_REDIRECT)},
 	{"a packet without a bit in the filter is left alone", CHECK(what_has_no_bit_is_left_alone),
 	 .hooks = ON_INGRESS, .frontends = EVERY_FRONTEND},
 };
