@@ -52,6 +52,21 @@ static uint32_t more(struct trial *t, const struct limit *limit, uint32_t n, uin
 	return passed;
 }
 
+/* What is answered with an ICMP error, and nothing is remembered of. */
+struct answered {
+	struct row row;
+	bool no_endpoint;
+	uint16_t other_port; /* than the Service's */
+	uint8_t ttl;
+	uint32_t counted;
+};
+
+static const struct answered answered[] = {
+	{ROW("no endpoint"), true, 0, 64, FL_REASON_REJECT_NO_ENDPOINT},
+	{ROW("unknown port"), false, 1, 64, FL_REASON_REJECT_UNKNOWN_PORT},
+	{ROW("no hop left", .hooks = ON_NETWORK), false, 0, 1, FL_REASON_TTL_EXCEEDED},
+};
+
 /* Tokens that come by themselves while a test runs, and one for the fraction at its beginning. */
 static uint32_t extra(struct trial *t, const struct limit *limit, uint32_t since)
 {
@@ -126,6 +141,33 @@ static void answers_are_limited(struct trial *t)
 	check_bucket(t, &answer_limit);
 }
 
+/* Those of all kinds are taken from the same tokens. */
+static void each_answer_takes_a_token(struct trial *t)
+{
+	const struct answered *row = t->row;
+	const uint32_t begin = plane_now(t->p);
+	uint32_t passed = 0;
+
+	if (row->no_endpoint)
+		without_endpoints(t);
+	set_bucket(t, &answer_limit, begin, 3);
+	for (uint16_t i = 0; i < 30; i++) {
+		struct packet packet = from_client(t, CLIENT_HOST, CLIENT_PORT + i);
+
+		packet.dport += row->other_port;
+		packet.ttl = row->ttl;
+		if (feed(t, &packet) == DROPPED) {
+			expect_drop(t, FL_REASON_REJECT_RATE);
+		} else {
+			expect_outcome(t, SENT);
+			passed++;
+		}
+	}
+	assert_in_range(passed, 3, 3 + extra(t, &answer_limit, begin));
+	expect_counter(t, row->counted, passed);
+	expect_flows(t, 0);
+}
+
 static void steady_answers_get_their_rate(struct trial *t)
 {
 	without_endpoints(t);
@@ -192,6 +234,8 @@ static const struct test tests[] = {
 	 CHECK(new_flows_are_limited), .hooks = ON_INGRESS, LIMITED, ROWS(buckets)},
 	{"answers have a rate, of which a second's worth can be saved up",
 	 CHECK(answers_are_limited), .hooks = ON_INGRESS | ON_EGRESS, LIMITED, ROWS(buckets)},
+	{"D4, D7: every kind of answer counts", CHECK(each_answer_takes_a_token),
+	 .hooks = ON_INGRESS, LIMITED, ROWS(answered)},
 	{"a steady stream of new flows gets its rate", CHECK(steady_new_flows_get_their_rate),
 	 .protos = ONLY_UDP, .hooks = ON_INGRESS, LIMITED},
 	{"a steady stream of rejected packets gets its answers",
