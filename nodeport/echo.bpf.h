@@ -6,18 +6,7 @@
 #pragma once
 
 #include "bpf/lib/rewrite.bpf.h"
-#include "nodeport/decision.bpf.h"
-
-/*
- * Whether we stand for an address at this hook. Every node does for a cluster IP. Another address
- * of a Service may be some machine's, and then what the network brings here is still for us, but
- * not what leaves.
- */
-static __always_inline bool fl_echo_serves(bool v6, const struct fl_addr *addr, enum fl_hook hook)
-{
-	return fl_addr_is_cluster_ip(v6, addr) ||
-	       (hook == FL_HOOK_INGRESS && fl_addr_is_external(v6, addr));
-}
+#include "nodeport/own.bpf.h"
 
 /* What becomes of an echo request; *d is FL_ACT_PASS. */
 static __always_inline void fl_echo_decide(bool v6, const struct fl_packet *p, enum fl_hook hook,
@@ -26,8 +15,12 @@ static __always_inline void fl_echo_decide(bool v6, const struct fl_packet *p, e
 	if (!fl_config.answer_echo)
 		return;
 	/* with IPv4 options, which may name a route, it is left to the stack */
-	if (p->l4 != fl_l4_offset(v6) || !fl_echo_serves(v6, &p->tuple.daddr, hook))
+	if (p->l4 != fl_l4_offset(v6) || !fl_stands_for(v6, &p->tuple.daddr, hook))
 		return;
+	if (fl_source_is_itself(v6, &p->tuple, hook)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
+		return;
+	}
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple) ||
 	    (!fl_hook_is_leaving(hook) && fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))

@@ -188,7 +188,7 @@ __noinline int fl_quote_tunnel6(fl_ctx *ctx, const struct fl_packet *p, const st
 static __always_inline void fl_icmp_error_stray(bool v6, const struct fl_packet *p,
 						enum fl_hook hook, struct fl_decision *d)
 {
-	if (!fl_hook_is_leaving(hook) && fl_echo_serves(v6, &p->tuple.daddr, hook))
+	if (!fl_hook_is_leaving(hook) && fl_stands_for(v6, &p->tuple.daddr, hook))
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 }
 
@@ -212,6 +212,10 @@ static __always_inline void fl_icmp_error(fl_ctx *ctx, bool v6, const struct fl_
 	__u32 backend;
 	__u8 flags;
 
+	if (!fl_hook_is_leaving(hook) && fl_source_is_itself(v6, &p->tuple, hook)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
+		return;
+	}
 	/* never from a wire: the kernel drops these itself */
 	if (!fl_hook_is_leaving(hook) &&
 	    (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE))

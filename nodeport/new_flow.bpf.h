@@ -152,6 +152,10 @@ static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_
 	in->unserved_exit = false;
 	__builtin_memset(&in->new, 0, sizeof(in->new));
 	fl_decision_set(&in->d, FL_ACT_PASS, FL_REASON_NONE);
+	if (fl_source_is_itself(v6, &p->tuple, hook)) {
+		fl_decision_set(&in->d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
+		return;
+	}
 	/* never from a wire: the kernel drops these itself */
 	if (fl_packet_martian(v6, &p->tuple))
 		return;

@@ -178,7 +178,7 @@ static void answer_echo(const struct model_frame *in, const struct message *x,
 
 /* 2.22, 2.24: whether this node stands for the address. Every node does for a cluster IP; others
  * may be some machine's, and only what the network brings is for them here. */
-static bool stands_for(const struct model *m, const struct fl_ip *ip, enum model_hook hook)
+bool model_stands_for(const struct model *m, const struct fl_ip *ip, enum model_hook hook)
 {
 	const bool network = hook == MEETS_XDP || hook == MEETS_TC;
 
@@ -187,6 +187,12 @@ static bool stands_for(const struct model *m, const struct fl_ip *ip, enum model
 	if (model_is_cluster_ip(m, ip))
 		return m->settings.reject_unknown_port || network;
 	return network && model_is_external(m, ip);
+}
+
+/* D7: nobody's address writes to itself; sent on it may come back, again and again. */
+bool model_from_itself(const struct model *m, const struct model_tuple *t, enum model_hook hook)
+{
+	return fl_ip_equal(&t->src, &t->dst) && model_stands_for(m, &t->dst, hook);
 }
 
 static bool is_leaving(enum model_hook hook)
@@ -200,8 +206,12 @@ static void judge_echo(struct model *m, enum model_hook hook, const struct messa
 	const struct model_tuple t = {x->src, x->dst, 0, 0};
 	struct model_outcome *o;
 
-	if (!m->settings.answer_echo || !stands_for(m, &x->dst, hook) || model_impossible(&t) ||
-	    (!is_leaving(hook) && model_is_local(m, &x->src))) {
+	if (m->settings.answer_echo && model_from_itself(m, &t, hook)) {
+		model_may_drop(v, "frontend-source");
+		return;
+	}
+	if (!m->settings.answer_echo || !model_stands_for(m, &x->dst, hook) ||
+	    model_impossible(&t) || (!is_leaving(hook) && model_is_local(m, &x->src))) {
 		model_may(v, PASSES);
 	} else if (!model_is_local(m, &x->src) &&
 		   (model_is_cluster_ip(m, &x->src) || model_is_external(m, &x->src))) {
@@ -240,13 +250,17 @@ static void judge_error(struct model *m, enum model_hook hook, const struct mess
 	struct model_outcome *o;
 	struct model_tuple to;
 
+	if (!is_leaving(hook) && model_from_itself(m, &ends, hook)) {
+		model_may_drop(v, "frontend-source");
+		return;
+	}
 	if (!is_leaving(hook) && (model_impossible(&ends) || model_is_local(m, &x->src))) {
 		model_may(v, PASSES);
 		return;
 	}
 	if (!f) {
 		/* sent on it would come back, since the address is nobody's */
-		if (!is_leaving(hook) && stands_for(m, &x->dst, hook))
+		if (!is_leaving(hook) && model_stands_for(m, &x->dst, hook))
 			model_may_drop(v, "no-flow");
 		else
 			model_may(v, PASSES);

@@ -228,6 +228,10 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 	enum model_client client;
 	struct model_side side;
 
+	if (model_from_itself(m, &p->t, hook)) {
+		model_may_drop(v, "frontend-source");
+		return;
+	}
 	if (model_impossible(&p->t)) {
 		model_may(v, PASSES);
 		return;

@@ -12,12 +12,12 @@
 
 /* Settings are constants of a program, so what needs other settings needs another load. */
 enum plane_kind {
-	PLANE_USUAL,   /* pods by 10.1.0.0/16 and fd01::/16, unknown ports rejected, MTU checked */
-	PLANE_SMALL,   /* small tables, 100 source ports, nothing detected, checked or rejected */
+	PLANE_USUAL, /* pods by 10.1.0.0/16 and fd01::/16, unknown ports rejected, MTU checked */
+	PLANE_SMALL, /* small tables, 100 source ports, nothing detected, checked or rejected */
 	/* rate limits, flows to local backends masqueraded, of IPv6 ways 1280 bytes presumed */
 	PLANE_LIMITED,
-	PLANE_TINY,    /* room for 64 flows and as many replies, 16 source ports */
-	PLANE_GENEVE,  /* as usual, and DSR by Geneve */
+	PLANE_TINY,   /* room for 64 flows and as many replies, 16 source ports */
+	PLANE_GENEVE, /* as usual, and DSR by Geneve */
 	PLANES,
 };
 

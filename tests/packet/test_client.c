@@ -109,22 +109,38 @@ static struct packet impossible_packet(const struct trial *t)
 	return packet;
 }
 
+/* Whether the address that is asked is nobody's. */
+static bool stands_for(const struct trial *t)
+{
+	return t->to->type == FL_FRONTEND_CLUSTER_IP ||
+	       (t->to->type != FL_FRONTEND_NODE_PORT && t->hook != HOOK_POD_INGRESS);
+}
+
 static void impossible_sources_pass(struct trial *t)
 {
+	const struct impossible *row = t->row;
 	struct packet packet = impossible_packet(t);
 
 	feed(t, &packet);
-	expect_untouched(t);
+	/* D7: the kernel would send it on, perhaps back to us */
+	if (row->looping && stands_for(t))
+		expect_drop(t, FL_REASON_FRONTEND_SOURCE);
+	else
+		expect_untouched(t);
 	expect_flows(t, 0);
 }
 
 static void impossible_sources_are_not_answered(struct trial *t)
 {
+	const struct impossible *row = t->row;
 	struct packet packet = impossible_packet(t);
 
 	packet.dport++; /* 2.22 */
 	feed(t, &packet);
-	expect_untouched(t);
+	if (row->looping && stands_for(t))
+		expect_drop(t, FL_REASON_FRONTEND_SOURCE);
+	else
+		expect_untouched(t);
 }
 
 /* Only the broadcast address is not an address. */

@@ -132,8 +132,7 @@ static void frontends_are_not_answered(struct trial *t)
 		/* on its way out, from the node itself */
 		if (t->fe[i].type == FL_FRONTEND_NODE_PORT && ON_EGRESS & 1 << t->hook)
 			expect_echo(t, &ping);
-		else if (t->fe[i].type == FL_FRONTEND_NODE_PORT ||
-			 fl_ip_equal(&ping.src, &ping.dst))
+		else if (t->fe[i].type == FL_FRONTEND_NODE_PORT)
 			expect_untouched(t);
 		else
 			expect_drop(t, FL_REASON_FRONTEND_SOURCE);
@@ -166,7 +165,10 @@ static void impossible_sources_pass(struct trial *t)
 
 	ping.src = liar->source ? ip(liar->source) : ping.dst;
 	feed_ping(t, &ping);
-	expect_untouched(t);
+	if (liar->source)
+		expect_untouched(t);
+	else /* D7: the kernel would send it on, perhaps back to us */
+		expect_drop(t, FL_REASON_FRONTEND_SOURCE);
 }
 
 /* Bytes to write over a ping that would be answered. */

@@ -445,7 +445,11 @@ static void impossible_sources_pass(struct trial *t)
 				 : liar->source ? ip(liar->source)
 						: addr(t->family, AT_EXT1, 1);
 		feed_error(t, &passage);
-		expect_untouched(t);
+		/* D7: the kernel would send it on, perhaps back to us */
+		if (liar->looping && fl_ip_equal(&passage.in.dst, &t->to->ip))
+			expect_drop(t, FL_REASON_FRONTEND_SOURCE);
+		else
+			expect_untouched(t);
 	}
 	expect_entries(&talk, &before);
 }
