@@ -13,6 +13,8 @@ from test_changes import Traffic
 from wait import until
 
 SIZE = 1000000
+STREAMS = 150
+NEEDLESS = 0.06  # of a table, at most
 MODES = ("xdp", "tc")
 VIP = cells.vip(10)
 # the router sends VIPs of Service 10 to node-1
@@ -137,6 +139,35 @@ def test_others_stay_when_a_backend_goes_meanwhile(dsr_lab):
     finally:
         ledgers = traffic.stop()
     expect_no_failure(ledgers)
+
+
+def no_flow(lab):
+    return sum(node.json("status")["notForwarded"]["no-flow"] for node in lab.nodes.values())
+
+
+def test_the_table_changes_and_then_another_node_takes_over(dsr_lab, record_property):
+    """Connections go by node-1, a backend leaves, and only then they go by node-2, which has never seen them. Those of the
+    backend are known at its node; of the others those are cut that the table has moved without need (docs/edge.md)."""
+    lab, streams = dsr_lab, 2 * STREAMS  # of both families
+    only(lab, *cells.ALL)
+    traffic = Traffic(lab, {"client": VIP}, ("long",), streams=STREAMS)
+    try:
+        traffic.round()
+        before = no_flow(lab)
+        lab.manifests.set_backends("web", [pod for pod in cells.ALL if pod != "web-2b"])
+        lab.settle()
+        with by_node_2(lab):
+            traffic.round()
+            # one that waits in vain has failed then
+            ledgers = traffic.stop()
+            named = no_flow(lab) - before
+    except BaseException:
+        traffic.stop()
+        raise
+    failed = sum(ledger["failed"] for ledger in ledgers.values())
+    record_property("words", f"{failed} of {streams} connections cut, {named} segments under the name no-flow")
+    assert failed <= streams * NEEDLESS, "no more than the table moves"
+    assert named >= failed, "and each of them was named"
 
 
 def shown(lab):
