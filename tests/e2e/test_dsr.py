@@ -3,6 +3,9 @@
 connection that another one has forwarded.
 """
 import contextlib
+import ipaddress
+import json
+import subprocess
 
 import pytest
 
@@ -21,18 +24,18 @@ VIP = cells.vip(10)
 NETWORKS = {4: "203.0.113.0/28", 6: "2001:db8:113::/124"}
 
 
-def write_nodes(lab):
-    """A configuration file that names all nodes; its path."""
+def write_nodes(lab, more=""):
+    """A configuration file that names all nodes, with further settings; its path."""
     path = f"{lab.directory}/nodes.yaml"
     addresses = ", ".join(f'"{node[family]}"' for node in topology.NODES.values() for family in (4, 6))
     with open(path, "w", encoding="utf-8") as file:
         file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\n"
-                   f"nodeAddresses: [{addresses}]\n")
+                   f"nodeAddresses: [{addresses}]\n{more}")
     return path
 
 
-def restart(lab):
-    path = write_nodes(lab)
+def restart(lab, more=""):
+    path = write_nodes(lab, more)
     for node in lab.nodes.values():
         node.stop()
         node.start(mode=lab.hook, extra=["--config", path])
@@ -217,3 +220,54 @@ def test_strangers_are_not_unpacked(dsr_lab, family):
     finally:
         lab.manifests.restore("nodes.yaml")
         restart(lab)
+
+
+RANGES = {4: "198.18.0.0/16", 6: "fd00:198::/112"}
+CONNECTIONS = 20
+# outer sources of what node-1 sends, by the port of the client inside, of so many connections
+LISTEN = """
+import ipaddress, json, socket, sys
+v6, count = sys.argv[1] == "6", int(sys.argv[2])
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+sock.bind(("port1", 0))
+kind, size, protocol, at = (b"\\x86\\xdd", 40, 41, 20) if v6 else (b"\\x08\\x00", 20, 4, 23)
+print("ready", flush=True)
+seen = {}
+while len(seen) < count:
+    frame = sock.recv(65535)
+    if len(frame) < 14 + 2 * size + 2 or frame[12:14] != kind or frame[at] != protocol:
+        continue
+    source = frame[22:38] if v6 else frame[26:30]
+    port = int.from_bytes(frame[14 + 2 * size:16 + 2 * size], "big")
+    seen.setdefault(port, set()).add(str(ipaddress.ip_address(source)))
+print(json.dumps({port: sorted(sources) for port, sources in seen.items()}), flush=True)
+"""
+
+
+@FAMILIES
+def test_outer_sources_are_spread(dsr_lab, family):
+    """tunnelSources: each connection has an outer source of its own, by which network cards and equal paths are told apart."""
+    lab = dsr_lab
+    only(lab, "web-2a")
+    restart(lab, f'tunnelSources: ["{RANGES[4]}", "{RANGES[6]}"]\n')
+    listener = lab["router"].popen(["python3", "-c", LISTEN, str(family), str(CONNECTIONS)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert listener.stdout.readline() == "ready\n"
+        taken = counter(lab, "node-2", "flows-unpacked")
+
+        def heard():
+            report = lab["client"].http(VIP[family], 80, 5)
+            assert not report["failed"], report
+            return listener.poll() is not None
+
+        until(heard, "connections are seen on the wire", 10)
+        sources = list(json.loads(listener.stdout.read()).values())
+        assert counter(lab, "node-2", "flows-unpacked") >= taken + CONNECTIONS
+    finally:
+        listener.kill()
+        listener.wait()
+        restart(lab)
+    assert all(len(one) == 1 for one in sources), "packets of one connection stay together"
+    assert all(ipaddress.ip_address(one[0]) in ipaddress.ip_network(RANGES[family]) for one in sources)
+    # of 65,536 addresses; with one source for all there would be one
+    assert len({one[0] for one in sources}) >= CONNECTIONS - 2

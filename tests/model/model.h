@@ -414,8 +414,7 @@ struct model_outcome *model_send_wrapped(const struct model *m, struct model_ver
 					 const struct model_tuple *to);
 /* D6: what no network may deliver; one that comes from where it goes to is no better. */
 bool model_impossible(const struct model_tuple *t);
-/* Whether this node stands for the address, and whether a packet comes from such a one to itself.
- */
+/* Whether this node stands for the address; and whether such a one writes to itself. */
 bool model_stands_for(const struct model *m, const struct fl_ip *ip, enum model_hook hook);
 bool model_from_itself(const struct model *m, const struct model_tuple *t, enum model_hook hook);
 /* Nobody on this node translates a reply here: it is, where it leaves or reaches a pod. */

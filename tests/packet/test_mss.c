@@ -118,7 +118,8 @@ static void every_syn_is_told(struct trial *t)
  * be of no use where the way takes no more than that with the outer header. */
 static void syn_is_told_what_every_way_takes(struct trial *t)
 {
-	const uint16_t most = most_of(t, t->family == FL_IPV6 ? 1280 : 1500);
+	const uint32_t presumed = t->p->config.tunnel_mtu6;
+	const uint16_t most = most_of(t, t->family == FL_IPV6 && presumed ? presumed : 1500);
 
 	tell(t, &options[0], ANYTHING, most);
 	tell(t, &options[1], most + 1, most);
