@@ -13,15 +13,16 @@ from test_changes import Traffic
 from test_dsr import MODES, by_node_2, counter, expect_no_failure, only, shown, take_over_and_back, want_mode
 from test_dsr_packets import send_in_order, send_large_datagrams
 from test_icmp import NARROW, SIZE, forget_sizes, narrow_before
+from test_pmtu import as_routes_say
 from wait import until
 
 VIP = cells.vip(10)
 
 
-def restart(lab):
+def restart(lab, more=""):
     path = f"{lab.directory}/geneve.yaml"
     with open(path, "w", encoding="utf-8") as file:
-        file.write("apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\ndsr:\n  dispatch: geneve\n")
+        file.write(f"apiVersion: fairlead.dev/v1\nkind: FairleadConfiguration\ndsr:\n  dispatch: geneve\n{more}")
     for node in lab.nodes.values():
         node.stop()
         node.start(mode=lab.hook, extra=["--config", path])
@@ -103,7 +104,7 @@ def test_g23_narrow_before_the_client(geneve_lab, pod, family):
     way between the nodes, which is remembered for SYNs."""
     lab = geneve_lab
     only(lab, pod)
-    with narrow_before(lab, family):
+    with as_routes_say(lab, restart, "  ipv6PathMTU: 0\n"), narrow_before(lab, family):
         forget_sizes(lab, family)
         before = sum(counter(lab, node, "icmp-errors") for node in lab.nodes)
         moved = lab["client"].bulk(VIP[family], 80, SIZE)
