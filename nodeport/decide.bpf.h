@@ -59,6 +59,28 @@ static __always_inline enum fl_known fl_flow_give_up(bool v6, const struct fl_pa
 	return FL_REFUSED;
 }
 
+/* Global, so that it is verified once. enum fl_known: */
+int fl_flow_give_up4(const struct fl_packet *p, enum fl_hook hook, __u32 slot, __u32 word,
+		     struct fl_decision *d);
+int fl_flow_give_up6(const struct fl_packet *p, enum fl_hook hook, __u32 slot, __u32 word,
+		     struct fl_decision *d);
+
+__noinline int fl_flow_give_up4(const struct fl_packet *p, enum fl_hook hook, __u32 slot,
+				__u32 word, struct fl_decision *d)
+{
+	struct fl_flow_ref ref = {fl_flow_at(false, slot), word, slot};
+
+	return p && d && ref.head ? fl_flow_give_up(false, p, hook, &ref, d) : FL_UNKNOWN;
+}
+
+__noinline int fl_flow_give_up6(const struct fl_packet *p, enum fl_hook hook, __u32 slot,
+				__u32 word, struct fl_decision *d)
+{
+	struct fl_flow_ref ref = {fl_flow_at(true, slot), word, slot};
+
+	return p && d && ref.head ? fl_flow_give_up(true, p, hook, &ref, d) : FL_UNKNOWN;
+}
+
 /* What is translated by another hook, if at all. On the way out only replies are, and of these the
  * ones that no ingress hook sees, as fl_fast_leaving() has it. */
 static __always_inline bool fl_flow_not_here(enum fl_hook hook, __u8 flags)
@@ -87,7 +109,8 @@ static __always_inline enum fl_known fl_flow_known(bool v6, const struct fl_pack
 		return FL_UNKNOWN_REPLY;
 	reply = flags & FL_FLOW_IS_REPLY;
 	if (hook != FL_HOOK_EGRESS && unlikely(fl_flow_abandoned(ref->head, p->proto)))
-		return fl_flow_give_up(v6, p, hook, ref, d);
+		return v6 ? fl_flow_give_up6(p, hook, ref->slot, ref->word, d)
+			  : fl_flow_give_up4(p, hook, ref->slot, ref->word, d);
 	if (fl_flow_over(v6, p, reply, now, ref))
 		return reply ? FL_UNKNOWN_REPLY : FL_UNKNOWN;
 	if (unlikely(fl_flow_broken(v6, ref, now))) {
