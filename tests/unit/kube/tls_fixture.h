@@ -94,6 +94,19 @@ static inline void tls_cut(struct tls_connection *c)
 	*c = (struct tls_connection){0};
 }
 
+/* After a step of TLS that has not come to its end: whether to go on with it. The other end may be
+ * the thread that waits for us to stop, so nothing here waits for it without looking. */
+static inline bool tls_goes_on(const struct tls_server *s, const SSL *ssl, int rc)
+{
+	struct pollfd fds[] = {{.fd = s->stop[0], .events = POLLIN},
+			       {.fd = SSL_get_fd(ssl), .events = POLLIN}};
+
+	if (SSL_get_error(ssl, rc) != SSL_ERROR_WANT_READ)
+		return false;
+	poll(fds, 2, -1);
+	return !fds[0].revents;
+}
+
 static inline void tls_take(struct tls_server *s)
 {
 	const struct sockaddr_in addr = {.sin_family = AF_INET,
@@ -101,11 +114,12 @@ static inline void tls_take(struct tls_server *s)
 					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct tls_connection *c = s->connections;
 	ssize_t n;
+	int rc;
 
 	while (c < s->connections + TLS_CONNECTIONS - 1 && c->fd)
 		c++;
 	tls_cut(c);
-	c->fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	c->fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | (s->ctx ? SOCK_NONBLOCK : 0));
 	if (!s->ctx) {
 		n = write(c->fd, TLS_NONSENSE, sizeof(TLS_NONSENSE) - 1);
 		atomic_fetch_add(n > 0 ? &s->taken : &s->refused, 1);
@@ -115,9 +129,11 @@ static inline void tls_take(struct tls_server *s)
 	c->ssl = SSL_new(s->ctx);
 	SSL_set_fd(c->ssl, c->fd);
 	c->plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	do
+		rc = SSL_accept(c->ssl);
+	while (rc != 1 && tls_goes_on(s, c->ssl, rc));
 	/* with TLS 1.2 the other end has judged the certificate by then */
-	if (SSL_accept(c->ssl) == 1 &&
-	    !connect(c->plain, (const struct sockaddr *)&addr, sizeof(addr))) {
+	if (rc == 1 && !connect(c->plain, (const struct sockaddr *)&addr, sizeof(addr))) {
 		atomic_fetch_add(&s->taken, 1);
 		return;
 	}
@@ -134,8 +150,9 @@ static inline bool tls_pass(struct tls_connection *c, bool from_client)
 	do {
 		n = from_client ? SSL_read(c->ssl, data, sizeof(data))
 				: (int)read(c->plain, data, sizeof(data));
+		/* part of a record */
 		if (n <= 0)
-			return false;
+			return from_client && SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ;
 		if ((from_client ? (int)write(c->plain, data, (size_t)n)
 				 : SSL_write(c->ssl, data, n)) != n)
 			return false;
