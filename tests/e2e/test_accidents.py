@@ -63,6 +63,9 @@ def add_probe(lab, pod="web-1a", number=13, name="probe"):
     m = lab.manifests
     m.add(name, m.service(name, number), *(m.slice(name, family, (pod,)) for family in (4, 6)))
     until(lambda: answers(lab, number, pod), f"{pod} answers for {name}", 5)
+    # that is what one node says; another may not even have seen the file, and then misses nothing when it goes
+    for node in lab.nodes.values():
+        until(lambda n=node: n.cli("service", "get", f"default/{name}").returncode == 0, f"{node.name} has {name}", 5)
 
 
 def test_a_file_is_emptied(lab):
