@@ -26,22 +26,23 @@ static __always_inline bool fl_source_is_frontend(bool v6, const struct fl_packe
 /*
  * 2.22, 2.24: whether this node stands for an address: for a cluster IP every node does; of the
  * others, which may be some machine's, only where the network brings packets for them here.
+ * Global, so that its look-ups are verified once.
  */
-static __always_inline bool fl_stands_for(bool v6, const struct fl_addr *addr, enum fl_hook hook)
+int fl_stands_for(bool v6, const struct fl_addr *addr, enum fl_hook hook);
+
+__noinline int fl_stands_for(bool v6, const struct fl_addr *addr, enum fl_hook hook)
 {
-	return fl_addr_is_cluster_ip(v6, addr) ||
-	       (hook == FL_HOOK_INGRESS && fl_addr_is_external(v6, addr));
+	return addr && (fl_addr_is_cluster_ip(v6, addr) ||
+			(hook == FL_HOOK_INGRESS && fl_addr_is_external(v6, addr)));
 }
 
 /* Whether a packet comes from the very address that it is for, which is a Service's and so
  * nobody's: the kernel, which would drop it if the address were its own, sends it on, and if the
- * way leads back here that goes on until its TTL is used up (D7). Global, so that its
- * look-ups are verified once. */
-int fl_source_is_itself(bool v6, const struct fl_tuple6 *t, enum fl_hook hook);
-
-__noinline int fl_source_is_itself(bool v6, const struct fl_tuple6 *t, enum fl_hook hook)
+ * way leads back here that goes on until its TTL is used up (D7). */
+static __always_inline bool fl_source_is_itself(bool v6, const struct fl_tuple6 *t,
+						enum fl_hook hook)
 {
-	return t && fl_addr_equal(&t->saddr, &t->daddr) && fl_stands_for(v6, &t->daddr, hook);
+	return unlikely(fl_addr_equal(&t->saddr, &t->daddr)) && fl_stands_for(v6, &t->daddr, hook);
 }
 
 /* A socket of this node that is connected to the sender, at the port that was asked. */
