@@ -152,8 +152,8 @@ __noinline int fl_frag_find(const struct fl_frag_key *key, int but, __u64 *ret_w
 	return -1;
 }
 
-/* The way to take for a newcomer, other than `but`: one that is free or complete, or else the
- * oldest one; or -1. */
+/* The way to take for a newcomer, other than `but`: one that is free, or else one that is complete,
+ * or else the oldest one; or -1. */
 int fl_frag_victim(__u32 first, int but, __u32 now);
 
 __noinline int fl_frag_victim(__u32 first, int but, __u32 now)
@@ -171,9 +171,11 @@ __noinline int fl_frag_victim(__u32 first, int but, __u32 now)
 		if (fl_frag_state(word) == FL_FRAG_FILLING ||
 		    fl_frag_state(word) == FL_FRAG_DECIDING)
 			continue;
-		age = fl_frag_state(word) == FL_FRAG_FREE || fl_frag_complete(f)
-			      ? 0x7fffffff
-			      : (__s32)(now - f->since);
+		age = now - f->since;
+		if (fl_frag_state(word) == FL_FRAG_FREE)
+			age = 0x7fffffff;
+		else if (fl_frag_complete(f))
+			age = 0x7ffffffe;
 		if (age > oldest) {
 			oldest = age;
 			victim = first + i;

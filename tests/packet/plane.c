@@ -394,14 +394,18 @@ static void refill(struct plane *p, enum fl_bpf_object_id id)
 
 void plane_forget_fragments(const struct plane *p)
 {
-	const struct bpf_map *map =
-		bpf_object__find_map_by_name(p->objects[FL_OBJECT_TC].bpf, "fl_frag_held");
-	void *nothing = calloc(1, bpf_map__value_size(map));
+	static const char *const names[] = {"fl_frags", "fl_frag_held"};
 
-	assert_non_null(nothing);
-	for (uint32_t i = 0; i < bpf_map__max_entries(map); i++)
-		assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &i, nothing, 0), 0);
-	free(nothing);
+	for (size_t n = 0; n < N(names); n++) {
+		const struct bpf_map *map =
+			bpf_object__find_map_by_name(p->objects[FL_OBJECT_TC].bpf, names[n]);
+		void *nothing = calloc(1, bpf_map__value_size(map));
+
+		assert_non_null(nothing);
+		for (uint32_t i = 0; i < bpf_map__max_entries(map); i++)
+			assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &i, nothing, 0), 0);
+		free(nothing);
+	}
 }
 
 void plane_reset(struct plane *p)

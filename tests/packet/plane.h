@@ -73,7 +73,7 @@ uint64_t plane_counter(const struct plane *plane, uint32_t counter); /* since pl
 uint32_t plane_now(struct plane *plane); /* the datapath's clock, jiffies */
 /* Wait for the few ticks of that clock for which it remembers that there were no source ports. */
 void plane_forget_exhaustion(struct plane *plane);
-/* No fragment waits any more: the next trial's find all places free. */
+/* No fragment waits any more, and none is remembered: the next trial's find all places free. */
 void plane_forget_fragments(const struct plane *plane);
 
 struct fl_flow_table plane_flows(const struct plane *plane);

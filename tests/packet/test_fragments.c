@@ -379,7 +379,41 @@ static void a_flood_of_later_ones(struct trial *t)
 	expect_counter(t, FL_COUNTER_FRAGMENT, 2);
 }
 
-/* Options and extension headers. */
+/*
+ * A datagram that has come in full is remembered for what may come of it twice, and gives its place
+ * to a newcomer only where no other is free: of the fuzzer's seed 20261128, scenario 11.
+ */
+static void what_is_complete_stays_while_there_is_room(struct trial *t)
+{
+	enum { COMPLETE = 32, OTHERS = 64 };
+	const struct piece first = {0, 480, true},
+			   last = {480, (uint16_t)(total_of(t) - 480), false};
+	struct whole w = whole_request(t), complete[COMPLETE];
+	uint64_t seed = 1;
+
+	plane_forget_fragments(t->p);
+	w.packet.dst = addr(t->family, AT_EXT0, 1);
+	w.packet.dport = 9;
+	for (size_t i = 0; i < COMPLETE; i++) {
+		complete[i] = whole_of(t, t->hook, hook_dev(t->hook), &w.packet);
+		complete[i].id = next_random(&seed) & 0xffff;
+		whole_feed(&complete[i], last);
+		expect_outcome(t, HELD);
+		whole_feed(&complete[i], first);
+		expect_untouched(t);
+	}
+	for (size_t i = 0; i < OTHERS; i++) {
+		w.id = next_random(&seed) & 0xffff;
+		whole_feed(&w, last);
+		expect_outcome(t, HELD);
+	}
+	for (size_t i = 0; i < COMPLETE; i++) {
+		whole_feed(&complete[i], last);
+		expect_untouched(t);
+	}
+	allow_counter(t, FL_COUNTER_FRAGMENT_HELD);
+}
+
 /* XDP has tc do it, if it may be ours. */
 static void xdp_leaves_them_to_tc(struct trial *t)
 {
@@ -427,6 +461,9 @@ static const struct test tests[] = {
 	 .networks = IN(AT_POD)},
 	{"D3: a flood of fragments does not stop others", CHECK(a_flood_of_later_ones),
 	 .undo = forget_them, .hooks = ON_TC_INGRESS},
+	{"what has come in full is remembered while there is room",
+	 CHECK(what_is_complete_stays_while_there_is_room), .undo = forget_them,
+	 .hooks = ON_TC_INGRESS},
 	{"XDP leaves fragments that may be ours to tc", CHECK(xdp_leaves_them_to_tc)},
 };
 
