@@ -17,6 +17,11 @@
 #include "lb/source/manifest_files.h"
 #include "lb/source/writers.h"
 
+static void first_failure(int *rc, int failed)
+{
+	*rc = *rc ? *rc : failed;
+}
+
 static struct fl_mono now_of(const struct fl_manifest *m)
 {
 	return fl_clock_now(&m->clock);
@@ -80,30 +85,25 @@ static struct fl_manifest_batch *gathering(struct fl_manifest *m)
  */
 static int read_gathered(struct fl_manifest *m)
 {
-	struct fl_manifest_batch *begun, *done;
-	size_t n;
+	struct fl_manifest_batch *begun = gathering(m), *done = &m->batches[!m->gathering];
+	const size_t n = done->readings.n;
 	int rc = 0;
 
-	begun = gathering(m);
 	m->gathering = !m->gathering;
-	done = gathering(m);
-	n = done->readings.n;
 	fl_readings_end(&done->readings);
 	fl_readings_begin(&begun->readings);
-	for (size_t i = 0; i < n; i++) {
-		int failed = fl_manifest_take(m, done->files[i], done->readings.list[i]);
-
-		rc = rc ? rc : failed;
-	}
+	for (size_t i = 0; i < n; i++)
+		first_failure(&rc, fl_manifest_take(m, done->files[i], done->readings.list[i]));
 	return rc;
 }
 
 /* And wait for it. */
 static int read_all_gathered(struct fl_manifest *m)
 {
-	int rc = read_gathered(m), failed = read_gathered(m);
+	int rc = read_gathered(m);
 
-	return rc ? rc : failed;
+	first_failure(&rc, read_gathered(m));
+	return rc;
 }
 
 static int gather(struct fl_manifest *m, struct fl_manifest_file *file)
@@ -243,11 +243,8 @@ static int look_at_pending(struct fl_manifest *m, bool inside)
 			rc = rc ? rc : failed;
 		}
 	}
-	if (inside) {
-		int failed = read_all_gathered(m);
-
-		rc = rc ? rc : failed;
-	}
+	if (inside)
+		first_failure(&rc, read_all_gathered(m));
 	return rc;
 }
 
@@ -334,11 +331,6 @@ static int take_from_worker(struct fl_manifest *m)
 	struct fl_reading *reading = m->worker && !m->merging ? fl_worker_take(m->worker) : NULL;
 
 	return reading ? fl_manifest_take(m, TAKE_PTR(m->working), reading) : 0;
-}
-
-static void first_failure(int *rc, int failed)
-{
-	*rc = *rc ? *rc : failed;
 }
 
 /* What became of other files while some were taken in. A walk over all files only if one was
