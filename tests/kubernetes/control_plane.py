@@ -73,14 +73,14 @@ class ControlPlane:
             f"{token},{user},{user}" + (',"system:masters"' if user == ADMIN else "") + "\n"
             for user, token in tokens.items()))
 
-    def kubeconfig(self, name="kubeconfig", **cluster):
-        """The agents' kubeconfig; its path."""
+    def kubeconfig(self, name="kubeconfig", user=USER, **cluster):
+        """A kubeconfig, of the agents where nothing else is said; its path. That of another user has the token in it."""
         cluster = {"server": f"https://{self.address}:{PORT}", "certificate-authority": "ca.crt", **cluster}
         self.write(name, json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": USER}}],
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": user}}],
             "clusters": [{"name": "lab", "cluster": cluster}],
-            "users": [{"name": USER, "user": {"tokenFile": "token"}}]}))
+            "users": [{"name": user, "user": {"tokenFile": "token"} if user == USER else {"token": self.tokens[user]}}]}))
         return self.path(name)
 
     # ---- processes ---------------------------------------------------------------------------

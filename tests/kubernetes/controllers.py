@@ -3,22 +3,14 @@
 
 A Pod here is an object about one of the lab's pods, or about a node of the lab (of the host's network).
 """
-import json
-
 import topology
-from control_plane import PORT, Refused
+from control_plane import ADMIN, Refused
 from wait import until
 
 
 def start(cluster):
     """The controllers that slices need: as few as possible, since each costs processor time."""
-    cluster.write("admin.conf", json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "admin"}}],
-        "clusters": [{"name": "lab", "cluster": {"server": f"https://{cluster.address}:{PORT}",
-                                                 "certificate-authority": cluster.path("ca.crt")}}],
-        "users": [{"name": "admin", "user": {"token": cluster.tokens["admin"]}}]}))
-    cluster._spawn("kube-controller-manager", "--kubeconfig", cluster.path("admin.conf"), "--leader-elect=false",
+    cluster._spawn("kube-controller-manager", "--kubeconfig", cluster.kubeconfig("admin.conf", ADMIN), "--leader-elect=false",
                    "--controllers", "endpointslice-controller,serviceaccount-controller",
                    "--secure-port", "0", "--cloud-provider", "")
     until(lambda: account(cluster), "the ServiceAccount of pods is there", 60, 0.2)

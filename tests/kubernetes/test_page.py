@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """docs/cluster.md, followed word by word: what it says to be typed, with this lab's API server in the place of the page's."""
-import json
 import re
 import subprocess
 
 import chart
-from control_plane import PORT
+from control_plane import ADMIN
 from test_install import KUBEADM, PATHS, lab  # noqa: F401
 from wait import until
 
@@ -29,13 +28,7 @@ def sentences(section):
 def shell(lab, command):  # noqa: F811
     """On the control plane's machine, with the page's API server being this one; what it prints."""
     cluster = lab.cluster
-    cluster.write("admin.conf", json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "lab",
-        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "admin"}}],
-        "clusters": [{"name": "lab", "cluster": {"server": f"https://{cluster.address}:{PORT}",
-                                                 "certificate-authority": cluster.path("ca.crt")}}],
-        "users": [{"name": "admin", "user": {"token": cluster.tokens["admin"]}}]}))
-    done = cluster.place.run(["env", f"KUBECONFIG={cluster.path('admin.conf')}", f"HOME={cluster.directory}",
+    done = cluster.place.run(["env", f"KUBECONFIG={cluster.kubeconfig('admin.conf', ADMIN)}", f"HOME={cluster.directory}",
                               f"PATH={chart.programs()}:/usr/bin:/bin", "sh", "-c", f"cd {chart.REPO} && {command}"],
                              timeout=60)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"

@@ -2,7 +2,7 @@
 /*
  * Authorities, certificates, and servers on loopback that end TLS before a plain one
  * (server_fixture.h), each with a certificate of its own; and one that speaks something else. Each
- * is a thread, since libcurl waits for the other end of a handshake.
+ * is a thread, since libcurl waits for the other end of a handshake; and waits for nobody itself.
  */
 #pragma once
 
@@ -94,51 +94,44 @@ static inline void tls_cut(struct tls_connection *c)
 	*c = (struct tls_connection){0};
 }
 
-/* After a step of TLS that has not come to its end: whether to go on with it. The other end may be
- * the thread that waits for us to stop, so nothing here waits for it without looking. */
-static inline bool tls_goes_on(const struct tls_server *s, const SSL *ssl, int rc)
-{
-	struct pollfd fds[] = {{.fd = s->stop[0], .events = POLLIN},
-			       {.fd = SSL_get_fd(ssl), .events = POLLIN}};
-
-	if (SSL_get_error(ssl, rc) != SSL_ERROR_WANT_READ)
-		return false;
-	poll(fds, 2, -1);
-	return !fds[0].revents;
-}
-
 static inline void tls_take(struct tls_server *s)
 {
-	const struct sockaddr_in addr = {.sin_family = AF_INET,
-					 .sin_port = htons(s->plain_port),
-					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct tls_connection *c = s->connections;
 	ssize_t n;
-	int rc;
 
 	while (c < s->connections + TLS_CONNECTIONS - 1 && c->fd)
 		c++;
 	tls_cut(c);
-	c->fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | (s->ctx ? SOCK_NONBLOCK : 0));
-	if (!s->ctx) {
-		n = write(c->fd, TLS_NONSENSE, sizeof(TLS_NONSENSE) - 1);
-		atomic_fetch_add(n > 0 ? &s->taken : &s->refused, 1);
-		tls_cut(c);
+	c->fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (s->ctx) {
+		c->ssl = SSL_new(s->ctx);
+		SSL_set_fd(c->ssl, c->fd);
 		return;
 	}
-	c->ssl = SSL_new(s->ctx);
-	SSL_set_fd(c->ssl, c->fd);
-	c->plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	do
-		rc = SSL_accept(c->ssl);
-	while (rc != 1 && tls_goes_on(s, c->ssl, rc));
-	/* with TLS 1.2 the other end has judged the certificate by then */
-	if (rc == 1 && !connect(c->plain, (const struct sockaddr *)&addr, sizeof(addr))) {
-		atomic_fetch_add(&s->taken, 1);
-		return;
-	}
-	atomic_fetch_add(&s->refused, 1);
+	n = write(c->fd, TLS_NONSENSE, sizeof(TLS_NONSENSE) - 1);
+	atomic_fetch_add(n > 0 ? &s->taken : &s->refused, 1);
 	tls_cut(c);
+}
+
+/* A step of the handshake. False: it has failed. */
+static inline bool tls_shake(struct tls_server *s, struct tls_connection *c)
+{
+	const struct sockaddr_in addr = {.sin_family = AF_INET,
+					 .sin_port = htons(s->plain_port),
+					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int rc = SSL_accept(c->ssl);
+
+	if (rc != 1 && SSL_get_error(c->ssl, rc) == SSL_ERROR_WANT_READ)
+		return true;
+	if (rc == 1)
+		c->plain = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* with TLS 1.2 the other end has judged the certificate by then */
+	if (rc != 1 || connect(c->plain, (const struct sockaddr *)&addr, sizeof(addr))) {
+		atomic_fetch_add(&s->refused, 1);
+		return false;
+	}
+	atomic_fetch_add(&s->taken, 1);
+	return true;
 }
 
 /* False: one of both ends is gone. */
@@ -182,8 +175,10 @@ static inline void *tls_run(void *arg)
 		for (size_t i = 0; i < TLS_CONNECTIONS; i++) {
 			struct tls_connection *c = &s->connections[i];
 
-			if ((fds[2 + 2 * i].revents && !tls_pass(c, true)) ||
-			    (fds[3 + 2 * i].revents && c->fd && !tls_pass(c, false)))
+			if (fds[2 + 2 * i].revents &&
+			    !(c->plain ? tls_pass(c, true) : tls_shake(s, c)))
+				tls_cut(c);
+			else if (fds[3 + 2 * i].revents && !tls_pass(c, false))
 				tls_cut(c);
 		}
 		if (fds[1].revents)
