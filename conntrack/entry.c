@@ -13,19 +13,15 @@
  * made of relaxed atomic loads, because a plain copy that races with a writer has no defined
  * meaning, even if it is thrown away.
  *
- * - Refreshing. last_seen is stored without touching the word. Freeing therefore exchanges the word
- * first and reads last_seen again after it, with a sequentially consistent fence between: a refresh
- * seen before the exchange is seen here, and the entry is put back. A datapath that stores
- * last_seen after that reads the changed word behind it, at its next look at the entry, and treats
- * it as a miss.
+ * - Freeing. The original goes first: its reply, whose key keeps the source port from being given
+ * away, is there until no packet can use the port. What is freed stays so, even if a packet or a
+ * new state came in the last moment: an entry that is put back may find that its source port is
+ * another flow's by then, or that its reply was taken for a lone one. A packet that refreshes a
+ * flow after the agent has looked at last_seen is its last, as if it had come a moment later.
  *
  * - Freeing goes straight to FL_FLOW_FREE instead of through FL_FLOW_BUSY: an agent that is killed
  * at any instruction leaves either a live pair, a lone entry (swept after a second) or free ones,
- * never an entry that stays busy. The price: between freeing and putting back, a newcomer may take
- * the slot. Putting back is a cmpxchg from exactly the word that was left there, so it then fails
- * and the refreshed flow, which had been idle past its timeout, is rebuilt by its next packet. An
- * entry put back has its old generation and untouched contents, so references of its twin and
- * copies of readers stay right.
+ * never an entry that stays busy.
  */
 #include "conntrack/entry.h"
 
@@ -334,11 +330,14 @@ void fl_entry_keep(const struct fl_flow_table *table, enum fl_family family, siz
 	}
 }
 
-static bool still_idle(const struct fl_flow_head *head, uint32_t now, uint64_t timeout)
+/* The entry is as it was copied, and no packet has refreshed it. */
+static bool is_still_idle(const struct fl_flow_head *head, uint32_t word, uint32_t now,
+			  uint64_t timeout)
 {
-	uint32_t last_seen = __atomic_load_n(&head->last_seen, __ATOMIC_RELAXED);
-
-	return timeout == FL_NO_TIMEOUT || fl_idle(last_seen, now) > timeout;
+	if (timeout != FL_NO_TIMEOUT &&
+	    fl_idle(__atomic_load_n(&head->last_seen, __ATOMIC_RELAXED), now) <= timeout)
+		return false;
+	return __atomic_load_n(&head->word, __ATOMIC_RELAXED) == word;
 }
 
 bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, size_t slot,
@@ -346,25 +345,25 @@ bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, siz
 		   uint64_t timeout)
 {
 	struct fl_flow_head *head = fl_entry_head(table, family, slot), *twin_head = NULL;
-	uint32_t word = entry->head.word, twin_word = twin ? twin->head.word : 0;
+	uint32_t word = entry->head.word, twin_word = 0;
 
-	if (twin)
+	if (twin) {
 		twin_head = fl_entry_head(table, family, entry->head.twin);
-	if (!word_exchange(head, word, freed_word(word)))
-		return false;
-	if (twin_head && !word_exchange(twin_head, twin_word, freed_word(twin_word))) {
-		/*
-		 * Its state changed: the flow lives, leave it alone. Should the twin have been
-		 * evicted instead, the entry put back is a lone one, which the next sweep frees.
-		 */
-		word_exchange(head, freed_word(word), word);
-		return false;
+		twin_word = twin->head.word;
 	}
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (still_idle(head, now, timeout) && (!twin_head || still_idle(twin_head, now, timeout)))
-		return true;
-	if (twin_head)
-		word_exchange(twin_head, freed_word(twin_word), twin_word);
-	word_exchange(head, freed_word(word), word);
-	return false;
+	if (twin && entry->head.flags & FL_FLOW_IS_REPLY) {
+		struct fl_flow_head *original = twin_head;
+
+		twin_head = head;
+		twin_word = entry->head.word;
+		head = original;
+		word = twin->head.word;
+	}
+	if (!is_still_idle(head, word, now, timeout) ||
+	    (twin && !is_still_idle(twin_head, twin_word, now, timeout)) ||
+	    !word_exchange(head, word, freed_word(word)))
+		return false;
+	if (twin)
+		fl_entry_withdraw(twin_head, twin_word);
+	return true;
 }

@@ -77,8 +77,8 @@ void fl_entry_flow(enum fl_family family, size_t slot, const struct fl_entry *en
 
 /*
  * Free an entry and its twin (NULL: it has none), provided both are as they were copied and, if
- * `timeout` is not FL_NO_TIMEOUT, neither was refreshed in the meantime: both idle for more than
- * `timeout` at `now`.
+ * `timeout` is not FL_NO_TIMEOUT, neither has been refreshed since: both idle for more than
+ * `timeout` at `now`. False: the flow goes on, and nothing was changed.
  */
 #define FL_NO_TIMEOUT UINT64_MAX
 bool fl_entry_free(const struct fl_flow_table *table, enum fl_family family, size_t slot,

@@ -477,7 +477,12 @@ static __always_inline bool fl_flow_expired(bool v6, const struct fl_flow_head *
 	return !twin || (__s32)(begin - twin->last_seen) > 0;
 }
 
-/* Remove the entry and its twin. */
+/*
+ * Remove the entry and its twin, unless the flow's state has changed since: whoever changed it goes
+ * on with it. The original goes first. One that is proven goes on for a second without a look at
+ * its reply, whose key is what keeps its source port from being given away; a reply alone does no
+ * harm.
+ */
 static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *ref)
 {
 	__u32 twin_word = 0, word = READ_ONCE(ref->head->word);
@@ -486,9 +491,13 @@ static __always_inline void fl_flow_remove(bool v6, const struct fl_flow_ref *re
 	if (fl_flow_generation(word) != fl_flow_generation(ref->word))
 		return; /* it is gone, and another flow may have its place */
 	twin = fl_flow_twin(v6, ref->head, &twin_word);
-	if (!fl_flow_free(ref->head, word) && !fl_flow_unchanged(ref, twin_word))
-		return; /* the twin may be that other flow's */
-	if (twin)
+	if (twin && ref->head->flags & FL_FLOW_IS_REPLY) {
+		/* or the twin may be that other flow's */
+		if (!fl_flow_unchanged(ref, twin_word) || !fl_flow_free(twin, twin_word))
+			return;
+		twin = NULL;
+	}
+	if (fl_flow_free(ref->head, word) && twin)
 		fl_flow_free(twin, twin_word);
 }
 

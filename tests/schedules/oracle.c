@@ -193,6 +193,17 @@ void oracle_packet(const struct packet *p, const struct outcome *out, uint64_t b
 		      say(&out->to));
 }
 
+/* Once proven, an original goes on for a second without a look at its reply, by which its source
+ * port is its own. */
+static bool is_proven_without_reply(unsigned int slot, const struct content *c)
+{
+	struct content reply;
+
+	return !o.halves && !is_reply(c) && is_proven(*entry_word(slot)) &&
+	       (!entry_content(c->twin, &reply) || reply.twin != slot ||
+		(uint16_t)word_generation(*entry_word(c->twin)) != c->twin_generation);
+}
+
 void oracle_rest(void)
 {
 	struct content c;
@@ -203,6 +214,9 @@ void oracle_rest(void)
 		else if (entry_content(slot, &c) && !was_wanted(&c))
 			wrong("in the end entry %u says %s becomes %s, which no flow was made for",
 			      slot, say(&c.key), say(&c.rewrite));
+		else if (is_live(*entry_word(slot)) && is_proven_without_reply(slot, &c))
+			wrong("in the end %s goes on as %s, whose source port anybody may be given",
+			      say(&c.key), say(&c.rewrite));
 	}
 }
 

@@ -510,6 +510,11 @@ NOT_INSTRUMENTED bool is_live(uint32_t word)
 	return fl_flow_state(word) >= FL_FLOW_NEW;
 }
 
+NOT_INSTRUMENTED bool is_proven(uint32_t word)
+{
+	return fl_flow_state(word) >= FL_FLOW_ESTABLISHED;
+}
+
 NOT_INSTRUMENTED bool is_idle_word(uint32_t word)
 {
 	return is_live(word) || (word & 0xff) == FL_FLOW_FREE;

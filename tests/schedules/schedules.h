@@ -84,6 +84,7 @@ void ways_forget(void); /* those that backends' flows share */
 void source_ports_set(uint16_t first, uint16_t count);
 bool is_reply(const struct content *c);
 bool is_live(uint32_t word);
+bool is_proven(uint32_t word);
 bool is_idle_word(uint32_t word); /* free or live: nobody is at work on it */
 uint32_t word_generation(uint32_t word);
 uint32_t word_state(uint32_t word);

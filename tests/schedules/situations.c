@@ -137,6 +137,12 @@ static void established(void)
 	establish(0, 0);
 }
 
+static void reset(void)
+{
+	establish(0, 0);
+	must(did(RST, 0, 0));
+}
+
 /* And over for so long that a newcomer may have its entries. */
 static void reset_long_ago(void)
 {
@@ -333,6 +339,20 @@ const struct situation situations[] = {
 	 established,
 	 1,
 	 {{{ACK, 0, 0}}, {{FLUSH, 0, 0}}, {{SYN, 1, 1}}}},
+	{"a flow that was reset begins again while it goes on",
+	 reset,
+	 2,
+	 {{{SYN, 0, 0}}, {{ACK, 0, 0}}}},
+	{"a flow that was reset goes on while it is removed and a newcomer wants its source port",
+	 reset,
+	 1,
+	 {{{ACK, 0, 0}}, {{FLUSH, 0, 0}}, {{SYN, 1, 0}}},
+	 .deviations = 2},
+	{"a flow begins and is answered while all are removed and a newcomer wants its source port",
+	 nothing,
+	 1,
+	 {{{SYN, 0, 0}, {SYN_ACK, 0, 0}}, {{FLUSH, 0, 0}}, {{SYN, 1, 0}}},
+	 .deviations = 2},
 	{"a flow that was reset begins again while a newcomer needs room",
 	 reset_long_ago,
 	 1,
@@ -345,6 +365,11 @@ const struct situation situations[] = {
 	 expired,
 	 1,
 	 {{{SYN, 0, 0}}, {{SWEEP, 0, 0}}}},
+	{"a flow that has expired is swept while a newcomer takes its entries and goes on",
+	 expired,
+	 1,
+	 {{{SYN, 1, 1}, {SYN_ACK, 1, 1, .sent = true}, {ACK, 1, 1, .sent = true}},
+	  {{SWEEP, 0, 0}}}},
 	{"a flow that has expired is answered while it is swept and a newcomer comes",
 	 expired,
 	 1,

@@ -208,9 +208,9 @@ static void test_a_pass_tells_how_full_the_table_is(void **state)
 }
 
 /*
- * A sweeper with a running clock against a datapath that refreshes a flow now and then. Whenever
- * the datapath knows its refresh counts (the word is the same behind it), no sweep may free the
- * flow before the timeout is over.
+ * A sweeper with a running clock against a datapath that refreshes a flow now and then. Once the
+ * datapath knows that its refresh counts (the word is the same behind it), no sweep that begins
+ * afterwards may free the flow before the timeout is over.
  */
 #define RACE_PASSES 300000
 #define RACE_TIMEOUT 3
@@ -220,6 +220,7 @@ struct race {
 	uint64_t passes; /* sweeps finished */
 	uint32_t clock;	 /* the time that the running or last sweep was given */
 	size_t freed;
+	uint32_t freed_at; /* the time of the last sweep that freed something */
 	bool done;
 };
 
@@ -229,8 +230,11 @@ static void *race_sweeper(void *arg)
 
 	for (int i = 0; i < RACE_PASSES; i++) {
 		uint32_t now = __atomic_add_fetch(&race->clock, 1, __ATOMIC_SEQ_CST);
+		size_t freed = fl_flow_sweep(&race->f.table, &race->f.sweep, now, 1, BUCKETS);
 
-		race->freed += fl_flow_sweep(&race->f.table, &race->f.sweep, now, 1, BUCKETS);
+		if (freed)
+			__atomic_store_n(&race->freed_at, now, __ATOMIC_SEQ_CST);
+		race->freed += freed;
 		__atomic_add_fetch(&race->passes, 1, __ATOMIC_SEQ_CST);
 		if (i % 64 == 0)
 			sched_yield();
@@ -268,7 +272,7 @@ static void test_refresh_and_sweep_race(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, race_sweeper, &race), 0);
 	while (!race_over(&race)) {
 		uint32_t t = __atomic_load_n(&race.clock, __ATOMIC_SEQ_CST), word, reply_word,
-			 confirmed = t;
+			 confirmed = t, running = t;
 
 		fixture_pair(&race.f, &(struct pair){FL_IPV4, SLOT(1, 0), SLOT(5, 3), IPPROTO_UDP,
 						     FL_FLOW_ESTABLISHED, t, t, 0});
@@ -282,19 +286,19 @@ static void test_refresh_and_sweep_race(void **state)
 			if ((__atomic_load_n(&dir->word, __ATOMIC_SEQ_CST)) == dir_word) {
 				t = __atomic_load_n(&race.clock, __ATOMIC_SEQ_CST);
 				__atomic_store_n(&dir->last_seen, t, __ATOMIC_SEQ_CST);
-				if (__atomic_load_n(&dir->word, __ATOMIC_SEQ_CST) == dir_word)
+				if (__atomic_load_n(&dir->word, __ATOMIC_SEQ_CST) == dir_word) {
 					confirmed = t;
+					running = __atomic_load_n(&race.clock, __ATOMIC_SEQ_CST);
+				}
 				if (made % 3 == 0)
 					race_settle(&race);
 				continue;
 			}
-			/* missed: freed, or about to be put back */
+			/* freed, and it stays so */
 			race_settle(&race);
-			t = __atomic_load_n(&race.clock, __ATOMIC_SEQ_CST);
-			if (__atomic_load_n(&head->word, __ATOMIC_SEQ_CST) == word)
-				continue;
-			early += t - confirmed <= RACE_TIMEOUT;
-			race_settle(&race);
+			assert_int_not_equal(__atomic_load_n(&head->word, __ATOMIC_SEQ_CST), word);
+			t = __atomic_load_n(&race.freed_at, __ATOMIC_SEQ_CST);
+			early += t > running && t - confirmed <= RACE_TIMEOUT;
 			half += __atomic_load_n(&reply->word, __ATOMIC_SEQ_CST) == reply_word;
 			break;
 		}
