@@ -22,7 +22,6 @@
 #define THREADS 4
 #define CLIENTS 2048
 #define LONG_FLOWS 2 /* of each thread */
-#define GRANTS 64    /* that are remembered of each source port */
 #define BACKENDS 4
 
 struct torture;
@@ -44,15 +43,6 @@ struct worker {
 	char wrong[256];
 };
 
-/* A source port towards a backend, and who was given it. */
-struct grants {
-	atomic_uint next;
-	struct {
-		atomic_uint client; /* + 1 */
-		atomic_ullong when;
-	} given[GRANTS];
-};
-
 struct torture {
 	struct trial *t;
 	bool masqueraded;
@@ -60,8 +50,11 @@ struct torture {
 	atomic_ullong clock; /* counts requests */
 	struct worker worker[THREADS];
 	unsigned int n_workers;
-	uint64_t flushed;      /* flows */
-	struct grants *grants; /* [BACKENDS][65536] */
+	uint64_t flushed; /* flows */
+	uint32_t n_ports; /* source ports */
+	/* when each client was given each port towards each backend last, + 1:
+	 * [BACKENDS][n_ports][CLIENTS] */
+	atomic_ullong *granted;
 };
 
 static struct torture torture;
@@ -143,19 +136,31 @@ static bool is_sent_as(const struct trial *t, const struct frame *got, struct pa
 	return frame.len == got->len && !memcmp(frame.b, got->b, frame.len);
 }
 
-static struct grants *grants_of(struct torture *o, uint32_t backend, uint16_t port)
+/* Where it is noted that a client was given a source port, which is one of those we may use. */
+static atomic_ullong *granted_at(struct torture *o, uint32_t backend, uint16_t port,
+				 uint32_t client)
 {
-	return &o->grants[(backend - 1) * 65536 + port];
+	const struct fl_live *live = &o->t->p->config.live;
+	uint32_t index = (backend - 1) * o->n_ports;
+
+	for (int i = 0; i < FL_PORT_RANGES; i++) {
+		const struct fl_port_range *range = &live->snat[i];
+
+		if (port >= range->first && port < range->first + range->count)
+			return &o->granted[(index + port - range->first) * CLIENTS + client];
+		index += range->count;
+	}
+	return NULL;
 }
 
 static void note_grant(struct torture *o, uint32_t backend, uint16_t port, uint32_t client)
 {
-	struct grants *g = grants_of(o, backend, port);
-	uint32_t i = atomic_fetch_add(&g->next, 1) % GRANTS;
+	atomic_ullong *granted = granted_at(o, backend, port, client);
+	unsigned long long when = atomic_fetch_add(&o->clock, 1) + 1, before = atomic_load(granted);
 
-	atomic_store(&g->given[i].client, 0);
-	atomic_store(&g->given[i].when, atomic_fetch_add(&o->clock, 1));
-	atomic_store(&g->given[i].client, client + 1);
+	/* another processor may speak for the same client */
+	while (before < when && !atomic_compare_exchange_weak(granted, &before, when))
+		;
 }
 
 /* The port may have gone over to `client` since `begun`: such a packet has come out since, or is on
@@ -163,16 +168,12 @@ static void note_grant(struct torture *o, uint32_t backend, uint16_t port, uint3
 static bool was_granted(struct torture *o, uint32_t backend, uint16_t port, uint32_t client,
 			uint64_t begun)
 {
-	struct grants *g = grants_of(o, backend, port);
+	const atomic_ullong *granted = granted_at(o, backend, port, client);
 
 	for (unsigned int i = 0; i < o->n_workers; i++)
 		if (atomic_load(&o->worker[i].asking) == client + 1)
 			return true;
-	for (int i = 0; i < GRANTS; i++)
-		if (atomic_load(&g->given[i].client) == client + 1 &&
-		    atomic_load(&g->given[i].when) >= begun)
-			return true;
-	return false;
+	return granted && atomic_load(granted) > begun;
 }
 
 /* A client's packet. True: it came out towards a backend, as *ret_inner. */
@@ -415,8 +416,8 @@ static void stop(struct trial *t)
 		if (torture.worker[i].running)
 			pthread_join(torture.worker[i].thread, NULL);
 	torture.n_workers = 0;
-	free(torture.grants);
-	torture.grants = NULL;
+	free(torture.granted);
+	torture.granted = NULL;
 }
 
 static uint64_t duration_ms(void)
@@ -448,8 +449,11 @@ static void nobody_gets_a_strangers_rewrite(struct trial *t)
 	memset(&torture, 0, sizeof(torture));
 	torture.t = t;
 	torture.masqueraded = !way->keep_source;
-	torture.grants = calloc((size_t)BACKENDS * 65536, sizeof(*torture.grants));
-	assert_non_null(torture.grants);
+	for (int i = 0; i < FL_PORT_RANGES; i++)
+		torture.n_ports += t->p->config.live.snat[i].count;
+	torture.granted =
+		calloc((size_t)BACKENDS * torture.n_ports * CLIENTS, sizeof(*torture.granted));
+	assert_non_null(torture.granted);
 	serve(t, (struct scene){.backends = BACKENDS, .keep_source = way->keep_source});
 	n = n < 2 ? 2 : n > THREADS ? THREADS : n;
 	for (unsigned int i = 0; i < n; i++) {
@@ -457,8 +461,9 @@ static void nobody_gets_a_strangers_rewrite(struct trial *t)
 			.torture = &torture, .number = i, .seed = 88172645463325252ULL + i};
 		establish_long(t, &torture.worker[i]);
 	}
-	for (; torture.n_workers < n; torture.n_workers++) {
-		struct worker *w = &torture.worker[torture.n_workers];
+	torture.n_workers = n; /* all, before one of them looks at what the others ask */
+	for (unsigned int i = 0; i < n; i++) {
+		struct worker *w = &torture.worker[i];
 
 		w->running = !pthread_create(&w->thread, NULL, work, w);
 		assert_true(w->running);
