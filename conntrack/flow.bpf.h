@@ -20,7 +20,8 @@
  * time: a miss.
  * - change of state: compare-and-exchange, same generation.
  * - remove: compare-and-exchange to (generation + 1, FREE), then the same for the twin if its
- * generation is the one remembered, so that a new tenant of the slot is never removed.
+ * generation is the one remembered, so that a new tenant of the slot is never removed; the original
+ * first.
  *
  * A flow that has not proved itself may lose its entries one by one (create.bpf.h): one that is
  * embryonic and has no twin is over, whatever its state says.
