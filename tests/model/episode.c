@@ -124,7 +124,7 @@ static void one_packet(struct run *r, struct step *step)
 		model_note_own(&r->m, &v.packet);
 }
 
-#define OUTER 40 /* bytes that DSR may add */
+#define OUTER 80 /* bytes that DSR may add */
 
 static bool is_for_dsr(const struct run *r, const struct model_packet *p)
 {
@@ -142,7 +142,8 @@ static bool comes_in_fragments(const struct run *r, const struct step *step)
 	if (step->frame.len + OUTER <= NARROW_MTU ||
 	    (!model_parse(&step->frame, &p) && !p.fragment))
 		return false;
-	if (step->frame.len <= NARROW_MTU && !is_for_dsr(r, &p))
+	if (step->frame.len <= NARROW_MTU && !is_for_dsr(r, &p) &&
+	    !model_fragment_is_wrapped(&r->m, &p, step->hook))
 		return false;
 	return !p.df && !model_fragment_waits(&r->m, &p, step->hook);
 }

@@ -132,6 +132,14 @@ bool model_fragment_waits(const struct model *m, const struct model_packet *p, e
 	return p->fragment && p->at && (!d || !d->known);
 }
 
+bool model_fragment_is_wrapped(const struct model *m, const struct model_packet *p,
+			       enum model_hook hook)
+{
+	const struct model_datagram *d = find(m, p, is_leaving(hook) ? SIDE_LEAVES : SIDE_ARRIVES);
+
+	return p->fragment && p->at && d && d->known && d->way.wrapped;
+}
+
 /* What is wrong with a fragment by itself. */
 static const char *fault(const struct model_packet *p)
 {
@@ -165,7 +173,9 @@ static void follow(struct model *m, struct model_verdicts *v, const struct model
 	const int from = v->n;
 	struct model_outcome *o;
 
-	if (d->way.verdict == SENT_OUT) {
+	if (d->way.verdict == SENT_OUT && d->way.wrapped) {
+		model_send_wrapped(m, v, false, &d->way.to);
+	} else if (d->way.verdict == SENT_OUT) {
 		model_send_on(m, v, false, &d->way.to);
 	} else {
 		o = model_may(v, d->way.verdict);
@@ -351,9 +361,9 @@ static bool is_overlap(const struct model_outcome *o)
 	return o->reason && !strcmp(o->reason, "fragment-overlap");
 }
 
-static void settle_later(struct model *m, const struct model_verdicts *v,
-			 const struct model_outcome *o, enum model_fragment_side side,
-			 const struct model_frame *in)
+static const char *settle_later(struct model *m, const struct model_verdicts *v,
+				const struct model_outcome *o, enum model_fragment_side side,
+				const struct model_frame *in, const struct model_frame *out)
 {
 	const struct model_packet *p = &v->packet;
 	struct model_datagram *d = v->datagram, *other = d ? NULL : find(m, p, side);
@@ -362,7 +372,7 @@ static void settle_later(struct model *m, const struct model_verdicts *v,
 		other->live = false;
 	if (is_overlap(o)) {
 		bytes_add(&d->maybe, p->at, p->size);
-		return;
+		return NULL;
 	}
 	if (d && o->fresh)
 		d->live = false;
@@ -373,16 +383,35 @@ static void settle_later(struct model *m, const struct model_verdicts *v,
 		wait_there(m, d, p, in);
 	else
 		m->fragments->translated += o->translated;
+	return o->wrapped && o->verdict == SENT_OUT
+		       ? model_settle_spread(m, p->family, true, out, &d->spread)
+		       : NULL;
 }
 
-/* A copy of the first one, with other bytes. */
-static void send_copy(struct model_fragments *all, const struct model_packet *p,
+/* The outer header says how long the packet inside is. */
+static void resize_outer(uint8_t *ip, bool v6, uint32_t outer, uint32_t len)
+{
+	const uint32_t ip_size = v6 ? 40 : 20;
+
+	if (outer > ip_size)
+		put16(ip + ip_size + 4, outer - ip_size + len);
+	if (v6) {
+		put16(ip + 4, outer - ip_size + len);
+		return;
+	}
+	put16(ip + 2, outer + len);
+	put16(ip + 10, 0);
+	put16(ip + 10, ~model_sum(0, ip, 20));
+}
+
+/* A copy of the first one, with other bytes; `outer`: of them in front of it. */
+static void send_copy(struct model_fragments *all, const struct model_packet *p, uint32_t outer,
 		      const struct model_frame *first, const struct model_waiter *w, uint32_t from,
 		      uint32_t size, int device, bool arrives)
 {
 	const bool v6 = p->family == FL_IPV6, more = w->more || from + size < w->size;
 	struct model_besides *b = &all->besides[all->n_besides];
-	uint8_t *ip = b->frame.b + ETHER;
+	uint8_t *ip = b->frame.b + ETHER + outer;
 	const uint32_t header = p->l4 - ETHER, at = w->at + from;
 
 	if (all->n_besides >= MODEL_BESIDES)
@@ -390,12 +419,14 @@ static void send_copy(struct model_fragments *all, const struct model_packet *p,
 	all->n_besides++;
 	b->device = device;
 	b->arrives = arrives;
-	b->frame.len = p->l4 + size;
-	memcpy(b->frame.b, first->b, p->l4);
-	memcpy(b->frame.b + p->l4, w->bytes + from, size);
+	b->frame.len = outer + p->l4 + size;
+	memcpy(b->frame.b, first->b, outer + p->l4);
+	memcpy(b->frame.b + outer + p->l4, w->bytes + from, size);
+	if (outer)
+		resize_outer(b->frame.b + ETHER, v6, outer, header + size);
 	if (v6) {
 		put16(ip + 4, header - 40 + size);
-		put16(b->frame.b + p->fragment_header + 2, at | more);
+		put16(b->frame.b + outer + p->fragment_header + 2, at | more);
 		return;
 	}
 	put16(ip + 2, header + size);
@@ -412,8 +443,10 @@ static void release(struct model *m, const struct model_packet *p, struct model_
 	const bool sent_out = d->way.verdict == SENT_OUT,
 		   arrives = !sent_out && side != SIDE_LEAVES;
 	const uint32_t header = p->l4 - ETHER;
-	const struct model_way way = m->way(m->way_arg, &d->way.to.dst);
-	const uint32_t mtu = sent_out && m->settings.check_mtu ? way.mtu : 0xffff;
+	const struct fl_ip to = d->way.wrapped ? model_outer_to(m, &d->way.to.dst) : d->way.to.dst;
+	const struct model_way way = m->way(m->way_arg, &to);
+	const uint32_t outer = d->way.wrapped ? model_outer_size(p->family, m->settings.geneve) : 0;
+	const uint32_t mtu = sent_out && m->settings.check_mtu ? way.mtu - outer : 0xffff;
 
 	for (int i = 0; i < d->n_waiters; i++) {
 		struct model_waiter *w = &all->place[d->waiters[i] % MODEL_PLACES];
@@ -435,8 +468,12 @@ static void release(struct model *m, const struct model_packet *p, struct model_
 			each = (mtu - header) & ~7U;
 		}
 		all->translated += d->way.translated;
+		/* without checkMTU the device has it, which takes no more than that */
+		if (sent_out && outer + header + each > m->device[d->way.device].mtu)
+			continue;
 		for (uint32_t at = 0; at < w->size; at += each)
-			send_copy(all, p, first, w, at, w->size - at < each ? w->size - at : each,
+			send_copy(all, p, outer, first, w, at,
+				  w->size - at < each ? w->size - at : each,
 				  sent_out ? d->way.device : device, arrives);
 	}
 	d->n_waiters = 0;
@@ -470,6 +507,7 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 	const struct model_packet *p = &v->packet;
 	struct model_datagram *d = v->datagram;
 	const bool sent = o->verdict == PASSES || o->verdict == SENT_OUT;
+	const char *wrong = NULL;
 	const uint32_t id = sent && o->any_id ? id_of(p, out) : p->id;
 
 	if (sent && o->any_id && is_taken(m, p, &o->to, id))
@@ -485,6 +523,8 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 	if (!sent)
 		d->way.verdict = IS_DROPPED;
 	d->new_id = id;
+	if (sent && o->wrapped)
+		wrong = model_settle_spread(m, p->family, false, out, &d->spread);
 	m->fragments->translated += sent && o->translated;
 	/* what goes up the stack is seen again there, as it is now, and passes; not where a direct
 	 * flow leaves the addresses as they were, since then this record is found */
@@ -496,7 +536,7 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 		again->way.verdict = PASSES;
 	}
 	release(m, p, d, out, device, side);
-	return NULL;
+	return wrong;
 }
 
 /* A first one that passes: whether it was looked at cannot be seen from that. */
@@ -524,6 +564,6 @@ const char *model_settle_fragment(struct model *m, const struct model_verdicts *
 	if (v->part == PART_FIRST)
 		return settle_first(m, v, o, side_of(v, hook), device, out);
 	if (v->part == PART_LATER)
-		settle_later(m, v, o, side_of(v, hook), in);
+		return settle_later(m, v, o, side_of(v, hook), in, out);
 	return NULL;
 }

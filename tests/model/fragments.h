@@ -37,6 +37,7 @@ struct model_datagram {
 	bool known;   /* the first one has come, and they become this: */
 	struct model_outcome way;
 	uint32_t new_id;
+	struct model_spread spread; /* by DSR */
 };
 
 struct model_waiter {

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "lb/model/nodes.h"
 #include "lb/sync/sync.h"
 #include "tests/model/model.h"
 #include "tests/packet/plane.h"
@@ -53,6 +54,7 @@ enum variant {
 	VARIANT_USUAL,	    /* pods recognised, unknown ports rejected, sizes checked */
 	VARIANT_BARE,	    /* nothing recognised, rejected or checked; 100 source ports */
 	VARIANT_MASQUERADE, /* pods by address only; flows to local backends masqueraded */
+	VARIANT_GENEVE,	    /* as usual, and DSR by Geneve */
 	VARIANTS,
 };
 
@@ -68,6 +70,7 @@ struct world {
 	bool loaded[VARIANTS];
 	uint32_t hz;
 	struct net_way ways[FL_FAMILIES][NETWORKS];
+	struct fl_nodes nodes;	     /* of pods that are not on this one */
 	struct model base[VARIANTS]; /* settings, devices, ways, timeouts */
 };
 
@@ -75,6 +78,14 @@ struct world {
 int world_open(struct world *world, struct fl_err *err);
 int world_load(struct world *world, enum variant variant, struct fl_err *err);
 void world_close(struct world *world);
+
+/* The nodes that pods of a network are on; of some pods no node's address is known. */
+#define NODES_OF_NETWORK 3
+#define NODE_OF_PODS 101 /* host number of the first of them */
+/* Which of them a pod is on; -1: one of the others. */
+int world_node_of(const struct fl_ip *pod);
+#define WORLD_NODE_NAME 24
+void world_node_name(enum network at, int n, char ret_name[static WORLD_NODE_NAME]);
 
 /* scenario.c */
 
@@ -137,7 +148,9 @@ struct conversation {
 	int device;
 	struct model_tuple asked;
 	bool by_node; /* DSR: the client's packets come by another node, for this pod */
+	bool geneve;  /* and so they come */
 	struct fl_ip node, pod;
+	uint16_t pod_port;
 	uint32_t client_next, backend_next; /* sequence numbers */
 	struct model_flow *flow;	    /* what the model made of it */
 	uint32_t flow_number;

@@ -2,7 +2,8 @@
 /*
  * ICMP (rules 2.24, 5.1.5; RFC 792, 4443, 5508): errors about packets of flows are translated as
  * the flow's packets are that go the same way, with what they quote; pings of a Service's address
- * are answered. An error changes nothing of a flow.
+ * are answered. An error changes nothing of a flow. By DSR it goes to the backend as it is
+ * (docs/edge.md, "Direct server return").
  */
 #include <string.h>
 
@@ -52,6 +53,12 @@ static void parse_quotation(const struct model_frame *f, struct message *x)
 			return;
 	}
 	x->proto = ip[x->v6 ? 6 : 9];
+	if (x->v6 && x->proto == 44) {
+		if (x->ip + header + 8 > end || get16(ip + 42) & 0xfff8)
+			return;
+		x->proto = ip[40];
+		header += 8;
+	}
 	x->l4 = x->ip + header;
 	if ((x->proto != 6 && x->proto != 17) || x->l4 + 4 > end)
 		return;
@@ -234,11 +241,79 @@ static struct model_flow *flow_of(struct model *m, const struct message *x, bool
 		    model_is_over(m, f))
 			continue;
 		back = model_mirror(&f->inner);
-		*ret_reply = model_same(&back, &x->t);
+		*ret_reply = !f->tunnelled && model_same(&back, &x->t);
 		if (*ret_reply || model_same(&f->asked, &x->t))
 			return f;
 	}
 	return NULL;
+}
+
+/* RFC 1122, 3.2.2: no error about an error. */
+static void answer_nothing(struct model_verdicts *v)
+{
+	for (int i = 0; i < v->n; i++)
+		if (v->v[i].verdict == IS_ANSWERED)
+			v->v[i].verdict = IS_DROPPED;
+}
+
+/* What counts of it when it is sent on. */
+static void prepare(struct model_verdicts *v, const struct message *x)
+{
+	v->packet.family = x->v6 ? FL_IPV6 : FL_IPV4;
+	v->packet.proto = x->v6 ? 58 : 1;
+	v->packet.t = (struct model_tuple){x->src, x->dst, 0, 0};
+	v->packet.flags = 0;
+	v->packet.ttl = x->ttl;
+	v->packet.ip_len = x->ip_len;
+	v->packet.df = true; /* no piece of an error is of use to anybody */
+}
+
+/* Sent on it would come back, since the address is nobody's. */
+static void judge_stray(struct model *m, enum model_hook hook, const struct message *x,
+			struct model_verdicts *v)
+{
+	if (!is_leaving(hook) && model_stands_for(m, &x->dst, hook))
+		model_may_drop(v, "no-flow");
+	else
+		model_may(v, PASSES);
+}
+
+/* About the answer of a backend that the table leads to, of a connection that another node has
+ * forwarded. */
+static void judge_by_table(struct model *m, enum model_hook hook, const struct message *x,
+			   struct model_verdicts *v)
+{
+	enum model_kind kind;
+	const int port = model_find(m, &x->t.dst, x->t.dport, x->proto, &kind);
+	struct model_side side;
+
+	if ((hook != MEETS_XDP && hook != MEETS_TC) || !x->quotes || port < 0 ||
+	    kind == KIND_NODE_PORT || !m->port[port].dsr) {
+		judge_stray(m, hook, x, v);
+		return;
+	}
+	side = model_side_of(&m->port[port], kind, false);
+	if (!side.n)
+		judge_stray(m, hook, x, v);
+	v->port = port;
+	v->by_table = true;
+	v->by_proto = x->proto;
+	v->by = x->t;
+	for (int i = 0; i < side.n; i++) {
+		const struct model_endpoint *b = side.list[i];
+		const struct model_tuple to = {x->src, b->ip, 0, b->port};
+		const struct fl_ip by = model_outer_to(m, &b->ip);
+		struct model_outcome *o = NULL;
+
+		if (b->on_node || fl_ip_is_unspecified(&by) || m->way(m->way_arg, &by).none)
+			judge_stray(m, hook, x, v);
+		else
+			o = model_send_wrapped(m, v, hook == MEETS_XDP, &to);
+		/* what else may become of it does not say which one it was */
+		if (o)
+			o->backend = b->ip;
+	}
+	answer_nothing(v);
 }
 
 static void judge_error(struct model *m, enum model_hook hook, const struct message *x,
@@ -258,17 +333,19 @@ static void judge_error(struct model *m, enum model_hook hook, const struct mess
 		model_may(v, PASSES);
 		return;
 	}
+	prepare(v, x);
 	if (!f) {
-		/* sent on it would come back, since the address is nobody's */
-		if (!is_leaving(hook) && model_stands_for(m, &x->dst, hook))
-			model_may_drop(v, "no-flow");
-		else
-			model_may(v, PASSES);
+		judge_by_table(m, hook, x, v);
 		return;
 	}
 	if (is_leaving(hook) ? !reply || f->masqueraded
 			     : reply && model_translated_later(f, hook)) {
 		model_may(v, PASSES);
+		return;
+	}
+	if (f->tunnelled) {
+		model_send_to_backend(m, v, f, hook == MEETS_XDP);
+		answer_nothing(v);
 		return;
 	}
 	to = reply ? model_mirror(&f->asked) : f->inner;
@@ -280,16 +357,10 @@ static void judge_error(struct model *m, enum model_hook hook, const struct mess
 		o->to = to;
 		return;
 	}
-	v->packet.ttl = x->ttl;
-	v->packet.ip_len = x->ip_len;
-	v->packet.df = true; /* no piece of an error is of use to anybody */
 	o = model_send_on(m, v, hook == MEETS_XDP, &to);
 	if (o)
 		o->made = o->error = true;
-	/* RFC 1122, 3.2.2: no error about an error */
-	for (int i = 0; i < v->n; i++)
-		if (v->v[i].verdict == IS_ANSWERED)
-			v->v[i].verdict = IS_DROPPED;
+	answer_nothing(v);
 }
 
 bool model_is_icmp_error(const struct model_frame *frame, struct fl_ip *ret_dst)

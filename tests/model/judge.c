@@ -40,11 +40,12 @@ void model_may_answer(struct model_verdicts *v, const char *reason, enum model_a
 	o->mtu = mtu;
 }
 
-/* `outer`: bytes that come in front of it. */
+/* `by`: where its way leads; `outer`: bytes that come in front of it. */
 static struct model_outcome *send_on(const struct model *m, struct model_verdicts *v, bool xdp,
-				     const struct model_tuple *to, uint32_t outer)
+				     const struct model_tuple *to, const struct fl_ip *by,
+				     uint32_t outer)
 {
-	const struct model_way way = m->way(m->way_arg, &to->dst);
+	const struct model_way way = m->way(m->way_arg, by);
 	const struct model_packet *p = &v->packet;
 	bool too_big, tc;
 	struct model_outcome *o;
@@ -77,14 +78,22 @@ static struct model_outcome *send_on(const struct model *m, struct model_verdict
 struct model_outcome *model_send_on(const struct model *m, struct model_verdicts *v, bool xdp,
 				    const struct model_tuple *to)
 {
-	return send_on(m, v, xdp, to, 0);
+	return send_on(m, v, xdp, to, &to->dst, 0);
 }
 
 struct model_outcome *model_send_wrapped(const struct model *m, struct model_verdicts *v, bool xdp,
 					 const struct model_tuple *to)
 {
-	struct model_outcome *o = send_on(m, v, xdp, to, model_outer_size(v->packet.family));
+	const uint32_t outer = model_outer_size(v->packet.family, m->settings.geneve);
+	const struct fl_ip by = model_outer_to(m, &to->dst);
+	struct model_outcome *o;
 
+	if (fl_ip_is_unspecified(&by)) {
+		model_may_drop(v, "no-route");
+		v->v[v->n - 1].uncounted = v->v[v->n - 1].unseen = true;
+		return NULL;
+	}
+	o = send_on(m, v, xdp, to, &by, outer);
 	if (o)
 		o->wrapped = true;
 	return o;
@@ -147,6 +156,17 @@ bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow 
 	return true;
 }
 
+/* By DSR; which node a backend was on is forgotten some time after it is no backend any more. */
+void model_send_to_backend(const struct model *m, struct model_verdicts *v,
+			   const struct model_flow *f, bool xdp)
+{
+	model_send_wrapped(m, v, xdp, &f->inner);
+	if (!m->settings.geneve || !f->lost)
+		return;
+	model_may_drop(v, "no-route");
+	v->v[v->n - 1].uncounted = v->v[v->n - 1].unseen = true;
+}
+
 static bool judge_request(struct model *m, struct model_verdicts *v, struct model_flow *f, bool xdp)
 {
 	if (!model_goes_on(m, v, f))
@@ -159,7 +179,7 @@ static bool judge_request(struct model *m, struct model_verdicts *v, struct mode
 		return true;
 	}
 	if (f->tunnelled)
-		model_send_wrapped(m, v, xdp, &f->inner);
+		model_send_to_backend(m, v, f, xdp);
 	else
 		model_send_on(m, v, xdp, &f->inner);
 	return true;
@@ -323,6 +343,7 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 	v->reply = v->own_frontend = v->direct = false;
 	v->port = -1;
 	v->by_table = v->by_record = false;
+	v->by_proto = 0;
 	v->restarted = v->resteered = 0;
 	v->part = PART_NONE;
 	v->datagram = NULL;

@@ -98,6 +98,7 @@ struct model_settings {
 	bool answer_echo;
 	bool has_node_address[FL_FAMILIES];
 	struct fl_ip node_address[FL_FAMILIES];
+	bool geneve;			     /* dsr.dispatch; else IP in IP */
 	bool has_outer_sources[FL_FAMILIES]; /* tunnelSources */
 	struct fl_prefix outer_sources[FL_FAMILIES];
 	struct model_range ports[4]; /* for masquerading */
@@ -196,6 +197,13 @@ struct model_own { /* a datagram that the node sent from a frontend's port */
 
 #define MODEL_OWN 48
 
+/* By what of an outer header flows are spread. */
+struct model_spread {
+	struct fl_ip source;
+	uint32_t label;
+	uint16_t sport; /* of Geneve */
+};
+
 /* What depends on nothing but a packet's tuple: of DSR. */
 struct model_choice {
 	bool live;
@@ -205,8 +213,7 @@ struct model_choice {
 	uint32_t version;
 	struct fl_ip backend;
 	bool wrapped;
-	struct fl_ip source; /* of the outer header */
-	uint32_t label;
+	struct model_spread spread;
 };
 
 #define MODEL_CHOICES 64
@@ -218,6 +225,8 @@ struct model {
 	struct model_device device[MODEL_DEVICES];
 	struct model_way (*way)(const void *arg, const struct fl_ip *to);
 	const void *way_arg;
+	/* The node of a pod that is not on this one; unspecified: it is not known. */
+	struct fl_ip (*node_of)(const struct fl_ip *pod);
 	uint32_t timeout_s[MODEL_TIMEOUTS];
 	struct fl_ip local[32]; /* addresses of the node; node ports are served on them */
 	int n_local;
@@ -316,9 +325,10 @@ struct model_outcome {
 	const char *reason; /* token of a drop or answer */
 	bool translated;
 	bool forward;	/* hop and MAC addresses change */
-	bool wrapped;	/* as it is, but for the hop, behind an outer header for to.dst */
+	bool wrapped;	/* as it is, but for the hop, behind an outer header to to.dst */
 	bool unpacked;	/* it was behind an outer header */
 	bool uncounted; /* its flow may have counted it, or not */
+	bool unseen;	/* and has not taken it for a sign of life */
 	uint32_t mss;	/* most that its MSS option says; 0: anything */
 	struct model_tuple to;
 	int device; /* SENT_OUT */
@@ -355,6 +365,8 @@ struct model_verdicts {
 	struct fl_ip client;
 	bool own_frontend, direct;
 	bool by_table, by_record; /* DSR: what may have chosen its backend */
+	uint8_t by_proto;	  /* and of an error, by what it quotes: 0, or */
+	struct model_tuple by;
 	int restarted, resteered; /* counted, whichever outcome it is */
 	enum model_part {
 		PART_NONE,  /* a whole packet, or a fragment of which nothing is remembered */
@@ -427,6 +439,10 @@ void model_find_flows(struct model *m, const struct model_packet *p, struct mode
  * if it can. */
 bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow *f);
 
+/* By DSR, as a packet of the flow. */
+void model_send_to_backend(const struct model *m, struct model_verdicts *v,
+			   const struct model_flow *f, bool xdp);
+
 /* judge_new.c: a packet of no flow that arrives, and one that leaves */
 void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook hook);
 void model_judge_leaving(struct model *m, struct model_verdicts *v);
@@ -440,11 +456,18 @@ const struct model_record *model_record_of(const struct model *m, const struct f
 
 /* tunnel.c: DSR */
 
-/* Bytes of the outer header. */
-static inline uint32_t model_outer_size(enum fl_family family)
+#define MODEL_GENEVE_PORT 6081
+#define MODEL_GENEVE_VNI 0x464c44U
+
+/* Bytes in front of the packet: by Geneve UDP and an option of address and port, too. */
+static inline uint32_t model_outer_size(enum fl_family family, bool geneve)
 {
-	return family == FL_IPV6 ? 40 : 20;
+	const uint32_t ip = family == FL_IPV6 ? 40 : 20, address = family == FL_IPV6 ? 16 : 4;
+
+	return geneve ? ip + 8 + 8 + 4 + address + 4 : ip;
 }
+/* Where such a packet to a pod is sent; unspecified: nobody knows. */
+struct fl_ip model_outer_to(const struct model *m, const struct fl_ip *pod);
 /* Whether a packet of this tuple that the network brings goes to that backend so. */
 bool model_is_wrapped(const struct model *m, const struct model_port *port,
 		      const struct model_packet *p, const struct model_endpoint *backend);
@@ -452,6 +475,10 @@ bool model_is_wrapped(const struct model *m, const struct model_port *port,
 void model_wrap(const struct model *m, const struct model_frame *in, const struct model_packet *p,
 		const struct model_outcome *o, const struct model_frame *got,
 		struct model_frame *ret_frame);
+/* How it is spread is the same for all packets of a flow, or fragments of a datagram; *known: of
+ * one before. NULL, or what is wrong. */
+const char *model_settle_spread(const struct model *m, enum fl_family family, bool known,
+				const struct model_frame *got, struct model_spread *spread);
 /* NULL, or what is wrong with what was chosen. */
 const char *model_settle_choice(struct model *m, const struct model_verdicts *v,
 				const struct model_outcome *o, const struct model_frame *got);
@@ -464,6 +491,9 @@ bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum mo
 bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_hook hook,
 			  bool concerns);
 void model_judged_fragment(struct model *m, struct model_verdicts *v);
+/* Of a later one: the first has gone on by DSR. */
+bool model_fragment_is_wrapped(const struct model *m, const struct model_packet *p,
+			       enum model_hook hook);
 /* Of a later one: the first has not come. */
 bool model_fragment_waits(const struct model *m, const struct model_packet *p,
 			  enum model_hook hook);

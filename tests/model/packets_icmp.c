@@ -142,9 +142,25 @@ static void quoted(const struct scenario *s, const struct conversation *c, bool 
 		make_extra(&k, r);
 	if (rng_percent(r, 4))
 		k.t.sport++;
+	/* a fragment, a later one or not */
+	if (k.family == FL_IPV6 && rng_percent(r, 10)) {
+		k.n_extra = 8;
+		k.extra_first = IPPROTO_FRAGMENT;
+		k.extra[0] = k.proto;
+		k.extra[3] = (uint8_t)(rng_percent(r, 75) ? 1 : 8 * rng_below(r, 2));
+	}
 	make_frame(&k, ret);
 	if (k.family == FL_IPV4 && rng_percent(r, 6))
-		ret->b[ETHER + 7] = (uint8_t)rng_below(r, 2); /* a later fragment, or not */
+		ret->b[ETHER + 7] = (uint8_t)rng_below(r, 2);
+}
+
+/* What fills a short frame is none of the message, whatever it quotes. */
+static void pad(struct model_frame *f, struct rng *r)
+{
+	const uint32_t n = 1 + rng_below(r, 24);
+
+	for (uint32_t i = 0; i < n; i++)
+		f->b[f->len++] = (uint8_t)rng_next(r);
 }
 
 void make_icmp(const struct scenario *s, const struct model *m, const struct conversation *c,
@@ -152,15 +168,16 @@ void make_icmp(const struct scenario *s, const struct model *m, const struct con
 {
 	static const uint8_t types[FL_FAMILIES][8] = {{3, 3, 3, 11, 4, 12, 5, 14},
 						      {1, 1, 2, 2, 3, 4, 137, 100}};
-	const bool known = make_has_flow(c), reply = rng_percent(r, 50);
+	const bool by_dsr = make_by_dsr(s, c), known = make_has_flow(c),
+		   reply = rng_percent(r, by_dsr ? 85 : 50);
 	const uint32_t header = c->family == FL_IPV6 ? 40 : 20;
 	static struct model_frame about;
 	struct make k;
 	uint32_t len;
 
-	if (!known || make_by_dsr(s, c) || rng_percent(r, 15)) {
+	if ((!known && !by_dsr) || rng_percent(r, 15)) {
 		ping(s, m, c, r, to);
-		if (rng_percent(r, 75) || make_by_dsr(s, c))
+		if (rng_percent(r, 75))
 			return;
 	}
 	quoted(s, c, reply, known, r, &about);
@@ -187,4 +204,6 @@ void make_icmp(const struct scenario *s, const struct model *m, const struct con
 		len = 1200;
 	message(&k, types[c->family][rng_below(r, 8)], (uint8_t)rng_below(r, 5), about.b + ETHER,
 		len, &to->frame);
+	if (rng_percent(r, 12))
+		pad(&to->frame, r);
 }

@@ -39,9 +39,7 @@ static bool begin(const struct scenario *s, const struct model *m, struct talker
 	memset(d, 0, sizeof(*d));
 	if (!c->used)
 		make_conversation(m, c, r);
-	if (make_by_dsr(s, c))
-		return false;
-	made = make_has_flow(c) && rng_percent(r, 55)
+	made = make_has_flow(c) && rng_percent(r, c->flow->tunnelled ? 5 : 55)
 		       ? make_from_backend(s, m, c, r, payload, &d->whole)
 		       : make_from_client(s, c, r, payload, &d->whole);
 	if (!made)

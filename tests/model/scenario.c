@@ -111,7 +111,7 @@ static void random_service(struct scenario *s, uint32_t number, struct rng *r)
 	const uint32_t external = rng_percent(r, 35), balancers = rng_below(r, 3);
 	const bool ranges = rng_percent(r, 45), at_node = number == 0 && rng_percent(r, 20);
 	/* hybrid: of TCP only */
-	const uint32_t by_dsr = rng_below(r, 100);
+	const uint32_t by_dsr = rng_below(r, m->settings.geneve ? 40 : 100);
 
 	for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++) {
 		struct model_port ranged = {.family = f};
@@ -236,6 +236,31 @@ static void add_to_service(struct fl_service *service, const struct model_port *
 		*MORE(service->source_ranges, service->n_source_ranges) = p->range[i];
 }
 
+static enum network network_at(const struct fl_ip *ip)
+{
+	enum network n = 0;
+
+	while (n < NETWORKS) {
+		struct fl_ip base = addr(fl_ip_family(ip), n, 0);
+
+		if (!memcmp(base.b, ip->b, fl_ip_family(ip) == FL_IPV4 ? 15 : 8))
+			break;
+		n++;
+	}
+	return n;
+}
+
+static char *node_name(const struct model_endpoint *e)
+{
+	const int n = world_node_of(&e->ip);
+	char name[WORLD_NODE_NAME];
+
+	if (e->on_node || n < 0)
+		return strdup(e->on_node ? NODE_NAME : "unknown");
+	world_node_name(network_at(&e->ip), n, name);
+	return strdup(name);
+}
+
 /* Each service port has a slice of its own, which is as good as any other division (4.3). */
 static struct fl_slice *slice_of(const struct model_port *p, const char *name, int number)
 {
@@ -257,7 +282,7 @@ static struct fl_slice *slice_of(const struct model_port *p, const char *name, i
 		to->serving = e->serving;
 		to->terminating = e->terminating;
 		to->weight = FL_WEIGHT_DEFAULT;
-		to->node_name = strdup(e->on_node ? NODE_NAME : "elsewhere");
+		to->node_name = node_name(e);
 	}
 	if (p->n_endpoints)
 		*MORE(slice->ports, slice->n_ports) =
@@ -276,6 +301,7 @@ static void apply(struct scenario *s, const struct model *m, uint32_t number)
 		.zone = "",
 		.node_ips = m->local,
 		.n_node_ips = (size_t)m->n_local,
+		.nodes = m->settings.geneve ? &s->world->nodes : NULL,
 	};
 	struct fl_err err;
 	char name[16];
@@ -403,8 +429,9 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 	memset(s, 0, sizeof(*s));
 	s->world = world;
 	s->seed = seed;
-	s->variant = rng_percent(&r, 60)   ? VARIANT_USUAL
-		     : rng_percent(&r, 50) ? VARIANT_BARE
+	s->variant = rng_percent(&r, 50)   ? VARIANT_USUAL
+		     : rng_percent(&r, 40) ? VARIANT_BARE
+		     : rng_percent(&r, 50) ? VARIANT_GENEVE
 					   : VARIANT_MASQUERADE;
 	if (world_load(world, s->variant, &err)) {
 		fprintf(stderr, "fuzz: %s\n", err.text);
@@ -458,18 +485,14 @@ static void print_ips(FILE *out, const char *what, const struct fl_ip *ips, int 
 
 static const char *network_of(const struct fl_ip *ip)
 {
-	for (enum network n = 0; n < NETWORKS; n++) {
-		struct fl_ip base = addr(fl_ip_family(ip), n, 0);
+	const enum network n = network_at(ip);
 
-		if (networks[n] && !memcmp(base.b, ip->b, fl_ip_family(ip) == FL_IPV4 ? 15 : 8))
-			return networks[n];
-	}
-	return "?";
+	return n < NETWORKS && networks[n] ? networks[n] : "?";
 }
 
 void scenario_print(const struct scenario *s, FILE *out)
 {
-	static const char *const variants[VARIANTS] = {"usual", "bare", "masquerade"};
+	static const char *const variants[VARIANTS] = {"usual", "bare", "masquerade", "geneve"};
 	static const char *const types[] = {"ClusterIP", "NodePort", "LoadBalancer"};
 	const struct model *m = &s->model;
 	char text[FL_IP_PORT_STRLEN], range[FL_PREFIX_STRLEN];

@@ -112,7 +112,8 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 		if (v->mss && v->flow->state < STATE_ESTABLISHED && o->verdict != LEFT_TO_TC)
 			v->flow->mss = v->mss;
 		model_track(m, v->flow, v->reply, &v->packet);
-		v->flow->seen_ms = m->now_ms;
+		if (!o->unseen)
+			v->flow->seen_ms = m->now_ms;
 		v->flow->packets[v->reply] += o->verdict != LEFT_TO_TC; /* tc will count it */
 		v->flow->uncounted = o->uncounted;
 	}

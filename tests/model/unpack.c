@@ -3,7 +3,8 @@
  * Direct server return on the backend's side (docs/edge.md, "Direct server return"; robustness D5):
  * what another node has encapsulated for a pod of this one loses its outer header, and its flow is
  * one to that pod, which sees the client and whose answers leave as the frontend's. What is for no
- * Service stays as it is, and so does what is for this node's own addresses.
+ * Service stays as it is, and so does IP in IP for this node's own addresses, and Geneve for
+ * others. Either is understood, whatever this node itself sends by.
  */
 #include <string.h>
 
@@ -14,38 +15,78 @@
 #define CONGESTED 3 /* of ECN */
 
 struct outer {
-	bool v6;
+	bool v6, geneve;
+	bool ours; /* by all of Geneve that is the same in each packet of ours */
 	struct fl_ip from, to;
-	uint32_t len; /* of the whole, as it says; no more than came */
+	struct fl_ip pod; /* of Geneve the option's, else `to` */
+	uint16_t port;	  /* 0: it names none */
+	uint32_t len;	  /* of the whole, as it says; no more than came */
+	uint32_t size;	  /* of all that is in front of the packet inside */
 	uint8_t ecn;
 };
 
-/* IPv4 in IPv4 or IPv6 in IPv6, by a header without options that is no fragment's. */
+/* One of ours: only what differs from packet to packet may differ. `udp`: where it begins. */
+static bool parse_geneve(const struct model_frame *f, uint32_t udp, struct outer *ret)
+{
+	const uint8_t *b = f->b + udp, *geneve = b + 8, *option = geneve + 8;
+	const uint32_t words = ret->v6 ? 5 : 2;
+
+	ret->geneve = true;
+	ret->size = model_outer_size(ret->v6 ? FL_IPV6 : FL_IPV4, true);
+	ret->ours =
+		f->len >= udp + 8 + 8 + 4 && get16(b + 2) == MODEL_GENEVE_PORT && !get16(b + 6) &&
+		get32(geneve) == ((words + 1) << 24 | 0x400000 | (ret->v6 ? 0x86dd : 0x0800)) &&
+		get32(geneve + 4) == MODEL_GENEVE_VNI << 8 && get32(option) == (0xff468100 | words);
+	if (!ret->ours || f->len < ETHER + ret->size || get16(b + 4) != ret->len - (udp - ETHER))
+		return false;
+	ret->pod = address(ret->v6, option + 4);
+	ret->port = (uint16_t)get16(option + 4 * words);
+	return true;
+}
+
+/* IPv4 in IPv4 or IPv6 in IPv6, or in Geneve, by a header without options that is no fragment's. */
 static bool parse_outer(const struct model_frame *f, struct outer *ret)
 {
 	const uint32_t type = f->len >= ETHER ? get16(f->b + 12) : 0;
 	const uint8_t *ip = f->b + ETHER;
+	uint8_t proto;
 
+	memset(ret, 0, sizeof(*ret));
 	ret->v6 = type == 0x86dd;
-	if ((!ret->v6 && type != 0x0800) || f->len < ETHER + (ret->v6 ? 40U : 20U))
+	ret->size = ret->v6 ? 40 : 20;
+	if ((!ret->v6 && type != 0x0800) || f->len < ETHER + ret->size)
 		return false;
 	ret->from = address(ret->v6, ip + (ret->v6 ? 8 : 12));
-	ret->to = address(ret->v6, ip + (ret->v6 ? 24 : 16));
+	ret->pod = ret->to = address(ret->v6, ip + (ret->v6 ? 24 : 16));
+	proto = ip[ret->v6 ? 6 : 9];
 	if (ret->v6) {
 		ret->len = 40 + get16(ip + 4);
 		ret->ecn = ip[1] >> 4 & 3;
-		return ip[0] >> 4 == 6 && ip[6] == 41 && ETHER + ret->len <= f->len;
+		if (ip[0] >> 4 != 6)
+			return false;
+	} else {
+		ret->len = get16(ip + 2);
+		ret->ecn = ip[1] & 3;
+		if (ip[0] != 0x45 || get16(ip + 6) & 0x3fff)
+			return false;
 	}
-	ret->len = get16(ip + 2);
-	ret->ecn = ip[1] & 3;
-	return ip[0] == 0x45 && ip[9] == 4 && !(get16(ip + 6) & 0x3fff) &&
-	       ETHER + ret->len <= f->len;
+	if (ETHER + ret->len > f->len)
+		return false;
+	return proto == 17 ? parse_geneve(f, ETHER + ret->size, ret) : proto == (ret->v6 ? 41 : 4);
+}
+
+/* A packet of Geneve is all there is in the outer one; behind another one there may be padding. */
+static bool outer_fits(const struct outer *o, const struct model_packet *inner)
+{
+	const uint32_t len = o->size + inner->ip_len;
+
+	return o->geneve ? o->len == len : o->len >= len;
 }
 
 /* The frame without it. */
 static void strip(const struct model_frame *f, const struct outer *o, struct model_frame *ret)
 {
-	const uint32_t size = o->v6 ? 40 : 20;
+	const uint32_t size = o->size;
 
 	ret->len = f->len - size;
 	memcpy(ret->b, f->b, ETHER);
@@ -136,13 +177,19 @@ static void refuse_to_send_on(struct model *m, struct model_verdicts *v, bool wr
 	}
 }
 
+static void take_mark(const struct outer *o, struct model_frame *inner)
+{
+	if (o->ecn == CONGESTED && ecn_of(inner, o->v6))
+		mark(inner, o->v6);
+}
+
 /* The backend's SYN asks for no more than fits into the tunnel of the node before, which has told
  * by the client's, and through the device that it came by. */
-static uint32_t mss_of(const struct model *m, const struct model_packet *p, int device)
+static uint32_t mss_of(const struct model *m, const struct model_packet *p,
+		       const struct outer *outer, int device)
 {
-	const bool v6 = p->family == FL_IPV6;
-	const uint32_t most =
-		m->device[device].mtu - model_outer_size(p->family) - (v6 ? 40 : 20) - 20;
+	const uint32_t headers = outer->size + (p->family == FL_IPV6 ? 40 : 20) + 20;
+	const uint32_t most = m->device[device].mtu - headers;
 
 	return p->mss_at && p->mss < most ? p->mss : most;
 }
@@ -178,7 +225,7 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 	struct model_tuple to;
 
 	/* who is its own backend is masqueraded where it has asked (5.3.3) */
-	if (no_client(m, p) || fl_ip_equal(&p->t.src, &outer->to)) {
+	if (no_client(m, p) || fl_ip_equal(&p->t.src, &outer->pod)) {
 		model_may_drop(v, "tunnel-content");
 		return;
 	}
@@ -189,7 +236,8 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 	if (refuses(v, &m->port[port], kind, &side))
 		return;
 	for (int i = 0; i < side.n; i++)
-		if (side.list[i]->on_node && fl_ip_equal(&side.list[i]->ip, &outer->to))
+		if (side.list[i]->on_node && fl_ip_equal(&side.list[i]->ip, &outer->pod) &&
+		    (!outer->port || outer->port == side.list[i]->port))
 			b = side.list[i];
 	if (!b) {
 		model_may_drop(v, "tunnel-frontend");
@@ -199,7 +247,7 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 	v->port = port;
 	v->client = p->t.src;
 	v->elsewhere = kind == KIND_NODE_PORT && !model_is_local(m, &p->t.dst);
-	v->mss = p->proto == 6 ? mss_of(m, p, device) : 0;
+	v->mss = p->proto == 6 ? mss_of(m, p, outer, device) : 0;
 	o = unpack(v, outer, &to);
 	o->begins = o->backend_local = true;
 	o->backend = b->ip;
@@ -213,14 +261,14 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 
 /* A SYN that is repeated may ask for less; one for a connection that is there says nothing. */
 static void tell_again(struct model *m, struct model_verdicts *v, const struct model_flow *f,
-		       int device)
+		       const struct outer *outer, int device)
 {
 	const struct model_packet *p = &v->packet;
 	uint32_t most;
 
 	if (p->proto != 6 || !model_opens(p) || !f->reply_leaves_here)
 		return;
-	most = mss_of(m, p, device);
+	most = mss_of(m, p, outer, device);
 	v->mss = !f->mss || most < f->mss ? most : f->mss;
 }
 
@@ -231,15 +279,14 @@ static void judge_inner(struct model *m, struct model_verdicts *v, enum model_ho
 {
 	struct model_flow *asked, *reply;
 
-	if (outer->ecn == CONGESTED && ecn_of(&v->inner, outer->v6))
-		mark(&v->inner, outer->v6);
+	take_mark(outer, &v->inner);
 	model_find_flows(m, &v->packet, &asked, &reply);
 	if (port < 0 && (!asked || asked->direct || !model_goes_on(m, v, asked))) {
 		model_may(v, PASSES);
 	} else if (!asked || !model_goes_on(m, v, asked)) {
 		judge_new(m, v, outer, port, kind, device);
 	} else if (asked->to_stack) {
-		tell_again(m, v, asked, device);
+		tell_again(m, v, asked, outer, device);
 		unpack(v, outer, &asked->inner);
 	} else {
 		refuse_to_send_on(m, v, asked->tunnelled, hook == MEETS_XDP, &asked->inner);
@@ -268,9 +315,8 @@ static bool judge_error_inside(struct model *m, struct model_verdicts *v, enum m
 	} else if (is_lost(outer, &v->inner)) {
 		model_may_drop(v, "tunnel-content");
 	} else {
-		if (outer->ecn == CONGESTED)
-			mark(&v->inner, outer->v6);
-		model_judge_icmp_for(m, hook, &outer->to, &v->inner, v);
+		take_mark(outer, &v->inner);
+		model_judge_icmp_for(m, hook, &outer->pod, &v->inner, v);
 	}
 	return true;
 }
@@ -307,6 +353,7 @@ static bool judge_odd_inside(struct model *m, struct model_verdicts *v, enum mod
 		model_may(v, LEFT_TO_TC);
 		return true;
 	}
+	take_mark(outer, &v->inner);
 	if (!is_tunnel_source(m, p->family, &outer->from)) {
 		model_may_drop(v, "tunnel-source");
 	} else if (is_lost(outer, &v->inner)) {
@@ -324,22 +371,33 @@ static bool judge_odd_inside(struct model *m, struct model_verdicts *v, enum mod
 	return true;
 }
 
+/* Whatever is not for us of what looks like ours is left alone, a Service's at that port too. */
+static bool leave_alone(struct model_verdicts *v, const struct outer *outer)
+{
+	if (!outer->ours || !v->understood || v->packet.odd)
+		return false;
+	model_may(v, PASSES);
+	return true;
+}
+
 bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum model_hook hook,
 			      int device, const struct model_frame *frame)
 {
 	const struct model_packet as_it_came = v->packet;
+	const bool understood = v->understood && !v->packet.odd;
 	enum model_kind kind;
 	struct outer outer;
 	bool fits;
 	int port;
 
-	if ((hook != MEETS_XDP && hook != MEETS_TC) || !parse_outer(frame, &outer) ||
-	    model_is_local(m, &outer.to))
+	if (hook != MEETS_XDP && hook != MEETS_TC)
 		return false;
+	if (!parse_outer(frame, &outer) || model_is_local(m, &outer.to) != outer.geneve)
+		return leave_alone(v, &outer);
 	strip(frame, &outer, &v->inner);
 	v->understood = model_parse(&v->inner, &v->packet);
 	v->encapsulated = true;
-	fits = outer.len >= (outer.v6 ? 40 : 20) + v->packet.ip_len;
+	fits = outer_fits(&outer, &v->packet);
 	if (!fits) {
 		/* D1: it makes no sense */
 	} else if (v->packet.odd) {
@@ -360,6 +418,7 @@ bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum mo
 		return true;
 	/* what makes no sense, and what is not for a Service, may be somebody else's */
 	v->packet = as_it_came;
-	v->understood = v->encapsulated = false;
-	return false;
+	v->understood = understood;
+	v->encapsulated = false;
+	return leave_alone(v, &outer);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The programs, loaded once for each kind of settings, and what the model has to know of the
  * machine they run on: the network of tests/packet/net.h. */
-#include <string.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "lb/dp/dp.h"
@@ -13,7 +14,10 @@
 
 static void settings_of(enum variant variant, uint32_t hz, struct fl_config *c)
 {
-	*c = plane_config(variant == VARIANT_BARE ? PLANE_SMALL : PLANE_USUAL, hz);
+	*c = plane_config(variant == VARIANT_BARE     ? PLANE_SMALL
+			  : variant == VARIANT_GENEVE ? PLANE_GENEVE
+						      : PLANE_USUAL,
+			  hz);
 	c->flow4_mask = c->flow6_mask = BUCKETS - 1;
 	if (variant == VARIANT_MASQUERADE) {
 		c->live.pod_by_device = 0;
@@ -47,6 +51,24 @@ static struct model_way way(const void *arg, const struct fl_ip *to)
 
 	found.unknown |= n->known_to && (!to->b[15] || to->b[15] > n->known_to);
 	return found;
+}
+
+int world_node_of(const struct fl_ip *pod)
+{
+	const int host = pod->b[15];
+
+	return host % 6 ? host % NODES_OF_NETWORK : -1;
+}
+
+static struct fl_ip node_of(const struct fl_ip *pod)
+{
+	const int n = world_node_of(pod);
+	struct fl_ip node = *pod;
+
+	if (n < 0)
+		return (struct fl_ip){0};
+	node.b[15] = (uint8_t)(NODE_OF_PODS + n);
+	return node;
 }
 
 static void make_ways(struct world *w)
@@ -84,6 +106,7 @@ static void make_model(struct world *w, enum variant variant)
 		.check_mtu = c->check_mtu,
 		.answer_echo = c->answer_echo,
 		.masquerade_local = c->masquerade_local,
+		.geneve = c->dispatch == FL_DISPATCH_GENEVE,
 		.has_node_address = {c->live.node_addr4.w[3], c->live.node_addr6.w[3]},
 		.node_address = {ip_of(&c->live.node_addr4), ip_of(&c->live.node_addr6)},
 	};
@@ -114,6 +137,7 @@ static void make_model(struct world *w, enum variant variant)
 	}
 	m->way = way;
 	m->way_arg = w;
+	m->node_of = node_of;
 	/* as in tests/packet/plane.c, in seconds */
 	m->timeout_s[TIMEOUT_TCP_NEW] = 60;
 	m->timeout_s[TIMEOUT_TCP_ESTABLISHED] = 86400;
@@ -140,6 +164,33 @@ int world_load(struct world *w, enum variant v, struct fl_err *err)
 	return 0;
 }
 
+void world_node_name(enum network at, int n, char ret_name[static WORLD_NODE_NAME])
+{
+	snprintf(ret_name, WORLD_NODE_NAME, "node-%d-%d", (int)at, n);
+}
+
+/* Each has an address of either family. */
+static void make_nodes(struct world *w)
+{
+	for (enum network at = 0; at < NETWORKS; at++) {
+		for (int n = 0; n < NODES_OF_NETWORK; n++) {
+			struct fl_node *node = calloc(1, sizeof(*node));
+			char name[WORLD_NODE_NAME];
+			bool changed;
+
+			world_node_name(at, n, name);
+			node->name = strdup(name);
+			node->zone = strdup("");
+			node->addresses = calloc(FL_FAMILIES, sizeof(*node->addresses));
+			for (enum fl_family f = FL_IPV4; f < FL_FAMILIES; f++)
+				node->addresses[node->n_addresses++] =
+					addr(f, at, NODE_OF_PODS + (unsigned int)n);
+			if (fl_nodes_put(&w->nodes, &node, &changed))
+				abort();
+		}
+	}
+}
+
 int world_open(struct world *w, struct fl_err *err)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -154,9 +205,11 @@ int world_open(struct world *w, struct fl_err *err)
 	memset(w, 0, sizeof(*w));
 	w->hz = fl_dp_kernel_hz();
 	r = net_init(&w->net, err);
-	if (!r)
-		make_ways(w);
-	return r;
+	if (r)
+		return r;
+	make_ways(w);
+	make_nodes(w);
+	return 0;
 }
 
 void world_close(struct world *w)
@@ -164,5 +217,6 @@ void world_close(struct world *w)
 	for (int v = 0; v < VARIANTS; v++)
 		if (w->loaded[v])
 			plane_close(&w->plane[v]);
+	fl_nodes_fini(&w->nodes);
 	net_fini(&w->net);
 }
