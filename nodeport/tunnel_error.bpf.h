@@ -180,15 +180,16 @@ static __always_inline bool fl_tunnel_error_known(bool v6, const struct fl_tunne
 	       fl_flow_unchanged(&ref, flags);
 }
 
-/* Remember what the way to a backend takes; of what is worse than any way, nothing. */
-int fl_tunnel_learn(const struct fl_tunnel_error *e);
+/* Remember what the way to a backend takes; of what is worse than any way, nothing (RFC 8201,
+ * section 4): the connections of ten minutes would be made of segments without data. */
+int fl_tunnel_learn(bool v6, const struct fl_tunnel_error *e);
 
-__noinline int fl_tunnel_learn(const struct fl_tunnel_error *e)
+__noinline int fl_tunnel_learn(bool v6, const struct fl_tunnel_error *e)
 {
 	struct fl_path path = {.since = fl_now()};
 	struct fl_addr key;
 
-	if (!e || e->mtu < FL_IP4_MTU_MIN + fl_tunnel_overhead(false))
+	if (!e || e->mtu < (v6 ? FL_IP6_MTU_MIN : FL_IP4_MTU_MIN + fl_tunnel_overhead(false)))
 		return 0;
 	key = e->end;
 	path.mtu = e->mtu;
@@ -203,7 +204,12 @@ static __always_inline void fl_tunnel_error_decide(fl_ctx *ctx, bool v6, const s
 						   struct fl_tunnel_error *e, struct fl_decision *d)
 {
 	fl_decision_set(d, FL_ACT_PASS, FL_REASON_NONE);
-	if (fl_packet_martian(v6, &p->tuple))
+	if (fl_source_is_itself(v6, &p->tuple, FL_HOOK_INGRESS)) {
+		fl_decision_set(d, FL_ACT_DROP, FL_REASON_FRONTEND_SOURCE);
+		return;
+	}
+	/* never from a wire: the kernel drops these itself */
+	if (fl_packet_martian(v6, &p->tuple) || fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE)
 		return;
 	if (!fl_tunnel_error_parse(ctx, v6, p, e) || !fl_tunnel_error_known(v6, e)) {
 		fl_icmp_error_stray(v6, p, FL_HOOK_INGRESS, d);
@@ -218,7 +224,7 @@ static __always_inline void fl_tunnel_error_decide(fl_ctx *ctx, bool v6, const s
 		return;
 	}
 	if (e->kind == FL_ICMP_TOO_BIG)
-		fl_tunnel_learn(e);
+		fl_tunnel_learn(v6, e);
 	if (fl_rate_take(FL_RATE_REJECT, fl_config.reject_rate))
 		fl_decision_set(d, FL_ACT_FORWARD, FL_REASON_NONE);
 	else

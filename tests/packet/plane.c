@@ -408,6 +408,19 @@ void plane_forget_fragments(const struct plane *p)
 	}
 }
 
+/* What routers have said, of which each object of programs has a map that is not pinned. */
+static void forget_paths(const struct plane *p)
+{
+	struct fl_addr key;
+
+	for (int id = 0; id < FL_OBJECTS; id++) {
+		const int fd = bpf_object__find_map_fd_by_name(p->objects[id].bpf, "fl_paths");
+
+		while (fd >= 0 && !bpf_map_get_next_key(fd, NULL, &key))
+			assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
+	}
+}
+
 void plane_reset(struct plane *p)
 {
 	for (int i = 0; i < FL_MAPS; i++)
@@ -428,6 +441,7 @@ void plane_reset(struct plane *p)
 	memset(p->maps.filter, 0, p->maps.n_filter * sizeof(*p->maps.filter));
 	memset(p->maps.own_ports, 0, p->maps.n_own_ports * sizeof(*p->maps.own_ports));
 	memset(p->maps.own_macs, 0, p->maps.n_own_macs * sizeof(*p->maps.own_macs));
+	forget_paths(p);
 	plane_flows_clear(p);
 	p->maps.meta->overflow_half = 0;
 	p->maps.meta->filter_half = 0;

@@ -23,15 +23,16 @@ static struct packet segment(struct trial *t)
 }
 
 /* The message about that packet as this node has encapsulated it, cut to `quoted` bytes. */
-static void build_outer_error(struct trial *t, const struct packet *packet, enum icmp_kind kind,
-			      uint32_t info, uint16_t quoted, const struct outer *outer,
-			      struct frame *ret_frame)
+static void build_outer_error_between(struct trial *t, const struct packet *packet,
+				      enum icmp_kind kind, uint32_t info, uint16_t quoted,
+				      const struct outer *outer, struct fl_ip src, struct fl_ip dst,
+				      struct frame *ret_frame)
 {
 	struct packet like = *packet;
 	const struct icmp_error error = {.kind = kind,
 					 .info = info,
-					 .src = router(t),
-					 .dst = outer->src,
+					 .src = src,
+					 .dst = dst,
 					 .ttl = 60,
 					 .dst_mac = t->p->net->mac[DEV_EXT0],
 					 .src_mac = t->p->net->gateway_mac[AT_OUTSIDE],
@@ -44,6 +45,14 @@ static void build_outer_error(struct trial *t, const struct packet *packet, enum
 	frame_wrap(&inner, outer);
 	memcpy(ret_frame->b + l4_offset(t->family) + 8, inner.b + ETH_HLEN, quoted);
 	frame_sum_icmp(ret_frame);
+}
+
+static void build_outer_error(struct trial *t, const struct packet *packet, enum icmp_kind kind,
+			      uint32_t info, uint16_t quoted, const struct outer *outer,
+			      struct frame *ret_frame)
+{
+	build_outer_error_between(t, packet, kind, info, quoted, outer, router(t), outer->src,
+				  ret_frame);
 }
 
 static struct outer outer_of(const struct trial *t)
@@ -127,9 +136,24 @@ static void client_is_told(struct trial *t)
 	expect_flows(t, 1);
 }
 
+static const struct size {
+	struct row row;
+	uint32_t info[FL_FAMILIES];
+	bool too_small;
+} sizes_said[] = {
+	{ROW("a size"), {1300, 1300}, false},
+	{ROW("the smallest that an IPv6 way takes", .families = ONLY_IPV6), {0, 1280}, false},
+	/* RFC 8201, section 4; RFC 791: 68 bytes, for the packet inside */
+	{ROW("a smaller one than any way takes"), {87, 1279}, true},
+};
+
 /* What a router has said of the way there, a new SYN is told at once. */
 static void way_is_remembered(struct trial *t)
 {
+	const struct size *row = t->row;
+	const uint32_t info = row->info[t->family], outer_bytes = outer_size(t);
+	const uint32_t least = t->family == FL_IPV4 ? 68 : 1280;
+	const uint32_t left = info > outer_bytes + least ? info - outer_bytes : least;
 	static const uint8_t mss[] = {2, 4, 0x05, 0xb4};
 	const struct outer outer = outer_of(t);
 	const uint32_t l4 = l4_offset(t->family), at = outer_size(t) + l4 + 22;
@@ -139,10 +163,9 @@ static void way_is_remembered(struct trial *t)
 
 	begin(t);
 	packet.ttl--;
-	build_outer_error(t, &packet, ICMP_PACKET_TOO_BIG, 1300, 200, &outer, &frame);
+	build_outer_error(t, &packet, ICMP_PACKET_TOO_BIG, info, 200, &outer, &frame);
 	feed_frame(t, t->hook, DEV_EXT0, &frame);
-	expect_told(t, &packet, ICMP_PACKET_TOO_BIG,
-		    t->family == FL_IPV4 ? 1300 - outer_size(t) : 1280);
+	expect_told(t, &packet, ICMP_PACKET_TOO_BIG, left);
 	syn.sport++;
 	syn.payload = sizeof(mss);
 	frame_build(&syn, &frame);
@@ -155,9 +178,40 @@ static void way_is_remembered(struct trial *t)
 	feed_frame(t, t->hook, DEV_EXT0, &frame);
 	expect_outcome(t, SENT);
 	assert_int_equal(t->r.out.b[at] << 8 | t->r.out.b[at + 1],
-			 1300 - outer_size(t) - l3_size(t) - 20);
+			 (row->too_small ? 1500 : info) - outer_bytes - l3_size(t) - 20);
 	allow_counter(t, FL_COUNTER_ICMP_ERROR);
 	expect_counter(t, FL_COUNTER_FLOW_TUNNELLED, 2);
+}
+
+static const struct pretender {
+	struct row row;
+	bool itself;
+} pretenders[] = {
+	{ROW("from this node's own address"), false},
+	{ROW("from a Service's address to itself"), true},
+};
+
+/* D6, D7: from where nobody sends, it is not looked at. */
+static void errors_from_nobody_say_nothing(struct trial *t)
+{
+	const struct pretender *row = t->row;
+	const struct outer outer = outer_of(t);
+	struct packet packet = segment(t);
+	struct fl_ip from = addr(t->family, AT_EXT1, 1), to = outer.src;
+	struct frame frame;
+
+	if (row->itself)
+		from = to = packet.dst;
+	begin(t);
+	packet.ttl--;
+	build_outer_error_between(t, &packet, ICMP_PACKET_TOO_BIG, 1400, 200, &outer, from, to,
+				  &frame);
+	feed_frame(t, t->hook, DEV_EXT0, &frame);
+	if (row->itself)
+		expect_drop(t, FL_REASON_FRONTEND_SOURCE);
+	else
+		expect_untouched(t);
+	expect_counter(t, FL_COUNTER_ICMP_ERROR, 0);
 }
 
 enum fault {
@@ -338,7 +392,9 @@ static const struct test tests[] = {
 	 .frontends = EVERY_FRONTEND, .scene = DSR, .rows = messages,
 	 .row_size = sizeof(messages[0]), .n_rows = 1},
 	{"G23: the way to a backend is remembered for SYNs", CHECK(way_is_remembered),
-	 .protos = ONLY_TCP, .hooks = ALL_WAYS, .scene = DSR},
+	 .protos = ONLY_TCP, .hooks = ALL_WAYS, .scene = DSR, ROWS(sizes_said)},
+	{"D6, D7: errors from nobody say nothing", CHECK(errors_from_nobody_say_nothing),
+	 .hooks = ALL_WAYS, .networks = REMOTE, .scene = DSR, ROWS(pretenders)},
 	{"errors about others' tunnels are left alone", CHECK(errors_about_other_tunnels_pass),
 	 .hooks = ALL_WAYS, .scene = DSR, ROWS(strangers)},
 	{"D4: an error about a backend's answer goes to the backend",
