@@ -293,7 +293,7 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 		  enum model_answer kind, uint32_t mtu, struct model_frame *out)
 {
 	const bool v6 = p->family == FL_IPV6, big = kind == ANSWER_TOO_BIG,
-		   expired = kind == ANSWER_TTL_EXCEEDED;
+		   expired = kind == ANSWER_TTL_EXCEEDED, host = kind == ANSWER_HOST_UNREACHABLE;
 	const uint32_t header = v6 ? 40 : 20, quote = header + 8, len = 8 + quote;
 	uint8_t *ip = out->b + ETHER, *icmp = ip + header;
 
@@ -315,18 +315,18 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 		ip[6] = 58;
 		ip[7] = 64;
 		icmp[0] = big ? 2 : expired ? 3 : 1;
-		icmp[1] = big || expired ? 0 : 4;
+		icmp[1] = big || expired ? 0 : host ? 3 : 4;
 	} else {
 		ip[0] = 0x45;
 		put16(ip + 2, header + len);
 		ip[8] = 64;
 		ip[9] = 1;
 		icmp[0] = expired ? 11 : 3;
-		icmp[1] = expired ? 0 : big ? 4 : 3;
+		icmp[1] = expired ? 0 : big ? 4 : host ? 1 : 3;
 		put16(ip + 10, ~model_sum(0, ip, 20));
 	}
 	if (big)
-		put16(icmp + 6, mtu);
+		put32(icmp + 4, mtu);
 	put16(icmp + 2,
 	      v6 ? ~sum_l4(out, true, ETHER + header, len, 58) : ~model_sum(0, icmp, len));
 }

@@ -251,7 +251,7 @@ bool model_judge_fragment(struct model *m, struct model_verdicts *v, enum model_
 		return false;
 	/* a bit of the filter may be another address's */
 	d = find(m, p, side);
-	if (!concerns && (!d || d->perhaps))
+	if (!concerns && (!d || d->perhaps || d->again))
 		model_may(v, PASSES)->unheeded = true;
 	if (side != SIDE_LEAVES && (model_impossible(&p->t) || model_is_local(m, &p->t.src))) {
 		model_may(v, PASSES)->unheeded = true;
@@ -532,7 +532,7 @@ static const char *settle_first(struct model *m, const struct model_verdicts *v,
 	    (!fl_ip_equal(&o->to.src, &p->t.src) || !fl_ip_equal(&o->to.dst, &p->t.dst))) {
 		struct model_datagram *again = add(m, p, &o->to, d->new_id, SIDE_ARRIVES);
 
-		again->known = true;
+		again->again = again->known = true;
 		again->way.verdict = PASSES;
 	}
 	release(m, p, d, out, device, side);

@@ -34,6 +34,7 @@ struct model_datagram {
 	struct model_bytes had, maybe; /* maybe: of fragments that were refused, which may count */
 	int waiters[MODEL_WAITERS], n_waiters;
 	bool perhaps; /* or it was not looked at, and passed for that reason */
+	bool again;   /* by its name after the translation: nothing happens to it any more */
 	bool known;   /* the first one has come, and they become this: */
 	struct model_outcome way;
 	uint32_t new_id;

@@ -68,6 +68,7 @@ static struct model_outcome *send_on(const struct model *m, struct model_verdict
 		return NULL;
 	o = model_may(v, SENT_OUT);
 	o->translated = o->forward = true;
+	o->xdp = xdp;
 	o->to = *to;
 	o->device = way.device;
 	o->any_mac = way.unknown;
@@ -355,7 +356,7 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 		return;
 	}
 	if (model_judge_encapsulated(m, v, hook, device, frame) || judge_odd(m, v, hook) ||
-	    model_judge_icmp(m, hook, frame, v))
+	    model_judge_tunnel_error(m, hook, frame, v) || model_judge_icmp(m, hook, frame, v))
 		return;
 	if (!v->understood) {
 		model_may(v, PASSES);

@@ -53,6 +53,10 @@ void make_sibling(const struct model *m, const struct talkers *t, struct convers
 void make_outer(const struct model *m, const struct conversation *c, struct rng *r,
 		struct step *to);
 
+/* What the packet of this client becomes when this node encapsulates it for its backend. */
+void make_encapsulated(const struct model *m, const struct conversation *c, struct rng *r,
+		       struct model_frame *f);
+
 /* packets_icmp.c: an error about a packet of this conversation, or a ping. */
 void make_icmp(const struct scenario *s, const struct model *m, const struct conversation *c,
 	       struct rng *r, struct step *to);

@@ -218,6 +218,18 @@ struct model_choice {
 
 #define MODEL_CHOICES 64
 
+/* What routers have said of the way to where encapsulated packets go; XDP and tc hear for
+ * themselves. */
+struct model_path {
+	bool live, xdp;
+	struct fl_ip to;
+	uint32_t mtu;
+	int64_t since_ms;
+};
+
+#define MODEL_PATHS 32
+#define MODEL_PATH_MS 600000
+
 struct model_fragments;
 
 struct model {
@@ -240,6 +252,7 @@ struct model {
 	struct model_own own[MODEL_OWN];
 	struct model_choice choice[MODEL_CHOICES];
 	uint32_t n_choices; /* ever */
+	struct model_path path[MODEL_PATHS];
 	struct model_fragments *fragments;
 	int n_own;
 	uint32_t flows_made;
@@ -296,6 +309,7 @@ enum model_answer {
 	ANSWER_PORT_UNREACHABLE,
 	ANSWER_TOO_BIG,
 	ANSWER_TTL_EXCEEDED,
+	ANSWER_HOST_UNREACHABLE,
 };
 /* The ICMP error that goes back. */
 void model_answer(const struct model_frame *in, const struct model_packet *packet,
@@ -328,6 +342,8 @@ struct model_outcome {
 	bool wrapped;	/* as it is, but for the hop, behind an outer header to to.dst */
 	bool unpacked;	/* it was behind an outer header */
 	bool uncounted; /* its flow may have counted it, or not */
+	bool xdp;	/* where it was judged */
+	bool learns;	/* the node learns model_verdicts.learnt */
 	bool unseen;	/* and has not taken it for a sign of life */
 	uint32_t mss;	/* most that its MSS option says; 0: anything */
 	struct model_tuple to;
@@ -379,6 +395,7 @@ struct model_verdicts {
 	struct model_frame inner; /* and this the frame that it makes */
 	bool elsewhere;
 	uint32_t mss; /* for the flow that begins */
+	struct model_path learnt;
 };
 
 /* All that may become of it. Flows that the packet finds over are removed. */
@@ -507,6 +524,15 @@ bool model_is_icmp_error(const struct model_frame *frame, struct fl_ip *ret_dst)
 /* One that is for a backend of this node, or for nobody here. */
 void model_judge_icmp_for(struct model *m, enum model_hook hook, const struct fl_ip *pod,
 			  const struct model_frame *frame, struct model_verdicts *v);
+
+/* tunnel_error.c: an error about a packet that this node has encapsulated. False: it is for the
+ * others to judge, besides what is said here. */
+bool model_judge_tunnel_error(struct model *m, enum model_hook hook,
+			      const struct model_frame *frame, struct model_verdicts *v);
+void model_learn_path(struct model *m, const struct model_path *learnt);
+/* The size that the way is known to take, of which routes and devices say `mtu`. */
+uint32_t model_path_mtu(const struct model *m, bool xdp, const struct fl_ip *to, uint32_t mtu);
+
 /* bytes.c: sums for it */
 uint32_t model_sum(uint64_t sum, const uint8_t *p, uint32_t len);
 uint32_t model_makes_up(uint32_t want, uint32_t sum);

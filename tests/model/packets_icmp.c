@@ -154,6 +154,49 @@ static void quoted(const struct scenario *s, const struct conversation *c, bool 
 		ret->b[ETHER + 7] = (uint8_t)rng_below(r, 2);
 }
 
+/* By a router between the nodes, which quotes what this one has encapsulated. */
+static void about_encapsulated(const struct scenario *s, const struct model *m,
+			       const struct conversation *c, struct rng *r, struct step *to)
+{
+	static const uint32_t sizes[] = {1500, 1400, 1399, 1280, 1281, 1100, 600, 576,
+					 148,  116,  115,  88,	 68,   40,   0};
+	static const uint8_t types[FL_FAMILIES][4] = {{3, 3, 11, 4}, {2, 2, 1, 3}};
+	const bool v6 = c->family == FL_IPV6;
+	const uint32_t header = v6 ? 40 : 20;
+	static struct model_frame about;
+	const uint8_t *outer = about.b + ETHER;
+	struct make k;
+	uint32_t least, len;
+
+	quoted(s, c, false, false, r, &about);
+	make_encapsulated(m, c, r, &about);
+	if (!v6 && rng_percent(r, 2))
+		about.b[ETHER] = 0x46;
+	to->hook = rng_percent(r, 70) ? MEETS_XDP : MEETS_TC;
+	to->device = (int)rng_below(r, 3);
+	k = make_for(s, to->device, r);
+	k.family = c->family;
+	k.t.dst = v6 ? (struct fl_ip){0} : fl_ip_from_ipv4(outer + 12);
+	if (v6)
+		memcpy(k.t.dst.b, outer + 8, 16);
+	if (rng_percent(r, 3))
+		k.t.dst = rng_percent(r, 50) ? c->asked.dst : addr(c->family, AT_EXT1, 1);
+	k.t.src = rng_percent(r, 92)   ? addr(c->family, AT_TX, 230)
+		  : rng_percent(r, 50) ? k.t.dst
+				       : addr(c->family, AT_EXT0, 1);
+	k.payload = sizes[rng_below(r, sizeof(sizes) / sizeof(sizes[0]))];
+	least = model_outer_size(c->family, m->settings.geneve) + header + 8;
+	len = about.len - ETHER;
+	if (rng_percent(r, 70))
+		len = least + rng_below(r, 24) - (rng_percent(r, 20) ? 12 : 0);
+	if (len > about.len - ETHER)
+		len = about.len - ETHER;
+	if (len > 1200)
+		len = 1200;
+	message(&k, types[v6][rng_below(r, 4)], v6 ? 0 : (uint8_t)(rng_percent(r, 70) ? 4 : 1),
+		about.b + ETHER, len, &to->frame);
+}
+
 /* What fills a short frame is none of the message, whatever it quotes. */
 static void pad(struct model_frame *f, struct rng *r)
 {
@@ -179,6 +222,10 @@ void make_icmp(const struct scenario *s, const struct model *m, const struct con
 		ping(s, m, c, r, to);
 		if (rng_percent(r, 75))
 			return;
+	}
+	if (known && c->flow->tunnelled && rng_percent(r, 45)) {
+		about_encapsulated(s, m, c, r, to);
+		return;
 	}
 	quoted(s, c, reply, known, r, &about);
 	/* by the client's side about a reply, by the backend's about what the client sent */

@@ -175,21 +175,46 @@ static void wrap(struct model_frame *f, const struct fl_ip *from, const struct f
 	wrap_as(f, from, to, class, f->b[12] == 0x86 ? IPPROTO_IPV6 : IPPROTO_IPIP, 0);
 }
 
-/* By Geneve it goes to an address of this node. */
+static void wrap_in_geneve_to(struct model_frame *f, const struct fl_ip *from,
+			      const struct fl_ip *to, const struct fl_ip *pod, uint16_t port,
+			      uint8_t class, struct rng *r)
+{
+	const bool v6 = f->b[12] == 0x86;
+	const uint32_t len = f->len - ETHER;
+
+	wrap_as(f, from, to, class, IPPROTO_UDP, geneve_size(v6));
+	put_geneve(f->b + ETHER + (v6 ? 40 : 20), v6, len, pod, port, r);
+}
+
+/* It goes to an address of this node. */
 static void wrap_in_geneve(const struct model *m, struct model_frame *f, const struct fl_ip *from,
 			   const struct fl_ip *pod, uint16_t port, uint8_t class, struct rng *r)
 {
-	const bool v6 = f->b[12] == 0x86;
-	const enum fl_family family = v6 ? FL_IPV6 : FL_IPV4;
-	const uint32_t len = f->len - ETHER;
+	const enum fl_family family = f->b[12] == 0x86 ? FL_IPV6 : FL_IPV4;
 	struct fl_ip to = addr(family, (enum network)rng_below(r, 3), 1);
 
 	if (rng_percent(r, 4))
 		to = m->local[rng_below(r, (uint32_t)m->n_local)];
 	if (rng_percent(r, 4) || fl_ip_family(&to) != family)
 		to = *pod;
-	wrap_as(f, from, &to, class, IPPROTO_UDP, geneve_size(v6));
-	put_geneve(f->b + ETHER + (v6 ? 40 : 20), v6, len, pod, port, r);
+	wrap_in_geneve_to(f, from, &to, pod, port, class, r);
+}
+
+void make_encapsulated(const struct model *m, const struct conversation *c, struct rng *r,
+		       struct model_frame *f)
+{
+	const enum fl_family family = c->family;
+	const struct fl_ip pod =
+		rng_percent(r, 93) ? c->flow->inner.dst : addr(family, AT_TX, 1 + rng_below(r, 6));
+	const struct fl_ip to = model_outer_to(m, &pod),
+			   from = m->settings.has_outer_sources[family] && !m->settings.geneve
+					  ? in_range(&m->settings.outer_sources[family], r)
+					  : addr(family, AT_EXT0, 1);
+
+	if (m->settings.geneve)
+		wrap_in_geneve_to(f, &from, &to, &pod, c->flow->inner.dport, 0, r);
+	else
+		wrap(f, &from, &to, 0);
 }
 
 /* Where it is for. */

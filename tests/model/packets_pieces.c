@@ -141,6 +141,25 @@ static void spoil(uint32_t *at, uint32_t *size, bool *more, uint32_t *id, struct
 	}
 }
 
+/* What was translated and given to the stack comes by once more; a first one might be a packet of
+ * its own, straight to the backend. */
+static bool seen_again(const struct sent_datagram *d, struct step *to)
+{
+	const struct conversation *c = d->whole.of;
+	const bool v6 = to->frame.b[12] == 0x86;
+	uint8_t *ip = to->frame.b + ETHER;
+
+	if (!c || !make_has_flow(c) || !c->flow->to_stack)
+		return false;
+	to->hook = to->hook == MEETS_XDP ? MEETS_TC : to->hook;
+	put_address(v6, ip + (v6 ? 24 : 16), &c->flow->inner.dst);
+	if (v6)
+		return true;
+	put16(ip + 10, 0);
+	put16(ip + 10, make_sum(0, ip, 20));
+	return true;
+}
+
 static void send_piece(const struct model *m, struct sent_datagram *d, struct rng *r,
 		       struct step *to)
 {
@@ -174,6 +193,8 @@ static void send_piece(const struct model *m, struct sent_datagram *d, struct rn
 		put16(to->frame.b + ETHER + 10, 0);
 		put16(to->frame.b + ETHER + 10, make_sum(0, to->frame.b + ETHER, 20));
 	}
+	if (!d->flood && !d->whole.by_backend && at && rng_percent(r, 6) && seen_again(d, to))
+		return;
 	if (!d->flood && !d->whole.by_backend && (to->hook == MEETS_XDP || to->hook == MEETS_TC) &&
 	    rng_percent(r, d->whole.of && d->whole.of->by_node ? 94 : 3))
 		make_outer(m, d->whole.of, r, to);

@@ -2,6 +2,7 @@
 /* Time that passes: what the datapath remembers looks older, in tables that are mapped and in those
  * that are not. */
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -61,6 +62,30 @@ static void age_records(struct run *r, uint32_t jiffies)
 	}
 }
 
+/* Those of the ways, which each object of programs has for itself. Jiffies 0: forgotten. */
+static void change_paths(const struct run *r, uint32_t jiffies)
+{
+	for (int i = 0; i < MODEL_PATHS; i++) {
+		const struct model_path *path = &r->m.path[i];
+		const struct fl_bpf_object *object =
+			&r->s->p->objects[path->xdp ? FL_OBJECT_XDP : FL_OBJECT_TC];
+		struct {
+			uint32_t mtu, since;
+		} value;
+		int fd;
+
+		if (!path->live)
+			continue;
+		fd = bpf_map__fd(bpf_object__find_map_by_name(object->bpf, "fl_paths"));
+		if (!jiffies)
+			bpf_map_delete_elem(fd, path->to.b);
+		if (!jiffies || bpf_map_lookup_elem(fd, path->to.b, &value))
+			continue;
+		value.since -= jiffies;
+		bpf_map_update_elem(fd, path->to.b, &value, BPF_EXIST);
+	}
+}
+
 void run_wait(struct run *r, struct rng *g)
 {
 	static const uint32_t seconds[] = {1,  2,  3,	4,   5,	   11,	 20,   33,
@@ -77,6 +102,7 @@ void run_wait(struct run *r, struct rng *g)
 	r->m.now_ms += ms;
 	run_age_table(r, (uint32_t)(ms * p->config.hz / 1000));
 	age_records(r, (uint32_t)(ms * p->config.hz / 1000));
+	change_paths(r, (uint32_t)(ms * p->config.hz / 1000));
 	run_age_fragments(r, (uint32_t)(ms * p->config.hz / 1000));
 	if (r->trace)
 		fprintf(r->trace, "# %d: %lld ms pass\n", r->step, (long long)ms);
@@ -86,6 +112,7 @@ void run_forget_maps(struct run *r)
 {
 	const struct plane *p = r->s->p;
 
+	change_paths(r, 0);
 	for (int i = 0; i < MODEL_RECORDS; i++) {
 		struct fl_affinity_key key;
 

@@ -100,6 +100,8 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 	struct model_tuple inner = o->to;
 
 	*ret_flow = NULL;
+	if (o->learns)
+		model_learn_path(m, &v->learnt);
 	if (o->begins) {
 		if (o->any_port)
 			inner.sport = got->t.sport;

@@ -48,6 +48,9 @@ bool model_may_wait(const struct model *m, int64_t ms)
 	for (int i = 0; i < m->n_own; i++)
 		if (on_edge(m->now_ms + ms - m->own[i].seen_ms, m->timeout_s[TIMEOUT_UDP] * 1000LL))
 			return false;
+	for (int i = 0; i < MODEL_PATHS; i++)
+		if (m->path[i].live && on_edge(m->now_ms + ms - m->path[i].since_ms, MODEL_PATH_MS))
+			return false;
 	return model_fragments_may_wait(m, ms);
 }
 

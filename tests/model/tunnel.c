@@ -47,7 +47,9 @@ static uint32_t room(const struct model *m, const struct model_outcome *o)
 {
 	const struct fl_ip to = model_outer_to(m, &o->to.dst);
 
-	return m->settings.check_mtu ? m->way(m->way_arg, &to).mtu : m->device[o->device].mtu;
+	return model_path_mtu(m, o->xdp, &to,
+			      m->settings.check_mtu ? m->way(m->way_arg, &to).mtu
+						    : m->device[o->device].mtu);
 }
 
 static struct fl_ip source_of(const struct model *m, enum fl_family family,
