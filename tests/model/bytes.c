@@ -271,6 +271,31 @@ void model_lower_mss(struct model_frame *f, const struct model_packet *p, uint32
 	put16(check, model_makes_up(sum, sum_l4(f, v6, p->l4, len, p->proto)));
 }
 
+uint32_t model_divide(const struct model_frame *whole, uint32_t outer, uint32_t most, uint32_t n,
+		      struct model_frame *out)
+{
+	const uint8_t *from = whole->b + ETHER + outer;
+	const uint32_t size = get16(from + 2) - 20, each = (most - 20) & ~7U, at = n * each;
+	const uint32_t here = size - at < each ? size - at : each;
+	uint8_t *ip = out->b + ETHER + outer, *first = out->b + ETHER;
+
+	memcpy(out->b, whole->b, ETHER + outer + 20);
+	memcpy(ip + 20, from + 20 + at, here);
+	out->len = ETHER + outer + 20 + here;
+	put16(ip + 2, 20 + here);
+	put16(ip + 6, at / 8 | (at + here < size ? 0x2000 : 0));
+	put16(ip + 10, 0);
+	put16(ip + 10, ~model_sum(0, ip, 20));
+	if (outer) {
+		put16(first + 2, outer + 20 + here);
+		put16(first + 10, 0);
+		put16(first + 10, ~model_sum(0, first, 20));
+	}
+	if (outer > 20)
+		put16(first + 24, outer + here);
+	return (size + each - 1) / each;
+}
+
 /* What is quoted has nothing between the IP header and TCP or UDP. */
 static void quote_without_options(uint8_t *ip, bool v6, const struct model_packet *p)
 {

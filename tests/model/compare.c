@@ -113,10 +113,8 @@ static uint32_t fragment_id(const struct model_packet *p, const struct model_fra
 	return p->family == FL_IPV4 ? get16(f->b + 18) : get32(f->b + p->fragment_header + 4);
 }
 
-/* The frame that this outcome gives; with a free port or number the one that was chosen. */
-static void expected_frame(const struct run *r, const struct step *step,
-			   const struct model_verdicts *v, const struct model_outcome *o,
-			   struct model_frame *ret)
+void run_expected(const struct run *r, const struct step *step, const struct model_verdicts *v,
+		  const struct model_outcome *o, struct model_frame *ret)
 {
 	const struct model_frame *in = o->unpacked ? &v->inner : &step->frame;
 	struct model_tuple to = o->to;
@@ -153,6 +151,24 @@ static void expected_frame(const struct run *r, const struct step *step,
 		model_lower_mss(ret, &v->packet, o->mss);
 	if (o->forward)
 		put_macs(r, o, ret);
+}
+
+/* What comes out of the program: of fragments the last one. */
+static void expected_frame(const struct run *r, const struct step *step,
+			   const struct model_verdicts *v, const struct model_outcome *o,
+			   struct model_frame *ret)
+{
+	const uint32_t outer =
+		o->wrapped ? model_outer_size(v->packet.family, r->m.settings.geneve) : 0;
+	static struct model_frame whole;
+	uint32_t n;
+
+	run_expected(r, step, v, o, ret);
+	if (!o->divide || o->verdict != SENT_OUT)
+		return;
+	whole = *ret;
+	n = model_divide(&whole, outer, o->divide, 0, ret);
+	model_divide(&whole, outer, o->divide, n - 1, ret);
 }
 
 static bool fits(const struct run *r, const struct step *step, const struct model_verdicts *v,

@@ -36,6 +36,31 @@ static void take_fragment(struct run *r, const struct step *step, const struct m
 	run_check_besides(r, step, v);
 }
 
+/* Those that leave before the last one, which is what comes out. */
+static void take_divided(struct run *r, const struct step *step, const struct model_verdicts *v,
+			 const struct model_outcome *o)
+{
+	const uint32_t outer =
+		o->wrapped ? model_outer_size(v->packet.family, r->m.settings.geneve) : 0;
+	struct model_fragments *f = r->m.fragments;
+	static struct model_frame whole;
+
+	if (!o->divide || o->verdict != SENT_OUT)
+		return;
+	run_expected(r, step, v, o, &whole);
+	for (uint32_t n = 0; f->n_besides < MODEL_BESIDES; n++) {
+		struct model_besides *b = &f->besides[f->n_besides];
+
+		if (n + 1 >= model_divide(&whole, outer, o->divide, n, &b->frame))
+			break;
+		b->device = o->device;
+		b->arrives = false;
+		f->n_besides++;
+	}
+	r->totals->divided++;
+	run_check_besides(r, step, v);
+}
+
 static void take_outcome(struct run *r, const struct step *step, const struct model_verdicts *v,
 			 const struct model_outcome *o)
 {
@@ -50,6 +75,7 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 		return;
 	}
 	take_fragment(r, step, v, o);
+	take_divided(r, step, v, o);
 	if (o->reason) {
 		const uint32_t c = run_counter_of(o->reason);
 
@@ -134,8 +160,22 @@ static bool is_for_dsr(const struct run *r, const struct model_packet *p)
 	return port >= 0 && r->m.port[port].dsr;
 }
 
-/* Of what tc divides a test run shows the last piece: tests/packet/test_size.c looks at that. */
-static bool comes_in_fragments(const struct run *r, const struct step *step)
+/* Of what tc divides a test run shows the last piece, which does not say what port was chosen; so
+ * that only goes on with a flow, and is no fragment itself: tests/packet/test_size.c looks at those
+ * too. */
+static bool goes_on(struct run *r, const struct model_packet *p)
+{
+	struct model_flow *asked, *reply;
+
+	if (p->fragment || p->odd || p->flags & M_SYN)
+		return false;
+	model_find_flows(&r->m, p, &asked, &reply);
+	if (!asked)
+		asked = reply;
+	return asked && !asked->lost && !model_is_over(&r->m, asked);
+}
+
+static bool comes_in_fragments(struct run *r, const struct step *step)
 {
 	struct model_packet p;
 
@@ -145,7 +185,7 @@ static bool comes_in_fragments(const struct run *r, const struct step *step)
 	if (step->frame.len <= NARROW_MTU && !is_for_dsr(r, &p) &&
 	    !model_fragment_is_wrapped(&r->m, &p, step->hook))
 		return false;
-	return !p.df && !model_fragment_waits(&r->m, &p, step->hook);
+	return !p.df && !model_fragment_waits(&r->m, &p, step->hook) && !goes_on(r, &p);
 }
 
 /* A packet, at tc too if XDP leaves it to that. */

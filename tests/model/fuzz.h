@@ -64,13 +64,18 @@ struct net_way {
 	uint8_t known_to; /* last host whose neighbour is known; 0: all */
 };
 
+#define BOUND_PORTS 40
+
 struct world {
 	struct net net;
 	struct plane plane[VARIANTS];
 	bool loaded[VARIANTS];
 	uint32_t hz;
 	struct net_way ways[FL_FAMILIES][NETWORKS];
-	struct fl_nodes nodes;	     /* of pods that are not on this one */
+	struct fl_nodes nodes; /* of pods that are not on this one */
+	/* that sockets of the node have, some of those for masquerading */
+	uint16_t bound[BOUND_PORTS];
+	int socket[BOUND_PORTS][2];
 	struct model base[VARIANTS]; /* settings, devices, ways, timeouts */
 };
 
@@ -128,7 +133,7 @@ struct found {
 
 struct totals {
 	uint64_t packets, episodes, flows, unpacked, by_hook[MODEL_HOOKS], by_verdict[5], changes,
-		waits, skipped, stalls;
+		waits, skipped, stalls, divided;
 };
 
 /*

@@ -69,6 +69,7 @@ static struct model_outcome *send_on(const struct model *m, struct model_verdict
 	o = model_may(v, SENT_OUT);
 	o->translated = o->forward = true;
 	o->xdp = xdp;
+	o->divide = too_big ? way.mtu - outer : 0;
 	o->to = *to;
 	o->device = way.device;
 	o->any_mac = way.unknown;

@@ -102,6 +102,8 @@ struct model_settings {
 	bool has_outer_sources[FL_FAMILIES]; /* tunnelSources */
 	struct fl_prefix outer_sources[FL_FAMILIES];
 	struct model_range ports[4]; /* for masquerading */
+	const uint16_t *bound;	     /* sockets of the node have these, of either protocol */
+	int n_bound;
 };
 
 /* Seconds. */
@@ -305,6 +307,11 @@ void model_rewrite(const struct model_frame *in, const struct model_packet *pack
 /* Its option says no more than `most`. */
 void model_lower_mss(struct model_frame *frame, const struct model_packet *packet, uint32_t most);
 
+/* The n-th of the fragments, of at most so many bytes, that an IPv4 packet goes in, each behind
+ * what is in front of it: `outer` bytes. Returns how many there are. */
+uint32_t model_divide(const struct model_frame *whole, uint32_t outer, uint32_t most, uint32_t n,
+		      struct model_frame *ret_frame);
+
 enum model_answer {
 	ANSWER_PORT_UNREACHABLE,
 	ANSWER_TOO_BIG,
@@ -338,14 +345,15 @@ struct model_outcome {
 	enum model_verdict verdict;
 	const char *reason; /* token of a drop or answer */
 	bool translated;
-	bool forward;	/* hop and MAC addresses change */
-	bool wrapped;	/* as it is, but for the hop, behind an outer header to to.dst */
-	bool unpacked;	/* it was behind an outer header */
-	bool uncounted; /* its flow may have counted it, or not */
-	bool xdp;	/* where it was judged */
-	bool learns;	/* the node learns model_verdicts.learnt */
-	bool unseen;	/* and has not taken it for a sign of life */
-	uint32_t mss;	/* most that its MSS option says; 0: anything */
+	bool forward;	 /* hop and MAC addresses change */
+	bool wrapped;	 /* as it is, but for the hop, behind an outer header to to.dst */
+	bool unpacked;	 /* it was behind an outer header */
+	bool uncounted;	 /* its flow may have counted it, or not */
+	bool xdp;	 /* where it was judged */
+	bool learns;	 /* the node learns model_verdicts.learnt */
+	bool unseen;	 /* and has not taken it for a sign of life */
+	uint32_t mss;	 /* most that its MSS option says; 0: anything */
+	uint32_t divide; /* IPv4: it goes in fragments of that size; 0: as a whole */
 	struct model_tuple to;
 	int device; /* SENT_OUT */
 	uint8_t mac[6];

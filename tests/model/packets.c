@@ -266,7 +266,11 @@ bool make_from_client(const struct scenario *s, struct conversation *c, struct r
 	k.flags = flags_of(c, false, r);
 	if (by_dsr && rng_percent(r, 80))
 		k.flags = make_dsr_flags(r);
-	k.df |= make_has_flow(c);
+	if (make_has_flow(c)) {
+		k.df = rng_percent(r, 90);
+		if (!k.df && rng_percent(r, 60))
+			k.payload = 1340 + rng_below(r, 110);
+	}
 	if (c->hook == MEETS_POD_IN)
 		k.src_mac = s->world->net.gateway_mac[AT_POD];
 	if (payload)
@@ -322,7 +326,7 @@ bool make_from_backend(const struct scenario *s, const struct model *m, struct c
 	k.proto = c->proto;
 	k.t = (struct model_tuple){inner->dst, inner->src, inner->dport, inner->sport};
 	k.flags = flags_of(c, true, r);
-	k.df = true;
+	k.df = rng_percent(r, 92);
 	if (payload)
 		k.payload = payload;
 	number(c, true, &k, r);

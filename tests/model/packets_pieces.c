@@ -193,7 +193,8 @@ static void send_piece(const struct model *m, struct sent_datagram *d, struct rn
 		put16(to->frame.b + ETHER + 10, 0);
 		put16(to->frame.b + ETHER + 10, make_sum(0, to->frame.b + ETHER, 20));
 	}
-	if (!d->flood && !d->whole.by_backend && at && rng_percent(r, 6) && seen_again(d, to))
+	if (!d->flood && !d->whole.by_backend && at &&
+	    rng_percent(r, to->hook == MEETS_POD_IN ? 25 : 6) && seen_again(d, to))
 		return;
 	if (!d->flood && !d->whole.by_backend && (to->hook == MEETS_XDP || to->hook == MEETS_TC) &&
 	    rng_percent(r, d->whole.of && d->whole.of->by_node ? 94 : 3))

@@ -51,6 +51,10 @@ void run_differs(struct run *r, const struct step *step, const struct model_verd
 
 /* False: the program does not run. What came out is in *r. */
 bool run_frame(struct run *r, enum model_hook hook, int device, const struct model_frame *in);
+/* The frame that this outcome gives; with a free port or number the one that was chosen. Of what
+ * goes in fragments the whole. */
+void run_expected(const struct run *r, const struct step *step, const struct model_verdicts *v,
+		  const struct model_outcome *o, struct model_frame *ret);
 uint64_t run_counter(const struct run *r, uint32_t counter);
 uint32_t run_counter_of(const char *token);
 /* NULL: none that the model has. */

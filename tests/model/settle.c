@@ -16,6 +16,15 @@ static bool may_use(const struct model *m, uint16_t port)
 	return false;
 }
 
+/* A socket of the node would get what is for its port. */
+static bool is_bound(const struct model *m, uint16_t port)
+{
+	for (int i = 0; i < m->settings.n_bound; i++)
+		if (m->settings.bound[i] == port)
+			return true;
+	return false;
+}
+
 static void note_record(struct model *m, const struct model_verdicts *v,
 			const struct model_outcome *o)
 {
@@ -52,6 +61,8 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 		return "the source port of a client that keeps its address was changed";
 	if ((o->masqueraded || !kept) && !may_use(m, inner->sport))
 		return "the source port is none of those for masquerading";
+	if (o->masqueraded && is_bound(m, inner->sport))
+		return "a socket of the node has the source port";
 	f = NULL;
 	for (int i = 0; i < MODEL_FLOWS && !f; i++)
 		if (!m->flow[i].live)

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The programs, loaded once for each kind of settings, and what the model has to know of the
  * machine they run on: the network of tests/packet/net.h. */
+#include <arpa/inet.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lb/dp/dp.h"
 #include "tests/model/fuzz.h"
@@ -116,6 +120,8 @@ static void make_model(struct world *w, enum variant variant)
 		fl_prefix_parse("198.19.0.0/16", &m->settings.outer_sources[FL_IPV4]);
 		fl_prefix_parse("fdaa::/112", &m->settings.outer_sources[FL_IPV6]);
 	}
+	m->settings.bound = w->bound;
+	m->settings.n_bound = BOUND_PORTS;
 	fl_prefix_parse("10.1.0.0/16", &m->settings.pod_cidr[FL_IPV4]);
 	fl_prefix_parse("fd01::/16", &m->settings.pod_cidr[FL_IPV6]);
 	for (int i = 0; i < 4; i++)
@@ -191,6 +197,34 @@ static void make_nodes(struct world *w)
 	}
 }
 
+/* At all addresses of both families. */
+static int bind_to(uint16_t port, int type)
+{
+	const struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	const int fd = socket(AF_INET6, type | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) ||
+	    (type == SOCK_STREAM && listen(fd, 1))) {
+		fprintf(stderr, "fuzz: cannot bind to port %u: %s\n", port, strerror(errno));
+		exit(1);
+	}
+	return fd;
+}
+
+/* One in six of the few ports that one variant has, and some of the many of the others. */
+static void make_sockets(struct world *w)
+{
+	static const struct {
+		uint16_t first, step;
+	} ports[] = {{40000, 6}, {50000, 4}, {20000, 190}, {61000, 47}};
+
+	for (int i = 0; i < BOUND_PORTS; i++) {
+		w->bound[i] = (uint16_t)(ports[i % 4].first + ports[i % 4].step * (i / 4));
+		w->socket[i][0] = bind_to(w->bound[i], SOCK_STREAM);
+		w->socket[i][1] = bind_to(w->bound[i], SOCK_DGRAM);
+	}
+}
+
 int world_open(struct world *w, struct fl_err *err)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -209,6 +243,7 @@ int world_open(struct world *w, struct fl_err *err)
 		return r;
 	make_ways(w);
 	make_nodes(w);
+	make_sockets(w);
 	return 0;
 }
 
@@ -217,6 +252,10 @@ void world_close(struct world *w)
 	for (int v = 0; v < VARIANTS; v++)
 		if (w->loaded[v])
 			plane_close(&w->plane[v]);
+	for (int i = 0; i < BOUND_PORTS; i++) {
+		close(w->socket[i][0]);
+		close(w->socket[i][1]);
+	}
 	fl_nodes_fini(&w->nodes);
 	net_fini(&w->net);
 }
