@@ -122,6 +122,23 @@ static void after_some_seconds(struct trial *t)
 	expect_reset(t, &c.packet);
 }
 
+/* Where the next hop is forgotten again and again, the slow path has every segment. */
+static void after_a_talk_on_the_slow_path(struct trial *t)
+{
+	struct client c = client_of(t, t->row);
+	struct fl_flow flow;
+
+	establish(&c);
+	for (int i = 0; i < 80; i++) {
+		assert_true(find_flow(t->p, &c.packet, &flow));
+		plane_head(t->p, t->family, flow.slot)->next_hop = 0;
+		say_and_go_on(&c, ACK | PSH, 1000);
+	}
+	abandon(&c);
+	say(&c, ACK, 0);
+	expect_reset(t, &c.packet);
+}
+
 /* Of what was sent last, the backend may have got nothing. */
 static void what_was_sent_is_repeated(struct trial *t)
 {
@@ -367,6 +384,8 @@ static const struct test tests[] = {
 	 ROWS(numbers)},
 	{"whatever was said before", CHECK(after_a_talk), FORWARDS, ROWS(numbers)},
 	{"and for how long", CHECK(after_some_seconds), FORWARDS, ROWS(numbers)},
+	{"and where the slow path has it all", CHECK(after_a_talk_on_the_slow_path), FORWARDS,
+	 ROWS(numbers)},
 	{"also with what was sent long before", CHECK(what_was_sent_is_repeated), FORWARDS,
 	 ROWS(numbers)},
 	{"and behind its FIN", CHECK(after_a_fin), FORWARDS, ROWS(numbers)},
