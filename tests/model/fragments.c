@@ -309,6 +309,9 @@ void model_judged_fragment(struct model *m, struct model_verdicts *v)
 		}
 		o->verdict = IS_DROPPED;
 		o->reason = "fragment-overlap";
+		/* nothing shows which one it was that the client's record names */
+		if (o->wrapped && !o->begins)
+			o->backend = (struct fl_ip){0};
 	}
 }
 
