@@ -34,27 +34,47 @@ static __always_inline bool fl_new_frontend(bool v6, const struct fl_packet *p, 
 
 /*
  * A client that talks to a backend directly, from a port it also uses through a frontend, would get
- * replies translated as that frontend's. A flow that is over makes way; beside one that lives, the
- * newcomer needs a flow of its own, with another source port: true.
+ * replies translated as that frontend's. A flow that was reset, or has proven nothing, makes way;
+ * beside one that lives the newcomer needs a flow of its own, with another source port: true. So it
+ * does after FINs of both ends: the last one may not be acknowledged yet, or the backend has the
+ * connection in TIME-WAIT, and answers a SYN with the same ports by an ACK. Where the newcomer
+ * cannot have a flow (`failed`), such a one makes way too.
  */
-static __always_inline bool fl_new_direct(bool v6, const struct fl_packet *p,
-					  const struct fl_tuple6 *reply)
+static __always_inline bool fl_new_direct(bool v6, const struct fl_tuple6 *reply, __u8 proto,
+					  bool failed)
 {
 	struct fl_flow_ref ref;
+	__u32 state;
 
-	if (!fl_flow_find(v6, reply, p->proto,
-			  fl_hash_tuple(v6, reply, p->proto, fl_config.flow_seed[0]), &ref))
+	if (!fl_flow_find(v6, reply, proto, fl_hash_tuple(v6, reply, proto, fl_config.flow_seed[0]),
+			  &ref))
 		return false;
 	/* behind an address of ours there is no such client: somebody pretends */
 	if (!(ref.head->flags & FL_FLOW_IS_REPLY) || ref.head->flags & FL_FLOW_SNAT)
 		return false;
-	if ((p->proto == IPPROTO_UDP || fl_flow_open(fl_flow_state(ref.word))) &&
+	state = fl_flow_state(ref.word);
+	if ((proto == IPPROTO_UDP || fl_flow_open(state) ||
+	     (state == FL_FLOW_TIME_WAIT && !failed)) &&
 	    !fl_flow_lone(v6, ref.head) && !fl_flow_expired(v6, ref.head, ref.word, fl_now()))
 		return true;
 	fl_flow_remove(v6, &ref);
-	if (p->proto == IPPROTO_TCP)
+	if (proto == IPPROTO_TCP)
 		fl_count(FL_COUNTER_FLOW_RESTARTED);
 	return false;
+}
+
+/* Global, so that it is verified once. */
+int fl_new_direct4(const struct fl_tuple6 *reply, __u32 proto, bool failed);
+int fl_new_direct6(const struct fl_tuple6 *reply, __u32 proto, bool failed);
+
+__noinline int fl_new_direct4(const struct fl_tuple6 *reply, __u32 proto, bool failed)
+{
+	return reply && fl_new_direct(false, reply, proto, failed);
+}
+
+__noinline int fl_new_direct6(const struct fl_tuple6 *reply, __u32 proto, bool failed)
+{
+	return reply && fl_new_direct(true, reply, proto, failed);
 }
 
 /* A flow through a frontend: in->d.to, all but the source port, and the backend. False: in->d says
@@ -249,26 +269,31 @@ static __always_inline int fl_new_commit(fl_ctx *ctx, bool v6, const struct fl_p
 	fl_new_keep_hop(in);
 	if (in->kind == FL_INTENT_OWN)
 		fl_own_flow(&p->tuple, now, true);
-	if (in->kind != FL_INTENT_SERVE &&
-	    (in->kind != FL_INTENT_DIRECT || !fl_new_direct(v6, p, &reply)))
+	if (in->kind != FL_INTENT_SERVE && in->kind != FL_INTENT_DIRECT)
+		return 0;
+	if (in->kind == FL_INTENT_DIRECT && !(v6 ? fl_new_direct6(&in->reply, p->proto, false)
+						 : fl_new_direct4(&in->reply, p->proto, false)))
 		return 0;
 	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
-		fl_decision_set(&in->d, failed, FL_REASON_NEW_FLOW_RATE);
-		return 0;
+		reason = FL_REASON_NEW_FLOW_RATE;
+	} else if (!fl_snat_choose(ctx, v6, &reply, p->proto,
+				   in->new.masquerade ? FL_SNAT_SOCKETS : 0)) {
+		reason = FL_REASON_NO_SOURCE_PORT;
+	} else {
+		in->d.to.sport = reply.dport;
+		reason = fl_new_enter(v6, p, &in->d, &reply, &in->new, in->hash, now, insist);
+		if (reason == FL_NEW_GAVE_WAY)
+			return 1;
 	}
-	if (!fl_snat_choose(ctx, v6, &reply, p->proto, in->new.masquerade ? FL_SNAT_SOCKETS : 0)) {
-		fl_decision_set(&in->d, failed, FL_REASON_NO_SOURCE_PORT);
-		return 0;
-	}
-	in->d.to.sport = reply.dport;
-	reason = fl_new_enter(v6, p, &in->d, &reply, &in->new, in->hash, now, insist);
-	if (reason == FL_NEW_GAVE_WAY)
-		return 1;
-	if (reason)
+	if (reason) {
 		fl_decision_set(&in->d, failed, reason);
-	else if (in->kind == FL_INTENT_DIRECT)
+		if (in->kind == FL_INTENT_DIRECT)
+			v6 ? fl_new_direct6(&in->reply, p->proto, true)
+			   : fl_new_direct4(&in->reply, p->proto, true);
+	} else if (in->kind == FL_INTENT_DIRECT) {
 		fl_decision_set(&in->d, FL_ACT_STACK, FL_REASON_NONE);
-	else
+	} else {
 		fl_new_begun(p, in);
+	}
 	return 0;
 }
