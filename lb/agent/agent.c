@@ -10,6 +10,7 @@
 #include "lb/agent/datapath.h"
 #include "lb/agent/internal.h"
 #include "lb/agent/seccomp.h"
+#include "lb/agent/slice.h"
 #include "lb/base/cleanup.h"
 #include "lb/base/log.h"
 #include "lb/dp/mountinfo.h"
@@ -319,6 +320,10 @@ static void give_up_calls(const struct fl_agent *agent)
 
 void fl_agent_ready(struct fl_agent *agent)
 {
+	const int rc = fl_slice_shorten();
+
+	if (rc)
+		fl_log_debug("the kernel grants no shorter slices: %s", strerror(-rc));
 	give_up_calls(agent);
 	notify_status(agent);
 	fl_notify_send(&agent->notify, "READY=1");
