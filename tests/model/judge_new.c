@@ -171,7 +171,7 @@ static bool refuse(struct model_verdicts *v, const struct model_port *port, enum
 }
 
 /* From a client straight to a backend, from the port of a flow through a frontend: the answers
- * could not be told apart. */
+ * could not be told apart, or the backend still has the connection (RFC 9293, 3.10.7.4). */
 static void judge_direct(struct model *m, struct model_verdicts *v)
 {
 	const struct model_packet *p = &v->packet;
@@ -183,7 +183,8 @@ static void judge_direct(struct model *m, struct model_verdicts *v)
 		return;
 	}
 	if (model_is_over(m, f) ||
-	    (p->proto == 6 && f->state != STATE_ESTABLISHED && f->state != STATE_HALF_CLOSED)) {
+	    (p->proto == 6 && f->state != STATE_ESTABLISHED && f->state != STATE_HALF_CLOSED &&
+	     f->state != STATE_TIME_WAIT)) {
 		model_remove(f);
 		v->restarted = p->proto == 6;
 		model_may(v, PASSES);
