@@ -182,9 +182,8 @@ static void judge_direct(struct model *m, struct model_verdicts *v)
 		model_may(v, PASSES);
 		return;
 	}
-	if (model_is_over(m, f) ||
-	    (p->proto == 6 && f->state != STATE_ESTABLISHED && f->state != STATE_HALF_CLOSED &&
-	     f->state != STATE_TIME_WAIT)) {
+	if (model_is_over(m, f) || (p->proto == 6 && f->state != STATE_ESTABLISHED &&
+				    f->state != STATE_HALF_CLOSED && f->state != STATE_TIME_WAIT)) {
 		model_remove(f);
 		v->restarted = p->proto == 6;
 		model_may(v, PASSES);
