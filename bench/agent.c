@@ -6,6 +6,7 @@
  * the agent's processor time. In namespaces and a cgroup of its own.
  */
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -30,10 +31,13 @@
 
 #define READY_MS 120000
 #define CHANGE_MS 10000
-#define DIR "/tmp" /* a file system of our own, which goes with us */
+#define ROOM "/tmp" /* a file system of our own, which goes with us */
 
 struct room {
 	char cgroup[300];
+	/* where the manifests are, instead of there (--on): O_PATH, and a directory in it; -1 */
+	int on, manifests;
+	char name[32];
 	int agent; /* O_PATH */
 	int guard; /* closed at our end, however that comes */
 	int notify;
@@ -51,21 +55,39 @@ static void stop(struct room *room)
 	room->pid = 0;
 }
 
+/* The manifests that are not on the file system that goes with us. */
+static void remove_manifests(const struct room *room)
+{
+	DIR *dir;
+	struct dirent *entry;
+
+	if (room->manifests < 0)
+		return;
+	dir = fdopendir(room->manifests);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_type == DT_REG)
+			unlinkat(room->manifests, entry->d_name, 0);
+	unlinkat(room->on, room->name, AT_REMOVEDIR);
+}
+
 static void room_fini(struct room *room)
 {
 	stop(room);
 	if (room->meta)
 		munmap((void *)room->meta, 4096);
-	for (size_t i = 0; i < 3; i++) {
-		const int fd = (int[]){room->notify, room->agent, room->guard}[i];
+	if (room->guard < 0) /* which does it otherwise, whatever becomes of us */
+		remove_manifests(room);
+	for (size_t i = 0; i < 5; i++) {
+		const int fd = (int[]){room->notify, room->agent, room->on, room->manifests,
+				       room->guard}[i];
 
 		if (fd >= 0)
 			close(fd);
 	}
 }
 
-/* A process that removes the cgroup when we have ended, and is no part of what a signal to all of
- * us reaches. */
+/* A process that removes the cgroup and the manifests when we have ended, and is no part of what a
+ * signal to all of us reaches. */
 static int start_guard(struct room *room, struct fl_err *err)
 {
 	int fds[2];
@@ -85,6 +107,7 @@ static int start_guard(struct room *room, struct fl_err *err)
 		close(fds[1]);
 		while (read(fds[0], &byte, 1) < 0 && errno == EINTR)
 			;
+		remove_manifests(room);
 		_exit(rmdir(room->cgroup) ? 1 : 0);
 	}
 	close(fds[0]);
@@ -96,26 +119,46 @@ static int open_notify(struct room *room, struct fl_err *err)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	strcpy(addr.sun_path, DIR "/notify");
+	strcpy(addr.sun_path, ROOM "/notify");
 	room->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (room->notify < 0 || bind(room->notify, (struct sockaddr *)&addr, sizeof(addr)))
 		return fl_err_set(err, -errno, "%s: %s", addr.sun_path, strerror(errno));
 	return 0;
 }
 
-static int open_room(struct room *room, struct fl_err *err)
+/* A directory for the manifests on the file system that `--on` names. */
+static int make_manifests(struct room *room, const char *on, struct fl_err *err)
 {
+	snprintf(room->name, sizeof(room->name), "fairlead-bench-%d", getpid());
+	room->on = open(on, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (room->on < 0 || mkdirat(room->on, room->name, 0755))
+		return fl_err_set(err, -errno, "%s: %s", on, strerror(errno));
+	room->manifests = openat(room->on, room->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (room->manifests < 0)
+		return fl_err_set(err, -errno, "%s/%s: %s", on, room->name, strerror(errno));
+	return 0;
+}
+
+static int open_room(struct room *room, const char *on, struct fl_err *err)
+{
+	char manifests[32];
 	_cleanup_free_ char *root = NULL;
 	int rc = fl_mount_find_cgroup2(&root, err);
 
+	/* it may be below what is about to be covered */
+	if (!rc && on)
+		rc = make_manifests(room, on, err);
 	if (rc)
 		return rc;
-	if (mount("fairlead-bench", DIR, "tmpfs", 0, "mode=0700"))
+	if (mount("fairlead-bench", ROOM, "tmpfs", 0, "mode=0700"))
 		return fl_err_set(err, -errno, "cannot mount a file system: %s", strerror(errno));
 	snprintf(room->cgroup, sizeof(room->cgroup), "%.200s/fairlead-bench-%d", root, getpid());
-	if (mkdir(DIR "/manifests", 0755) || mkdir(room->cgroup, 0755))
+	if (mkdir(ROOM "/manifests", 0755) || mkdir(room->cgroup, 0755))
 		return fl_err_set(err, -errno, "cannot make a directory: %s", strerror(errno));
 	rc = start_guard(room, err);
+	snprintf(manifests, sizeof(manifests), "/proc/self/fd/%d", room->manifests);
+	if (!rc && on && mount(manifests, ROOM "/manifests", NULL, MS_BIND, NULL))
+		rc = fl_err_set(err, -errno, "%s: cannot be mounted: %s", on, strerror(errno));
 	if (!rc)
 		rc = open_notify(room, err);
 	return rc ? rc
@@ -158,7 +201,7 @@ static int write_all(const struct room *room, struct fl_err *err)
 	int rc = 0;
 
 	for (uint32_t s = 0; s < room->services && !rc; s++) {
-		snprintf(name, sizeof(name), DIR "/manifests/s%u.yaml", s);
+		snprintf(name, sizeof(name), ROOM "/manifests/s%u.yaml", s);
 		rc = write_service(room, s, false, name);
 	}
 	return rc ? fl_err_set(err, rc, "cannot write manifests: %s", strerror(-rc)) : 0;
@@ -171,12 +214,12 @@ static void exec_agent(const struct room *room)
 
 	snprintf(agent, sizeof(agent), "/proc/self/fd/%d", room->agent);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	setenv("NOTIFY_SOCKET", DIR "/notify", 1);
+	setenv("NOTIFY_SOCKET", ROOM "/notify", 1);
 	if (!getenv("FAIRLEAD_BENCH_LOG")) {
 		dup2(log, 1);
 		dup2(log, 2);
 	}
-	execl(agent, "fairleadd", "--manifests", DIR "/manifests", "--socket", DIR "/agent.sock",
+	execl(agent, "fairleadd", "--manifests", ROOM "/manifests", "--socket", ROOM "/agent.sock",
 	      "--cgroup", room->cgroup, "--node", "bench", "--devices", "up0", "--cluster-cidr",
 	      "100.64.0.0/10", "--healthz-bind-address", "none", "--metrics-bind-address", "none",
 	      "--state-dir", "none", (char *)NULL);
@@ -336,12 +379,12 @@ static int change(const struct room *room, uint32_t s, bool less, uint64_t *ret_
 		  struct fl_err *err)
 {
 	char name[64];
-	const char *hidden = DIR "/manifests/.new";
+	const char *hidden = ROOM "/manifests/.new";
 	const uint64_t old = revision(room);
 	uint64_t before;
 	int rc;
 
-	snprintf(name, sizeof(name), DIR "/manifests/s%u.yaml", s);
+	snprintf(name, sizeof(name), ROOM "/manifests/s%u.yaml", s);
 	rc = write_service(room, s, less, hidden);
 	if (rc)
 		return fl_err_set(err, rc, "%s: %s", hidden, strerror(-rc));
@@ -390,6 +433,8 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 		.notify = -1,
 		.agent = -1,
 		.guard = -1,
+		.on = -1,
+		.manifests = -1,
 		.services = (uint32_t)bench_option(argc, argv, "--services", 10000),
 		.endpoints = (uint32_t)bench_option(argc, argv, "--endpoints", 10),
 	};
@@ -410,7 +455,7 @@ int bench_agent(int argc, char **argv, struct fl_err *err)
 	if (!rc)
 		rc = bench_netns_new(&netns, err);
 	if (!rc)
-		rc = open_room(&room, err);
+		rc = open_room(&room, bench_option_text(argc, argv, "--on", NULL), err);
 	if (!rc)
 		rc = write_all(&room, err);
 	for (uint64_t i = 0; i <= restarts && !rc; i++) {
