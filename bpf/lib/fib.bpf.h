@@ -131,8 +131,9 @@ static __always_inline __u32 fl_hop_generation(__u32 now)
  */
 static __always_inline void fl_hop_remember(struct fl_hop *hop, __u32 generation)
 {
-	__u32 start = (hop->macs[0] ^ hop->macs[1] ^ hop->ifindex) * 0x9e3779b1U >> 20,
-	      filled = generation << 1;
+	/* by one gateway lead ways of several sizes, which would be in each other's way */
+	const __u32 mixed = hop->macs[0] ^ hop->macs[1] ^ hop->ifindex ^ (__u32)hop->mtu << 16;
+	__u32 start = mixed * 0x9e3779b1U >> 20, filled = generation << 1;
 
 	hop->index = 0;
 	hop->generation = generation;
