@@ -65,8 +65,7 @@ static void remove_manifests(const struct room *room)
 		return;
 	dir = fdopendir(room->manifests);
 	while (dir && (entry = readdir(dir)))
-		if (entry->d_type == DT_REG)
-			unlinkat(room->manifests, entry->d_name, 0);
+		unlinkat(room->manifests, entry->d_name, 0);
 	unlinkat(room->on, room->name, AT_REMOVEDIR);
 }
 

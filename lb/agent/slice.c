@@ -34,7 +34,6 @@ int fl_slice_shorten(void)
 	/* another policy was somebody's choice */
 	if (now.policy != SCHED_OTHER)
 		return 0;
-	now.size = sizeof(now);
 	now.runtime_ns = SLICE_NS;
 	return syscall(SYS_sched_setattr, 0, &now, 0) ? -errno : 0;
 }

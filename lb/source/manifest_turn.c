@@ -240,7 +240,7 @@ static int look_at_pending(struct fl_manifest *m, bool inside)
 			failed = look_at_file(m, file, inside, &look);
 			if (failed == -ENOMEM && !file->pending)
 				fl_manifest_touch(m, file); /* again at the next chance */
-			rc = rc ? rc : failed;
+			first_failure(&rc, failed);
 		}
 	}
 	if (inside)
@@ -272,13 +272,12 @@ static int rescan(struct fl_manifest *m, size_t root)
 
 static int rescan_roots(struct fl_manifest *m, bool everything)
 {
-	int rc = 0, failed;
+	int rc = 0;
 
 	for (size_t i = 0; i < m->n_roots; i++) {
 		if (m->roots[i].is_input || (!everything && !m->roots[i].rescan))
 			continue;
-		failed = rescan(m, i);
-		rc = rc ? rc : failed;
+		first_failure(&rc, rescan(m, i));
 	}
 	/* a program that has a file mapped may change it without a trace for half a minute */
 	for (size_t i = 0; everything && i < m->n_files; i++)
@@ -289,16 +288,16 @@ static int rescan_roots(struct fl_manifest *m, bool everything)
 
 static int name_bare_roots(struct fl_manifest *m)
 {
-	int rc = 0, failed;
+	int rc = 0;
 
 	for (size_t i = 0; i < m->n_roots; i++) {
 		struct fl_manifest_root *r = &m->roots[i];
 
 		if (r->is_input || r->lost || r->name)
 			continue;
-		failed = fl_manifest_root_problem(m, r, FL_PROBLEM_WARNING,
-						  r->n_files ? NULL : "there is no manifest in it");
-		rc = rc ? rc : failed;
+		first_failure(&rc, fl_manifest_root_problem(
+					   m, r, FL_PROBLEM_WARNING,
+					   r->n_files ? NULL : "there is no manifest in it"));
 	}
 	return rc;
 }

@@ -158,8 +158,7 @@ static void expected_frame(const struct run *r, const struct step *step,
 			   const struct model_verdicts *v, const struct model_outcome *o,
 			   struct model_frame *ret)
 {
-	const uint32_t outer =
-		o->wrapped ? model_outer_size(v->packet.family, r->m.settings.geneve) : 0;
+	const uint32_t outer = model_outer_of(&r->m, v->packet.family, o);
 	static struct model_frame whole;
 	uint32_t n;
 

@@ -40,8 +40,7 @@ static void take_fragment(struct run *r, const struct step *step, const struct m
 static void take_divided(struct run *r, const struct step *step, const struct model_verdicts *v,
 			 const struct model_outcome *o)
 {
-	const uint32_t outer =
-		o->wrapped ? model_outer_size(v->packet.family, r->m.settings.geneve) : 0;
+	const uint32_t outer = model_outer_of(&r->m, v->packet.family, o);
 	struct model_fragments *f = r->m.fragments;
 	static struct model_frame whole;
 

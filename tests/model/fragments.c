@@ -448,7 +448,7 @@ static void release(struct model *m, const struct model_packet *p, struct model_
 	const uint32_t header = p->l4 - ETHER;
 	const struct fl_ip to = d->way.wrapped ? model_outer_to(m, &d->way.to.dst) : d->way.to.dst;
 	const struct model_way way = m->way(m->way_arg, &to);
-	const uint32_t outer = d->way.wrapped ? model_outer_size(p->family, m->settings.geneve) : 0;
+	const uint32_t outer = model_outer_of(m, p->family, &d->way);
 	const uint32_t mtu = sent_out && m->settings.check_mtu ? way.mtu - outer : 0xffff;
 
 	for (int i = 0; i < d->n_waiters; i++) {

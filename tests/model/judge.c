@@ -83,6 +83,13 @@ struct model_outcome *model_send_on(const struct model *m, struct model_verdicts
 	return send_on(m, v, xdp, to, &to->dst, 0);
 }
 
+/* Nobody knows the way, which is neither counted for its flow nor a sign of life. */
+static void may_have_no_route(struct model_verdicts *v)
+{
+	model_may_drop(v, "no-route");
+	v->v[v->n - 1].uncounted = v->v[v->n - 1].unseen = true;
+}
+
 struct model_outcome *model_send_wrapped(const struct model *m, struct model_verdicts *v, bool xdp,
 					 const struct model_tuple *to)
 {
@@ -91,8 +98,7 @@ struct model_outcome *model_send_wrapped(const struct model *m, struct model_ver
 	struct model_outcome *o;
 
 	if (fl_ip_is_unspecified(&by)) {
-		model_may_drop(v, "no-route");
-		v->v[v->n - 1].uncounted = v->v[v->n - 1].unseen = true;
+		may_have_no_route(v);
 		return NULL;
 	}
 	o = send_on(m, v, xdp, to, &by, outer);
@@ -163,10 +169,8 @@ void model_send_to_backend(const struct model *m, struct model_verdicts *v,
 			   const struct model_flow *f, bool xdp)
 {
 	model_send_wrapped(m, v, xdp, &f->inner);
-	if (!m->settings.geneve || !f->lost)
-		return;
-	model_may_drop(v, "no-route");
-	v->v[v->n - 1].uncounted = v->v[v->n - 1].unseen = true;
+	if (m->settings.geneve && f->lost)
+		may_have_no_route(v);
 }
 
 static bool judge_request(struct model *m, struct model_verdicts *v, struct model_flow *f, bool xdp)

@@ -491,6 +491,12 @@ static inline uint32_t model_outer_size(enum fl_family family, bool geneve)
 
 	return geneve ? ip + 8 + 8 + 4 + address + 4 : ip;
 }
+/* What this outcome puts there. */
+static inline uint32_t model_outer_of(const struct model *m, enum fl_family family,
+				      const struct model_outcome *o)
+{
+	return o->wrapped ? model_outer_size(family, m->settings.geneve) : 0;
+}
 /* Where such a packet to a pod is sent; unspecified: nobody knows. */
 struct fl_ip model_outer_to(const struct model *m, const struct fl_ip *pod);
 /* Whether a packet of this tuple that the network brings goes to that backend so. */
