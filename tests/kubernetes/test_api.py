@@ -32,7 +32,8 @@ def serve(lab, name, number, pods=PODS, **options):
         lab.cluster.put(m.slice(name, family, pods))
 
 
-def answers(lab, client, address, requests=24):
+def answers(lab, client, address, requests=60):
+    """Who answers. Of four pods one is missed by chance in 1 of 10 million times."""
     report = lab[client].http(address, 80, requests)
     assert report["failed"] == 0, report
     return set(report["answers"])
@@ -61,9 +62,9 @@ def lab(own_lab, cluster):
 
 @FAMILIES
 def test_from_a_pod_and_from_outside(lab, family):
-    assert answers(lab, "cli-1", vip(12, family), 60) == set(PODS)
-    assert answers(lab, "client", outside(12, family), 60) == set(PODS)
-    assert answers(lab, "client", vip(12, family), 60) == set(PODS)
+    assert answers(lab, "cli-1", vip(12, family)) == set(PODS)
+    assert answers(lab, "client", outside(12, family)) == set(PODS)
+    assert answers(lab, "client", vip(12, family)) == set(PODS)
 
 
 def test_what_the_agent_says(lab):
@@ -106,7 +107,7 @@ def test_10_10_2_api_server_goes_and_comes_back(lab, family):
     lab.cluster.stop("kube-apiserver")
     node = lab.nodes["node-1"]
     until(lambda: "may be out of date" in node.cli("status").stdout, "node-1 says so", 20, 0.2)
-    assert answers(lab, "cli-1", vip(15, family), 60) == set(PODS)
+    assert answers(lab, "cli-1", vip(15, family)) == set(PODS)
     lab.cluster.start_api()
     serve(lab, "before", 15, ["web-2b"])
     until(lambda: set(lab["cli-1"].http(vip(15, family), 80, 24)["answers"]) == {"web-2b"},
@@ -161,11 +162,11 @@ def test_a7_agent_starts_without_api_server(lab):
     node.wait_answers(60)
     assert "are not known yet" in node.cli("status").stdout
     for family in (4, 6):
-        assert answers(lab, "cli-1", vip(12, family), 60) == set(PODS)
+        assert answers(lab, "cli-1", vip(12, family)) == set(PODS)
     lab.cluster.start_api()
     node.wait_status(0, 90)
     for family in (4, 6):
-        assert answers(lab, "cli-1", vip(12, family), 60) == set(PODS)
+        assert answers(lab, "cli-1", vip(12, family)) == set(PODS)
 
 
 def test_c8_token_is_replaced(lab):
@@ -190,7 +191,7 @@ def test_10_7_server_without_streaming_lists(lab):
     node.stop()
     node.start(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig(), "--log-level", "debug"])
     node.wait_status(0, 60)
-    assert answers(lab, "cli-1", vip(12, 4), 24) == set(PODS)
+    assert answers(lab, "cli-1", vip(12, 4)) == set(PODS)
     serve(lab, "paged", 9, ["web-1b"])
     reaches(lab, "cli-1", vip(9, 4), ["web-1b"])
     lab.cluster.delete("Service", "paged")
