@@ -354,6 +354,9 @@ static CURLcode set_proxy(CURL *easy, const struct fl_kube_access *access)
 	}
 	if (!strncmp(url, "http://", 7))
 		code = curl_easy_setopt(easy, CURLOPT_PROXYPORT, 80L);
+	/* the environment's NO_PROXY goes with the environment's proxy */
+	if (!code)
+		code = curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
 	return code ? code : curl_easy_setopt(easy, CURLOPT_PROXY, url);
 }
 

@@ -93,11 +93,11 @@ def kubeconfig(cluster, name, about, user):
     return cluster.path(name)
 
 
-def start(lab, way, wait=True):
+def start(lab, way, wait=True, **options):
     node = lab.nodes["node-1"]
     node.stop()
     about, user = way(lab.cluster)
-    node.start(wait=wait, manifests=False, extra=["--kubeconfig", kubeconfig(lab.cluster, "way.conf", about, user)])
+    node.start(wait=wait, manifests=False, extra=["--kubeconfig", kubeconfig(lab.cluster, "way.conf", about, user)], **options)
     return node
 
 
@@ -132,6 +132,32 @@ def test_a_kubeconfig(lab, way):
         serve(lab, "followed", 12, ["web-2b"])
         reaches(lab, "cli-1", vip(12, 4), ["web-2b"])
         assert (made() > 0) == way.startswith("proxy")
+
+
+@pytest.mark.parametrize("variable, without, used", [
+    ("HTTPS_PROXY", "", True), ("https_proxy", "", True), ("HTTPS_PROXY", "example.org,{address}", False),
+    ("HTTPS_PROXY", "example.org", True)], ids=["proxy", "lower-case", "not-for-this-one", "not-for-another"])
+def test_a_proxy_of_the_environment(lab, variable, without, used):
+    """Where the kubeconfig names none, HTTPS_PROXY counts, but not for whom NO_PROXY names."""
+    cluster = lab.cluster
+    environment = ("env", f"{variable}=http://{cluster.address}:{PROXY_PORTS['http']}",
+                   f"NO_PROXY={without.format(address=cluster.address)}")
+    lab.nodes["node-1"].stop()  # an earlier one may have asked for the proxy
+    with proxy(cluster, "http") as made:
+        serve(lab, "followed", 12, ["web-1a"])
+        start(lab, WAYS["token"], wrapper=environment).wait_status(0, 60)
+        reaches(lab, "cli-1", vip(12, 4), ["web-1a"])
+        assert (made() > 0) == used
+
+
+def test_a_proxy_of_the_kubeconfig_comes_first(lab):
+    """It counts whatever the environment says, also for whom NO_PROXY names."""
+    cluster = lab.cluster
+    environment = ("env", f"HTTPS_PROXY=http://{cluster.address}:1", f"NO_PROXY={cluster.address}")
+    lab.nodes["node-1"].stop()
+    with proxy(cluster, "http") as made:
+        start(lab, WAYS["proxy"], wrapper=environment).wait_status(0, 60)
+        assert made() > 0
 
 
 @pytest.mark.parametrize("way", REFUSED)
