@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A lab whose agents follow a real API server. SKIP where it cannot be built or run."""
+import contextlib
 import os
 import subprocess
 import sys
@@ -29,11 +30,11 @@ def programs():
     return done.stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def own_lab(programs):
+@contextlib.contextmanager
+def a_lab(programs, families=(4, 6)):
     """A lab without agents, whose router is the control plane; `lab.cluster`."""
     lab = E2E.make_lab(start=False)
-    lab.cluster = ControlPlane(lab, programs)
+    lab.cluster = ControlPlane(lab, programs, families)
     try:
         lab.cluster.start_etcd()
         lab.cluster.start_api()
@@ -44,6 +45,12 @@ def own_lab(programs):
             node.stop()
         lab.cluster.close()
         E2E.close_lab(lab)
+
+
+@pytest.fixture(scope="module")
+def own_lab(programs):
+    with a_lab(programs) as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")

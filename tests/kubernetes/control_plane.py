@@ -15,7 +15,7 @@ from wait import until
 PORT = 6443
 SECOND = "172.18.0.2"  # an address for another server
 USER, ADMIN = "fairlead", "admin"
-RANGES = "10.96.0.0/16,fd00:96::/112"
+RANGES = {4: "10.96.0.0/16", 6: "fd00:96::/112"}
 # what kubeadm writes into the certificate of each API server, beside its own address; and loopback, for the tests
 NAMES = ("DNS:kubernetes", "DNS:kubernetes.default", "DNS:kubernetes.default.svc", "DNS:kubernetes.default.svc.cluster.local",
          "IP:10.96.0.1", "DNS:localhost", "IP:127.0.0.1")
@@ -26,18 +26,24 @@ class Refused(AssertionError):
 
 
 class ControlPlane:
-    def __init__(self, lab, programs):
-        self.lab = lab
+    def __init__(self, lab, programs, families=(4, 6)):
+        """`families`: those of Services, Nodes and pods; the API server is in the first."""
+        self.lab, self.families = lab, families
         self.place = lab["router"]
         self.programs = programs
         self.directory = f"{lab.directory}/kubernetes"
         self.processes = {}
-        self.address = topology.SEGMENT_ROUTER[4]
+        self.address = topology.SEGMENT_ROUTER[families[0]]
         self.more_flags = []
         os.makedirs(self.directory, mode=0o700)
         self._certificates()
         self._tokens({USER: "fairlead-1", ADMIN: "admin-1"})
         self.write("token", "fairlead-1\n")
+
+    @property
+    def url(self):
+        """Of the API server."""
+        return f"https://[{self.address}]:{PORT}" if ":" in self.address else f"https://{self.address}:{PORT}"
 
     # ---- files -------------------------------------------------------------------------------
     def path(self, name):
@@ -75,7 +81,7 @@ class ControlPlane:
 
     def kubeconfig(self, name="kubeconfig", user=USER, **cluster):
         """A kubeconfig, of the agents where nothing else is said; its path. That of another user has the token in it."""
-        cluster = {"server": f"https://{self.address}:{PORT}", "certificate-authority": "ca.crt", **cluster}
+        cluster = {"server": self.url, "certificate-authority": "ca.crt", **cluster}
         self.write(name, json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": user}}],
@@ -106,10 +112,10 @@ class ControlPlane:
         done = self.etcd("kv/compaction", {"revision": now, "physical": True})
         assert "header" in done, done
 
-    def start_api(self, *more, bind="0.0.0.0", certificate="server"):
+    def start_api(self, *more, bind=None, certificate="server"):
         self._spawn("kube-apiserver", "--etcd-servers", "http://127.0.0.1:2379",
-                    "--bind-address", bind, "--advertise-address", self.address,
-                    "--secure-port", str(PORT), "--service-cluster-ip-range", RANGES,
+                    "--bind-address", bind or {4: "0.0.0.0", 6: "::"}[self.families[0]], "--advertise-address", self.address,
+                    "--secure-port", str(PORT), "--service-cluster-ip-range", ",".join(RANGES[family] for family in self.families),
                     "--tls-cert-file", f"{certificate}.crt", "--tls-private-key-file", f"{certificate}.key",
                     "--service-account-issuer", "https://kubernetes.default.svc",
                     "--service-account-key-file", "accounts.key",
@@ -141,9 +147,9 @@ class ControlPlane:
     # ---- the API -----------------------------------------------------------------------------
     def request(self, method, path, body=None, raw=False, kind="application/json"):
         """What the API says, from JSON; None if it does not answer."""
-        command = ["curl", "-sS", "--max-time", "60", "--cacert", self.path("ca.crt"), "-X", method,
+        command = ["curl", "-sS", "-g", "--max-time", "60", "--cacert", self.path("ca.crt"), "-X", method,
                    "-H", f"Authorization: Bearer {self.tokens[ADMIN]}", "-H", f"Content-Type: {kind}",
-                   f"https://{self.address}:{PORT}{path}"]
+                   f"{self.url}{path}"]
         if body is not None:
             command += ["--data-binary", "@-"]
         done = self.place.run(command, input=json.dumps(body) if body is not None else "", timeout=60)
@@ -204,10 +210,10 @@ class ControlPlane:
                   "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}]})
         for name, about in topology.NODES.items():
             number = about["number"]
+            pods = {4: f"10.244.{number}.0/24", 6: f"fd00:244:{number}::/64"}
             self.put({"apiVersion": "v1", "kind": "Node",
                       "metadata": {"name": name, "labels": {
                           "topology.kubernetes.io/zone": f"zone-{'ab'[number - 1]}"}},
-                      "spec": {"podCIDR": f"10.244.{number}.0/24",
-                               "podCIDRs": [f"10.244.{number}.0/24", f"fd00:244:{number}::/64"]},
+                      "spec": {"podCIDR": pods[self.families[0]], "podCIDRs": [pods[family] for family in self.families]},
                       "status": {"addresses": [{"type": "InternalIP", "address": about[family]}
-                                               for family in (4, 6)]}})
+                                               for family in self.families]}})

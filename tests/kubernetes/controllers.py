@@ -34,6 +34,7 @@ class Pods:
         return "/api/v1/namespaces/default/pods" + (f"/{self.app}-{pod}" if pod else "")
 
     def add(self, *pods, ready=True):
+        families = self.cluster.families
         for pod in pods:
             host = pod in topology.NODES
             node = pod if host else f"node-{pod.split('-')[1][0]}"
@@ -43,8 +44,9 @@ class Pods:
                 "spec": {"nodeName": node, "hostNetwork": host, "terminationGracePeriodSeconds": 3600,
                          "automountServiceAccountToken": False,
                          "containers": [{"name": "server", "image": "server"}]}})
-            self._status(pod, {"phase": "Running", "hostIP": topology.NODES[node][4], "podIP": addresses[4],
-                               "podIPs": [{"ip": addresses[family]} for family in (4, 6)],
+            self._status(pod, {"phase": "Running", "hostIP": topology.NODES[node][families[0]],
+                               "podIP": addresses[families[0]],
+                               "podIPs": [{"ip": addresses[family]} for family in families],
                                "conditions": [{"type": "Ready", "status": str(ready)}]})
 
     def _status(self, pod, status):

@@ -34,7 +34,7 @@ class Relay:
         self.pairs = set()
         self.last, self.number = time.monotonic(), 0
         self.selector = selectors.DefaultSelector()
-        self.listener = socket.create_server((address, port))
+        self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         self.selector.register(sys.stdin, selectors.EVENT_READ, self.word)
 
