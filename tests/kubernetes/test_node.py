@@ -130,12 +130,33 @@ def test_10_11_node_object_appears_later(lab):
 
 
 def test_10_12_zone_is_followed(lab):
-    """10.12: without a restart."""
+    """10.12: without a restart. Endpoints are those whose hints name the zone that the node is in now."""
     node = lab.nodes["node-1"]
-    assert "zone-a" in node.cli("status").stdout
+    zones = {"web-1a": "zone-a", "web-2a": "zone-z"}
+
+    def put(hinted):
+        for family in (4, 6):
+            piece = lab.manifests.slice("web", family, list(zones))
+            for endpoint in piece["endpoints"] if hinted else ():
+                endpoint["hints"] = {"forZones": [{"name": zones[endpoint["targetRef"]["name"]]}]}
+            lab.cluster.put(piece)
+
+    def asked(*pods):
+        for family in (4, 6):
+            until(lambda f=family: set(lab["cli-1"].http(VIP[f], 80, 24)["answers"]) == set(pods), f"{pods} are asked", 10, 0.1)
+    put(hinted=True)
+    asked("web-1a")
     lab.cluster.put(node_object(zone="zone-z"))
-    until(lambda: "zone-z" in node.cli("status").stdout, "the zone is followed", 10, 0.1)
+    asked("web-2a")
+    assert "zone-z" in node.cli("status").stdout
+    # nobody is for this one
+    lab.cluster.put(node_object(zone="zone-b"))
+    asked("web-1a", "web-2a")
+    lab.cluster.put(node_object())
+    asked("web-1a")
+    assert "zone-a" in node.cli("status").stdout
     assert node.agent.poll() is None
+    put(hinted=False)
 
 
 def test_2_15_other_addresses(lab):

@@ -377,10 +377,11 @@ def test_the_api_server_is_a_service(lab):
         until(answered, f"{client} reaches the API server on port {PORT} by its Service", 10, 0.2)
 
 
-@pytest.mark.parametrize("kind", ["short", "long"])
+@pytest.mark.parametrize("kind", ["short", "long", "udp"])
 def test_rolling_update_under_load(lab, app, kind):
     """Every Pod is replaced, one after the other, while requests run: not one fails. A server ends when its Pod has
-    left the lists of both nodes; connections that are open then are the applications' to end, so long ones move."""
+    left the lists of both nodes; connections that are open then are the applications' to end, so long ones go on. Sockets
+    that send datagrams stay the same, and nobody but the nodes sees to it that they are answered by another Pod."""
     web = app("rolled", 17, type="LoadBalancer")
     web.balancer()
     web.reaches()
@@ -388,13 +389,21 @@ def test_rolling_update_under_load(lab, app, kind):
         reaches_port(lab, "client", outside(17, family), 80, PODS)
     streams = 4 if kind == "short" else 2
     for place, address in (("client", outside), ("cli-1", vip), ("cli-2", vip)):
+        # a connected socket of a pod is connected to the Pod itself
+        its = "udp-unconnected" if kind == "udp" and address is vip else kind
         lab[place].call("load_start", name="rolling", interval=0.005, targets=[
-            {"kind": kind, "host": address(17, family), "port": 80, "streams": streams} for family in (4, 6)])
+            {"kind": its, "host": address(17, family), "port": 5353 if kind == "udp" else 80, "streams": streams}
+            for family in (4, 6)])
     places = ("client", "cli-1", "cli-2")
 
-    def asked():
-        return [ledger["answered"] for place in places
-                for ledger in lab[place].call("load_look", name="rolling").values()]
+    def look():
+        return [ledger for place in places for ledger in lab[place].call("load_look", name="rolling").values()]
+
+    def go_on():
+        """Until each has been answered so much more often; how often by each Pod, until then."""
+        before = look()
+        until(lambda: all(now["answered"] > then["answered"] + 20 for now, then in zip(look(), before)), "requests go on", 20, 0.1)
+        return {pod: sum(ledger["answers"].get(pod, 0) for ledger in before) for pod in PODS}
     try:
         for pod in PODS:
             backend = f"{topology.pod_addresses(pod)[4]}:8080"
@@ -405,9 +414,12 @@ def test_rolling_update_under_load(lab, app, kind):
             web.pods.terminate(pod)
             for node in lab.nodes.values():
                 until(lambda n=node: not listed(n), f"{pod} has left {node.name}", 20, 0.1)
-            before = asked()
-            until(lambda b=before: all(now > then + 20 for now, then in zip(asked(), b)), "requests go on", 20, 0.1)
-            if kind == "short":
+            go_on()
+            if kind == "udp":
+                # whoever is there already stays with a Pod that ends, as long as it says that it serves
+                web.pods.ready(pod, False)
+                until(lambda p=pod: go_on()[p] == go_on()[p], f"nobody is answered by {pod} any more", 60, 0.1)
+            if kind != "long":
                 lab.stop_serving(pod)
                 lab.serve(pod)
             web.pods.remove(pod)
@@ -418,7 +430,10 @@ def test_rolling_update_under_load(lab, app, kind):
     for place, its in ledgers.items():
         for label, ledger in its.items():
             assert ledger["failed"] == 0, (place, label, ledger["failures"], ledger["events"][:5])
-            if kind == "short":
-                assert set(ledger["answers"]) == set(PODS), (place, label, ledger["answers"])
-            else:
+            if kind == "long":
                 assert ledger["moved"] == 0, (place, label, ledger)
+            elif kind == "udp":
+                # each Pod that answered one of them has ended meanwhile
+                assert ledger["moved"] > 0 and set(ledger["answers"]) <= set(PODS), (place, label, ledger)
+            else:
+                assert set(ledger["answers"]) == set(PODS), (place, label, ledger["answers"])
