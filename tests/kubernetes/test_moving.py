@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Moving over from kube-proxy on live nodes, and back: what has begun lives on, with the same backend."""
+import json
 import re
 
 import pytest
 
+import chart
+from conftest import REPO
+from control_plane import ADMIN
 from kube_proxy import KubeProxy, has_legacy
-from test_api import FAMILIES, PODS, outside, serve, vip  # noqa: F401
+from test_api import PODS, outside, serve, vip
 from wait import until
 
 KEEPER = "fairlead-keeps-nat"
@@ -97,12 +101,16 @@ def test_12_4_moving_over(own_lab, mode):
         load.round()
         pods = load.pods()
         assert set().union(*pods.values()) == set(PODS)
+        planned = plan(lab)
         lab.start_agents(manifests=False, extra=["--kubeconfig", lab.cluster.kubeconfig()])
         load.round()
         node = lab.nodes["node-1"]
         flows = kernel_flows(node)
         assert {flow["protocol"] for flow in flows} == {"TCP", "UDP"}
         assert any(flow["masqueraded"] for flow in flows) and not all(flow["masqueraded"] for flow in flows)
+        assert node.api("/v1/plan")["items"] == planned, "as was shown before"
+        shown = node.cli(*command(LIVE, "flow list"))
+        assert "KERNEL" in shown.stdout.splitlines()[0] and re.search(r"\byes\b", shown.stdout), shown
         for proxy in proxies:
             proxy.stop()
         remove_rules(lab, proxies)
@@ -156,7 +164,7 @@ def test_12_4_moving_back(own_lab, mode):
             proxy.wait([outside(12, 4), outside(12, 6), outside(11, 4), outside(11, 6), "31012"])
         load.round()
         for each in lab.nodes.values():
-            done = each.cli("cleanup", "--hand-over")
+            done = each.cli(*command(BACK, "--hand-over"))
             assert (done.returncode, done.stderr) == (0, ""), done
             given = int(re.match(r"(\d+) connections handed over", done.stdout)[1])
             # as many as come from outside, of which the pod's are none: a socket has no flow
@@ -176,6 +184,38 @@ def test_12_4_moving_back(own_lab, mode):
             each.stop()
             each.cleanup()
             each.cli("cleanup", "--kube-proxy")
+
+
+def page(section):
+    """The commands of a section of docs/kube-proxy-migration.md, as they are typed."""
+    with open(f"{REPO}/docs/kube-proxy-migration.md", encoding="utf-8") as file:
+        text = file.read().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return [line[7:].split("  #")[0].strip() for line in text.splitlines() if line.startswith("       ")]
+
+
+def command(section, words):
+    """That of them with these words; without the program's name, as it is given to the lab's."""
+    (found,) = (line for line in page(section) if words in line)
+    program, *rest = found.split()
+    assert program == "fairlead", found
+    return rest
+
+
+def plan(lab):
+    """What node-1 would do, by what the API server has."""
+    listing, planning = page(LIVE)[:2]
+    cluster = lab.cluster
+    done = cluster.place.run(["env", f"KUBECONFIG={cluster.kubeconfig('admin.conf', ADMIN)}", f"HOME={cluster.directory}",
+                              f"PATH={chart.programs()}:/usr/bin:/bin", "sh", "-c", f"cd {cluster.directory} && {listing}"],
+                             timeout=60)
+    assert done.returncode == 0, (listing, done.stderr)
+    words = planning.replace('"$NAME"', "node-1").replace("objects.yaml", cluster.path("objects.yaml")).split()
+    done = lab.nodes["node-1"].cli(*words[1:], "-o", "json")
+    assert (words[0], done.returncode, done.stderr) == ("fairlead", 0, ""), done
+    return json.loads(done.stdout)["items"]
+
+
+LIVE, BACK = "One node, while it works", "Back"
 
 
 def streams(targets):
@@ -205,12 +245,14 @@ def remove_rules(lab, proxies):
         # only node-1 has connections that need the kernel's NAT
         needed = proxy.node.name == "node-1"
         before = everything(place)
-        done = proxy.node.cli("cleanup", "--kube-proxy", "--dry-run")
+        dry = command(LIVE, "--dry-run")
+        done = proxy.node.cli(*dry)
         assert done.returncode == 0, done.stderr
         assert ("delete table ip6 kube-proxy" if proxy.mode == "nftables" else "-X KUBE-SERVICES") in done.stdout
         assert proxy.mode == "nftables" or f"# {program}-restore\n" in done.stdout
         assert everything(place) == before, "a dry run changes nothing"
-        done = proxy.node.cli("cleanup", "--kube-proxy")
+        assert page(LIVE)[-1] == f"fairlead {' '.join(dry[:-1])}"
+        done = proxy.node.cli(*dry[:-1])
         assert done.returncode == 0, done.stderr
         rules = everything(place)
         assert before != rules
@@ -223,7 +265,7 @@ def remove_rules(lab, proxies):
             assert stays in own, rules
         assert "table ip others" in rules, rules
         assert (KEEPER in rules, KEEPER in done.stdout) == (needed, needed), rules
-        again = proxy.node.cli("cleanup", "--kube-proxy")
+        again = proxy.node.cli(*dry[:-1])
         assert again.returncode == 0, again.stderr
         assert f"nothing of kube-proxy is {'left' if needed else 'here'}" in again.stdout, again.stdout
 
