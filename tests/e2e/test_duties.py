@@ -207,9 +207,10 @@ def test_6_3_the_metrics_server_is_on_loopback(lab):
         assert code_of(lab["client"], node_address("node-1", family), 10249, "/proxyMode") == 0
 
 
-def test_many_probes_and_slow_clients_at_once(lab):
+@FAMILIES
+def test_many_probes_and_slow_clients_at_once(lab, family):
     """Probes of 20 balancers at once are answered, while 300 clients that never finish their request hold on."""
-    address = node_address("node-1", 4)
+    address = node_address("node-1", family)
     script = ("import socket, sys\nheld = []\n"
               f"for i in range(300):\n    s = socket.create_connection(('{address}', {HEALTH_PORT} if i % 2 else 10256))\n"
               "    s.sendall(b'GET / HT')\n    held.append(s)\n"

@@ -184,6 +184,33 @@ def test_flows_are_counted_by_state(lab):
     assert numbers[("fairlead_flow_table_entries", "IPv4")] > 0
 
 
+def test_next_hops_are_counted(own_lab):
+    """Of a new datapath none, and none for pods of its own node; then the other node and the way back to the client, once for both
+    families, since these are devices and MACs."""
+    lab, node, m = own_lab, own_lab.nodes["node-1"], own_lab.manifests
+    node.start()
+
+    def sampled():
+        """What is counted at once: next hops, and the frontends of a Service that nobody has asked for."""
+        now = samples(scrape(node))
+        return now[("fairlead_next_hops",)], now[("fairlead_map_elements", "frontends")]
+    try:
+        until(lambda: sampled()[1] > 0, "there are frontends", 20)
+        for number, (pods, hops) in enumerate(((["web-1a", "web-1b"], 0), (["web-2a", "web-2b"], 2)), 13):
+            m.set_backends("web", pods)
+            node.settle()
+            for family in (4, 6):
+                assert lab["client"].http(cells.vip(10)[family], 80, 8)["failed"] == 0
+            before = sampled()[1]
+            m.add(f"probe-{number}", m.service(f"probe-{number}", number))
+            until(lambda n=before: sampled()[1] > n, "it is counted once more", 20)
+            assert sampled()[0] == hops
+    finally:
+        m.reset()
+        node.stop()
+        node.cleanup()
+
+
 def traffic_of(node, service):
     """{metric and direction: number} of a Service's series."""
     return {(key[0].removeprefix("fairlead_service_").removesuffix("_total"), *key[3:]): value

@@ -224,6 +224,25 @@ static void test_10_10_too_many_requests(void **state)
 	assert_string_equal(s->said, "");
 }
 
+/* A first list is asked for again after as long as the server wants, too: as a stream, and then by
+ * pages of which one is refused. */
+static void test_10_10_too_many_lists(void **state)
+{
+	struct scene *s = *state;
+
+	fake_answer(asked(s, STREAM), "429 Too Many Requests", "Retry-After: 3\r\n",
+		    STATUS("429", "TooMany"));
+	assert_in_range(until_trouble(s, "HTTP 429: because"), 2500, 6000);
+	fake_answer(asked(s, STREAM), "422 Unprocessable Entity", "", STATUS("422", "Invalid"));
+	fake_answer(asked(s, LIST), "200 OK", "", PAGE("5", "more", OBJECT("a", "3")));
+	fake_answer(asked(s, "continue=more"), "429 Too Many Requests", "Retry-After: 4\r\n",
+		    STATUS("429", "TooMany"));
+	assert_in_range(until_trouble(s, "HTTP 429: because"), 3500, 8000);
+	fake_answer(asked(s, LIST), "200 OK", "", PAGE("6", "", OBJECT("a", "3")));
+	fake_begin(asked(s, "resourceVersion=6"));
+	until_well(s);
+}
+
 /* Any other refusal of a watch: everything is listed again. */
 static void test_10_10_refused(void **state)
 {
@@ -411,15 +430,25 @@ static void test_redirect(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_10_7_stream),	    TEST(test_10_8_goes_on),
-		TEST(test_stream_is_cut),   TEST(test_pages),
-		TEST(test_pages_expire),    TEST(test_no_list),
-		TEST(test_list_is_cut),	    TEST(test_10_10_expired),
-		TEST(test_10_10_too_large), TEST(test_10_10_too_many_requests),
-		TEST(test_10_10_refused),   TEST(test_10_10_unreachable),
-		TEST(test_11_8_elsewhere),  TEST(test_11_8_not_without_proof),
-		TEST(test_10_10_nonsense),  TEST(test_sink_fails),
-		TEST(test_11_4_token),	    TEST(test_redirect),
+		TEST(test_10_7_stream),
+		TEST(test_10_8_goes_on),
+		TEST(test_stream_is_cut),
+		TEST(test_pages),
+		TEST(test_pages_expire),
+		TEST(test_no_list),
+		TEST(test_list_is_cut),
+		TEST(test_10_10_expired),
+		TEST(test_10_10_too_large),
+		TEST(test_10_10_too_many_requests),
+		TEST(test_10_10_too_many_lists),
+		TEST(test_10_10_refused),
+		TEST(test_10_10_unreachable),
+		TEST(test_11_8_elsewhere),
+		TEST(test_11_8_not_without_proof),
+		TEST(test_10_10_nonsense),
+		TEST(test_sink_fails),
+		TEST(test_11_4_token),
+		TEST(test_redirect),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

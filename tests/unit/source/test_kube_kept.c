@@ -6,11 +6,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "lb/base/read_file.h"
 #include "lb/source/kept.h"
@@ -210,6 +212,40 @@ static void test_state_of_others(void **state)
 	}
 }
 
+/* Written by an agent of another version, and whole. */
+static void test_state_of_another_version(void **state)
+{
+	static const char is[] = "\"version\":1,", was[] = "\"version\":9,",
+			  sum[] = "\"checksum\":\"";
+	struct scene *s = *state;
+	size_t len;
+	char *text, *tail;
+	FILE *file;
+
+	start(s);
+	UNTIL(state_has("\"name\":\"web-1\""));
+	forget(s);
+	text = read_state(&len);
+	assert_non_null(text);
+	assert_non_null(strstr(text, is));
+	memcpy(strstr(text, is), was, strlen(was));
+	for (tail = text + len - 1; tail[-1] != '\n'; tail--)
+		;
+	assert_non_null(strstr(tail, sum));
+	snprintf(strstr(tail, sum) + strlen(sum), 17, "%016" PRIx64,
+		 (uint64_t)XXH64(text, (size_t)(tail - text), 0));
+	text[len - 3] = '"'; /* where that ended */
+	file = fopen(state_file, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, len, file), len);
+	assert_int_equal(fclose(file), 0);
+	free(text);
+	open_source(s, with_state());
+	assert_int_equal(fl_store_count(s->store, FL_KIND_SERVICE), 0);
+	if (!strstr(condition(s, "state"), "is of version 9, not 1"))
+		fail_msg("\"%s\" does not say so", condition(s, "state"));
+}
+
 /* A place that cannot be written is a condition, and no more than that. */
 static void test_state_that_cannot_be_written(void **state)
 {
@@ -231,6 +267,7 @@ int main(void)
 		TEST(test_a7_lists_under_way_are_waited_for),
 		TEST(test_damaged_state),
 		TEST(test_state_of_others),
+		TEST(test_state_of_another_version),
 		TEST(test_state_that_cannot_be_written),
 	};
 
