@@ -15,7 +15,8 @@ import chart
 BUILD = os.path.abspath(os.environ.get("FAIRLEAD_BUILD", f"{chart.REPO}/build/std"))
 KUBE_PROXY = ("--set", "kubeProxy.configMap.enabled=true")
 EVERYTHING = ("--set", "prometheus.enabled=true,prometheus.serviceMonitor.enabled=true,bpf.autoMount.enabled=true,"
-              "debug.enabled=true,socketLB.enabled=false,loadBalancer.acceleration=native,devices=eth0 bond*,"
+              "debug.enabled=true,socketLB.enabled=false,loadBalancer.acceleration=native,loadBalancer.mode=dsr,"
+              "loadBalancer.dsrDispatch=geneve,devices=eth0 bond*,"
               "nodePort.range=30000\\,32000,hostPort.enabled=true,maglev.tableSize=16381,maglev.hashSeed=seed,detectLocalMode=NodeCIDR,"
               "kubeProxyReplacementHealthzBindAddr=0.0.0.0:10300,k8sServiceHost=172.18.0.1,k8sServicePort=6443,"
               "clusterCIDR=10.244.0.0/16\\,fd00:244::/56,"
@@ -64,6 +65,8 @@ def test_the_schema_knows_every_value():
 @pytest.mark.parametrize("values, words", [
     ("k8sServicehost=10.0.0.1", "k8sServicehost"),
     ("loadBalancer.acceleration=fast", "acceleration"),
+    ("loadBalancer.mode=nat", "mode"),
+    ("loadBalancer.dsrDispatch=opt", "dsrDispatch"),
     ("k8sServiceHost=10.0.0.1,kubeProxy.configMap.enabled=true", "not both"),
     ("image.useDigest=true", "needs image.digest"),
     ("daemon.statePath=state", "statePath"),
@@ -119,6 +122,16 @@ def test_pods_are_read_for_host_ports_only(values, pods):
     assert any("pods" in rule["resources"] for rule in role["rules"]) == pods
     (config,) = chart.objects(chart.render(*values))["ConfigMap"]
     assert ("hostPorts: true" in config["data"]["fairleadd.yaml"]) == pods
+
+
+def test_direct_return():
+    """By values, and nothing is said of it without them, so that another document may."""
+    def about(*values):
+        (config,) = chart.objects(chart.render(*values))["ConfigMap"]
+        return re.findall(r"^(forwardingMode: .*|dsr:\n.*)$", config["data"]["fairleadd.yaml"], re.M)
+    assert about() == []
+    assert about("--set", "loadBalancer.mode=hybrid") == ["forwardingMode: hybrid"]
+    assert about("--set", "loadBalancer.mode=dsr,loadBalancer.dsrDispatch=geneve") == ["dsr:\n  dispatch: geneve", "forwardingMode: dsr"]
 
 
 def test_a_state_directory_of_the_node():

@@ -60,6 +60,12 @@ app.kubernetes.io/component: service-proxy
 {{- $modes := dict "native" "xdp" "best-effort" "auto" "disabled" "tc" -}}
 {{- $mode := get $modes .Values.loadBalancer.acceleration | required "loadBalancer.acceleration is native, best-effort or disabled" -}}
 {{- $_ := set $c "mode" $mode -}}
+{{- with .Values.loadBalancer.mode -}}
+{{- $_ := set $c "forwardingMode" . -}}
+{{- end -}}
+{{- with .Values.loadBalancer.dsrDispatch -}}
+{{- $_ := set $c "dsr" (dict "dispatch" .) -}}
+{{- end -}}
 {{- with .Values.nodePort.addresses -}}
 {{- $_ := set $c "nodePortAddresses" . -}}
 {{- end -}}
