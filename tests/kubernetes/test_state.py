@@ -82,11 +82,11 @@ def test_damaged_state_is_an_empty_start(lab):
     """A damaged file is named and not used, and the next one takes its place."""
     node = lab.nodes["node-1"]
     lab.cluster.stop("kube-apiserver")
+    reboot(lab, node)  # an agent that lives may yet replace the file
     path = lab.cluster.path("state/api-state")
     with open(path, "r+b") as file:
         file.seek(os.path.getsize(path) // 2)
         file.write(b"~")
-    reboot(lab, node)
     start(lab, node, wait=False)
     node.wait_answers(60)
     assert f"{path} is damaged" in node.cli("status").stdout
