@@ -318,6 +318,23 @@ static CURLcode set_callbacks(struct fl_kube_request *request)
 	return code ? code : curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
 }
 
+/* The environment's proxy, for whom NO_PROXY does not name. A proxy cannot reach this node's own
+ * loopback, where some distributions have a way to the API servers. */
+static CURLcode spare_loopback(CURL *easy)
+{
+	const char *lower = getenv("no_proxy"), *direct = lower ? lower : getenv("NO_PROXY");
+	_cleanup_free_ char *all = NULL;
+
+	/* everybody, if it stands alone */
+	if (direct && !strcmp(direct, "*"))
+		return CURLE_OK;
+	if (asprintf(&all, "%s,localhost,127.0.0.0/8,::1", direct ? direct : "") < 0) {
+		all = NULL;
+		return CURLE_OUT_OF_MEMORY;
+	}
+	return curl_easy_setopt(easy, CURLOPT_NOPROXY, all);
+}
+
 /*
  * As the libraries of Kubernetes use a proxy: one by TLS is checked as the API server is, whose
  * authorities the kubeconfig names; SOCKS is given names, which need not be known here; and HTTP
@@ -343,8 +360,10 @@ static CURLcode set_proxy(CURL *easy, const struct fl_kube_access *access)
 		if (!code)
 			code = curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
 	}
-	if (code || !url)
+	if (code)
 		return code;
+	if (!url)
+		return spare_loopback(easy);
 	if (!strncmp(url, socks, strlen(socks))) {
 		if (asprintf(&named, "socks5h://%s", url + strlen(socks)) < 0) {
 			named = NULL;

@@ -425,6 +425,26 @@ static void test_redirect(void **state)
 	asked(s, STREAM);
 }
 
+/* A proxy of the environment is not asked for what is on this node's loopback, whatever NO_PROXY
+ * names; of a kubeconfig it is. */
+static void test_proxy_of_the_environment(void **state)
+{
+	static const char *const none[] = {NULL, "", "example.org", "*"};
+	struct scene *s = *state;
+
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	setenv("HTTPS_PROXY", "http://127.0.0.1:1", 1);
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+		if (none[i])
+			setenv("no_proxy", none[i], 1);
+		fake_answer(asked(s, STREAM), "401 Unauthorized", "", "");
+	}
+	unsetenv("no_proxy");
+	asked(s, STREAM);
+	unsetenv("http_proxy");
+	unsetenv("HTTPS_PROXY");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -449,6 +469,7 @@ int main(void)
 		TEST(test_sink_fails),
 		TEST(test_11_4_token),
 		TEST(test_redirect),
+		TEST(test_proxy_of_the_environment),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
