@@ -106,27 +106,33 @@ static void keep_biggest(struct fl_port_range ranges[static FL_PORT_RANGES],
 	}
 }
 
+static int compare_spans(const void *a, const void *b)
+{
+	const struct fl_port_span *x = a, *y = b;
+
+	return (int)x->first - (int)y->first;
+}
+
 int fl_source_ports_make(const struct fl_port_span *exclude, size_t n_exclude,
 			 struct fl_port_range ret_ranges[static FL_PORT_RANGES], struct fl_err *err)
 {
 	struct fl_port_range ranges[FL_PORT_RANGES] = {0};
-	_cleanup_free_ bool *used = calloc(LAST_PORT + 2, sizeof(*used));
-	uint32_t start = 0;
+	_cleanup_free_ struct fl_port_span *used = calloc(n_exclude + 1, sizeof(*used));
+	uint32_t start = FIRST_PORT; /* of what may be a run */
 
 	if (!used)
 		return fl_err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < n_exclude; i++)
-		memset(used + exclude[i].first, true,
-		       (size_t)exclude[i].last - exclude[i].first + 1);
-	used[LAST_PORT + 1] = true; /* ends the last run */
-	for (uint32_t port = FIRST_PORT; port <= LAST_PORT + 1; port++) {
-		if (!used[port]) {
-			start = start ? start : port;
-		} else if (start) {
+	if (n_exclude)
+		memcpy(used, exclude, n_exclude * sizeof(*used));
+	qsort(used, n_exclude, sizeof(*used), compare_spans);
+	for (size_t i = 0; i <= n_exclude; i++) {
+		const uint32_t end = i < n_exclude ? used[i].first : LAST_PORT + 1;
+
+		if (end > start)
 			keep_biggest(ranges, (struct fl_port_range){(uint16_t)start,
-								    (uint16_t)(port - start)});
-			start = 0;
-		}
+								    (uint16_t)(end - start)});
+		if (i < n_exclude && used[i].last + 1u > start)
+			start = used[i].last + 1u;
 	}
 	if (!ranges[0].count)
 		return fl_err_set(err, -ENOSPC,

@@ -63,31 +63,40 @@ static void on_turn(uv_check_t *check)
 		uv_idle_stop(&loop->more);
 }
 
+/* At multiples of the time, so that what is due as often, or every second time, is done together:
+ * to wake up is most of what little there is to do. */
+static void again(uv_timer_t *timer, uv_timer_cb call, uint64_t ms)
+{
+	uv_timer_start(timer, call, ms - uv_now(timer->loop) % ms, ms);
+}
+
 static void on_upkeep(uv_timer_t *timer)
 {
-	const unsigned int ms = fl_agent_upkeep(agent_of(timer));
-
-	uv_timer_start(timer, on_upkeep, ms, ms);
+	again(timer, on_upkeep, fl_agent_upkeep(agent_of(timer)));
 }
 
 static void on_retry(uv_timer_t *timer)
 {
 	fl_agent_retry(agent_of(timer));
+	again(timer, on_retry, RETRY_MS);
 }
 
 static void on_watch(uv_timer_t *timer)
 {
 	fl_agent_watch(agent_of(timer));
+	again(timer, on_watch, WATCH_MS);
 }
 
 static void on_gauges(uv_timer_t *timer)
 {
 	fl_agent_gauge(agent_of(timer));
+	again(timer, on_gauges, FL_GAUGES_MS);
 }
 
 static void on_duties(uv_timer_t *timer)
 {
 	fl_duties_retry(agent_of(timer)->duties);
+	again(timer, on_duties, FL_DUTIES_RETRY_MS);
 }
 
 static void on_verify(uv_timer_t *timer)

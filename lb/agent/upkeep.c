@@ -58,6 +58,12 @@ static bool rests(const struct fl_upkeep *upkeep, uint64_t now, uint64_t created
 	return now < upkeep->rest_until;
 }
 
+/* Bits are being made of the table's entries, in as many calls as a pass takes. */
+static bool scans(const struct fl_upkeep *upkeep)
+{
+	return upkeep->overflow.phase == FL_REBUILD_SCAN || upkeep->filter.phase == FL_REBUILD_SCAN;
+}
+
 unsigned int fl_upkeep_slice(struct fl_upkeep *upkeep, uint64_t now, uint32_t hz, uint64_t created)
 {
 	const struct fl_flow_table *flows = &upkeep->flows;
@@ -70,7 +76,7 @@ unsigned int fl_upkeep_slice(struct fl_upkeep *upkeep, uint64_t now, uint32_t hz
 	if (upkeep->maps)
 		fl_filter_rebuild(upkeep->maps, &upkeep->filter, now, hz, n);
 	if (rests(upkeep, now, created))
-		return FL_UPKEEP_REST_MS;
+		return scans(upkeep) ? FL_UPKEEP_MS : FL_UPKEEP_REST_MS;
 	if (!upkeep->slice)
 		begin(upkeep, created);
 	fl_flow_sweep(flows, &upkeep->sweep, now, hz, n);

@@ -21,7 +21,7 @@ struct fl_upkeep {
 };
 
 #define FL_UPKEEP_MS 25	      /* between two slices */
-#define FL_UPKEEP_REST_MS 100 /* between two looks whether a rest is over */
+#define FL_UPKEEP_REST_MS 500 /* between two looks whether a rest is over */
 #define FL_UPKEEP_SLICES 256  /* of a pass, which takes some 6 seconds */
 #define FL_UPKEEP_REST_S 60   /* at most: a flow that changes its state can be over earlier */
 

@@ -44,6 +44,7 @@ int fl_attachment_add(struct fl_dp *dp, const char *name, unsigned int ifindex, 
 	a->ifindex = ifindex;
 	a->prog_fd = prog_fd;
 	a->link_fd = link_fd;
+	dp->pins = (struct fl_pins_seen){0}; /* another one to look for */
 	return 0;
 }
 

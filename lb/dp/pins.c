@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lb/base/cleanup.h"
@@ -56,7 +59,35 @@ static int repair_program(const char *name, int fd, void *arg)
 		      repairing->err);
 }
 
-int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
+/* A name that comes, goes or changes dates its directory. False: one is not there. */
+static bool look_at_dirs(const struct fl_dp *dp, struct fl_pins_seen *ret_now)
+{
+	for (size_t i = 0; i < FL_BPFFS_SUBDIRS; i++) {
+		struct stat st;
+
+		if (fstatat(dp->fs.dir_fd, fl_bpffs_subdirs[i], &st, AT_SYMLINK_NOFOLLOW))
+			return false;
+		ret_now->dirs[i].dev = st.st_dev;
+		ret_now->dirs[i].ino = st.st_ino;
+		ret_now->dirs[i].changed_ns = (uint64_t)st.st_mtim.tv_sec * FL_NSEC_PER_SEC +
+					      (uint64_t)st.st_mtim.tv_nsec;
+	}
+	return true;
+}
+
+/* What changes within the time that a directory is dated with shows in no date. */
+static bool is_fresh(const struct fl_pins_seen *now)
+{
+	const uint64_t old = ((uint64_t)time(NULL) - 1) * FL_NSEC_PER_SEC;
+
+	for (size_t i = 0; i < FL_BPFFS_SUBDIRS; i++)
+		if (now->dirs[i].changed_ns >= old)
+			return true;
+	return false;
+}
+
+/* Look for each pin; counts those that are made again. */
+static int repair_all(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 {
 	int n = 0, r = 0;
 
@@ -87,4 +118,21 @@ int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
 		return r;
 	*ret_n = n;
 	return 0;
+}
+
+int fl_dp_repair_pins(struct fl_dp *dp, int *ret_n, struct fl_err *err)
+{
+	struct fl_pins_seen now = {0};
+	const bool looked = look_at_dirs(dp, &now);
+	int r;
+
+	if (looked && !memcmp(&now, &dp->pins, sizeof(now))) {
+		*ret_n = 0;
+		return 0;
+	}
+	dp->pins = (struct fl_pins_seen){0};
+	r = repair_all(dp, ret_n, err);
+	if (!r && !*ret_n && looked && !is_fresh(&now))
+		dp->pins = now;
+	return r;
 }

@@ -22,8 +22,16 @@ struct fl_attachment {
 	int link_fd;	      /* -1: clsact */
 };
 
+/* The directories of pins as they were when all pins were found there; zero: that is not known. */
+struct fl_pins_seen {
+	struct {
+		uint64_t dev, ino, changed_ns;
+	} dirs[FL_BPFFS_SUBDIRS];
+};
+
 struct fl_dp {
 	struct fl_bpffs fs;
+	struct fl_pins_seen pins;
 	struct fl_maps maps;
 	struct fl_programs programs;
 	bool no_tcx;

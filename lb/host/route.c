@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Asking the kernel for routes, one request and one answer at a time. */
+/* Asking the kernel for routes, some requests with a call, and then their answers. */
 #include "lb/host/route.h"
 
 #include <errno.h>
@@ -35,14 +35,20 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 	return MNL_CB_OK;
 }
 
-static int ask(struct mnl_socket *sock, unsigned int seq, const struct fl_ip *ip,
-	       struct fl_route *ret_route)
+/* How many are asked at once: what they are answered has room in a socket as it is by default. */
+#define ASKED 16
+#define REQUEST_BYTES NLMSG_SPACE(sizeof(struct rtmsg) + NLA_HDRLEN + 16)
+
+struct asked {
+	unsigned int first; /* sequence number of the first */
+	size_t n, answered;
+	struct fl_route *routes;
+};
+
+static void put_request(struct nlmsghdr *h, unsigned int seq, const struct fl_ip *ip)
 {
 	const bool v4 = fl_ip_family(ip) == FL_IPV4;
-	char buf[8192];
-	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
 	struct rtmsg *rtm;
-	ssize_t n;
 
 	h->nlmsg_type = RTM_GETROUTE;
 	h->nlmsg_flags = NLM_F_REQUEST;
@@ -51,15 +57,51 @@ static int ask(struct mnl_socket *sock, unsigned int seq, const struct fl_ip *ip
 	rtm->rtm_family = v4 ? AF_INET : AF_INET6;
 	rtm->rtm_dst_len = v4 ? 32 : 128;
 	mnl_attr_put(h, RTA_DST, v4 ? 4 : 16, v4 ? ip->b + 12 : ip->b);
-	*ret_route = (struct fl_route){0};
-	if (mnl_socket_sendto(sock, h, h->nlmsg_len) < 0)
-		return -errno;
-	n = mnl_socket_recvfrom(sock, buf, sizeof(buf));
-	if (n < 0)
-		return -errno;
-	/* an error is the answer that there is no route */
-	mnl_cb_run(buf, (size_t)n, seq, mnl_socket_get_portid(sock), on_route, ret_route);
-	return 0;
+}
+
+static int send_requests(struct mnl_socket *sock, const struct asked *asked,
+			 const struct fl_ip *ips)
+{
+	char buf[ASKED * REQUEST_BYTES];
+	size_t len = 0;
+
+	for (size_t i = 0; i < asked->n; i++) {
+		struct nlmsghdr *h = mnl_nlmsg_put_header(buf + len);
+
+		put_request(h, asked->first + (unsigned int)i, &ips[i]);
+		len += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	return mnl_socket_sendto(sock, buf, len) < 0 ? -errno : 0;
+}
+
+/* Answers come in the order of the requests; an error is the answer that there is no route. */
+static void take_answers(struct asked *asked, const void *buf, size_t size)
+{
+	int left = (int)size;
+
+	for (const struct nlmsghdr *h = buf; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		const unsigned int at = h->nlmsg_seq - asked->first;
+
+		if (at >= asked->n)
+			continue;
+		on_route(h, &asked->routes[at]);
+		asked->answered++;
+	}
+}
+
+static int ask(struct mnl_socket *sock, struct asked *asked, const struct fl_ip *ips)
+{
+	char buf[8192];
+	int r = send_requests(sock, asked, ips);
+
+	while (!r && asked->answered < asked->n) {
+		const ssize_t n = mnl_socket_recvfrom(sock, buf, sizeof(buf));
+
+		if (n < 0)
+			return -errno;
+		take_answers(asked, buf, (size_t)n);
+	}
+	return r;
 }
 
 int fl_routes_get(const struct fl_ip *ips, size_t n, struct fl_route *ret_routes)
@@ -70,7 +112,15 @@ int fl_routes_get(const struct fl_ip *ips, size_t n, struct fl_route *ret_routes
 
 	if (!sock || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID))
 		return -errno;
-	for (size_t i = 0; i < n && !r; i++)
-		r = ask(sock, (unsigned int)i + 1, &ips[i], &ret_routes[i]);
+	memset(ret_routes, 0, n * sizeof(*ret_routes));
+	for (size_t i = 0; i < n && !r; i += ASKED) {
+		struct asked asked = {
+			.first = (unsigned int)i + 1,
+			.n = n - i < ASKED ? n - i : ASKED,
+			.routes = &ret_routes[i],
+		};
+
+		r = ask(sock, &asked, &ips[i]);
+	}
 	return r;
 }

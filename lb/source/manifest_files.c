@@ -171,6 +171,12 @@ bool fl_manifest_differs(const struct stat *st, const struct fl_manifest_stat *b
 	       digest_of(st) != before->digest;
 }
 
+bool fl_manifest_is_local(const struct fl_manifest_root *r, const struct stat *st)
+{
+	/* of the file system of a single file nothing is known */
+	return !r->name && !r->remote && st->st_dev == r->seen.st_dev;
+}
+
 /* Touch every known file of a root that is not as it was when it was read. */
 static void touch_changed(struct fl_manifest *m, size_t root)
 {

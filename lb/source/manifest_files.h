@@ -26,7 +26,7 @@
 #define FL_MANIFEST_MAX_FILES 65536	      /* of one directory */
 #define FL_MANIFEST_LARGE_BYTES (256u * 1024) /* from here on a thread reads it */
 #define FL_MANIFEST_STEP 2048		      /* objects of a large file that one turn takes in */
-#define FL_MANIFEST_LOOK_MS 250		      /* between looks at what no event tells */
+#define FL_MANIFEST_LOOK_MS 500		      /* between looks at what no event tells */
 #define FL_MANIFEST_LOOK_FILES 200	      /* in a second */
 #define FL_MANIFEST_LOOK_ELSEWHERE 1000	      /* the same of those that events do not tell of */
 #define FL_MANIFEST_LOOK_NAMES 1000	      /* the same of the names in a directory */
@@ -167,6 +167,8 @@ void fl_manifest_settled(struct fl_manifest *m, struct fl_manifest_file *file);
 /* Look at what is in a root now and touch what is new, changed or gone. -errno when it cannot be
  * read. */
 int fl_manifest_scan(struct fl_manifest *m, size_t root, struct fl_err *err);
+/* Whether it is on a root's own file system, which others do not change. */
+bool fl_manifest_is_local(const struct fl_manifest_root *r, const struct stat *st);
 /* Whether a file is not as it was. */
 bool fl_manifest_differs(const struct stat *st, const struct fl_manifest_stat *before);
 struct fl_manifest_stat fl_manifest_stat_of(const struct stat *st);

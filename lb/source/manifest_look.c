@@ -52,25 +52,27 @@ static struct fl_manifest_file *next_file(const struct fl_manifest *m, size_t *a
 		       : file;
 }
 
-static void look_at_file(struct fl_manifest *m, struct fl_manifest_file *file)
+static void look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, struct stat *ret_st)
 {
-	struct stat st;
-
-	if (stat(file->path, &st) || fl_manifest_differs(&st, &file->seen))
+	if (stat(file->path, ret_st) || fl_manifest_differs(ret_st, &file->seen))
 		fl_manifest_touch(m, file);
 }
 
 static void look_at_files(struct fl_manifest *m)
 {
+	struct stat st;
+
 	for (size_t n = share(m->n_files, FL_MANIFEST_LOOK_FILES); n; n--) {
 		struct fl_manifest_file *file = next_file(m, &m->look_at);
+		const struct fl_manifest_root *r;
 
 		if (!file)
 			continue;
-		look_at_file(m, file);
+		r = &m->roots[file->definer.order];
+		look_at_file(m, file, &st);
 		/* where writing through a mapping changes no times */
-		if (!file->pending && m->roots[file->definer.order].undated &&
-		    fl_writers_of(file->path) == FL_WRITERS_SOME)
+		if (!file->pending && r->undated &&
+		    fl_writers_of(file->path, fl_manifest_is_local(r, &st)) == FL_WRITERS_SOME)
 			fl_manifest_touch(m, file);
 	}
 	for (size_t n = m->any_elsewhere ? share(m->n_files, FL_MANIFEST_LOOK_ELSEWHERE) : 0; n;
@@ -78,7 +80,7 @@ static void look_at_files(struct fl_manifest *m)
 		struct fl_manifest_file *file = next_file(m, &m->look_elsewhere);
 
 		if (file && (file->elsewhere || file->is_open))
-			look_at_file(m, file);
+			look_at_file(m, file, &st);
 	}
 }
 

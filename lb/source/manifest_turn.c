@@ -167,7 +167,8 @@ static bool is_whole(struct fl_manifest *m, struct fl_manifest_file *file, const
 	/* what is no file is refused, and never waited for */
 	if (!m->options.follow || file->forced || file->closed || !S_ISREG(st->st_mode))
 		return true;
-	writers = fl_writers_of(file->path);
+	writers =
+		fl_writers_of(file->path, fl_manifest_is_local(&m->roots[file->definer.order], st));
 	file->written = st->st_dev == file->seen.dev && st->st_ino == file->seen.ino;
 	file->is_open = writers == FL_WRITERS_SOME;
 	m->any_odd |= file->is_open;

@@ -45,11 +45,11 @@ bool fl_is_undated(int fd)
 	return !fstatfs(fd, &fs) && (unsigned int)fs.f_type == tmpfs;
 }
 
-enum fl_writers fl_writers_of(const char *path)
+enum fl_writers fl_writers_of(const char *path, bool local)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-	if (fd < 0 || fl_is_remote(fd))
+	if (fd < 0 || (!local && fl_is_remote(fd)))
 		return FL_WRITERS_UNKNOWN;
 	/* a lease that is broken is told by a signal: by one that is ignored unless asked for */
 	if (fcntl(fd, F_SETSIG, SIGURG))

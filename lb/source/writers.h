@@ -10,7 +10,8 @@ enum fl_writers {
 	FL_WRITERS_UNKNOWN, /* the kernel does not tell us, or only of this machine's */
 };
 
-enum fl_writers fl_writers_of(const char *path);
+/* `local`: it is known not to be on a file system that others change. */
+enum fl_writers fl_writers_of(const char *path, bool local);
 /* Whether a file there keeps its times while it is written through a mapping: of tmpfs, where pages
  * are never clean. */
 bool fl_is_undated(int fd);

@@ -246,6 +246,29 @@ static void test_the_filter_is_made_anew(void **state)
 	assert_false(any_bit(1));
 }
 
+/* In as many steps as a pass has, which takes a pass's time, though the passes rest. */
+static void test_bits_are_made_at_the_pace_of_a_pass(void **state)
+{
+	struct fl_overflow overflow[2][FL_OVERFLOW_BUCKETS] = {0};
+	struct fl_meta meta = {0};
+	struct rhythm r;
+	unsigned int ms;
+
+	begin(&r);
+	r.upkeep.flows.overflow4 = overflow[0];
+	r.upkeep.flows.overflow6 = overflow[1];
+	r.upkeep.flows.meta = &meta;
+	settle(&r);
+	overflow[0][0].half[0] = 1; /* of an entry that is gone */
+	do {
+		ms = step(&r);
+		assert_in_range(r.now, NOW, NOW + 100 * HZ);
+	} while (r.upkeep.overflow.phase != FL_REBUILD_SCAN);
+	assert_int_equal(ms, FL_UPKEEP_MS);
+	go_on(&r, 1);
+	assert_int_equal(meta.overflow_half, 1);
+}
+
 /* What stays is what is known to be enough. */
 static void test_a_filter_that_cannot_be_made_stays(void **state)
 {
@@ -264,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_flows_of_the_kernel_leave_no_rest),
 		cmocka_unit_test(test_unknown_time_is_waited_for),
 		cmocka_unit_test(test_the_filter_is_made_anew),
+		cmocka_unit_test(test_bits_are_made_at_the_pace_of_a_pass),
 		cmocka_unit_test(test_a_filter_that_cannot_be_made_stays),
 	};
 
