@@ -248,43 +248,16 @@ void fl_input_refresh(struct fl_input *input)
 
 /* What only shows in all objects together */
 
-struct names {
-	struct fl_input *input;
-	bool any, ours; /* some endpoint has a node's name, has this node's */
-};
-
-static void look_for_node(const struct fl_slice *slice, struct names *names)
+static int review_unserved(const char *ns, const char *name, const struct fl_slice *const *slices,
+			   size_t n, void *arg)
 {
-	const char *node = fl_store_node_name(names->input->store);
-
-	for (size_t i = 0; i < slice->n_endpoints && !names->ours; i++) {
-		const char *name = slice->endpoints[i].node_name;
-
-		names->any |= *name != '\0';
-		names->ours = !strcmp(name, node);
-	}
-}
-
-static int review_name(const char *ns, const char *name, void *arg)
-{
-	struct names *names = arg;
-	const struct fl_store *store = names->input->store;
 	_cleanup_free_ char *subject = NULL, *text = NULL;
-	const struct fl_slice *const *slices;
-	size_t n;
 
-	slices = fl_store_slices(store, ns, name, &n);
-	for (size_t i = 0; i < n && !names->ours; i++)
-		look_for_node(slices[i], names);
-	/* of an API server's Services we do not see those that are another proxy's (1.3) */
-	if (fl_store_service(store, ns, name) || fl_input_has_api(names->input))
-		return 0;
 	fl_review(ns, name, NULL, slices, n, NULL, &text);
 	if (text && asprintf(&subject, "%s/%s", ns, name) < 0)
 		subject = NULL;
 	if (text && subject)
-		fl_health_set(names->input->health, FL_CONDITION_SLICES, subject, FL_HEALTH_WARNING,
-			      "%s", text);
+		fl_health_set(arg, FL_CONDITION_SLICES, subject, FL_HEALTH_WARNING, "%s", text);
 	return 0;
 }
 
@@ -298,23 +271,26 @@ static uint64_t changes_of(const struct fl_store *store)
 
 void fl_input_review(struct fl_input *input)
 {
-	struct names names = {.input = input};
+	const struct fl_store *store = input->store;
 	struct fl_health *health = input->health;
 
-	if (input->reviewed == changes_of(input->store))
+	if (input->reviewed == changes_of(store))
 		return;
-	input->reviewed = changes_of(input->store);
+	input->reviewed = changes_of(store);
 	fl_health_scan_begin(health, FL_CONDITION_SLICES);
-	fl_store_each_name(input->store, review_name, &names);
+	/* of an API server's Services we do not see those that are another proxy's (1.3) */
+	if (!fl_input_has_api(input))
+		fl_store_each_unserved(store, review_unserved, health);
 	fl_health_scan_end(health, FL_CONDITION_SLICES);
 	/* where endpoints have no nodes' names there is nothing to compare with */
-	if (fl_store_node(input->store) || names.ours || !names.any)
+	if (fl_store_node(store) || fl_store_count_named(store, true) ||
+	    !fl_store_count_named(store, false))
 		fl_health_clear(health, FL_CONDITION_NODE, "");
 	else
 		fl_health_set(health, FL_CONDITION_NODE, "", FL_HEALTH_WARNING,
 			      "no Node object and no endpoint has this node's name, %s: every "
 			      "backend counts as one of another node (give --node)",
-			      fl_store_node_name(input->store));
+			      fl_store_node_name(store));
 }
 
 void fl_input_apply_held(struct fl_input *input)

@@ -160,6 +160,7 @@ int fl_store_new(const char *node_name, struct fl_store **ret_store)
 		free(store);
 		return -ENOMEM;
 	}
+	store->index.node_name = store->node_name;
 	*ret_store = store;
 	return 0;
 }
@@ -433,6 +434,27 @@ int fl_store_each_name(const struct fl_store *store,
 		if (record->service || record->n_slices)
 			rc = fn(record->key.ns, record->key.name, arg);
 	return rc;
+}
+
+int fl_store_each_unserved(const struct fl_store *store,
+			   int (*fn)(const char *ns, const char *name,
+				     const struct fl_slice *const *slices, size_t n, void *arg),
+			   void *arg)
+{
+	const struct fl_store_record *record;
+	int rc = 0;
+
+	for (record = store->index.records; record && !rc; record = record->hh.next)
+		if (!record->service && record->n_slices)
+			rc = fn(record->key.ns, record->key.name,
+				(const struct fl_slice *const *)record->slices, record->n_slices,
+				arg);
+	return rc;
+}
+
+size_t fl_store_count_named(const struct fl_store *store, bool ours)
+{
+	return ours ? store->index.n_ours : store->index.n_named;
 }
 
 bool fl_store_take_dirty(struct fl_store *store, struct fl_service_key *ret_key)

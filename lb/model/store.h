@@ -67,6 +67,13 @@ int fl_store_each_service(const struct fl_store *store,
 /* The same for every name that a Service or a slice has, in no order. */
 int fl_store_each_name(const struct fl_store *store,
 		       int (*fn)(const char *ns, const char *name, void *arg), void *arg);
+/* The same for every name that slices have and no Service, with these slices. */
+int fl_store_each_unserved(const struct fl_store *store,
+			   int (*fn)(const char *ns, const char *name,
+				     const struct fl_slice *const *slices, size_t n, void *arg),
+			   void *arg);
+/* Slices of which an endpoint is said to be on a node; with `ours`, on our own. */
+size_t fl_store_count_named(const struct fl_store *store, bool ours);
 
 /*
  * Take one marked Service: true and its key (borrowed until the next put, del or take), or false

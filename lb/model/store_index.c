@@ -107,6 +107,20 @@ struct fl_store_record *fl_store_record_take(struct fl_store_index *index)
 	return record;
 }
 
+static void count_slice(struct fl_store_index *index, const struct fl_slice *slice, size_t change)
+{
+	bool named = false, ours = false;
+
+	for (size_t i = 0; i < slice->n_endpoints && index->node_name && !ours; i++) {
+		const char *name = slice->endpoints[i].node_name;
+
+		named |= *name != '\0';
+		ours = !strcmp(name, index->node_name);
+	}
+	index->n_named += named ? change : 0;
+	index->n_ours += ours ? change : 0;
+}
+
 static int record_add_slice(struct fl_store_record *record, struct fl_slice *slice)
 {
 	if (FL_ARRAY_ROOM(record->slices, record->room_slices, record->n_slices + 1))
@@ -147,6 +161,7 @@ static struct fl_slice *held_take(struct fl_store_index *index, struct fl_store_
 	struct fl_slice *slice = held->slice;
 
 	held_mark(index, held);
+	count_slice(index, slice, (size_t)-1);
 	record_del_slice(held->record, held->slice);
 	record_drop_if_empty(index, held->record);
 	HASH_DEL(index->slices, held);
@@ -175,6 +190,7 @@ static int held_add(struct fl_store_index *index, struct fl_slice **slice)
 		record_drop_if_empty(index, record);
 		return -ENOMEM;
 	}
+	count_slice(index, *slice, 1);
 	held->slice = TAKE_PTR(*slice);
 	held->record = record;
 	held_mark(index, TAKE_PTR(held));
@@ -192,6 +208,8 @@ static void held_replace(struct fl_store_index *index, struct fl_store_held *hel
 		if (record->slices[i] == old)
 			record->slices[i] = *slice;
 	}
+	count_slice(index, old, (size_t)-1);
+	count_slice(index, *slice, 1);
 	held->slice = TAKE_PTR(*slice);
 	/* the same text, so the same place in the table */
 	held->key = (struct fl_store_name){held->slice->ns, held->slice->name};

@@ -38,6 +38,8 @@ struct fl_store_index {
 	struct fl_store_record *dirty;	 /* queue */
 	struct fl_store_record *taken;	 /* taken last: its name is still lent out */
 	size_t n_dirty;
+	const char *node_name;	/* ours; NULL: nothing is counted */
+	size_t n_named, n_ours; /* slices with an endpoint on a node; on ours */
 };
 
 int fl_store_name_cmp(const struct fl_store_name *a, const struct fl_store_name *b);

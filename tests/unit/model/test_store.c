@@ -497,6 +497,61 @@ static void test_8_changes_are_counted(void **state)
 	assert_int_equal(fl_store_changes(store, FL_KIND_SERVICE), 3);
 }
 
+static void put_slice_on(struct fl_store *store, const char *service, const char *node)
+{
+	struct fl_slice *slice = slice_named("a", service, FL_IPV4);
+
+	add_slice_port(slice, "http", IPPROTO_TCP, 80);
+	add_endpoints(slice, "10.1.0.1 rs- nowhere;10.1.0.2 rs- local", node);
+	put_slice(store, slice);
+}
+
+/* For the warning that no endpoint has this node's name. */
+static void test_slices_on_nodes_are_counted(void **state)
+{
+	static const struct {
+		const char *service, *node;
+		size_t any, ours;
+	} rows[] = {
+		{"web", "node-2", 1, 0}, {"web", "node-1", 1, 1}, {"web", "", 0, 0},
+		{"web", "node-1", 1, 1}, {"wbe", "node-2", 1, 0}, {"", "node-2", 0, 0},
+		{"wbe", "node-1", 1, 1},
+	};
+	struct fl_store *store = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_slice_on(store, rows[i].service, rows[i].node);
+		assert_int_equal(fl_store_count_named(store, false), rows[i].any);
+		assert_int_equal(fl_store_count_named(store, true), rows[i].ours);
+	}
+	fl_store_del(store, FL_KIND_SLICE, "default", "a");
+	assert_int_equal(fl_store_count_named(store, false), 0);
+	assert_int_equal(fl_store_count_named(store, true), 0);
+}
+
+static int append_name(const char *ns, const char *name, const struct fl_slice *const *slices,
+		       size_t n, void *arg)
+{
+	char *text = arg;
+
+	snprintf(text + strlen(text), 64, "%s/%s %s %zu;", ns, name, slices[0]->name, n);
+	return 0;
+}
+
+static void test_slices_without_a_service_are_found(void **state)
+{
+	struct fl_store *store = *state;
+	char text[200] = "";
+
+	put_service(store, service_web(0));
+	put_slice_on(store, "web", "node-1");
+	assert_int_equal(fl_store_each_unserved(store, append_name, text), 0);
+	assert_string_equal(text, "");
+	put_slice_on(store, "wbe", "node-1");
+	assert_int_equal(fl_store_each_unserved(store, append_name, text), 0);
+	assert_string_equal(text, "default/wbe a 1;");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +572,8 @@ int main(void)
 		TEST(test_many_services_come_and_go),
 		TEST(test_8_1_triggers_of_changes),
 		TEST(test_8_changes_are_counted),
+		TEST(test_slices_on_nodes_are_counted),
+		TEST(test_slices_without_a_service_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
