@@ -13,16 +13,26 @@ from kube_proxy import KubeProxy
 
 
 QUIET_S = 10  # more than a change that is still to come into the maps takes
+ANSWER_S = 300  # in which a busy kube-proxy tells its metrics
+FLUSH_S = 300  # in which the kernel forgets its rules
+
+
+def wait_for(value, limit_s, every_s):
+    """What it is when it is something; None: it is not within the limit."""
+    begin = time.monotonic()
+    while True:
+        now = value()
+        if now:
+            return now
+        if time.monotonic() - begin > limit_s:
+            return None
+        time.sleep(every_s)
 
 
 def wait(ready, limit_s, every_s):
     """Seconds until it was so; None: not within the limit."""
     begin = time.monotonic()
-    while not ready():
-        if time.monotonic() - begin > limit_s:
-            return None
-        time.sleep(every_s)
-    return time.monotonic() - begin
+    return time.monotonic() - begin if wait_for(ready, limit_s, every_s) else None
 
 
 def kib(pid, key):
@@ -195,14 +205,18 @@ class Proxy:
     slices took into force from when these say that they were made."""
 
     SYNC, LATENCY = "kubeproxy_sync_proxy_rules_last_", "kubeproxy_network_programming_duration_seconds_"
+    ASK_S = 0.5  # it says itself when it was done; to be asked more often takes its processor
 
     def __init__(self, lab, node, mode):
         self.lab, self.node, self.mode = lab, node, mode
         self.name = f"kube-proxy, {mode}"
 
     def metrics(self):
-        text = self.node.place.run(["curl", "-s", "--max-time", "20", "http://127.0.0.1:10249/metrics"], timeout=60).stdout
-        return {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line and line[0] != "#"}
+        """What it says of itself; {}: it does not answer."""
+        told = self.node.place.run(["curl", "-s", "--max-time", "20", "http://127.0.0.1:10249/metrics"], timeout=60)
+        if told.returncode:
+            return {}
+        return {line.split()[0]: float(line.split()[1]) for line in told.stdout.splitlines() if line and line[0] != "#"}
 
     def synced(self, since):
         """When it had last synced, if that began after `since` (times of day)."""
@@ -213,7 +227,9 @@ class Proxy:
 
     def latency(self):
         """Of all changes so far: how many there were, how long together, and how many took at most how long."""
-        values = self.metrics()
+        values = wait_for(self.metrics, ANSWER_S, self.ASK_S)
+        if values is None:
+            raise RuntimeError(f"kube-proxy has not answered for {ANSWER_S} s")
         n = sum(v for k, v in values.items() if k.startswith(self.LATENCY + "count"))
         s = sum(v for k, v in values.items() if k.startswith(self.LATENCY + "sum"))
         most = {}
@@ -227,9 +243,8 @@ class Proxy:
         begin = time.time()
         self.proxy = KubeProxy(self.lab.cluster, self.node, self.mode)
         with Peak(self.proxy.process.pid) as peak:
-            if wait(lambda: self.synced(begin), limit_s, 0.05) is None:
-                return None, peak.kib
-        return self.synced(begin) - begin, peak.kib
+            done = wait_for(lambda: self.synced(begin), limit_s, self.ASK_S)
+        return done and done - begin, peak.kib
 
     def pid(self):
         return self.proxy.process.pid
@@ -237,7 +252,7 @@ class Proxy:
     def changed(self, services, change, limit_s):
         n, s, most = self.latency()
         made = change()
-        behind = wait(lambda: self.latency()[0] - n >= len(made["changes"]), limit_s, 0.05)
+        behind = wait(lambda: self.latency()[0] - n >= len(made["changes"]), limit_s, self.ASK_S)
         now_n, now_s, now_most = self.latency()
         count = now_n - n
         yield {"rate": rate_of(made["changes"]), "lost": len(made["changes"]) - count,
@@ -257,8 +272,13 @@ class Proxy:
         self.proxy.process.wait()
 
     def clear(self):
-        """All its rules; kube-proxy's own way takes minutes where there are many."""
-        self.node.place.run(["nft", "flush", "ruleset"], timeout=300)
+        """All its rules; kube-proxy's own way takes minutes where there are many. So may this, behind a program that was
+        ended while the kernel took its rules: then they go with the namespace."""
+        flush = self.node.place.popen(["nft", "flush", "ruleset"])
+        try:
+            flush.wait(FLUSH_S)
+        except subprocess.TimeoutExpired:
+            flush.kill()
 
 
 def rate_of(changes):
