@@ -219,12 +219,13 @@ static int look_at_file(struct fl_manifest *m, struct fl_manifest_file *file, bo
 	return read_file(m, file, look, inside);
 }
 
-/* Files that are gone go first: what they held may have moved into another file. */
+/* Files that are gone go first: what they held may have moved into another file. Before the first
+ * turn none holds anything. */
 static int look_at_pending(struct fl_manifest *m, bool inside)
 {
 	int rc = 0;
 
-	for (int missing = 1; missing >= 0; missing--) {
+	for (int missing = !inside; missing >= 0; missing--) {
 		struct fl_manifest_file *file, *next;
 
 		DL_FOREACH_SAFE(m->pending, file, next)
