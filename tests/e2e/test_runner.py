@@ -142,8 +142,28 @@ def test_each_test_has_a_line_and_the_last_one_has_the_totals(suite):
     assert has(lines, r"^e2e .*3/4  skip +\d+\.\d s  test_mixed test_skips: no moon$")
     assert has(lines, r"^e2e .*4/4  FAILED .* test_mixed test_torn_down_badly$")
     assert has(lines, "^    SKIP test_mixed test_skips: no moon$")
+    assert lines[-4:-1] == [  # and why, for those who see the end of a log alone
+        "    SKIP test_mixed test_skips: no moon",
+        "    FAILED test_mixed test_fails: test_mixed.py:7: assert (6 * 9) == 42",
+        "    FAILED test_mixed test_torn_down_badly: test_mixed.py:13: AssertionError: torn assert 0"], lines[-4:]
     assert lines[-1] == "fairlead: 1 passed, 2 failed, 1 skipped"
     assert suite.process.returncode == 1
+
+
+def test_the_summary_says_in_a_line_why_a_test_has_failed(suite):
+    """The line of the test itself, whatever it has called, and what the error says, bounded."""
+    suite.write("test_why", "from wait import until\n"
+                "def compare(a, b):\n    assert a == b, 'they differ ' + 'x' * 500\n"
+                "def test_compares():\n    compare(1, 2)\n"
+                "def test_waits():\n    until(lambda: False, 'the moon is there', 0)\n"
+                "def test_raises():\n    raise ValueError('one\\ntwo')\n"
+                "def test_ends():\n    os._exit(3)\n")
+    lines = suite.run()[-5:-1]
+    assert re.fullmatch(r"    FAILED test_why test_compares: test_why\.py:8: AssertionError: they differ x*\.\.\.", lines[0]), lines
+    assert len(lines[0]) < 350
+    assert lines[1] == "    FAILED test_why test_waits: test_why.py:10: wait.Late: after 0 s still not: the moon is there", lines
+    assert lines[2] == "    FAILED test_why test_raises: test_why.py:12: ValueError: one two", lines
+    assert lines[3] == "    FAILED test_why test_ends: pytest ended with status 3 during this test", lines
 
 
 def test_a_test_that_hangs_is_a_failure_and_the_rest_runs(suite):
@@ -219,6 +239,29 @@ def test_a_c_test_that_hangs_is_a_failure_and_the_rest_runs(tmp_path):
     assert has(lines, "ok .* packet test_after$")
     # the program ends with status 0 although a test failed: that is not counted twice
     assert lines[-1] == "fairlead: 2 passed, 1 failed, 1 skipped"
+
+
+CMOCKA = """#!/bin/sh
+echo 1..3
+echo ok 1 - test_good
+echo ERROR: a word of fail_msg >&2
+printf 'not ok 2 - test_says\\n# tests/x.c:7: error: Failure!\\n'
+printf 'not ok 3 - test_compares\\n# 0x1 != 0x2\\n# tests/x.c:8: error: Failure!\\n'
+exit 2
+"""
+
+
+def test_the_summary_says_why_a_c_test_has_failed(tmp_path):
+    """What fail_msg() writes comes before the result, on standard error; what a comparison says comes behind it."""
+    program = tmp_path / "tests/packet/packet"
+    program.parent.mkdir(parents=True)
+    program.write_text(CMOCKA)
+    program.chmod(0o755)
+    done = subprocess.run([sys.executable, RUN, "--only", "packet", "--build", str(tmp_path)],
+                          capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-3:] == ["    FAILED packet test_says: tests/x.c:7: a word of fail_msg",
+                                             "    FAILED packet test_compares: tests/x.c:8: 0x1 != 0x2",
+                                             "fairlead: 1 passed, 2 failed, 0 skipped"], done.stdout
 
 
 def test_a_c_program_that_ends_badly_is_a_failure_with_its_last_words(tmp_path):

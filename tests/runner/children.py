@@ -34,14 +34,15 @@ class Nursery:
             self.reaper = reaper.start()
             sweep.sweep()
 
-    def spawn(self, argv, env=None, pipes=()):
+    def spawn(self, argv, env=None, pipes=(), together=False):
         """Start a child. `pipes`: names of further streams; the environment variable of that name gives
-        the child the descriptor to write to."""
+        the child the descriptor to write to. `together`: its standard error is heard as part of "out", in
+        the order in which it writes."""
         self.count += 1
         cgroup = self.cgroup and f"{self.cgroup}/{self.count}"
         if cgroup:
             os.makedirs(cgroup)
-        return Child(argv, cgroup, env, pipes)
+        return Child(argv, cgroup, env, pipes, together)
 
     def close(self):
         """The end of the run: nothing of it stays."""
@@ -53,7 +54,7 @@ class Nursery:
 
 
 class Child:
-    def __init__(self, argv, cgroup, env, pipes):
+    def __init__(self, argv, cgroup, env, pipes, together):
         self.cgroup = cgroup
         runner = os.getpid()
 
@@ -68,17 +69,18 @@ class Child:
         ends = {name: os.pipe() for name in pipes}
         env = {**(env or os.environ), **{name: str(write) for name, (_, write) in ends.items()}}
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPO,
-            env=env, start_new_session=True, preexec_fn=enter, pass_fds=[w for _, w in ends.values()])
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if together else subprocess.PIPE, cwd=REPO, env=env,
+            start_new_session=True, preexec_fn=enter, pass_fds=[w for _, w in ends.values()])
         for _, write in ends.values():
             os.close(write)
-        self.streams = {"out": self.process.stdout, "err": self.process.stderr,
+        self.streams = {"out": self.process.stdout, **({} if together else {"err": self.process.stderr}),
                         **{name: os.fdopen(read, "rb") for name, (read, _) in ends.items()}}
 
     # ---- hearing -----------------------------------------------------------------------------
-    async def hear(self, pulse, hang_s):
+    async def hear(self, is_pulse, hang_s):
         """Yields (stream, line) until the child has ended; (HANG, "") whenever hang_s have gone by without
-        a line of the stream `pulse`, whatever else it writes."""
+        one that is_pulse() says is a sign of progress, whatever else it writes."""
         lines, clock = asyncio.Queue(), asyncio.get_running_loop().time
         tasks = [asyncio.create_task(self._read(name, stream, lines))
                  for name, stream in self.streams.items()]
@@ -94,7 +96,7 @@ class Child:
                     item = (HANG, "")
                 if item is None:
                     return
-                if item[0] in (pulse, HANG):
+                if item[0] == HANG or is_pulse(*item):
                     deadline = clock() + hang_s
                 yield item
         finally:

@@ -35,6 +35,10 @@ def short(test):
     return f"{os.path.basename(path).removesuffix('.py')} {name}".strip()
 
 
+def is_event(stream, _line):
+    return stream == EVENTS
+
+
 def side_by_side(modules):
     """How many modules may run at once: as many as there are processors, if there is memory for their labs."""
     with open("/proc/meminfo", encoding="utf-8") as lines:
@@ -73,7 +77,7 @@ class Pytest:
         match = ["-k", self.args.match] if self.args.match else []
         child, modules, broken = self.spawn(nursery, ["--collect-only", *match, self.args.suite]), {}, False
         try:
-            async for stream, line in child.hear(EVENTS, self.args.hang):
+            async for stream, line in child.hear(is_event, self.args.hang):
                 if stream == HANG:
                     break
                 if stream != EVENTS:
@@ -84,7 +88,8 @@ class Pytest:
                     modules.setdefault(event["test"].partition("::")[0], []).append(event["test"])
                 elif event["event"] == "broken":
                     broken = True
-                    self.report.test_ends(self.group, short(event["test"]), "failed", None, event["text"])
+                    self.report.test_ends(self.group, short(event["test"]), "failed", None, event["text"],
+                                          event["reason"])
         finally:
             status = child.end()
         # 5: there is no such test
@@ -120,7 +125,7 @@ class Module(Pytest):
             first = ["-x"] if self.args.first else []
             child = self.spawn(nursery, [*first, f"{self.args.suite}/{self.path}"], tests.name)
             try:
-                async for stream, line in child.hear(EVENTS, self.args.hang):
+                async for stream, line in child.hear(is_event, self.args.hang):
                     if stream == HANG:
                         self.hangs(child)
                     elif stream == EVENTS:
@@ -152,7 +157,7 @@ class Module(Pytest):
             self.left.remove(event["test"])
             self.current = None
             self.report.test_ends(self.group, short(event["test"]), event["outcome"], event["seconds"],
-                                  event["text"])
+                                  event["text"], event["reason"])
 
     def hangs(self, child):
         """SIGABRT makes the interpreter say where it is."""

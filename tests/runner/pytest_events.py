@@ -10,7 +10,21 @@ import re
 
 import pytest
 
+from report import LENGTH_OF_A_REASON
+
 SKIP = re.compile(r"^(Skipped: )?(SKIP:? ?)?")
+
+
+def reason_of(report):
+    """Where in the test itself a phase of it failed, and the words of the error, in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is None:  # an error of pytest's own, such as a fixture that is not there
+        return report.longreprtext.strip().split("\n")[-1]
+    entries = getattr(report.longrepr.reprtraceback, "reprentries", [])
+    places = [entry.reprfileloc for entry in entries if getattr(entry, "reprfileloc", None)]
+    module = os.path.basename(report.nodeid.partition("::")[0])
+    place = next((place for place in places if os.path.basename(place.path) == module), crash)
+    return f"{os.path.basename(place.path)}:{place.lineno}: {crash.message[:4 * LENGTH_OF_A_REASON]}"
 
 
 class Events:
@@ -36,7 +50,7 @@ class Events:
 
     def pytest_collectreport(self, report):
         if report.failed:
-            self.send(event="broken", test=report.nodeid, text=report.longreprtext)
+            self.send(event="broken", test=report.nodeid, text=report.longreprtext, reason=reason_of(report))
 
     def pytest_runtest_logstart(self, nodeid):
         self.reports = []
@@ -48,10 +62,11 @@ class Events:
     def pytest_runtest_logfinish(self, nodeid):
         """A test is its set-up, itself and its tear-down; what went wrong in any of them is its failure.
         What a test has measured stands behind its name (record_property("words", ...))."""
-        outcome, text = "passed", ""
+        outcome, text, reason = "passed", "", ""
         for report in self.reports:
             if report.failed:
                 outcome = "failed"
+                reason = reason or reason_of(report)
                 text += report.longreprtext + "\n"
                 text += "\n".join(f"---- {name}\n{body}" for name, body in report.sections) + "\n"
             elif report.skipped and outcome == "passed":
@@ -60,7 +75,7 @@ class Events:
                 text = SKIP.sub("", reason)
             elif report.when == "call" and outcome == "passed":
                 text = dict(report.user_properties).get("words", "")
-        self.send(event="ends", test=nodeid, outcome=outcome, text=text,
+        self.send(event="ends", test=nodeid, outcome=outcome, text=text, reason=reason,
                   seconds=sum(report.duration for report in self.reports))
 
 

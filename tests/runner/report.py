@@ -11,10 +11,17 @@ import time
 OUTCOMES = ("passed", "failed", "skipped")
 WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skip"}
 LINES_OF_A_FAILURE = 120
+LENGTH_OF_A_REASON = 300
 
 
 class OutputGone(Exception):
     """Nobody reads any more: the terminal was closed, or the pipe."""
+
+
+def in_a_line(text):
+    """Text as one line of bounded length."""
+    words = " ".join(text[:4 * LENGTH_OF_A_REASON].split())
+    return words if len(words) <= LENGTH_OF_A_REASON else f"{words[:LENGTH_OF_A_REASON - 3]}..."
 
 
 class Group:
@@ -23,7 +30,7 @@ class Group:
     def __init__(self, name):
         self.name = name
         self.counts = dict.fromkeys(OUTCOMES, 0)
-        self.failures = []
+        self.failures = []  # (name, reason)
         self.reasons = {}
         self.expected = 0  # tests known to be there
         self.began = self.last = time.monotonic()
@@ -81,13 +88,14 @@ class Report:
     def test_gone(self, name):
         self.running.pop(name, None)
 
-    def test_ends(self, group, name, outcome, seconds, text=""):
-        """`text`: what went wrong, why the test was skipped, or what it has measured."""
+    def test_ends(self, group, name, outcome, seconds, text="", reason=""):
+        """`text`: what went wrong, why the test was skipped, or what it has measured. `reason`: what went wrong, where that
+        is not what the text begins with; it stands behind the test's name in the summary."""
         self.running.pop(name, None)
         group.counts[outcome] += 1
         group.last = time.monotonic()
         if outcome == "failed":
-            group.failures.append(name)
+            group.failures.append((name, in_a_line(reason or text.strip().split("\n")[0])))
         elif outcome == "skipped":
             reason = f"{name.split('[')[0]}: {text}"
             group.reasons[reason] = group.reasons.get(reason, 0) + 1
@@ -114,10 +122,10 @@ class Report:
                 totals[name] += count
             self.line(f"{group.name:7} {group.counts['passed']:5} passed {group.counts['failed']:5} failed "
                       f"{group.counts['skipped']:5} skipped   {group.last - group.began:6.1f} s")
-            for reason, count in group.reasons.items():
-                self.line(f"    SKIP {reason}" + (f" ({count} tests)" if count > 1 else ""))
-            for name in group.failures:
-                self.line(f"    FAILED {name}")
+            for words, count in group.reasons.items():
+                self.line(f"    SKIP {words}" + (f" ({count} tests)" if count > 1 else ""))
+            for name, words in group.failures:
+                self.line(f"    FAILED {name}" + (f": {words}" if words else ""))
         if reason:
             self.line(reason)
         self.line("fairlead: " + ", ".join(f"{count} {name}" for name, count in totals.items()))

@@ -9,8 +9,22 @@ from children import HANG
 
 RESULT = re.compile(r"^(not )?ok\s+\d+\s*(?:-\s*)?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)")
+PLACE = re.compile(r"^(\S+\.[ch]:\d+): error: Failure!$")
 LINES_AT_THE_END = 60
 ENV = {"CMOCKA_MESSAGE_OUTPUT": "TAP", "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
+def is_tap(_stream, line):
+    return bool(RESULT.match(line) or PLAN.match(line) or line.startswith("#"))
+
+
+def reason_of(before, after):
+    """Where a test of cmocka failed, and its words: those of fail_msg() come before the result, those of a comparison
+    behind it."""
+    lines = [*before, *(line.removeprefix("#").strip() for line in after)]
+    place = next((match[1] for line in lines if (match := PLACE.match(line))), "")
+    words = " ".join(line.removeprefix("ERROR: ") for line in lines if line and not PLACE.match(line))
+    return ": ".join(part for part in (place, words) if part)
 
 
 class Program:
@@ -19,24 +33,21 @@ class Program:
     def __init__(self, report, group, label, argv, hang_s):
         self.report, self.group, self.label, self.argv, self.hang_s = report, group, label, argv, hang_s
         self.planned = self.seen = self.failed = self.hung = 0
-        self.current = None  # (outcome, name, seconds) of the result whose lines may still come
-        self.about = []
-        self.errors = []
-        self.last_errors = []  # whatever result they belong to: what a program says at its end
+        self.current = None  # (outcome, name, seconds, said) of the result whose lines may still come
+        self.about = []  # what TAP says about it
+        self.said = []  # anything else, of the test that runs
+        self.last_words = []  # whatever test they belong to: what a program says at its end
         self.since = time.monotonic()
 
     async def run(self, nursery):
-        child = nursery.spawn(self.argv, {**os.environ, **ENV})
+        child = nursery.spawn(self.argv, {**os.environ, **ENV}, together=True)
         self.report.test_begins(self.label)
         try:
-            async for stream, line in child.hear("out", self.hang_s):
+            async for stream, line in child.hear(is_tap, self.hang_s):
                 if stream == HANG:
                     self.hangs(child)
-                elif stream == "out":
+                else:
                     self.hear(line)
-                elif stream == "err":
-                    self.errors.append(line)
-                    self.last_errors = [*self.last_errors[-LINES_AT_THE_END:], line]
         finally:
             status = child.end()
             self.report.test_gone(self.label)
@@ -46,7 +57,7 @@ class Program:
     def hangs(self, child):
         """cmocka makes a failure of SIGSYS and goes on with the next test; if it does not, that is that."""
         self.hung += 1
-        self.errors.append(f"no result for {self.hang_s:.0f} s")
+        self.say(f"no result for {self.hang_s:.0f} s")
         child.signal(signal.SIGSYS if self.hung == 1 else signal.SIGKILL)
 
     def hear(self, line):
@@ -58,32 +69,38 @@ class Program:
             self.flush()
             self.hung = 0
             now = time.monotonic()
-            self.current = ("failed" if result[1] else "passed", result[2], now - self.since)
-            self.since = now
-        else:
+            self.current = ("failed" if result[1] else "passed", result[2], now - self.since, self.said)
+            self.since, self.said = now, []
+        elif line.startswith("#"):
             self.about.append(line)
+        else:
+            self.say(line)
+
+    def say(self, line):
+        self.said.append(line)
+        self.last_words = [*self.last_words[-LINES_AT_THE_END:], line]
 
     def flush(self):
         """Pass the last result on, now that its lines are there."""
         if self.current is None:
             return
-        (outcome, name, seconds), about, errors = self.current, self.about, self.errors
-        self.current, self.about, self.errors = None, [], []
+        (outcome, name, seconds, said), about = self.current, self.about
+        self.current, self.about = None, []
         self.seen += 1
-        text = ""
+        text = reason = ""
         if "# SKIP" in name.upper():
             at = name.upper().index("# SKIP")
             before, after = name[:at].strip(), name[at + 6:].strip()
-            said = [line[4:].strip(": ") for line in errors if line.startswith("SKIP")]
+            words = [line[4:].strip(": ") for line in said if line.startswith("SKIP")]
             name = before or after
-            outcome, text = "skipped", (after if before else "") or (said[0] if said else "")
+            outcome, text = "skipped", (after if before else "") or (words[0] if words else "")
         elif outcome == "failed":
             self.failed += 1
-            text = "\n".join([*about, *errors])
-        self.report.test_ends(self.group, f"{self.label} {name}", outcome, seconds, text)
+            text, reason = "\n".join([*said, *about]), reason_of(said, about)
+        self.report.test_ends(self.group, f"{self.label} {name}", outcome, seconds, text, reason)
 
     def conclude(self, status):
-        errors = "\n".join(self.last_errors)
+        said = "\n".join(self.last_words)
         if self.planned == 0 and self.seen == 0:
             wrong = f"no test ran (status {status})"
         elif self.seen < self.planned:
@@ -92,5 +109,5 @@ class Program:
             wrong = f"ended with status {status} although no test failed"
         else:
             return
-        self.report.test_ends(self.group, self.label, "failed", time.monotonic() - self.since,
-                              f"{wrong}\n{errors}")
+        self.report.test_ends(self.group, self.label, "failed", time.monotonic() - self.since, f"{wrong}\n{said}",
+                              f"{wrong}: {self.last_words[0]}" if self.last_words else wrong)
