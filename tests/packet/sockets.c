@@ -203,7 +203,7 @@ int servers_hear(struct trial *t, union sockaddr_any *ret_from)
 
 	for (int i = 0; i < SERVERS; i++)
 		pfds[i] = (struct pollfd){.fd = servers[i], .events = POLLIN};
-	if (poll(pfds, SERVERS, 1000) <= 0)
+	if (poll(pfds, SERVERS, DEADLINE_MS) <= 0)
 		do_fail(t, "no server heard it");
 	for (int i = 0; i < SERVERS; i++) {
 		if (!pfds[i].revents)

@@ -80,7 +80,7 @@ static void answer_is_shown_as(struct trial *t, int fd, const struct fl_ip *ip, 
 	char byte;
 
 	server_answer(servers_hear(t, &from), &from);
-	assert_int_equal(poll(&pfd, 1, 1000), 1);
+	assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
 	assert_int_equal(recvfrom(fd, &byte, 1, 0, &from.sa, &len), 1);
 	expect_sockaddr(&from, ip, port);
 }

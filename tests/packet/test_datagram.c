@@ -28,7 +28,7 @@ static void answer(int fd, int server, const union sockaddr_any *to,
 	char byte;
 
 	server_answer(server, to);
-	assert_int_equal(poll(&pfd, 1, 1000), 1);
+	assert_int_equal(poll(&pfd, 1, DEADLINE_MS), 1);
 	assert_int_equal(recvfrom(fd, &byte, 1, 0, &from.sa, &len), 1);
 	expect_sockaddr(&from, &frontend->ip, frontend->port);
 }

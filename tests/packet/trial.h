@@ -23,6 +23,7 @@ enum outcome {
 #define CLIENT_PORT 4000
 #define CLIENT_ISN 1000000 /* initial sequence numbers, TCP */
 #define BACKEND_ISN 5000000
+#define DEADLINE_MS 20000 /* what is waited for is there long before, unless it never comes */
 
 struct trial {
 	/* the combination */

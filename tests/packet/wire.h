@@ -8,8 +8,6 @@
 
 #include "tests/packet/trial.h"
 
-#define DEADLINE_MS 3000
-
 /* A packet socket on a device; `offload`: with the header that says what is left to the device. */
 int wire_open(unsigned int ifindex, bool offload);
 void wire_send(int fd, const struct packet *packet);

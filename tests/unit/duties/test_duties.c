@@ -15,6 +15,7 @@
 #include "tests/unit/agent/health_fixture.h"
 #include "tests/unit/duties/plans.h"
 #include "tests/unit/http/http_fixture.h"
+#include "tests/unit/http/own_loopback.h"
 
 static const struct fl_node_ports everywhere = {.match_all = {true, true}};
 
@@ -384,5 +385,5 @@ int main(void)
 		T(test_many_probes_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, own_loopback, NULL);
 }

@@ -3,6 +3,7 @@
  * 11.8: several API servers, each with a certificate of its own, of which some are none: which is
  * asked next, and whose certificate is good.
  */
+#include "tests/unit/http/own_loopback.h"
 #include "tests/unit/kube/tls_fixture.h"
 
 #include <signal.h>
@@ -316,5 +317,5 @@ int main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, own_loopback, NULL);
 }
