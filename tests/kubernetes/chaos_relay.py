@@ -4,7 +4,7 @@
 It is the API server to its clients, with the certificate in DIRECTORY, and a client to the API server; in between are
 responses as text. `plan SEED FAULTS` on its input: until there were so many faults, connections are cut, and chunks of
 what the server says (an event of a watch is one) are cut off in the middle, held back, split, repeated or corrupted,
-each connection for itself. `more FAULTS`: so many again. Both cut half of the connections. `keep`: each response is
+each connection for itself, all kinds of them in turn. `more FAULTS`: so many again. Both cut half of the connections. `keep`: each response is
 passed on when it has ended, as by a proxy that buffers. `pass`: no more of that. Says `ready`, and the faults so far for each word.
 
 One thread: an SSL connection that one thread reads from while another one writes to it ends the interpreter.
@@ -45,7 +45,7 @@ class Relay:
         self.ours.load_cert_chain(f"{directory}/server.crt", f"{directory}/server.key")
         self.theirs = ssl.create_default_context(cafile=f"{directory}/ca.crt")
         self.chance = random.Random(0)
-        self.left = 0
+        self.left, self.kinds = 0, []
         self.keeps = False
         self.done = {}
         self.open = set()
@@ -56,7 +56,10 @@ class Relay:
         if not self.left or chance.random() > 0.2:
             return None
         self.left -= 1
-        name = chance.choice(["cut", "truncate", "hold", "split", "repeat", "corrupt"])
+        if not self.kinds:
+            self.kinds = ["cut", "truncate", "hold", "split", "repeat", "corrupt"]
+            chance.shuffle(self.kinds)
+        name = self.kinds.pop()
         self.done[name] = self.done.get(name, 0) + 1
         return name
 

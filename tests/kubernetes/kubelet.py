@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-from wait import until
+from wait import PATIENCE, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -44,7 +44,7 @@ class Container:
         """As a run-time does it: SIGTERM; the exit status."""
         if self.process.poll() is None:
             os.kill(self.pid(), signal.SIGTERM)
-        return self.process.wait(grace_s)
+        return self.process.wait(grace_s * PATIENCE)
 
 
 class Kubelet:
@@ -132,7 +132,7 @@ class Kubelet:
         assert not set(pod) - KNOWN, set(pod) - KNOWN
         assert pod["hostNetwork"]
         for container in pod.get("initContainers", []):
-            status = self._container(pod, container, namespace).process.wait(60)
+            status = self._container(pod, container, namespace).process.wait(60 * PATIENCE)
             assert status == 0, f"{container['name']}: exit {status}\n{self.log_tail()}"
         for container in pod["containers"]:
             self.running[container["name"]] = self._container(pod, container, namespace)
@@ -149,7 +149,7 @@ class Kubelet:
     def probe(self, container, which):
         """The probe's HTTP status; 0 if nobody answers."""
         about = container[which]["httpGet"]
-        done = self.node.place.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5",
+        done = self.node.place.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30",
                                     f"http://{about['host']}:{about['port']}{about['path']}"])
         return int(done.stdout or 0)
 

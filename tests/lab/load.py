@@ -9,6 +9,7 @@ import threading
 import time
 
 from traffic import HttpConnection, Tally, UdpPeer, Wrong, reason_of
+from wait import PATIENCE
 
 
 class Ledger(Tally):
@@ -18,7 +19,11 @@ class Ledger(Tally):
         super().__init__()
         self.events = []
         self.moved = 0  # long-lived peers that were answered by another pod than before
-        self.streams = 0
+        self.ended = []  # for each stream, how many of its requests are answered or have failed
+
+    def end(self, stream):
+        with self.lock:
+            self.ended[stream] += 1
 
     def failed(self, word, error):
         self.bad(error)
@@ -28,7 +33,7 @@ class Ledger(Tally):
 
     def report(self):
         return {**super().report(), "events": list(self.events), "moved": self.moved,
-                "streams": self.streams}
+                "streams": len(self.ended), "ended": list(self.ended)}
 
 
 class Load:
@@ -45,14 +50,18 @@ class Load:
             label = target.get("label") or f"{target['kind']} {target['host']}"
             ledger = self.ledgers.setdefault(label, Ledger())
             for stream in range(target.get("streams", 1)):
-                ledger.streams += 1
+                ledger.ended.append(0)
                 self.threads.append(threading.Thread(
-                    target=self.work, args=(target, stream, ledger), daemon=True))
+                    target=self.work, args=(target, stream, len(ledger.ended) - 1, ledger), daemon=True))
         for thread in self.threads:
             thread.start()
         for _ in self.threads:
-            if not self.begun.acquire(timeout=2 * timeout + 1):
+            if not self.begun.acquire(timeout=self.longest_s()):
                 raise RuntimeError("a stream of the load does not begin")
+
+    def longest_s(self):
+        """No request takes so long: to connect, and to be answered."""
+        return (2 * self.timeout + 1) * PATIENCE
 
     def open(self, target):
         if target["kind"] in ("short", "long"):
@@ -60,7 +69,7 @@ class Load:
         return UdpPeer(target["host"], target["port"], target["kind"] == "udp", self.timeout,
                        anywhere=target.get("anywhere", False))
 
-    def work(self, target, stream, ledger):
+    def work(self, target, stream, place, ledger):
         number, peer, pod = 0, None, None
         while not self.stop_event.is_set():
             word = f"/{target['kind']}-{stream}-{number}"
@@ -78,6 +87,7 @@ class Load:
             except (OSError, Wrong, ValueError) as error:
                 ledger.failed(word, error)
                 keep = False
+            ledger.end(place)
             if number == 1:
                 self.begun.release()
             if peer is not None and not keep:
@@ -93,5 +103,5 @@ class Load:
     def stop(self):
         self.stop_event.set()
         for thread in self.threads:
-            thread.join(self.timeout + 1)
+            thread.join(self.longest_s())
         return self.look()

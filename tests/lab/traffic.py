@@ -11,6 +11,8 @@ import socket
 import struct
 import threading
 
+from wait import PATIENCE
+
 REASONS = {
     errno.ECONNREFUSED: "refused",
     errno.ECONNRESET: "reset",
@@ -44,7 +46,7 @@ class Tally:
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.asked = 0
+        self.asked = self.opened = 0
         self.answers = {}
         self.nodes = {}
         self.clients = {}
@@ -53,6 +55,11 @@ class Tally:
     def ask(self):
         with self.lock:
             self.asked += 1
+
+    def open(self):
+        """A connection is accepted, whatever becomes of the request."""
+        with self.lock:
+            self.opened += 1
 
     def hopeless(self):
         """Enough has failed: asking on would only take time."""
@@ -72,7 +79,7 @@ class Tally:
 
     def report(self):
         with self.lock:
-            return {"asked": self.asked, "answered": sum(self.answers.values()),
+            return {"asked": self.asked, "opened": self.opened, "answered": sum(self.answers.values()),
                     "failed": sum(self.failures.values()), "answers": dict(self.answers),
                     "nodes": dict(self.nodes), "clients": dict(self.clients),
                     "failures": dict(self.failures)}
@@ -158,6 +165,13 @@ class HttpConnection:
         self.sock.sendall(b"x" * size)
         return self.json()
 
+    def end(self):
+        """Close it when the server has: then its port may be used again, also towards the same server."""
+        self.sock.shutdown(socket.SHUT_WR)
+        while self.sock.recv(65536):
+            pass
+        self.close()
+
     def close(self):
         self.sock.close()
 
@@ -170,21 +184,24 @@ class HttpConnection:
 
 def http(host, port, requests=1, keep=False, parallel=1, timeout=10.0, source=None, source_port=0):
     """`requests` GETs in all, a connection each (or, with keep, one connection per thread); fewer
-    when HOPELESS of them have failed."""
+    when HOPELESS of them have failed, but one per thread at least."""
     tally = Tally()
 
     def work(worker, count):
         connection = None
         for number in range(count):
-            if tally.hopeless():
+            if number and tally.hopeless():
                 break
             tally.ask()
             try:
                 if connection is None:
                     connection = HttpConnection(host, port, timeout, source, source_port)
+                    tally.open()
                 tally.good(connection.get(f"/{worker}-{number}"))
                 if keep:
                     continue
+                if source_port:
+                    connection.end()
             except (OSError, Wrong, ValueError) as error:
                 tally.bad(error)
             if connection is not None:
@@ -279,7 +296,7 @@ def udp(host, port, requests=1, connected=True, keep=False, timeout=10.0, source
 IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU = 10, 2, 14, 23, 24  # linux/in.h, in6.h
 
 
-def path_mtu(host, port, size, timeout=5.0):
+def path_mtu(host, port, size, timeout=5.0 * PATIENCE):
     """Send an IP packet of `size` bytes that no router may fragment; the MTU that the kernel knows when it is told."""
     v6 = family_of(host) == socket.AF_INET6
     level, discover, mtu, headers = ((socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_MTU, 48) if v6
@@ -299,7 +316,7 @@ def path_mtu(host, port, size, timeout=5.0):
         return sock.getsockopt(level, mtu)
 
 
-def ping(host, timeout=2.0):
+def ping(host, timeout=2.0 * PATIENCE):
     """Send one ICMP echo request; True when its answer comes."""
     v6 = family_of(host) == socket.AF_INET6
     proto, request, reply = (socket.IPPROTO_ICMPV6, 128, 129) if v6 else (socket.IPPROTO_ICMP, 8, 0)
