@@ -40,8 +40,9 @@ def serves(lab, requests=20):
     assert report["failed"] == 0, report
 
 
-def answers(lab, number, pod):
-    return lab["client"].http(cells.vip(number)[4], 80, 1, timeout=0.5)["answers"] == {pod: 1}
+def answers(lab, number, pod, timeout=0.5):
+    """Whether it does; in so short a time where it is asked again and again."""
+    return lab["client"].http(cells.vip(number)[4], 80, 1, timeout=timeout)["answers"] == {pod: 1}
 
 
 def status(node):
@@ -104,7 +105,7 @@ def test_a_writer_that_died(lab, cut):
     serves(lab)
     lab.manifests.write(name, text, in_place=True)
     none_says(lab, name)
-    assert set(lab["client"].http(cells.vip(10)[4], 80, 60)["answers"]) == set(cells.ALL)
+    assert set(lab["client"].http(cells.vip(10)[4], 80, cells.REQUESTS)["answers"]) == set(cells.ALL)
 
 
 def test_files_are_removed_and_copied_again(lab):
@@ -157,10 +158,10 @@ def test_somebody_who_means_it(lab, how):
     add_probe(lab)
     lab.manifests.remove("probe.yaml")
     all_say(lab, "probe.yaml: is gone")
-    assert answers(lab, 13, "web-1a")
+    assert answers(lab, 13, "web-1a", 10)
     for node in lab.nodes.values():
         assert node.cli("reload").returncode == 0
-    assert answers(lab, 13, "web-1a")  # a look alone is not enough
+    assert answers(lab, 13, "web-1a", 10)  # a look alone is not enough
     for node in lab.nodes.values():
         if how == "SIGHUP":
             node.agent.send_signal(signal.SIGHUP)
@@ -178,6 +179,8 @@ def test_a_rename_is_believed_at_once(lab):
     service = m.service("probe", 14)
     m.write("probe.yaml", m.documents(service, *(m.slice("probe", f, ("web-2a",)) for f in (4, 6))))
     until(lambda: answers(lab, 14, "web-2a"), "the new address answers", 5)
+    # in one step; a request may come in its middle, and before this is said it is over
+    lab.nodes["node-1"].settle()
     assert lab["client"].http(cells.vip(13)[4], 80, 1, timeout=0.5)["answered"] == 0
 
 

@@ -34,12 +34,13 @@ def test_what_is_not_ours_passes_unchanged(lab, family):
     ids=["lb-vip", "node-port", "cluster-ip", "cluster-ip-from-node"])
 def test_bulk_data_arrives_whole(lab, source, host, port, family):
     """Megabytes each way: large segments, checksums and path MTU survive the translation."""
-    pods = set()
-    for _ in range(8):
+    pods = []
+    # chance may have a few go to one of four backends
+    while len(pods) < 8 or len(set(pods)) == 1 and len(pods) < 24:
         moved = lab[source].bulk(host[family], port, 1500000)
         assert (moved["down"], moved["up"]) == (1500000, 1500000)
-        pods.add(moved["pod"])
-    assert len(pods) > 1
+        pods.append(moved["pod"])
+    assert len(set(pods)) > 1
 
 
 @FAMILIES
@@ -57,7 +58,7 @@ def test_udp_socket_keeps_its_backend(lab, source, host, connected, family):
 @FAMILIES
 def test_large_datagrams_come_back(lab, family):
     """A datagram as large as the MTU lets it be, through NAT to local and remote backends."""
-    report = lab["client"].udp(cells.vip(10)[family], 5353, 40, size=1200)
+    report = lab["client"].udp(cells.vip(10)[family], 5353, cells.REQUESTS, size=1200)
     assert report["failed"] == 0, report
     assert set(report["answers"]) == set(cells.ALL)
 
@@ -73,7 +74,7 @@ def test_keep_alive_connection_stays_with_its_backend(lab, family):
 
 @FAMILIES
 def test_parallel_clients(lab, family):
-    report = lab["client"].http(cells.vip(10)[family], 80, 1000, parallel=8)
+    report = lab["client"].http(cells.vip(10)[family], 80, 2000, parallel=8)
     assert report["failed"] == 0, report
-    # 5.1.1: chosen evenly; 250 expected, five standard deviations allowed
-    assert all(180 < count < 320 for count in report["answers"].values()), report
+    # 5.1.1: chosen evenly; 500 expected, seven standard deviations allowed
+    assert all(360 < count < 640 for count in report["answers"].values()), report

@@ -8,6 +8,7 @@ from wait import until
 TARGETS = [{"kind": kind, "family": family, "port": port}
            for family in (4, 6)
            for kind, port in (("short", 80), ("long", 80), ("udp", 5353), ("udp-unconnected", 5353))]
+STREAMS = 40  # all of them are at one of two backends once in 10^12 times
 SOURCES = {"client": cells.vip(10), "cli-1": cells.WEB, "node-1": cells.WEB}
 
 
@@ -37,9 +38,10 @@ class Traffic:
                 for label, ledger in self.lab[source].call("load_look", name="load").items()}
 
     def round(self, answers=10, deadline_s=15):
-        """Wait until every kind of client has got that many more answers."""
-        before = {key: ledger["answered"] for key, ledger in self.look().items()}
-        until(lambda: all(ledger["answered"] - before[key] >= answers
+        """Wait until every kind of client has got that many more answers, and none of them waits for one since before."""
+        before = self.look()
+        until(lambda: all(ledger["answered"] - before[key]["answered"] >= answers and
+                          all(now > then for now, then in zip(ledger["ended"], before[key]["ended"]))
                           for key, ledger in self.look().items()),
               "another round of answers", deadline_s)
 
@@ -97,7 +99,7 @@ def test_removed_backend_loses_its_udp_flows(lab, alone):
         only_web(lab)
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))
     lab.settle()
-    traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"), streams=20)
+    traffic = Traffic(lab, {"client": cells.vip(10)}, ("udp", "udp-unconnected"), streams=STREAMS)
     traffic.round()
     assert all(ledger["answers"].get("web-1a") for ledger in traffic.look().values())
     lab.manifests.set_backends("web", ("web-2a",))
@@ -113,8 +115,8 @@ def test_udp_sockets_of_a_pod_leave_a_removed_backend(lab):
     """7.3, 5.9.3: connected ones when they connect again, which a send that fails tells them to."""
     lab.manifests.set_backends("web", ("web-1a", "web-2a"))
     lab.settle()
-    traffic = Traffic(lab, {"cli-1": cells.WEB}, ("udp", "udp-unconnected"), streams=20)
-    traffic.round(40)
+    traffic = Traffic(lab, {"cli-1": cells.WEB}, ("udp", "udp-unconnected"), streams=STREAMS)
+    traffic.round()
     assert all(ledger["answers"].get("web-1a") for ledger in traffic.look().values())
     lab.manifests.set_backends("web", ("web-2a",))
     try:
@@ -144,6 +146,8 @@ def test_rolling_update(lab):
         lab.manifests.set_backends("web", pods)
         until(lambda gone=old: traffic.silent((gone,), ("short", "udp-unconnected")),
               f"{old} is silent", 10)
+        lab.settle()
+        traffic.round()  # what was sent to it before is answered
         lab.stop_serving(old)
         traffic.round()
     assert failures(traffic.stop()) == {}

@@ -32,11 +32,11 @@ def send_large_datagrams(lab, size, family):
     """Both ways in fragments. Those of IPv4 are sent in smaller ones, the sender of IPv6 has to be told first."""
     only(lab, "web-2a")
 
-    def ask(n):
-        return lab["client"].udp(VIP[family], PORT, n, size=size, timeout=1.0, source_port=next(source_ports))
+    def ask(n, timeout=10.0):
+        return lab["client"].udp(VIP[family], PORT, n, size=size, timeout=timeout, source_port=next(source_ports))
 
     if family == 6:
-        until(lambda: not ask(1)["failed"], "the sender knows what fits", 10)
+        until(lambda: not ask(1, 1.0)["failed"], "the sender knows what fits", 10)
     before = {name: counter(lab, node, name) for node, name in
               (("node-1", "flows-tunnelled"), ("node-2", "flows-unpacked"), ("node-2", "fragments"))}
     report = ask(20)

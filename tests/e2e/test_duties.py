@@ -10,7 +10,7 @@ import pytest
 from conftest import FAMILIES
 
 import topology
-from wait import until
+from wait import PATIENCE, until
 
 HEALTH_PORT = 32081  # of web-local
 
@@ -25,7 +25,7 @@ def node_address(name, family):
 
 def get(place, address, port, path="/", *options):
     """The code, the headers in lower case, and the body; code 0: no answer."""
-    done = place.run(["curl", "-g", "-s", "-i", "-m", "5", *options,
+    done = place.run(["curl", "-g", "-s", "-i", "-m", str(5 * PATIENCE), *options,
                       f"http://{host(address)}:{port}{path}"])
     head, _, body = done.stdout.partition("\n\n")
     lines = head.splitlines()
@@ -190,7 +190,7 @@ def test_6_2_9_hard_fail(own_lab, tmp_path):
                       "bindAddressHardFail: true\n")
     with somebody_listens(own_lab["node-1"], 10256):
         node.start(wait=False, extra=["--config", str(config)])
-        assert node.agent.wait(20) == 1
+        assert node.agent.wait(20 * PATIENCE) == 1
         assert "cannot listen on 0.0.0.0:10256 for /healthz and /livez" in node.log()
         node.agent = None
 

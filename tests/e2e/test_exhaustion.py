@@ -186,7 +186,7 @@ def test_several_masquerade_addresses_multiply_the_ports(few_ports):
         node.place.script(f"ip addr add {pool[2]}/24 dev eth0")
         until(lambda: not conditions(node, "masquerade-address"), "the third one is used", 20, 0.1)
         assert samples(scrape(node))["fairlead_masquerade_addresses", "IPv4"] == len(pool)
-        with load(client, "more", PORTS, 3):
+        with load(client, "more", PORTS, 10):
             goes_on(client, "more")
             assert set(sources()) == set(pool)
             assert sum(sources().values()) >= 2 * PORTS
@@ -196,7 +196,7 @@ def test_several_masquerade_addresses_multiply_the_ports(few_ports):
         until(lambda: sum(sources().values()) <= PORTS, "connections that have ended are gone", 20, 0.1)
         node.place.script(f"ip addr del {pool[2]}/24 dev eth0")
         until(lambda: conditions(node, "masquerade-address"), "it says so", 20, 0.1)
-        report = client.http(VIP, 80, 20, timeout=3)
+        report = client.http(VIP, 80, 20)
         assert report["failed"] == 0, report
         goes_on(client, "first")
         # without the setting: all goes by one address again, and what was begun with others goes on
@@ -205,7 +205,7 @@ def test_several_masquerade_addresses_multiply_the_ports(few_ports):
             file.write(SETTINGS + "timeouts: {tcpTimeWait: 2s}\n")
         assert node.cli("reload").returncode == 0
         until(lambda: not conditions(node, "masquerade-address"), "the setting is read again", 20, 0.1)
-        assert set(client.http(VIP, 80, 5, timeout=3)["clients"]) == {pool[0]}
+        assert set(client.http(VIP, 80, 5)["clients"]) == {pool[0]}
         goes_on(client, "first")
 
 

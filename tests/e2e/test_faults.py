@@ -251,7 +251,7 @@ def test_a_reader_that_has_had_enough(own_lab):
     """`fairlead ... | head` is no reason for a message on standard error."""
     node = fresh(own_lab)
     argv = node.place.command(["sh", "-c", '"$@" | true', "sh", *node.cli_command("status")])
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10 * PATIENCE)
     assert done.stderr == ""
 
 

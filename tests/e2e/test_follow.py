@@ -115,7 +115,7 @@ def test_cluster_cidr_by_reload(own_lab, node):
     configuration(lab, "clusterCIDR: 10.244.0.0/16,fd00:244::/32")
     # and without a word a change is seen within ten seconds
     until(lambda: seen(lab, 4) == "node-1", "the client is no pod", 30, 0.1)
-    assert "settings" not in node.cli("status").stdout
+    until(lambda: "settings" not in node.cli("status").stdout, "nothing is amiss with the settings", 10, 0.1)
 
 
 def leave(node, first):

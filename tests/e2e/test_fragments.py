@@ -51,7 +51,7 @@ host, port, order = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 v6 = ":" in host
 family = socket.AF_INET6 if v6 else socket.AF_INET
 sock = socket.socket(family, socket.SOCK_DGRAM)
-sock.settimeout(5)
+sock.settimeout(30)
 sock.bind(("", int(sys.argv[4])))
 sock.connect((host, port))
 me, to = socket.inet_pton(family, sock.getsockname()[0]), socket.inet_pton(family, host)

@@ -103,7 +103,7 @@ def test_a_good_file_that_goes_bad_keeps_its_last_good_state(lab, damage, in_pla
     web_serves(lab)
     m.write(name, text, in_place=in_place)
     lab.settle()
-    assert set(lab["client"].http(cells.vip(10)[4], 80, 60)["answers"]) == set(cells.ALL)
+    assert set(lab["client"].http(cells.vip(10)[4], 80, cells.REQUESTS)["answers"]) == set(cells.ALL)
 
 
 def test_empty_documents_are_nothing(lab):

@@ -89,8 +89,8 @@ def test_pods_on_a_bridge_are_served_at_its_ports(own_lab, devices):
         assert "veth-cli-1 t" in attached and "cni0 t" not in attached, attached
         with outside_of_its_cgroup(own_lab, "cli-1") as client:
             with opened_at_once(client):
-                report = client.http(cells.WEB[4], 80, requests=60)
-            assert (report["answered"], report["failed"]) == (60, 0), report
+                report = client.http(cells.WEB[4], 80, requests=cells.REQUESTS)
+            assert (report["answered"], report["failed"]) == (cells.REQUESTS, 0), report
             assert report["answers"].get("web-1a"), "its answers are what is asked for"
             report = client.udp(cells.WEB[4], 5353, requests=60)
             assert report["failed"] == 0, report

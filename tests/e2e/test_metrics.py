@@ -110,10 +110,13 @@ def test_promtool_checks_every_metric():
 
 def test_the_command_line_prints_the_same(lab):
     node = lab.nodes["node-2"]
-    answer = node.cli("metrics")
-    assert answer.returncode == 0, answer.stderr
-    mine, theirs = samples(answer.stdout), samples(scrape(node))
-    assert set(mine) == set(theirs)
+
+    def same():
+        answer = node.cli("metrics")
+        assert answer.returncode == 0, answer.stderr
+        return set(samples(answer.stdout)) == set(samples(scrape(node)))
+
+    until(same, "both have the same samples, unless one came in between")
     assert node.cli("metrics", "-o", "json").returncode == 2
 
 

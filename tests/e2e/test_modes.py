@@ -119,7 +119,7 @@ def test_pod_side_devices(own_lab, family):
     host = cells.WEB[family]
     with outside_of_its_cgroup(own_lab, "cli-1") as pod:
         for call, port in ((pod.http, 80), (pod.udp, 5353)):
-            report = call(host, port, 60)
+            report = call(host, port, cells.REQUESTS)
             assert report["failed"] == 0, report
             assert set(report["answers"]) == set(cells.ALL)
             assert list(report["clients"]) == [pod.addresses[family]], "5.3: pods keep their address"

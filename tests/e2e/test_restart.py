@@ -2,10 +2,12 @@
 """Agents are killed and started again under load: nothing that is established is ever cut, and no
 request fails (robustness A1). The ledger counts every request of every kind of client.
 """
+import contextlib
 import signal
 
 import pytest
 
+import bpf
 import cells
 import topology
 from test_changes import Traffic, failures
@@ -14,9 +16,23 @@ from wait import until
 SOURCES = {"client": cells.vip(10), "cli-1": cells.WEB, "cli-2": cells.WEB, "node-1": cells.WEB}
 
 
+@contextlib.contextmanager
+def opening_patiently(lab, sources):
+    with contextlib.ExitStack() as stack:
+        for source in sources:
+            stack.enter_context(bpf.patient_connections(lab[source].cgroup))
+        yield
+
+
+@pytest.fixture
+def patient(lab):
+    with opening_patiently(lab, SOURCES):
+        yield
+
+
 def unharmed(traffic):
     """End the load; nothing failed, no long-lived peer moved, and no packet that opens a connection was
-    lost. (A lost one is sent again after a second, so that the request succeeds all the same.)"""
+    lost. (A lost one is sent again later, so that the request succeeds all the same.)"""
     ledgers, again = traffic.stop(), traffic.opened_again()
     assert failures(ledgers) == {}
     moved = {key: ledger["moved"] for key, ledger in ledgers.items() if ledger["moved"]}
@@ -26,7 +42,7 @@ def unharmed(traffic):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill-9", "terminate"])
-def test_restart_under_load(lab, number):
+def test_restart_under_load(lab, patient, number):
     traffic = Traffic(lab, SOURCES)
     traffic.round()
     for _ in range(3):
@@ -55,13 +71,14 @@ def test_source_ports_come_round_again(own_lab):
     for node in own_lab.nodes.values():
         node.place.script("echo 1024-29500 > /proc/sys/net/ipv4/ip_local_reserved_ports")
     own_lab.start_agents(extra=["--config", path])
-    traffic = Traffic(own_lab, {"client": cells.vip(10)}, ("short",), streams=12)
-    for _ in range(4):
-        traffic.round(500)
-        for node in own_lab.nodes.values():
-            node.kill()
-        own_lab.start_agents(extra=["--config", path])
-    unharmed(traffic)
+    with opening_patiently(own_lab, ("client",)):
+        traffic = Traffic(own_lab, {"client": cells.vip(10)}, ("short",), streams=12)
+        for _ in range(4):
+            traffic.round(500)
+            for node in own_lab.nodes.values():
+                node.kill()
+            own_lab.start_agents(extra=["--config", path])
+        unharmed(traffic)
 
 
 def test_kill_while_backends_change(lab):
@@ -75,13 +92,13 @@ def test_kill_while_backends_change(lab):
     for node in lab.nodes.values():
         node.start()
     lab.settle()
-    assert traffic.silent(("web-1b", "web-2a"))
+    until(lambda: traffic.silent(("web-1b", "web-2a")), "removed backends are silent", 15)
     ledgers = traffic.stop()
     assert failures(ledgers) == {}
     assert not any(ledger["moved"] for key, ledger in ledgers.items() if key[1].startswith("long"))
 
 
-def test_kill_during_start(lab):
+def test_kill_during_start(lab, patient):
     """Killed at whatever point of its start, the agent leaves a datapath that works."""
     node = lab.nodes["node-1"]
     traffic = Traffic(lab, {"client": cells.vip(10), "cli-1": cells.WEB}, ("short", "long", "udp"))

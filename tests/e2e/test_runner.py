@@ -232,7 +232,7 @@ def test_a_c_test_that_hangs_is_a_failure_and_the_rest_runs(tmp_path):
     program.parent.mkdir(parents=True)
     program.write_text(TAP)
     program.chmod(0o755)
-    done = subprocess.run([sys.executable, RUN, "--only", "packet", "--build", str(tmp_path), "--hang", "5"],
+    done = subprocess.run([sys.executable, RUN, "--only", "packet", "--build", str(tmp_path), "--hang", "10"],
                           capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert has(lines, "FAILED .* packet test_hangs$") and has(lines, "# exception 31")

@@ -221,7 +221,7 @@ def test_a_second_card(own_lab):
         until(lambda: level(node, "device", "far0") == "note", "the card is shown", 5)
         node.place.run(["ip", "route", "add", pod, "via", "192.0.2.2", "dev", "far0"], check=True)
         until(lambda: "far0 tc (remote-pods)" in node.cli("status").stdout, "the card is served", 5)
-        assert level(node, "egress", "far0") is None and level(node, "device", "far0") is None
+        until(lambda: level(node, "egress", "far0") is None and level(node, "device", "far0") is None, "nothing is amiss", 5)
     until(lambda: "far0" not in node.cli("status").stdout, "the card is gone", 5)
 
 

@@ -16,10 +16,10 @@ def frontend(kind, family):
             CLUSTER_IP: (cells.WEB[family], PORT)}[kind]
 
 
-def answer(lab, kind, family, port):
+def answer(lab, kind, family, port, timeout=2):
     """Who answers a datagram from this source port, so that each is of the same flow."""
     host, number = frontend(kind, family)
-    report = lab["client"].udp(host, number, 1, timeout=2, source_port=port)
+    report = lab["client"].udp(host, number, 1, timeout=timeout, source_port=port)
     return next(iter(report["answers"]), None)
 
 
@@ -57,7 +57,7 @@ def test_a_flow_follows_its_frontend(lab, event, kind, family):
     lab.settle()
     # a flow of the test before may still be there, and is looked for after the maps have changed
     until(lambda: answer(lab, kind, family, 40123) == "web-1a", "web-1a answers", 10)
-    assert answer(lab, kind, family, 40123) == "web-1a"
+    assert answer(lab, kind, family, 40123, 10) == "web-1a"
     wanted = event(lab)
     until(lambda: answer(lab, kind, family, 40123) == wanted, f"{wanted} answers the same flow", 10)
 
@@ -65,7 +65,7 @@ def test_a_flow_follows_its_frontend(lab, event, kind, family):
 CONNECT = """
 import socket, sys
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(3)
+s.settimeout(20)
 s.connect((sys.argv[1], %d))
 print("connected to", s.getpeername()[0])
 s.send(b"x")

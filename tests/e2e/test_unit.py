@@ -18,7 +18,7 @@ nodeName: node-1
 devices: [eth0]
 """
 # for a test's sake the watchdog has less patience
-DROP_IN = ("[Unit]\nDefaultDependencies=no\n[Service]\nWatchdogSec=4\n"
+DROP_IN = ("[Unit]\nDefaultDependencies=no\n[Service]\nWatchdogSec=12\n"
            "StandardError=file:/tmp/agent.log\n")
 UNIT = "fairleadd.service"
 

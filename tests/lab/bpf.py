@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What the lab asks the bpf system call itself, without a library."""
+import contextlib
 import ctypes
 import errno
 import os
 import platform
 import struct
 
-PROG_LOAD, OBJ_PIN, OBJ_GET, OBJ_INFO, PROG_QUERY = 5, 6, 7, 15, 16
-PROG_TYPE_XDP = 6
+PROG_LOAD, OBJ_PIN, OBJ_GET, PROG_ATTACH, PROG_DETACH, OBJ_INFO, PROG_QUERY = 5, 6, 7, 8, 9, 15, 16
+PROG_TYPE_XDP, PROG_TYPE_SOCK_OPS = 6, 13
+CGROUP_SOCK_OPS, ALLOW_MULTI = 3, 2
 SYSCALL = {"x86_64": 321, "aarch64": 280}
 # r0 = XDP_PASS; exit
 PASS = struct.pack("<BBhi", 0xb7, 0, 0, 2) + struct.pack("<BBhi", 0x95, 0, 0, 0)
+# for how long a connection waits until it sends its SYN again, in the kernel's ticks: seconds, where it is one usually.
+# r2 = context->op; if it is BPF_SOCK_OPS_TIMEOUT_INIT then context->reply = ...; r0 = 1; exit
+PATIENT_TICKS = 6000
+PATIENT = b"".join(struct.pack("<BBhi", *step) for step in (
+    (0x61, 0x12, 0, 0), (0x55, 0x02, 2, 1), (0xb7, 0x02, 0, PATIENT_TICKS), (0x63, 0x21, 4, 0), (0xb7, 0, 0, 1), (0x95, 0, 0, 0)))
 
 
 def bpf(command, attr):
@@ -25,14 +32,36 @@ def bpf(command, attr):
     return rc
 
 
+def load(kind, steps, name):
+    """A descriptor of a program."""
+    code = ctypes.create_string_buffer(steps, len(steps))
+    licence = ctypes.create_string_buffer(b"GPL")
+    return bpf(PROG_LOAD, ctypes.create_string_buffer(struct.pack(
+        "<IIQQIIQII16sII", kind, len(steps) // 8, ctypes.addressof(code),
+        ctypes.addressof(licence), 0, 0, 0, 0, 0, name, 0, 0), 72))
+
+
+@contextlib.contextmanager
+def patient_connections(cgroup):
+    """Whoever connects from this cgroup meanwhile sends its SYN again after seconds. So one that was sent again was lost,
+    and not only late because the whole machine stood still for a second."""
+    target = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+    fd = load(PROG_TYPE_SOCK_OPS, PATIENT, b"lab_patient")
+    about = struct.pack("<IIII", target, fd, CGROUP_SOCK_OPS, ALLOW_MULTI)
+    try:
+        bpf(PROG_ATTACH, ctypes.create_string_buffer(about, 16))
+        try:
+            yield
+        finally:
+            bpf(PROG_DETACH, ctypes.create_string_buffer(about[:12] + bytes(4), 16))
+    finally:
+        os.close(fd)
+        os.close(target)
+
+
 def pin_pass(path):
     """Pin an XDP program that passes everything."""
-    code = ctypes.create_string_buffer(PASS, len(PASS))
-    licence = ctypes.create_string_buffer(b"GPL")
-    attr = ctypes.create_string_buffer(struct.pack(
-        "<IIQQIIQII16sII", PROG_TYPE_XDP, len(PASS) // 8, ctypes.addressof(code),
-        ctypes.addressof(licence), 0, 0, 0, 0, 0, b"lab_pass", 0, 0), 72)
-    fd = bpf(PROG_LOAD, attr)
+    fd = load(PROG_TYPE_XDP, PASS, b"lab_pass")
     try:
         name = ctypes.create_string_buffer(path.encode())
         bpf(OBJ_PIN, ctypes.create_string_buffer(

@@ -10,7 +10,7 @@ import sys
 
 import owner
 import sweep
-from wait import until
+from wait import PATIENCE, until
 
 SYSTEMD = "/lib/systemd/systemd"
 TARGET = "[Unit]\nDescription=nothing but what a test starts\nAllowIsolate=yes\n"
@@ -102,7 +102,7 @@ class Machine:
         return self._init() and self.run("systemctl", "is-active", "fairlead-test.target").stdout \
             == "active\n"
 
-    def run(self, *argv, timeout=60):
+    def run(self, *argv, timeout=60 * PATIENCE):
         return subprocess.run(["nsenter", "-t", self._init(), "-a", "-r", "-w", *argv],
                               capture_output=True, text=True, check=False, timeout=timeout,
                               stdin=subprocess.DEVNULL)

@@ -232,11 +232,15 @@ class Node:
             have = self.api("/v1/plan")
             return want and have is not None and json.loads(want)["items"] == have["items"]
         until(same, f"{self.name}'s agent has planned what the manifests say", deadline_s)
+        self.notice()
 
     def notice(self):
-        """What was changed of the machine's routes, devices and neighbours before is known to the agent after this:
-        the kernel's message lay there before our connection did, and one turn of its loop takes both."""
-        assert self.api("/v1/status") is not None
+        """What lay there for the agent before, such as a message of the kernel's about a route, is done after this. It
+        is heard by the turn of the agent's loop that answers the first request, or by an earlier one; and a turn does
+        what it has heard at its end, which is over when the next one answers. A turn that is at its requests may still
+        take the second one: so there is a third."""
+        for _ in range(3):
+            assert self.api("/v1/status") is not None
 
     def cleanup(self):
         return self.cli("cleanup")

@@ -6,6 +6,8 @@ import socket
 import struct
 import time
 
+from wait import PATIENCE
+
 V6_HEADER, V6_TIME_EXCEEDED = 40, 3
 V4_TIME_EXCEEDED = 11
 
@@ -32,7 +34,7 @@ def error_about(v6, raw, ours):
             "expired": body[0] == (V6_TIME_EXCEEDED if v6 else V4_TIME_EXCEEDED)}
 
 
-def probe(host, port, ttl, proto="udp", timeout=5.0):
+def probe(host, port, ttl, proto="udp", timeout=5.0 * PATIENCE):
     """{"answered": True}, or the ICMP error that came, or {} when nothing did."""
     v6 = ":" in host
     family = socket.AF_INET6 if v6 else socket.AF_INET

@@ -12,7 +12,7 @@ import os
 
 OUTSIDE = {"client": {4: "198.51.100.10", 6: "2001:db8:51::10"},
            "router": {4: "198.51.100.1", 6: "2001:db8:51::1"}}
-MORE_CLIENTS = range(11, 20)  # further addresses of the client: 198.51.100.11 ...
+MORE_CLIENTS = range(11, 24)  # further addresses of the client: 198.51.100.11 ...
 
 SEGMENT_ROUTER = {4: "172.18.0.1", 6: "fd00:18::1"}
 NODES = {
@@ -66,6 +66,7 @@ set_all ipv6/conf/default/disable_ipv6 0
 set_all ipv4/conf/all/rp_filter 0
 set_all ipv4/conf/default/rp_filter 0
 set_all ipv4/icmp_ratelimit 0
+set_all ipv6/icmp/ratelimit 0
 set_all ipv4/conf/all/send_redirects 0
 set_all ipv4/conf/default/send_redirects 0
 set_all ipv4/conf/all/accept_redirects 0

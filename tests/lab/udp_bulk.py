@@ -16,7 +16,7 @@ BLOCK = 40
 BYTES_OF_A_BLOCK = BLOCK * (SEGMENT - HEAD.size)
 UDP_SEGMENT = 103
 PATTERN = bytes(range(256)) * 6
-ATTEMPTS = 4
+ATTEMPTS = 10
 
 
 def datagram(kind, block, index):
