@@ -261,7 +261,13 @@ int client_reach(struct trial *t, const struct fl_ip *ip, uint16_t port)
 	int fd = client_socket(t), server;
 	union sockaddr_any peer, from;
 	socklen_t len = sizeof(peer);
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+	socklen_t error_len = sizeof(int);
 	int error = client_connect(t, fd, ip, port);
+
+	/* a busy machine's kernel may be a moment late */
+	if (error == EINPROGRESS && poll(&pfd, 1, DEADLINE_MS) == 1)
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len);
 
 	if (error)
 		do_fail(t, "connect: %s", strerror(error));
