@@ -63,6 +63,7 @@ static __always_inline int tunnel(fl_ctx *ctx, bool v6, const struct fl_packet *
 #define SLOW_PATH -100
 #define UNPACK_REST -103 /* one for what is inside and of no flow */
 #define UNPACK_ODD -104	 /* tc: one for odd packets */
+#define PASS_ON -106	 /* one for segments that another node may know */
 
 /* DSR: out to the backend's node. */
 static __always_inline int run_tunnel(fl_ctx *ctx, bool v6)
@@ -150,8 +151,41 @@ static __always_inline int unpack_slow(fl_ctx *ctx, bool v6)
 		} else if (w->d.action == FL_ACT_STACK) {
 			fl_unpack_see(v6, &w->outer);
 			action = unpack(ctx, v6, w->outer.dispatch, &w->p, &w->d.to);
+		} else if (w->d.action == FL_ACT_TUNNEL) {
+			action = PASS_ON;
 		}
 	}
+	fl_work_put(w);
+	return action;
+}
+
+/* What unpack_slow() has found to be for another node, in another outer header. */
+static __always_inline int send_on(fl_ctx *ctx, bool v6, struct fl_work *w)
+{
+	struct fl_tunnel_end end;
+
+	fl_unpack_pass_on(ctx, v6, &w->p, &w->outer, &w->d);
+	if (w->d.action == FL_ACT_TO_TC)
+		return leave_to_tc(ctx);
+	/* nobody is told: the client's own node has found that it fits */
+	if (w->d.action != FL_ACT_TUNNEL)
+		return drop(w->d.reason ? w->d.reason : FL_REASON_TOO_BIG);
+	end = fl_tunnel_end(&w->d, fl_former_ttl(w->outer.ttl));
+	if (fl_tunnel_rewrap(ctx, v6, &end, fl_tunnel_hash(v6, &w->p)))
+		return drop(FL_REASON_REWRITE_FAILED);
+	fl_count(FL_COUNTER_SEGMENT_PASSED_ON);
+	return fl_ctx_redirect(ctx, w->d.hop.ifindex, w->d.hop.resolved);
+}
+
+static __always_inline int pass_on(fl_ctx *ctx, bool v6)
+{
+	struct fl_work *w = fl_work_get();
+	int action = FL_CTX_PASS;
+
+	if (!w)
+		return drop(FL_REASON_SLOW_PATH);
+	if (v6 ? fl_unpack_read6(ctx, &w->outer, &w->p) : fl_unpack_read4(ctx, &w->outer, &w->p))
+		action = send_on(ctx, v6, w);
 	fl_work_put(w);
 	return action;
 }

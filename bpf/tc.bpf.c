@@ -31,6 +31,7 @@
 	X(GENEVE,        fl_geneve) \
 	X(UNPACK_SLOW,   fl_unpack_slow) \
 	X(UNPACK_REST,   fl_unpack_rest) \
+	X(PASS_ON,       fl_pass_on) \
 	X(TUNNEL_ERROR,  fl_tunnel_error)
 /* clang-format on */
 
@@ -388,7 +389,19 @@ static __always_inline int run_unpack_decide(struct __sk_buff *skb, bool v6)
 
 PROGRAMS(fl_unpack_decide, run_unpack_decide)
 
-PROGRAMS(fl_unpack_slow, unpack_slow)
+static __always_inline int run_unpack_slow(struct __sk_buff *skb, bool v6)
+{
+	int action = unpack_slow(skb, v6);
+
+	if (action != PASS_ON)
+		return action;
+	slow_call(skb, v6, PASS_ON);
+	return drop(FL_REASON_SLOW_PATH);
+}
+
+PROGRAMS(fl_unpack_slow, run_unpack_slow)
+
+PROGRAMS(fl_pass_on, pass_on)
 
 static __always_inline int run_unpack(struct __sk_buff *skb, bool v6, __u32 dispatch)
 {

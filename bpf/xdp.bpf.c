@@ -17,6 +17,7 @@
 	X(GENEVE,       fl_xdp_geneve) \
 	X(UNPACK_SLOW,  fl_xdp_unpack_slow) \
 	X(UNPACK_REST,  fl_xdp_unpack_rest) \
+	X(PASS_ON,      fl_xdp_pass_on) \
 	X(TUNNEL_ERROR, fl_xdp_tunnel_error)
 /* clang-format on */
 
@@ -206,7 +207,19 @@ PROGRAMS(fl_xdp_unpack_rest, unpack_rest)
 
 PROGRAMS(fl_xdp_tunnel_error, run_tunnel_error)
 
-PROGRAMS(fl_xdp_unpack_slow, unpack_slow)
+static __always_inline int run_unpack_slow(struct xdp_md *ctx, bool v6)
+{
+	int action = unpack_slow(ctx, v6);
+
+	if (action != PASS_ON)
+		return action;
+	slow_call(ctx, v6, PASS_ON);
+	return drop(FL_REASON_SLOW_PATH);
+}
+
+PROGRAMS(fl_xdp_unpack_slow, run_unpack_slow)
+
+PROGRAMS(fl_xdp_pass_on, pass_on)
 
 static __always_inline int run_unpack(struct xdp_md *ctx, bool v6, __u32 dispatch)
 {

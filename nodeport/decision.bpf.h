@@ -43,7 +43,10 @@ struct fl_decision {
 	/* FL_ACT_TUNNEL by Geneve: the backend, since to.daddr is its node (fl_tunnel_aim()) */
 	struct fl_addr pod;
 	__be16 pod_port;
-	__u16 pad;
+	/* FL_ACT_TUNNEL: the backend is one of several that may have the connection, so no entry is
+	 * to name it (former.bpf.h) */
+	__u8 unsure;
+	__u8 pad;
 };
 
 /* What the outer header of a packet says that another node has encapsulated. */
@@ -52,7 +55,8 @@ struct fl_outer {
 	struct fl_addr pod;
 	__u32 len;   /* of the whole packet, bytes */
 	__be16 port; /* 0: of any */
-	__u16 pad;
+	__u8 ttl;
+	__u8 pad;
 	__u32 dispatch; /* enum fl_dispatch */
 	__u32 front;	/* bytes of it that are in front of the packet: 0 when it is off */
 };

@@ -402,13 +402,13 @@ __noinline int fl_frag_released(const struct fl_work *w)
 static __always_inline int fl_tunnel_wrap_odd(fl_ctx *skb, bool v6, const struct fl_packet *p,
 					      const struct fl_decision *d, __u32 hash)
 {
-	const struct fl_tunnel_end end = fl_tunnel_end(d);
+	const struct fl_tunnel_end end = fl_tunnel_end(d, FL_TUNNEL_TTL);
 	struct fl_tunnel_inner inner;
 	struct fl_addr from;
 
 	fl_ctx_pull(skb, fl_l4_offset(v6));
 	if (fl_tunnel_tell(skb, v6, p, d) || !fl_tunnel_source(v6, end.ifindex, hash, &from) ||
-	    fl_tunnel_open(skb, v6, &inner) || fl_ctx_grow_plain(skb, fl_tunnel_overhead(v6)))
+	    fl_tunnel_open(skb, v6, 0, &inner) || fl_ctx_grow_plain(skb, fl_tunnel_overhead(v6)))
 		return -1;
 	return fl_tunnel_close(skb, v6, &inner, &from, &end, hash);
 }

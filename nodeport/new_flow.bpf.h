@@ -77,6 +77,30 @@ __noinline int fl_new_direct6(const struct fl_tuple6 *reply, __u32 proto, bool f
 	return reply && fl_new_direct(true, reply, proto, failed);
 }
 
+/*
+ * A segment of no flow, for a backend that is of another node (`away`) or of this one, which would
+ * know the connection: if it began under another table, it is another backend's. What may be one
+ * of several backends' leaves neither an entry nor a record.
+ */
+static __always_inline void fl_new_goes_on(bool v6, const struct fl_packet *p,
+					   const struct fl_frontend_packed *fe,
+					   const struct fl_backend *backend, bool away,
+					   struct fl_intent *in)
+{
+	const __u32 next = fl_former_next(v6, p, fe, &backend->addr);
+
+	if (!away && !next) {
+		fl_decision_set(&in->d, FL_ACT_DROP, FL_REASON_NO_FLOW);
+		return;
+	}
+	fl_decision_set(&in->d, FL_ACT_TUNNEL, FL_REASON_NONE);
+	in->d.tunnel_backend = away ? in->new.backend : next;
+	if (next) {
+		in->d.unsure = true;
+		in->sticky = 0;
+	}
+}
+
 /* A flow through a frontend: in->d.to, all but the source port, and the backend. False: in->d says
  * what becomes of the packet. */
 static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_packet *p,
@@ -89,6 +113,7 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 	struct fl_backend *backend;
 	enum fl_reason reason;
 	enum fl_side side;
+	bool away;
 
 	/* never from a wire: our own address */
 	if (fl_local_flags(&p->tuple.saddr) & FL_LOCAL_NODE)
@@ -113,13 +138,17 @@ static __always_inline bool fl_new_served(fl_ctx *ctx, bool v6, const struct fl_
 		in->sticky = fe->service_id;
 	d->to.daddr = backend->addr;
 	d->to.dport = backend->port;
-	if (fl_tunnel_wanted(p, fe, client, hook, backend)) {
-		fl_decision_set(d, FL_ACT_TUNNEL, FL_REASON_NONE);
-		d->tunnel_backend = in->new.backend;
+	away = fl_tunnel_wanted(p, fe, client, hook, backend);
+	if (!fl_packet_opens(p)) {
+		if (client == FL_CLIENT_OUTSIDE)
+			fl_new_goes_on(v6, p, fe, backend, away, in);
+		else
+			fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
 		return false;
 	}
-	if (!fl_packet_opens(p)) {
-		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_FLOW);
+	if (away) {
+		fl_decision_set(d, FL_ACT_TUNNEL, FL_REASON_NONE);
+		d->tunnel_backend = in->new.backend;
 		return false;
 	}
 	source = fl_new_source(ctx, v6, p, fe, client, hook, backend, now, in);
@@ -170,6 +199,7 @@ static __always_inline void fl_new_decide(fl_ctx *ctx, bool v6, const struct fl_
 	in->sticky = 0;
 	in->hop_asked = false;
 	in->unserved_exit = false;
+	in->d.unsure = false;
 	__builtin_memset(&in->new, 0, sizeof(in->new));
 	fl_decision_set(&in->d, FL_ACT_PASS, FL_REASON_NONE);
 	if (fl_source_is_itself(v6, &p->tuple, hook)) {

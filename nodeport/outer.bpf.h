@@ -25,27 +25,27 @@ static __always_inline bool fl_packet_is_tunnelled(void *data, void *data_end, b
 	return data + at < data_end && *(__u8 *)(data + at) == fl_tunnel_proto(v6);
 }
 
-/* The outer addresses, and how long the whole is; false: no whole header of the usual length, or
- * another protocol. */
-static __always_inline bool fl_unpack_addrs(void *data, bool v6, __u8 proto,
-					    struct fl_addr *ret_from, struct fl_addr *ret_to,
-					    __u32 *ret_len)
+/* The outer addresses, TTL, and how long the whole is; false: no whole header of the usual length,
+ * or another protocol. */
+static __always_inline bool fl_unpack_addrs(void *data, bool v6, __u8 proto, struct fl_outer *ret_o)
 {
 	if (v6) {
 		struct ipv6hdr *ip = data + FL_L3;
 
-		__builtin_memcpy(ret_from, &ip->saddr, 16);
-		__builtin_memcpy(ret_to, &ip->daddr, 16);
-		*ret_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		__builtin_memcpy(&ret_o->from, &ip->saddr, 16);
+		__builtin_memcpy(&ret_o->to, &ip->daddr, 16);
+		ret_o->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+		ret_o->ttl = ip->hop_limit;
 		return ip->version == 6 && ip->nexthdr == proto;
 	} else {
 		struct iphdr *ip = data + FL_L3;
 
-		fl_addr_map4(ret_from);
-		fl_addr_map4(ret_to);
-		ret_from->w[3] = ip->saddr;
-		ret_to->w[3] = ip->daddr;
-		*ret_len = bpf_ntohs(ip->tot_len);
+		fl_addr_map4(&ret_o->from);
+		fl_addr_map4(&ret_o->to);
+		ret_o->from.w[3] = ip->saddr;
+		ret_o->to.w[3] = ip->daddr;
+		ret_o->len = bpf_ntohs(ip->tot_len);
+		ret_o->ttl = ip->ttl;
 		return *(__u8 *)ip == 0x45 && ip->protocol == proto &&
 		       !(ip->frag_off & bpf_htons(FL_IP4_FRAGMENT));
 	}
@@ -85,8 +85,7 @@ static __always_inline bool fl_unpack_header(fl_ctx *ctx, bool v6, __u32 dispatc
 	ret_o->front = fl_outer_size(v6, dispatch);
 	ret_o->port = 0;
 	if (data + FL_L3 + fl_outer_size(v6, dispatch) > fl_ctx_data_end(ctx) ||
-	    !fl_unpack_addrs(data, v6, proto, &ret_o->from, &ret_o->to, &ret_o->len) ||
-	    FL_L3 + ret_o->len > fl_ctx_len(ctx))
+	    !fl_unpack_addrs(data, v6, proto, ret_o) || FL_L3 + ret_o->len > fl_ctx_len(ctx))
 		return false;
 	ret_o->pod = ret_o->to;
 	return !geneve || fl_unpack_geneve(data, v6, ret_o);

@@ -13,8 +13,7 @@
 #include "bpf/lib/mss.bpf.h"
 #include "conntrack/track.bpf.h"
 #include "nodeport/decision.bpf.h"
-
-#define FL_TUNNEL_TTL 64 /* of the outer header: the inner one has counted this hop */
+#include "nodeport/former.bpf.h"
 
 /* What encapsulation adds to a packet. */
 static __always_inline __u32 fl_outer_size(bool v6, __u32 dispatch)
@@ -83,15 +82,16 @@ static __always_inline bool fl_tunnel_source(bool v6, __u32 ifindex, __u32 hash,
 	return !fl_addr_is_zero(ret_addr);
 }
 
-static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 proto, __u8 tos, __u32 len,
-					     const struct fl_addr *from, const struct fl_addr *to)
+static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 proto, __u8 ttl, __u8 tos,
+					     __u32 len, const struct fl_addr *from,
+					     const struct fl_addr *to)
 {
 	__be32 *word = (__be32 *)ip;
 	/* what is inside goes in fragments rather than this, which the other end does not
 	 * reassemble */
 	const __be32 first = bpf_htonl(0x45U << 24 | (__u32)tos << 16 | (len & 0xffff)),
 		     second = bpf_htonl(FL_IP4_DF),
-		     third = bpf_htonl((__u32)FL_TUNNEL_TTL << 24 | (__u32)proto << 16);
+		     third = bpf_htonl((__u32)ttl << 24 | (__u32)proto << 16);
 
 	word[0] = first;
 	word[1] = second;
@@ -103,14 +103,14 @@ static __always_inline void fl_tunnel_write4(struct iphdr *ip, __u8 proto, __u8 
 	ip->check = ~fl_csum_fold16((__u64)first + second + third + from->w[3] + to->w[3]);
 }
 
-static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u8 proto, __u32 class, __u32 len,
-					     __u32 hash, const struct fl_addr *from,
+static __always_inline void fl_tunnel_write6(struct ipv6hdr *ip, __u8 proto, __u8 ttl, __u32 class,
+					     __u32 len, __u32 hash, const struct fl_addr *from,
 					     const struct fl_addr *to)
 {
 	*(__be32 *)ip = bpf_htonl(6U << 28 | class << 20 | (hash & 0xfffff));
 	ip->payload_len = bpf_htons(len);
 	ip->nexthdr = proto;
-	ip->hop_limit = FL_TUNNEL_TTL;
+	ip->hop_limit = ttl;
 	__builtin_memcpy(&ip->saddr, from, 16);
 	__builtin_memcpy(&ip->daddr, to, 16);
 }
@@ -123,6 +123,7 @@ struct fl_tunnel_end {
 	__be16 port;
 	__u32 ifindex;
 	const __u32 *macs; /* as fl_hop has them */
+	__u32 ttl;	   /* of the outer header */
 };
 
 /* What the outer header takes over from the inner one. */
@@ -130,10 +131,12 @@ struct fl_tunnel_inner {
 	__u32 class, len; /* as the outer header says it */
 };
 
-/* Count the packet's own TTL down. -1: no outer header can say how long it is. */
-static __always_inline int fl_tunnel_open(fl_ctx *ctx, bool v6, struct fl_tunnel_inner *ret_inner)
+/* Count the packet's own TTL down. -1: no outer header can say how long it is. `front`: bytes of
+ * one that is there already. */
+static __always_inline int fl_tunnel_open(fl_ctx *ctx, bool v6, __u32 front,
+					  struct fl_tunnel_inner *ret_inner)
 {
-	void *data = fl_ctx_data(ctx);
+	void *data = fl_ctx_data(ctx) + front;
 
 	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
 		return -1;
@@ -172,10 +175,11 @@ static __always_inline int fl_tunnel_close(fl_ctx *ctx, bool v6,
 	fl_write_macs(data, end->macs);
 	*(__be16 *)(data + 12) = bpf_htons(v6 ? FL_ETH_P_IPV6 : FL_ETH_P_IP);
 	if (v6)
-		fl_tunnel_write6(data + FL_L3, proto, inner->class, inner->len, hash, from,
-				 end->to);
+		fl_tunnel_write6(data + FL_L3, proto, end->ttl, inner->class, inner->len, hash,
+				 from, end->to);
 	else
-		fl_tunnel_write4(data + FL_L3, proto, inner->class, inner->len, from, end->to);
+		fl_tunnel_write4(data + FL_L3, proto, end->ttl, inner->class, inner->len, from,
+				 end->to);
 	if (geneve)
 		fl_geneve_write(data + fl_l4_offset(v6), v6,
 				inner->len - (v6 ? 0 : sizeof(struct iphdr)), hash, end->pod,
@@ -190,9 +194,34 @@ static __always_inline int fl_tunnel_wrap(fl_ctx *ctx, bool v6, const struct fl_
 	struct fl_tunnel_inner inner;
 	struct fl_addr from;
 
-	if (!fl_tunnel_source(v6, end->ifindex, hash, &from) || fl_tunnel_open(ctx, v6, &inner) ||
+	if (!fl_tunnel_source(v6, end->ifindex, hash, &from) ||
+	    fl_tunnel_open(ctx, v6, 0, &inner) ||
 	    fl_ctx_grow(ctx, v6, fl_config.dispatch == FL_DISPATCH_GENEVE, fl_tunnel_overhead(v6)))
 		return -1;
+	return fl_tunnel_close(ctx, v6, &inner, &from, end, hash);
+}
+
+/*
+ * Put another outer header in the place of one by the same dispatch; so nothing changes its length,
+ * which the kernel would not let everybody do with what it knows to be encapsulated. A mark of
+ * congestion in the old one stays (RFC 6040). -1: it may be damaged, drop it.
+ */
+static __always_inline int fl_tunnel_rewrap(fl_ctx *ctx, bool v6, const struct fl_tunnel_end *end,
+					    __u32 hash)
+{
+	struct fl_tunnel_inner inner;
+	struct fl_addr from;
+	void *data;
+
+	if (!fl_tunnel_source(v6, end->ifindex, hash, &from) ||
+	    fl_tunnel_open(ctx, v6, fl_tunnel_overhead(v6), &inner))
+		return -1;
+	data = fl_ctx_data(ctx);
+	if (data + fl_l4_offset(v6) > fl_ctx_data_end(ctx))
+		return -1;
+	if ((v6 ? bpf_ntohl(*(__be32 *)(data + FL_L3)) >> 20 & 3
+		: *(__u8 *)(data + FL_L3 + 1) & 3) == 3)
+		inner.class |= 3;
 	return fl_tunnel_close(ctx, v6, &inner, &from, end, hash);
 }
 
@@ -345,7 +374,7 @@ static __always_inline void fl_tunnel_begin(fl_ctx *ctx, bool v6, const struct f
 
 	if (!backend)
 		return;
-	if (!fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
+	if (!d->unsure && !fl_rate_take(FL_RATE_NEW_FLOW, fl_config.new_flow_rate)) {
 		fl_decision_set(d, FL_ACT_DROP, FL_REASON_NEW_FLOW_RATE);
 		return;
 	}
@@ -365,7 +394,8 @@ static __always_inline void fl_tunnel_begin(fl_ctx *ctx, bool v6, const struct f
 	}
 	fl_decision_forward(ctx, p, d);
 	fl_tunnel_decide(ctx, v6, p, d);
-	if (d->action != FL_ACT_TUNNEL && (v6 || d->action != FL_ACT_TUNNEL_FRAGMENTS))
+	if (d->unsure ||
+	    (d->action != FL_ACT_TUNNEL && (v6 || d->action != FL_ACT_TUNNEL_FRAGMENTS)))
 		return;
 	/* the flow is one to the backend, whatever it is sent in */
 	node = d->to.daddr;
@@ -445,10 +475,10 @@ static __always_inline __u32 fl_tunnel_hash(bool v6, const struct fl_packet *p)
 }
 
 /* Where fl_tunnel_decide() lets a packet go. */
-static __always_inline struct fl_tunnel_end fl_tunnel_end(const struct fl_decision *d)
+static __always_inline struct fl_tunnel_end fl_tunnel_end(const struct fl_decision *d, __u32 ttl)
 {
-	return (struct fl_tunnel_end){&d->to.daddr, &d->pod, d->pod_port, d->hop.ifindex,
-				      d->hop.macs};
+	return (struct fl_tunnel_end){&d->to.daddr,   &d->pod,	   d->pod_port,
+				      d->hop.ifindex, d->hop.macs, ttl};
 }
 
 /*
@@ -477,7 +507,7 @@ static __always_inline int fl_tunnel_tell(fl_ctx *ctx, bool v6, const struct fl_
 static __always_inline int fl_tunnel_send(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					  const struct fl_decision *d)
 {
-	const struct fl_tunnel_end end = fl_tunnel_end(d);
+	const struct fl_tunnel_end end = fl_tunnel_end(d, FL_TUNNEL_TTL);
 
 	if (fl_tunnel_tell(ctx, v6, p, d))
 		return -1;

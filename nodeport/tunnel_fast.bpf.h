@@ -71,8 +71,8 @@ static __always_inline enum fl_reason fl_tunnel_obey(fl_ctx *ctx, bool v6, __u32
 	if (!order || ports + sizeof(__u32) > fl_ctx_data_end(ctx) ||
 	    *(__u32 *)ports != order->ports)
 		return FL_REASON_REWRITE_FAILED;
-	end = (struct fl_tunnel_end){&order->pod, &order->pod, order->port, order->ifindex,
-				     order->macs};
+	end = (struct fl_tunnel_end){&order->pod,    &order->pod, order->port,
+				     order->ifindex, order->macs, FL_TUNNEL_TTL};
 	if (fl_config.dispatch == FL_DISPATCH_GENEVE) {
 		if (!fl_tunnel_node(v6, order->backend, &order->pod, &node))
 			return FL_REASON_NO_ROUTE;

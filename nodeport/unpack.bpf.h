@@ -78,6 +78,13 @@ __noinline __u32 fl_unpack_backend(const struct fl_outer *o, __u64 side, __u64 h
 	return 0;
 }
 
+/* Whether a segment may be another node's, which fl_unpack_pass_on() finds out. Not a fragment or
+ * the like, whose outer header is off already. */
+static __always_inline bool fl_unpack_may_pass(const struct fl_packet *p, const struct fl_outer *o)
+{
+	return o->front && p->proto == IPPROTO_TCP && !(p->tcp_flags & FL_TCP_SYN);
+}
+
 /* A flow that begins in here: d->to, all but the source port. False: *d says why there is none. */
 static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 					     const struct fl_outer *o, struct fl_decision *d,
@@ -105,6 +112,8 @@ static __always_inline bool fl_unpack_served(bool v6, const struct fl_packet *p,
 	if (reason) {
 		/* the first node answers, to which its client has written */
 		fl_decision_set(d, FL_ACT_DROP, reason);
+		if (reason == FL_REASON_NO_FLOW && fe.flags & FL_TUNNEL && fl_unpack_may_pass(p, o))
+			d->action = FL_ACT_TUNNEL;
 		return false;
 	}
 	side = fl_frontend_side(&fe, FL_SIDE_EXTERNAL);
@@ -274,8 +283,8 @@ static __always_inline void fl_unpack_again(fl_ctx *ctx, bool v6, const struct f
 }
 
 /*
- * The inner packet of one that a node has encapsulated: FL_ACT_STACK, FL_ACT_DROP, or FL_ACT_PASS
- * as it came.
+ * The inner packet of one that a node has encapsulated: FL_ACT_STACK, FL_ACT_DROP, FL_ACT_PASS as
+ * it came, or FL_ACT_TUNNEL: fl_unpack_pass_on().
  */
 static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct fl_packet *p,
 					     const struct fl_outer *o, struct fl_decision *d)
@@ -293,9 +302,12 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 			continue;
 		}
 		if (known != FL_UNKNOWN) {
-			/* of a flow to yet another node, or a reply: no node sends that so */
+			/* of a flow to yet another node, or a reply: if it is no segment of a
+			 * connection that was taken over, no node sends that so */
 			if (d->action != FL_ACT_STACK && d->action != FL_ACT_DROP)
-				fl_decision_set(d, FL_ACT_DROP, FL_REASON_TUNNEL_FRONTEND);
+				fl_decision_set(
+					d, fl_unpack_may_pass(p, o) ? FL_ACT_TUNNEL : FL_ACT_DROP,
+					FL_REASON_TUNNEL_FRONTEND);
 			else if (d->action == FL_ACT_STACK && p->tcp_flags & FL_TCP_SYN &&
 				 fl_packet_opens(p))
 				fl_unpack_again(ctx, v6, p, o);
@@ -306,6 +318,62 @@ static __always_inline void fl_unpack_decide(fl_ctx *ctx, bool v6, const struct 
 			return;
 	}
 	fl_decision_set(d, FL_ACT_DROP, FL_REASON_NO_SOURCE_PORT);
+}
+
+/*
+ * The backend of another node that a segment is passed on to: if this node has sent the connection
+ * there itself, before its client's packets came by another one, or the next one that may know it.
+ * 0: none, and *ret_reason says why. Global, so that it takes no stack from what comes next.
+ */
+__u32 fl_unpack_next4(const struct fl_packet *p, const struct fl_outer *o, __u32 *ret_reason);
+__u32 fl_unpack_next6(const struct fl_packet *p, const struct fl_outer *o, __u32 *ret_reason);
+
+static __always_inline __u32 fl_unpack_next(bool v6, const struct fl_packet *p,
+					    const struct fl_outer *o, __u32 *ret_reason)
+{
+	struct fl_frontend_packed fe = {};
+	struct fl_flow_ref ref;
+	__u32 id = 0;
+	__u8 flags;
+
+	*ret_reason = FL_REASON_NO_FLOW;
+	if (fl_flow_find(v6, &p->tuple, p->proto,
+			 fl_hash_tuple(v6, &p->tuple, p->proto, fl_config.flow_seed[0]), &ref)) {
+		flags = READ_ONCE(ref.head->flags);
+		if (fl_flow_is_tunnelled(flags))
+			id = fl_flow_backend(ref.head);
+		*ret_reason = FL_REASON_TUNNEL_FRONTEND;
+		return fl_flow_unchanged(&ref, flags ^ id) ? id : 0;
+	}
+	return fl_unpack_frontend(v6, p, &fe) ? fl_former_next(v6, p, &fe, &o->pod) : 0;
+}
+
+__noinline __u32 fl_unpack_next4(const struct fl_packet *p, const struct fl_outer *o,
+				 __u32 *ret_reason)
+{
+	return p && o && ret_reason ? fl_unpack_next(false, p, o, ret_reason) : 0;
+}
+
+__noinline __u32 fl_unpack_next6(const struct fl_packet *p, const struct fl_outer *o,
+				 __u32 *ret_reason)
+{
+	return p && o && ret_reason ? fl_unpack_next(true, p, o, ret_reason) : 0;
+}
+
+/*
+ * Where a segment goes on to that this node has no pod's flow for: FL_ACT_TUNNEL, FL_ACT_TO_TC;
+ * else it is dropped. No entry is made. Only by the dispatch that it came by.
+ */
+static __always_inline void fl_unpack_pass_on(fl_ctx *ctx, bool v6, const struct fl_packet *p,
+					      const struct fl_outer *o, struct fl_decision *d)
+{
+	__u32 reason = FL_REASON_NO_FLOW;
+
+	d->unsure = true;
+	d->tunnel_backend = v6 ? fl_unpack_next6(p, o, &reason) : fl_unpack_next4(p, o, &reason);
+	fl_decision_set(d, FL_ACT_DROP, reason);
+	if (d->tunnel_backend && o->dispatch == fl_config.dispatch && fl_former_ttl(o->ttl))
+		v6 ? fl_tunnel_begin6(ctx, p, d) : fl_tunnel_begin4(ctx, p, d);
 }
 
 /* An inner packet that no flow's is, read as if it lay where the outer one does: enum

@@ -24,5 +24,5 @@
 #ifdef FL_TEST_LAYOUT
 #define FL_ABI_VERSION 1000000 /* a layout made up for tests: flow.h */
 #else
-#define FL_ABI_VERSION 8
+#define FL_ABI_VERSION 9
 #endif

@@ -28,6 +28,7 @@
 	X(next_hops,   BLOCK,  __u32,                  struct fl_next_hop,    FL_NEXT_HOPS) \
 	X(peers,       HASH,   struct fl_addr,         __u32,                 16384) \
 	X(backend_nodes, ARRAY, __u32,                 struct fl_backend_node, 131072) \
+	X(formers,     ARRAY,  __u32,                  struct fl_former,      FL_FORMER_LISTS) \
 	X(port_spaces, ARRAY,  __u32,                  struct fl_port_space,  FL_PORT_SPACES) \
 	X(flows4,      ARRAY,  __u32,                  struct fl_bucket4,     262144) \
 	X(flows6,      ARRAY,  __u32,                  struct fl_bucket6,     65536) \

@@ -68,6 +68,8 @@ enum fl_reason {
 	  "flows whose packets go to the backend's node encapsulated (DSR)")                       \
 	X(FLOW_TAKEN_OVER, "flows-taken-over",                                                     \
 	  "of these, TCP connections that did not begin here")                                     \
+	X(SEGMENT_PASSED_ON, "segments-passed-on",                                                 \
+	  "TCP segments that came encapsulated and went on to a node that may know them")          \
 	X(FLOW_UNPACKED, "flows-unpacked", "flows that came encapsulated from another node")       \
 	X(FIB_LOOKUP, "fib-lookups", "next hops looked up in the kernel's tables")                 \
 	X(TO_TC, "handed-to-tc", "packets that XDP left to the tc program")                        \

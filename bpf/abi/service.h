@@ -137,6 +137,22 @@ struct fl_line {
 	};
 };
 
+#define FL_FORMER_LISTS 4096
+#define FL_FORMERS 3
+
+/*
+ * Element of array fl_formers, index = service id modulo FL_FORMER_LISTS: the tables that a service
+ * port with DSR has had before the one in force, as sides of struct fl_frontend_packed, the newest
+ * first; 0: none. Written by the agent through its mapping, each word in one store. What they name
+ * is kept as long as they stand here. Who reads half of a change is led to a wrong backend, whose
+ * node does not know the connection.
+ */
+struct fl_former {
+	__u32 service_id; /* 0: none */
+	__u32 pad;
+	__u64 side[FL_FORMERS];
+};
+
 /* Key of map fl_ranges (LPM): prefix_len counts the 32 bits of service_id. */
 struct fl_range_key {
 	__u32 prefix_len;
@@ -182,6 +198,7 @@ _Static_assert(sizeof(struct fl_frontend) == 48, "abi");
 _Static_assert(sizeof(struct fl_backend) == 32, "abi");
 _Static_assert(__builtin_offsetof(struct fl_backend, next_hop) == 28, "abi: written as one word");
 _Static_assert(sizeof(struct fl_line) == 64, "abi");
+_Static_assert(sizeof(struct fl_former) == 32, "abi");
 _Static_assert(sizeof(struct fl_range_key) == 24, "abi");
 _Static_assert(sizeof(struct fl_affinity_key) == 20, "abi");
 #ifndef FL_TEST_LAYOUT

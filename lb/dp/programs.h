@@ -12,7 +12,7 @@
 #include "lb/dp/maps.h"
 #include "lb/dp/objects.h"
 
-#define FL_PROGRAMS_MAX 64
+#define FL_PROGRAMS_MAX 96
 #define FL_PROGRAM_NAME_LEN 32
 #define FL_SLOW_MAX 32 /* programs in one array */
 

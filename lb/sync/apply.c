@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lb/base/array.h"
+#include "lb/model/detect.h"
 #include "lb/sync/internal.h"
 
 #define CHUNK 4096 /* elements in flight: bounds memory, and one batch is one system call */
@@ -209,6 +210,20 @@ static uint32_t write_chunk(struct fl_apply *apply, uint32_t at)
 
 /* Second half: what is left behind */
 
+/* Connections that began under the table before find their backends by it (DSR). One that was found
+ * at the start names no set. */
+static void remember(struct fl_contents *contents, const struct fl_sync_service_port *port)
+{
+	const struct fl_state *old = port->old, *cur = port->cur;
+	const uint32_t id = port->info.service_id;
+
+	if (!cur || !fl_state_is_tunnelled(cur))
+		fl_former_forget(&contents->formers, id);
+	else if (old && !old->found && fl_state_is_tunnelled(old))
+		fl_former_add(&contents->formers, id, old->set[FL_PLAN_LIST_CLUSTER],
+			      cur->set[FL_PLAN_LIST_CLUSTER]);
+}
+
 /* The wanted states are in force now; the old ones keep their references until finish(). */
 static void switch_over(struct fl_sync *sync)
 {
@@ -224,11 +239,13 @@ static void switch_over(struct fl_sync *sync)
 		if (port->old)
 			fl_state_unlink(contents, port->old);
 		if (port->stage == FL_STAGE_LEAVING) {
+			remember(contents, port);
 			fl_state_free(contents, &port->want);
 			continue;
 		}
 		port->cur = port->want;
 		port->want = NULL;
+		remember(contents, port);
 		port->written = true;
 		fl_service_port_on(&sync->waiting, port, FL_EVENT_WRITTEN);
 	}

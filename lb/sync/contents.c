@@ -12,6 +12,7 @@ int fl_contents_init(struct fl_contents *contents, const struct fl_maps *maps,
 		.ratio = options->maglev_ratio,
 		.length = options->maglev_length,
 	};
+	int rc;
 
 	contents->options = *options;
 	contents->options.hz = options->hz ? options->hz : HZ_DEFAULT;
@@ -19,7 +20,8 @@ int fl_contents_init(struct fl_contents *contents, const struct fl_maps *maps,
 	fl_table_init(&contents->members, &fl_members_desc);
 	fl_table_init(&contents->ranges, &fl_ranges_desc);
 	fl_frontends_init(&contents->frontends, &contents->sets);
-	return fl_backends_init(&contents->backends, maps);
+	rc = fl_formers_init(&contents->formers, maps, &contents->sets);
+	return rc ? rc : fl_backends_init(&contents->backends, maps);
 }
 
 void fl_contents_fini(struct fl_contents *contents)
@@ -27,6 +29,7 @@ void fl_contents_fini(struct fl_contents *contents)
 	fl_table_fini(&contents->frontends.table);
 	fl_table_fini(&contents->members);
 	fl_table_fini(&contents->ranges);
+	fl_formers_fini(&contents->formers);
 	fl_sets_fini(&contents->sets);
 	fl_service_ids_fini(&contents->service_ids);
 	fl_backends_fini(&contents->backends);

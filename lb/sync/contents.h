@@ -4,6 +4,7 @@
 
 #include "lb/sync/backends.h"
 #include "lb/sync/counted.h"
+#include "lb/sync/formers.h"
 #include "lb/sync/frontends.h"
 #include "lb/sync/service_ids.h"
 #include "lb/sync/sets.h"
@@ -14,6 +15,7 @@ struct fl_contents {
 	struct fl_backends backends;
 	struct fl_service_ids service_ids;
 	struct fl_sets sets;
+	struct fl_formers formers;
 	struct fl_table members, ranges;
 	struct fl_frontends frontends;
 	uint32_t n_found; /* states that were found at start and are still there */

@@ -7,6 +7,7 @@
  *              writes          batches of writes that stand or fall together
  *   contents   backends        backend ids and records
  *              lines, sets     which lines are free; backend sets in them, and their tables
+ *              formers         tables that were in force before, of service ports with DSR
  *              counted         members and ranges
  *              frontends       frontends, and which service ports want each
  *   states     state           what one service port wants, made from its plan

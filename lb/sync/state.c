@@ -310,6 +310,9 @@ int fl_state_new(struct fl_contents *contents, struct fl_sync_service_port *port
 	if (plan->affinity)
 		state->affinity_timeout = jiffies > INT32_MAX ? INT32_MAX : (uint32_t)jiffies;
 	rc = take_all(contents, state, plan, ret_map);
+	/* by the next try there may be room */
+	if (rc == -ENOSPC)
+		fl_formers_give_up(&contents->formers);
 	if (rc)
 		fl_state_free(contents, &state);
 	else
@@ -410,6 +413,14 @@ bool fl_state_same_frontends(const struct fl_state *a, const struct fl_state *b)
 static bool words_equal(const uint32_t *a, uint32_t na, const uint32_t *b, uint32_t nb)
 {
 	return na == nb && (!na || !memcmp(a, b, na * sizeof(*a)));
+}
+
+bool fl_state_is_tunnelled(const struct fl_state *state)
+{
+	for (int type = 0; type < FL_FRONTEND_TYPES; type++)
+		if (state->flags[type] & FL_TUNNEL)
+			return true;
+	return false;
 }
 
 bool fl_state_equal(const struct fl_state *a, const struct fl_state *b)

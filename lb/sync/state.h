@@ -70,4 +70,6 @@ int fl_state_list(struct fl_contents *contents, const struct fl_state *state, in
 		  struct fl_state_list *ret_list);
 /* Whether the backend is one of `ids`. Sorts them the first time that is asked. */
 bool fl_state_names(struct fl_state *state, uint32_t backend);
+/* DSR, of a state that was made from a plan. */
+bool fl_state_is_tunnelled(const struct fl_state *state);
 bool fl_state_same_frontends(const struct fl_state *a, const struct fl_state *b);

@@ -132,7 +132,7 @@ class Lab:
         client.script(topology.client_script(self.devices))
         for name, about in topology.NODES.items():
             lines = pod_network.node_lines(self.network, name, self.netns_of, self.devices)
-            self.places[name].script(topology.node_script(name, lines, self.devices))
+            self.places[name].script(topology.node_script(about, lines, self.devices))
             for pod in about["pods"]:
                 lines = pod_network.pod_lines(self.network, pod, name)
                 self.places[pod].script(topology.pod_script(lines, self.devices))
@@ -145,6 +145,21 @@ class Lab:
             self.serve(pod, wait=False)
         for pod in self.pods():
             self._await_server(pod)
+
+    def add_edge_node(self, name):
+        """A node at the same segment that has no pods, and routes to those of the others; its agent is not started."""
+        about, pin = topology.EDGE, f"{self.directory}/bpf/pass"
+        place = self._place(name, f"{name}/host", {4: about[4], 6: about[6]})
+        place.script(topology.SYSCTLS)
+        self.places["router"].script("\n".join(
+            topology.router_port_lines(about, self.netns_of(name), pin, self.devices)))
+        lines = [f"ip -{family} route add {pod_network.block(other, family)} via {topology.NODES[other][family]}"
+                 for other in topology.NODES for family in (4, 6) if not self.network.unrouted]
+        place.script(topology.node_script(about, lines, self.devices))
+        node = Node(self, place, f"{self.base}/{name}", {})
+        node.own_paths(f"{self.directory}/bpf/{name}", f"{self.directory}/{name}.sock")
+        self.nodes[name] = node
+        return node
 
     # ---- servers -----------------------------------------------------------------------------
     def pods(self):

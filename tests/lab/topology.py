@@ -19,6 +19,8 @@ NODES = {
     "node-1": {"number": 1, 4: "172.18.0.11", 6: "fd00:18::11", "pods": ("web-1a", "web-1b", "cli-1")},
     "node-2": {"number": 2, 4: "172.18.0.12", 6: "fd00:18::12", "pods": ("web-2a", "web-2b", "cli-2")},
 }
+# a node without pods at the same segment, which a test may add (Lab.add_edge_node())
+EDGE = {"number": 3, 4: "172.18.0.13", 6: "fd00:18::13"}
 CLUSTER_CIDR = "10.244.0.0/16,fd00:244::/32"
 POD_HOST_NUMBER = {"a": 10, "b": 11, "cli": 100}
 
@@ -92,13 +94,17 @@ def router_script(netns_of, pass_pin, devices):
              f"ip addr add {OUTSIDE['router'][4]}/24 dev out0",
              f"ip -6 addr add {OUTSIDE['router'][6]}/64 dev out0 nodad"]
     for node, about in NODES.items():
-        port = f"port{about['number']}"
-        # the node's XDP_TX lies in the port's ring until the port's NAPI runs, and veth starts that
-        # only if the port has an XDP program as well
-        lines += [f"ip link add {port} type veth peer name eth0 netns {netns_of(node)}",
-                  f"ip link set {port} master br0 up", offloads(port, devices),
-                  f"ip link set {port} xdpdrv pinned {pass_pin}" if devices != "raw" else ""]
+        lines += router_port_lines(about, netns_of(node), pass_pin, devices)
     return "\n".join(lines)
+
+
+def router_port_lines(about, netns, pass_pin, devices):
+    port = f"port{about['number']}"
+    # the node's XDP_TX lies in the port's ring until the port's NAPI runs, and veth starts that
+    # only if the port has an XDP program as well
+    return [f"ip link add {port} type veth peer name eth0 netns {netns}",
+            f"ip link set {port} master br0 up", offloads(port, devices),
+            f"ip link set {port} xdpdrv pinned {pass_pin}" if devices != "raw" else ""]
 
 
 def router_routes_script(pods=True):
@@ -126,9 +132,8 @@ def client_script(devices):
     return "\n".join(lines)
 
 
-def node_script(node, network_lines, devices):
+def node_script(about, network_lines, devices):
     """A node; `network_lines` make it part of the pod network (pod_network.py)."""
-    about = NODES[node]
     lines = [FORWARDING, "ip link set eth0 up", offloads("eth0", devices, "tx off"),
              f"ip addr add {about[4]}/24 dev eth0", f"ip -6 addr add {about[6]}/64 dev eth0 nodad",
              f"ip route add default via {SEGMENT_ROUTER[4]}",

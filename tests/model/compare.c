@@ -136,7 +136,8 @@ void run_expected(const struct run *r, const struct step *step, const struct mod
 		return;
 	}
 	if (o->wrapped) {
-		model_wrap(&r->m, &step->frame, &v->packet, o, &r->out, ret);
+		model_wrap(&r->m, o->outer_ttl ? &v->as_sent : &step->frame, &v->packet, o, &r->out,
+			   ret);
 		put_macs(r, o, ret);
 		return;
 	}
@@ -236,7 +237,8 @@ static bool compared(uint32_t c)
 	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_TO_TC || c == FL_COUNTER_ECHO ||
 	       c == FL_COUNTER_ICMP_ERROR || c == FL_COUNTER_FRAGMENT ||
 	       c == FL_COUNTER_FRAGMENT_HELD || c == FL_COUNTER_FLOW_TUNNELLED ||
-	       c == FL_COUNTER_FLOW_TAKEN_OVER || c == FL_COUNTER_FLOW_UNPACKED;
+	       c == FL_COUNTER_FLOW_TAKEN_OVER || c == FL_COUNTER_FLOW_UNPACKED ||
+	       c == FL_COUNTER_SEGMENT_PASSED_ON;
 }
 
 void run_check_counters(struct run *r)

@@ -65,6 +65,7 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 {
 	struct model_flow *begun = NULL;
 	struct model_packet got = v->packet;
+	struct model_outcome begins_not;
 	const char *wrong;
 
 	if (o->verdict == IS_DROPPED && (v->part == PART_FIRST || v->encapsulated) && !v->flow)
@@ -72,6 +73,11 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 	else if (o->begins && !o->wrapped && !model_parse(&r->out, &got)) {
 		run_differs(r, step, v, "what came out is no packet");
 		return;
+	}
+	if (o->unsure && o->begins && !run_has_begun(r, v)) {
+		begins_not = *o;
+		begins_not.begins = false;
+		o = &begins_not;
 	}
 	take_fragment(r, step, v, o);
 	take_divided(r, step, v, o);
@@ -84,6 +90,8 @@ static void take_outcome(struct run *r, const struct step *step, const struct mo
 			run_differs(r, step, v, "%s is not counted as %s",
 				    run_verdict_names[o->verdict], o->reason);
 	}
+	r->expected[FL_COUNTER_SEGMENT_PASSED_ON] += o->outer_ttl && o->verdict == SENT_OUT;
+	r->totals->passed_on += o->outer_ttl && o->verdict == SENT_OUT;
 	r->expected[FL_COUNTER_TO_TC] += o->verdict == LEFT_TO_TC;
 	r->expected[FL_COUNTER_ECHO] += o->echo;
 	r->expected[FL_COUNTER_ICMP_ERROR] += o->error;
@@ -269,4 +277,7 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 	for (uint32_t i = 0; i < s->n_services; i++)
 		if (changed >> i & 1)
 			scenario_change(s, &s->model, i);
+	/* the next one knows of no table before */
+	if (changed)
+		memset(s->p->maps.formers, 0, s->p->maps.n_formers * sizeof(*s->p->maps.formers));
 }

@@ -132,8 +132,8 @@ struct found {
 };
 
 struct totals {
-	uint64_t packets, episodes, flows, unpacked, by_hook[MODEL_HOOKS], by_verdict[5], changes,
-		waits, skipped, stalls, divided;
+	uint64_t packets, episodes, flows, unpacked, passed_on, by_hook[MODEL_HOOKS], by_verdict[5],
+		changes, waits, skipped, stalls, divided;
 };
 
 /*

@@ -87,7 +87,7 @@ static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
 
 /* DSR: the same, and what opens no connection may be of one that another node has forwarded. */
 static void may_be_wrapped(struct model *m, struct model_verdicts *v, bool xdp,
-			   const struct model_endpoint *b)
+			   const struct model_endpoint *b, const struct model_side *side)
 {
 	const struct model_packet *p = &v->packet;
 	const struct model_tuple to = {p->t.src, b->ip, p->t.sport, b->port};
@@ -99,6 +99,21 @@ static void may_be_wrapped(struct model *m, struct model_verdicts *v, bool xdp,
 	o->begins = model_begins(p) || !(p->flags & (M_SYN | M_FIN | M_RST));
 	o->backend = b->ip;
 	o->backend_port = b->port;
+	o->unsure = model_may_be_anothers(&m->port[v->port], side, p, &b->ip);
+}
+
+/* It would be known, if it were for a pod of this node. */
+static void may_be_elsewhere(const struct model *m, struct model_verdicts *v, bool xdp,
+			     const struct model_endpoint *b, const struct model_side *side)
+{
+	const struct model_port *port = &m->port[v->port];
+	const bool pod =
+		m->settings.detector &&
+		fl_prefix_contains(&m->settings.pod_cidr[v->packet.family], &v->packet.t.src);
+
+	model_may_drop(v, "no-flow");
+	if (!pod && model_may_be_anothers(port, side, &v->packet, &b->ip))
+		model_may_be_asked(m, v, xdp, port, &b->ip);
 }
 
 const struct model_record *model_record_of(const struct model *m, const struct fl_ip *client,
@@ -224,7 +239,7 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 	/* an address of this node is no other node's */
 	const bool dsr = port >= 0 && network && m->port[port].dsr,
 		   takes_over = dsr && !own && !model_begins(p);
-	const struct model_endpoint *b;
+	const struct model_endpoint *b, *here = NULL;
 	enum model_client client;
 	struct model_side side;
 
@@ -274,14 +289,17 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 		if (b && b != side.list[i])
 			continue;
 		if (dsr && model_is_wrapped(m, &m->port[port], p, side.list[i]))
-			may_be_wrapped(m, v, hook == MEETS_XDP, side.list[i]);
+			may_be_wrapped(m, v, hook == MEETS_XDP, side.list[i], &side);
 		else if (takes_over)
-			model_may_drop(v, "no-flow"); /* it would be known */
+			here = side.list[i];
 		else
 			may_get(m, v, hook == MEETS_XDP, side.list[i],
 				model_masquerades(m, &m->port[port], kind,
 						  class_for(m, client, side.list[i], &p->t.src)));
 	}
+	/* behind those that are the table's choice and begin something */
+	if (here)
+		may_be_elsewhere(m, v, hook == MEETS_XDP, here, &side);
 }
 
 /* 5.7.4: what leaves untranslated and is for one of our frontends. */

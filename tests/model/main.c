@@ -210,10 +210,10 @@ static int fuzz(struct world *world, const struct options *o, struct sum *sum)
 	}
 	printf("# seed %" PRIu64 ": %" PRIu64 " packets in %" PRIu64 " episodes of %" PRIu64
 	       " scenarios, %" PRIu64 " flows, %" PRIu64 " of them unpacked, %" PRIu64
-	       " changes of endpoints, %" PRIu64 " waits, %" PRIu64
+	       " segments passed on, %" PRIu64 " changes of endpoints, %" PRIu64 " waits, %" PRIu64
 	       " packets divided; %.1f s, %.2f million packets a second\n",
 	       o->seed, totals.packets, totals.episodes, scenario, totals.flows, totals.unpacked,
-	       totals.changes, totals.waits, totals.divided, now_s() - begin,
+	       totals.passed_on, totals.changes, totals.waits, totals.divided, now_s() - begin,
 	       (double)totals.packets / (now_s() - begin) / 1e6);
 	printf("# XDP %" PRIu64 ", tc %" PRIu64 ", pod in %" PRIu64 ", way out %" PRIu64
 	       ", pod out %" PRIu64 "; passed %" PRIu64 ", left to tc %" PRIu64 ", sent %" PRIu64

@@ -38,6 +38,8 @@ struct model_endpoint {
 #define MODEL_ADDRESSES 3
 
 /* One port of one Service in one family. */
+#define MODEL_EVER 64
+
 struct model_port {
 	uint32_t service; /* which Service it belongs to */
 	enum fl_family family;
@@ -57,6 +59,10 @@ struct model_port {
 	struct model_endpoint endpoint[MODEL_ENDPOINTS];
 	int n_endpoints;
 	uint32_t version; /* of the endpoints: raised when they change */
+	/* all that the list for the whole cluster has had; and whether it may have been another */
+	struct model_endpoint ever[MODEL_EVER];
+	int n_ever;
+	bool changed;
 };
 
 #define MODEL_PORTS 32
@@ -366,9 +372,14 @@ struct model_outcome {
 	uint16_t backend_port;
 	bool backend_local, masqueraded;
 	struct fl_ip source;
-	bool any_port;	  /* the source port is free within the rules */
-	bool made;	  /* it becomes model_verdicts.made: ICMP */
-	bool echo, error; /* counted as such */
+	/* DSR: it may go to one of several backends, and then it begins nothing; or it does for
+	 * certain, and is another one than the table's */
+	bool unsure, asked;
+	uint8_t outer_ttl; /* DSR, passed on by a node behind the first; 0: not so */
+	bool congested;	   /* and its outer header stays marked */
+	bool any_port;	   /* the source port is free within the rules */
+	bool made;	   /* it becomes model_verdicts.made: ICMP */
+	bool echo, error;  /* counted as such */
 	/* of a fragment */
 	bool any_id;   /* its number is free within the rules */
 	uint32_t id;   /* or this one */
@@ -376,7 +387,7 @@ struct model_outcome {
 	bool fresh;    /* the number is another datagram's by now */
 };
 
-#define MODEL_OUTCOMES 128
+#define MODEL_OUTCOMES 256
 
 struct model_verdicts {
 	struct model_packet packet;
@@ -399,8 +410,9 @@ struct model_verdicts {
 	} part;
 	struct model_datagram *datagram; /* of the fragment, if there was one before it */
 	struct model_frame made;	 /* but for the MAC addresses of one that is sent on */
-	bool encapsulated;	  /* `packet` is what was behind the outer header of a node, */
-	struct model_frame inner; /* and this the frame that it makes */
+	bool encapsulated;	    /* `packet` is what was behind the outer header of a node, */
+	struct model_frame inner;   /* and this the frame that it makes */
+	struct model_frame as_sent; /* the same before a mark of congestion has gone over to it */
 	bool elsewhere;
 	uint32_t mss; /* for the flow that begins */
 	struct model_path learnt;
@@ -555,6 +567,7 @@ uint32_t model_makes_up(uint32_t want, uint32_t sum);
 
 struct model_side {
 	bool forward, reject; /* neither: drop */
+	bool local;	      /* of this node only, by traffic policy */
 	const struct model_endpoint *list[MODEL_ENDPOINTS];
 	int n;
 };
@@ -580,6 +593,22 @@ bool model_masquerades(const struct model *m, const struct model_port *p, enum m
 		       enum model_client client);
 bool model_in_ranges(const struct model_port *p, const struct fl_ip *ip);
 bool model_serves(const struct model_port *p, const struct fl_ip *ip, uint16_t port);
+
+/* former.c: connections that began under another table */
+
+/* The list is as it is now; to be said at the beginning and after each change. */
+void model_note_list(struct model_port *port);
+/* Whether this segment may be one of a connection that a node does not know: of TCP, no SYN. */
+bool model_may_be_older(const struct model_port *port, const struct model_side *side,
+			const struct model_packet *p);
+/* Whether it may be another backend's than this one's. */
+bool model_may_be_anothers(const struct model_port *port, const struct model_side *side,
+			   const struct model_packet *p, const struct fl_ip *backend);
+/* Go to each of those backends; `but` has been asked. */
+void model_may_be_asked(const struct model *m, struct model_verdicts *v, bool xdp,
+			const struct model_port *port, const struct fl_ip *but);
+/* The outer TTL of what is sent on that came with this one; 0: none is. */
+uint8_t model_outer_ttl(uint8_t came);
 
 /* tcp.c */
 

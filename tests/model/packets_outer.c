@@ -169,6 +169,22 @@ static void wrap_as(struct model_frame *f, const struct fl_ip *from, const struc
 	put16(ip + 10, make_sum(0, ip, 20));
 }
 
+/* Of what has gone over other nodes or routers before; of most it is what nodes write. */
+static void change_ttl(struct model_frame *f, struct rng *r)
+{
+	static const uint8_t some[] = {48, 48, 32, 16, 63, 49, 47, 33, 17, 15, 1, 255};
+	const bool v6 = f->b[12] == 0x86;
+	uint8_t *ip = f->b + ETHER;
+
+	if (!rng_percent(r, 30))
+		return;
+	ip[v6 ? 7 : 8] = some[rng_below(r, sizeof(some))];
+	if (v6)
+		return;
+	put16(ip + 10, 0);
+	put16(ip + 10, make_sum(0, ip, 20));
+}
+
 static void wrap(struct model_frame *f, const struct fl_ip *from, const struct fl_ip *to,
 		 uint8_t class)
 {
@@ -304,6 +320,7 @@ void make_outer(const struct model *m, const struct conversation *c, struct rng 
 		wrap_in_geneve(m, &to->frame, &from, &pod, port, class, r);
 	else
 		wrap(&to->frame, &from, &pod, class);
+	change_ttl(&to->frame, r);
 	if (rng_percent(r, 4))
 		change(&to->frame, r);
 }

@@ -74,6 +74,8 @@ void run_check_way(struct run *r, const struct step *step, const struct model_ve
 		   const struct model_outcome *o);
 /* What was remembered of ways is forgotten. */
 void run_forget_ways(struct run *r);
+/* Whether the table has a flow of this packet now. */
+bool run_has_begun(const struct run *r, const struct model_verdicts *v);
 const struct model_outcome *run_begun_besides(struct run *r, const struct model_verdicts *v,
 					      const struct model_outcome *o,
 					      struct model_packet *ret_got);

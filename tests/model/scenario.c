@@ -149,42 +149,50 @@ static void random_service(struct scenario *s, uint32_t number, struct rng *r)
 	}
 }
 
+static void mutate_port(struct model_port *p, struct rng *r)
+{
+	struct model_endpoint *e;
+
+	if (!p->n_endpoints || rng_percent(r, 30)) {
+		random_endpoints(p, r);
+		return;
+	}
+	e = &p->endpoint[rng_below(r, (uint32_t)p->n_endpoints)];
+	switch (rng_below(r, 4)) {
+	case 0: /* it goes */
+		*e = p->endpoint[--p->n_endpoints];
+		break;
+	case 1: /* it terminates */
+		e->ready = false;
+		e->terminating = true;
+		e->serving = rng_percent(r, 60);
+		break;
+	case 2:
+		e->ready = !e->ready;
+		e->serving |= e->ready;
+		break;
+	default:
+		if (p->n_endpoints < MODEL_ENDPOINTS) {
+			struct model_endpoint more;
+
+			random_endpoint(&more, p->family, e->port, r);
+			if (!has_endpoint(p, &more))
+				p->endpoint[p->n_endpoints++] = more;
+		}
+	}
+}
+
 void scenario_mutate(struct scenario *s, struct model *m, uint32_t service, struct rng *r)
 {
 	for (int i = 0; i < m->n_ports; i++) {
 		struct model_port *p = &m->port[i];
-		struct model_endpoint *e;
 
 		if (p->service != service || rng_percent(r, 40))
 			continue;
 		p->version++;
-		if (!p->n_endpoints || rng_percent(r, 30)) {
-			random_endpoints(p, r);
-			continue;
-		}
-		e = &p->endpoint[rng_below(r, (uint32_t)p->n_endpoints)];
-		switch (rng_below(r, 4)) {
-		case 0: /* it goes */
-			*e = p->endpoint[--p->n_endpoints];
-			break;
-		case 1: /* it terminates */
-			e->ready = false;
-			e->terminating = true;
-			e->serving = rng_percent(r, 60);
-			break;
-		case 2:
-			e->ready = !e->ready;
-			e->serving |= e->ready;
-			break;
-		default:
-			if (p->n_endpoints < MODEL_ENDPOINTS) {
-				struct model_endpoint more;
-
-				random_endpoint(&more, p->family, e->port, r);
-				if (!has_endpoint(p, &more))
-					p->endpoint[p->n_endpoints++] = more;
-			}
-		}
+		p->changed = true;
+		mutate_port(p, r);
+		model_note_list(p);
 	}
 }
 
@@ -443,6 +451,8 @@ void scenario_begin(struct scenario *s, struct world *world, uint64_t seed)
 	s->n_services = 3 + rng_below(&r, SERVICES - 2);
 	for (uint32_t i = 0; i < s->n_services; i++)
 		random_service(s, i, &r);
+	for (int i = 0; i < s->model.n_ports; i++)
+		model_note_list(&s->model.port[i]);
 	plane_reset(s->p);
 	random_pools(s, &r);
 	scenario_random_nodes(&s->model, &r);

@@ -109,6 +109,7 @@ struct model_side model_side_of(const struct model_port *p, enum model_kind kind
 			     ? p->internal_local
 			     : external_local(p) && reachable_from_outside(p) && !internal;
 
+	side.local = local;
 	side.n = pick(p, local, side.list);
 	side.forward = side.n > 0;
 	side.reject = !side.n && !pick(p, false, any);

@@ -28,7 +28,7 @@ static bool is_bound(const struct model *m, uint16_t port)
 static void note_record(struct model *m, const struct model_verdicts *v,
 			const struct model_outcome *o)
 {
-	const bool unsure = fl_ip_is_unspecified(&o->backend);
+	const bool unsure = fl_ip_is_unspecified(&o->backend) || (o->unsure && !o->begins);
 	struct model_record *r = (struct model_record *)model_record_of(m, &v->client, v->port);
 
 	for (int i = 0; !r && i < MODEL_RECORDS; i++)
@@ -118,7 +118,7 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 			inner.sport = got->t.sport;
 		return begin(m, v, o, &inner, ret_flow);
 	}
-	if (v->by_record && o->wrapped)
+	if (v->by_record && o->wrapped && !o->asked)
 		note_record(m, v, o);
 	/* a packet is tracked before it is known whether it can be sent on ("A packet's walk") */
 	if (v->flow) {

@@ -148,6 +148,13 @@ void run_forget_ways(struct run *r)
 		r->place[i].way_known[0] = r->place[i].way_known[1] = false;
 }
 
+bool run_has_begun(const struct run *r, const struct model_verdicts *v)
+{
+	const struct model_flow asked = {.family = v->packet.family, .proto = v->packet.proto};
+
+	return find_entry(r->s->p, &asked, &v->packet.t);
+}
+
 /*
  * A flow that has begun, whose packet is dropped all the same: the outcome of the backend that its
  * entry names, and the tuple that it has there.

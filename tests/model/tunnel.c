@@ -117,18 +117,19 @@ void model_wrap(const struct model *m, const struct model_frame *in, const struc
 	if (v6) {
 		/* version and class as inside, then the label, which is free */
 		ip[0] = inner[0];
-		ip[1] = (uint8_t)((inner[1] & 0xf0) | (got->b[ETHER + 1] & 0x0f));
+		ip[1] = (uint8_t)((inner[1] & 0xf0) | (o->congested ? 0x30 : 0) |
+				  (got->b[ETHER + 1] & 0x0f));
 		memcpy(ip + 2, got->b + ETHER + 2, 2);
 		put16(ip + 4, p->ip_len + size - 40);
 		ip[6] = geneve ? 17 : 41;
-		ip[7] = OUTER_TTL;
+		ip[7] = o->outer_ttl ? o->outer_ttl : OUTER_TTL;
 		return;
 	}
 	ip[0] = 0x45;
-	ip[1] = inner[1];
+	ip[1] = inner[1] | (o->congested ? 3 : 0);
 	put16(ip + 2, p->ip_len + size);
 	ip[6] = 0x40; /* nobody reassembles it */
-	ip[8] = OUTER_TTL;
+	ip[8] = o->outer_ttl ? o->outer_ttl : OUTER_TTL;
 	ip[9] = geneve ? 17 : 4;
 	put16(ip + 10, ~model_sum(0, ip, 20));
 }
@@ -197,7 +198,7 @@ const char *model_settle_choice(struct model *m, const struct model_verdicts *v,
 {
 	const char *wrong = NULL;
 
-	if (v->by_table && !fl_ip_is_unspecified(&o->backend))
+	if (v->by_table && !fl_ip_is_unspecified(&o->backend) && (o->begins || !o->unsure))
 		wrong = settle_backend(m, v, o);
 	/* a later fragment has no ports */
 	if (!wrong && o->wrapped && o->verdict == SENT_OUT && v->part != PART_LATER)

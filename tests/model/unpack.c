@@ -22,7 +22,7 @@ struct outer {
 	uint16_t port;	  /* 0: it names none */
 	uint32_t len;	  /* of the whole, as it says; no more than came */
 	uint32_t size;	  /* of all that is in front of the packet inside */
-	uint8_t ecn;
+	uint8_t ecn, ttl;
 };
 
 /* One of ours: only what differs from packet to packet may differ. `udp`: where it begins. */
@@ -59,6 +59,7 @@ static bool parse_outer(const struct model_frame *f, struct outer *ret)
 	ret->from = address(ret->v6, ip + (ret->v6 ? 8 : 12));
 	ret->pod = ret->to = address(ret->v6, ip + (ret->v6 ? 24 : 16));
 	proto = ip[ret->v6 ? 6 : 9];
+	ret->ttl = ip[ret->v6 ? 7 : 8];
 	if (ret->v6) {
 		ret->len = 40 + get16(ip + 4);
 		ret->ecn = ip[1] >> 4 & 3;
@@ -158,10 +159,44 @@ static struct model_outcome *unpack(struct model_verdicts *v, const struct outer
 	return may;
 }
 
-/* Of a flow that goes elsewhere no node sends anything here: it is balanced once (D7). */
-static void refuse_to_send_on(struct model *m, struct model_verdicts *v, bool wrapped, bool xdp,
-			      const struct model_tuple *to)
+/* Not of fragments and the like. */
+static bool may_pass(const struct model *m, const struct model_packet *p, const struct outer *outer)
 {
+	return !p->odd && p->proto == 6 && !(p->flags & M_SYN) && model_outer_ttl(outer->ttl) &&
+	       outer->geneve == m->settings.geneve;
+}
+
+/* What is sent from the first of these outcomes on goes in another outer header, in which a mark of
+ * congestion stays; nobody is told if it cannot. */
+static void pass_on(struct model_verdicts *v, const struct outer *outer, int first)
+{
+	for (int i = first; i < v->n; i++) {
+		struct model_outcome *o = &v->v[i];
+
+		o->outer_ttl = model_outer_ttl(outer->ttl);
+		o->congested = outer->ecn == CONGESTED;
+		o->unpacked = o->translated;
+		if (o->verdict == SENT_OUT && o->divide)
+			o->reason = "too-big";
+		if (!o->reason)
+			continue;
+		o->verdict = IS_DROPPED;
+		o->translated = o->wrapped = o->unpacked = false;
+	}
+}
+
+/* Of a flow that goes elsewhere no node sends anything here, but segments of a connection that this
+ * node has sent there before: it is balanced once (D7). */
+static void refuse_to_send_on(struct model *m, struct model_verdicts *v, const struct outer *outer,
+			      bool wrapped, bool xdp, const struct model_tuple *to)
+{
+	if (wrapped && may_pass(m, &v->packet, outer)) {
+		model_send_wrapped(m, v, xdp, to);
+		pass_on(v, outer, 0);
+		for (int i = 0; i < v->n; i++)
+			v->v[i].uncounted = true;
+		return;
+	}
 	if (wrapped)
 		model_send_wrapped(m, v, xdp, to);
 	else
@@ -215,8 +250,21 @@ static bool no_client(const struct model *m, const struct model_packet *p)
 	       model_from_frontend(m, p);
 }
 
-static void judge_new(struct model *m, struct model_verdicts *v, const struct outer *outer,
-		      int port, enum model_kind kind, int device)
+/* Another node may know it: it goes on in another outer header, and nobody is told if it cannot. */
+static void may_go_on(const struct model *m, struct model_verdicts *v, enum model_hook hook,
+		      const struct outer *outer, const struct model_port *port,
+		      const struct model_side *side)
+{
+	const int first = v->n;
+
+	if (!may_pass(m, &v->packet, outer) || !model_may_be_older(port, side, &v->packet))
+		return;
+	model_may_be_asked(m, v, hook == MEETS_XDP, port, &outer->pod);
+	pass_on(v, outer, first);
+}
+
+static void judge_new(struct model *m, struct model_verdicts *v, enum model_hook hook,
+		      const struct outer *outer, int port, enum model_kind kind, int device)
 {
 	const struct model_packet *p = &v->packet;
 	const struct model_side side = model_side_of(&m->port[port], kind, false);
@@ -231,6 +279,7 @@ static void judge_new(struct model *m, struct model_verdicts *v, const struct ou
 	}
 	if (!model_begins(p)) {
 		model_may_drop(v, "no-flow");
+		may_go_on(m, v, hook, outer, &m->port[port], &side);
 		return;
 	}
 	if (refuses(v, &m->port[port], kind, &side))
@@ -284,12 +333,12 @@ static void judge_inner(struct model *m, struct model_verdicts *v, enum model_ho
 	if (port < 0 && (!asked || asked->direct || !model_goes_on(m, v, asked))) {
 		model_may(v, PASSES);
 	} else if (!asked || !model_goes_on(m, v, asked)) {
-		judge_new(m, v, outer, port, kind, device);
+		judge_new(m, v, hook, outer, port, kind, device);
 	} else if (asked->to_stack) {
 		tell_again(m, v, asked, outer, device);
 		unpack(v, outer, &asked->inner);
 	} else {
-		refuse_to_send_on(m, v, asked->tunnelled, hook == MEETS_XDP, &asked->inner);
+		refuse_to_send_on(m, v, outer, asked->tunnelled, hook == MEETS_XDP, &asked->inner);
 	}
 }
 
@@ -395,6 +444,7 @@ bool model_judge_encapsulated(struct model *m, struct model_verdicts *v, enum mo
 	if (!parse_outer(frame, &outer) || model_is_local(m, &outer.to) != outer.geneve)
 		return leave_alone(v, &outer);
 	strip(frame, &outer, &v->inner);
+	v->as_sent = v->inner;
 	v->understood = model_parse(&v->inner, &v->packet);
 	v->encapsulated = true;
 	fits = outer_fits(&outer, &v->packet);

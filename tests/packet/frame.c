@@ -108,7 +108,7 @@ void frame_wrap(struct frame *frame, const struct outer *outer)
 		put32(ip, 6U << 28 | (uint32_t)outer->tos << 20 | outer->label);
 		put16(ip + 4, (uint16_t)(len + grow - l3));
 		ip[6] = outer->proto ? outer->proto : outer->geneve ? IPPROTO_UDP : IPPROTO_IPV6;
-		ip[7] = 64;
+		ip[7] = outer->ttl ? outer->ttl : 64;
 		memcpy(ip + 8, outer->src.b, 16);
 		memcpy(ip + 24, outer->dst.b, 16);
 		return;
@@ -117,7 +117,7 @@ void frame_wrap(struct frame *frame, const struct outer *outer)
 	ip[1] = outer->tos;
 	put16(ip + 2, (uint16_t)(len + grow));
 	put16(ip + 6, (uint16_t)(outer->fragment | (outer->fragment ? 0 : 0x4000)));
-	ip[8] = 64;
+	ip[8] = outer->ttl ? outer->ttl : 64;
 	ip[9] = outer->proto ? outer->proto : outer->geneve ? IPPROTO_UDP : IPPROTO_IPIP;
 	memcpy(ip + 12, outer->src.b + 12, 4);
 	memcpy(ip + 16, outer->dst.b + 12, 4);

@@ -47,6 +47,7 @@ struct outer {
 	struct fl_ip src, dst;
 	uint8_t tos;
 	uint8_t proto;	   /* 0: that of a packet in a packet */
+	uint8_t ttl;	   /* 0: 64 */
 	uint32_t label;	   /* IPv6 */
 	uint16_t fragment; /* IPv4: offset and "more", without DF then */
 	bool geneve;

@@ -36,6 +36,6 @@ extern const struct topic frontend_topic, foreign_topic, local_topic, remote_top
 	fragments_dsr_topic, cold_topic, cold_dsr_topic, proof_topic, reset_topic, reset_dsr_topic,
 	reset_geneve_topic, own_topic, dsr_topic, unpack_topic, unpack_left_topic,
 	unpack_left_geneve_topic, tcp_header_topic, mss_topic, tunnel_error_topic, dsr_geneve_topic,
-	unpack_geneve_topic, mss_geneve_topic, tunnel_error_geneve_topic,
-	fragments_dsr_geneve_topic, cold_geneve_topic, geneve_topic, allocations_topic,
-	torture_topic, coverage_topic;
+	former_topic, former_geneve_topic, unpack_geneve_topic, mss_geneve_topic,
+	tunnel_error_geneve_topic, fragments_dsr_geneve_topic, cold_geneve_topic, geneve_topic,
+	allocations_topic, torture_topic, coverage_topic;

@@ -431,6 +431,7 @@ void plane_reset(struct plane *p)
 	memset(p->maps.bound_ports, 0, FL_BOUND_WORDS * sizeof(*p->maps.bound_ports));
 	p->maps.meta->bound_ports_stamp = 0;
 	memset(p->maps.frontends, 0, p->maps.n_frontends * sizeof(*p->maps.frontends));
+	memset(p->maps.formers, 0, p->maps.n_formers * sizeof(*p->maps.formers));
 	memset(p->maps.lines, 0, p->maps.n_lines * sizeof(*p->maps.lines));
 	memset(p->maps.sockets, 0, p->maps.n_sockets * sizeof(*p->maps.sockets));
 	memset(p->maps.next_hops, 0, p->maps.n_next_hops * sizeof(*p->maps.next_hops));

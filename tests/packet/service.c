@@ -97,12 +97,25 @@ void service_add(struct plane *p, const struct service *s)
 	if (s->type == FL_FRONTEND_NODE_PORT && s->family == FL_IPV4)
 		memcpy(&key.addr, &any4, sizeof(key.addr));
 	for (int side = 0; side < FL_SIDES; side++) {
-		list_add(p, s->ids[side], s->id * 2 + (uint32_t)side, &fe.list[side]);
+		/* DSR is for Services whose traffic policy is Cluster on both sides */
+		list_add(p, s->ids[side], s->id * 2 + (s->flags & FL_TUNNEL ? 0 : (uint32_t)side),
+			 &fe.list[side]);
 		fe.verdict[side] = s->verdict[side]	 ? s->verdict[side]
 				   : fe.list[side].count ? FL_VERDICT_FORWARD
 							 : FL_VERDICT_REJECT;
 	}
 	frontend_put(p, &key, &fe);
+}
+
+void former_set(struct plane *p, uint32_t service_id, int which, uint32_t backend)
+{
+	struct fl_former *former = &p->maps.formers[service_id % FL_FORMER_LISTS];
+	const uint32_t ids[MAX_IDS] = {backend};
+	struct fl_list list;
+
+	list_add(p, ids, service_id * 2, &list);
+	former->service_id = service_id;
+	former->side[which] = backend ? fl_pack_side(&list, FL_VERDICT_FORWARD) : 0;
 }
 
 void vip_add(struct plane *p, const struct fl_ip *ip, bool cluster_ip)

@@ -33,6 +33,8 @@ struct service {
 
 /* Add or replace a frontend, with lists of its own. */
 void service_add(struct plane *p, const struct service *service);
+/* DSR: the table before (`which` 0), or one before that, had this backend only; 0: none. */
+void former_set(struct plane *p, uint32_t service_id, int which, uint32_t backend);
 /* The address belongs to some service, at whatever port: a cluster IP, or not. */
 void vip_add(struct plane *p, const struct fl_ip *ip, bool cluster_ip);
 /* Let a network in (5.6). */

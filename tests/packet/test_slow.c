@@ -43,21 +43,23 @@ static void give_work_back(struct trial *t)
 }
 
 static const struct array {
-	const char *map, *programs[28];
+	const char *map, *programs[30];
 } arrays[] = {
 	{"fl_xdp_slow",
 	 {"fl_xdp_slow4", "fl_xdp_slow6", "fl_xdp_icmp4", "fl_xdp_icmp6", "fl_xdp_tunnel4",
 	  "fl_xdp_tunnel6", "fl_xdp_unpack4", "fl_xdp_unpack6", "fl_xdp_geneve4", "fl_xdp_geneve6",
 	  "fl_xdp_unpack_slow4", "fl_xdp_unpack_slow6", "fl_xdp_unpack_rest4",
-	  "fl_xdp_unpack_rest6", "fl_xdp_tunnel_error4", "fl_xdp_tunnel_error6"}},
+	  "fl_xdp_unpack_rest6", "fl_xdp_pass_on4", "fl_xdp_pass_on6", "fl_xdp_tunnel_error4",
+	  "fl_xdp_tunnel_error6"}},
 	{"fl_tc_slow",
-	 {"fl_arriving4",    "fl_arriving6",	"fl_leaving4",	     "fl_leaving6",
-	  "fl_icmp4",	     "fl_icmp6",	"fl_odd4",	     "fl_odd6",
-	  "fl_odd_decided4", "fl_odd_decided6", "fl_odd_tunnel4",    "fl_odd_tunnel6",
-	  "fl_unpack_odd4",  "fl_unpack_odd6",	"fl_unpack_decide4", "fl_unpack_decide6",
-	  "fl_tunnel4",	     "fl_tunnel6",	"fl_unpack4",	     "fl_unpack6",
-	  "fl_geneve4",	     "fl_geneve6",	"fl_unpack_slow4",   "fl_unpack_slow6",
-	  "fl_unpack_rest4", "fl_unpack_rest6", "fl_tunnel_error4",  "fl_tunnel_error6"}},
+	 {"fl_arriving4",     "fl_arriving6",	 "fl_leaving4",	      "fl_leaving6",
+	  "fl_icmp4",	      "fl_icmp6",	 "fl_odd4",	      "fl_odd6",
+	  "fl_odd_decided4",  "fl_odd_decided6", "fl_odd_tunnel4",    "fl_odd_tunnel6",
+	  "fl_unpack_odd4",   "fl_unpack_odd6",	 "fl_unpack_decide4", "fl_unpack_decide6",
+	  "fl_tunnel4",	      "fl_tunnel6",	 "fl_unpack4",	      "fl_unpack6",
+	  "fl_geneve4",	      "fl_geneve6",	 "fl_unpack_slow4",   "fl_unpack_slow6",
+	  "fl_unpack_rest4",  "fl_unpack_rest6", "fl_pass_on4",	      "fl_pass_on6",
+	  "fl_tunnel_error4", "fl_tunnel_error6"}},
 };
 
 static void set_programs(struct trial *t, bool there)

@@ -358,8 +358,11 @@ static inline int fake_setup(void **state)
 	fake->maps.n_backend_nodes = FAKE_BACKENDS;
 	fake->maps.backend_nodes = calloc(FAKE_BACKENDS, sizeof(struct fl_backend_node));
 	fake->maps.lines = calloc(FAKE_LINES, sizeof(struct fl_line));
+	fake->maps.n_formers = FL_FORMER_LISTS;
+	fake->maps.formers = calloc(FL_FORMER_LISTS, sizeof(struct fl_former));
 	fake->maps.meta = &fake->meta;
-	assert_true(fake->maps.backends && fake->maps.lines && fake->maps.backend_nodes);
+	assert_true(fake->maps.backends && fake->maps.lines && fake->maps.backend_nodes &&
+		    fake->maps.formers);
 	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		fake->map[map].max = 512;
 		fake->map[map].keys = calloc(512, fl_sync_map_descs[map].key_size);
@@ -387,6 +390,7 @@ static inline int fake_teardown(void **state)
 	fl_sync_free(&fake->sync);
 	free(fake->maps.backends);
 	free(fake->maps.backend_nodes);
+	free(fake->maps.formers);
 	free(fake->maps.lines);
 	for (int map = 0; map < FL_SYNC_HASHES; map++) {
 		free(fake->map[map].keys);
@@ -414,7 +418,7 @@ struct want {
 	const char *endpoints[WANT_ENDPOINTS];
 	const char *nodes[WANT_ENDPOINTS]; /* addresses; NULL: not known */
 	uint16_t weights[WANT_ENDPOINTS];  /* 0: 1, the default */
-	bool external_local, internal_local, affinity, vips_exempt, resets;
+	bool external_local, internal_local, affinity, vips_exempt, resets, dsr;
 	const char *range;
 };
 
@@ -482,6 +486,7 @@ static inline void plan_port(struct fl_plan_port *port, const struct want *want,
 	port->internal_local = want->internal_local;
 	port->external_local = want->external_local;
 	port->resets = want->resets;
+	port->dsr = want->dsr;
 	port->affinity = want->affinity;
 	port->affinity_timeout_s = want->affinity ? 10800 : 0;
 	port->vips_exempt = want->vips_exempt;
