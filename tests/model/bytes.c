@@ -314,6 +314,48 @@ static void quote_without_options(uint8_t *ip, bool v6, const struct model_packe
 	}
 }
 
+/* With the number that the client expects, or of one that acknowledges nothing with what that is
+ * (RFC 9293, 3.10.7.1). */
+static void answer_reset(const struct model_frame *in, const struct model_packet *p,
+			 struct model_frame *out)
+{
+	const bool v6 = p->family == FL_IPV6;
+	const uint32_t header = v6 ? 40 : 20;
+	uint8_t *ip = out->b + ETHER, *tcp = ip + header;
+
+	memset(out->b, 0, ETHER + header + 20);
+	out->len = ETHER + header + 20;
+	memcpy(out->b, in->b + 6, 6);
+	memcpy(out->b + 6, in->b, 6);
+	memcpy(out->b + 12, in->b + 12, 2);
+	put_address(v6, ip + (v6 ? 8 : 12), &p->t.dst);
+	put_address(v6, ip + (v6 ? 24 : 16), &p->t.src);
+	if (v6) {
+		ip[0] = 0x60;
+		put16(ip + 4, 20);
+		ip[6] = 6;
+		ip[7] = 64;
+	} else {
+		ip[0] = 0x45;
+		put16(ip + 2, header + 20);
+		put16(ip + 6, 0x4000);
+		ip[8] = 64;
+		ip[9] = 6;
+		put16(ip + 10, ~model_sum(0, ip, 20));
+	}
+	put16(tcp, p->t.dport);
+	put16(tcp + 2, p->t.sport);
+	tcp[12] = 5 << 4;
+	tcp[13] = M_RST;
+	if (p->flags & M_ACK) {
+		put32(tcp + 4, p->ack);
+	} else {
+		tcp[13] |= M_ACK;
+		put32(tcp + 8, model_end_of(p));
+	}
+	put16(tcp + 16, ~sum_l4(out, v6, ETHER + header, 20, 6));
+}
+
 void model_answer(const struct model_frame *in, const struct model_packet *p,
 		  enum model_answer kind, uint32_t mtu, struct model_frame *out)
 {
@@ -322,6 +364,10 @@ void model_answer(const struct model_frame *in, const struct model_packet *p,
 	const uint32_t header = v6 ? 40 : 20, quote = header + 8, len = 8 + quote;
 	uint8_t *ip = out->b + ETHER, *icmp = ip + header;
 
+	if (kind == ANSWER_RESET) {
+		answer_reset(in, p, out);
+		return;
+	}
 	memset(out->b, 0, ETHER + header + len);
 	out->len = ETHER + header + len;
 	memcpy(out->b, in->b + 6, 6);

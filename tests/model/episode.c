@@ -179,7 +179,7 @@ static bool goes_on(struct run *r, const struct model_packet *p)
 	model_find_flows(&r->m, p, &asked, &reply);
 	if (!asked)
 		asked = reply;
-	return asked && !asked->lost && !model_is_over(&r->m, asked);
+	return asked && !asked->lost && !asked->given_up && !model_is_over(&r->m, asked);
 }
 
 static bool comes_in_fragments(struct run *r, const struct step *step)
@@ -246,7 +246,7 @@ void episode_run(struct scenario *s, uint64_t number, uint64_t steps, FILE *trac
 
 			scenario_mutate(s, &r.m, service, &g);
 			scenario_change(s, &r.m, service);
-			model_notice_lost(&r.m);
+			model_notice_lost(&r.m, service);
 			changed |= 1U << service;
 			totals->changes++;
 			if (trace)

@@ -132,11 +132,61 @@ static bool serves(const struct model *m, const struct model_flow *f)
 	return serves;
 }
 
-void model_notice_lost(struct model *m)
+/* What is over needs no reset. */
+static bool is_given_up(const struct model *m, const struct model_flow *f, uint32_t service)
 {
-	for (int i = 0; i < MODEL_FLOWS; i++)
-		if (m->flow[i].live)
-			m->flow[i].lost |= !serves(m, &m->flow[i]);
+	const struct model_port *p = f->port < 0 ? NULL : &m->port[f->port];
+
+	return f->proto == 6 && p && p->resets && p->service == service &&
+	       f->state < STATE_TIME_WAIT && !model_serves(p, &f->inner.dst, f->inner.dport);
+}
+
+void model_notice_lost(struct model *m, uint32_t service)
+{
+	for (int i = 0; i < MODEL_FLOWS; i++) {
+		struct model_flow *f = &m->flow[i];
+
+		if (!f->live)
+			continue;
+		f->lost |= !serves(m, f);
+		f->given_up |= is_given_up(m, f, service);
+	}
+}
+
+bool model_gives_up(struct model *m, struct model_verdicts *v, struct model_flow **asked)
+{
+	struct model_flow *f = *asked;
+	struct model_outcome *o;
+	bool may, may_not;
+
+	if (!f || !f->given_up)
+		return false;
+	if (model_opens(&v->packet)) {
+		model_remove(f);
+		v->restarted = 1;
+		*asked = NULL;
+		return false;
+	}
+	v->given_up = f;
+	model_believes(f, &v->packet, &may, &may_not);
+	if (may_not)
+		model_may_drop(v, "no-flow");
+	if (!may)
+		return true;
+	if (v->packet.flags & M_RST) {
+		model_may_drop(v, "no-flow");
+		v->v[v->n - 1].ends = true;
+	} else if (v->encapsulated) {
+		model_may_drop(v,
+			       "tunnel-frontend"); /* the node that the client writes to tells it */
+		v->v[v->n - 1].closes = true;
+	} else {
+		o = model_may(v, IS_ANSWERED);
+		o->reason = "reset-backend-gone";
+		o->answer = ANSWER_RESET;
+		o->ends = !f->tunnelled;
+	}
+	return true;
 }
 
 bool model_begins(const struct model_packet *p)
@@ -323,6 +373,8 @@ static void judge_flow_packet(struct model *m, enum model_hook hook, struct mode
 			model_judge_leaving(m, v);
 		return;
 	}
+	if (model_gives_up(m, v, &asked))
+		return;
 	if (asked && judge_request(m, v, asked, hook == MEETS_XDP))
 		return;
 	if (reply && !asked) {
@@ -345,7 +397,7 @@ void model_judge(struct model *m, enum model_hook hook, int device, const struct
 	const bool leaving = hook == MEETS_WAY_OUT || hook == MEETS_POD_OUT;
 
 	v->n = 0;
-	v->flow = NULL;
+	v->flow = v->given_up = NULL;
 	v->reply = v->own_frontend = v->direct = false;
 	v->port = -1;
 	v->by_table = v->by_record = false;

@@ -4,7 +4,7 @@
  * packets: each has a datapath, a network and a processor of its own, and the seed after that of
  * the one before.
  *
- *   fuzz [--seed N] [--packets N | --forever] [--episodes N] [--jobs N]
+ *   fuzz [--seed N] [--packets N | --forever] [--episodes N] [--jobs N] [--brief]
  *   fuzz --seed N --scenario M --episode E [--steps 3,7,12]    one episode again, packet by packet
  */
 #include <getopt.h>
@@ -38,7 +38,7 @@ static void stop(int signal)
 
 struct options {
 	uint64_t seed, packets, scenario, episode, steps, episodes;
-	bool one, forever;
+	bool one, forever, brief;
 	int max_found, jobs;
 };
 
@@ -97,6 +97,10 @@ static void report(struct scenario *s, const struct options *o, uint64_t scenari
 	uint64_t steps;
 	const char *comma = "";
 
+	if (o->brief) {
+		printf("%s\n", first->text);
+		return;
+	}
 	episode_run(s, episode, ALL_STEPS, NULL, true, &none, &found);
 	if (!found.differs) {
 		printf("# scenario %" PRIu64 " episode %" PRIu64
@@ -309,6 +313,7 @@ int main(int argc, char **argv)
 					      {"steps", required_argument, NULL, 't'},
 					      {"max", required_argument, NULL, 'm'},
 					      {"jobs", required_argument, NULL, 'j'},
+					      {"brief", no_argument, NULL, 'b'},
 					      {NULL, 0, NULL, 0}};
 	struct options o = {.seed = 1,
 			    .packets = 1000000,
@@ -346,6 +351,9 @@ int main(int argc, char **argv)
 			break;
 		case 'm':
 			o.max_found = atoi(optarg);
+			break;
+		case 'b':
+			o.brief = true;
 			break;
 		case 'j':
 			o.jobs = atoi(optarg);

@@ -53,6 +53,7 @@ struct model_port {
 	bool internal_local, external_local;
 	bool dsr; /* clients from outside reach backends of other nodes by it */
 	bool affinity;
+	bool resets; /* TCP clients whose backend does not serve any more are told */
 	uint32_t affinity_s;
 	struct fl_prefix range[MODEL_ADDRESSES];
 	int n_ranges;
@@ -174,6 +175,7 @@ struct model_flow {
 	bool elsewhere;		/* asked at another node, which has encapsulated it */
 	uint32_t mss;		/* most that its backend's SYN may ask for; 0: anything */
 	bool lost;		/* at some time since it began its backend did not serve */
+	bool given_up;		/* TCP: the same, of a Service that resets such connections */
 	enum model_state state;
 	struct model_memory memory[MODEL_MEMORIES]; /* TCP */
 	int n_memories;
@@ -323,8 +325,9 @@ enum model_answer {
 	ANSWER_TOO_BIG,
 	ANSWER_TTL_EXCEEDED,
 	ANSWER_HOST_UNREACHABLE,
+	ANSWER_RESET, /* of TCP, no ICMP error */
 };
-/* The ICMP error that goes back. */
+/* The ICMP error or the reset that goes back. */
 void model_answer(const struct model_frame *in, const struct model_packet *packet,
 		  enum model_answer kind, uint32_t mtu, struct model_frame *ret_frame);
 
@@ -356,6 +359,8 @@ struct model_outcome {
 	bool unpacked;	 /* it was behind an outer header */
 	bool uncounted;	 /* its flow may have counted it, or not */
 	bool xdp;	 /* where it was judged */
+	bool ends;	 /* model_verdicts.given_up is over: it is removed, */
+	bool closes;	 /* or as after a reset */
 	bool learns;	 /* the node learns model_verdicts.learnt */
 	bool unseen;	 /* and has not taken it for a sign of life */
 	uint32_t mss;	 /* most that its MSS option says; 0: anything */
@@ -396,7 +401,8 @@ struct model_verdicts {
 	int n;
 	struct model_flow *flow; /* that it belongs to */
 	bool reply;
-	int port; /* service port of a new flow, -1: none */
+	struct model_flow *given_up; /* whose packet it is otherwise */
+	int port;		     /* service port of a new flow, -1: none */
 	struct fl_ip client;
 	bool own_frontend, direct;
 	bool by_table, by_record; /* DSR: what may have chosen its backend */
@@ -430,8 +436,8 @@ const char *model_settle(struct model *m, const struct model_verdicts *verdicts,
 			 const struct model_outcome *outcome, const struct model_packet *got,
 			 struct model_flow **ret_flow);
 
-/* Endpoints have changed: what does not serve now is left, even if it serves again later. */
-void model_notice_lost(struct model *m);
+/* A Service's endpoints have changed: what does not serve now is left, even if it serves again. */
+void model_notice_lost(struct model *m, uint32_t service);
 
 /* own.c: the way out sees a datagram of the node itself; whether one that arrives answers such. */
 void model_note_own(struct model *m, const struct model_packet *packet);
@@ -475,6 +481,10 @@ void model_find_flows(struct model *m, const struct model_packet *p, struct mode
 /* The packet goes on with the flow: v->flow. False: that is over, and the packet begins another,
  * if it can. */
 bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow *f);
+
+/* 7.8: the backend of the packet's flow is gone, and its client is told: true, and nothing else
+ * becomes of it. *asked is NULL for the SYN of another connection. */
+bool model_gives_up(struct model *m, struct model_verdicts *v, struct model_flow **asked);
 
 /* By DSR, as a packet of the flow. */
 void model_send_to_backend(const struct model *m, struct model_verdicts *v,
@@ -612,9 +622,17 @@ uint8_t model_outer_ttl(uint8_t came);
 
 /* tcp.c */
 
+/* The number behind it. */
+uint32_t model_end_of(const struct model_packet *packet);
 /* What a packet of a flow does to its state. */
 void model_track(const struct model *m, struct model_flow *flow, bool reply,
 		 const struct model_packet *packet);
+/* Whether a segment of the client is of the connection by its numbers, as far as the datapath may
+ * remember those. */
+void model_believes(const struct model_flow *flow, const struct model_packet *packet, bool *ret_may,
+		    bool *ret_may_not);
+/* One end has reset it, whoever says so. */
+void model_close(struct model_flow *flow);
 #define MODEL_UDP_PROOF_MS 2000
 /* The flow was seen in this state after the packet: false if it cannot be in it. */
 bool model_settle_state(struct model_flow *flow, enum model_state state);

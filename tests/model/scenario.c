@@ -104,6 +104,7 @@ static void random_service(struct scenario *s, uint32_t number, struct rng *r)
 		.internal_local = rng_percent(r, 25),
 		.external_local = rng_percent(r, 40),
 		.affinity = rng_percent(r, 30),
+		.resets = rng_percent(r, 40),
 		.affinity_s = rng_percent(r, 50) ? 40 : 10800,
 	};
 	const bool node_port = common.type != TYPE_CLUSTER_IP && rng_percent(r, 85);
@@ -229,6 +230,7 @@ static void add_to_service(struct fl_service *service, const struct model_port *
 		service->forwarding =
 			p->proto == IPPROTO_UDP ? FL_FORWARDING_DSR : FL_FORWARDING_HYBRID;
 	service->affinity = p->affinity;
+	service->reset = p->resets ? FL_RESET_ON : FL_RESET_OFF;
 	service->affinity_timeout_s = p->affinity_s;
 	for (size_t i = 0; i < service->n_ports; i++)
 		known |= service->ports[i].proto == p->proto;
@@ -518,11 +520,11 @@ void scenario_print(const struct scenario *s, FILE *out)
 	for (int i = 0; i < m->n_ports; i++) {
 		const struct model_port *p = &m->port[i];
 
-		fprintf(out, "  s%u %s %s %u node port %u, iTP %s, eTP %s%s%s", p->service,
+		fprintf(out, "  s%u %s %s %u node port %u, iTP %s, eTP %s%s%s%s", p->service,
 			types[p->type], p->proto == IPPROTO_UDP ? "UDP" : "TCP", p->port,
 			p->node_port, p->internal_local ? "Local" : "Cluster",
 			p->external_local ? "Local" : "Cluster", p->dsr ? ", DSR" : "",
-			p->affinity ? ", affinity" : "");
+			p->resets ? ", resets" : "", p->affinity ? ", affinity" : "");
 		if (p->affinity)
 			fprintf(out, " %u s", p->affinity_s);
 		print_ips(out, "cluster", &p->cluster_ip, p->has_cluster_ip);

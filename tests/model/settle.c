@@ -95,8 +95,10 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 	/* the lowest number that an answer may acknowledge is that of the SYN itself */
 	f->n_memories = 1;
 	f->memory[0].state = STATE_NEW;
-	f->memory[0].client.sent = p->seq + p->payload + 1;
+	f->memory[0].client.sent = model_end_of(p);
 	f->memory[0].backend.acked = p->seq + 1;
+	if (o->wrapped)
+		f->memory[0].client.acked = p->ack;
 	/* session affinity is each node's own: who has forwarded it has chosen */
 	if (v->port >= 0 && m->port[v->port].affinity && !v->encapsulated)
 		note_record(m, v, o);
@@ -113,6 +115,10 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 	*ret_flow = NULL;
 	if (o->learns)
 		model_learn_path(m, &v->learnt);
+	if (o->ends)
+		model_remove(v->given_up);
+	if (o->closes)
+		model_close(v->given_up);
 	if (o->begins) {
 		if (o->any_port)
 			inner.sport = got->t.sport;

@@ -20,7 +20,7 @@ static bool between(uint32_t low, uint32_t x, uint32_t high)
 	return x - low <= high - low;
 }
 
-static uint32_t end_of(const struct model_packet *p)
+uint32_t model_end_of(const struct model_packet *p)
 {
 	return p->seq + p->payload + (p->flags & M_SYN ? 1 : 0) + (p->flags & M_FIN ? 1 : 0);
 }
@@ -38,10 +38,37 @@ static bool believed(const struct model_end *own, const struct model_packet *p)
 
 static void go_on(struct model_end *own, const struct model_packet *p)
 {
-	if (after(end_of(p), own->sent))
-		own->sent = end_of(p);
+	if (after(model_end_of(p), own->sent))
+		own->sent = model_end_of(p);
 	if (p->flags & M_ACK && after(p->ack, own->acked))
 		own->acked = p->ack;
+}
+
+/* Not far from where the client was when it was sent first: at most what a window may be. */
+#define WINDOW (64 << 20)
+
+void model_believes(const struct model_flow *f, const struct model_packet *p, bool *ret_may,
+		    bool *ret_may_not)
+{
+	*ret_may = *ret_may_not = false;
+	for (int i = 0; i < f->n_memories; i++) {
+		const struct model_end *client = &f->memory[i].client;
+
+		if (believed(client, p) ||
+		    (client->sent - p->seq <= WINDOW && p->ack - client->acked <= NEAR))
+			*ret_may = true;
+		else
+			*ret_may_not = true;
+	}
+}
+
+void model_close(struct model_flow *f)
+{
+	if (f->state != STATE_ESTABLISHED && f->state != STATE_HALF_CLOSED)
+		return;
+	for (int i = 0; i < f->n_memories; i++)
+		f->memory[i].state = STATE_RESET;
+	f->state = STATE_RESET;
 }
 
 static bool is_proven(enum model_state state)
@@ -55,10 +82,10 @@ static void track_syn(struct model_memory *f, bool reply, const struct model_pac
 		return;
 	if (!reply && !(p->flags & M_ACK)) {
 		/* the client tries again, perhaps with another number */
-		f->client.sent = end_of(p);
+		f->client.sent = model_end_of(p);
 		f->backend.acked = p->seq + 1;
 	} else if (reply && p->flags & M_ACK && between(f->backend.acked, p->ack, f->client.sent)) {
-		f->backend.sent = end_of(p);
+		f->backend.sent = model_end_of(p);
 		f->client.acked = p->seq + 1;
 		f->state = STATE_REPLIED;
 	}
@@ -147,6 +174,23 @@ static void may_remember(struct model_flow *f, const struct model_memory *memory
 		f->memory[f->n_memories++] = *memory;
 }
 
+/* By DSR: what the backend answers is not seen, nor where it begins but by what the client
+ * acknowledges. */
+static void track_tunnelled(struct model_end *client, const struct model_packet *p)
+{
+	const bool first = !client->acked;
+
+	if (model_opens(p)) {
+		*client = (struct model_end){.sent = model_end_of(p)};
+		return;
+	}
+	if (p->flags & (M_SYN | M_RST) || !believed(client, p))
+		return;
+	go_on(client, p);
+	if (first && p->flags & M_ACK)
+		client->acked = p->ack;
+}
+
 static void track_memories(struct model_flow *f, bool reply, const struct model_packet *p)
 {
 	struct model_memory before[MODEL_MEMORIES];
@@ -187,7 +231,9 @@ bool model_settle_state(struct model_flow *f, enum model_state state)
 void model_track(const struct model *m, struct model_flow *f, bool reply,
 		 const struct model_packet *p)
 {
-	if (p->proto == 6)
+	if (p->proto == 6 && f->tunnelled)
+		track_tunnelled(&f->memory[0].client, p);
+	else if (p->proto == 6)
 		track_memories(f, reply, p);
 	else if (reply && f->state == STATE_NEW)
 		f->state = STATE_REPLIED;

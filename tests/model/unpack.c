@@ -330,6 +330,8 @@ static void judge_inner(struct model *m, struct model_verdicts *v, enum model_ho
 
 	take_mark(outer, &v->inner);
 	model_find_flows(m, &v->packet, &asked, &reply);
+	if (model_gives_up(m, v, &asked))
+		return;
 	if (port < 0 && (!asked || asked->direct || !model_goes_on(m, v, asked))) {
 		model_may(v, PASSES);
 	} else if (!asked || !model_goes_on(m, v, asked)) {
