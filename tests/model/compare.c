@@ -234,11 +234,11 @@ const struct model_outcome *run_by_counter(struct run *r, const struct model_ver
 static bool compared(uint32_t c)
 {
 	return c < FL_REASON_MAX || c == FL_COUNTER_FLOW_NEW || c == FL_COUNTER_FLOW_RESTEERED ||
-	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_TO_TC || c == FL_COUNTER_ECHO ||
-	       c == FL_COUNTER_ICMP_ERROR || c == FL_COUNTER_FRAGMENT ||
-	       c == FL_COUNTER_FRAGMENT_HELD || c == FL_COUNTER_FLOW_TUNNELLED ||
-	       c == FL_COUNTER_FLOW_TAKEN_OVER || c == FL_COUNTER_FLOW_UNPACKED ||
-	       c == FL_COUNTER_SEGMENT_PASSED_ON;
+	       c == FL_COUNTER_FLOW_RESTARTED || c == FL_COUNTER_FLOW_EVICTED ||
+	       c == FL_COUNTER_TO_TC || c == FL_COUNTER_ECHO || c == FL_COUNTER_ICMP_ERROR ||
+	       c == FL_COUNTER_FRAGMENT || c == FL_COUNTER_FRAGMENT_HELD ||
+	       c == FL_COUNTER_FLOW_TUNNELLED || c == FL_COUNTER_FLOW_TAKEN_OVER ||
+	       c == FL_COUNTER_FLOW_UNPACKED || c == FL_COUNTER_SEGMENT_PASSED_ON;
 }
 
 void run_check_counters(struct run *r)

@@ -194,6 +194,16 @@ bool model_begins(const struct model_packet *p)
 	return p->proto == 17 || model_opens(p);
 }
 
+/* Without one of its entries it is over, unless it is open. */
+static bool broken(struct model *m, struct model_flow *f, bool reply)
+{
+	if (!f->half || model_is_open(f))
+		return false;
+	m->evicted += !reply && f->state < STATE_ESTABLISHED;
+	model_remove(f);
+	return true;
+}
+
 bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow *f)
 {
 	if (model_is_over(m, f)) {
@@ -210,6 +220,8 @@ bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow 
 		v->resteered = 1;
 		return false;
 	}
+	if (broken(m, f, false))
+		return false;
 	v->flow = f;
 	return true;
 }
@@ -250,6 +262,8 @@ static bool judge_reply(struct model *m, struct model_verdicts *v, struct model_
 		model_remove(f);
 		return false;
 	}
+	if (broken(m, f, true))
+		return false;
 	v->flow = f;
 	v->reply = true;
 	if (f->forwards_reply) {
@@ -270,6 +284,8 @@ static bool judge_reply_leaving(struct model *m, struct model_verdicts *v, struc
 		model_remove(f);
 		return false;
 	}
+	if (broken(m, f, true))
+		return false;
 	v->flow = f;
 	v->reply = true;
 	o = model_may(v, PASSES);

@@ -176,6 +176,7 @@ struct model_flow {
 	uint32_t mss;		/* most that its backend's SYN may ask for; 0: anything */
 	bool lost;		/* at some time since it began its backend did not serve */
 	bool given_up;		/* TCP: the same, of a Service that resets such connections */
+	bool half;		/* it has lost one of its entries */
 	enum model_state state;
 	struct model_memory memory[MODEL_MEMORIES]; /* TCP */
 	int n_memories;
@@ -265,7 +266,7 @@ struct model {
 	struct model_path path[MODEL_PATHS];
 	struct model_fragments *fragments;
 	int n_own;
-	uint32_t flows_made;
+	uint32_t flows_made, evicted; /* ever */
 };
 
 /* Packets */
@@ -485,6 +486,11 @@ bool model_goes_on(struct model *m, struct model_verdicts *v, struct model_flow 
 /* 7.8: the backend of the packet's flow is gone, and its client is told: true, and nothing else
  * becomes of it. *asked is NULL for the SYN of another connection. */
 bool model_gives_up(struct model *m, struct model_verdicts *v, struct model_flow **asked);
+
+/* halves.c: whether it is made whole again when it has lost an entry; and that it was, by a packet
+ * of this direction. */
+bool model_is_open(const struct model_flow *flow);
+void model_mend(struct model_flow *flow, bool reply);
 
 /* By DSR, as a packet of the flow. */
 void model_send_to_backend(const struct model *m, struct model_verdicts *v,

@@ -12,6 +12,15 @@ struct place {
 	bool way_known[2]; /* a request, a reply has been sent on */
 };
 
+/* A flow that has lost an entry. */
+struct half {
+	struct model_flow *flow;
+	uint32_t number; /* of the flow */
+	bool replies;	 /* have the other one */
+	struct fl_flow_head *lost;
+	struct fl_flow6 kept; /* what it was; also of IPv4, which is smaller */
+};
+
 #define RUN_HEARD 64
 
 struct run_heard {
@@ -29,6 +38,7 @@ struct run {
 	struct found *found;
 	FILE *trace;
 	int step;
+	struct model_flow *half; /* has lost an entry */
 	bool counters;
 	uint64_t lookups;	/* of the kernel's routes, before the last packet */
 	struct run_heard heard; /* what was given to the kernel's stack besides */
@@ -82,6 +92,12 @@ const struct model_outcome *run_begun_besides(struct run *r, const struct model_
 void run_age_table(struct run *r, uint32_t jiffies);
 /* And make it empty for the next episode. */
 void run_check_table(struct run *r);
+
+/* halves.c: false, there is none that may. What is not of its other direction is not to be sent
+ * until run_end_half(), which gives back the entry that nobody has looked for. */
+bool run_lose_half(struct run *r, struct rng *g, struct half *ret_half);
+bool run_is_of_half(struct run *r, const struct half *half, const struct step *step);
+void run_end_half(struct run *r, const struct half *half);
 
 /* passing.c */
 

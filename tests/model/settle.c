@@ -55,8 +55,10 @@ static const char *begin(struct model *m, const struct model_verdicts *v,
 
 	if (f && !gives_way(m, f))
 		return "the source port is another flow's at that backend";
-	if (f)
+	if (f) {
+		m->evicted += !model_is_over(m, f);
 		model_remove(f);
+	}
 	if (!o->masqueraded && !o->any_port && !kept)
 		return "the source port of a client that keeps its address was changed";
 	if ((o->masqueraded || !kept) && !may_use(m, inner->sport))
@@ -128,6 +130,8 @@ const char *model_settle(struct model *m, const struct model_verdicts *v,
 		note_record(m, v, o);
 	/* a packet is tracked before it is known whether it can be sent on ("A packet's walk") */
 	if (v->flow) {
+		if (v->flow->half)
+			model_mend(v->flow, v->reply);
 		if (v->mss && v->flow->state < STATE_ESTABLISHED && o->verdict != LEFT_TO_TC)
 			v->flow->mss = v->mss;
 		model_track(m, v->flow, v->reply, &v->packet);

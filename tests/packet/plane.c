@@ -492,8 +492,11 @@ struct fl_flow_head *plane_head(const struct plane *p, enum fl_family family, ui
 
 void plane_forget(const struct plane *p, enum fl_family family, uint32_t slot)
 {
-	struct fl_flow_head *head = plane_head(p, family, slot);
+	plane_forget_entry(plane_head(p, family, slot));
+}
 
+void plane_forget_entry(struct fl_flow_head *head)
+{
 	head->word = ((head->word >> FL_FLOW_GENERATION_SHIFT) + 1) << FL_FLOW_GENERATION_SHIFT |
 		     FL_FLOW_FREE;
 }

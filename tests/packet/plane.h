@@ -80,6 +80,7 @@ struct fl_flow_table plane_flows(const struct plane *plane);
 struct fl_flow_head *plane_head(const struct plane *plane, enum fl_family family, uint32_t slot);
 /* The entry is lost. */
 void plane_forget(const struct plane *plane, enum fl_family family, uint32_t slot);
+void plane_forget_entry(struct fl_flow_head *head);
 /* The agent finds that the backends of all flows are gone. */
 void plane_abandon(const struct plane *plane, enum fl_family family);
 size_t plane_count(const struct plane *plane, enum fl_family family); /* flows of any state */
