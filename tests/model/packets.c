@@ -197,6 +197,8 @@ static uint8_t flags_of(const struct conversation *c, bool by_backend, struct rn
 		return any[rng_below(r, sizeof(any))];
 	if (!make_has_flow(c))
 		return by_backend ? M_SYN | M_ACK : M_SYN;
+	if (f->given_up && !by_backend && how < 40)
+		return how < 25 ? M_RST : M_SYN;
 	switch (f->state) {
 	case STATE_NEW:
 		return by_backend ? M_SYN | M_ACK : M_SYN;
