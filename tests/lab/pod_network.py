@@ -156,7 +156,7 @@ def _masquerade_lines(node, family):
 
 
 def _bridge_lines(network, node, netns_of):
-    lines = [f"ip link add {BRIDGE} type bridge", f"ip link set {BRIDGE} mtu {network.mtu} up",
+    lines = [f"ip link add {BRIDGE} address 02:66:6c:00:00:02 type bridge", f"ip link set {BRIDGE} mtu {network.mtu} up",
              f"ip addr add {block_address(node, 4, 1)}/24 dev {BRIDGE}",
              f"ip -6 addr add {block_address(node, 6, 1)}/64 dev {BRIDGE} nodad"]
     for pod in topology.NODES[node]["pods"]:

@@ -86,7 +86,8 @@ set_all ipv6/conf/all/forwarding 1
 
 def router_script(netns_of, pass_pin, devices):
     lines = [FORWARDING,
-             "ip link add br0 type bridge", "ip link set br0 up",
+             # given, it stays when a port is added, and with it what the nodes know of their router
+             "ip link add br0 address 02:66:6c:00:00:01 type bridge", "ip link set br0 up",
              f"ip addr add {SEGMENT_ROUTER[4]}/24 dev br0",
              f"ip -6 addr add {SEGMENT_ROUTER[6]}/64 dev br0 nodad",
              f"ip link add out0 type veth peer name eth0 netns {netns_of('client')}",
