@@ -112,7 +112,6 @@ int fl_routes_get(const struct fl_ip *ips, size_t n, struct fl_route *ret_routes
 
 	if (!sock || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID))
 		return -errno;
-	memset(ret_routes, 0, n * sizeof(*ret_routes));
 	for (size_t i = 0; i < n && !r; i += ASKED) {
 		struct asked asked = {
 			.first = (unsigned int)i + 1,
@@ -120,6 +119,7 @@ int fl_routes_get(const struct fl_ip *ips, size_t n, struct fl_route *ret_routes
 			.routes = &ret_routes[i],
 		};
 
+		memset(asked.routes, 0, asked.n * sizeof(*asked.routes));
 		r = ask(sock, &asked, &ips[i]);
 	}
 	return r;
