@@ -166,7 +166,12 @@ def test_used_up_source_ports(few_ports, tmp_path):
 
 
 def test_several_masquerade_addresses_multiply_the_ports(few_ports):
-    """B2, 5.3.4: what uses up the ports of one address leaves two thirds of three addresses' to others."""
+    """B2, 5.3.4: with three addresses there are ports for more connections than one has ports.
+
+    Each connection's address is by chance, so they are as few as keep each address, but for one run in a million, from
+    getting more than it has ports, or none."""
+    first, more = 30, 40
+    assert first + more > PORTS
     lab, node, client = few_ports, few_ports.nodes["node-1"], few_ports["client"]
     pool = [topology.NODES["node-1"][4], *MORE_ADDRESSES]
     node.place.script(f"ip addr add {pool[1]}/24 dev eth0")
@@ -180,20 +185,20 @@ def test_several_masquerade_addresses_multiply_the_ports(few_ports):
         return collections.Counter(source.rpartition(":")[0] for source in counted)
 
     assert [c["subject"] for c in conditions(node, "masquerade-address")] == [pool[2]]
-    with load(client, "first", PORTS, 10):
+    with load(client, "first", first, 10):
         goes_on(client, "first")
         assert set(sources()) == set(pool[:2])
         node.place.script(f"ip addr add {pool[2]}/24 dev eth0")
         until(lambda: not conditions(node, "masquerade-address"), "the third one is used", 20, 0.1)
         assert samples(scrape(node))["fairlead_masquerade_addresses", "IPv4"] == len(pool)
-        with load(client, "more", PORTS, 10):
+        with load(client, "more", more, 10):
             goes_on(client, "more")
             assert set(sources()) == set(pool)
-            assert sum(sources().values()) >= 2 * PORTS
+            assert sum(sources().values()) >= first + more
             assert not conditions(node, "backend-ports")
             goes_on(client, "first")
         # an address that goes: the node takes the others, once what has ended there is forgotten
-        until(lambda: sum(sources().values()) <= PORTS, "connections that have ended are gone", 20, 0.1)
+        until(lambda: sum(sources().values()) <= first, "connections that have ended are gone", 20, 0.1)
         node.place.script(f"ip addr del {pool[2]}/24 dev eth0")
         until(lambda: conditions(node, "masquerade-address"), "it says so", 20, 0.1)
         report = client.http(VIP, 80, 20)

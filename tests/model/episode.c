@@ -183,7 +183,9 @@ static bool goes_on(struct run *r, const struct model_packet *p)
 	model_find_flows(&r->m, p, &asked, &reply);
 	if (!asked)
 		asked = reply;
-	return asked && !asked->lost && !asked->given_up && !model_is_over(&r->m, asked);
+	/* what has lost an entry and proved nothing begins anew */
+	return asked && !asked->lost && !asked->given_up && !model_is_over(&r->m, asked) &&
+	       (!asked->half || model_is_open(asked));
 }
 
 static bool comes_in_fragments(struct run *r, const struct step *step)

@@ -87,7 +87,8 @@ static void may_get(struct model *m, struct model_verdicts *v, bool xdp,
 
 /* DSR: the same, and what opens no connection may be of one that another node has forwarded. */
 static void may_be_wrapped(struct model *m, struct model_verdicts *v, bool xdp,
-			   const struct model_endpoint *b, const struct model_side *side)
+			   const struct model_endpoint *b, const struct model_endpoint *here,
+			   const struct model_side *side)
 {
 	const struct model_packet *p = &v->packet;
 	const struct model_tuple to = {p->t.src, b->ip, p->t.sport, b->port};
@@ -99,7 +100,9 @@ static void may_be_wrapped(struct model *m, struct model_verdicts *v, bool xdp,
 	o->begins = model_begins(p) || !(p->flags & (M_SYN | M_FIN | M_RST));
 	o->backend = b->ip;
 	o->backend_port = b->port;
-	o->unsure = model_may_be_anothers(&m->port[v->port], side, p, &b->ip);
+	/* the table's choice may have been the pod here, and this the next one that was asked */
+	o->unsure = model_may_be_anothers(&m->port[v->port], side, p, &b->ip) ||
+		    (here && model_may_be_anothers(&m->port[v->port], side, p, &here->ip));
 }
 
 /* It would be known, if it were for a pod of this node. */
@@ -285,14 +288,16 @@ void model_judge_new(struct model *m, struct model_verdicts *v, enum model_hook 
 	b = sticky(m, &side, &p->t.src, port);
 	v->by_table = dsr && !m->port[port].affinity;
 	v->by_record = dsr && m->port[port].affinity;
+	for (int i = 0; i < side.n; i++)
+		if (takes_over && (!b || b == side.list[i]) &&
+		    !model_is_wrapped(m, &m->port[port], p, side.list[i]))
+			here = side.list[i];
 	for (int i = 0; i < side.n; i++) {
 		if (b && b != side.list[i])
 			continue;
 		if (dsr && model_is_wrapped(m, &m->port[port], p, side.list[i]))
-			may_be_wrapped(m, v, hook == MEETS_XDP, side.list[i], &side);
-		else if (takes_over)
-			here = side.list[i];
-		else
+			may_be_wrapped(m, v, hook == MEETS_XDP, side.list[i], here, &side);
+		else if (!takes_over)
 			may_get(m, v, hook == MEETS_XDP, side.list[i],
 				model_masquerades(m, &m->port[port], kind,
 						  class_for(m, client, side.list[i], &p->t.src)));
